@@ -1,0 +1,1 @@
+"""Shadow serving (dark launch) for machine-learning models."""

@@ -1,0 +1,74 @@
+"""Errors that a user can act on: what came, what was expected, what to do next.
+
+Every error that shadowserve raises on purpose is a `ShadowserveError`. Its text is one line, names
+no value of a request, and says the next step. Bugs keep their own types and their tracebacks.
+"""
+
+
+class ShadowserveError(Exception):
+    """Base of every error raised on purpose."""
+
+    exit_code = 2
+
+
+class SettingsError(ShadowserveError, ValueError):
+    """A flag, variable or settings file says something that cannot be done."""
+
+
+class PinError(ShadowserveError, ValueError):
+    """A version is written in a way that does not name one fixed version."""
+
+
+class RegistryError(ShadowserveError, LookupError):
+    """The registry answers, but does not hold what was asked for."""
+
+
+class UnreachableError(ShadowserveError, ConnectionError):
+    """A registry, tracking server, port or directory could not be reached."""
+
+    exit_code = 4
+
+
+class ModelError(ShadowserveError):
+    """A version cannot be loaded, or cannot answer its own input example."""
+
+
+class JournalError(ShadowserveError, OSError):
+    """The journal cannot be kept where it was asked to be."""
+
+
+class RequestError(ShadowserveError, ValueError):
+    """A request cannot be typed by the model's signature; the caller gets `status`.
+
+    Parameters
+    ----------
+    message : str
+        What was expected and what type came, never the value itself.
+    code : str
+        Short machine-readable name of the rule, such as ``"missing_column"``.
+    column : str or int, optional
+        The column at fault.
+    row : int, optional
+        The row at fault, counted from 0.
+    status : int
+        HTTP status: 400, 413 or 415.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str,
+        column: object = None,
+        row: int | None = None,
+        status: int = 400,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.column = column
+        self.row = row
+        self.status = status
+
+
+class AlignmentError(ShadowserveError, ValueError):
+    """Two outputs cannot be laid side by side, or an answer has another length than its request."""

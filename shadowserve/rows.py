@@ -1,0 +1,86 @@
+"""Typed rows: what one or more requests become before a model sees them.
+
+`Rows` is the value between the wire and the model. It is made once per request by `wire`, by the
+typing rule of `schema`, and cannot be bad afterwards. The columns of several requests are laid end
+to end for a batch; since dtypes come from the signature alone, a row's values do not depend on its
+neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+ColumnName = str | int
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Typed values of one or more requests.
+
+    Parameters
+    ----------
+    columns : mapping of name to ndarray of shape (n_rows,)
+        One array a column, in the order of the signature. Empty for tensor models.
+    n_rows : int
+        Number of rows.
+    tensor : ndarray of shape (n_rows, ...) or mapping of name to such, optional
+        What a model with a tensor signature is handed instead of columns.
+    params : mapping
+        Inference parameters of MLflow's protocol; requests with different ones share no batch.
+    extra : tuple of str
+        Names that the request carried and the signature does not know. Ignored, but counted.
+    """
+
+    columns: Mapping[ColumnName, np.ndarray]
+    n_rows: int
+    tensor: np.ndarray | Mapping[str, np.ndarray] | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    extra: tuple[str, ...] = ()
+
+    def frame(self) -> pd.DataFrame:
+        """Columns as a frame with a fresh range index, private to the caller.
+
+        Returns
+        -------
+        DataFrame of shape (n_rows, n_columns)
+            The arrays are copied: a model that writes into its input changes nobody else's.
+        """
+        return pd.DataFrame({name: values.copy() for name, values in self.columns.items()})
+
+    def model_input(self) -> Any:
+        """Return what the model's own `predict` is called with: a frame, an ndarray or a dict."""
+        if self.tensor is None:
+            return self.frame()
+        if isinstance(self.tensor, np.ndarray):
+            return self.tensor.copy()
+        return {name: values.copy() for name, values in self.tensor.items()}
+
+
+def concat(parts: Sequence[Rows]) -> Rows:
+    """Lay the rows of several requests end to end.
+
+    Parameters
+    ----------
+    parts : sequence of Rows
+        Of one schema and with equal params; at least one.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    first = parts[0]
+    columns = {name: np.concatenate([p.columns[name] for p in parts]) for name in first.columns}
+    n_rows = sum(p.n_rows for p in parts)
+    return Rows(columns=columns, n_rows=n_rows, tensor=_concat_tensors(parts), params=first.params)
+
+
+def _concat_tensors(parts: Sequence[Rows]) -> np.ndarray | dict[str, np.ndarray] | None:
+    first = parts[0].tensor
+    if first is None:
+        return None
+    if isinstance(first, np.ndarray):
+        return np.concatenate([np.asarray(p.tensor) for p in parts])
+    return {name: np.concatenate([p.tensor[name] for p in parts]) for name in first}  # type: ignore[index, call-overload]
