@@ -72,3 +72,7 @@ class RequestError(ShadowserveError, ValueError):
 
 class AlignmentError(ShadowserveError, ValueError):
     """Two outputs cannot be laid side by side, or an answer has another length than its request."""
+
+
+class StateError(ShadowserveError, ValueError):
+    """A saved summary was written by another release, or for another deployment."""
