@@ -1,0 +1,282 @@
+"""The hot path: a request goes in, the champion's answer comes out, a record stays behind.
+
+One `Champion` lives in each worker. Requests are parsed where they arrive; a single thread scores
+them in batches of whatever has come in meanwhile, so one client waits for nobody and sixty-four
+share one call of the model. The journal is written before any answer of the batch leaves. Nothing
+here knows that lanes exist.
+"""
+
+from __future__ import annotations
+
+import collections
+import logging
+import sqlite3
+import threading
+import time
+from asyncio import AbstractEventLoop, Future
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from shadowserve.counters import Counters
+from shadowserve.faults import fault_of, to_json
+from shadowserve.records import Request, Times
+from shadowserve.rows import Rows, concat
+from shadowserve.scoring import Scored
+
+MAX_BATCH_ROWS = 64
+MAX_QUEUED_ROWS = 20_000
+MAX_QUEUED_BYTES = 64 * 2**20
+
+_log = logging.getLogger(__name__)
+
+
+class Overloaded(Exception):  # noqa: N818 - a state, not a fault
+    """The queue is full by rows or bytes; the caller is told to come back."""
+
+
+class Scoring(Protocol):
+    """What the champion needs of a loaded version; `scoring.Scorer` is one."""
+
+    batched: bool
+
+    def score(self, rows: Rows) -> Scored:
+        """Score typed rows."""
+
+    def split(self, output: Any, lengths: Sequence[int]) -> list[Any]:
+        """Cut a batch's prediction back into the requests' own."""
+
+
+class Journal(Protocol):
+    """What the champion needs of a journal; `journal.Writer` is one."""
+
+    sequence: int
+
+    def position(self, offset: int) -> int:
+        """Return the position of the next append's `offset`-th request."""
+
+    def append(self, requests: Sequence[Request]) -> None:
+        """Write the requests, all or none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What leaves: a status, and the encoded prediction or the fault."""
+
+    status: int
+    body: bytes
+
+
+@dataclass(slots=True)
+class Work:
+    """One request on its way through the worker.
+
+    Parameters
+    ----------
+    rows : Rows
+        The typed rows.
+    encode : callable
+        Turns this request's prediction into the bytes of its protocol.
+    sampled : bool
+        Whether lanes will get the body.
+    arrived_ns, parsed_ns : int
+        Monotonic; when the request arrived and when its rows were typed.
+    loop, done : event loop and its future
+        Where the answer is awaited.
+    """
+
+    request_id: str
+    protocol: str
+    content_type: str
+    body: bytes
+    rows: Rows
+    encode: Callable[[Any], bytes]
+    sampled: bool
+    arrived_wall_ns: int
+    arrived_ns: int
+    parsed_ns: int
+    parse_ns: int
+    loop: AbstractEventLoop
+    done: Future[Answer]
+
+
+class Champion:
+    """Scores what is submitted, on one thread, and journals it before answering.
+
+    Parameters
+    ----------
+    scorer : Scoring
+        The loaded champion.
+    journal : Journal
+        This worker's journal.
+    counters : Counters
+        This worker's counts.
+    max_batch_rows : int
+        A batch takes in requests up to this many rows; a larger request is scored alone.
+    max_queued_rows, max_queued_bytes : int
+        Beyond either, `submit` refuses.
+    """
+
+    def __init__(
+        self,
+        scorer: Scoring,
+        journal: Journal,
+        *,
+        counters: Counters,
+        max_batch_rows: int = MAX_BATCH_ROWS,
+        max_queued_rows: int = MAX_QUEUED_ROWS,
+        max_queued_bytes: int = MAX_QUEUED_BYTES,
+    ) -> None:
+        self._scorer = scorer
+        self._journal = journal
+        self._counters = counters
+        self._max_batch_rows = max_batch_rows if scorer.batched else 0
+        self._max_queued_rows = max_queued_rows
+        self._max_queued_bytes = max_queued_bytes
+        self._waiting: collections.deque[Work] = collections.deque()
+        self._queued_rows = 0
+        self._queued_bytes = 0
+        self._bell = threading.Condition()
+        self._open = True
+        self._thread = threading.Thread(target=self._run, name="champion", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Work) -> None:
+        """Put a request in line.
+
+        Raises
+        ------
+        Overloaded
+            If the line is full by rows or bytes.
+        """
+        with self._bell:
+            rows = self._queued_rows + work.rows.n_rows
+            size = self._queued_bytes + len(work.body)
+            full = rows > self._max_queued_rows or size > self._max_queued_bytes
+            if (full and self._waiting) or not self._open:
+                raise Overloaded
+            self._queued_rows, self._queued_bytes = rows, size
+            self._waiting.append(work)
+            self._bell.notify()
+
+    def close(self) -> None:
+        """Finish what is in line, then stop."""
+        with self._bell:
+            self._open = False
+            self._bell.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while batch := self._take():
+            self._serve(batch)
+
+    def _serve(self, batch: list[Work]) -> None:
+        started_ns = time.monotonic_ns()
+        answers, times = self._answer(batch, started_ns)
+        self._record(batch, answers, times)
+        self._deliver(batch, answers)
+
+    def _take(self) -> list[Work]:
+        """Wait for work and take what may share a batch; empty when closed."""
+        with self._bell:
+            while not self._waiting and self._open:
+                self._bell.wait()
+            batch: list[Work] = []
+            n_rows = 0
+            while self._waiting and self._fits(batch, n_rows):
+                work = self._waiting.popleft()
+                batch.append(work)
+                n_rows += work.rows.n_rows
+                self._queued_rows -= work.rows.n_rows
+                self._queued_bytes -= len(work.body)
+            return batch
+
+    def _fits(self, batch: list[Work], n_rows: int) -> bool:
+        if not batch:
+            return True
+        candidate = self._waiting[0].rows
+        return (
+            n_rows + candidate.n_rows <= self._max_batch_rows
+            and candidate.params == batch[0].rows.params
+        )
+
+    def _answer(self, batch: list[Work], started_ns: int) -> tuple[list[Answer], list[bytes]]:
+        """Score the batch together; where that fails, each request alone."""
+        try:
+            scored = self._scorer.score(concat([work.rows for work in batch]))
+            outputs = self._scorer.split(scored.output, [work.rows.n_rows for work in batch])
+            encoding_ns = time.monotonic_ns()
+            answers = [Answer(200, work.encode(out)) for work, out in zip(batch, outputs, strict=True)]
+        except Exception as error:  # noqa: BLE001 - the model's own code may raise anything
+            if len(batch) > 1:
+                return self._answer_alone(batch, started_ns)
+            _log.error("champion failed on request %s: %s", batch[0].request_id, fault_of(error).type)
+            return [Answer(500, to_json(fault_of(error)))], [Times(phases_ns=_no_times(batch[0], started_ns)).pack()]
+        encode_ns = time.monotonic_ns() - encoding_ns
+        return answers, [self._times(work, scored, started_ns, encode_ns, batch) for work in batch]
+
+    def _answer_alone(self, batch: list[Work], started_ns: int) -> tuple[list[Answer], list[bytes]]:
+        alone = [self._answer([work], started_ns) for work in batch]
+        return [answers[0] for answers, _ in alone], [times[0] for _, times in alone]
+
+    def _times(
+        self, work: Work, scored: Scored, started_ns: int, encode_ns: int, batch: list[Work]
+    ) -> bytes:
+        queue_ns = started_ns - work.parsed_ns
+        return Times(
+            phases_ns=(queue_ns, work.parse_ns, scored.featurization_ns, scored.inference_ns, encode_ns),
+            wall_ns=scored.wall_ns,
+            cpu_ns=scored.cpu_ns,
+            batch_requests=len(batch),
+            batch_rows=sum(member.rows.n_rows for member in batch),
+        ).pack()
+
+    def _record(self, batch: list[Work], answers: list[Answer], times: list[bytes]) -> None:
+        """Journal the batch before it leaves; a failure is counted, never the caller's."""
+        failed = sum(answer.status != 200 for answer in answers)
+        appended = len(batch)
+        try:
+            self._journal.append(
+                [
+                    self._request(offset, work, answer, packed)
+                    for offset, (work, answer, packed) in enumerate(zip(batch, answers, times, strict=True))
+                ]
+            )
+        except (sqlite3.Error, OSError) as error:
+            appended = 0
+            _log.error("journal: %d answered requests not recorded (%s)", len(batch), error)
+        self._counters.journal_step(
+            answered=len(batch) - failed,
+            failed=failed,
+            appended=appended,
+            append_failed=len(batch) - appended,
+            sequence=self._journal.sequence,
+        )
+
+    def _request(self, offset: int, work: Work, answer: Answer, times: bytes) -> Request:
+        return Request(
+            position=self._journal.position(offset),
+            request_id=work.request_id,
+            arrived_wall_ns=work.arrived_wall_ns,
+            arrived_ns=work.arrived_ns,
+            protocol=work.protocol,
+            content_type=work.content_type,
+            body=work.body if work.sampled else None,
+            status=answer.status,
+            answer=answer.body if work.sampled else b"",
+            n_rows=work.rows.n_rows,
+            times=times,
+        )
+
+    def _deliver(self, batch: list[Work], answers: list[Answer]) -> None:
+        batch[0].loop.call_soon_threadsafe(_resolve, batch, answers)
+
+
+def _resolve(batch: list[Work], answers: list[Answer]) -> None:
+    for work, answer in zip(batch, answers, strict=True):
+        if not work.done.done():  # a client that went away no longer waits
+            work.done.set_result(answer)
+
+
+def _no_times(work: Work, started_ns: int) -> tuple[int, ...]:
+    return (started_ns - work.parsed_ns, work.parse_ns, 0, 0, 0)

@@ -1,0 +1,153 @@
+"""A champion worker's own counts, in a mapped file that outlives the worker.
+
+Plain counts (rejected, overloaded, …) are single memory writes. What a journal step changes is
+written together: the new totals go into the bank that is not in use, then one word says which bank
+counts. So a reader, or the next worker after SIGKILL, always finds totals that belong together, and
+`sequence` tells from where the journal itself knows more.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+_PLAIN = ("pid", "ready", "rejected", "overloaded", "client_gone", "extra_columns", "bank")
+_BANKED = ("answered", "failed", "appended", "append_failed", "sequence")
+_SLOT = {name: index for index, name in enumerate(_PLAIN)}
+_WORDS = len(_PLAIN) + 2 * len(_BANKED)
+_SIZE = 8 * _WORDS
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """One consistent reading of a worker's counters, in requests unless named otherwise.
+
+    Parameters
+    ----------
+    pid : int
+        The process that counted last; 0 before the first.
+    ready : int
+        1 once that process loaded the champion and warmed it through the whole path.
+    extra_columns : int
+        Request columns that the signature does not know, ignored.
+    sequence : int
+        The last journal sequence number that is in `appended`.
+    """
+
+    pid: int = 0
+    ready: int = 0
+    rejected: int = 0
+    overloaded: int = 0
+    client_gone: int = 0
+    extra_columns: int = 0
+    answered: int = 0
+    failed: int = 0
+    appended: int = 0
+    append_failed: int = 0
+    sequence: int = 0
+
+    @property
+    def alive(self) -> bool:
+        """Whether the counting process still runs."""
+        return self.pid > 0 and is_alive(self.pid)
+
+    def with_journaled(self, by_status: dict[int, int]) -> Counts:
+        """Add requests that the journal holds beyond `sequence`: the worker died, or is about to count them."""
+        total = sum(by_status.values())
+        answered = by_status.get(200, 0)
+        return replace(
+            self,
+            answered=self.answered + answered,
+            failed=self.failed + total - answered,
+            appended=self.appended + total,
+            sequence=self.sequence + total,
+        )
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process of this id runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+class Counters:
+    """The writing side: one worker, one file, opened for the worker's life.
+
+    Each name is written by one thread only. The counts go on from where they stood.
+
+    Parameters
+    ----------
+    path : Path
+        Created with mode 0600 if missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            if os.fstat(descriptor).st_size < _SIZE:
+                os.ftruncate(descriptor, _SIZE)
+            self._map = mmap.mmap(descriptor, _SIZE)
+        finally:
+            os.close(descriptor)
+        self._cells = memoryview(self._map).cast("q")
+
+    def add(self, name: str, amount: int = 1) -> None:
+        """Add `amount` to a plain count."""
+        self._cells[_SLOT[name]] += amount
+
+    def set(self, name: str, value: int) -> None:
+        """Set a plain count, such as ``ready`` or ``pid``."""
+        self._cells[_SLOT[name]] = value
+
+    def journal_step(
+        self, *, answered: int, failed: int, appended: int, append_failed: int, sequence: int
+    ) -> None:
+        """Add what one journal step did, all at once."""
+        cells, bank = self._cells, self._cells[_SLOT["bank"]]
+        old = len(_PLAIN) + bank * len(_BANKED)
+        new = len(_PLAIN) + (1 - bank) * len(_BANKED)
+        cells[new] = cells[old] + answered
+        cells[new + 1] = cells[old + 1] + failed
+        cells[new + 2] = cells[old + 2] + appended
+        cells[new + 3] = cells[old + 3] + append_failed
+        cells[new + 4] = sequence
+        cells[_SLOT["bank"]] = 1 - bank
+
+    def counts(self) -> Counts:
+        """Return the counts as they stand."""
+        return _counts(tuple(self._cells))
+
+    def close(self) -> None:
+        """Unmap the file; the counts stay in it."""
+        self._cells.release()
+        self._map.close()
+
+
+def read(path: Path) -> Counts:
+    """Read a worker's counters; all zero if the worker never started."""
+    raw = _bytes(path)
+    while raw != (again := _bytes(path)):  # a journal step fell into the reading
+        raw = again
+    return _counts(struct.unpack_from(f"{_WORDS}q", raw)) if len(raw) >= _SIZE else Counts()
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def _counts(cells: tuple[int, ...]) -> Counts:
+    plain = dict(zip(_PLAIN, cells, strict=False))
+    start = len(_PLAIN) + plain.pop("bank") * len(_BANKED)
+    banked = dict(zip(_BANKED, cells[start : start + len(_BANKED)], strict=True))
+    return Counts(**plain, **banked)

@@ -1,0 +1,271 @@
+"""The append-only record of requests and champion answers, in sealed SQLite segments.
+
+Each champion worker writes one segment at a time, ``<worker>-<n>.db``, and nobody else writes it. A
+segment is sealed at 64 MiB or 60 s, read by every lane, and deleted whole. No row is ever deleted
+and no checkpoint runs while a segment is live, so an append costs microseconds and never waits for
+a reader. Safe against the death of any process; not promised against power loss.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sqlite3
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from shadowserve.errors import JournalError
+from shadowserve.records import Request, position, sequence_of
+
+SEGMENT_BYTES = 64 * 2**20
+SEGMENT_NS = 60 * 10**9
+APPEND_WAIT_MS = 5
+
+Steps = Sequence[tuple[str, Sequence[str]]]
+_ROW_BYTES = 200
+
+_log = logging.getLogger(__name__)
+
+_TABLES = """
+CREATE TABLE request (
+    position INTEGER PRIMARY KEY, request_id TEXT, arrived_wall_ns INTEGER, arrived_ns INTEGER,
+    protocol TEXT, content_type TEXT, body BLOB, status INTEGER, answer BLOB, n_rows INTEGER,
+    times BLOB
+);
+CREATE TABLE meta (key TEXT PRIMARY KEY, value);
+"""
+_INSERT = f"INSERT INTO request VALUES ({','.join('?' * 11)})"
+_NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "glusterfs", "lustre"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Segment:
+    """One file of the journal, ordered by worker and number."""
+
+    worker: int
+    number: int
+    path: Path
+
+    @property
+    def bytes(self) -> int:
+        """Size on disk with its write-ahead log."""
+        return sum(size_of(Path(f"{self.path}{suffix}")) for suffix in ("", "-wal"))
+
+
+def segments(directory: Path, *, worker: int | None = None) -> list[Segment]:
+    """List the segments that exist, oldest first within each worker."""
+    found = []
+    for path in directory.glob("*-*.db"):
+        owner, _, number = path.stem.partition("-")
+        if owner.isdigit() and number.isdigit() and worker in (None, int(owner)):
+            found.append(Segment(worker=int(owner), number=int(number), path=path))
+    return sorted(found)
+
+
+def refuse_network(directory: Path) -> None:
+    """Refuse a directory on a network file system, where SQLite's locks cannot be trusted.
+
+    Raises
+    ------
+    JournalError
+        Naming the file system and what to do.
+    """
+    kind = _file_system(directory.resolve())
+    if kind in _NETWORK_FILE_SYSTEMS:
+        raise JournalError(
+            f"The state directory {directory} lies on a network file system ({kind}), where the "
+            "journal is not safe. Give --state-dir a directory on a local disk."
+        )
+
+
+class Writer:
+    """The writing side of one champion worker's journal.
+
+    Not for several threads: the scoring thread appends. Segments are opened ahead of need and
+    closed after sealing on a thread of their own, so that neither a checkpoint nor a file's
+    creation is on a caller's time.
+
+    Parameters
+    ----------
+    directory : Path
+        Where the segments lie; made with mode 0700.
+    worker : int
+        This worker's index, from 0.
+    steps : sequence of (name, columns)
+        The champion plan's steps, kept once a segment so that `Times` can be read.
+    segment_bytes, segment_ns : int
+        When a segment is sealed, whichever comes first.
+
+    Raises
+    ------
+    JournalError
+        If the directory cannot be written.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        worker: int,
+        steps: Steps = (),
+        segment_bytes: int = SEGMENT_BYTES,
+        segment_ns: int = SEGMENT_NS,
+    ) -> None:
+        self._directory = directory
+        self._worker = worker
+        self._steps = json.dumps([[name, list(columns)] for name, columns in steps])
+        self._segment_bytes = segment_bytes
+        self._segment_ns = segment_ns
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.sequence = recover(directory, worker=worker)
+        numbers = [segment.number for segment in segments(directory, worker=worker)]
+        self._next_number = max(numbers, default=0) + 1
+        self._live = self._open()
+        _begin(self._live, first=self.sequence + 1, steps=self._steps)
+        self._born_ns, self._written = time.monotonic_ns(), 0
+        self._keeper = ThreadPoolExecutor(1, thread_name_prefix="journal-keeper")
+        self._spare: Future[sqlite3.Connection] = self._keeper.submit(self._open)
+
+    def position(self, offset: int) -> int:
+        """Return the position of the `offset`-th request of the next append, from 0."""
+        return position(self._worker, self.sequence + 1 + offset)
+
+    def append(self, requests: Sequence[Request]) -> None:
+        """Append requests in one transaction, waiting at most 5 ms for the file.
+
+        Parameters
+        ----------
+        requests : sequence of Request
+            With the positions that `position` promises: the worker's next ones, without a gap.
+
+        Raises
+        ------
+        sqlite3.Error
+            If nothing was written: a full disk, or a foreign lock. The positions are free again.
+        """
+        self._roll_if_due()
+        with self._live:
+            self._live.executemany(_INSERT, [_row(request) for request in requests])
+        self.sequence = sequence_of(requests[-1].position)
+        self._written += sum(len(r.body or b"") + len(r.answer) + _ROW_BYTES for r in requests)
+
+    def close(self) -> None:
+        """Seal the live segment, and leave no empty one behind."""
+        _seal(self._live, self.sequence)
+        self._keeper.submit(self._live.close)
+        self._keeper.shutdown(wait=True)
+        if self._spare.exception() is None:
+            self._spare.result().close()
+            remove(segments(self._directory, worker=self._worker)[-1])
+
+    def _roll_if_due(self) -> None:
+        full = self._written >= self._segment_bytes
+        old = self._written and time.monotonic_ns() - self._born_ns >= self._segment_ns
+        if not (full or old) or not self._spare.done():
+            return
+        self._born_ns = time.monotonic_ns()  # a failed roll is tried again a segment's age later
+        try:
+            successor = self._spare.result()
+            _begin(successor, first=self.sequence + 1, steps=self._steps)
+            _seal(self._live, self.sequence)
+        except (JournalError, sqlite3.Error):
+            _log.warning("journal: no new segment could be opened; going on with the full one")
+        else:
+            self._keeper.submit(self._live.close)  # closing checkpoints, which takes its time
+            self._live, self._written = successor, 0
+        self._spare = self._keeper.submit(self._open)
+
+    def _open(self) -> sqlite3.Connection:
+        path = self._directory / f"{self._worker}-{self._next_number}.db"
+        try:
+            connection = _create(path)
+        except (OSError, sqlite3.Error) as error:
+            raise JournalError(
+                f"The journal cannot be written in {self._directory} ({error}). "
+                "Free space there, or give --state-dir a directory that can be written."
+            ) from error
+        self._next_number += 1
+        return connection
+
+
+def _row(request: Request) -> tuple[object, ...]:
+    return tuple(getattr(request, name) for name in Request.__slots__)
+
+
+def _create(path: Path) -> sqlite3.Connection:
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    wait = APPEND_WAIT_MS / 1000
+    connection = sqlite3.connect(path, timeout=wait, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=OFF")
+    connection.execute("PRAGMA wal_autocheckpoint=0")
+    connection.executescript(_TABLES)
+    return connection
+
+
+def _begin(connection: sqlite3.Connection, *, first: int, steps: str) -> None:
+    facts = [("first", first), ("steps", steps)]
+    with connection:
+        connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", facts)
+
+
+def _seal(connection: sqlite3.Connection, last: int) -> None:
+    with connection:
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('last', ?)", (last,))
+
+
+def recover(directory: Path, *, worker: int) -> int:
+    """Seal what a dead worker left open and return its last sequence number, 0 if it has none."""
+    last = 0
+    for segment in segments(directory, worker=worker):
+        connection = sqlite3.connect(segment.path, timeout=1.0)
+        try:
+            last = _seal_abandoned(connection, last)
+        except sqlite3.DatabaseError:  # a file born in the moment of death holds no table yet
+            remove(segment)
+        finally:
+            connection.close()
+    return last
+
+
+def _seal_abandoned(connection: sqlite3.Connection, before: int) -> int:
+    facts = dict(connection.execute("SELECT key, value FROM meta"))
+    if "last" in facts:
+        return int(facts["last"])
+    (newest,) = connection.execute("SELECT max(position) FROM request").fetchone()
+    last = before if newest is None else sequence_of(newest)
+    with connection:
+        connection.execute("INSERT OR IGNORE INTO meta VALUES ('first', ?)", (last + 1,))
+    _seal(connection, last)
+    return last
+
+
+def remove(segment: Segment) -> None:
+    """Delete a segment whole."""
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{segment.path}{suffix}").unlink(missing_ok=True)
+
+
+def _file_system(directory: Path) -> str | None:
+    """Return the kind of file system a directory lies on; None where the system does not say."""
+    try:
+        lines = Path("/proc/mounts").read_text().splitlines()
+    except OSError:
+        return None
+    mounts = {fields[1]: fields[2] for line in lines if len(fields := line.split()) > 2}
+    for place in (directory, *directory.parents):
+        if (kind := mounts.get(str(place))) is not None:
+            return kind
+    return None
+
+
+def size_of(path: Path) -> int:
+    """Return a file's size in bytes; 0 if it is gone."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -1,0 +1,94 @@
+"""What a lane has in hand at this instant, in a mapped file that its own death cannot lose.
+
+The lane marks positions before it scores them and clears the mark after. The supervisor reads the
+mark to enforce the deadline, also on code that holds the interpreter, and the lane's next process
+reads it to learn what was in hand when the last one died.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from shadowserve.clock import run_delay_ns
+
+MAX_IN_HAND = 256
+_HEAD = struct.Struct("<6q")
+_SIZE = _HEAD.size + 8 * MAX_IN_HAND
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One reading of the in-flight mark.
+
+    Parameters
+    ----------
+    pid, tid : int
+        The scoring process and thread.
+    started_ns : int
+        Monotonic time at which the positions were taken in hand; 0 when idle.
+    run_delay_ns : int
+        The thread's run delay at that time, so that starvation since then can be taken out.
+    positions : tuple of int
+        What is in hand; empty when idle.
+    """
+
+    pid: int
+    tid: int
+    started_ns: int
+    run_delay_ns: int
+    positions: tuple[int, ...]
+
+    def worked_ns(self) -> int:
+        """Return the time since the start, less what the thread spent runnable but not running."""
+        delay = run_delay_ns(self.pid, self.tid)
+        starved = 0 if delay is None else max(0, delay - self.run_delay_ns)
+        return max(0, time.monotonic_ns() - self.started_ns - starved)
+
+
+class InFlight:
+    """The writing side: one lane process."""
+
+    def __init__(self, path: Path) -> None:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            os.ftruncate(descriptor, _SIZE)
+            self._map = mmap.mmap(descriptor, _SIZE)
+        finally:
+            os.close(descriptor)
+        self._pid = os.getpid()
+        self._tid = threading.get_native_id()
+
+    def mark(self, positions: Sequence[int]) -> None:
+        """Say which positions are about to be scored, at most `MAX_IN_HAND`."""
+        struct.pack_into(f"<{len(positions)}q", self._map, _HEAD.size, *positions)
+        delay = run_delay_ns(self._pid, self._tid) or 0
+        head = (self._pid, self._tid, delay, len(positions), 0, time.monotonic_ns())
+        _HEAD.pack_into(self._map, 0, *head)
+
+    def clear(self) -> None:
+        """Say that nothing is in hand."""
+        _HEAD.pack_into(self._map, 0, self._pid, self._tid, 0, 0, 0, 0)
+
+    def close(self) -> None:
+        """Unmap the file."""
+        self._map.close()
+
+
+def read(path: Path) -> Mark:
+    """Read a lane's mark; idle if there is none."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raw = b""
+    if len(raw) < _SIZE:
+        return Mark(pid=0, tid=0, started_ns=0, run_delay_ns=0, positions=())
+    pid, tid, delay, count, _, started = _HEAD.unpack_from(raw)
+    positions = struct.unpack_from(f"<{count}q", raw, _HEAD.size)
+    return Mark(pid=pid, tid=tid, started_ns=started, run_delay_ns=delay, positions=positions)

@@ -1,0 +1,260 @@
+"""A lane's own file: cursor, ledger and summaries, changed together or not at all.
+
+One SQLite file per lane, written by the lane alone. A commit holds the cursor with everything that
+was learnt up to it, so that a lane killed at any instant goes on without losing or counting twice.
+The console, the report and the evidence writer read it.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shadowserve.records import Outcome, position
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS ledger (outcome TEXT PRIMARY KEY, n INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS cursor (worker INTEGER PRIMARY KEY, sequence INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS death (position INTEGER PRIMARY KEY, n INTEGER, cause TEXT);
+CREATE TABLE IF NOT EXISTS summary (name TEXT PRIMARY KEY, state BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS comparison (
+    position INTEGER PRIMARY KEY, window INTEGER NOT NULL, record BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS burst (
+    position INTEGER PRIMARY KEY, burst INTEGER, place INTEGER, record BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS window (
+    number INTEGER PRIMARY KEY, opened_ns INTEGER, closed_ns INTEGER, n INTEGER,
+    metrics BLOB, part TEXT
+);
+CREATE INDEX IF NOT EXISTS comparison_window ON comparison (window);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """How a lane process ended while requests were in its hands.
+
+    Parameters
+    ----------
+    positions : tuple of int
+        What was in hand.
+    cause : str
+        ``deadline``, ``memory``, ``crash`` or ``outside``.
+    """
+
+    positions: tuple[int, ...]
+    cause: str
+
+
+@dataclass(slots=True)
+class Progress:
+    """What one commit adds to the state file.
+
+    Parameters
+    ----------
+    outcomes : mapping of Outcome to int
+        How many requests ended in which way since the last commit.
+    cursor : mapping of worker to sequence
+        How far the journal has been dealt with.
+    comparisons : list of (position, window, record)
+        The window's rows, until they lie in a Parquet part.
+    bursts : list of (position, burst, place, record)
+        Requests that challenger and control both time.
+    summaries : mapping of name to bytes
+        The mergeable summaries' states.
+    """
+
+    outcomes: dict[Outcome, int] = field(default_factory=dict)
+    cursor: dict[int, int] = field(default_factory=dict)
+    comparisons: list[tuple[int, int, bytes]] = field(default_factory=list)
+    bursts: list[tuple[int, int, int, bytes]] = field(default_factory=list)
+    summaries: dict[str, bytes] = field(default_factory=dict)
+
+    def count(self, outcome: Outcome, n: int = 1) -> None:
+        """Add `n` requests to an outcome."""
+        self.outcomes[outcome] = self.outcomes.get(outcome, 0) + n
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One closed window: its number, time range, requests, metrics and part.
+
+    Parameters
+    ----------
+    metrics : bytes
+        JSON object of finite numbers by metric name.
+    part : str or None
+        File name of the Parquet part; None until it is written.
+    """
+
+    number: int
+    opened_ns: int
+    closed_ns: int
+    n: int
+    metrics: bytes
+    part: str | None
+
+
+class LaneState:
+    """The lane's side of its file.
+
+    Parameters
+    ----------
+    path : Path
+        Created with mode 0600 if missing.
+    burst_rows : int
+        How many burst rows are kept; the oldest make room.
+    """
+
+    def __init__(self, path: Path, *, burst_rows: int = 20_000) -> None:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        self._connection = sqlite3.connect(path, timeout=10.0)
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=OFF")
+        self._connection.executescript(_TABLES)
+        self._burst_rows = burst_rows
+
+    def cursor(self) -> dict[int, int]:
+        """Return the last sequence dealt with, by worker."""
+        return dict(self._connection.execute("SELECT worker, sequence FROM cursor"))
+
+    def summaries(self) -> dict[str, bytes]:
+        """Return the summaries' states as of the cursor."""
+        return dict(self._connection.execute("SELECT name, state FROM summary"))
+
+    def deaths(self) -> dict[int, tuple[int, str]]:
+        """Return how often, and of what cause last, the lane died with a position in hand."""
+        rows = self._connection.execute("SELECT position, n, cause FROM death")
+        return {place: (n, cause) for place, n, cause in rows}
+
+    def record_death(self, death: Death) -> None:
+        """Count a death against the positions that were in hand; one from outside counts nothing."""
+        if death.cause == "outside":
+            return
+        with self._connection:
+            self._connection.executemany(
+                "INSERT INTO death VALUES (?, 1, ?) "
+                "ON CONFLICT (position) DO UPDATE SET n = n + 1, cause = excluded.cause",
+                [(place, death.cause) for place in death.positions],
+            )
+
+    def commit(self, progress: Progress) -> None:
+        """Write all of it in one transaction."""
+        with self._connection as connection:
+            connection.executemany(
+                "INSERT INTO ledger VALUES (?, ?) ON CONFLICT (outcome) DO UPDATE SET n = n + excluded.n",
+                [(outcome.value, n) for outcome, n in progress.outcomes.items()],
+            )
+            connection.executemany(
+                "INSERT OR REPLACE INTO cursor VALUES (?, ?)", progress.cursor.items()
+            )
+            connection.executemany(
+                "INSERT OR REPLACE INTO comparison VALUES (?, ?, ?)", progress.comparisons
+            )
+            connection.executemany("INSERT OR REPLACE INTO burst VALUES (?, ?, ?, ?)", progress.bursts)
+            connection.executemany(
+                "INSERT OR REPLACE INTO summary VALUES (?, ?)", progress.summaries.items()
+            )
+            self._forget(connection, progress)
+
+    def _forget(self, connection: sqlite3.Connection, progress: Progress) -> None:
+        for worker, sequence in progress.cursor.items():
+            passed = (position(worker, 0), position(worker, sequence))
+            connection.execute("DELETE FROM death WHERE position > ? AND position <= ?", passed)
+        if progress.bursts:
+            connection.execute(
+                "DELETE FROM burst WHERE position <= "
+                "(SELECT position FROM burst ORDER BY position DESC LIMIT 1 OFFSET ?)",
+                (self._burst_rows,),
+            )
+
+    def close_window(self, window: Window, progress: Progress) -> None:
+        """Commit and close a window: from here on its rows wait to become a part."""
+        self.commit(progress)
+        with self._connection:
+            self._connection.execute(
+                "INSERT OR IGNORE INTO window VALUES (?, ?, ?, ?, ?, NULL)",
+                (window.number, window.opened_ns, window.closed_ns, window.n, window.metrics),
+            )
+
+    def windows_without_part(self) -> list[int]:
+        """Return the closed windows whose rows still lie here."""
+        rows = self._connection.execute("SELECT number FROM window WHERE part IS NULL ORDER BY number")
+        return [number for (number,) in rows]
+
+    def comparisons(self, window: int) -> list[bytes]:
+        """Return a window's rows in the order of positions."""
+        query = "SELECT record FROM comparison WHERE window = ? ORDER BY position"
+        return [record for (record,) in self._connection.execute(query, (window,))]
+
+    def part_written(self, window: int, part: str) -> None:
+        """Note a window's part and drop the rows that lie in it."""
+        with self._connection as connection:
+            connection.execute("UPDATE window SET part = ? WHERE number = ?", (part, window))
+            connection.execute("DELETE FROM comparison WHERE window = ?", (window,))
+
+    def next_window(self) -> int:
+        """Return the number of the open window."""
+        (last,) = self._connection.execute("SELECT max(number) FROM window").fetchone()
+        return 0 if last is None else int(last) + 1
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One consistent reading of a lane's file, for those who only read."""
+
+    outcomes: Mapping[str, int]
+    cursor: Mapping[int, int]
+    summaries: Mapping[str, bytes]
+    bursts: Sequence[tuple[int, int, int, bytes]]
+
+
+def snapshot(path: Path, *, whole: bool = True) -> Snapshot:
+    """Read a lane's file in one transaction.
+
+    Parameters
+    ----------
+    path : Path
+        Missing means that the lane never started: all is empty.
+    whole : bool
+        Whether summaries and bursts are read too, or only what the ledger needs.
+    """
+    if not path.exists():
+        return Snapshot(outcomes={}, cursor={}, summaries={}, bursts=())
+    with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=10.0)) as connection:
+        connection.isolation_level = None
+        try:
+            connection.execute("BEGIN")
+            return Snapshot(
+                cursor=dict(connection.execute("SELECT worker, sequence FROM cursor")),
+                outcomes=dict(connection.execute("SELECT outcome, n FROM ledger")),
+                summaries=dict(_if(whole, connection, "SELECT name, state FROM summary")),
+                bursts=list(_if(whole, connection, "SELECT * FROM burst ORDER BY position")),
+            )
+        except sqlite3.OperationalError:  # so young that it holds no table yet
+            return Snapshot(outcomes={}, cursor={}, summaries={}, bursts=())
+
+
+def _if(wanted: bool, connection: sqlite3.Connection, query: str) -> Iterable[tuple]:  # type: ignore[type-arg]
+    return connection.execute(query) if wanted else ()
+
+
+def closed_windows(path: Path, *, after: int) -> list[Window]:
+    """Return the closed windows whose part is written, beyond a number, in order."""
+    if not path.exists():
+        return []
+    query = "SELECT * FROM window WHERE number > ? AND part IS NOT NULL ORDER BY number"
+    with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=10.0)) as connection:
+        try:
+            return [Window(*row) for row in connection.execute(query, (after,))]
+        except sqlite3.OperationalError:
+            return []

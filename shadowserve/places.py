@@ -1,0 +1,124 @@
+"""Where things lie below the state directory; the one place that knows the names.
+
+::
+
+    .shadowserve/
+        deployment.json         what is served, as resolved at start
+        supervisor.json         the running supervisor's process id and ports
+        paused, resume          the team's wishes, as empty files
+        counters/<worker>.bin   what each champion worker counted
+        journal/<worker>-<n>.db segments
+        lanes/<role>-v<version>/
+            state.db            cursor, ledger, summaries
+            lane.json           state and reason
+            inflight.bin        what is in hand
+            death.json          how the last process ended
+            comparisons/        Parquet parts
+        models/<digest>/        downloaded versions
+        evidence.db             what has reached MLflow
+        logs/                   each process's talk
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from shadowserve.records import Role
+
+
+@dataclass(frozen=True, slots=True)
+class LanePlaces:
+    """One lane's files."""
+
+    root: Path
+
+    @property
+    def state(self) -> Path:
+        """Cursor, ledger and summaries."""
+        return self.root / "state.db"
+
+    @property
+    def condition(self) -> Path:
+        """State and reason, as JSON."""
+        return self.root / "lane.json"
+
+    @property
+    def inflight(self) -> Path:
+        """The in-flight mark."""
+        return self.root / "inflight.bin"
+
+    @property
+    def death(self) -> Path:
+        """How the last process ended with requests in hand; written by the supervisor."""
+        return self.root / "death.json"
+
+    @property
+    def parts(self) -> Path:
+        """Parquet parts of comparisons."""
+        return self.root / "comparisons"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The files of one state directory."""
+
+    root: Path
+
+    @property
+    def deployment(self) -> Path:
+        """What is served."""
+        return self.root / "deployment.json"
+
+    @property
+    def supervisor(self) -> Path:
+        """The running supervisor."""
+        return self.root / "supervisor.json"
+
+    @property
+    def paused(self) -> Path:
+        """Exists while lanes shall skip what they read."""
+        return self.root / "paused"
+
+    @property
+    def resume(self) -> Path:
+        """Exists when degraded lanes shall be tried again."""
+        return self.root / "resume"
+
+    @property
+    def journal(self) -> Path:
+        """The journal's segments."""
+        return self.root / "journal"
+
+    @property
+    def models(self) -> Path:
+        """Downloaded versions, by digest."""
+        return self.root / "models"
+
+    @property
+    def evidence(self) -> Path:
+        """What has reached MLflow."""
+        return self.root / "evidence.db"
+
+    @property
+    def logs(self) -> Path:
+        """Each process's talk."""
+        return self.root / "logs"
+
+    def counters(self, worker: int) -> Path:
+        """One champion worker's counters."""
+        return self.root / "counters" / f"{worker}.bin"
+
+    def all_counters(self) -> dict[int, Path]:
+        """Every worker that ever counted here."""
+        found = (self.root / "counters").glob("*.bin")
+        return {int(path.stem): path for path in found if path.stem.isdigit()}
+
+    def lane(self, role: Role, version: int) -> LanePlaces:
+        """One lane's files."""
+        return LanePlaces(self.root / "lanes" / f"{role.value}-v{version}")
+
+    def make(self) -> None:
+        """Create the directories, readable by their owner only."""
+        for place in (self.root, self.journal, self.models, self.logs, self.root / "counters"):
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,0 +1,190 @@
+"""The records that travel: a journaled request, and what one role observed of it.
+
+They are frozen where they are made. A `Request` is the champion worker's own account, written
+before the answer leaves; an `Observation` is what a lane saw when it scored the same request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+_WORKER_BITS = 40
+PHASES = ("queue", "parse", "featurization", "inference", "encode")
+
+
+def position(worker: int, sequence: int) -> int:
+    """Return the identity of a request: worker and sequence number in one integer.
+
+    Parameters
+    ----------
+    worker : int
+        Worker index, from 0.
+    sequence : int
+        The worker's running number, from 1, without gaps.
+
+    Examples
+    --------
+    >>> position(0, 1200)
+    1200
+    """
+    return (worker << _WORKER_BITS) | sequence
+
+
+def worker_of(place: int) -> int:
+    """Return the worker index of a position."""
+    return place >> _WORKER_BITS
+
+
+def sequence_of(place: int) -> int:
+    """Return the worker's running number of a position."""
+    return place & ((1 << _WORKER_BITS) - 1)
+
+
+class Role(StrEnum):
+    """What a loaded version is for."""
+
+    CHAMPION = "champion"
+    CHALLENGER = "challenger"
+    CONTROL = "control"
+
+
+class Outcome(StrEnum):
+    """What became of one request in one lane; every request has exactly one."""
+
+    BOTH_OK = "both_ok"
+    CHALLENGER_ERROR = "challenger_error"
+    CHAMPION_ERROR = "champion_error"
+    BOTH_ERROR = "both_error"
+    TIMED_OUT = "timed_out"
+    CRASHED = "crashed"
+    SAMPLED_OUT = "sampled_out"
+    SKIPPED_PAUSED = "skipped_paused"
+    SKIPPED_BUDGET = "skipped_budget"
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How long one role took, split into phases and steps.
+
+    Parameters
+    ----------
+    phases_ns : tuple of int
+        Wall time of each of `PHASES`, in their order.
+    wall_ns, cpu_ns : tuple of int
+        Wall and CPU time of each step of the plan, in the plan's order.
+    batch_requests, batch_rows : int
+        How many requests and rows were scored together; 1 request means that it was alone.
+    """
+
+    phases_ns: tuple[int, ...]
+    wall_ns: tuple[int, ...] = ()
+    cpu_ns: tuple[int, ...] = ()
+    batch_requests: int = 1
+    batch_rows: int = 1
+
+    @property
+    def total_ns(self) -> int:
+        """All phases together."""
+        return sum(self.phases_ns)
+
+    def pack(self) -> bytes:
+        """Return a compact form for the journal: little-endian int64."""
+        numbers = (self.batch_requests, self.batch_rows, *self.phases_ns, *self.wall_ns, *self.cpu_ns)
+        return np.asarray(numbers, dtype="<i8").tobytes()
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Times:
+        """Read what `pack` wrote."""
+        numbers = np.frombuffer(packed, dtype="<i8").tolist()
+        steps = numbers[2 + len(PHASES) :]
+        half = len(steps) // 2
+        return cls(
+            batch_requests=numbers[0],
+            batch_rows=numbers[1],
+            phases_ns=tuple(numbers[2 : 2 + len(PHASES)]),
+            wall_ns=tuple(steps[:half]),
+            cpu_ns=tuple(steps[half:]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One journaled request with the champion's answer.
+
+    Parameters
+    ----------
+    position : int
+        The request's identity; see `position`.
+    request_id : str
+        The caller's, else a new one; it may repeat.
+    arrived_wall_ns, arrived_ns : int
+        Arrival by the wall clock (since the epoch) and by the monotonic clock.
+    protocol : str
+        Which door it came through: ``invocations``, ``predict`` or ``infer``.
+    content_type : str
+        As the caller sent it.
+    body : bytes or None
+        The request's own bytes; None where the request was sampled out.
+    status : int
+        200 or 500.
+    answer : bytes
+        The answer's own bytes; for a 500 the error's type, step and frame as JSON.
+    n_rows : int
+        Rows in the request.
+    times : bytes
+        `Times.pack` of the champion.
+    """
+
+    position: int
+    request_id: str
+    arrived_wall_ns: int
+    arrived_ns: int
+    protocol: str
+    content_type: str
+    body: bytes | None
+    status: int
+    answer: bytes
+    n_rows: int
+    times: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An exception without its text, which may hold values: type, step, frame, and a hash.
+
+    Parameters
+    ----------
+    type : str
+        Qualified name of the exception's class.
+    step : str or None
+        The plan's step that raised, if it is known.
+    frame : str
+        ``file:line function`` of the innermost frame, file name only.
+    digest : str
+        First 12 hex digits of the text's SHA-256, to tell whether two faults say the same.
+    column : str or None
+        The column that the typing rule named, if it was the typing rule.
+    """
+
+    type: str
+    step: str | None
+    frame: str
+    digest: str
+    column: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one role did for one request: output or fault, and its times."""
+
+    output: Any = None
+    scores: np.ndarray | None = None
+    fault: Fault | None = None
+    times: Times | None = None
+    named_steps: tuple[tuple[str, tuple[str, ...], int, int], ...] = ()
+    sizes: dict[str, int] = field(default_factory=dict)
+    nonfinite: int = 0

@@ -1,0 +1,274 @@
+"""Reading the journal: in order, from a cursor, while it is being written.
+
+A `Tail` belongs to one lane. It walks each worker's segments by number and says how many requests
+were deleted before they could be read, so that the ledger still balances.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shadowserve.journal import Segment, segments
+from shadowserve.records import Request, position, sequence_of, worker_of
+
+READ_BYTES = 32 * 2**20
+Cursor = dict[int, int]
+
+
+@dataclass(slots=True)
+class _Reader:
+    """One worker's open segment and how far it was read."""
+
+    segment: Segment
+    connection: sqlite3.Connection
+    steps: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one reading brought.
+
+    Parameters
+    ----------
+    requests : list of Request
+        In the order of each worker's sequence.
+    deleted : int
+        Requests that the budget deleted before this reading reached them.
+    cursor : dict of worker to sequence
+        Where the journal has been read to, after these requests.
+    """
+
+    requests: list[Request]
+    deleted: int
+    cursor: Cursor
+
+
+class Tail:
+    """Follows the journal from a cursor.
+
+    Parameters
+    ----------
+    directory : Path
+        The journal's directory.
+    cursor : mapping of worker to sequence
+        The last sequence number that was dealt with, for each worker; missing means none.
+    """
+
+    def __init__(self, directory: Path, *, cursor: Mapping[int, int]) -> None:
+        self._directory = directory
+        self._cursor: Cursor = dict(cursor)
+        self._readers: dict[int, _Reader] = {}
+
+    def steps(self, worker: int) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Return names and columns of the champion's steps, as that worker's segment tells."""
+        reader = self._readers.get(worker)
+        return reader.steps if reader else ()
+
+    def read(self, limit: int) -> Batch:
+        """Read at most `limit` requests (and about 32 MiB), without waiting."""
+        requests: list[Request] = []
+        deleted = 0
+        workers = sorted({segment.worker for segment in segments(self._directory)})
+        for worker in workers:
+            share = max(1, (limit - len(requests)) // (len(workers) - workers.index(worker)))
+            found, gap = self._read_worker(worker, share)
+            requests += found
+            deleted += gap
+        return Batch(requests=requests, deleted=deleted, cursor=dict(self._cursor))
+
+    def close(self) -> None:
+        """Close the open segments."""
+        for reader in self._readers.values():
+            reader.connection.close()
+        self._readers.clear()
+
+    def _read_worker(self, worker: int, limit: int) -> tuple[list[Request], int]:
+        deleted = 0
+        while (reader := self._reader(worker)) is not None:
+            first, last = _extent(reader.connection)
+            done = self._cursor.get(worker, 0)
+            if first is not None and first > done + 1:
+                deleted += first - done - 1
+                done = self._cursor[worker] = first - 1
+            found = list(_rows(reader.connection, after=position(worker, done), limit=limit))
+            if found:
+                self._cursor[worker] = sequence_of(found[-1].position)
+                return found, deleted
+            if last is None or not self._advance(worker, reader):
+                break
+        return [], deleted
+
+    def _reader(self, worker: int) -> _Reader | None:
+        if worker not in self._readers:
+            found = segments(self._directory, worker=worker)
+            if not found:
+                return None
+            self._readers[worker] = _open(found[0])
+        return self._readers[worker]
+
+    def _advance(self, worker: int, reader: _Reader) -> bool:
+        """Go on to the next segment once the present one is sealed and read."""
+        later = [s for s in segments(self._directory, worker=worker) if s > reader.segment]
+        if not later:
+            return False
+        reader.connection.close()
+        self._readers[worker] = _open(later[0])
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What lies in the journal beyond a cursor, bounded at one position per worker.
+
+    Parameters
+    ----------
+    pending : int
+        Requests that can still be read, counted.
+    deleted : int
+        Requests that were deleted unread.
+    oldest_wall_ns : int or None
+        Arrival of the oldest pending request, since the epoch.
+    """
+
+    pending: int = 0
+    deleted: int = 0
+    oldest_wall_ns: int | None = None
+
+
+@dataclass(slots=True)
+class Extent:
+    """How far the journal reaches: the last sequence number and the counts by status."""
+
+    last: Cursor = field(default_factory=dict)
+    bytes: int = 0
+
+
+def extent(directory: Path) -> Extent:
+    """Return each worker's last journaled sequence number, and the bytes on disk."""
+    result = Extent()
+    for segment in segments(directory):
+        result.bytes += segment.bytes
+        with _reading(segment) as connection:
+            first, last = _extent(connection)
+            (newest,) = connection.execute("SELECT max(position) FROM request").fetchone()
+            ends = [0 if newest is None else sequence_of(newest), last or 0, (first or 1) - 1]
+            result.last[segment.worker] = max(result.last.get(segment.worker, 0), *ends)
+    return result
+
+
+def statuses(directory: Path, *, worker: int, after: int) -> dict[int, int]:
+    """Count a worker's journaled requests by status beyond a sequence number."""
+    counts: dict[int, int] = {}
+    query = "SELECT status, count(*) FROM request WHERE position > ? GROUP BY status"
+    for segment in segments(directory, worker=worker):
+        with _reading(segment) as connection:
+            for status, count in connection.execute(query, (position(worker, after),)):
+                counts[status] = counts.get(status, 0) + count
+    return counts
+
+
+def backlog(directory: Path, *, cursor: Mapping[int, int], bound: Mapping[int, int]) -> Backlog:
+    """Count what lies beyond a cursor, up to a bound.
+
+    Parameters
+    ----------
+    directory : Path
+        The journal's directory.
+    cursor, bound : mapping of worker to sequence
+        Count sequence numbers above the one and up to the other.
+    """
+    pending, wanted, oldest = 0, 0, None
+    query = (
+        "SELECT count(*), min(arrived_wall_ns) FROM request WHERE position > ? AND position <= ?"
+    )
+    for worker, end in bound.items():
+        start = cursor.get(worker, 0)
+        wanted += max(0, end - start)
+        limits = (position(worker, start), position(worker, end))
+        for segment in segments(directory, worker=worker):
+            with _reading(segment) as connection:
+                count, arrived = connection.execute(query, limits).fetchone()
+            pending += count
+            oldest = min(filter(None, (oldest, arrived)), default=None)
+    return Backlog(pending=pending, deleted=wanted - pending, oldest_wall_ns=oldest)
+
+
+def consumed(directory: Path, cursors: list[Mapping[int, int]]) -> list[Segment]:
+    """List the sealed segments that every cursor has passed, never a worker's newest."""
+    newest = {segment.worker: segment for segment in segments(directory)}
+    done = []
+    for segment in segments(directory):
+        if segment == newest[segment.worker]:
+            continue
+        with _reading(segment) as connection:
+            _, last = _extent(connection)
+        passed = all(cursor.get(segment.worker, 0) >= (last or 0) for cursor in cursors)
+        if last is not None and passed:
+            done.append(segment)
+    return done
+
+
+def find(directory: Path, place: int) -> Request | None:
+    """Return one request by position while its segment exists."""
+    for segment in segments(directory, worker=worker_of(place)):
+        with _reading(segment) as connection:
+            for request in _rows(connection, after=place - 1, limit=1):
+                if request.position == place:
+                    return request
+    return None
+
+
+class _reading:  # noqa: N801 - used as a function
+    """A short look into a segment that may be deleted at any moment."""
+
+    def __init__(self, segment: Segment) -> None:
+        self._connection = _connect(segment.path)
+
+    def __enter__(self) -> sqlite3.Connection:
+        return self._connection
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    try:
+        connection = sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=1.0)
+        connection.execute("SELECT 1 FROM meta LIMIT 1")
+    except sqlite3.OperationalError:  # deleted, or so young that it holds no table yet
+        connection = sqlite3.connect(":memory:")
+        connection.executescript(_EMPTY)
+    return connection
+
+
+_EMPTY = (
+    "CREATE TABLE meta (key, value); CREATE TABLE request (position INTEGER PRIMARY KEY,"
+    "request_id, arrived_wall_ns, arrived_ns, protocol, content_type, body, status, answer,"
+    "n_rows, times)"
+)
+
+
+def _open(segment: Segment) -> _Reader:
+    connection = _connect(segment.path)
+    row = connection.execute("SELECT value FROM meta WHERE key = 'steps'").fetchone()
+    steps = tuple((name, tuple(columns)) for name, columns in json.loads(row[0])) if row else ()
+    return _Reader(segment=segment, connection=connection, steps=steps)
+
+
+def _extent(connection: sqlite3.Connection) -> tuple[int | None, int | None]:
+    facts = dict(connection.execute("SELECT key, value FROM meta WHERE key IN ('first', 'last')"))
+    return facts.get("first"), facts.get("last")
+
+
+def _rows(connection: sqlite3.Connection, *, after: int, limit: int) -> Iterator[Request]:
+    size = 0
+    query = "SELECT * FROM request WHERE position > ? ORDER BY position LIMIT ?"
+    for row in connection.execute(query, (after, limit)):
+        yield Request(*row)
+        size += len(row[6] or b"") + len(row[8])
+        if size >= READ_BYTES:
+            return
