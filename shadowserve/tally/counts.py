@@ -1,0 +1,308 @@
+"""Counts of labels and items: who says what, and which items fill the lists.
+
+Small numbers of distinct values are counted exactly. Beyond a bound the rarest are no longer told
+apart, and the summary says so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+from datasketches import (
+    frequent_items_error_type,
+    frequent_strings_sketch,
+    hll_sketch,
+    hll_union,
+)
+
+from shadowserve.tally.state import State, checked, labelled, packed, unpacked
+
+OTHER = "other"
+MAX_LABELS = 64
+MAX_EXACT_ITEMS = 10_000
+_LG_ITEMS = 14
+_LG_REGISTERS = 12
+_NO_FALSE_NEGATIVES = frequent_items_error_type.NO_FALSE_NEGATIVES
+
+
+def as_text(value: Any) -> str:
+    """Write a JSON value so that 1 and "1" stay apart and 1 and 1.0 do not."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+class Confusion:
+    """Table of champion's label against the lane's label.
+
+    At most `max_labels` labels have rows and columns of their own, first come first served; the
+    rest share the row "other". Agreement is counted apart and stays exact.
+
+    >>> c = Confusion()
+    >>> c.add(["a", "a", "b"], ["a", "b", "b"])
+    >>> c.summary()["agreement"]
+    0.6666666666666666
+    """
+
+    __slots__ = ("_labels", "_pairs", "agree", "max_labels", "n")
+
+    def __init__(self, max_labels: int = MAX_LABELS) -> None:
+        self.max_labels = max_labels
+        self.n = 0
+        self.agree = 0
+        self._labels: dict[str, None] = {}
+        self._pairs: Counter[tuple[str, str]] = Counter()
+
+    def add(self, champion: Sequence[Any], lane: Sequence[Any]) -> None:
+        """Take a batch: two sequences of n_rows labels (strings, numbers, booleans)."""
+        for (a, b), n in _count_pairs(champion, lane).items():
+            self.n += n
+            self.agree += n * (a == b)
+            self._pairs[self._slot(a), self._slot(b)] += n
+
+    def _slot(self, label: str) -> str:
+        if label not in self._labels:
+            if len(self._labels) >= self.max_labels:
+                return OTHER
+            self._labels[label] = None
+        return label
+
+    def merge(self, other: Confusion) -> None:
+        """Take in the table of another stream."""
+        self.n += other.n
+        self.agree += other.agree
+        for (a, b), n in other._pairs.items():
+            first = a if a == OTHER else self._slot(a)
+            self._pairs[first, b if b == OTHER else self._slot(b)] += n
+
+    def kappa(self) -> float | None:
+        """Cohen's kappa (1960): agreement beyond chance; 1 same, 0 chance, below 0 worse.
+
+        None without rows, or where both sides always say one and the same label.
+        """
+        if self.n == 0:
+            return None
+        champion, lane = self._margins()
+        chance = sum(n * lane[label] for label, n in champion.items()) / self.n**2
+        return None if chance >= 1 else (self.agree / self.n - chance) / (1 - chance)
+
+    def _margins(self) -> tuple[Counter[str], Counter[str]]:
+        champion: Counter[str] = Counter()
+        lane: Counter[str] = Counter()
+        for (a, b), n in self._pairs.items():
+            champion[a] += n
+            lane[b] += n
+        return champion, lane
+
+    def summary(self) -> dict[str, Any]:
+        """Return n, agreement, kappa, both sides' label shares and the cells, largest first.
+
+        Labels are JSON text: `1`, `"1"`, `true`.
+        """
+        n = max(self.n, 1)
+        sides = [{label: k / n for label, k in c.most_common()} for c in self._margins()]
+        cells = sorted(self._pairs.items(), key=lambda cell: (-cell[1], cell[0]))
+        return {
+            "n": self.n,
+            "agreement": self.agree / n if self.n else None,
+            "kappa": self.kappa(),
+            "champion": sides[0],
+            "lane": sides[1],
+            "cells": [{"champion": a, "lane": b, "n": k} for (a, b), k in cells],
+        }
+
+    def state(self) -> State:
+        """Return labels and cells."""
+        return labelled(
+            "confusion",
+            max_labels=self.max_labels,
+            n=self.n,
+            agree=self.agree,
+            labels=list(self._labels),
+            cells=[[a, b, k] for (a, b), k in self._pairs.items()],
+        )
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Read back what `state` wrote."""
+        s = checked(state, "confusion")
+        it = cls(s["max_labels"])
+        it.n, it.agree = s["n"], s["agree"]
+        it._labels = dict.fromkeys(s["labels"])
+        it._pairs = Counter({(a, b): k for a, b, k in s["cells"]})
+        return it
+
+
+def _count_pairs(champion: Sequence[Any], lane: Sequence[Any]) -> Counter[tuple[str, str]]:
+    try:
+        # the type goes into the key, since Python takes True, 1 and 1.0 for one and the same
+        raw = Counter(zip(champion, lane, map(type, champion), map(type, lane), strict=True))
+    except TypeError:  # lists and dicts as labels
+        return Counter(zip(map(as_text, champion), map(as_text, lane), strict=True))
+    counted: Counter[tuple[str, str]] = Counter()
+    for (a, b, _, _), n in raw.items():
+        counted[as_text(a), as_text(b)] += n
+    return counted
+
+
+class Items:
+    """How often each item is shown in lists of items: concentration and coverage.
+
+    Exact up to `max_exact` distinct items. Beyond it a frequent-items sketch (DataSketches' Misra-
+    Gries variant: Anderson et al., IMC 2017) keeps the top items and a HyperLogLog the number of
+    distinct ones; concentration is then a lower bound and `exact` is False.
+
+    >>> items = Items()
+    >>> items.add([["a", "b"], ["a", "c"]])
+    >>> items.summary()["top"][0]
+    {'item': 'a', 'n': 2, 'share': 0.5, 'reach': 1.0}
+    """
+
+    __slots__ = ("_counts", "_distinct", "_frequent", "max_exact", "n_lists", "total")
+
+    def __init__(self, max_exact: int = MAX_EXACT_ITEMS) -> None:
+        self.max_exact = max_exact
+        self.n_lists = 0
+        self.total = 0
+        self._counts: Counter[str] | None = Counter()
+        self._frequent = frequent_strings_sketch(_LG_ITEMS)
+        self._distinct = hll_sketch(_LG_REGISTERS)
+
+    @property
+    def exact(self) -> bool:
+        """Whether every distinct item is counted."""
+        return self._counts is not None
+
+    def add(self, lists: Sequence[Iterable[Any]]) -> None:
+        """Take a batch of n_rows lists of items."""
+        self.n_lists += len(lists)
+        self._add_counts(_count_items(lists))
+
+    def _add_counts(self, counts: Mapping[str, int]) -> None:
+        self.total += sum(counts.values())
+        if self._counts is None:
+            self._to_sketch(counts)
+            return
+        self._counts.update(counts)
+        if len(self._counts) > self.max_exact:
+            self._to_sketch(self._counts)
+            self._counts = None
+
+    def _to_sketch(self, counts: Mapping[str, int]) -> None:
+        for item, n in counts.items():
+            self._frequent.update(item, n)
+            self._distinct.update(item)
+
+    def merge(self, other: Items) -> None:
+        """Take in the items of another stream."""
+        self.n_lists += other.n_lists
+        if other._counts is not None:
+            self._add_counts(other._counts)
+            return
+        self.total += other.total
+        if self._counts is not None:
+            self._to_sketch(self._counts)
+            self._counts = None
+        self._frequent.merge(other._frequent)
+        union = hll_union(_LG_REGISTERS)
+        union.update(self._distinct)
+        union.update(other._distinct)
+        self._distinct = union.get_result()
+
+    @property
+    def distinct(self) -> int:
+        """Number of distinct items; within about 2 % when no longer exact."""
+        if self._counts is not None:
+            return len(self._counts)
+        return round(self._distinct.get_estimate())
+
+    def counts(self) -> dict[str, int]:
+        """Count by item (JSON text); the most frequent ones only when no longer exact."""
+        if self._counts is not None:
+            return dict(self._counts)
+        return {row[0]: row[1] for row in self._frequent.get_frequent_items(_NO_FALSE_NEGATIVES)}
+
+    def count(self, item: str) -> int:
+        """How often an item (JSON text) was shown."""
+        if self._counts is not None:
+            return int(self._counts[item])
+        return int(self._frequent.get_estimate(item))
+
+    def gini(self) -> float | None:
+        """Gini coefficient of the shown items' counts: 0 all equal, towards 1 one item has all.
+
+        Items never shown are not counted. A lower bound when no longer exact: what the sketch does
+        not hold is spread evenly over the other distinct items.
+        """
+        counts = np.sort(np.fromiter(self.counts().values(), dtype=np.float64))
+        if self._counts is None:
+            unseen = max(0, self.distinct - counts.size)
+            rest = max(0.0, self.total - float(counts.sum()))
+            counts = np.sort(np.concatenate([counts, np.full(unseen, rest / max(unseen, 1))]))
+        n = counts.size
+        if n == 0 or counts.sum() == 0:
+            return None
+        return float(((2 * np.arange(1, n + 1) - n - 1) @ counts) / (n * counts.sum()))
+
+    def top(self, k: int = 10) -> list[dict[str, Any]]:
+        """Return the k most shown items: count, share of all places, share of lists ("reach")."""
+        ordered = sorted(self.counts().items(), key=lambda row: (-row[1], row[0]))[:k]
+        return [self.describe(item, n) for item, n in ordered]
+
+    def describe(self, item: str, n: int) -> dict[str, Any]:
+        """Return count, share of all places and share of lists of one item."""
+        share, reach = n / max(self.total, 1), n / max(self.n_lists, 1)
+        return {"item": json.loads(item), "n": n, "share": share, "reach": min(1.0, reach)}
+
+    def summary(self) -> dict[str, Any]:
+        """Return lists, places, distinct items, Gini, the top item's share and the top ten."""
+        top = self.top()
+        return {
+            "n_lists": self.n_lists,
+            "total": self.total,
+            "distinct": self.distinct,
+            "exact": self.exact,
+            "gini": self.gini(),
+            "top_share": top[0]["share"] if top else None,
+            "top_reach": top[0]["reach"] if top else None,
+            "top": top,
+        }
+
+    def state(self) -> State:
+        """Return the counts, or the sketches' bytes."""
+        content: State = {"n_lists": self.n_lists, "total": self.total, "max_exact": self.max_exact}
+        if self._counts is not None:
+            content["counts"] = [[item, n] for item, n in self._counts.items()]
+        else:
+            content["frequent"] = packed(self._frequent.serialize())
+            content["distinct"] = packed(self._distinct.serialize_compact())
+        return labelled("items", **content)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Read back what `state` wrote."""
+        s = checked(state, "items")
+        it = cls(s["max_exact"])
+        it.n_lists, it.total = s["n_lists"], s["total"]
+        if "counts" in s:
+            it._counts = Counter(dict(s["counts"]))
+        else:
+            it._counts = None
+            it._frequent = frequent_strings_sketch.deserialize(unpacked(s["frequent"]))
+            it._distinct = hll_sketch.deserialize(unpacked(s["distinct"]))
+        return it
+
+
+def _count_items(lists: Sequence[Iterable[Any]]) -> Counter[str]:
+    try:
+        raw = Counter((type(item), item) for row in lists for item in row)
+    except TypeError:  # lists and dicts as items
+        return Counter(as_text(item) for row in lists for item in row)
+    counted: Counter[str] = Counter()
+    for (_, item), n in raw.items():
+        counted[as_text(item)] += n
+    return counted
