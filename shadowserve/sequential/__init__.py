@@ -1,0 +1,22 @@
+"""Statistics that hold however often one looks: bounded means, quantiles, and a ledger of alpha."""
+
+from shadowserve.sequential.alpha import AlphaLedger
+from shadowserve.sequential.evidence import rate_evidence, two_rates
+from shadowserve.sequential.means import (
+    MeanSequence,
+    difference,
+    log_e_difference,
+    paired_mean,
+)
+from shadowserve.sequential.quantiles import QuantileSequence
+
+__all__ = [
+    "AlphaLedger",
+    "MeanSequence",
+    "QuantileSequence",
+    "difference",
+    "log_e_difference",
+    "paired_mean",
+    "rate_evidence",
+    "two_rates",
+]
