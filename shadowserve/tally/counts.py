@@ -218,7 +218,8 @@ class Items:
         """Number of distinct items; within about 2 % when no longer exact."""
         if self._counts is not None:
             return len(self._counts)
-        return round(self._distinct.get_estimate())
+        n_distinct: float = self._distinct.get_estimate()
+        return round(n_distinct)
 
     def counts(self) -> dict[str, int]:
         """Count by item (JSON text); the most frequent ones only when no longer exact."""

@@ -1,0 +1,201 @@
+"""What every comparison yields, whatever the kind of output.
+
+`Measure` declares a number, `Divergence` is the contract of a kind, `Compared` is one batch laid
+side by side. A row falls into one of four: it is measured; it is null on one side only
+(`nan_mismatch`); its type, shape or length differs (`structure`); or it is null on both sides,
+which is equal.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+
+from shadowserve.divergence.align import Aligned, Outputs
+
+
+class Kind(StrEnum):
+    """Kinds of output; the values are what `--output-kind` takes."""
+
+    NUMBER = "number"
+    LABEL = "label"
+    PROBABILITY = "probability"
+    RANKING = "ranking"
+    SET = "set"
+    TEXT = "text"
+    VECTOR = "vector"
+    MULTI = "multi"
+    RECORD = "record"
+
+
+class Swap(StrEnum):
+    """What a measure does when champion and lane change places."""
+
+    SAME = "same"
+    SIGN = "sign"
+    FREE = "free"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One number a row. It is 0 where both sides are equal."""
+
+    name: str
+    low: float
+    high: float
+    swap: Swap = Swap.SAME
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """Two numbers agree if |a - b| <= absolute + relative * max(|a|, |b|).
+
+    Unlike `numpy.isclose` it does not matter which side is which.
+    """
+
+    relative: float = 1e-6
+    absolute: float = 1e-9
+
+    def within(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Whether finite numbers agree: ndarray of bool of the shape of `a`."""
+        largest = np.maximum(np.abs(a), np.abs(b))
+        # halves, so that two numbers of opposite sign near the largest float do not overflow
+        apart = np.abs(a / 2 - b / 2)
+        return np.asarray(apart <= self.absolute / 2 + self.relative * (largest / 2))
+
+
+DEFAULT_TOLERANCE = Tolerance()
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One batch of champion's and lane's outputs, side by side; all arrays of shape (n_rows,).
+
+    Parameters
+    ----------
+    values : mapping of measure name to ndarray, float64
+        NaN where the row has no such number: it enters no mean.
+    primary : str
+        The measure that is bounded: 0 same, 1 disjoint.
+    structure : ndarray of bool
+        Type, shape or length differs.
+    kind_of_structure : mapping of (champion type, lane type) to count
+    exact, tolerant : ndarray of bool
+        Equal to the last bit (1 and 1.0 are equal, so are two nulls), and equal within tolerance.
+    nan_mismatch : ndarray of bool
+        Null, NaN or infinite on one side only.
+    champion_nonfinite, lane_nonfinite : ndarray of bool
+        Null, NaN or infinite, or holding such a value.
+    parts : mapping of field to Compared
+        The fields of a record or the outputs of a multi-output row.
+    """
+
+    values: Mapping[str, np.ndarray]
+    primary: str
+    structure: np.ndarray
+    kind_of_structure: Mapping[tuple[str, str], int]
+    exact: np.ndarray
+    tolerant: np.ndarray
+    nan_mismatch: np.ndarray
+    champion_nonfinite: np.ndarray
+    lane_nonfinite: np.ndarray
+    parts: Mapping[str, Compared] = field(default_factory=dict)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return int(self.structure.size)
+
+    def disagreement(self) -> np.ndarray:
+        """Primary measure of every row, in [0, 1]; 1 where there is nothing to measure.
+
+        What verdicts and worst-of lists use: a row that cannot be compared is not agreement.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,), float64, without NaN
+        """
+        primary = self.values[self.primary]
+        return np.where(np.isnan(primary), 1.0, primary)
+
+
+class Divergence(Protocol):
+    """How outputs of one kind are compared."""
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of output this compares."""
+        ...
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """The numbers of a row, the primary one first."""
+        ...
+
+    def compare(self, champion: Outputs, lane: Outputs) -> Compared:
+        """Compare two aligned sequences of n_rows outputs.
+
+        If their lengths differ, every row is a difference of structure.
+        """
+        ...
+
+
+def names(divergence: Divergence) -> tuple[str, ...]:
+    """Names of a divergence's measures, the primary one first."""
+    return tuple(measure.name for measure in divergence.measures)
+
+
+def compared(
+    aligned: Aligned,
+    *,
+    measures: tuple[Measure, ...],
+    measured: np.ndarray,
+    measure: Callable[[np.ndarray], tuple[Mapping[str, np.ndarray], np.ndarray]],
+) -> Compared:
+    """Measure the rows that can be measured, and settle the others.
+
+    Parameters
+    ----------
+    aligned : Aligned
+    measures : tuple of Measure
+        The primary one first.
+    measured : ndarray of bool, shape (n_rows,)
+        Rows that are of the kind on both sides.
+    measure : callable
+        Given the indices of the measured rows, returns their values by name and whether they agree
+        within tolerance. A row whose two sides are equal needs no measure: all its numbers are 0.
+
+    Notes
+    -----
+    Rows that are alike in type but not of the kind (two strings where numbers are the rule) are
+    judged by equality alone: primary 0 or 1, other numbers NaN unless equal.
+    """
+    rows = np.flatnonzero(measured & ~aligned.equal)
+    found, close = measure(rows) if rows.size else ({}, np.zeros(0, dtype=bool))
+    other = ~measured & aligned.comparable & ~aligned.equal
+    values = {}
+    for position, one in enumerate(measures):
+        column = np.where(aligned.equal, 0.0, np.nan)
+        if rows.size:
+            column[rows] = found[one.name]
+        if position == 0:
+            column[other] = 1.0
+        values[one.name] = column
+    tolerant = aligned.equal.copy()
+    tolerant[rows] = close
+    return Compared(
+        values=values,
+        primary=measures[0].name,
+        structure=aligned.structure,
+        kind_of_structure=Counter(aligned.differing_types()),
+        exact=aligned.equal,
+        tolerant=tolerant,
+        nan_mismatch=aligned.nan_mismatch,
+        champion_nonfinite=aligned.champion_nonfinite,
+        lane_nonfinite=aligned.lane_nonfinite,
+    )

@@ -1,0 +1,69 @@
+"""Lists whose order means nothing: which items came and went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from shadowserve.divergence.align import Outputs, align
+from shadowserve.divergence.codes import code_lists
+from shadowserve.divergence.compared import Compared, Kind, Measure, Swap, compared
+from shadowserve.divergence.ranking import listed
+from shadowserve.divergence.ranks import matches
+
+MEASURES = (
+    Measure("jaccard_distance", 0, 1),
+    Measure("gained", 0, np.inf, Swap.FREE),
+    Measure("lost", 0, np.inf, Swap.FREE),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SetDivergence:
+    """Compare lists as sets.
+
+    ``jaccard_distance``
+        1 - common items / all items: 0 same set in any order, 1 disjoint.
+    ``gained``, ``lost``
+        Number of items that only the lane, only the champion has.
+
+    Lists that hold the same items in another order are equal. Sets may differ in size; that is no
+    difference of structure.
+    """
+
+    kind: Kind = Kind.SET
+    measures: tuple[Measure, ...] = MEASURES
+
+    def compare(self, champion: Outputs, lane: Outputs) -> Compared:
+        """Compare two sequences of n_rows lists; see `Divergence.compare`."""
+        aligned, measured = listed(align(champion, lane), sized=False)
+        rows = np.flatnonzero(measured & ~aligned.equal)
+        found = _measure(
+            *code_lists(
+                [aligned.champion[i] for i in rows.tolist()],
+                [aligned.lane[i] for i in rows.tolist()],
+            )
+        )
+        reordered = np.zeros(measured.size, dtype=bool)
+        reordered[rows] = found["jaccard_distance"] == 0
+        unequal = ~reordered[rows]
+
+        def measure(_: np.ndarray) -> tuple[Mapping[str, np.ndarray], np.ndarray]:
+            left = {name: column[unequal] for name, column in found.items()}
+            return left, np.zeros(int(unequal.sum()), dtype=bool)
+
+        aligned = aligned.with_equal(reordered)
+        return compared(aligned, measures=MEASURES, measured=measured, measure=measure)
+
+
+def _measure(champion: np.ndarray, lane: np.ndarray) -> dict[str, np.ndarray]:
+    m = matches(champion, lane)
+    common = m.same.sum(axis=(1, 2))
+    union = m.champion_length + m.lane_length - common
+    return {
+        "jaccard_distance": np.where(union == 0, 0.0, 1.0 - common / np.maximum(union, 1)),
+        "gained": (m.lane_length - common).astype(np.float64),
+        "lost": (m.champion_length - common).astype(np.float64),
+    }

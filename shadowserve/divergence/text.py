@@ -1,0 +1,63 @@
+"""Texts: how much editing leads from one to the other, and how many words they share.
+
+Edit distance is rapidfuzz's (bit-parallel Levenshtein): a maintained library does in microseconds
+what a table in Python does in milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from rapidfuzz.distance import Levenshtein
+
+from shadowserve.divergence.align import Outputs, Type, align
+from shadowserve.divergence.compared import Compared, Kind, Measure, compared
+
+MEASURES = (Measure("edit_distance", 0, 1), Measure("token_distance", 0, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class TextDivergence:
+    """Compare texts.
+
+    ``edit_distance``
+        Fewest insertions, deletions and replacements of characters, divided by the longer length:
+        0 same, 1 nothing in common.
+    ``token_distance``
+        1 - shared words / all words (Jaccard), words being what white space separates, lower case.
+
+    Parameters
+    ----------
+    max_characters : int
+        Texts are measured up to this length, since cost grows with the product of lengths. Equality
+        is judged on the whole.
+    """
+
+    max_characters: int = 5_000
+    kind: Kind = Kind.TEXT
+    measures: tuple[Measure, ...] = MEASURES
+
+    def compare(self, champion: Outputs, lane: Outputs) -> Compared:
+        """Compare two sequences of n_rows texts; see `Divergence.compare`."""
+        aligned = align(champion, lane)
+        measured = aligned.comparable & (aligned.types == Type.STRING)
+
+        def measure(rows: np.ndarray) -> tuple[Mapping[str, np.ndarray], np.ndarray]:
+            end = self.max_characters
+            pairs = [(aligned.champion[i][:end], aligned.lane[i][:end]) for i in rows.tolist()]
+            found = {
+                "edit_distance": np.array(
+                    [Levenshtein.normalized_distance(a, b) for a, b in pairs]
+                ),
+                "token_distance": np.array([_token_distance(a, b) for a, b in pairs]),
+            }
+            return found, np.zeros(rows.size, dtype=bool)
+
+        return compared(aligned, measures=MEASURES, measured=measured, measure=measure)
+
+
+def _token_distance(champion: str, lane: str) -> float:
+    a, b = set(champion.lower().split()), set(lane.lower().split())
+    return 1.0 - len(a & b) / len(a | b) if a or b else 0.0
