@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 from shadowserve.counters import Counters
 from shadowserve.faults import fault_of, to_json
+from shadowserve.metrics import RoleMetrics
 from shadowserve.records import Request, Times
 from shadowserve.rows import Rows, concat
 from shadowserve.scoring import Scored
@@ -59,14 +60,6 @@ class Journal(Protocol):
         """Write the requests, all or none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What leaves: a status, and the encoded prediction or the fault."""
-
-    status: int
-    body: bytes
-
-
 @dataclass(slots=True)
 class Work:
     """One request on its way through the worker.
@@ -97,7 +90,17 @@ class Work:
     parsed_ns: int
     parse_ns: int
     loop: AbstractEventLoop
-    done: Future[Answer]
+    done: Future[Served]
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A request and its end: a 200 with the encoded prediction, or a 500 with the fault."""
+
+    work: Work
+    status: int
+    body: bytes
+    times: Times
 
 
 class Champion:
@@ -111,6 +114,8 @@ class Champion:
         This worker's journal.
     counters : Counters
         This worker's counts.
+    metrics : RoleMetrics, optional
+        Where times are observed once the answers have left.
     max_batch_rows : int
         A batch takes in requests up to this many rows; a larger request is scored alone.
     max_queued_rows, max_queued_bytes : int
@@ -123,6 +128,7 @@ class Champion:
         journal: Journal,
         *,
         counters: Counters,
+        metrics: RoleMetrics | None = None,
         max_batch_rows: int = MAX_BATCH_ROWS,
         max_queued_rows: int = MAX_QUEUED_ROWS,
         max_queued_bytes: int = MAX_QUEUED_BYTES,
@@ -130,6 +136,7 @@ class Champion:
         self._scorer = scorer
         self._journal = journal
         self._counters = counters
+        self._metrics = metrics
         self._max_batch_rows = max_batch_rows if scorer.batched else 0
         self._max_queued_rows = max_queued_rows
         self._max_queued_bytes = max_queued_bytes
@@ -171,10 +178,10 @@ class Champion:
             self._serve(batch)
 
     def _serve(self, batch: list[Work]) -> None:
-        started_ns = time.monotonic_ns()
-        answers, times = self._answer(batch, started_ns)
-        self._record(batch, answers, times)
-        self._deliver(batch, answers)
+        served = self._answer(batch, time.monotonic_ns())
+        self._record(served)
+        batch[0].loop.call_soon_threadsafe(_deliver, served)
+        self._measure(served)
 
     def _take(self) -> list[Work]:
         """Wait for work and take what may share a batch; empty when closed."""
@@ -200,60 +207,43 @@ class Champion:
             and candidate.params == batch[0].rows.params
         )
 
-    def _answer(self, batch: list[Work], started_ns: int) -> tuple[list[Answer], list[bytes]]:
+    def _answer(self, batch: list[Work], started_ns: int) -> list[Served]:
         """Score the batch together; where that fails, each request alone."""
         try:
             scored = self._scorer.score(concat([work.rows for work in batch]))
             outputs = self._scorer.split(scored.output, [work.rows.n_rows for work in batch])
             encoding_ns = time.monotonic_ns()
-            answers = [Answer(200, work.encode(out)) for work, out in zip(batch, outputs, strict=True)]
+            bodies = [work.encode(output) for work, output in zip(batch, outputs, strict=True)]
         except Exception as error:  # noqa: BLE001 - the model's own code may raise anything
             if len(batch) > 1:
-                return self._answer_alone(batch, started_ns)
-            _log.error("champion failed on request %s: %s", batch[0].request_id, fault_of(error).type)
-            return [Answer(500, to_json(fault_of(error)))], [Times(phases_ns=_no_times(batch[0], started_ns)).pack()]
+                return [alone for work in batch for alone in self._answer([work], started_ns)]
+            return [_failed(batch[0], error, started_ns)]
         encode_ns = time.monotonic_ns() - encoding_ns
-        return answers, [self._times(work, scored, started_ns, encode_ns, batch) for work in batch]
+        size = (len(batch), sum(work.rows.n_rows for work in batch))
+        return [
+            Served(work, 200, body, _times(work, scored, started_ns, encode_ns, size))
+            for work, body in zip(batch, bodies, strict=True)
+        ]
 
-    def _answer_alone(self, batch: list[Work], started_ns: int) -> tuple[list[Answer], list[bytes]]:
-        alone = [self._answer([work], started_ns) for work in batch]
-        return [answers[0] for answers, _ in alone], [times[0] for _, times in alone]
-
-    def _times(
-        self, work: Work, scored: Scored, started_ns: int, encode_ns: int, batch: list[Work]
-    ) -> bytes:
-        queue_ns = started_ns - work.parsed_ns
-        return Times(
-            phases_ns=(queue_ns, work.parse_ns, scored.featurization_ns, scored.inference_ns, encode_ns),
-            wall_ns=scored.wall_ns,
-            cpu_ns=scored.cpu_ns,
-            batch_requests=len(batch),
-            batch_rows=sum(member.rows.n_rows for member in batch),
-        ).pack()
-
-    def _record(self, batch: list[Work], answers: list[Answer], times: list[bytes]) -> None:
+    def _record(self, served: list[Served]) -> None:
         """Journal the batch before it leaves; a failure is counted, never the caller's."""
-        failed = sum(answer.status != 200 for answer in answers)
-        appended = len(batch)
+        failed = sum(one.status != 200 for one in served)
+        appended = len(served)
         try:
-            self._journal.append(
-                [
-                    self._request(offset, work, answer, packed)
-                    for offset, (work, answer, packed) in enumerate(zip(batch, answers, times, strict=True))
-                ]
-            )
+            self._journal.append([self._request(i, one) for i, one in enumerate(served)])
         except (sqlite3.Error, OSError) as error:
             appended = 0
-            _log.error("journal: %d answered requests not recorded (%s)", len(batch), error)
+            _log.error("journal: %d answered requests not recorded (%s)", len(served), error)
         self._counters.journal_step(
-            answered=len(batch) - failed,
+            answered=len(served) - failed,
             failed=failed,
             appended=appended,
-            append_failed=len(batch) - appended,
+            append_failed=len(served) - appended,
             sequence=self._journal.sequence,
         )
 
-    def _request(self, offset: int, work: Work, answer: Answer, times: bytes) -> Request:
+    def _request(self, offset: int, served: Served) -> Request:
+        work = served.work
         return Request(
             position=self._journal.position(offset),
             request_id=work.request_id,
@@ -262,21 +252,40 @@ class Champion:
             protocol=work.protocol,
             content_type=work.content_type,
             body=work.body if work.sampled else None,
-            status=answer.status,
-            answer=answer.body if work.sampled else b"",
+            status=served.status,
+            answer=served.body if work.sampled else b"",
             n_rows=work.rows.n_rows,
-            times=times,
+            times=served.times.pack(),
         )
 
-    def _deliver(self, batch: list[Work], answers: list[Answer]) -> None:
-        batch[0].loop.call_soon_threadsafe(_resolve, batch, answers)
+    def _measure(self, served: list[Served]) -> None:
+        """Observe the times once the answers have left."""
+        if self._metrics is not None:
+            self._metrics.observe(served[0].times)
 
 
-def _resolve(batch: list[Work], answers: list[Answer]) -> None:
-    for work, answer in zip(batch, answers, strict=True):
-        if not work.done.done():  # a client that went away no longer waits
-            work.done.set_result(answer)
+def _times(
+    work: Work, scored: Scored, started_ns: int, encode_ns: int, size: tuple[int, int]
+) -> Times:
+    queue_ns = started_ns - work.parsed_ns
+    spent = (queue_ns, work.parse_ns, scored.featurization_ns, scored.inference_ns, encode_ns)
+    return Times(
+        phases_ns=spent,
+        wall_ns=scored.wall_ns,
+        cpu_ns=scored.cpu_ns,
+        batch_requests=size[0],
+        batch_rows=size[1],
+    )
 
 
-def _no_times(work: Work, started_ns: int) -> tuple[int, ...]:
-    return (started_ns - work.parsed_ns, work.parse_ns, 0, 0, 0)
+def _failed(work: Work, error: Exception, started_ns: int) -> Served:
+    fault = fault_of(error)
+    _log.error("the champion failed on request %s: %s at %s", work.request_id, fault.type, fault.frame)
+    waited = (started_ns - work.parsed_ns, work.parse_ns, 0, 0, 0)
+    return Served(work, 500, to_json(fault), Times(phases_ns=waited))
+
+
+def _deliver(served: list[Served]) -> None:
+    for one in served:
+        if not one.work.done.done():  # a client that went away no longer waits
+            one.work.done.set_result(one)

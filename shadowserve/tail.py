@@ -160,13 +160,16 @@ def extent(directory: Path) -> Extent:
     return result
 
 
-def statuses(directory: Path, *, worker: int, after: int) -> dict[int, int]:
-    """Count a worker's journaled requests by status beyond a sequence number."""
+def statuses(directory: Path, *, worker: int, after: int, upto: int) -> dict[int, int]:
+    """Count a worker's journaled requests by status above one sequence number and up to another."""
     counts: dict[int, int] = {}
-    query = "SELECT status, count(*) FROM request WHERE position > ? GROUP BY status"
-    for segment in segments(directory, worker=worker):
+    limits = (position(worker, after), position(worker, upto))
+    query = (
+        "SELECT status, count(*) FROM request WHERE position > ? AND position <= ? GROUP BY status"
+    )
+    for segment in segments(directory, worker=worker) if upto > after else ():
         with _reading(segment) as connection:
-            for status, count in connection.execute(query, (position(worker, after),)):
+            for status, count in connection.execute(query, limits):
                 counts[status] = counts.get(status, 0) + count
     return counts
 

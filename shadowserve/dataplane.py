@@ -1,0 +1,292 @@
+"""The data plane: HTTP in, the champion's answer out, nothing else on the way.
+
+An ASGI application that stands in front of BentoML's own. It answers the scoring protocols, health
+and metrics itself and hands every other path (BentoML's page, its OpenAPI document) through. All
+refusals are made here, in one form, without a value of the request in them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from shadowserve.champion import Champion, Overloaded, Work
+from shadowserve.counters import Counters
+from shadowserve.errors import RequestError
+from shadowserve.metrics import observe_response
+from shadowserve.protocols import Protocol, model_metadata, protocols, refusal, server_metadata
+from shadowserve.sampling import Sampling
+from shadowserve.schema import Schema
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+LARGE_BODY = 64 * 2**10
+MAX_ID_LENGTH = 256
+
+
+class ClientGone(Exception):  # noqa: N818 - an event, not a fault
+    """The client closed the connection before its request was whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What the data plane needs once the champion is loaded and warm."""
+
+    model: str
+    version: int
+    champion: Champion
+    schema: Schema
+    sampling: Sampling
+
+
+class DataPlane:
+    """Routes of the data plane.
+
+    Parameters
+    ----------
+    app : ASGI application
+        BentoML's, for every path that is not ours.
+    counters : Counters
+        This worker's counts.
+    all_ready : callable
+        Whether the champion is loaded and warm in every worker.
+    metrics : callable
+        Text of ``/metrics``, all workers together.
+    max_body : int
+        Bytes; a larger body is refused before it is parsed.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        counters: Counters,
+        all_ready: Callable[[], bool],
+        metrics: Callable[[], bytes],
+        max_body: int,
+    ) -> None:
+        self._app = app
+        self._counters = counters
+        self._all_ready = all_ready
+        self._metrics = metrics
+        self._max_body = max_body
+        self._ready: Ready | None = None
+        self._label = b"none"
+        self._routes = self._make_routes("", 0)
+
+    def open(self, ready: Ready) -> None:
+        """Begin to answer; until then every scoring request gets a 503."""
+        self._label = f"{ready.model}/{ready.version}".encode("ascii", "replace")
+        self._routes = self._make_routes(ready.model, ready.version)
+        self._ready = ready
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or hand it to BentoML."""
+        if scope["type"] == "http":
+            handler = self._routes.get(scope["path"])
+            if handler is not None:
+                methods, handle = handler
+                if scope["method"] not in methods:
+                    await self._refuse(send, 405, "method_not_allowed", f"Use {' or '.join(methods)}.")
+                else:
+                    await handle(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _make_routes(self, model: str, version: int) -> Mapping[str, tuple[tuple[str, ...], Handler]]:
+        post, get = ("POST",), ("GET", "HEAD")
+        score = {p.name: partial(self._score, p) for p in protocols(model, version)}
+        served = f"/v2/models/{model}"
+        routes: dict[str, tuple[tuple[str, ...], Handler]] = {
+            "/invocations": (post, score["invocations"]),
+            "/predict": (post, score["predict"]),
+            "/livez": (get, self._live),
+            "/readyz": (get, self._readiness),
+            "/metrics": (get, self._metric_text),
+            "/ping": (get, self._readiness),
+            "/health": (get, self._readiness),
+            "/v2": (get, self._server_metadata),
+            "/v2/health/live": (get, self._live),
+            "/v2/health/ready": (get, self._readiness),
+        }
+        for name in (served, f"{served}/versions/{version}"):
+            routes[name] = (get, self._model_metadata)
+            routes[f"{name}/ready"] = (get, self._readiness)
+            routes[f"{name}/infer"] = (post, score["infer"])
+        return routes
+
+    async def _score(self, protocol: Protocol, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take a request to the champion and its answer back."""
+        arrived_wall_ns, arrived_ns = time.time_ns(), time.monotonic_ns()
+        headers = dict(scope["headers"])
+        request_id = _request_id(headers.get(b"x-request-id"))
+        try:
+            body = await self._body(headers, receive)
+            ready = self._ready
+            if ready is None:
+                raise Overloaded
+            work = await self._work(protocol, ready, headers, body, request_id, arrived_wall_ns, arrived_ns)
+            ready.champion.submit(work)
+        except RequestError as error:
+            self._counters.add("rejected")
+            await _send(send, error.status, protocol.refusal(error, request_id), self._head(request_id))
+        except Overloaded:
+            self._counters.add("overloaded")
+            busy = RequestError("Too much is in hand here. Try again in a second.", code="overloaded", status=503)
+            head = [*self._head(request_id), (b"retry-after", b"1")]
+            await _send(send, 503, protocol.refusal(busy, request_id), head)
+        except ClientGone:
+            self._counters.add("client_gone")
+        else:
+            await self._deliver(protocol, send, work)
+
+    async def _deliver(self, protocol: Protocol, send: Send, work: Work) -> None:
+        answer = await work.done
+        body = answer.body
+        if answer.status != 200:
+            failed = RequestError("The model failed on this request.", code="model_error", status=500)
+            body = protocol.refusal(failed, work.request_id)
+        try:
+            await _send(send, answer.status, body, self._head(work.request_id))
+            observe_response(answer.status, (time.monotonic_ns() - work.arrived_ns) / 1e9)
+        except OSError:  # it was scored and journaled all the same
+            self._counters.add("client_gone")
+
+    async def _work(
+        self,
+        protocol: Protocol,
+        ready: Ready,
+        headers: Mapping[bytes, bytes],
+        body: bytes,
+        request_id: str,
+        arrived_wall_ns: int,
+        arrived_ns: int,
+    ) -> Work:
+        content_type = headers.get(b"content-type", b"").decode("latin-1")
+        loop = asyncio.get_running_loop()
+        started_ns = time.monotonic_ns()
+        if len(body) < LARGE_BODY:
+            rows, echo = protocol.parse(body, content_type, ready.schema)
+        else:  # a large body must not hold up everybody's health checks
+            rows, echo = await loop.run_in_executor(None, protocol.parse, body, content_type, ready.schema)
+        if rows.extra:
+            self._counters.add("extra_columns", len(rows.extra))
+        parsed_ns = time.monotonic_ns()
+        return Work(
+            request_id=request_id,
+            protocol=protocol.name,
+            content_type=content_type,
+            body=body,
+            rows=rows,
+            encode=partial(protocol.encode, echo=echo),
+            sampled=ready.sampling.takes(request_id, rows),
+            arrived_wall_ns=arrived_wall_ns,
+            arrived_ns=arrived_ns,
+            parsed_ns=parsed_ns,
+            parse_ns=parsed_ns - started_ns,
+            loop=loop,
+            done=loop.create_future(),
+        )
+
+    async def _body(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+        """Read the whole body, never more than the limit."""
+        if headers.get(b"content-encoding", b"identity") != b"identity":
+            raise RequestError(
+                "Compressed bodies are not taken; send the body as it is.",
+                code="content_encoding",
+                status=415,
+            )
+        declared = headers.get(b"content-length", b"0")
+        if declared.isdigit() and int(declared) > self._max_body:
+            raise self._too_large()
+        message = await receive()
+        body = message.get("body", b"")
+        if not message.get("more_body"):
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            if len(body) > self._max_body:
+                raise self._too_large()
+            return bytes(body)
+        return await self._chunks(bytearray(body), receive)
+
+    async def _chunks(self, body: bytearray, receive: Receive) -> bytes:
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            body += message.get("body", b"")
+            if len(body) > self._max_body:
+                raise self._too_large()
+            more = message.get("more_body", False)
+        return bytes(body)
+
+    def _too_large(self) -> RequestError:
+        limit = self._max_body / 2**20
+        return RequestError(
+            f"The body is larger than {limit:g} MiB, the limit here. Send fewer rows at a time.",
+            code="too_large",
+            status=413,
+        )
+
+    def _head(self, request_id: str) -> list[tuple[bytes, bytes]]:
+        return [
+            (b"x-request-id", request_id.encode("latin-1", "replace")),
+            (b"x-shadowserve-model", self._label),
+        ]
+
+    async def _refuse(self, send: Send, status: int, code: str, message: str) -> None:
+        request_id = _request_id(None)
+        error = RequestError(message, code=code, status=status)
+        await _send(send, status, refusal(error, request_id), self._head(request_id))
+
+    async def _live(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await _send(send, 200, b"{}", [])
+
+    async def _readiness(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        ready = self._all_ready()
+        body = json.dumps({"ready": ready, "model": self._label.decode()}).encode()
+        await _send(send, 200 if ready else 503, body, [])
+
+    async def _metric_text(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await _send(send, 200, self._metrics(), [], content_type=b"text/plain; version=0.0.4")
+
+    async def _server_metadata(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await _send(send, 200, server_metadata(), [])
+
+    async def _model_metadata(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        if self._ready is None:
+            await self._refuse(send, 503, "not_ready", "The champion is being loaded.")
+        else:
+            body = model_metadata(self._ready.schema, model=self._ready.model, version=self._ready.version)
+            await _send(send, 200, body, [])
+
+
+async def _send(
+    send: Send,
+    status: int,
+    body: bytes,
+    head: list[tuple[bytes, bytes]],
+    *,
+    content_type: bytes = b"application/json",
+) -> None:
+    head += [(b"content-type", content_type), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": head})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _request_id(given: bytes | None) -> str:
+    """Return the caller's id if it is a sane header value, else a new one."""
+    if given and len(given) <= MAX_ID_LENGTH and given.isascii():
+        return given.decode("ascii")
+    return uuid.uuid4().hex

@@ -1,0 +1,181 @@
+"""What is served: the versions as resolved once, and how they were asked to be served.
+
+The supervisor writes the deployment file after resolving the pins; champion workers, lanes, the
+console and the evidence writer read it and ask no registry again. A state directory holds one
+deployment; another one is archived whole before a new one begins.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from shadowserve.places import Places
+from shadowserve.records import Role
+from shadowserve.version import Version
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LaneName:
+    """A lane's role and version number."""
+
+    role: Role
+    version: int
+
+    def __str__(self) -> str:
+        return f"{self.role.value} v{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One champion, its challengers, and the options that every process needs.
+
+    Parameters
+    ----------
+    id : str
+        Names the deployment in MLflow and in the archive.
+    champion : Version
+        Whose answer the caller gets.
+    challengers : tuple of Version
+        Scored in silence, in the order given.
+    control : bool
+        Whether the champion's version is scored again in a lane.
+    files : mapping of version number to str
+        Where each version's files lie, as checked by digest.
+    started : str
+        UTC, ISO 8601.
+    salt : str
+        Of the sampling.
+    tracking_uri : str
+        Where evidence goes; read by the evidence writer alone.
+    options : mapping
+        The settings that reach workers and lanes, by the settings' names.
+    """
+
+    id: str
+    champion: Version
+    challengers: tuple[Version, ...]
+    control: bool
+    files: Mapping[int, str]
+    started: str
+    salt: str
+    tracking_uri: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def model(self) -> str:
+        """The registered model's name."""
+        return self.champion.model
+
+    @property
+    def lanes(self) -> tuple[LaneName, ...]:
+        """Challengers in order, then the control."""
+        names = [LaneName(Role.CHALLENGER, version.number) for version in self.challengers]
+        if self.control:
+            names.append(LaneName(Role.CONTROL, self.champion.number))
+        return tuple(names)
+
+    def version(self, number: int) -> Version:
+        """Return one of the served versions by number.
+
+        Raises
+        ------
+        LookupError
+            If no served version has it.
+        """
+        for version in (self.champion, *self.challengers):
+            if version.number == number:
+                return version
+        raise LookupError(f"Version {number} is not part of this deployment.")
+
+    def same_as(self, other: Deployment) -> bool:
+        """Tell whether two deployments serve the same files, so that one can resume the other."""
+        return _identity(self) == _identity(other)
+
+    def to_json(self) -> str:
+        """Encode for the deployment file."""
+        return json.dumps(
+            {
+                "id": self.id,
+                "champion": self.champion.to_dict(),
+                "challengers": [version.to_dict() for version in self.challengers],
+                "control": self.control,
+                "files": {str(number): path for number, path in self.files.items()},
+                "started": self.started,
+                "salt": self.salt,
+                "tracking_uri": self.tracking_uri,
+                "options": dict(self.options),
+            },
+            indent=1,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote."""
+        raw = json.loads(text)
+        return cls(
+            **{
+                **raw,
+                "champion": Version.from_dict(raw["champion"]),
+                "challengers": tuple(Version.from_dict(v) for v in raw["challengers"]),
+                "files": {int(number): path for number, path in raw["files"].items()},
+            }
+        )
+
+
+def _identity(deployment: Deployment) -> tuple[object, ...]:
+    return (
+        deployment.model,
+        deployment.champion.number,
+        deployment.champion.digest,
+        tuple((version.number, version.digest) for version in deployment.challengers),
+        deployment.control,
+    )
+
+
+def new_id(model: str) -> str:
+    """Return a fresh deployment id: model, time, and a few random letters."""
+    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    return f"{model}-{now}-{secrets.token_hex(3)}"
+
+
+def read(places: Places) -> Deployment | None:
+    """Return the state directory's deployment; None if there is none yet."""
+    try:
+        return Deployment.from_json(places.deployment.read_text())
+    except FileNotFoundError:
+        return None
+
+
+def write(places: Places, deployment: Deployment) -> None:
+    """Write the deployment file, whole or not at all."""
+    write_whole(places.deployment, deployment.to_json())
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace a small file in one step, readable by its owner only."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    draft.replace(path)
+
+
+def archive(places: Places, deployment: Deployment) -> Path:
+    """Move another deployment's journal, lanes and counts aside, and return where they lie.
+
+    The downloaded versions stay: they are named by digest.
+    """
+    shelf = places.root / "archive" / deployment.id
+    shelf.mkdir(mode=0o700, parents=True, exist_ok=True)
+    moved = (places.journal, places.root / "lanes", places.root / "counters", places.evidence, places.deployment)
+    for place in moved:
+        if place.exists():
+            place.rename(shelf / place.name)
+    return shelf

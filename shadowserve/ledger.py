@@ -1,0 +1,178 @@
+"""The counts that must balance: what became of every request.
+
+A reading bounds the journal at one position first and counts everything up to there: what the
+workers counted, what the journal holds beyond their last count (a worker died, or is just about to
+count it), and for each lane its outcomes and what is still pending. Nothing is had by subtraction
+that can be counted.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from shadowserve import counters, tail
+from shadowserve.deployment import Deployment, LaneName
+from shadowserve.lane.state import snapshot
+from shadowserve.places import LanePlaces, Places
+from shadowserve.records import Outcome
+
+_SKIPPED = (Outcome.SKIPPED_PAUSED, Outcome.SKIPPED_BUDGET)
+
+
+@dataclass(frozen=True, slots=True)
+class LaneLedger:
+    """One lane's account of the requests up to the ledger's bound.
+
+    Parameters
+    ----------
+    outcomes : mapping of Outcome to int
+        Requests by what became of them; those that the budget deleted unread are in it.
+    pending : int
+        Requests in the journal beyond the lane's cursor, counted.
+    lag_seconds : float
+        Age of the oldest pending request, 0 if none is pending.
+    """
+
+    name: LaneName
+    state: str
+    reason: str | None
+    outcomes: Mapping[Outcome, int]
+    pending: int
+    lag_seconds: float
+
+    @property
+    def total(self) -> int:
+        """Outcomes and pending together; equals the journal's `appended`."""
+        return sum(self.outcomes.values()) + self.pending
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the lane's part of the contract."""
+        counts = {outcome.value: self.outcomes.get(outcome, 0) for outcome in Outcome if outcome not in _SKIPPED}
+        return {
+            "role": self.name.role.value,
+            "version": self.name.version,
+            "state": self.state,
+            "reason": self.reason,
+            **counts,
+            "skipped": {
+                "paused": self.outcomes.get(Outcome.SKIPPED_PAUSED, 0),
+                "budget": self.outcomes.get(Outcome.SKIPPED_BUDGET, 0),
+            },
+            "pending": self.pending,
+            "lag_seconds": round(self.lag_seconds, 3),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The whole account at one bound.
+
+    Parameters
+    ----------
+    champion : Counts
+        All workers' counts together.
+    journal_bytes : int
+        Size of the journal on disk now.
+    """
+
+    deployment: str
+    model: str
+    version: int
+    champion: counters.Counts
+    journal_bytes: int
+    lanes: tuple[LaneLedger, ...]
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every answered request is accounted for, in the journal and in every lane."""
+        counted = self.champion
+        journaled = counted.answered + counted.failed == counted.appended + counted.append_failed
+        return journaled and all(lane.total == counted.appended for lane in self.lanes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the contract's JSON."""
+        counted = self.champion
+        names = ("answered", "failed", "rejected", "overloaded", "client_gone", "extra_columns")
+        return {
+            "deployment": self.deployment,
+            "model": self.model,
+            "champion": {"version": self.version, **{name: getattr(counted, name) for name in names}},
+            "journal": {
+                "appended": counted.appended,
+                "append_failed": counted.append_failed,
+                "bytes": self.journal_bytes,
+            },
+            "lanes": [lane.to_dict() for lane in self.lanes],
+            "balanced": self.balanced,
+        }
+
+
+def read(places: Places, deployment: Deployment) -> Ledger:
+    """Take a reading, bounded at one position per worker.
+
+    Lanes are read first, then the workers' counts, then how far the journal reaches: each later
+    reading covers at least what the earlier ones saw.
+    """
+    lanes = {
+        name: snapshot(places.lane(name.role, name.version).state, whole=False)
+        for name in deployment.lanes
+    }
+    by_worker = {worker: counters.read(path) for worker, path in places.all_counters().items()}
+    reach = tail.extent(places.journal)
+    total, bound = counters.Counts(), {}
+    for worker, counted in by_worker.items():
+        end = max(reach.last.get(worker, 0), counted.sequence)
+        beyond = tail.statuses(places.journal, worker=worker, after=counted.sequence, upto=end)
+        counted = counted.with_journaled(beyond)
+        bound[worker] = counted.sequence
+        total = _sum(total, counted)
+    return Ledger(
+        deployment=deployment.id,
+        model=deployment.model,
+        version=deployment.champion.number,
+        champion=total,
+        journal_bytes=reach.bytes,
+        lanes=tuple(
+            _lane(places, name, seen.outcomes, seen.cursor, bound) for name, seen in lanes.items()
+        ),
+    )
+
+
+def _sum(left: counters.Counts, right: counters.Counts) -> counters.Counts:
+    names = [field.name for field in fields(counters.Counts)]
+    return counters.Counts(**{name: getattr(left, name) + getattr(right, name) for name in names})
+
+
+def _lane(
+    places: Places,
+    name: LaneName,
+    outcomes: Mapping[str, int],
+    cursor: Mapping[int, int],
+    bound: Mapping[int, int],
+) -> LaneLedger:
+    behind = tail.backlog(places.journal, cursor=cursor, bound=bound)
+    counted = {Outcome(outcome): n for outcome, n in outcomes.items()}
+    counted[Outcome.SKIPPED_BUDGET] = counted.get(Outcome.SKIPPED_BUDGET, 0) + behind.deleted
+    state, reason = condition(places.lane(name.role, name.version))
+    oldest = behind.oldest_wall_ns
+    return LaneLedger(
+        name=name,
+        state="paused" if state == "running" and places.paused.exists() else state,
+        reason=reason,
+        outcomes=counted,
+        pending=behind.pending,
+        lag_seconds=0.0 if oldest is None else max(0.0, (time.time_ns() - oldest) / 1e9),
+    )
+
+
+def condition(lane: LanePlaces) -> tuple[str, str | None]:
+    """Return a lane's state and reason as it, or the supervisor after its death, wrote them."""
+    try:
+        written = json.loads(lane.condition.read_text())
+    except FileNotFoundError:
+        return "starting", None
+    return written["state"], written.get("reason")

@@ -1,0 +1,107 @@
+"""What Prometheus sees: counts and times of all workers and lanes together.
+
+Every process of a deployment observes into memory-mapped files in one directory, as the Prometheus
+client does for several processes; any worker can add them up. Counts come from the workers' own
+counters, so that they agree with the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from shadowserve import counters
+from shadowserve.places import Places
+from shadowserve.records import PHASES, Times
+
+_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_COUNTED = ("answered", "failed", "rejected", "overloaded", "client_gone", "appended", "append_failed")
+
+_RESPONSE = Histogram(
+    "shadowserve_response_seconds",
+    "From a request's arrival to the last byte of its answer.",
+    ["status"],
+    buckets=_BUCKETS,
+    registry=None,
+)
+_PHASE = Histogram(
+    "shadowserve_phase_seconds",
+    "Wall time of one phase of one request.",
+    ["role", "version", "phase"],
+    buckets=_BUCKETS,
+    registry=None,
+)
+_STEP = Histogram(
+    "shadowserve_step_seconds",
+    "Wall time of one featurization or inference step of one call.",
+    ["role", "version", "step"],
+    buckets=_BUCKETS,
+    registry=None,
+)
+
+
+class RoleMetrics:
+    """One role's series, looked up once.
+
+    Parameters
+    ----------
+    role : str
+        champion, challenger or control.
+    version : int
+        The version scored.
+    steps : sequence of str
+        Names of the plan's steps, in its order.
+    """
+
+    def __init__(self, role: str, version: int, *, steps: Sequence[str]) -> None:
+        self._phases = [_PHASE.labels(role, version, phase) for phase in PHASES]
+        self._steps = [_STEP.labels(role, version, step) for step in steps]
+
+    def observe(self, times: Times) -> None:
+        """Add one call's phases and steps."""
+        for series, spent_ns in zip(self._phases, times.phases_ns, strict=True):
+            series.observe(spent_ns / 1e9)
+        for series, spent_ns in zip(self._steps, times.wall_ns, strict=False):
+            series.observe(spent_ns / 1e9)
+
+
+def observe_response(status: int, seconds: float) -> None:
+    """Add one answered request, from arrival to last byte."""
+    _RESPONSE.labels(status).observe(seconds)
+
+
+def exposition(places: Places, directory: Path) -> bytes:
+    """Return all processes' series in Prometheus's text form.
+
+    Parameters
+    ----------
+    places : Places
+        Of the deployment.
+    directory : Path
+        Where the processes map their series.
+    """
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=str(directory))
+    registry.register(_Counted(places))
+    return generate_latest(registry)
+
+
+class _Counted:
+    """The workers' counters as Prometheus counters."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+
+    def collect(self) -> Iterator[Metric]:
+        """Add up the workers."""
+        counted = [counters.read(path) for path in self._places.all_counters().values()]
+        family = CounterMetricFamily(
+            "shadowserve_requests", "Requests by what the data plane did.", labels=["outcome"]
+        )
+        for name in _COUNTED:
+            family.add_metric([name], sum(getattr(counts, name) for counts in counted))
+        yield family

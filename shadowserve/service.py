@@ -1,0 +1,236 @@
+"""The only door to BentoML: the service that a champion worker runs.
+
+BentoML's worker loads this module, builds the service's application and serves it. Our data plane
+stands in front of that application; BentoML's page and OpenAPI document lie behind it. The champion
+is loaded on a thread of its own, so that health checks are answered meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import bentoml
+
+from shadowserve import counters, journal
+from shadowserve.champion import Champion
+from shadowserve.counters import Counters
+from shadowserve.dataplane import App, DataPlane, Ready, Receive, Scope, Send
+from shadowserve.deployment import Deployment, write_whole
+from shadowserve.deployment import read as read_deployment
+from shadowserve.errors import ShadowserveError
+from shadowserve.metrics import RoleMetrics, exposition
+from shadowserve.places import Places
+from shadowserve.sampling import Sampling
+from shadowserve.supervisor.leash import watch_parent
+
+DEPLOYMENT_WAIT_S = 120.0
+
+_log = logging.getLogger(__name__)
+
+
+def worker_command(*, socket_fd: int, worker: int) -> Sequence[str]:
+    """Return the arguments of the Python process that BentoML runs for one worker.
+
+    Parameters
+    ----------
+    socket_fd : int
+        The listening socket, inherited.
+    worker : int
+        Worker index, from 0; BentoML counts from 1.
+    """
+    return (
+        "-m",
+        "_bentoml_impl.worker.service",
+        "shadowserve.service:ShadowChampion",
+        "--service-name",
+        "ShadowChampion",
+        "--fd",
+        str(socket_fd),
+        "--worker-id",
+        str(worker + 1),
+        "--timeout-keep-alive",
+        "75",
+    )
+
+
+def worker_environment(scratch: Path) -> dict[str, str]:
+    """Return BentoML's switches: no telemetry, no tracing, logging or metrics of every request."""
+    options = (
+        'tracing.excluded_urls=".*"',
+        "services.ShadowChampion.logging.access.enabled=false",
+        "services.ShadowChampion.metrics.enabled=false",
+        "services.ShadowChampion.traffic.timeout=null",
+    )
+    return {
+        "BENTOML_CONFIG_OPTIONS": " ".join(options),
+        "BENTOML_DO_NOT_TRACK": "true",
+        "BENTOML_HOME": str(scratch / "bentoml"),
+        "PROMETHEUS_MULTIPROC_DIR": str(scratch),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+
+
+class _Worker:
+    """This process's champion: from the deployment file to ready."""
+
+    def __init__(self) -> None:
+        self.places = Places(Path(os.environ["SHADOWSERVE_STATE_DIR"]))
+        self.worker = int(os.environ["SHADOWSERVE_WORKER"])
+        self.workers = int(os.environ["SHADOWSERVE_WORKERS"])
+        self.counters = Counters(self.places.counters(self.worker))
+        self.counters.set("ready", 0)
+        self.counters.set("pid", os.getpid())
+        self.champion: Champion | None = None
+        self.writer: journal.Writer | None = None
+
+    def all_ready(self) -> bool:
+        """Whether every worker's process lives and has warmed its champion."""
+        counts = [counters.read(self.places.counters(worker)) for worker in range(self.workers)]
+        return all(counted.ready and counted.alive for counted in counts)
+
+    def metrics(self) -> bytes:
+        """All workers' counts in Prometheus's text form."""
+        return exposition(self.places, Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
+
+    def load(self, plane: DataPlane, deployment: Deployment) -> None:
+        """Load, warm, and open the data plane."""
+        from shadowserve import scoring  # imports scikit-learn and MLflow: seconds
+
+        number = deployment.champion.number
+        scorer = scoring.open_version(
+            deployment.champion,
+            Path(deployment.files[number]),
+            method=deployment.options["method"],
+        )
+        scoring.warm(scorer)
+        self.writer = journal.Writer(
+            self.places.journal, worker=self.worker, steps=scorer.step_names
+        )
+        self._reconcile(self.writer.sequence)
+        steps = [name for name, _ in scorer.step_names]
+        metrics = RoleMetrics("champion", number, steps=steps)
+        self.champion = Champion(scorer, self.writer, counters=self.counters, metrics=metrics)
+        sampling = Sampling(
+            rate=deployment.options["sample_rate"],
+            salt=deployment.salt,
+            entity=deployment.options["entity"],
+        )
+        plane.open(
+            Ready(
+                model=deployment.model,
+                version=number,
+                champion=self.champion,
+                schema=scorer.schema,
+                sampling=sampling,
+            )
+        )
+        self.counters.set("ready", 1)
+
+    def _reconcile(self, journaled: int) -> None:
+        """Count what the last process journaled but did not live to count."""
+        from shadowserve import tail
+
+        counted = self.counters.counts()
+        if journaled > counted.sequence:
+            beyond = tail.statuses(
+                self.places.journal, worker=self.worker, after=counted.sequence, upto=journaled
+            )
+            total, answered = sum(beyond.values()), beyond.get(200, 0)
+            self.counters.journal_step(
+                answered=answered,
+                failed=total - answered,
+                appended=total,
+                append_failed=0,
+                sequence=journaled,
+            )
+
+    def close(self) -> None:
+        """Finish what is in line, then seal the journal."""
+        self.counters.set("ready", 0)
+        if self.champion is not None:
+            self.champion.close()
+        if self.writer is not None:
+            self.writer.close()
+
+
+def _wait_for_deployment(places: Places) -> Deployment:
+    """Wait for the supervisor to resolve the pins; it does so while this process imports."""
+    wanted = os.environ["SHADOWSERVE_DEPLOYMENT"]
+    until = time.monotonic() + DEPLOYMENT_WAIT_S
+    while time.monotonic() < until:
+        deployment = read_deployment(places)
+        if deployment is not None and deployment.id == wanted:
+            return deployment
+        time.sleep(0.02)
+    raise ShadowserveError("The supervisor wrote no deployment file in time.")
+
+
+@bentoml.service(name="ShadowChampion", traffic={"timeout": None})
+class ShadowChampion:
+    """The pinned champion. Every answer is the champion's; challengers are scored elsewhere."""
+
+    @bentoml.api(route="/predict")
+    def predict(self, rows: list[dict[str, Any]]) -> list[Any]:
+        """Score rows given as records; answered by the data plane, declared here for clients."""
+        raise NotImplementedError(f"{len(rows)} rows came past the data plane")
+
+    @bentoml.on_shutdown
+    def shutdown(self) -> None:
+        """Finish and seal before the process ends."""
+        _worker().close()
+
+
+_WORKERS: list[_Worker] = []
+
+
+def _worker() -> _Worker:
+    if not _WORKERS:
+        _WORKERS.append(_Worker())
+    return _WORKERS[0]
+
+
+class _Front:
+    """Builds the data plane around BentoML's application and loads the champion behind it."""
+
+    def __init__(self, app: App) -> None:
+        watch_parent(int(os.environ["SHADOWSERVE_PARENT"]))
+        worker = _worker()
+        self._plane = DataPlane(
+            app,
+            counters=worker.counters,
+            all_ready=worker.all_ready,
+            metrics=worker.metrics,
+            max_body=int(os.environ["SHADOWSERVE_MAX_BODY"]),
+        )
+        threading.Thread(target=self._load, args=(worker,), name="loader", daemon=True).start()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on to the data plane."""
+        await self._plane(scope, receive, send)
+
+    def _load(self, worker: _Worker) -> None:
+        try:
+            worker.load(self._plane, _wait_for_deployment(worker.places))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the champion cannot be served
+            _report_failure(worker.places, error)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _report_failure(places: Places, error: Exception) -> None:
+    """Leave the reason for the supervisor, which prints it and ends everything."""
+    known = isinstance(error, ShadowserveError)
+    reason = str(error) if known else f"{type(error).__name__} while loading the champion"
+    write_whole(places.root / "champion_failed.json", json.dumps({"reason": reason}))
+    sys.stderr.write(f"{reason}\n")
+
+
+ShadowChampion.add_asgi_middleware(_Front)

@@ -1,0 +1,134 @@
+"""A process that the supervisor started: its command, its talk, its life and its end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shadowserve.supervisor.leash import tie_to_parent
+
+_SECRET_WORDS = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "API_KEY", "ACCESS_KEY", "PRIVATE_KEY", "TRACKING_URI", "REGISTRY_URI", "USERNAME")  # fmt: skip
+
+
+def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without what only the supervisor and the evidence writer may know."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if not any(word in name.upper() for word in _SECRET_WORDS)
+    }
+
+
+@dataclass(slots=True)
+class Child:
+    """One process on the leash.
+
+    Parameters
+    ----------
+    name : str
+        Names it in messages and its log file.
+    command : sequence of str
+        Arguments after the Python interpreter.
+    env : mapping
+        Its whole environment.
+    log : Path
+        Where its stdout and stderr go, appended, mode 0600.
+    pass_fds : tuple of int
+        Descriptors it inherits.
+    idle : bool
+        Whether it runs only when nobody else wants the CPU.
+    cpus : frozenset of int, optional
+        The CPUs it is confined to.
+    """
+
+    name: str
+    command: Sequence[str]
+    env: Mapping[str, str]
+    log: Path
+    pass_fds: tuple[int, ...] = ()
+    idle: bool = False
+    cpus: frozenset[int] | None = None
+    started_ns: int = 0
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    def start(self) -> None:
+        """Start it; its signals are the supervisor's alone to send."""
+        descriptor = os.open(self.log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, *self.command],
+                env={**self.env, "SHADOWSERVE_PARENT": str(os.getpid())},
+                stdin=subprocess.DEVNULL,
+                stdout=descriptor,
+                stderr=descriptor,
+                pass_fds=self.pass_fds,
+                start_new_session=True,
+                preexec_fn=self._prepare,
+            )
+        finally:
+            os.close(descriptor)
+        self.started_ns = time.monotonic_ns()
+
+    @property
+    def pid(self) -> int:
+        """Process id; 0 before the start."""
+        return self.process.pid if self.process else 0
+
+    @property
+    def running(self) -> bool:
+        """Whether it has been started and not ended."""
+        return self.process is not None and self.process.poll() is None
+
+    @property
+    def exit_code(self) -> int | None:
+        """Exit code, negative for a signal; None while it runs or before the start."""
+        return None if self.process is None else self.process.poll()
+
+    def signal(self, number: int) -> None:
+        """Send a signal if it still runs."""
+        if self.running and self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.send_signal(number)
+
+    def end(self, *, deadline_s: float) -> bool:
+        """Ask it to end, wait, then make it; True if it ended by itself."""
+        self.signal(signal.SIGTERM)
+        if self.wait(deadline_s):
+            return True
+        self.kill()
+        return False
+
+    def kill(self) -> None:
+        """End it and all that it started, now."""
+        if self.process is None:
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.wait(5.0)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for its end; True if it came."""
+        if self.process is None:
+            return True
+        try:
+            self.process.wait(max(0.0, seconds))
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def _prepare(self) -> None:
+        """Run in the child before its program: the leash, the priority and the CPUs."""
+        tie_to_parent()
+        if self.idle and hasattr(os, "SCHED_IDLE"):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        elif self.idle:
+            os.nice(19)
+        if self.cpus and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, self.cpus)

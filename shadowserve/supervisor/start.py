@@ -1,0 +1,194 @@
+"""From what the user asked to a deployment: every check that can fail, before anything slow.
+
+Faults are found in the order of their cost: settings, ports, state directory and store address in
+milliseconds; the pins against the registry in seconds, while the champion's process imports.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import secrets
+import socket
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from shadowserve import deployment as deployments
+from shadowserve import pins
+from shadowserve.deployment import Deployment
+from shadowserve.errors import JournalError, SettingsError, UnreachableError
+from shadowserve.journal import refuse_network
+from shadowserve.places import Places
+from shadowserve.settings import Settings
+from shadowserve.stores import Uris
+
+_CARRIED = (
+    "method", "sample_rate", "entity", "output_kind", "log_inputs", "rescore", "deadline",
+    "journal_budget", "max_body", "lane_memory",
+)  # fmt: skip
+
+
+def listen(host: str, port: int, *, what: str) -> socket.socket:
+    """Bind and return a listening socket that children can inherit.
+
+    Raises
+    ------
+    UnreachableError
+        If the port is taken or not ours to take.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        busy = error.errno == errno.EADDRINUSE
+        why = "is already in use" if busy else f"cannot be opened ({error.strerror})"
+        flag = "--console-port" if what == "console" else "--port"
+        raise UnreachableError(
+            f"Port {port} on {host} {why}. Choose another for the {what} with {flag}."
+        ) from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def claim(places: Places) -> int:
+    """Make the state directory and hold it for this process; return the held descriptor.
+
+    Raises
+    ------
+    JournalError
+        If it cannot be written, lies on a network file system, or another supervisor holds it.
+    """
+    try:
+        places.make()
+        held = os.open(places.root / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise JournalError(
+            f"The state directory {places.root} cannot be written ({error.strerror}). "
+            "Give --state-dir a directory that this user may write."
+        ) from error
+    refuse_network(places.root)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(held)
+        raise JournalError(
+            f"Another 'shadowserve serve' runs on {places.root}{_who(places)}. "
+            "Stop it, or give --state-dir another directory."
+        ) from error
+    return held
+
+
+def running(places: Places) -> dict[str, Any] | None:
+    """Return what the running supervisor wrote of itself; None if none holds the directory."""
+    try:
+        with (places.root / "lock").open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        with contextlib.suppress(FileNotFoundError):
+            found: dict[str, Any] = json.loads(places.supervisor.read_text())
+            return found
+        return {}
+    except FileNotFoundError:
+        return None
+    return None
+
+
+def _who(places: Places) -> str:
+    found = running(places) or {}
+    return f" (process {found['pid']})" if "pid" in found else ""
+
+
+def resolve(settings: Settings, addresses: Uris, places: Places) -> Deployment:
+    """Resolve the pins, bring the files here, and say what will be served.
+
+    Raises
+    ------
+    ShadowserveError
+        Whatever the registry, the pins or the files have against it.
+    """
+    from shadowserve.registry import Registry
+
+    registry = Registry(addresses)
+    champion = registry.resolve(pins.parse(settings.champion), settings.model)
+    challengers = [
+        registry.resolve(pins.parse(text), champion.model) for text in settings.challengers
+    ]
+    _refuse_strangers(champion, challengers)
+    fetched = {pin: registry.fetch(pin, places.models) for pin in dict.fromkeys((champion, *challengers))}
+    return Deployment(
+        id=os.environ["SHADOWSERVE_DEPLOYMENT"],
+        champion=fetched[champion].version,
+        challengers=tuple(fetched[pin].version for pin in challengers),
+        control=settings.control,
+        files={pin.version: str(found.path.resolve()) for pin, found in fetched.items()},
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        salt=secrets.token_hex(8),
+        tracking_uri=addresses.tracking,
+        options={name: _plain(getattr(settings, name)) for name in _CARRIED},
+    )
+
+
+def _refuse_strangers(champion: pins.Pin, challengers: list[pins.Pin]) -> None:
+    for pin in challengers:
+        if pin.model != champion.model:
+            raise SettingsError(
+                f"Champion {champion} and challenger {pin} are versions of different models. "
+                "Register the challenger as a version of the champion's model."
+            )
+        if challengers.count(pin) > 1:
+            raise SettingsError(f"Challenger {pin} is given twice. Once is enough.")
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple | frozenset) else value
+
+
+def settle(places: Places, wanted: Deployment) -> tuple[Deployment, str]:
+    """Resume the directory's deployment if it serves the same files, else archive it.
+
+    Returns
+    -------
+    deployment : Deployment
+        What is written as the deployment file.
+    story : str
+        ``new``, ``resumed`` or ``archived to …``, for the start-up lines.
+    """
+    present = deployments.read(places)
+    story = "new"
+    if present is not None and present.same_as(wanted):
+        kept: Mapping[str, Any] = {"id": present.id, "salt": present.salt, "started": present.started}
+        wanted = Deployment.from_json(json.dumps({**json.loads(wanted.to_json()), **kept}))
+        story = "resumed"
+    elif present is not None:
+        shelf = deployments.archive(places, present)
+        places.make()
+        story = f"new; {present.id} is archived in {shelf}"
+    deployments.write(places, wanted)
+    return wanted, story
+
+
+@contextlib.contextmanager
+def held(descriptor: int) -> Iterator[None]:
+    """Keep the state directory until the block ends."""
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def scratch_directory(places: Places) -> Path:
+    """Return an empty directory for what lives only as long as this start."""
+    scratch = places.root / "run"
+    scratch.mkdir(mode=0o700, exist_ok=True)
+    for path in scratch.glob("*.db"):  # Prometheus's maps of processes long dead
+        path.unlink(missing_ok=True)
+    return scratch

@@ -1,0 +1,156 @@
+"""Keeping lanes alive, and telling why one died.
+
+The supervisor looks at each lane's in-flight mark: past the deadline the lane is killed, also when
+its code holds the interpreter. A death with requests in hand is written down with its cause before
+the next process starts, so that it can try them once more, alone. Deaths without progress lead to
+longer and longer pauses, then to `degraded` until somebody says `resume`.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from shadowserve import clock
+from shadowserve.deployment import LaneName, write_whole
+from shadowserve.lane import inflight
+from shadowserve.places import LanePlaces
+from shadowserve.supervisor.child import Child
+
+MAX_BARREN_DEATHS = 5
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 30.0
+MAX_QUICK_POISONINGS = 20
+QUICK_NS = 30 * 10**9
+GAVE_UP = 17
+"""Exit code of a lane that has said itself why it cannot go on."""
+_FROM_OUTSIDE = (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
+
+
+@dataclass(slots=True)
+class LaneWatch:
+    """One lane's process and what the supervisor does about it.
+
+    Parameters
+    ----------
+    deadline_s : float
+        How long a request may be in hand, less starvation.
+    memory_bytes : int
+        Resident memory beyond which the lane is restarted.
+    """
+
+    name: LaneName
+    places: LanePlaces
+    child: Child
+    deadline_s: float
+    memory_bytes: int
+    barren_deaths: int = 0
+    quick_poisonings: int = 0
+    start_again_ns: int = 0
+    degraded: bool = False
+    _cause: str | None = None
+    _oom_kills: int = 0
+
+    def start(self) -> None:
+        """Start the lane's process."""
+        self._say("starting", None)
+        self._cause = None
+        self._oom_kills = oom_kills()
+        self.child.start()
+
+    def look(self) -> None:
+        """Enforce deadline and memory on a live lane; deal with a dead one."""
+        if self.degraded:
+            return
+        if self.child.running:
+            self._enforce()
+        elif self.child.process is not None:
+            self._bury()
+        elif time.monotonic_ns() >= self.start_again_ns:
+            self.start()
+
+    def resume(self) -> None:
+        """Try a degraded lane again."""
+        if self.degraded:
+            self.degraded, self.start_again_ns = False, 0
+            self.barren_deaths = self.quick_poisonings = 0
+
+    def _enforce(self) -> None:
+        mark = inflight.read(self.places.inflight)
+        if mark.pid == self.child.pid and mark.positions:
+            if mark.worked_ns() > self.deadline_s * 1e9:
+                self._kill("deadline")
+                return
+        used = clock.rss_bytes(self.child.pid)
+        if used is not None and used > self.memory_bytes:
+            self._kill("memory")
+
+    def _kill(self, cause: str) -> None:
+        self._cause = cause
+        self.child.kill()
+
+    def _bury(self) -> None:
+        """Write down how it died and when it may start again."""
+        code, cause = self.child.exit_code, self._why()
+        mark = inflight.read(self.places.inflight)
+        in_hand = mark.positions if mark.pid == self.child.pid else ()
+        self.child.process = None
+        if code == GAVE_UP:
+            self.degraded = True
+        elif in_hand:
+            death = {"id": f"{mark.pid}-{mark.started_ns}", "positions": in_hand, "cause": cause}
+            write_whole(self.places.death, json.dumps(death))
+            self._poisoned(cause)
+        elif code != 0 and cause != "outside":
+            self._barren(code)
+
+    def _poisoned(self, cause: str) -> None:
+        """A request killed it: go on at once, unless nearly every request does."""
+        quick = time.monotonic_ns() - self.child.started_ns < QUICK_NS and cause != "outside"
+        self.barren_deaths = 0
+        self.quick_poisonings = self.quick_poisonings + 1 if quick else 0
+        if self.quick_poisonings >= MAX_QUICK_POISONINGS:
+            self._give_up(f"{self.name} dies of nearly every request ({cause})")
+
+    def _barren(self, code: int | None) -> None:
+        """It died of nothing in hand: wait longer each time, and at last for somebody."""
+        self.barren_deaths += 1
+        if self.barren_deaths >= MAX_BARREN_DEATHS:
+            times = f"{self.barren_deaths} times without progress"
+            self._give_up(f"{self.name} died {times} ({_ending(code)}); its log says more")
+            return
+        pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (self.barren_deaths - 1))
+        self.start_again_ns = time.monotonic_ns() + int(pause * 1e9)
+        self._say("starting", f"starts again in {pause:g} s ({_ending(code)})")
+
+    def _give_up(self, reason: str) -> None:
+        self.degraded = True
+        self._say("degraded", f"{reason}. 'shadowserve resume' tries again.")
+
+    def _why(self) -> str:
+        if self._cause is not None:
+            return self._cause
+        if self.child.exit_code == -signal.SIGKILL:
+            return "memory" if oom_kills() > self._oom_kills else "outside"
+        return "outside" if self.child.exit_code in _FROM_OUTSIDE else "crash"
+
+    def _say(self, state: str, reason: str | None) -> None:
+        write_whole(self.places.condition, json.dumps({"state": state, "reason": reason}))
+
+
+def oom_kills() -> int:
+    """How often the kernel has ended a process for want of memory; 0 where it does not say."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+
+
+def _ending(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"ended by {signal.Signals(-code).name}"
+    return f"exit code {code}"
