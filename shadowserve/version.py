@@ -97,7 +97,7 @@ class Version:
         seconds = ((now or datetime.now(UTC)) - then).total_seconds()
         for width, unit in _AGES:
             count = int(seconds // width)
-            if count:
+            if count > 0:
                 return f"{count} {unit}{'s' if count > 1 else ''}"
         return "under a minute"
 

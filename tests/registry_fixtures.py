@@ -92,7 +92,7 @@ def register(store: Store, name: str, model: Any, **options: Any) -> int:
     """Log a fitted estimator or a `PythonModel` and register it as the next version of `name`."""
     data: pd.DataFrame | None = options.pop("data", None)
     tags: Mapping[str, str] = options.pop("tags", {})
-    with use(store), mlflow.start_run():
+    with use(store, options.pop("experiment", "train")), mlflow.start_run():
         if data is not None:
             dataset = mlflow.data.from_pandas(data, name="events")
             mlflow.log_input(dataset, context="training")
@@ -114,7 +114,7 @@ def _log(model: Any, options: dict[str, Any]) -> Any:
 
 
 @contextmanager
-def use(store: Store) -> Iterator[None]:
+def use(store: Store, experiment: str = "train") -> Iterator[None]:
     """Point MLflow's global state at the tiny store, and put everything back."""
     before = {name: os.environ.get(name) for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")}
     with warnings.catch_warnings():
@@ -122,7 +122,7 @@ def use(store: Store) -> Iterator[None]:
         try:
             mlflow.set_tracking_uri(store.uris.tracking)
             mlflow.set_registry_uri(store.uris.registry)
-            mlflow.set_experiment("train")
+            mlflow.set_experiment(experiment)
             yield
         finally:
             mlflow.set_tracking_uri(None)
