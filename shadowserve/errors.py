@@ -76,3 +76,7 @@ class AlignmentError(ShadowserveError, ValueError):
 
 class StateError(ShadowserveError, ValueError):
     """A saved summary was written by another release, or for another deployment."""
+
+
+class AnswerError(ShadowserveError, TypeError):
+    """A prediction holds something that cannot be written as JSON, or an answer is not one."""

@@ -1,0 +1,100 @@
+"""The columns of a signature, and what is said when a request lacks some of them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from shadowserve.casting import cast, infer, rule_for
+from shadowserve.errors import RequestError
+from shadowserve.nested import nested_rule
+from shadowserve.rows import ColumnName
+from shadowserve.scalars import SCALARS
+
+UNTYPED = "unknown"
+Cast = Callable[[Sequence[Any]], np.ndarray]
+_SHOWN = 10
+_LOOKED_AT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a signature.
+
+    Parameters
+    ----------
+    name : str or int
+        As the model was trained with; numbered from 0 where the signature has no names.
+    type : str
+        MLflow's name of the type, or ``unknown`` where there is no signature.
+    required : bool
+        An optional column may be null or absent.
+    spec : mapping, optional
+        The signature's own entry, for nested types.
+    """
+
+    name: ColumnName
+    type: str
+    required: bool = True
+    spec: Mapping[str, Any] | None = field(default=None, hash=False, repr=False)
+
+    @property
+    def key(self) -> str:
+        """The name as a JSON object spells it."""
+        return str(self.name)
+
+    def caster(self) -> Cast:
+        """Return the function from this column's JSON values to its array."""
+        if self.type == UNTYPED:
+            return partial(infer, column=self.name)
+        if self.type in SCALARS:
+            return partial(cast, rule_for(self.type, required=self.required), column=self.name)
+        spec = self.spec or {"type": self.type}
+        return partial(cast, nested_rule(spec, required=self.required), column=self.name)
+
+
+def columns_of(inputs: Sequence[Mapping[str, Any]]) -> tuple[tuple[Column, ...], bool]:
+    """Read the column entries of a signature.
+
+    Returns
+    -------
+    columns : tuple of Column
+        Numbered from 0 where one of them has no name.
+    named : bool
+        Whether all have names.
+    """
+    named = all(spec.get("name") is not None for spec in inputs)
+    columns = tuple(
+        Column(
+            name=spec["name"] if named else place,
+            type=spec["type"],
+            required=spec.get("required", not spec.get("optional", False)),
+            spec=None if spec["type"] in SCALARS else spec,
+        )
+        for place, spec in enumerate(inputs)
+    )
+    return columns, named
+
+
+def lacks(
+    names: Sequence[str], *, n_known: int, given: Sequence[str], row: int | None = None
+) -> RequestError:
+    """Say what is missing; of what is not known, name only what looks like a slip of the pen."""
+    who = "Request" if row is None else f"Row {row}"
+    shown = ", ".join(names[:_SHOWN]) + (" and more" if len(names) > _SHOWN else "")
+    text = f"{who} lacks {len(names)} of {n_known} features: {shown}."
+    candidates = [name for name in given[:_LOOKED_AT] if len(name) <= _LOOKED_AT]
+    close = chain.from_iterable(
+        difflib.get_close_matches(name, candidates, n=1) for name in names[:_SHOWN]
+    )
+    if near := ", ".join(dict.fromkeys(close)):
+        text += f" Not known: {near}."
+    return RequestError(
+        f"{text} Order does not matter.", code="missing_column", column=names[0], row=row
+    )

@@ -1,0 +1,287 @@
+"""What a model takes: its signature as columns, tensors and parameters, and how requests fit it.
+
+A `Schema` is built once, when a version is loaded; every choice that a request must not pay for is
+made here. Champion and challengers each have their own. The typing rule itself is `casting`'s.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from shadowserve.casting import infer
+from shadowserve.columns import UNTYPED, Cast, Column, columns_of, lacks
+from shadowserve.errors import ModelError, RequestError
+from shadowserve.params import Param, type_params
+from shadowserve.rows import ColumnName, Rows
+from shadowserve.tensors import Tensor
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What a model takes. Immutable.
+
+    Parameters
+    ----------
+    columns : tuple of Column
+        In the order of training. Empty for tensor models and where nothing is known.
+    tensors : tuple of Tensor
+        For tensor signatures.
+    params : tuple of Param
+        Inference parameters with their defaults.
+    named : bool
+        False where the signature numbers its columns only, so that a row's values are laid out in
+        the order they were sent.
+    """
+
+    columns: tuple[Column, ...] = ()
+    tensors: tuple[Tensor, ...] = ()
+    params: tuple[Param, ...] = ()
+    named: bool = True
+    _casts: tuple[tuple[str, ColumnName, Cast], ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        keys = [column.key for column in self.columns]
+        if len(set(keys)) != len(keys):
+            raise ModelError(
+                "Two columns of the signature have names that JSON cannot tell apart; "
+                "log the model again with distinct names."
+            )
+        casts = tuple((c.key, c.name, c.caster()) for c in self.columns)
+        object.__setattr__(self, "_casts", casts)
+
+    @classmethod
+    def from_signature(cls, signature: Mapping[str, Any] | None) -> Schema:
+        """Read the signature as an MLmodel file holds it.
+
+        Parameters
+        ----------
+        signature : mapping or None
+            ``inputs`` and ``params``, each JSON text or a list; None or no inputs: nothing is
+            known.
+
+        Raises
+        ------
+        ModelError
+            For a signature with a type that is not known here.
+
+        Examples
+        --------
+        >>> Schema.from_signature({"inputs": '[{"name": "age", "type": "long"}]'}).columns
+        (Column(name='age', type='long', required=True),)
+        """
+        signature = signature or {}
+        inputs = _listed(signature.get("inputs"))
+        params = tuple(Param.from_spec(spec) for spec in _listed(signature.get("params")))
+        if inputs and inputs[0]["type"] == "tensor":
+            return cls(tensors=tuple(map(_tensor, inputs)), params=params)
+        columns, named = columns_of(inputs)
+        return cls(columns=columns, params=params, named=named)
+
+    @classmethod
+    def from_names(cls, names: Sequence[ColumnName]) -> Schema:
+        """Know the names only, from ``feature_names_in_``; types follow each request's values."""
+        return cls(columns=tuple(Column(name=name, type=UNTYPED) for name in names))
+
+    @classmethod
+    def open(cls) -> Schema:
+        """Know nothing: names and types are taken from each request, in its order."""
+        return cls()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether not even the names are known."""
+        return not (self.columns or self.tensors)
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether a signature gives the types."""
+        return bool(self.tensors) or any(c.type != UNTYPED for c in self.columns)
+
+    @property
+    def batchable(self) -> bool:
+        """Whether the rows of any two requests have equal names, dtypes and inner shapes."""
+        return self.is_typed and not any(-1 in tensor.shape[1:] for tensor in self.tensors)
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether a column holds arrays or objects, so that a lone object is one row."""
+        return any(c.type in ("array", "object", "map") for c in self.columns)
+
+    @property
+    def takes_lists(self) -> bool:
+        """Whether a row may come as a bare list: numbered columns, or named 0, 1, 2 ..."""
+        numbers = [str(place) for place in range(len(self.columns))]
+        return not self.named or [c.key for c in self.columns] == numbers
+
+    def type_params(self, params: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Type inference parameters and fill in the defaults; see `params.type_params`."""
+        return type_params(self.params, params)
+
+    def type_records(self, records: Sequence[Any]) -> Rows:
+        """Type rows that came as JSON objects, keys in any order.
+
+        Parameters
+        ----------
+        records : sequence of dict
+            At least one.
+
+        Returns
+        -------
+        Rows
+
+        Raises
+        ------
+        RequestError
+            ``missing_column``, ``wrong_type``, ``not_a_record``.
+        """
+        casts = self._casts
+        if not (casts and self.named):
+            return self._type_ordered(records)
+        try:
+            values = [[record[key] for record in records] for key, _, _ in casts]
+        except (KeyError, TypeError):
+            return self._type_sparse(records)
+        columns = {
+            name: caster(each) for (_, name, caster), each in zip(casts, values, strict=True)
+        }
+        whole = all(len(record) == len(casts) for record in records)
+        extra = () if whole else self._strangers(records)
+        return Rows(columns=columns, n_rows=len(records), extra=extra)
+
+    def type_columns(self, table: Mapping[str, Sequence[Any]], *, n_rows: int) -> Rows:
+        """Type rows that came column by column, in any order of columns.
+
+        Parameters
+        ----------
+        table : mapping of key to sequence of n_rows JSON values
+        n_rows : int
+            At least 1.
+        """
+        if not self.named:
+            return self.type_lists(list(zip(*table.values(), strict=True)))
+        casts = self._casts or tuple((key, key, partial(infer, column=key)) for key in table)
+        if missing := [c for c in self.columns if c.key not in table and c.required]:
+            raise self._lacks(missing, given=table)
+        absent = [None] * n_rows
+        columns = {name: caster(table.get(key, absent)) for key, name, caster in casts}
+        known = {key for key, _, _ in casts}
+        extra = tuple(key for key in table if key not in known)
+        return Rows(columns=columns, n_rows=n_rows, extra=extra)
+
+    def type_lists(self, lists: Sequence[Sequence[Any]]) -> Rows:
+        """Type rows that came as lists of values in the order of the signature.
+
+        Raises
+        ------
+        RequestError
+            ``wrong_width``; ``unnamed_values`` where the model knows its columns by name.
+        """
+        if self.columns and not self.takes_lists:
+            raise RequestError(
+                f"The model knows its {len(self.columns)} columns by name, lists without names "
+                "came. Send dataframe_split with columns, or dataframe_records.",
+                code="unnamed_values",
+            )
+        casts = self._casts or tuple(
+            (str(place), place, partial(infer, column=place)) for place in range(len(lists[0]))
+        )
+        for row, values in enumerate(lists):
+            if len(values) != len(casts):
+                raise RequestError(
+                    f"Row {row} has {len(values)} values, {len(casts)} are expected.",
+                    code="wrong_width",
+                    row=row,
+                )
+        turned = zip(casts, zip(*lists, strict=True), strict=True)
+        columns = {name: caster(values) for (_, name, caster), values in turned}
+        return Rows(columns=columns, n_rows=len(lists))
+
+    def type_tensors(self, values: Mapping[str | None, Any]) -> Rows:
+        """Type the arrays of a tensor signature.
+
+        Parameters
+        ----------
+        values : mapping of tensor name (None for the unnamed one) to nested lists
+
+        Raises
+        ------
+        RequestError
+            ``missing_column``, ``wrong_shape``, ``wrong_type``.
+        """
+        if missing := [t.name for t in self.tensors if t.name not in values]:
+            names = [str(name) for name in missing]
+            raise lacks(names, n_known=len(self.tensors), given=[str(name) for name in values])
+        typed = {str(t.name): t.type(values[t.name]) for t in self.tensors}
+        lengths = {len(array) for array in typed.values()}
+        if len(lengths) != 1:
+            raise RequestError("The inputs have differing numbers of rows.", code="ragged_rows")
+        known = {t.name for t in self.tensors}
+        extra = tuple(str(name) for name in values if name not in known)
+        lone = self.tensors[0].name is None
+        tensor = typed["None"] if lone else typed
+        return Rows(columns={}, n_rows=lengths.pop(), tensor=tensor, extra=extra)
+
+    def _type_ordered(self, records: Sequence[Any]) -> Rows:
+        """Type records where only their own order is known: the first one's keys set it."""
+        for row, record in enumerate(records):
+            if type(record) is not dict:
+                raise _not_a_record(row)
+            if record.keys() != records[0].keys():
+                raise RequestError(
+                    f"Row {row} has other keys than row 0; the model's signature cannot fill in.",
+                    code="ragged_rows",
+                    row=row,
+                )
+        keys = list(records[0])
+        if not self.named:
+            return self.type_lists([[record[key] for key in keys] for record in records])
+        table = {key: [record[key] for record in records] for key in keys}
+        return self.type_columns(table, n_rows=len(records))
+
+    def _type_sparse(self, records: Sequence[Any]) -> Rows:
+        """Type records of which some lack a key, or refuse them by row."""
+        for row, record in enumerate(records):
+            if type(record) is not dict:
+                raise _not_a_record(row)
+            if missing := [c for c in self.columns if c.required and c.key not in record]:
+                raise self._lacks(missing, given=record, row=row if len(records) > 1 else None)
+        columns = {
+            name: caster([record.get(key) for record in records])
+            for key, name, caster in self._casts
+        }
+        return Rows(columns=columns, n_rows=len(records), extra=self._strangers(records))
+
+    def _strangers(self, records: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+        """Name the keys that the signature does not know, each once, in order of appearance."""
+        known = {column.key for column in self.columns}
+        return tuple(dict.fromkeys(k for record in records for k in record if k not in known))
+
+    def _lacks(
+        self, missing: Sequence[Column], *, given: Mapping[str, Any], row: int | None = None
+    ) -> RequestError:
+        known = {column.key for column in self.columns}
+        strangers = [key for key in given if key not in known]
+        names = [column.key for column in missing]
+        return lacks(names, n_known=len(self.columns), given=strangers, row=row)
+
+
+def _not_a_record(row: int) -> RequestError:
+    return RequestError(
+        f"Row {row} is not an object of column names and values.", code="not_a_record", row=row
+    )
+
+
+def _listed(part: Any) -> list[dict[str, Any]]:
+    if part is None:
+        return []
+    entries: list[dict[str, Any]] = json.loads(part) if isinstance(part, str) else list(part)
+    return entries
+
+
+def _tensor(spec: Mapping[str, Any]) -> Tensor:
+    inner = spec["tensor-spec"]
+    return Tensor(name=spec.get("name"), dtype=inner["dtype"], shape=tuple(inner["shape"]))

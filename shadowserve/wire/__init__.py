@@ -1,0 +1,79 @@
+"""The wire: protocols to typed rows, predictions to JSON.
+
+Everything a caller sends passes `parse`, everything a caller gets passes `answer` or `error_body`;
+the Open Inference Protocol's forms are in `wire.oip`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from shadowserve.errors import RequestError
+from shadowserve.rows import Rows
+from shadowserve.schema import Schema
+from shadowserve.wire.answers import answer, error_body, nonfinite, read_answer
+from shadowserve.wire.csvtext import parse_csv
+from shadowserve.wire.cut import split
+from shadowserve.wire.limits import DEFAULT, Limits
+from shadowserve.wire.scoring import parse_scoring
+
+__all__ = [
+    "Limits",
+    "answer",
+    "error_body",
+    "nonfinite",
+    "parse",
+    "parse_csv",
+    "parse_scoring",
+    "read_answer",
+    "split",
+]
+
+
+def parse(
+    body: bytes, content_type: str | None, schema: Schema, *, limits: Limits = DEFAULT
+) -> Rows:
+    """Parse a request of MLflow's scoring protocol.
+
+    Parameters
+    ----------
+    body : bytes
+        Already unpacked, within the size that the server allows.
+    content_type : str or None
+        ``application/json`` or ``text/csv``, with ``charset`` (UTF-8 only) and, for CSV,
+        ``header=present`` or ``header=absent``.
+    schema : Schema
+    limits : Limits
+
+    Raises
+    ------
+    RequestError
+        With status 400, 413 or 415; never a value of the request in its text.
+    """
+    is_csv, header = _media(content_type or "")
+    if is_csv:
+        return parse_csv(body, schema, header=header, limits=limits)
+    return parse_scoring(body, schema, limits=limits)
+
+
+@lru_cache(maxsize=64)
+def _media(content_type: str) -> tuple[bool, bool]:
+    """Read a content type once: whether it is CSV, and whether that has a header line."""
+    media, *pairs = (part.strip() for part in content_type.lower().split(";"))
+    options = dict(pair.partition("=")[::2] for pair in pairs if pair)
+    charset = options.pop("charset", "utf-8").strip("\"' ")
+    header = options.pop("header", "present").strip("\"' ")
+    if media not in ("application/json", "text/csv") or charset not in ("utf-8", "utf8"):
+        raise _unsupported()
+    if options or header not in ("present", "absent"):
+        raise _unsupported()
+    return media == "text/csv", header == "present"
+
+
+def _unsupported() -> RequestError:
+    return RequestError(
+        "The content type is application/json or text/csv in UTF-8, the latter with "
+        "header=present or header=absent if wanted; another one came.",
+        code="unsupported_media_type",
+        status=415,
+    )

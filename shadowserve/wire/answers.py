@@ -1,0 +1,235 @@
+"""Predictions to JSON and back, as MLflow's scoring server writes them, and always valid JSON.
+
+The one difference to MLflow: NaN, infinity and every kind of missing value are null. Types that
+make MLflow's encoder fail (Decimal, sparse matrices, frames inside lists) are written; what has no
+JSON form at all is refused by its type's name.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import json
+import math
+import warnings
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import orjson
+import pandas as pd
+import scipy.sparse
+
+from shadowserve.errors import AnswerError
+
+_OPTIONS = (
+    orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+)
+_PRIMITIVES = frozenset({str, int, float, bool, type(None)})
+
+
+def answer(prediction: Any) -> bytes:
+    """Encode a prediction as the body of a 200.
+
+    Parameters
+    ----------
+    prediction : object
+        ndarray, numpy scalar, DataFrame (one object a row), Series (likewise), Index, list, tuple,
+        dict, str, number, date or time, Decimal, bytes (base64), sparse matrix, pydantic model,
+        or any nesting of them.
+
+    Returns
+    -------
+    bytes
+        ``{"predictions": ...}``, RFC 8259; NaN, infinity, NaT and NA are null.
+
+    Raises
+    ------
+    AnswerError
+        Naming the type that has no JSON form.
+
+    Examples
+    --------
+    >>> answer(np.array([1.0, np.nan]))
+    b'{"predictions":[1.0,null]}'
+    """
+    return dumps({"predictions": plain(prediction)})
+
+
+def dumps(value: Any) -> bytes:
+    """Encode what `plain` returned, or a dict around it."""
+    try:
+        return orjson.dumps(value, default=_convert, option=_OPTIONS)
+    except orjson.JSONEncodeError as error:
+        if isinstance(error.__cause__, AnswerError):
+            raise error.__cause__ from None
+    return _dumps_slowly(value)
+
+
+def plain(prediction: Any) -> Any:
+    """Turn the outermost container into lists and dicts, as MLflow does before encoding."""
+    if isinstance(prediction, np.ndarray):
+        return _array(prediction)
+    if isinstance(prediction, pd.DataFrame):
+        return _records(prediction)
+    if isinstance(prediction, pd.Series):
+        return _records(pd.DataFrame(prediction))
+    return prediction
+
+
+def nonfinite(prediction: Any) -> int:
+    """Count the NaN, infinite, NaT and NA values of a prediction, which callers see as null.
+
+    None is not counted: a model that answers None says so.
+    """
+    if isinstance(prediction, np.ndarray):
+        return _nonfinite_array(prediction)
+    if isinstance(prediction, pd.DataFrame):
+        return sum(nonfinite(prediction.iloc[:, place]) for place in range(prediction.shape[1]))
+    if isinstance(prediction, (pd.Series, pd.Index)):
+        return _nonfinite_array(prediction.to_numpy())
+    if scipy.sparse.issparse(prediction):
+        return _nonfinite_array(prediction.data)
+    if isinstance(prediction, Mapping):
+        return sum(map(nonfinite, prediction.values()))
+    if isinstance(prediction, (list, tuple)):
+        return sum(map(nonfinite, prediction))
+    return int(_is_nonfinite(prediction))
+
+
+def read_answer(body: bytes) -> Any:
+    """Return the Python value of an answer's ``predictions``.
+
+    Raises
+    ------
+    AnswerError
+        If the bytes are no such answer.
+
+    Examples
+    --------
+    >>> read_answer(b'{"predictions": [1, null]}')
+    [1, None]
+    """
+    try:
+        return orjson.loads(body)["predictions"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        raise AnswerError("The bytes are no answer: a JSON object with predictions.") from None
+
+
+def error_body(
+    code: str, message: str, *, column: object = None, row: int | None = None, request_id: str
+) -> bytes:
+    """Encode an error as the body of a 4xx or 5xx.
+
+    Examples
+    --------
+    >>> error_body("empty", "No rows.", request_id="r1")
+    b'{"error":{"code":"empty","message":"No rows.","column":null,"row":null,"request_id":"r1"}}'
+    """
+    name = column if column is None or isinstance(column, (str, int)) else str(column)
+    error = {"code": code, "message": message, "column": name, "row": row, "request_id": request_id}
+    return dumps({"error": error})
+
+
+def _array(values: np.ndarray) -> Any:
+    """List an array as MLflow does: moments in nanoseconds as numbers, coarser ones as ISO-8601."""
+    if values.dtype.kind not in "Mm":
+        return values.tolist()
+    listed = values.astype(object)
+    listed[np.isnat(values)] = None
+    return listed.tolist()
+
+
+def _records(frame: pd.DataFrame) -> list[dict[Any, Any]]:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="DataFrame columns are not unique")
+        return frame.to_dict(orient="records")
+
+
+def _convert(value: Any) -> Any:
+    """Convert what orjson does not know; what comes out may need converting again."""
+    if value is pd.NA or value is pd.NaT:
+        return None
+    if isinstance(value, np.generic):
+        return _scalar(value)
+    if isinstance(value, (np.ndarray, pd.DataFrame, pd.Series)):
+        return plain(value)
+    if isinstance(value, (bytes, bytearray)):
+        return base64.encodebytes(value).decode("ascii")
+    if isinstance(value, (dt.date, dt.time)):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return orjson.Fragment(str(value).encode()) if value.is_finite() else None
+    if isinstance(value, (tuple, pd.Index, pd.api.extensions.ExtensionArray)):
+        return list(value)
+    if scipy.sparse.issparse(value):
+        return value.toarray().tolist()
+    if hasattr(value, "model_dump"):
+        return value.model_dump()
+    raise AnswerError(
+        f"The prediction holds a {type(value).__module__}.{type(value).__qualname__}, "
+        "which has no JSON form. Let the model return arrays, frames, lists or dicts."
+    )
+
+
+def _scalar(value: np.generic) -> Any:
+    if isinstance(value, (np.datetime64, np.timedelta64)) and np.isnat(value):
+        return None
+    item = value.item()
+    if type(item) in _PRIMITIVES or isinstance(item, (bytes, dt.date, dt.time)):
+        return item
+    raise AnswerError(
+        f"The prediction holds a numpy.{type(value).__name__}, which has no JSON form."
+    )
+
+
+def _dumps_slowly(value: Any) -> bytes:
+    """Encode what orjson will not: whole numbers beyond 64 bits, lone surrogates, numpy keys."""
+    try:
+        return json.dumps(_tree(value), allow_nan=False, separators=(",", ":")).encode()
+    except RecursionError:
+        raise AnswerError("The prediction is nested too deeply, or contains itself.") from None
+
+
+def _tree(value: Any) -> Any:
+    """Rebuild a value of plain Python only."""
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, (str, int)) or value is None:
+        return value
+    if isinstance(value, Mapping):
+        return {_key(key): _tree(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_tree(each) for each in value]
+    if isinstance(value, Decimal):
+        return float(value) if value.is_finite() else None
+    return _tree(_convert(value))
+
+
+def _key(key: Any) -> str | int | float | bool | None:
+    if isinstance(key, np.generic):
+        key = key.item()
+    if key is None or isinstance(key, (str, int, float)):
+        return key
+    raise AnswerError(f"The prediction has a {type(key).__name__} as a key; JSON has only strings.")
+
+
+def _nonfinite_array(values: np.ndarray) -> int:
+    if values.dtype.kind in "fc":
+        return int(values.size - np.isfinite(values).sum())
+    if values.dtype.kind in "Mm":
+        return int(np.isnat(values).sum())
+    if values.dtype.kind == "O":
+        return sum(map(nonfinite, values.ravel().tolist()))
+    return 0
+
+
+def _is_nonfinite(value: Any) -> bool:
+    if value is pd.NA or value is pd.NaT:
+        return True
+    if isinstance(value, (np.datetime64, np.timedelta64)):
+        return bool(np.isnat(value))
+    if isinstance(value, (float, np.floating)):
+        return not math.isfinite(value)
+    return isinstance(value, Decimal) and not value.is_finite()

@@ -1,0 +1,132 @@
+"""JSON text to Python values, strictly: what two readers could read differently is refused.
+
+orjson reads; it already refuses NaN, numbers beyond float64 and text that is not UTF-8. It keeps
+the last of two equal keys, though, and says nothing. Reading a second time to look for them would
+cost six times as much as reading, so the keys are counted first: the text cannot hold fewer colons
+than keys, and if the values hold as many keys as the text holds colons, none was swallowed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from shadowserve.errors import RequestError
+
+_BOM = b"\xef\xbb\xbf"
+_UNCOUNTABLE = re.compile(rb'\\":|"[ \t\r\n]+:')
+_NESTED = frozenset({list, dict})
+
+
+def loads(body: bytes, *, max_depth: int) -> Any:
+    """Read one JSON document.
+
+    Parameters
+    ----------
+    body : bytes
+        UTF-8, with or without a byte order mark.
+    max_depth : int
+        Arrays and objects within each other.
+
+    Returns
+    -------
+    object
+        dict, list, str, int, float, bool or None. A whole number beyond 64 bits is a float.
+
+    Raises
+    ------
+    RequestError
+        ``bad_json``, ``duplicate_key`` or ``too_deep``.
+
+    Examples
+    --------
+    >>> loads(b'{"a": [1, 2.5]}', max_depth=8)
+    {'a': [1, 2.5]}
+    """
+    try:
+        document = orjson.loads(body.removeprefix(_BOM))
+    except orjson.JSONDecodeError as error:
+        raise _bad_json(body, error) from None
+    n_brackets = body.count(b"[") + body.count(b"{")
+    if n_brackets > max_depth and _is_deeper(document, max_depth):
+        raise _too_deep()
+    if not _keys_are_counted(body, document):
+        _refuse_duplicates(body)
+    return document
+
+
+def _bad_json(body: bytes, error: orjson.JSONDecodeError) -> RequestError:
+    """Say where reading stopped; orjson's own words, which hold no value of the text."""
+    if not body.strip():
+        return RequestError("The body is empty. Send a JSON object.", code="empty")
+    if "depth limit" in error.msg or "ecursion limit" in error.msg:
+        return _too_deep()
+    return RequestError(
+        f"The body is not valid JSON: {error.msg} (line {error.lineno}, column {error.colno}). "
+        "NaN and Infinity are not JSON; send null.",
+        code="bad_json",
+    )
+
+
+def _too_deep() -> RequestError:
+    return RequestError("The body's arrays and objects are nested too deeply.", code="too_deep")
+
+
+def _is_deeper(document: Any, max_depth: int) -> bool:
+    level = [document]
+    for _ in range(max_depth):
+        level = [
+            child
+            for each in level
+            for child in (each.values() if type(each) is dict else each)
+            if type(child) in _NESTED
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _keys_are_counted(body: bytes, document: Any) -> bool:
+    """Tell whether the values hold every key of the text, erring towards no."""
+    n_keys = _n_keys(document)
+    if body.count(b":") == n_keys:
+        return True
+    return _UNCOUNTABLE.search(body) is None and body.count(b'":') == n_keys
+
+
+def _n_keys(document: Any) -> int:
+    """Count the keys of the two upper levels; deeper ones are missed, which errs towards no."""
+    if type(document) is not dict:
+        return 0
+    n_keys = len(document)
+    for part in document.values():
+        if type(part) is dict:
+            n_keys += len(part)
+        elif type(part) is list:
+            n_keys += _total(part)
+    return n_keys
+
+
+def _total(records: Iterable[Any]) -> int:
+    return sum(len(record) for record in records if type(record) is dict)
+
+
+def _refuse_duplicates(body: bytes) -> None:
+    try:
+        json.loads(
+            body.removeprefix(_BOM),
+            object_pairs_hook=_distinct,
+            parse_int=len,
+            parse_float=len,
+        )
+    except RecursionError:
+        raise _too_deep() from None
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> None:
+    if len({key for key, _ in pairs}) != len(pairs):
+        raise RequestError("An object of the body has the same key twice.", code="duplicate_key")

@@ -1,0 +1,327 @@
+"""The Open Inference Protocol, version 2: named tensors by column, in JSON.
+
+A model with columns is asked with one input a column, of shape [n] or [n, 1]; a tensor model with
+one input a tensor. The declared datatype is checked, then the typing rule has the last word.
+Specification: https://github.com/kserve/open-inference-protocol (specification/protocol).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import orjson
+import pandas as pd
+
+from shadowserve.errors import AnswerError, RequestError
+from shadowserve.rows import Rows
+from shadowserve.scalars import kind_of
+from shadowserve.schema import Schema
+from shadowserve.wire.answers import dumps, plain
+from shadowserve.wire.jsontext import loads
+from shadowserve.wire.limits import DEFAULT, Limits
+
+_DATATYPES: dict[str, tuple[type, ...]] = (
+    {"BOOL": (bool,), "BYTES": (str,)}
+    | {f"{sign}INT{bits}": (int,) for sign in ("", "U") for bits in (8, 16, 32, 64)}
+    | {f"FP{bits}": (float, int) for bits in (16, 32, 64)}
+)
+_OF_COLUMN = {
+    "boolean": "BOOL",
+    "integer": "INT32",
+    "long": "INT64",
+    "float": "FP32",
+    "double": "FP64",
+}
+_KINDS = {"b": "BOOL", "i": "INT", "u": "UINT", "f": "FP"}
+
+
+def parse(body: bytes, schema: Schema, *, limits: Limits = DEFAULT) -> tuple[Rows, str | None]:
+    """Parse an inference request.
+
+    Parameters
+    ----------
+    body : bytes
+        JSON with ``inputs`` and, if wanted, ``id``, ``parameters`` and ``outputs``.
+    schema : Schema
+    limits : Limits
+
+    Returns
+    -------
+    rows : Rows
+    id : str or None
+        To be echoed in the answer.
+
+    Raises
+    ------
+    RequestError
+        Status 400 or 413; 415 for the binary data extension.
+    """
+    document = loads(body, max_depth=limits.max_depth)
+    if type(document) is not dict or type(document.get("inputs")) is not list:
+        raise _malformed("The body is an object with a list of inputs")
+    if not document.keys() <= {"id", "inputs", "outputs", "parameters"}:
+        raise _malformed("The body has inputs, outputs, parameters and id; another key came")
+    request_id = document.get("id")
+    if request_id is not None and type(request_id) is not str:
+        raise _malformed("id is a string")
+    table = _table(document["inputs"], limits)
+    rows = _typed(table, schema, limits)
+    params, ignored = schema.type_params(document.get("parameters"))
+    return replace(rows, params=params, extra=rows.extra + ignored), request_id
+
+
+def answer(prediction: Any, *, model: str, version: str, echo: str | None = None) -> bytes:
+    """Encode a prediction as an inference response.
+
+    Parameters
+    ----------
+    prediction : object
+        A frame or dict gives one output a column, anything else one output named ``predictions``.
+        Rows that are no tensor are BYTES, each the JSON text of its row.
+    model, version : str
+    echo : str, optional
+        The request's id.
+
+    Examples
+    --------
+    >>> answer(np.array([1, 2]), model="films", version="3")[:53]
+    b'{"model_name":"films","model_version":"3","outputs":['
+    """
+    head = {"model_name": model, "model_version": version}
+    if echo is not None:
+        head["id"] = echo
+    parts = _parts(prediction)
+    return dumps(head | {"outputs": [_output(name, part) for name, part in parts.items()]})
+
+
+def metadata(schema: Schema, *, model: str, versions: Sequence[str]) -> dict[str, Any]:
+    """Describe the model: names, datatypes and shapes of what it takes.
+
+    Columns of text, moments and nested values are BYTES.
+    """
+    columns = [
+        {"name": c.key, "datatype": _OF_COLUMN.get(c.type, "BYTES"), "shape": [-1]}
+        for c in schema.columns
+    ]
+    tensors = [
+        {"name": t.name or "inputs", "datatype": _datatype(t.dtype), "shape": list(t.shape)}
+        for t in schema.tensors
+    ]
+    return {
+        "name": model,
+        "versions": list(versions),
+        "platform": "mlflow_pyfunc",
+        "inputs": columns + tensors,
+        "outputs": [],
+    }
+
+
+def refusal(error: RequestError, request_id: str) -> bytes:  # noqa: ARG001 - the form has no id
+    """Encode a refusal in the protocol's form.
+
+    Examples
+    --------
+    >>> refusal(RequestError("No rows.", code="empty"), "r1")
+    b'{"error":"No rows."}'
+    """
+    return dumps({"error": str(error)})
+
+
+def read_answer(body: bytes) -> Any:
+    """Return the Python value of a response: the lone output's data by row, else a dict of them.
+
+    Raises
+    ------
+    AnswerError
+        If the bytes are no such response.
+    """
+    try:
+        outputs = orjson.loads(body)["outputs"]
+        read = {each["name"]: _nest(each["data"], each["shape"]) for each in outputs}
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        raise AnswerError("The bytes are no answer: a JSON object with outputs.") from None
+    return next(iter(read.values())) if len(read) == 1 else read
+
+
+def _malformed(what: str, *, code: str = "wrong_protocol") -> RequestError:
+    return RequestError(f"{what}, as the Open Inference Protocol has it.", code=code)
+
+
+def _table(inputs: Sequence[Any], limits: Limits) -> dict[str, tuple[list[Any], list[int]]]:
+    table: dict[str, tuple[list[Any], list[int]]] = {}
+    for each in inputs:
+        if type(each) is not dict or type(each.get("name")) is not str:
+            raise _malformed("An input is an object with name, shape, datatype and data")
+        if "binary_data_size" in (each.get("parameters") or {}):
+            raise RequestError(
+                "The binary data extension is not spoken here; send data as JSON.",
+                code="unsupported_media_type",
+                status=415,
+            )
+        if each["name"] in table:
+            raise _malformed("Every input comes once", code="duplicate_key")
+        table[each["name"]] = _flat(each)
+    n_rows = next((shape[0] for _, shape in table.values()), 0)
+    limits.check(n_rows=n_rows, n_columns=len(table))
+    return table
+
+
+def _flat(each: Mapping[str, Any]) -> tuple[list[Any], list[int]]:
+    """Check one input against its own shape and datatype; return its values, row-major."""
+    name, shape, data = each["name"], each.get("shape"), each.get("data")
+    if type(shape) is not list or not shape or any(type(n) is not int or n < 0 for n in shape):
+        raise _malformed(f"The shape of {name!r} is a list of whole numbers")
+    if type(data) is not list:
+        raise _malformed(f"The data of {name!r} is a list")
+    while data and all(type(value) is list for value in data):
+        data = [leaf for value in data for leaf in value]
+    if len(data) != math.prod(shape):
+        raise _malformed(
+            f"The data of {name!r} has {len(data)} values, its shape asks for {math.prod(shape)}",
+            code="wrong_shape",
+        )
+    _check_datatype(name, each.get("datatype"), data, per_row=max(1, len(data) // max(1, shape[0])))
+    return data, shape
+
+
+def _check_datatype(name: str, datatype: Any, data: Sequence[Any], *, per_row: int) -> None:
+    kinds = _DATATYPES.get(datatype) if type(datatype) is str else None
+    if kinds is None:
+        raise _malformed(f"The datatype of {name!r} is one of {', '.join(_DATATYPES)}")
+    for place, value in enumerate(data):
+        if value is not None and not (type(value) in kinds and _is_within(datatype, value)):
+            raise RequestError(
+                f"Input {name!r}, row {place // per_row}: {datatype} is declared, "
+                f"{kind_of(value)} that is none came.",
+                code="wrong_type",
+                column=name,
+                row=place // per_row,
+            )
+
+
+def _is_within(datatype: str, value: Any) -> bool:
+    if "INT" not in datatype:
+        return True
+    bits = int(datatype.removeprefix("U").removeprefix("INT"))
+    if datatype.startswith("U"):
+        return bool(0 <= value < 1 << bits)
+    return bool(-(1 << (bits - 1)) <= value < 1 << (bits - 1))
+
+
+def _typed(
+    table: Mapping[str, tuple[list[Any], list[int]]], schema: Schema, limits: Limits
+) -> Rows:
+    if schema.tensors:
+        return _tensors(table, schema)
+    if not schema.named or (schema.takes_lists and len(table) == 1 and len(schema.columns) > 1):
+        return _numbered(table, schema)
+    n_rows = {shape[0] for _, shape in table.values()}
+    for name, (data, shape) in table.items():
+        if len(n_rows) != 1 or len(data) != shape[0]:
+            raise RequestError(
+                f"The input {name!r} is one column: of shape [n] or [n, 1], with the same n for all.",
+                code="wrong_shape",
+                column=name,
+            )
+    columns = {name: data for name, (data, _) in table.items()}
+    limits.check(n_rows=max(n_rows), n_columns=len(columns))
+    return schema.type_columns(columns, n_rows=n_rows.pop())
+
+
+def _tensors(table: Mapping[str, tuple[list[Any], list[int]]], schema: Schema) -> Rows:
+    nested: dict[str | None, Any] = {
+        name: _nest(data, shape) for name, (data, shape) in table.items()
+    }
+    if schema.tensors[0].name is None and len(nested) == 1:
+        return schema.type_tensors({None: next(iter(nested.values()))})
+    return schema.type_tensors(nested)
+
+
+def _numbered(table: Mapping[str, tuple[list[Any], list[int]]], schema: Schema) -> Rows:
+    if len(table) == 1:
+        ((data, shape),) = table.values()
+        lists = _nest(data, shape) if len(shape) == 2 else [[value] for value in data]
+        return schema.type_lists(lists)
+    return schema.type_lists(
+        [list(row) for row in zip(*(d for d, _ in table.values()), strict=False)]
+    )
+
+
+def _nest(data: Sequence[Any], shape: Sequence[int]) -> list[Any]:
+    """Fold row-major values into lists of the shape."""
+    nested = list(data)
+    for width in reversed(shape[1:]):
+        nested = [nested[at : at + width] for at in range(0, len(nested), width)] if width else []
+    return nested
+
+
+def _parts(prediction: Any) -> dict[str, Any]:
+    if isinstance(prediction, pd.DataFrame):
+        names = map(str, prediction.columns)
+        return {name: prediction.iloc[:, at].to_numpy() for at, name in enumerate(names)}
+    if isinstance(prediction, Mapping):
+        return {str(name): part for name, part in prediction.items()}
+    if isinstance(prediction, (pd.Series, pd.Index)):
+        return {"predictions": prediction.to_numpy()}
+    return {"predictions": prediction}
+
+
+def _output(name: str, part: Any) -> dict[str, Any]:
+    array = _as_array(part)
+    if array.dtype.kind in _KINDS and array.dtype.itemsize <= 8:
+        data = array.ravel().tolist()
+        return {
+            "name": name,
+            "datatype": _datatype(array.dtype),
+            "shape": list(array.shape),
+            "data": data,
+        }
+    texts = [_text(value) for value in array.ravel().tolist()]
+    return {"name": name, "datatype": "BYTES", "shape": list(array.shape), "data": texts}
+
+
+def _as_array(part: Any) -> np.ndarray:
+    """Return the part as a numeric or text array of at least one dimension, else one object a row."""
+    if hasattr(part, "toarray"):
+        return np.asarray(part.toarray())
+    rows = plain(part) if not isinstance(part, (list, tuple, np.ndarray)) else part
+    try:
+        array = np.asarray(rows)
+    except ValueError:
+        array = np.empty(0, dtype=object)
+    if array.ndim and array.dtype.kind in "biufU" and not _is_mixed(rows, array):
+        return array
+    if array.ndim and array.dtype == object and isinstance(rows, np.ndarray):
+        return array
+    listed = list(rows) if isinstance(rows, (list, tuple, np.ndarray)) else [rows]
+    objects = np.empty(len(listed), dtype=object)
+    objects[:] = listed
+    return objects
+
+
+def _is_mixed(rows: Any, array: np.ndarray) -> bool:
+    """Whether numpy made one type of several: numbers and text in one list."""
+    if isinstance(rows, np.ndarray) or array.dtype.kind != "U":
+        return False
+    return array.ndim != 1 or any(not isinstance(value, str) for value in rows)
+
+
+def _text(value: Any) -> str | None:
+    """Write one entry of BYTES: text as it is, anything else as its JSON text."""
+    if value is None or isinstance(value, str):
+        return value
+    text = dumps(value).decode()
+    return None if text == "null" else text.strip('"') if text.startswith('"') else text
+
+
+def _datatype(dtype: Any) -> str:
+    if str(dtype) in ("str", "object"):
+        return "BYTES"
+    kind = np.dtype(dtype)
+    if kind.kind == "b":
+        return "BOOL"
+    return f"{_KINDS[kind.kind]}{kind.itemsize * 8}" if kind.kind in _KINDS else "BYTES"
