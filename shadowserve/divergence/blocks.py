@@ -37,12 +37,12 @@ class Paired:
 def paired(aligned: Aligned) -> Paired:
     """Lay out the rows that are lists on both sides."""
     listed = aligned.comparable & (aligned.types == Type.LIST)
-    champion_length, lane_length = (
-        _lengths(aligned.champion, listed),
-        _lengths(aligned.lane, listed),
+    champion_width, lane_width = (
+        widths(aligned.champion, listed),
+        widths(aligned.lane, listed),
     )
-    even = listed & (champion_length == lane_length)
-    width = int(champion_length[even].max(initial=0))
+    even = listed & (champion_width == lane_width)
+    width = int(champion_width[even].max(initial=0))
     a, a_foreign = _matrix(aligned.champion, even, width)
     b, b_foreign = _matrix(aligned.lane, even, width)
     numeric = even & ~a_foreign & ~b_foreign
@@ -62,8 +62,9 @@ def paired(aligned: Aligned) -> Paired:
     return Paired(aligned, numeric & ~apart, a, b)
 
 
-def _lengths(outputs: Sequence[Any], listed: np.ndarray) -> np.ndarray:
-    found = [len(v) if here else -1 for v, here in zip(outputs, listed.tolist(), strict=False)]
+def widths(outputs: Sequence[Any], listed: np.ndarray) -> np.ndarray:
+    """Length of each row that is a list, else -1: ndarray of shape (n_rows,), int64."""
+    found = [len(outputs[i]) if here else -1 for i, here in enumerate(listed.tolist())]
     return np.array(found, dtype=np.int64)
 
 
@@ -71,7 +72,7 @@ def _matrix(outputs: Sequence[Any], even: np.ndarray, width: int) -> tuple[np.nd
     """Return the rows as a matrix, and which of them hold what is neither number nor null."""
     foreign = np.zeros(even.size, dtype=bool)
     blank = [0.0] * width
-    lists = [v if here else blank for v, here in zip(outputs, even.tolist(), strict=False)]
+    lists = [outputs[i] if here else blank for i, here in enumerate(even.tolist())]
     if any(len(one) != width for one in lists):
         lists = [[*one, *blank[len(one) :]] for one in lists]
     flat = [item for one in lists for item in one]

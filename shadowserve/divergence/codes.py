@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from shadowserve.divergence.align import Type, type_of
-from shadowserve.tally.counts import as_text
+from shadowserve.tally.state import as_text
 
 _SIMPLE = ({int}, {str})
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from shadowserve.divergence.align import Aligned, Outputs, Type, align
+from shadowserve.divergence.blocks import widths
 from shadowserve.divergence.compared import Compared, Divergence, Kind, Measure
 
 MEAN = Measure("disagreement", 0, 1)
@@ -35,7 +36,8 @@ class RecordDivergence:
 
     Notes
     -----
-    A field that one side lacks, or that `fields` does not know, is a difference of structure.
+    A field that one side lacks is a difference of structure, and so is one that `fields` does not
+    know, if its values differ.
     """
 
     fields: Mapping[str, Divergence]
@@ -52,26 +54,22 @@ class RecordDivergence:
         aligned = align(champion, lane)
         measured = aligned.comparable & (aligned.types == Type.OBJECT)
         differs, pairs = self._strangers(aligned, measured)
-        columns = {
-            name: (_column(aligned.champion, name, measured), _column(aligned.lane, name, measured))
-            for name in self.fields
-        }
-        return _assemble(
-            aligned, self.fields, columns, measured=measured, differs=differs, pairs=pairs
-        )
+        return _assemble(aligned, self.fields, measured=measured, differs=differs, pairs=pairs)
 
     def _strangers(
         self, aligned: Aligned, measured: np.ndarray
     ) -> tuple[np.ndarray, Counter[tuple[str, str]]]:
-        """Find fields that only one side has, or that are not known."""
+        """Find fields that only one side has, and unknown ones that differ."""
         differs = np.zeros(measured.size, dtype=bool)
         pairs: Counter[tuple[str, str]] = Counter()
         known = self.fields.keys() | self.ignore
         for i in np.flatnonzero(measured).tolist():
-            a, b = aligned.champion[i].keys(), aligned.lane[i].keys()
+            one, two = aligned.champion[i], aligned.lane[i]
+            a, b = one.keys(), two.keys()
             if a == b and a <= known:
                 continue
-            for name in sorted(map(str, ((a ^ b) | (a - known)) - self.ignore)):
+            unknown = {name for name in (a & b) - known if one[name] != two[name]}
+            for name in sorted(map(str, ((a ^ b) | unknown) - self.ignore)):
                 differs[i] = True
                 pairs[_presence(name, a), _presence(name, b)] += 1
         return differs, pairs
@@ -86,8 +84,8 @@ class MultiDivergence:
     ``<position>/<measure>``
         What the output's kind measures; positions count from 0.
 
-    Another number of outputs than `fields` has, on either side, is a difference of structure; the
-    row is then not measured.
+    Rows of different length differ in structure. Rows that both have another number of outputs
+    than `fields` are judged by equality alone.
     """
 
     fields: Mapping[str, Divergence]
@@ -102,23 +100,13 @@ class MultiDivergence:
         """Compare two sequences of n_rows lists; see `Divergence.compare`."""
         aligned = align(champion, lane)
         listed = aligned.comparable & (aligned.types == Type.LIST)
-        n_outputs = len(self.fields)
-        a, b = (
-            np.array([len(row) if here else -1 for row, here in zip(side, listed, strict=False)])
-            for side in (aligned.champion, aligned.lane)
-        )
-        differs = listed & ((a != b) | (a != n_outputs))
+        a, b = widths(aligned.champion, listed), widths(aligned.lane, listed)
+        differs = listed & (a != b)
         pairs = Counter(
             (f"list[{a[i]}]", f"list[{b[i]}]") for i in np.flatnonzero(differs).tolist()
         )
-        measured = listed & ~differs
-        columns = {
-            name: (_column(aligned.champion, j, measured), _column(aligned.lane, j, measured))
-            for j, name in enumerate(self.fields)
-        }
-        return _assemble(
-            aligned, self.fields, columns, measured=measured, differs=differs, pairs=pairs
-        )
+        measured = listed & ~differs & (a == len(self.fields))
+        return _assemble(aligned, self.fields, measured=measured, differs=differs, pairs=pairs)
 
 
 def _measures(fields: Mapping[str, Divergence]) -> tuple[Measure, ...]:
@@ -131,59 +119,65 @@ def _measures(fields: Mapping[str, Divergence]) -> tuple[Measure, ...]:
 
 
 def _presence(name: str, keys: Iterable[Any]) -> str:
-    return f"{name}: present" if name in keys else f"{name}: absent"
+    return f"{name}: present" if name in map(str, keys) else f"{name}: absent"
 
 
-def _column(side: Sequence[Any], key: Any, measured: np.ndarray) -> list[Any]:
-    """One field of all rows; null where the row is not measured or lacks the field."""
-    if measured.all() and isinstance(key, str):
-        return [row.get(key) for row in side]
-    return [_pick(row, key) if here else None for row, here in zip(side, measured, strict=False)]
+def field_of(side: Sequence[Any], name: str) -> list[Any]:
+    """Return one field of all rows of one side; null where a row has none."""
+    return [_field(row, name) for row in side]
 
 
-def _pick(row: Any, key: Any) -> Any:
-    return row.get(key) if isinstance(row, dict) else row[key]
+def _field(row: Any, name: str) -> Any:
+    if isinstance(row, dict):
+        return row.get(name)
+    place = int(name) if name.isdecimal() else -1
+    return row[place] if isinstance(row, list) and 0 <= place < len(row) else None
 
 
 def _assemble(
     aligned: Aligned,
     fields: Mapping[str, Divergence],
-    columns: Mapping[str, tuple[list[Any], list[Any]]],
     *,
     measured: np.ndarray,
     differs: np.ndarray,
     pairs: Counter[tuple[str, str]],
 ) -> Compared:
-    parts = {name: d.compare(*columns[name]) for name, d in fields.items()}
-    rest = aligned.equal & ~measured  # two nulls are equal; the rest is judged as a whole
+    parts = {
+        name: d.compare(field_of(aligned.champion, name), field_of(aligned.lane, name))
+        for name, d in fields.items()
+    }
+    rest = aligned.equal & ~measured  # two nulls are equal; what is no record is judged as a whole
+    whole = measured & ~differs
     values = {"disagreement": _mean_disagreement(aligned, parts, measured)}
     for name, part in parts.items():
         for measure, column in part.values.items():
             values[f"{name}/{measure}"] = np.where(measured | rest, column, np.nan)
-    whole = measured & ~differs
-    exact, tolerant, structure = whole | rest, whole | rest, aligned.structure | differs
-    champion_nonfinite, lane_nonfinite = aligned.champion_nonfinite, aligned.lane_nonfinite
-    nan_mismatch = aligned.nan_mismatch
-    for name, part in parts.items():
-        exact, tolerant = exact & (part.exact | rest), tolerant & (part.tolerant | rest)
-        structure = structure | (part.structure & measured)
-        nan_mismatch = nan_mismatch | (part.nan_mismatch & measured)
-        champion_nonfinite = champion_nonfinite | (part.champion_nonfinite & measured)
-        lane_nonfinite = lane_nonfinite | (part.lane_nonfinite & measured)
+    for name, part in parts.items() if not aligned.of_lengths else ():
         for (a, b), n in part.kind_of_structure.items():
             pairs[f"{name}: {a}", f"{name}: {b}"] += n
     return Compared(
         values=values,
         primary=MEAN.name,
-        structure=structure,
+        structure=aligned.structure | differs | _any(parts, "structure", measured),
         kind_of_structure=pairs + Counter(aligned.differing_types()),
-        exact=exact,
-        tolerant=tolerant,
-        nan_mismatch=nan_mismatch,
-        champion_nonfinite=champion_nonfinite,
-        lane_nonfinite=lane_nonfinite,
+        exact=rest | (whole & ~_any(parts, "exact", measured, negated=True)),
+        tolerant=rest | (whole & ~_any(parts, "tolerant", measured, negated=True)),
+        nan_mismatch=aligned.nan_mismatch | _any(parts, "nan_mismatch", whole),
+        champion_nonfinite=aligned.champion_nonfinite | _any(parts, "champion_nonfinite", measured),
+        lane_nonfinite=aligned.lane_nonfinite | _any(parts, "lane_nonfinite", measured),
         parts=parts,
     )
+
+
+def _any(
+    parts: Mapping[str, Compared], name: str, rows: np.ndarray, *, negated: bool = False
+) -> np.ndarray:
+    """Whether a flag is set (or, negated, not set) in any part, on these rows."""
+    found = np.zeros(rows.size, dtype=bool)
+    for part in parts.values():
+        flag: np.ndarray = getattr(part, name)
+        found |= ~flag if negated else flag
+    return np.asarray(found & rows)
 
 
 def _mean_disagreement(

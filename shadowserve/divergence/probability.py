@@ -135,7 +135,11 @@ def _two_classes(aligned: Aligned, rows: np.ndarray) -> np.ndarray:
 def _vectors(outputs: Outputs) -> list[Any]:
     """Return single probabilities as [1 - p, p]; everything else as it is."""
     rows = outputs.tolist() if isinstance(outputs, np.ndarray) else list(outputs)
-    return [[1.0 - v, v] if type(v) in (int, float) else v for v in map(_plain_row, rows)]
+    return [[1.0 - v, v] if _is_number(v) else v for v in map(_plain_row, rows)]
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) <= 1e300
 
 
 def _plain_row(row: Any) -> Any:

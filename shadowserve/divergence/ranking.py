@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from shadowserve.divergence.align import Aligned, Outputs, Type, align
+from shadowserve.divergence.blocks import widths
 from shadowserve.divergence.codes import code_lists, item_structure
 from shadowserve.divergence.compared import Compared, Kind, Measure, Swap, compared
 from shadowserve.divergence.ranks import (
@@ -107,7 +107,7 @@ def listed(aligned: Aligned, *, sized: bool = True) -> tuple[Aligned, np.ndarray
     rows = aligned.comparable & (aligned.types == Type.LIST)
     if not rows.any():
         return aligned, rows
-    uneven = rows & sized & (_lengths(aligned.champion) != _lengths(aligned.lane))
+    uneven = rows & sized & (widths(aligned.champion, rows) != widths(aligned.lane, rows))
     differs, champion_null, lane_null = item_structure(aligned.champion, aligned.lane, rows)
     aligned = aligned.with_structure(uneven | differs)
     mismatch = champion_null ^ lane_null
@@ -116,8 +116,3 @@ def listed(aligned: Aligned, *, sized: bool = True) -> tuple[Aligned, np.ndarray
             champion=champion_null, lane=lane_null, mismatch=mismatch & ~differs, equal=rows & False
         )
     return aligned, rows & ~differs & ~mismatch
-
-
-def _lengths(outputs: Sequence[Any]) -> np.ndarray:
-    sizes = (len(v) if type(v) in (list, tuple) else -1 for v in outputs)
-    return np.fromiter(sizes, dtype=np.int64, count=len(outputs))

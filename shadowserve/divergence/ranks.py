@@ -53,7 +53,7 @@ def _reached_at(width: int) -> np.ndarray:
 
 
 def overlaps(m: Matches) -> np.ndarray:
-    """Number of items common to both tops, at depths 1 … width: ndarray (n_rows, width)."""
+    """Count the items common to both tops, at depths 1 … width: ndarray (n_rows, width)."""
     flat = m.same.reshape(len(m.same), -1).astype(np.float32)
     return np.cumsum(flat @ _reached_at(m.width), axis=1, dtype=np.float64)
 

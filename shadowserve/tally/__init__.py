@@ -8,7 +8,8 @@ Memory does not grow with the stream; what a bound cost is part of the summary.
 
 from __future__ import annotations
 
-from shadowserve.tally.counts import Confusion, Items
+from shadowserve.tally.confusion import Confusion
+from shadowserve.tally.items import Items
 from shadowserve.tally.moments import Moments, Pairs
 from shadowserve.tally.quantiles import Quantiles, wasserstein
 from shadowserve.tally.samples import BottomK, Worst, hash_positions

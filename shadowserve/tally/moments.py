@@ -16,6 +16,9 @@ import numpy as np
 
 from shadowserve.tally.state import State, checked, finite, labelled
 
+# squares, and sums of squares, of what is kept must stay finite
+_LARGEST = 1e100
+
 
 @dataclass(slots=True)
 class Moments:
@@ -23,7 +26,7 @@ class Moments:
 
     Weights are inverse inclusion probabilities: a row that stood for ten counts ten times in the
     mean. `n` counts rows, `n_effective` says how many equally weighted rows know as much (Kish 1965).
-    NaN and infinities are left out and counted in `skipped`.
+    NaN and infinities are left out and counted in `skipped`; numbers beyond 1e100 count as 1e100.
 
     >>> m = Moments()
     >>> m.add(np.array([1.0, 2.0, 6.0, np.nan]))
@@ -55,7 +58,7 @@ class Moments:
             values = values[known]
             weights = None if weights is None else weights[known]
         if values.size:
-            self._join(_batch_moments(values, weights))
+            self._join(_batch_moments(np.clip(values, -_LARGEST, _LARGEST), weights))
 
     def merge(self, other: Moments) -> None:
         """Take in the moments of another stream."""
@@ -134,7 +137,7 @@ def _batch_moments(values: np.ndarray, weights: np.ndarray | None) -> Moments:
 class Pairs:
     """Running covariance and correlation of two numbers.
 
-    Rows where either is NaN or infinite are left out.
+    Rows where either is NaN or infinite are left out; numbers beyond 1e100 count as 1e100.
 
     >>> p = Pairs()
     >>> p.add(np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0, 6.0]))
@@ -152,7 +155,7 @@ class Pairs:
     def add(self, x: np.ndarray, y: np.ndarray) -> None:
         """Take a batch of two ndarrays of shape (n_rows,)."""
         known = np.isfinite(x) & np.isfinite(y)
-        x, y = x[known], y[known]
+        x, y = (np.clip(side[known], -_LARGEST, _LARGEST) for side in (x, y))
         if x.size == 0:
             return
         mean_x, mean_y = float(x.mean()), float(y.mean())

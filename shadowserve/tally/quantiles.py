@@ -21,7 +21,8 @@ from shadowserve.tally.state import State, checked, finite, labelled, packed, un
 KLL_SIZE = 400
 REQ_SIZE = 24
 RANKS = (0.5, 0.9, 0.95, 0.99)
-_LARGEST = float(np.finfo(np.float32).max)
+_LARGEST = 1e300
+_LARGEST_TAIL = float(np.finfo(np.float32).max)
 _SLICE = 65_536
 
 
@@ -79,9 +80,9 @@ class Quantiles:
 
     def _update(self, values: np.ndarray) -> None:
         if self.tail:
-            values = np.clip(values, -_LARGEST, _LARGEST).astype(np.float32)
+            values = np.clip(values, -_LARGEST_TAIL, _LARGEST_TAIL).astype(np.float32)
         else:
-            values = np.ascontiguousarray(values, dtype=np.float64)
+            values = np.clip(values, -_LARGEST, _LARGEST).astype(np.float64)
         self._sketch.update(values)
 
     def _update_weighted(self, values: np.ndarray, weights: np.ndarray) -> None:
