@@ -1,0 +1,220 @@
+"""What time it is, and what the kernel says of a process: waiting, memory, cores.
+
+Every duration in the project is a difference of two monotonic readings from here. On busy machines a
+thread spends most of its wall time runnable but not running; Linux counts that per thread, and it is
+taken out of a lane's times and deadline. Elsewhere the answer is None, and the report says so.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+
+monotonic_ns = time.monotonic_ns
+"""Nanoseconds that never go back, the same for all processes of one machine; no date."""
+
+cpu_ns = time.thread_time_ns
+"""Nanoseconds of processor time that the calling thread has used."""
+
+_ROOT = Path("/")
+_UNLIMITED_BYTES = 2**60
+"""Control groups of version 1 write "no limit" as a number near 2**63."""
+
+
+def wall() -> str:
+    """Return the present in UTC, ISO 8601 with milliseconds, for people and records only."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+class Starvation:
+    """One thread's time runnable but not running, read many times through one open file.
+
+    Parameters
+    ----------
+    pid : int, optional
+        The process; this one if not given.
+    tid : int, optional
+        The kernel's number of the thread; if not given the calling thread, or the main thread of
+        another process.
+
+    Notes
+    -----
+    Linux adds a wait when it ends: a thread that waits right now is seen only up to its last run.
+    """
+
+    def __init__(self, pid: int | None = None, tid: int | None = None) -> None:
+        try:
+            self._descriptor = os.open(_schedstat(pid, tid), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self._descriptor = -1
+
+    def delay_ns(self) -> int | None:
+        """Nanoseconds waited since the thread began; None once it ended, or if not counted."""
+        if self._descriptor < 0:
+            return None
+        try:
+            return _delay_of(os.pread(self._descriptor, 128, 0))
+        except OSError:
+            return None
+
+    def close(self) -> None:
+        """Close the file; closing twice does nothing."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> Starvation:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def run_delay_ns(pid: int | None = None, tid: int | None = None) -> int | None:
+    """Return how long a thread has been runnable but not running, since it began.
+
+    Parameters
+    ----------
+    pid, tid : int, optional
+        As for `Starvation`, which is cheaper for many readings of one thread.
+
+    Returns
+    -------
+    int or None
+        Nanoseconds; None where the thread is gone or the system does not count (macOS).
+    """
+    with Starvation(pid, tid) as starvation:
+        return starvation.delay_ns()
+
+
+def supported() -> bool:
+    """Tell whether this system counts run delay, so that starvation can be taken out of times."""
+    return run_delay_ns() is not None
+
+
+def _schedstat(pid: int | None, tid: int | None) -> str:
+    own = threading.get_native_id() if pid is None or pid == os.getpid() else pid
+    return f"/proc/{'self' if pid is None else pid}/task/{own if tid is None else tid}/schedstat"
+
+
+def _delay_of(line: bytes) -> int | None:
+    """Second of: time on the processor, time waiting for it, number of turns.
+
+    A running thread has had a turn; where it has none, the kernel does not count.
+    """
+    parts = line.split()
+    if len(parts) < 3 or parts[2] == b"0":
+        return None
+    return int(parts[1])
+
+
+def rss_bytes(pid: int | None = None) -> int | None:
+    """Return a process's resident memory.
+
+    Parameters
+    ----------
+    pid : int, optional
+        This process if not given.
+
+    Returns
+    -------
+    int or None
+        Bytes, pages shared with other processes included; None if there is no such process.
+    """
+    known = os.getpid() if pid is None else pid
+    try:
+        with open(f"/proc/{known}/statm", "rb") as file:  # noqa: PTH123 - asked ten times a second
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return None if Path("/proc/self/statm").exists() else _rss_by_ps(known)
+
+
+def _rss_by_ps(pid: int) -> int | None:
+    """Ask `ps`, which answers in KiB on every Unix."""
+    try:
+        asked = subprocess.run(
+            ("/bin/ps", "-o", "rss=", "-p", str(pid)), capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return None
+    text = asked.stdout.strip()
+    return int(text) * 1024 if text.isdigit() else None
+
+
+def cpu_count(root: Path = _ROOT) -> int:
+    """Return how many cores this process may keep busy: the least of affinity and quota.
+
+    Parameters
+    ----------
+    root : Path
+        Where ``proc`` and ``sys`` lie.
+
+    Returns
+    -------
+    int
+        At least 1. A control group's quota of 2.5 cores counts as 2, since the half one stalls.
+    """
+    affinity = hasattr(os, "sched_getaffinity")
+    cores = [len(os.sched_getaffinity(0)) if affinity else os.cpu_count() or 1]
+    for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+        for text in _group_files(root, "cpu", *names):
+            quota, period = text.split()
+            if quota.isdigit():
+                cores.append(int(quota) // int(period))
+    return max(1, min(cores))
+
+
+def memory_limit_bytes(root: Path = _ROOT) -> int | None:
+    """Return the least memory limit of the control groups around this process.
+
+    Parameters
+    ----------
+    root : Path
+        Where ``proc`` and ``sys`` lie.
+
+    Returns
+    -------
+    int or None
+        Bytes; None where no control group limits it.
+    """
+    texts = [
+        *_group_files(root, "memory", "memory.max"),
+        *_group_files(root, "memory", "memory.limit_in_bytes"),
+    ]
+    limits = [int(text) for text in texts if text.isdigit() and int(text) < _UNLIMITED_BYTES]
+    return min(limits, default=None)
+
+
+def _group_files(root: Path, controller: str, *names: str) -> Iterator[str]:
+    """Yield the files' texts, joined by a space, of this process's group and all around it.
+
+    A line of ``/proc/self/cgroup`` reads ``<number>:<controllers>:<path>``; version 2 names none.
+    Inside a container the path may be the host's, so what does not exist is passed over.
+    """
+    for line in _read(root / "proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        group = Path(path.lstrip("/"))
+        for around in (group, *group.parents) if group.parts else (group,):
+            found = [_read(root / "sys/fs/cgroup" / controllers / around / name) for name in names]
+            if all(found):
+                yield " ".join(found)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""

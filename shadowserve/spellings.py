@@ -1,0 +1,223 @@
+"""How people write a duration, a size or a switch, and what it means.
+
+Each reader takes what a flag, a variable or a TOML file holds, which may be text or already typed,
+and returns the value or raises `ValueError` with a text that says what to write instead. `settings`
+names the place where it stood and reports all faults together.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", re.ASCII | re.IGNORECASE)
+_SECONDS = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_BYTES = {"": 1, "b": 1}
+for _place, _letter in enumerate("kmgt", start=1):
+    _BYTES |= {f"{_letter}b": 1000**_place, f"{_letter}ib": 1024**_place}
+_SWITCH = {"on": True, "true": True, "yes": True, "1": True}
+_SWITCH |= {"off": False, "false": False, "no": False, "0": False}
+_LARGEST_PORT = 65535
+
+
+def duration(value: object) -> float:
+    """Read a duration, more than nothing.
+
+    Parameters
+    ----------
+    value : object
+        ``"10s"``, ``"500ms"``, ``"1m"``, ``"2h"``, ``"7d"``, or a bare number of seconds.
+
+    Returns
+    -------
+    float
+        Seconds.
+
+    Raises
+    ------
+    ValueError
+        Anything else, and 0.
+
+    Examples
+    --------
+    >>> duration("500ms"), duration("1m"), duration(10)
+    (0.5, 60.0, 10.0)
+    """
+    seconds = _quantity(value, _SECONDS)
+    if seconds is None:
+        raise ValueError(f"{value!r} is no duration. Write 10s, 500ms or 1m.")
+    return seconds
+
+
+def size(value: object) -> int:
+    """Read a number of bytes, at least 1.
+
+    Parameters
+    ----------
+    value : object
+        ``"2GiB"`` (1024 to the third), ``"2GB"`` (1000 to the third), ``"512MiB"``, or a bare
+        number of bytes. Case does not matter.
+
+    Raises
+    ------
+    ValueError
+        Anything else, and less than a byte.
+
+    Examples
+    --------
+    >>> size("16MiB"), size("1.5 kB"), size(4096)
+    (16777216, 1500, 4096)
+    """
+    n_bytes = _quantity(value, _BYTES)
+    if n_bytes is None or n_bytes < 1:
+        raise ValueError(f"{value!r} is no size. Write 2GiB, 512MiB or a number of bytes.")
+    return int(n_bytes)
+
+
+def _quantity(value: object, units: dict[str, float] | dict[str, int]) -> float | None:
+    """Return a finite number above 0 in base units; None for what is none."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        amount, unit = float(value), ""
+    else:
+        match = _QUANTITY.fullmatch(str(value).strip())
+        amount, unit = (float(match[1]), match[2].lower()) if match else (0.0, "")
+    if unit not in units or not (math.isfinite(amount) and amount > 0):
+        return None
+    return amount * units[unit]
+
+
+def share(value: object) -> float:
+    """Read a share from 0 (none) to 1 (all), ends included.
+
+    Raises
+    ------
+    ValueError
+        Not a number, or outside.
+
+    Examples
+    --------
+    >>> share("0.25"), share(1)
+    (0.25, 1.0)
+    """
+    try:
+        number = math.nan if isinstance(value, bool) else float(str(value))
+    except ValueError:
+        number = math.nan
+    if not 0.0 <= number <= 1.0:
+        raise ValueError(f"{value!r} is no share. Write a number from 0 to 1, such as 0.1.")
+    return number
+
+
+def port(value: object) -> int:
+    """Read a port, 0 for any that is free.
+
+    Raises
+    ------
+    ValueError
+        Not a whole number from 0 to 65535.
+    """
+    return _whole(value, least=0, most=_LARGEST_PORT)
+
+
+def count(value: object) -> int:
+    """Read a whole number of at least 1.
+
+    Raises
+    ------
+    ValueError
+        Anything else.
+    """
+    return _whole(value, least=1)
+
+
+def _whole(value: object, *, least: int, most: int | None = None) -> int:
+    text = str(value).strip()
+    digits = text.isascii() and text.isdigit() and len(text) < 10
+    number = int(text) if digits else -1
+    if number < least or (most is not None and number > most):
+        bounds = f"from {least} to {most}" if most is not None else f"of at least {least}"
+        raise ValueError(f"{value!r} is not a whole number {bounds}.")
+    return number
+
+
+def switch(value: object) -> bool:
+    """Read yes or no.
+
+    Raises
+    ------
+    ValueError
+        Anything but a boolean, or on, off, true, false, yes, no, 1, 0 in any case.
+
+    Examples
+    --------
+    >>> switch("on"), switch(False)
+    (True, False)
+    """
+    known = _SWITCH.get(str(value).strip().lower())
+    if known is None:
+        raise ValueError(f"{value!r} is neither on nor off.")
+    return known
+
+
+def text(value: object) -> str:
+    """Read text that is not empty; a number is taken as it is written.
+
+    Raises
+    ------
+    ValueError
+        Empty, or a list, table or boolean.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int | float | Path):
+        raise ValueError(f"a {type(value).__name__} stands where text is expected.")
+    if not str(value).strip():
+        raise ValueError("it is empty. Leave it out, or write a value.")
+    return str(value).strip()
+
+
+def path(value: object) -> Path:
+    """Read a path; ``~`` is the home directory.
+
+    Raises
+    ------
+    ValueError
+        As for `text`.
+    """
+    return Path(text(value)).expanduser()
+
+
+def texts(value: object) -> tuple[str, ...]:
+    """Read one or more texts: a list, or one text cut at its commas.
+
+    Raises
+    ------
+    ValueError
+        An empty one among them.
+
+    Examples
+    --------
+    >>> texts("v4, v5"), texts(["v4", "models:/a,b/5"])
+    (('v4', 'v5'), ('v4', 'models:/a,b/5'))
+    """
+    parts = value if isinstance(value, list | tuple) else text(value).split(",")
+    return tuple(text(part) for part in parts)
+
+
+def one_of(choices: Sequence[str]) -> Callable[[object], str]:
+    """Return a reader of one word out of a few.
+
+    Examples
+    --------
+    >>> one_of(("predict", "predict_proba"))("predict")
+    'predict'
+    """
+
+    def read(value: object) -> str:
+        if value not in choices:
+            raise ValueError(f"{value!r} is not known. Choose from {', '.join(choices)}.")
+        return str(value)
+
+    return read
