@@ -118,6 +118,7 @@ def load(path: Path, *, method: str = "predict", version: Version | None = None)
     flavors = content["flavors"]
     differences = library_differences(read_manifest(path).libraries)
     notes = [f"other library: {difference}" for difference in differences]
+    _import_mlflow()
     with (
         _explained(name, differences),
         _noted(notes),
@@ -169,6 +170,14 @@ def input_example(path: Path) -> Any:
     return {"inputs": example.get("inputs", example) if isinstance(example, dict) else example}
 
 
+def _import_mlflow() -> None:
+    """Import what loading needs first, so that MLflow's own warnings are not the model's."""
+    with python_warnings.catch_warnings():
+        python_warnings.simplefilter("ignore")
+        import mlflow.pyfunc
+        import mlflow.sklearn  # noqa: F401
+
+
 def _load(path: Path, flavors: Mapping[str, Any], method: str) -> tuple[Any, Predict, Any, str]:
     """Return the native estimator, the call, the estimator to ask for facts, the method's name."""
     if "sklearn" in flavors:
@@ -196,7 +205,7 @@ def _load(path: Path, flavors: Mapping[str, Any], method: str) -> tuple[Any, Pre
 
 def _pyfunc_call(model: Any) -> Predict:
     """Make the call of `PyFuncModel.predict` without its schema enforcement, decided once."""
-    from mlflow.models.utils import _convert_dataframe_to_example_format
+    from mlflow.types.type_hints import _convert_dataframe_to_example_format
 
     function = model._predict_fn
     parameter = inspect.signature(function).parameters.get("params")

@@ -28,6 +28,12 @@ from sklearn.preprocessing import StandardScaler
 
 from shadowserve.stores import Uris
 
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # MLflow's own, on first import
+    import mlflow.lightgbm
+    import mlflow.pyfunc
+    import mlflow.sklearn
+
 REQUIREMENTS = [f"scikit-learn=={sklearn.__version__}", f"numpy=={np.__version__}"]
 DOTTED = "ml.team.model_1"
 SPOKEN = "Preise für Ännchen"
