@@ -200,7 +200,7 @@ class Schema:
         columns = {name: caster(values) for (_, name, caster), values in turned}
         return Rows(columns=columns, n_rows=len(lists))
 
-    def type_tensors(self, values: Mapping[str | None, Any]) -> Rows:
+    def type_tensors(self, values: Mapping[Any, Any]) -> Rows:
         """Type the arrays of a tensor signature.
 
         Parameters

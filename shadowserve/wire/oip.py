@@ -233,7 +233,7 @@ def _typed(
 
 
 def _tensors(table: Mapping[str, tuple[list[Any], list[int]]], schema: Schema) -> Rows:
-    nested: dict[str | None, Any] = {
+    nested = {
         name: _nest(data, shape) for name, (data, shape) in table.items()
     }
     if schema.tensors[0].name is None and len(nested) == 1:

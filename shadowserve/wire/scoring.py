@@ -183,7 +183,7 @@ def _arrays(value: Any, schema: Schema, limits: Limits) -> Rows:
 def _named_arrays(value: dict[str, Any], schema: Schema, limits: Limits) -> Rows:
     limits.check(n_rows=1, n_columns=len(value))
     if schema.tensors:
-        return schema.type_tensors(dict[str | None, Any](value))
+        return schema.type_tensors(value)
     if not schema.named:
         raise RequestError(
             "The model's columns have no names; send lists of values.", code="wrong_protocol"
@@ -244,7 +244,7 @@ def _tensors_by_column(table: Mapping[str, Sequence[Any]], schema: Schema) -> Ro
     """Lay a table out as tensors: each column is one, or all columns are the lone one's features."""
     if schema.tensors[0].name is not None:
         tensors: dict[str | None, Tensor] = {tensor.name: tensor for tensor in schema.tensors}
-        named: dict[str | None, Any] = {
+        named = {
             key: _cells(cells, tensors[key].shape) if key in tensors else cells
             for key, cells in table.items()
         }
