@@ -49,7 +49,9 @@ class Deployment:
     files : mapping of version number to str
         Where each version's files lie, as checked by digest.
     started : str
-        UTC, ISO 8601.
+        UTC, ISO 8601; a resumed deployment keeps it.
+    start : str
+        Token of the supervisor's present start, so that no process takes an old file for a new one.
     salt : str
         Of the sampling.
     tracking_uri : str
@@ -64,6 +66,7 @@ class Deployment:
     control: bool
     files: Mapping[int, str]
     started: str
+    start: str
     salt: str
     tracking_uri: str
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -108,6 +111,7 @@ class Deployment:
                 "control": self.control,
                 "files": {str(number): path for number, path in self.files.items()},
                 "started": self.started,
+                "start": self.start,
                 "salt": self.salt,
                 "tracking_uri": self.tracking_uri,
                 "options": dict(self.options),

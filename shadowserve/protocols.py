@@ -6,13 +6,87 @@ the champion did and compares answers in the form in which they left.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+import orjson
 
 from shadowserve import wire
 from shadowserve.errors import RequestError
 from shadowserve.rows import Rows
 from shadowserve.schema import Schema
-from shadowserve.wire import oip
+from shadowserve.wire import answers, jsontext, oip
+from shadowserve.wire.limits import DEFAULT
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """One way of asking.
+
+    Parameters
+    ----------
+    name : str
+        As the journal records it.
+    parse : callable
+        Body, content type and schema to typed rows and the protocol's own request id, if any.
+        Raises RequestError.
+    encode : callable
+        Raw prediction and ``echo``, that id, to the answer's bytes.
+    refuse : callable
+        An error and the request id to the refusal's bytes.
+    read : callable
+        The answer's bytes to the prediction as JSON values.
+    """
+
+    name: str
+    parse: Callable[[bytes, str, Schema], tuple[Rows, str | None]]
+    encode: Callable[..., bytes]
+    refuse: Callable[[RequestError, str], bytes]
+    read: Callable[[bytes], Any]
+
+
+def protocols(model: str, version: int) -> Mapping[str, Protocol]:
+    """Return the protocols by name, for the version whose answers they carry."""
+    names = {"model": model, "version": str(version)}
+    found = (
+        Protocol("invocations", _parse_invocations, _encode, refusal, wire.read_answer),
+        Protocol("predict", _parse_predict, _encode_rows, refusal, _read_rows),
+        Protocol("infer", oip.parse, partial(oip.answer, **names), oip.refusal, oip.read_answer),
+    )
+    return {protocol.name: protocol for protocol in found}
+
+
+def refusal(error: RequestError, request_id: str) -> bytes:
+    """Encode a refusal as the contract's error object."""
+    return wire.error_body(
+        error.code, str(error), column=error.column, row=error.row, request_id=request_id
+    )
+
+
+def _parse_invocations(body: bytes, content_type: str, schema: Schema) -> tuple[Rows, str | None]:
+    return wire.parse(body, content_type, schema), None
+
+
+def _encode(prediction: Any, *, echo: str | None = None) -> bytes:  # noqa: ARG001 - has no id
+    return wire.answer(prediction)
+
+
+def _parse_predict(body: bytes, _content_type: str, schema: Schema) -> tuple[Rows, str | None]:
+    """Type the arguments of BentoML's typed API: ``{"rows": [record, ...]}``."""
+    arguments = jsontext.loads(body, max_depth=DEFAULT.max_depth)
+    if type(arguments) is not dict or arguments.keys() != {"rows"}:
+        raise RequestError(
+            "The body is a JSON object with exactly the key rows, a list of records.",
+            code="wrong_protocol",
+        )
+    return wire.parse(answers.dumps({"dataframe_records": arguments["rows"]}), "application/json", schema), None
+
+
+def _encode_rows(prediction: Any, *, echo: str | None = None) -> bytes:  # noqa: ARG001 - has no id
+    return answers.dumps(answers.plain(prediction))
+
+
+def _read_rows(answer: bytes) -> Any:
+    return orjson.loads(answer)

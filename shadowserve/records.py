@@ -6,6 +6,7 @@ before the answer leaves; an `Observation` is what a lane saw when it scored the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -179,12 +180,93 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What one role did for one request: output or fault, and its times."""
+    """What one role did for one request: its answer or fault, and its times.
 
-    output: Any = None
+    Parameters
+    ----------
+    answer : bytes or None
+        The answer as it would have left, None where there is a fault.
+    scores : ndarray of shape (n_rows, n_classes), optional
+        Probabilities beside labels.
+    times : Times or None
+        Starvation is taken out of the steps' wall times; None where nothing was timed.
+    inner : tuple of (name, columns, wall_ns, cpu_ns)
+        Parts that the model's author named.
+    starved_ns : int
+        How long the thread was runnable but not running.
+    nonfinite : int
+        NaN, infinite or null values in the raw prediction.
+    """
+
+    answer: bytes | None = None
     scores: np.ndarray | None = None
     fault: Fault | None = None
     times: Times | None = None
-    named_steps: tuple[tuple[str, tuple[str, ...], int, int], ...] = ()
-    sizes: dict[str, int] = field(default_factory=dict)
+    inner: tuple[tuple[str, tuple[str, ...], int, int], ...] = ()
+    starved_ns: int = 0
     nonfinite: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Champion's and lane's observation of one request, side by side.
+
+    Parameters
+    ----------
+    position, request_id, arrived_wall_ns, n_rows
+        As journaled.
+    window : int
+        The window it fell into.
+    outcome : Outcome
+        What became of it.
+    disagreement : float or None
+        Mean over the request's rows, 0 same, 1 disjoint; None unless both answered.
+    exact, tolerant, structure : bool
+        Whether all rows are equal to the bit, equal within tolerance, and whether any row differs
+        in type, shape or length.
+    values : mapping of measure to float
+        Mean over the rows that have it.
+    champion, lane : JSON value
+        Both predictions, one item a row.
+    champion_ms, lane_ms : float or None
+        Featurization and inference together; None where the request was not scored by itself.
+    response_ms : float
+        The champion's, from arrival until the answer is encoded.
+    champion_steps, lane_steps : mapping of step to milliseconds
+        Wall time; the lane's without starvation.
+    lag_ms : float
+        From arrival to the lane's beginning.
+    alone, warmup : bool
+        Whether it was scored by itself, and among the first after a start.
+    inclusion : float
+        Probability with which a request like this one is timed.
+    sizes : mapping of column to int
+        Characters, bytes or items, summed over the rows.
+    """
+
+    position: int
+    request_id: str
+    arrived_wall_ns: int
+    n_rows: int
+    window: int
+    outcome: Outcome
+    disagreement: float | None = None
+    exact: bool = False
+    tolerant: bool = False
+    structure: bool = False
+    values: Mapping[str, float] = field(default_factory=dict)
+    champion: Any = None
+    lane: Any = None
+    champion_ms: float | None = None
+    lane_ms: float | None = None
+    response_ms: float = 0.0
+    champion_steps: Mapping[str, float] = field(default_factory=dict)
+    lane_steps: Mapping[str, float] = field(default_factory=dict)
+    lag_ms: float = 0.0
+    starved_ms: float = 0.0
+    alone: bool = True
+    warmup: bool = False
+    inclusion: float = 1.0
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    nonfinite: int = 0
+    fault: Fault | None = None

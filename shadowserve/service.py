@@ -14,7 +14,6 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,48 +34,6 @@ from shadowserve.supervisor.leash import watch_parent
 DEPLOYMENT_WAIT_S = 120.0
 
 _log = logging.getLogger(__name__)
-
-
-def worker_command(*, socket_fd: int, worker: int) -> Sequence[str]:
-    """Return the arguments of the Python process that BentoML runs for one worker.
-
-    Parameters
-    ----------
-    socket_fd : int
-        The listening socket, inherited.
-    worker : int
-        Worker index, from 0; BentoML counts from 1.
-    """
-    return (
-        "-m",
-        "_bentoml_impl.worker.service",
-        "shadowserve.service:ShadowChampion",
-        "--service-name",
-        "ShadowChampion",
-        "--fd",
-        str(socket_fd),
-        "--worker-id",
-        str(worker + 1),
-        "--timeout-keep-alive",
-        "75",
-    )
-
-
-def worker_environment(scratch: Path) -> dict[str, str]:
-    """Return BentoML's switches: no telemetry, no tracing, logging or metrics of every request."""
-    options = (
-        'tracing.excluded_urls=".*"',
-        "services.ShadowChampion.logging.access.enabled=false",
-        "services.ShadowChampion.metrics.enabled=false",
-        "services.ShadowChampion.traffic.timeout=null",
-    )
-    return {
-        "BENTOML_CONFIG_OPTIONS": " ".join(options),
-        "BENTOML_DO_NOT_TRACK": "true",
-        "BENTOML_HOME": str(scratch / "bentoml"),
-        "PROMETHEUS_MULTIPROC_DIR": str(scratch),
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-    }
 
 
 class _Worker:
@@ -164,11 +121,11 @@ class _Worker:
 
 def _wait_for_deployment(places: Places) -> Deployment:
     """Wait for the supervisor to resolve the pins; it does so while this process imports."""
-    wanted = os.environ["SHADOWSERVE_DEPLOYMENT"]
+    wanted = os.environ["SHADOWSERVE_START"]
     until = time.monotonic() + DEPLOYMENT_WAIT_S
     while time.monotonic() < until:
         deployment = read_deployment(places)
-        if deployment is not None and deployment.id == wanted:
+        if deployment is not None and deployment.start == wanted:
             return deployment
         time.sleep(0.02)
     raise ShadowserveError("The supervisor wrote no deployment file in time.")

@@ -20,6 +20,7 @@ from shadowserve.clock import run_delay_ns
 
 MAX_IN_HAND = 256
 _HEAD = struct.Struct("<6q")
+_STEP_WORD = 4
 _SIZE = _HEAD.size + 8 * MAX_IN_HAND
 
 
@@ -37,6 +38,8 @@ class Mark:
         The thread's run delay at that time, so that starvation since then can be taken out.
     positions : tuple of int
         What is in hand; empty when idle.
+    step : int
+        Index of the plan's step that is running, -1 between steps.
     """
 
     pid: int
@@ -44,6 +47,7 @@ class Mark:
     started_ns: int
     run_delay_ns: int
     positions: tuple[int, ...]
+    step: int = -1
 
     def worked_ns(self) -> int:
         """Return the time since the start, less what the thread spent runnable but not running."""
@@ -53,7 +57,7 @@ class Mark:
 
 
 class InFlight:
-    """The writing side: one lane process."""
+    """The writing side: one lane process. `step` is the cell of the running step's index."""
 
     def __init__(self, path: Path) -> None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -62,6 +66,7 @@ class InFlight:
             self._map = mmap.mmap(descriptor, _SIZE)
         finally:
             os.close(descriptor)
+        self.step = memoryview(self._map).cast("q")[_STEP_WORD : _STEP_WORD + 1]
         self._pid = os.getpid()
         self._tid = threading.get_native_id()
 
@@ -69,15 +74,16 @@ class InFlight:
         """Say which positions are about to be scored, at most `MAX_IN_HAND`."""
         struct.pack_into(f"<{len(positions)}q", self._map, _HEAD.size, *positions)
         delay = run_delay_ns(self._pid, self._tid) or 0
-        head = (self._pid, self._tid, delay, len(positions), 0, time.monotonic_ns())
+        head = (self._pid, self._tid, delay, len(positions), -1, time.monotonic_ns())
         _HEAD.pack_into(self._map, 0, *head)
 
     def clear(self) -> None:
         """Say that nothing is in hand."""
-        _HEAD.pack_into(self._map, 0, self._pid, self._tid, 0, 0, 0, 0)
+        _HEAD.pack_into(self._map, 0, self._pid, self._tid, 0, 0, -1, 0)
 
     def close(self) -> None:
         """Unmap the file."""
+        self.step.release()
         self._map.close()
 
 
@@ -89,6 +95,6 @@ def read(path: Path) -> Mark:
         raw = b""
     if len(raw) < _SIZE:
         return Mark(pid=0, tid=0, started_ns=0, run_delay_ns=0, positions=())
-    pid, tid, delay, count, _, started = _HEAD.unpack_from(raw)
+    pid, tid, delay, count, step, started = _HEAD.unpack_from(raw)
     positions = struct.unpack_from(f"<{count}q", raw, _HEAD.size)
-    return Mark(pid=pid, tid=tid, started_ns=started, run_delay_ns=delay, positions=positions)
+    return Mark(pid=pid, tid=tid, started_ns=started, run_delay_ns=delay, positions=positions, step=step)

@@ -7,19 +7,23 @@ The console, the report and the evidence writer read it.
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from shadowserve.records import Outcome, position
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS ledger (outcome TEXT PRIMARY KEY, n INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS cursor (worker INTEGER PRIMARY KEY, sequence INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS death (position INTEGER PRIMARY KEY, n INTEGER, cause TEXT);
+CREATE TABLE IF NOT EXISTS death (
+    position INTEGER PRIMARY KEY, n INTEGER, cause TEXT, detail TEXT, last TEXT
+);
 CREATE TABLE IF NOT EXISTS summary (name TEXT PRIMARY KEY, state BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS comparison (
     position INTEGER PRIMARY KEY, window INTEGER NOT NULL, record BLOB NOT NULL
@@ -41,14 +45,23 @@ class Death:
 
     Parameters
     ----------
+    id : str
+        Of this one death, so that it is never counted twice.
     positions : tuple of int
         What was in hand.
     cause : str
         ``deadline``, ``memory``, ``crash`` or ``outside``.
+    step : int
+        Index of the step that was running, -1 between steps.
+    worked_ms : float
+        How long the positions had been in hand, less starvation.
     """
 
+    id: str
     positions: tuple[int, ...]
     cause: str
+    step: int
+    worked_ms: float
 
 
 @dataclass(slots=True)
@@ -136,12 +149,20 @@ class LaneState:
         """Count a death against the positions that were in hand; one from outside counts nothing."""
         if death.cause == "outside":
             return
+        detail = json.dumps({"step": death.step, "worked_ms": death.worked_ms})
         with self._connection:
             self._connection.executemany(
-                "INSERT INTO death VALUES (?, 1, ?) "
-                "ON CONFLICT (position) DO UPDATE SET n = n + 1, cause = excluded.cause",
-                [(place, death.cause) for place in death.positions],
+                "INSERT INTO death VALUES (?, 1, ?, ?, ?) ON CONFLICT (position) DO UPDATE SET "
+                "n = n + 1, cause = excluded.cause, detail = excluded.detail, last = excluded.last "
+                "WHERE last != excluded.last",
+                [(place, death.cause, detail, death.id) for place in death.positions],
             )
+
+    def death_detail(self, place: int) -> dict[str, Any]:
+        """Return step and time of the last death over a position; empty if there was none."""
+        query = "SELECT detail FROM death WHERE position = ?"
+        row = self._connection.execute(query, (place,)).fetchone()
+        return {} if row is None else dict(json.loads(row[0]))
 
     def commit(self, progress: Progress) -> None:
         """Write all of it in one transaction."""

@@ -107,7 +107,7 @@ def _who(places: Places) -> str:
     return f" (process {found['pid']})" if "pid" in found else ""
 
 
-def resolve(settings: Settings, addresses: Uris, places: Places) -> Deployment:
+def resolve(settings: Settings, addresses: Uris, places: Places, *, start: str) -> Deployment:
     """Resolve the pins, bring the files here, and say what will be served.
 
     Raises
@@ -125,12 +125,13 @@ def resolve(settings: Settings, addresses: Uris, places: Places) -> Deployment:
     _refuse_strangers(champion, challengers)
     fetched = {pin: registry.fetch(pin, places.models) for pin in dict.fromkeys((champion, *challengers))}
     return Deployment(
-        id=os.environ["SHADOWSERVE_DEPLOYMENT"],
+        id=deployments.new_id(champion.model),
         champion=fetched[champion].version,
         challengers=tuple(fetched[pin].version for pin in challengers),
         control=settings.control,
         files={pin.version: str(found.path.resolve()) for pin, found in fetched.items()},
         started=datetime.now(UTC).isoformat(timespec="seconds"),
+        start=start,
         salt=secrets.token_hex(8),
         tracking_uri=addresses.tracking,
         options={name: _plain(getattr(settings, name)) for name in _CARRIED},

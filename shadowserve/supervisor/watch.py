@@ -101,7 +101,13 @@ class LaneWatch:
         if code == GAVE_UP:
             self.degraded = True
         elif in_hand:
-            death = {"id": f"{mark.pid}-{mark.started_ns}", "positions": in_hand, "cause": cause}
+            death = {
+                "id": f"{mark.pid}-{mark.started_ns}",
+                "positions": in_hand,
+                "cause": cause,
+                "step": mark.step,
+                "worked_ms": mark.worked_ns() / 1e6,
+            }
             write_whole(self.places.death, json.dumps(death))
             self._poisoned(cause)
         elif code != 0 and cause != "outside":

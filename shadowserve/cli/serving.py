@@ -1,0 +1,166 @@
+"""`shadowserve serve`: from the user's words to a running deployment, and its first dozen lines."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from shadowserve import clock
+from shadowserve.cli.options import options
+from shadowserve.deployment import Deployment
+from shadowserve.ledger import condition
+from shadowserve.places import Places
+from shadowserve.settings import Settings
+from shadowserve.stores import preflight, uris
+from shadowserve.supervisor import start
+from shadowserve.supervisor.leash import SUPPORTED
+from shadowserve.supervisor.placement import place
+from shadowserve.supervisor.run import Supervisor, wait_for_lanes
+from shadowserve.version import Version
+
+SERVE_OPTIONS = (
+    "champion", "challengers", "control", "model", "tracking_uri", "registry_uri", "host", "port",
+    "console_host", "console_port", "workers", "state_dir", "sample_rate", "deadline",
+    "journal_budget", "max_body", "lane_memory", "method", "output_kind", "entity", "rescore",
+)  # fmt: skip
+
+
+@click.command(short_help="Serve the champion and score its requests with challengers.")
+@options(*SERVE_OPTIONS)
+def serve(**flags: Any) -> None:
+    """Serve a pinned champion and score every request with pinned challengers, in silence.
+
+    Callers get the champion's answers. Divergence, step times and findings go to MLflow and to the
+    console; 'shadowserve status' and 'shadowserve report' show them from another shell.
+
+    Example: shadowserve serve --champion v3 --challenger v4
+    """
+    settings = Settings.load(flags, required=("champion",))
+    with running(settings, say=_say) as supervisor:
+        wait_for_lanes(supervisor)
+        _say(_lanes_line(supervisor))
+        supervisor.run()
+        _say("Stopping: finishing requests, then lanes and evidence.")
+
+
+class running:  # noqa: N801 - reads as a verb
+    """A deployment that runs for the length of a block, its champion ready at the beginning.
+
+    Parameters
+    ----------
+    settings : Settings
+        What to serve.
+    say : callable
+        Tells the user, one line a call.
+
+    Raises
+    ------
+    ShadowserveError
+        On entry, whatever stands against it; nothing is left running.
+    """
+
+    def __init__(self, settings: Settings, *, say: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._say = say
+        self._supervisor: Supervisor | None = None
+
+    def __enter__(self) -> Supervisor:
+        settings, say = self._settings, self._say
+        addresses = uris(settings.tracking_uri, settings.registry_uri)
+        preflight(addresses)
+        places = Places(settings.state_dir.resolve())
+        self._lock = start.claim(places)
+        data = start.listen(settings.host, settings.port, what="data plane")
+        console = start.listen(settings.console_host, settings.console_port, what="console")
+        lanes = len(settings.challengers) + settings.control
+        placement = place(workers=settings.workers, lanes=lanes)
+        start.scratch_directory(places)
+        supervisor = Supervisor(
+            settings=settings,
+            places=places,
+            data_socket=data,
+            console_socket=console,
+            placement=placement,
+            say=say,
+            start_token=secrets.token_hex(8),
+        )
+        self._supervisor = supervisor
+        try:
+            supervisor.begin()
+            say(f"Store          {addresses}")
+            wanted = start.resolve(settings, addresses, places, start=supervisor.start_token)
+            deployment, story = start.settle(places, wanted)
+            for line in _opening(deployment, settings, places, story=story):
+                say(line)
+            say(f"Placement      {placement.describe()}")
+            say(f"This system    {_abilities()}")
+            supervisor.deploy(deployment)
+            if supervisor.wait_until_ready():
+                say(f"Ready          http://{settings.host}:{data.getsockname()[1]}/invocations")
+        except BaseException:
+            supervisor.kill()
+            raise
+        return supervisor
+
+    def __exit__(self, *_: object) -> None:
+        if self._supervisor is not None:
+            self._supervisor.end()
+
+
+def _opening(
+    deployment: Deployment, settings: Settings, places: Places, *, story: str
+) -> list[str]:
+    """Say what will be served, and where everything is kept."""
+    budget = settings.journal_budget / 2**30
+    lines = [f"Deployment     {deployment.id} ({story})"]
+    lines += [_version_line("Champion", deployment.champion)]
+    lines += [_version_line("Challenger", version) for version in deployment.challengers]
+    copies = settings.workers + len(deployment.lanes)
+    sizes = sum(version.size_bytes or 0 for version in (deployment.champion, *deployment.challengers))
+    return [
+        *lines,
+        f"Copies         {settings.workers} of the champion to serve, {len(deployment.lanes)} in lanes; "
+        f"{copies} processes hold a model ({sizes / 2**20:.1f} MiB of files)",
+        f"Request bodies {places.journal}, readable by you alone, until every lane has scored them "
+        f"(at most {budget:g} GiB)",
+        f"Console        http://{settings.console_host}:{settings.console_port}/status.json",
+        f"Evidence       MLflow experiment shadowserve/{deployment.model}",
+    ]
+
+
+def _version_line(role: str, version: Version) -> str:
+    trained = ""
+    for data in version.training_data[:1]:
+        when = f", {data.since} to {data.until}" if data.since and data.until else ""
+        trained = f"; trained on {data.name} ({data.rows or '?'} rows{when})"
+    code = "; loading it runs code that came with it" if version.executes_code else ""
+    return f"{role:<14} {version.pin} registered {version.age()} ago, sha256 {(version.digest or '')[:12]}{trained}{code}"
+
+
+def _abilities() -> str:
+    lacking = [
+        text
+        for able, text in (
+            (SUPPORTED, "children may outlive a killed supervisor by a second"),
+            (clock.supported(), "starvation cannot be told from slowness"),
+        )
+        if not able
+    ]
+    return "; ".join(lacking) or "can pin CPUs, end orphans at once and tell starvation from slowness"
+
+
+def _lanes_line(supervisor: Supervisor) -> str:
+    words = []
+    for watch in supervisor.lanes:
+        state, reason = condition(watch.places)
+        used = clock.rss_bytes(watch.child.pid) if watch.child.running else None
+        memory = f", {used / 2**20:.0f} MiB" if used else ""
+        words.append(f"{watch.name} {state}{memory}{f' ({reason})' if reason else ''}")
+    return f"Lanes          {'; '.join(words)}"
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)

@@ -1,0 +1,30 @@
+"""The control plane's process: ``python -m shadowserve.console <listening descriptor>``."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+import uvicorn
+from setproctitle import setproctitle
+
+from shadowserve.console.app import Console
+from shadowserve.places import Places
+from shadowserve.supervisor.leash import watch_parent
+
+
+def main(descriptor: int) -> None:
+    """Answer on an inherited socket until SIGTERM."""
+    root = os.environ["SHADOWSERVE_STATE_DIR"]
+    setproctitle(f"shadowserve console {root}")
+    watch_parent(int(os.environ["SHADOWSERVE_PARENT"]))
+    config = uvicorn.Config(
+        Console(Places(Path(root))).app(), log_config=None, access_log=False, timeout_graceful_shutdown=2
+    )
+    uvicorn.Server(config).run(sockets=[socket.socket(fileno=descriptor)])
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

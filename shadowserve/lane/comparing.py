@@ -1,0 +1,179 @@
+"""Laying the champion's recorded answer and the lane's own side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from shadowserve.divergence import (
+    Compared,
+    Divergence,
+    Kind,
+    Options,
+    by_row,
+    detect,
+    divergence_of,
+    kind_named,
+)
+from shadowserve.protocols import Protocol
+from shadowserve.records import Observation, Outcome, Request
+from shadowserve.rows import Rows
+
+DETECT_FROM = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """A journaled request with the lane's observation of it, before comparison.
+
+    Parameters
+    ----------
+    rows : Rows or None
+        As the lane typed them; None where it could not.
+    alone : bool
+        Whether the times are the request's own.
+    inclusion : float
+        Probability with which a request like this one is timed.
+    """
+
+    request: Request
+    observation: Observation
+    rows: Rows | None
+    sizes: Mapping[str, int]
+    alone: bool
+    warmup: bool
+    inclusion: float
+
+    @property
+    def outcome(self) -> Outcome:
+        """What became of the request."""
+        champion_ok = self.request.status == 200
+        if self.observation.fault is None:
+            return Outcome.BOTH_OK if champion_ok else Outcome.CHAMPION_ERROR
+        return Outcome.CHALLENGER_ERROR if champion_ok else Outcome.BOTH_ERROR
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Both answers of one request as JSON values, one a row."""
+
+    champion: list[Any]
+    lane: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A flush's comparable requests laid end to end.
+
+    Parameters
+    ----------
+    starts : ndarray of shape (n_requests,)
+        Index of each request's first row.
+    """
+
+    scorings: Sequence[Scoring]
+    outputs: Sequence[Outputs]
+    compared: Compared
+    starts: np.ndarray
+
+    @property
+    def champion(self) -> list[Any]:
+        """All champion rows."""
+        return [row for one in self.outputs for row in one.champion]
+
+    @property
+    def lane(self) -> list[Any]:
+        """All lane rows."""
+        return [row for one in self.outputs for row in one.lane]
+
+    def mean(self, values: np.ndarray) -> np.ndarray:
+        """Return each request's mean over its rows; NaN rows enter none."""
+        known = ~np.isnan(values)
+        totals = np.add.reduceat(np.where(known, values, 0.0), self.starts)
+        counts = np.add.reduceat(known.astype(np.float64), self.starts)
+        return np.divide(totals, counts, out=np.full(len(self.starts), np.nan), where=counts > 0)
+
+    def any(self, flags: np.ndarray) -> np.ndarray:
+        """Return whether any of each request's rows is flagged."""
+        return np.add.reduceat(flags.astype(np.int64), self.starts) > 0
+
+
+class Comparer:
+    """Compares answers of the kind that the first ones show, or that the user names.
+
+    Parameters
+    ----------
+    protocols : mapping of name to Protocol
+        How each journaled answer is read.
+    output_kind : str or None
+        The user's word; else the kind is detected.
+    signature : sequence of dict or None
+        Outputs of the champion's signature.
+    classes : list or None
+        Class labels of a classifier.
+    proba : bool
+        Whether probabilities are served.
+    """
+
+    def __init__(
+        self,
+        protocols: Mapping[str, Protocol],
+        *,
+        output_kind: str | None = None,
+        signature: Sequence[Mapping[str, Any]] | None = None,
+        classes: list[Any] | None = None,
+        proba: bool = False,
+    ) -> None:
+        self._protocols = protocols
+        self._named = kind_named(output_kind) if output_kind else None
+        self._signature = signature
+        self._classes = classes
+        self._proba = proba
+        self.divergence: Divergence | None = None
+
+    def settle(self, kind: Kind, sample: Sequence[Any] = ()) -> Divergence:
+        """Fix the kind for good, as detected before a restart or now."""
+        classes = tuple(self._classes) if self._classes and self._proba else None
+        options = Options(champion_classes=classes, lane_classes=classes)
+        self.divergence = divergence_of(
+            kind, options=options, outputs_signature=self._signature, sample=sample
+        )
+        return self.divergence
+
+    def compare(self, scorings: Sequence[Scoring]) -> Side | None:
+        """Compare the requests that both sides answered; None if there is none."""
+        both = [one for one in scorings if one.outcome is Outcome.BOTH_OK]
+        if not both:
+            return None
+        outputs = [self._read(one) for one in both]
+        divergence = self.divergence or self._detect(outputs)
+        compared = divergence.compare(
+            [row for one in outputs for row in one.champion],
+            [row for one in outputs for row in one.lane],
+        )
+        lengths = [len(one.champion) for one in outputs]
+        starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
+        return Side(both, outputs, compared, starts)
+
+    def _detect(self, outputs: Sequence[Outputs]) -> Divergence:
+        sample = [row for one in outputs for row in one.champion]
+        kind = self._named or detect(
+            self._signature,
+            sample,
+            classifier=True if self._classes and not self._proba else None,
+            n_classes=len(self._classes) if self._classes else None,
+        )
+        return self.settle(kind, sample)
+
+    def _read(self, scoring: Scoring) -> Outputs:
+        """Read both answers; an answer with another number of rows is one whole difference."""
+        read = self._protocols[scoring.request.protocol].read
+        n_rows = scoring.request.n_rows
+        champion = by_row(read(scoring.request.answer), n_rows)
+        lane = by_row(read(scoring.observation.answer or b""), n_rows)
+        if len(champion) != len(lane):
+            return Outputs([champion], [lane])
+        return Outputs(champion, lane)

@@ -1,0 +1,133 @@
+"""What a lane remembers of failures: errors by kind, requests that killed it, answers that wander."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from shadowserve.records import Comparison, Fault, Outcome
+from shadowserve.sequential import MeanSequence
+
+MAX_FAULTS = 50
+MAX_EXAMPLES = 5
+MAX_POISON = 100
+
+
+@dataclass(slots=True)
+class FaultCount:
+    """One way of failing: how often, and where first."""
+
+    fault: Fault
+    n: int = 0
+    examples: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Poison:
+    """One request that the lane's version did not survive.
+
+    Parameters
+    ----------
+    cause : str
+        ``deadline``, ``memory`` or ``crash``.
+    step : str or None
+        The step that was running.
+    worked_ms : float
+        How long it had been in hand, less starvation, when it ended.
+    """
+
+    position: int
+    request_id: str
+    cause: str
+    step: str | None
+    worked_ms: float
+    sizes: Mapping[str, int]
+
+
+class Failures:
+    """Errors, and requests that killed the lane's process."""
+
+    def __init__(self) -> None:
+        self.rate = MeanSequence()
+        self.champion_rate = MeanSequence()
+        self.faults: list[FaultCount] = []
+        self.poison: list[Poison] = []
+
+    def add(self, comparisons: Sequence[Comparison]) -> None:
+        """Take in what became of requests."""
+        outcomes = [c.outcome for c in comparisons]
+        lane = {Outcome.CHALLENGER_ERROR, Outcome.BOTH_ERROR, Outcome.TIMED_OUT, Outcome.CRASHED}
+        champion = {Outcome.CHAMPION_ERROR, Outcome.BOTH_ERROR}
+        self.rate.add([float(outcome in lane) for outcome in outcomes])
+        self.champion_rate.add([float(outcome in champion) for outcome in outcomes])
+        for one in comparisons:
+            if one.fault is not None:
+                self._count(one.fault, one.position)
+
+    def _count(self, fault: Fault, position: int) -> None:
+        key = (fault.type, fault.step, fault.frame, fault.column)
+        for known in self.faults:
+            if (known.fault.type, known.fault.step, known.fault.frame, known.fault.column) == key:
+                break
+        else:
+            if len(self.faults) >= MAX_FAULTS:
+                return
+            known = FaultCount(fault)
+            self.faults.append(known)
+        known.n += 1
+        if len(known.examples) < MAX_EXAMPLES:
+            known.examples.append(position)
+
+    def poisoned(self, poison: Poison) -> None:
+        """Remember a request that the process did not survive twice."""
+        if len(self.poison) < MAX_POISON:
+            self.poison.append(poison)
+
+    def state(self) -> dict[str, Any]:
+        """Return everything as JSON-able values."""
+        return {
+            "rate": self.rate.state(),
+            "champion_rate": self.champion_rate.state(),
+            "faults": [asdict(known) for known in self.faults],
+            "poison": [asdict(one) for one in self.poison],
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Read what `state` wrote."""
+        it = cls()
+        it.rate = MeanSequence.from_state(state["rate"])
+        it.champion_rate = MeanSequence.from_state(state["champion_rate"])
+        it.faults = [FaultCount(**{**f, "fault": Fault(**f["fault"])}) for f in state["faults"]]
+        it.poison = [Poison(**one) for one in state["poison"]]
+        return it
+
+
+class Noise:
+    """How often the lane's version disagrees with itself: on a second call, and in a batch."""
+
+    def __init__(self) -> None:
+        self.again = MeanSequence()
+        self.together = MeanSequence()
+        self.examples: list[int] = []
+
+    def add(self, *, again: Sequence[bool], together: Sequence[bool], positions: Sequence[int]) -> None:
+        """Take in which second answers, alone and in a batch, differed from the first."""
+        self.again.add([float(differs) for differs in again])
+        self.together.add([float(differs) for differs in together])
+        differing = [p for p, a, t in zip(positions, again, together, strict=True) if a or t]
+        self.examples += differing[: MAX_EXAMPLES - len(self.examples)]
+
+    def state(self) -> dict[str, Any]:
+        """Return everything as JSON-able values."""
+        return {"again": self.again.state(), "together": self.together.state(), "examples": self.examples}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Read what `state` wrote."""
+        it = cls()
+        it.again = MeanSequence.from_state(state["again"])
+        it.together = MeanSequence.from_state(state["together"])
+        it.examples = list(state["examples"])
+        return it

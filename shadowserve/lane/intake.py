@@ -1,0 +1,109 @@
+"""Which requests a lane scores, which of them alone, and with what probability they are timed.
+
+A challenger scores every request, alone while it keeps up. The control scores bursts, since a process
+that scores one request in ten runs cold and looks slower than it is. The requests with the largest
+inputs are scored alone by both, whatever else: they are where a slow step shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from shadowserve.records import Role, sequence_of
+from shadowserve.tally import Quantiles
+from shadowserve.tally.samples import hash_positions
+
+BURST_EVERY = 200
+BURST_LENGTH = 20
+BURST_WARMUP = 4
+BEHIND_MS = 2_000.0
+ALONE_SHARE = 0.05
+LARGE_RANK = 0.99
+LARGE_FROM = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a lane does with one request.
+
+    Parameters
+    ----------
+    score : bool
+        False: it is sampled out.
+    alone : bool
+        Whether it is scored by itself.
+    timed : bool
+        Whether its times count.
+    inclusion : float
+        Probability with which a request like this one is timed.
+    """
+
+    score: bool = True
+    alone: bool = True
+    timed: bool = True
+    inclusion: float = 1.0
+
+
+def burst_of(position: int) -> tuple[int, int] | None:
+    """Return the burst and the place in it, None between bursts.
+
+    Examples
+    --------
+    >>> burst_of(1), burst_of(20), burst_of(21), burst_of(201)
+    ((0, 0), (0, 19), None, (1, 0))
+    """
+    number, place = divmod(sequence_of(position) - 1, BURST_EVERY)
+    return (number, place) if place < BURST_LENGTH else None
+
+
+class LargeInputs:
+    """Tells the requests with the largest inputs, for any column, as sizes come in."""
+
+    def __init__(self) -> None:
+        self._sketches: dict[str, Quantiles] = {}
+        self._limits: dict[str, float] = {}
+        self._n = 0
+
+    def is_large(self, sizes: Mapping[str, int]) -> bool:
+        """Tell whether a request is in the top per cent for one of its columns, and take it in."""
+        large = any(size > self._limits.get(column, np.inf) for column, size in sizes.items())
+        for column, size in sizes.items():
+            sketch = self._sketches.setdefault(column, Quantiles())
+            sketch.add(np.asarray([size], dtype=np.float64))
+        self._n += 1
+        if self._n % LARGE_FROM == 0:
+            self._limits = {c: s.quantile(LARGE_RANK) for c, s in self._sketches.items()}
+        return large
+
+
+def turn(position: int, *, role: Role, large: bool, behind: bool, batched: bool) -> Turn:
+    """Decide what a lane does with a request.
+
+    Parameters
+    ----------
+    position : int
+        The request.
+    role : Role
+        challenger or control.
+    large : bool
+        Whether its inputs are among the largest.
+    behind : bool
+        Whether the lane has fallen behind the traffic.
+    batched : bool
+        Whether the version may be scored in batches at all.
+    """
+    if role is Role.CONTROL:
+        burst = burst_of(position)
+        if burst is not None:
+            warm = burst[1] >= BURST_WARMUP
+            share = (BURST_LENGTH - BURST_WARMUP) / BURST_EVERY
+            return Turn(timed=warm or large, inclusion=1.0 if large else share)
+        return Turn(score=large)
+    if not behind or not batched or large:
+        return Turn()
+    chosen = hash_positions(np.asarray([position]))[0] < ALONE_SHARE
+    in_burst = burst_of(position) is not None
+    return Turn(alone=bool(chosen or in_burst), timed=bool(chosen), inclusion=ALONE_SHARE)

@@ -1,0 +1,143 @@
+"""Everything a lane has learnt, in bounded memory: what the report is made of.
+
+Each part takes in what one flush brought, and all of them go to the state file with the cursor. The
+report reads them back; nothing of it needs the requests again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import orjson
+
+from shadowserve.divergence import Divergence
+from shadowserve.lane.comparing import Side
+from shadowserve.lane.failures import Failures, Noise
+from shadowserve.lane.outputs import Outputs
+from shadowserve.lane.timing import RoleTiming
+from shadowserve.records import Comparison, Outcome
+from shadowserve.tally import Moments, Quantiles, Worst
+
+SLOWEST = 50
+
+
+class Learned:
+    """The parts together.
+
+    Parameters
+    ----------
+    champion_steps, lane_steps : mapping of step to columns
+        Steps of the two plans.
+    """
+
+    def __init__(
+        self, champion_steps: Mapping[str, Sequence[str]], lane_steps: Mapping[str, Sequence[str]]
+    ) -> None:
+        self.outputs = Outputs()
+        self.failures = Failures()
+        self.noise = Noise()
+        self.champion = RoleTiming(champion_steps)
+        self.lane = RoleTiming(lane_steps)
+        self.warmup = Moments()
+        self.sizes: dict[str, Quantiles] = {}
+        self.slowest = Worst(SLOWEST)
+        self.busy_ms = Moments()
+        self.starved_ms = Moments()
+        self.lag_ms = Quantiles(tail=True)
+        self.requests = 0
+        self.timed = 0
+        self.first_arrival_ns = 0
+        self.last_arrival_ns = 0
+        self.memory: list[tuple[int, int]] = []
+
+    def add(
+        self,
+        comparisons: Sequence[Comparison],
+        *,
+        side: Side | None,
+        divergence: Divergence | None,
+        inner: Mapping[str, Sequence[str]],
+        salt: bytes,
+    ) -> None:
+        """Take in one flush, in the order of the journal."""
+        self.requests += len(comparisons)
+        self.failures.add(comparisons)
+        if side is not None and divergence is not None:
+            both = [c for c in comparisons if c.outcome is Outcome.BOTH_OK]
+            self.outputs.add(side, both, divergence, salt=salt)
+        self._add_times(comparisons, inner)
+        arrivals = [c.arrived_wall_ns for c in comparisons]
+        self.first_arrival_ns = self.first_arrival_ns or min(arrivals, default=0)
+        self.last_arrival_ns = max([self.last_arrival_ns, *arrivals])
+
+    def _add_times(
+        self, comparisons: Sequence[Comparison], inner: Mapping[str, Sequence[str]]
+    ) -> None:
+        for column, size in ((c, s) for one in comparisons for c, s in one.sizes.items()):
+            self.sizes.setdefault(column, Quantiles(tail=True)).add(np.asarray([size], dtype=float))
+        timed = [c for c in comparisons if c.alone and c.lane_ms is not None]
+        self.warmup.add(np.asarray([c.lane_ms for c in timed if c.warmup], dtype=np.float64))
+        counted = [c for c in timed if not c.warmup]
+        if counted:
+            self.timed += len(counted)
+            self.lane.add(counted, lane=True, inner=inner)
+            lane_ms = np.asarray([c.lane_ms for c in counted], dtype=np.float64)
+            self.busy_ms.add(lane_ms, np.asarray([1 / c.inclusion for c in counted]))
+            self.starved_ms.add(np.asarray([c.starved_ms for c in counted]))
+            positions = np.asarray([c.position for c in counted])
+            self.slowest.add(lane_ms, positions, [_slow(c) for c in counted])
+        alone = [c for c in comparisons if c.champion_ms is not None and c.champion_steps]
+        if alone:
+            self.champion.add(alone, lane=False, inner={})
+        self.lag_ms.add(np.asarray([c.lag_ms for c in comparisons]))
+
+    def state(self) -> dict[str, bytes]:
+        """Return the parts' states, encoded, by name."""
+        parts = {name: getattr(self, name).state() for name in _PARTS}
+        rest = {name: getattr(self, name) for name in _NUMBERS}
+        sizes = {column: sketch.state() for column, sketch in self.sizes.items()}
+        everything = {**parts, "sizes": sizes, "numbers": rest}
+        return {name: orjson.dumps(state, option=_OPTIONS) for name, state in everything.items()}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, bytes]) -> Self:
+        """Read what `state` wrote."""
+        it = cls({}, {})
+        for name, kind in _PARTS.items():
+            setattr(it, name, kind.from_state(orjson.loads(state[name])))
+        sizes = orjson.loads(state["sizes"])
+        it.sizes = {column: Quantiles.from_state(sketch) for column, sketch in sizes.items()}
+        for name, value in orjson.loads(state["numbers"]).items():
+            setattr(it, name, value)
+        return it
+
+
+_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+_PARTS: Mapping[str, Any] = {
+    "outputs": Outputs,
+    "failures": Failures,
+    "noise": Noise,
+    "champion": RoleTiming,
+    "lane": RoleTiming,
+    "warmup": Moments,
+    "slowest": Worst,
+    "busy_ms": Moments,
+    "starved_ms": Moments,
+    "lag_ms": Quantiles,
+}
+_NUMBERS = ("requests", "timed", "first_arrival_ns", "last_arrival_ns", "memory")
+
+
+def _slow(call: Comparison) -> dict[str, Any]:
+    """Name a slow request by its slowest step and the largest of its inputs."""
+    step = max(call.lane_steps, key=lambda name: call.lane_steps[name], default=None)
+    column = max(call.sizes, key=lambda name: call.sizes[name], default=None)
+    return {
+        "request_id": call.request_id,
+        "step": step,
+        "step_ms": call.lane_steps.get(step or "", None),
+        "column": column,
+        "size": call.sizes.get(column or "", None),
+    }

@@ -1,0 +1,158 @@
+"""Scoring journaled requests with the lane's version, each fault kept to itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import MutableSequence, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from shadowserve import wire
+from shadowserve.clock import Starvation
+from shadowserve.faults import fault_of
+from shadowserve.protocols import Protocol
+from shadowserve.records import Observation, Request, Times
+from shadowserve.rows import Rows, concat
+from shadowserve.scoring import Scored, Scorer
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A request typed by the lane's own signature.
+
+    Parameters
+    ----------
+    rows : Rows or None
+        None where the lane's version cannot take the request.
+    echo : str or None
+        The protocol's own request id.
+    refusal : Observation or None
+        The fault, where there are no rows.
+    """
+
+    request: Request
+    rows: Rows | None
+    echo: str | None
+    parse_ns: int
+    refusal: Observation | None = None
+
+
+class Observer:
+    """Types and scores requests with one version.
+
+    Parameters
+    ----------
+    scorer : Scorer
+        The lane's version.
+    protocols : mapping of name to Protocol
+        As the data plane uses them.
+    mark : sequence of int of length 1
+        Where the running step's index is left for whoever watches from outside.
+    """
+
+    def __init__(
+        self, scorer: Scorer, protocols: dict[str, Protocol], *, mark: MutableSequence[int] | memoryview
+    ) -> None:
+        self.scorer = scorer
+        self._protocols = protocols
+        self._mark = mark
+        self._starvation = Starvation()  # of this thread: make and use the observer on one
+
+    def typed(self, request: Request) -> Typed:
+        """Type a journaled body; the lane's signature decides, as it would in production."""
+        started_ns = time.monotonic_ns()
+        parse = self._protocols[request.protocol].parse
+        try:
+            rows, echo = parse(request.body or b"", request.content_type, self.scorer.schema)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this lane's outcome
+            refusal = Observation(fault=fault_of(error, step="schema"))
+            return Typed(request, None, None, time.monotonic_ns() - started_ns, refusal)
+        return Typed(request, rows, echo, time.monotonic_ns() - started_ns)
+
+    def alone(self, typed: Typed) -> Observation:
+        """Score one request by itself; its times count."""
+        return self._observe([typed])[0]
+
+    def together(self, batch: Sequence[Typed]) -> list[Observation]:
+        """Score several requests in one call; where that fails, each by itself."""
+        observed = self._observe(batch)
+        if len(batch) > 1 and any(one.fault is not None for one in observed):
+            return [self.alone(typed) for typed in batch]
+        return observed
+
+    def _observe(self, batch: Sequence[Typed]) -> list[Observation]:
+        taken = [typed for typed in batch if typed.rows is not None]
+        if not taken:
+            return [typed.refusal or Observation() for typed in batch]
+        began_ns, delay_ns = time.monotonic_ns(), self._starvation.delay_ns() or 0
+        try:
+            rows = concat([typed.rows for typed in taken if typed.rows is not None])
+            scored = self.scorer.score(rows, scores=True, mark=self._mark)
+            starved_ns = (self._starvation.delay_ns() or 0) - delay_ns
+            outputs = self.scorer.split(scored.output, [t.rows.n_rows for t in taken if t.rows])
+            answers = [self._encode(t, output) for t, output in zip(taken, outputs, strict=True)]
+        except Exception as error:  # noqa: BLE001 - the model's own code may raise anything
+            fault = fault_of(error, step=self._running_step())
+            return [typed.refusal or Observation(fault=fault) for typed in batch]
+        scores = _cut(scored, taken)
+        found = iter(
+            Observation(
+                answer=answer,
+                scores=own,
+                times=_times(typed, scored, began_ns, starved_ns, taken),
+                inner=tuple((s.name, tuple(map(str, s.columns)), s.wall_ns, s.cpu_ns) for s in scored.inner),
+                starved_ns=starved_ns,
+                nonfinite=wire.nonfinite(output),
+            )
+            for typed, answer, own, output in zip(taken, answers, scores, outputs, strict=True)
+        )
+        return [typed.refusal or next(found) for typed in batch]
+
+    def _encode(self, typed: Typed, output: object) -> bytes:
+        encode = partial(self._protocols[typed.request.protocol].encode, echo=typed.echo)
+        return encode(output)
+
+    def _running_step(self) -> str | None:
+        index, names = self._mark[0], self.scorer.step_names
+        return names[index][0] if 0 <= index < len(names) else None
+
+
+def _cut(scored: Scored, taken: Sequence[Typed]) -> list[object]:
+    if scored.scores is None:
+        return [None] * len(taken)
+    return wire.split(scored.scores, [typed.rows.n_rows for typed in taken if typed.rows])
+
+
+def _times(
+    typed: Typed, scored: Scored, began_ns: int, starved_ns: int, taken: Sequence[Typed]
+) -> Times:
+    wall_ns = without_starvation(scored.wall_ns, scored.cpu_ns, starved_ns)
+    saved_ns = sum(scored.wall_ns) - sum(wall_ns)
+    inference_ns = wall_ns[-1] if wall_ns else max(0, scored.inference_ns - starved_ns)
+    total_ns = scored.featurization_ns + scored.inference_ns - (saved_ns if wall_ns else starved_ns)
+    queue_ns = max(0, began_ns - typed.request.arrived_ns)
+    return Times(
+        phases_ns=(queue_ns, typed.parse_ns, max(0, total_ns - inference_ns), inference_ns, 0),
+        wall_ns=wall_ns,
+        cpu_ns=scored.cpu_ns,
+        batch_requests=len(taken),
+        batch_rows=sum(one.rows.n_rows for one in taken if one.rows),
+    )
+
+
+def without_starvation(
+    wall_ns: Sequence[int], cpu_ns: Sequence[int], starved_ns: int
+) -> tuple[int, ...]:
+    """Take the time that a thread was runnable but not running out of its steps.
+
+    The kernel tells the sum only. It can have fallen just where a step's wall time exceeds its CPU
+    time, and is taken out there in proportion.
+
+    Examples
+    --------
+    >>> without_starvation((10, 40), (10, 10), 20)
+    (10, 20)
+    """
+    gaps = [max(0, wall - cpu) for wall, cpu in zip(wall_ns, cpu_ns, strict=True)]
+    share = min(1.0, starved_ns / total) if (total := sum(gaps)) else 0.0
+    return tuple(wall - round(gap * share) for wall, gap in zip(wall_ns, gaps, strict=True))

@@ -1,0 +1,109 @@
+"""What a lane remembers of outputs: how far they lie apart, where, since when, and the worst."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from shadowserve.cells import kind_of
+from shadowserve.changepoint import ChangeDetector
+from shadowserve.divergence import Divergence, Kind, KindTally, tally
+from shadowserve.lane.comparing import Scoring, Side
+from shadowserve.records import Comparison
+from shadowserve.sequential import MeanSequence
+from shadowserve.slices import SliceSearch
+from shadowserve.tally import Worst
+
+WORST = 50
+
+
+class Outputs:
+    """How the outputs of both versions lie to each other."""
+
+    def __init__(self) -> None:
+        self.tally: KindTally | None = None
+        self.disagreement = MeanSequence()
+        self.intolerant = MeanSequence()
+        self.nonfinite = MeanSequence()
+        self.champion_nonfinite = MeanSequence()
+        self.change = ChangeDetector()
+        self.slices: SliceSearch | None = None
+        self.nonfinite_slices: SliceSearch | None = None
+        self.worst = Worst(WORST)
+        self.first_differing: int | None = None
+
+    @property
+    def kind(self) -> Kind | None:
+        """Kind of output, once it is known."""
+        return self.tally.kind if self.tally else None
+
+    def add(self, side: Side, comparisons: Sequence[Comparison], divergence: Divergence, *, salt: bytes) -> None:
+        """Take in the requests that both sides answered."""
+        if self.tally is None:
+            self.tally = tally(divergence)
+        self.tally.add(side.champion, side.lane, side.compared)
+        by_row = side.compared.disagreement()
+        by_request = np.asarray([c.disagreement for c in comparisons], dtype=np.float64)
+        positions = np.asarray([c.position for c in comparisons], dtype=np.int64)
+        differing = np.asarray([not c.tolerant for c in comparisons])
+        self.disagreement.add(by_request)
+        self.intolerant.add(differing)
+        self.nonfinite.add(side.any(side.compared.lane_nonfinite))
+        self.champion_nonfinite.add(side.any(side.compared.champion_nonfinite))
+        self.change.add(np.maximum(by_request, 0.0), positions)
+        self.worst.add(by_request, positions, [c.request_id for c in comparisons])
+        if self.first_differing is None and differing.any():
+            self.first_differing = int(positions[differing][0])
+        self._add_slices(side, by_row, salt=salt)
+
+    def _add_slices(self, side: Side, by_row: np.ndarray, *, salt: bytes) -> None:
+        """Search slices over typed columns; several requests' columns are laid end to end."""
+        columns = _columns(side.scorings)
+        if columns is None or len(next(iter(columns.values()))) != len(by_row):
+            return
+        if self.slices is None:
+            kinds = {name: kind_of(values.dtype) for name, values in columns.items()}
+            self.slices = SliceSearch(kinds, salt=salt)
+            self.nonfinite_slices = SliceSearch(kinds, salt=salt)
+        self.slices.add(columns, by_row)
+        if self.nonfinite_slices is not None:
+            self.nonfinite_slices.add(columns, side.compared.nan_mismatch.astype(np.float64))
+
+    def state(self) -> dict[str, Any]:
+        """Return everything as JSON-able values."""
+        return {
+            "tally": self.tally.state() if self.tally else None,
+            "disagreement": self.disagreement.state(),
+            "intolerant": self.intolerant.state(),
+            "nonfinite": self.nonfinite.state(),
+            "champion_nonfinite": self.champion_nonfinite.state(),
+            "change": self.change.state(),
+            "slices": self.slices.state() if self.slices else None,
+            "nonfinite_slices": self.nonfinite_slices.state() if self.nonfinite_slices else None,
+            "worst": self.worst.state(),
+            "first_differing": self.first_differing,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Read what `state` wrote."""
+        it = cls()
+        it.tally = KindTally.from_state(state["tally"]) if state["tally"] else None
+        for name in ("disagreement", "intolerant", "nonfinite", "champion_nonfinite"):
+            setattr(it, name, MeanSequence.from_state(state[name]))
+        it.change = ChangeDetector.from_state(state["change"])
+        for name in ("slices", "nonfinite_slices"):
+            setattr(it, name, SliceSearch.from_state(state[name]) if state[name] else None)
+        it.worst = Worst.from_state(state["worst"])
+        it.first_differing = state["first_differing"]
+        return it
+
+
+def _columns(scorings: Sequence[Scoring]) -> dict[Any, np.ndarray] | None:
+    rows = [one.rows for one in scorings if one.rows is not None]
+    if len(rows) != len(scorings) or not rows or not rows[0].columns:
+        return None
+    names = list(rows[0].columns)
+    return {name: np.concatenate([part.columns[name] for part in rows]) for name in names}

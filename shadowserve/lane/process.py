@@ -1,0 +1,147 @@
+"""The lane's process: from its arguments to a lane at work, and its end.
+
+    python -m shadowserve.lane.process challenger v4 .shadowserve
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+
+from setproctitle import setproctitle
+
+from shadowserve import deployment as deployments
+from shadowserve import scoring
+from shadowserve.deployment import Deployment, LaneName, write_whole
+from shadowserve.divergence import Kind
+from shadowserve.errors import ShadowserveError
+from shadowserve.faults import fault_of
+from shadowserve.lane.comparing import Comparer
+from shadowserve.lane.inflight import InFlight
+from shadowserve.lane.learned import Learned
+from shadowserve.lane.observing import Observer
+from shadowserve.lane.rescoring import Rescorer
+from shadowserve.lane.run import Lane, follow
+from shadowserve.lane.state import LaneState
+from shadowserve.metrics import RoleMetrics
+from shadowserve.places import Places
+from shadowserve.protocols import Protocol, protocols
+from shadowserve.records import Role
+from shadowserve.schema import Schema
+from shadowserve.supervisor.leash import watch_parent
+from shadowserve.supervisor.watch import GAVE_UP
+from shadowserve.tail import Tail
+
+_log = logging.getLogger("shadowserve.lane")
+_stopped = False
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one lane until SIGTERM; return the exit code."""
+    role, version, root = arguments
+    name = LaneName(Role(role), int(version.removeprefix("v")))
+    places = Places(Path(root))
+    setproctitle(f"shadowserve lane {role} {version} {root}")
+    watch_parent(int(os.environ.get("SHADOWSERVE_PARENT", os.getppid())))
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, _stop)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    deployment = deployments.read(places)
+    if deployment is None:
+        sys.stderr.write(f"No deployment in {root}: a lane is started by 'shadowserve serve'.\n")
+        return 2
+    try:
+        lane = build(name, places, deployment)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the lane cannot be
+        _give_up(name, places, error)
+        return GAVE_UP
+    lane.run()
+    return 0
+
+
+def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
+    """Load the version and put a lane together at its cursor.
+
+    Raises
+    ------
+    ModelError
+        If the version cannot be loaded or fails on its own example.
+    """
+    files = places.lane(name.role, name.version)
+    files.parts.mkdir(mode=0o700, parents=True, exist_ok=True)
+    version = deployment.version(name.version)
+    path = Path(deployment.files[name.version])
+    scorer = scoring.open_version(version, path, method=deployment.options["method"])
+    scoring.warm(scorer)
+    state = LaneState(files.state)
+    known = state.summaries()
+    inflight = InFlight(files.inflight)
+    table = dict(protocols(deployment.model, deployment.champion.number))
+    observer = Observer(scorer, table, mark=inflight.step)
+    learned = Learned.from_state(known) if known else Learned({}, dict(scorer.step_names))
+    lane = Lane(
+        name=name,
+        places=places,
+        observer=observer,
+        comparer=_comparer(deployment, scorer, table),
+        rescorer=Rescorer(observer, table) if deployment.options["rescore"] else None,
+        learned=learned,
+        state=state,
+        tail=Tail(places.journal, cursor=state.cursor()),
+        inflight=inflight,
+        metrics=RoleMetrics(name.role.value, name.version, steps=[n for n, _ in scorer.step_names]),
+        salt=deployment.salt.encode(),
+        stopping=lambda: _stopped,
+    )
+    if name.role is Role.CONTROL:
+        lane.limit = follow(places, [n for n in deployment.lanes if n.role is Role.CHALLENGER])
+    if learned.outputs.kind is not None:
+        lane.comparer.settle(Kind(learned.outputs.kind))
+    _say_compatibility(lane, deployment)
+    return lane
+
+
+def _comparer(
+    deployment: Deployment, scorer: scoring.Scorer, table: Mapping[str, Protocol]
+) -> Comparer:
+    outputs = (deployment.champion.signature or {}).get("outputs")
+    return Comparer(
+        table,
+        output_kind=deployment.options["output_kind"],
+        signature=json.loads(outputs) if isinstance(outputs, str) else outputs,
+        classes=scorer.loaded.classes,
+        proba=deployment.options["method"] == "predict_proba",
+    )
+
+
+def _say_compatibility(lane: Lane, deployment: Deployment) -> None:
+    """Say `incompatible` at once where this version needs a column that the champion's lacks."""
+    champion = Schema.from_signature(deployment.champion.signature)
+    offered = {column.name for column in champion.columns}
+    missing = [c.name for c in lane.observer.scorer.schema.columns if c.required and c.name not in offered]
+    if offered and missing and lane.learned.outputs.disagreement.n == 0:
+        lane.first_state = ("incompatible", f"missing_column:{missing[0]}")
+
+
+def _give_up(name: LaneName, places: Places, error: Exception) -> None:
+    """Say in status why this lane cannot work; the champion goes on."""
+    known = isinstance(error, ShadowserveError)
+    reason = str(error) if known else f"{fault_of(error).type} at {fault_of(error).frame}"
+    _log.error("lane %s cannot work: %s", name, reason)
+    text = json.dumps({"state": "degraded", "reason": reason})
+    write_whole(places.lane(name.role, name.version).condition, text)
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    global _stopped  # noqa: PLW0603 - a signal handler has nowhere else to put it
+    _stopped = True
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,64 @@
+"""Scoring a small share again, alone and in a batch: does the version agree with itself?
+
+Divergence means nothing below a version's own noise. Every twentieth request is scored a second time
+by itself, and with the requests before it in one batch; answers that differ from the first are noise,
+or depend on their neighbours.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from shadowserve.lane.failures import Noise
+from shadowserve.lane.observing import Observer, Typed
+from shadowserve.protocols import Protocol
+from shadowserve.records import Observation
+from shadowserve.scoring import alike
+
+EVERY = 20
+BATCH = 8
+MAX_MS = 50.0
+
+
+class Rescorer:
+    """Scores a share of what the lane scored again.
+
+    Parameters
+    ----------
+    observer : Observer
+        The lane's own; its times of second scorings are dropped.
+    """
+
+    def __init__(self, observer: Observer, protocols: dict[str, Protocol]) -> None:
+        self._observer = observer
+        self._protocols = protocols
+        self._recent: deque[tuple[Typed, bytes]] = deque(maxlen=BATCH)
+        self._n = 0
+
+    def offer(self, typed: Typed, first: Observation, noise: Noise) -> None:
+        """Remember a scored request; every twentieth time, score the last ones again."""
+        if first.answer is None or first.times is None or first.times.batch_requests > 1:
+            return
+        if first.times.total_ns - first.times.phases_ns[0] > MAX_MS * 1e6:
+            return  # a slow request is not made slower
+        self._recent.append((typed, first.answer))
+        self._n += 1
+        if self._n % EVERY == 0 and len(self._recent) == BATCH:
+            self._again(noise)
+
+    def _again(self, noise: Noise) -> None:
+        batch = [typed for typed, _ in self._recent]
+        firsts = [answer for _, answer in self._recent]
+        alone = [self._observer.alone(typed) for typed in batch]
+        together = self._observer.together(batch)
+        noise.add(
+            again=[self._differ(t, a, b.answer) for t, a, b in zip(batch, firsts, alone, strict=True)],
+            together=[self._differ(t, a, b.answer) for t, a, b in zip(batch, firsts, together, strict=True)],
+            positions=[typed.request.position for typed in batch],
+        )
+
+    def _differ(self, typed: Typed, first: bytes, second: bytes | None) -> bool:
+        if first == second:
+            return False
+        read = self._protocols[typed.request.protocol].read
+        return second is None or not alike(read(first), read(second))

@@ -1,0 +1,429 @@
+"""The lane's loop: read the journal, score, compare, remember, commit.
+
+What is in hand is marked before it is scored. Everything learnt is committed with the cursor, so a
+lane killed at any instant goes on where it was. A request that was in hand at a death is tried once
+more, alone; the second death is its outcome.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import orjson
+
+from shadowserve import growth
+from shadowserve.clock import rss_bytes
+from shadowserve.deployment import LaneName, write_whole
+from shadowserve.lane import windows
+from shadowserve.lane.comparing import Comparer, Scoring, Side
+from shadowserve.lane.failures import Poison
+from shadowserve.lane.inflight import InFlight
+from shadowserve.lane.intake import LargeInputs, Turn, burst_of, turn
+from shadowserve.lane.learned import Learned
+from shadowserve.lane.observing import Observer, Typed
+from shadowserve.lane.rescoring import Rescorer
+from shadowserve.lane.state import Death, LaneState, Progress, Window
+from shadowserve.metrics import RoleMetrics
+from shadowserve.places import LanePlaces, Places
+from shadowserve.records import Comparison, Observation, Outcome, Request, Role, Times, worker_of
+from shadowserve.rows import Rows
+from shadowserve.tail import Tail
+
+READ_REQUESTS = 64
+BATCH_ROWS = 64
+COMMIT_NS = 400 * 10**6
+IDLE_S = 0.01
+WARMUP_REQUESTS = 20
+MEMORY_EVERY = 50
+_POISON_OUTCOME = {"deadline": Outcome.TIMED_OUT, "memory": Outcome.CRASHED, "crash": Outcome.CRASHED}
+
+
+@dataclass(slots=True)
+class Lane:
+    """One lane at work.
+
+    Parameters
+    ----------
+    name : LaneName
+        Role and version.
+    places : Places
+        The state directory.
+    observer, comparer, rescorer
+        Score, compare, and score again.
+    learned : Learned
+        As of the state file's cursor.
+    salt : bytes
+        Keys the labels that stand for values.
+    limit : callable
+        The cursor that this lane must not pass; the control follows the challengers.
+    """
+
+    name: LaneName
+    places: Places
+    observer: Observer
+    comparer: Comparer
+    rescorer: Rescorer | None
+    learned: Learned
+    state: LaneState
+    tail: Tail
+    inflight: InFlight
+    metrics: RoleMetrics
+    salt: bytes
+    limit: Callable[[], Mapping[int, int] | None] = lambda: None
+    stopping: Callable[[], bool] = lambda: False
+    first_state: tuple[str, str | None] = ("running", None)
+    large: LargeInputs = field(default_factory=LargeInputs)
+    _progress: Progress = field(default_factory=Progress)
+    _scorings: list[Scoring] = field(default_factory=list)
+    _skipped: list[Comparison] = field(default_factory=list)
+    _since_start: int = 0
+    _committed_ns: int = 0
+    _window: int = 0
+    _window_n: int = 0
+    _window_opened_ns: int = 0
+    _poison: dict[int, tuple[int, str]] = field(default_factory=dict)
+    _condition: tuple[str, str | None] = ("starting", None)
+
+    @property
+    def lane_places(self) -> LanePlaces:
+        """The lane's own files."""
+        return self.places.lane(self.name.role, self.name.version)
+
+    def run(self) -> None:
+        """Work until asked to stop; then commit, and close the window."""
+        self._take_up()
+        while not self.stopping():
+            if not self.turn():
+                time.sleep(IDLE_S)
+        self._flush()
+        self._close_window()
+
+    def turn(self) -> bool:
+        """Read and deal with what has come; False if nothing had."""
+        batch = self.tail.read(READ_REQUESTS, upto=self.limit())
+        if batch.deleted:
+            self._progress.count(Outcome.SKIPPED_BUDGET, batch.deleted)
+        if batch.requests and self.places.paused.exists():
+            self._progress.count(Outcome.SKIPPED_PAUSED, len(batch.requests))
+        else:
+            self._score(batch.requests)
+        self._progress.cursor = batch.cursor
+        if batch.requests or batch.deleted:
+            self._window_opened_ns = self._window_opened_ns or time.time_ns()
+        if self._is_due(idle=not batch.requests):
+            self._flush()
+        if windows.is_full(self._window, n=self._window_n, opened_ns=self._window_opened_ns):
+            self._flush()
+            self._close_window()
+        return bool(batch.requests)
+
+    def _take_up(self) -> None:
+        """Go on where the last process stopped, and say that the lane runs."""
+        self._window = self.state.next_window()
+        open_rows = [json.loads(record) for record in self.state.comparisons(self._window)]
+        self._window_n = len(open_rows)
+        self._window_opened_ns = min((r["arrived_wall_ns"] for r in open_rows), default=0)
+        self._write_parts()
+        self._note_death()
+        self._poison = self.state.deaths()
+        self._committed_ns = time.monotonic_ns()
+        self.say(*self.first_state)
+
+    def _note_death(self) -> None:
+        """Count the last process's death against what it had in hand, once."""
+        file = self.lane_places.death
+        if not file.exists():
+            return
+        written = json.loads(file.read_text())
+        self.state.record_death(
+            Death(id=written["id"], positions=tuple(written["positions"]), cause=written["cause"], step=written["step"], worked_ms=written["worked_ms"])
+        )
+        file.unlink()
+
+    def say(self, state: str, reason: str | None) -> None:
+        """Write the lane's state and reason for status, where they changed."""
+        if (state, reason) != self._condition:
+            self._condition = (state, reason)
+            write_whole(self.lane_places.condition, json.dumps({"state": state, "reason": reason}))
+
+    def _score(self, requests: Sequence[Request]) -> None:
+        """Score requests in order, alone or together, and keep what was seen for the next flush."""
+        behind = bool(requests) and time.time_ns() - requests[0].arrived_wall_ns > 2 * 10**9
+        together: list[tuple[Typed, Turn]] = []
+        for request in requests:
+            if request.body is None:
+                self._progress.count(Outcome.SAMPLED_OUT)
+                continue
+            deaths, cause = self._poison.get(request.position, (0, ""))
+            if deaths >= 2:
+                self._poisoned(request, cause)
+                continue
+            typed = self.observer.typed(request)
+            sizes = sizes_of(typed.rows)
+            what = turn(
+                request.position,
+                role=self.name.role,
+                large=self.large.is_large(sizes) or deaths > 0,
+                behind=behind,
+                batched=self.observer.scorer.batched,
+            )
+            if not what.score:
+                self._progress.count(Outcome.SAMPLED_OUT)
+            elif what.alone or (typed.rows is not None and typed.rows.params):
+                together = self._score_together(together)
+                self._mark([typed])
+                self._keep(typed, self.observer.alone(typed), what, sizes)
+            else:
+                together.append((typed, what))
+                if sum(t.rows.n_rows if t.rows else 1 for t, _ in together) >= BATCH_ROWS:
+                    together = self._score_together(together)
+        self._score_together(together)
+        self.inflight.clear()
+
+    def _score_together(self, batch: list[tuple[Typed, Turn]]) -> list[tuple[Typed, Turn]]:
+        if batch:
+            self._mark([typed for typed, _ in batch])
+            seen = self.observer.together([typed for typed, _ in batch])
+            for (typed, what), observation in zip(batch, seen, strict=True):
+                self._keep(typed, observation, what, sizes_of(typed.rows))
+        return []
+
+    def _mark(self, batch: Sequence[Typed]) -> None:
+        self.inflight.mark([typed.request.position for typed in batch])
+
+    def _keep(
+        self, typed: Typed, observation: Observation, what: Turn, sizes: Mapping[str, int]
+    ) -> None:
+        times = observation.times
+        alone = what.alone and what.timed and times is not None and times.batch_requests == 1
+        warmup = self._since_start < WARMUP_REQUESTS
+        scoring = Scoring(
+            request=typed.request,
+            observation=observation,
+            rows=typed.rows,
+            sizes=sizes,
+            alone=alone,
+            warmup=warmup,
+            inclusion=what.inclusion,
+        )
+        self._since_start += 1
+        self._scorings.append(scoring)
+        if times is not None and alone and not warmup:
+            self.metrics.observe(times)
+        if self.rescorer is not None and typed.rows is not None and observation.fault is None:
+            self.rescorer.offer(typed, observation, self.learned.noise)
+
+    def _poisoned(self, request: Request, cause: str) -> None:
+        """Record the outcome of a request that two processes did not survive."""
+        outcome = _POISON_OUTCOME[cause]
+        detail = self.state.death_detail(request.position)
+        self._progress.count(outcome)
+        typed_sizes = sizes_of(self.observer.typed(request).rows)
+        self.learned.failures.poisoned(
+            Poison(
+                position=request.position,
+                request_id=request.request_id,
+                cause=cause,
+                step=self._step_name(detail.get("step", -1)),
+                worked_ms=float(detail.get("worked_ms", 0.0)),
+                sizes=dict(typed_sizes),
+            )
+        )
+        self._skipped.append(
+            Comparison(
+                position=request.position,
+                request_id=request.request_id,
+                arrived_wall_ns=request.arrived_wall_ns,
+                n_rows=request.n_rows,
+                window=self._window,
+                outcome=outcome,
+                alone=False,
+                sizes=typed_sizes,
+            )
+        )
+
+    def _step_name(self, index: int) -> str | None:
+        names = self.observer.scorer.step_names
+        return names[index][0] if 0 <= index < len(names) else None
+
+    def _is_due(self, *, idle: bool) -> bool:
+        waited = time.monotonic_ns() - self._committed_ns
+        has_news = bool(self._scorings or self._skipped or self._progress.outcomes)
+        return has_news and (waited >= COMMIT_NS or (idle and waited >= COMMIT_NS // 4))
+
+    def _flush(self) -> None:
+        """Compare and remember what was scored, and commit it with the cursor."""
+        self._committed_ns = time.monotonic_ns()
+        if not (self._scorings or self._skipped or self._progress.outcomes or self._progress.cursor):
+            return
+        side = self.comparer.compare(self._scorings)
+        comparisons = self._comparisons(side)
+        for one, scoring in zip(comparisons, self._scorings, strict=True):
+            self._progress.count(one.outcome)
+            self._keep_burst(scoring)
+        self.learned.add(
+            [*comparisons, *self._skipped],
+            side=side,
+            divergence=self.comparer.divergence,
+            inner=_inner(self._scorings),
+            salt=self.salt,
+        )
+        self._watch_memory()
+        everything = sorted([*comparisons, *self._skipped], key=lambda one: one.position)
+        self._progress.comparisons = [(c.position, c.window, windows.encode(c)) for c in everything]
+        self._progress.summaries = self.learned.state()
+        self.state.commit(self._progress)
+        self._window_n += len(everything)
+        self._settle_condition(comparisons)
+        self._scorings, self._skipped, self._progress = [], [], Progress()
+
+    def _comparisons(self, side: Side | None) -> list[Comparison]:
+        """Make one comparison for each scoring, in the journal's order."""
+        by_position: dict[int, dict[str, Any]] = {}
+        if side is not None:
+            disagreement = side.mean(side.compared.disagreement())
+            exact = ~side.any(~side.compared.exact)
+            tolerant = ~side.any(~side.compared.tolerant)
+            structure = side.any(side.compared.structure)
+            values = {n: side.mean(v) for n, v in side.compared.values.items()}
+            for i, (scoring, outputs) in enumerate(zip(side.scorings, side.outputs, strict=True)):
+                by_position[scoring.request.position] = {
+                    "disagreement": float(disagreement[i]),
+                    "exact": bool(exact[i]),
+                    "tolerant": bool(tolerant[i]),
+                    "structure": bool(structure[i]),
+                    "values": {n: float(v[i]) for n, v in values.items() if np.isfinite(v[i])},
+                    "champion": outputs.champion,
+                    "lane": outputs.lane,
+                }
+        return [self._comparison(one, by_position.get(one.request.position, {})) for one in self._scorings]
+
+    def _comparison(self, scoring: Scoring, compared: Mapping[str, Any]) -> Comparison:
+        request, seen = scoring.request, scoring.observation
+        champion = Times.unpack(request.times)
+        times = seen.times
+        champion_steps = dict(self.tail.steps(worker_of(request.position)))
+        own_steps = [name for name, _ in self.observer.scorer.step_names]
+        lone = champion.batch_requests == 1
+        return Comparison(
+            position=request.position,
+            request_id=request.request_id,
+            arrived_wall_ns=request.arrived_wall_ns,
+            n_rows=request.n_rows,
+            window=self._window,
+            outcome=scoring.outcome,
+            champion_ms=(champion.phases_ns[2] + champion.phases_ns[3]) / 1e6 if lone else None,
+            champion_steps=_by_step(list(champion_steps), champion.wall_ns) if lone else {},
+            response_ms=champion.total_ns / 1e6,
+            lane_ms=(times.phases_ns[2] + times.phases_ns[3]) / 1e6 if times and scoring.alone else None,
+            lane_steps={**_by_step(own_steps, times.wall_ns), **_inner_ms(seen)} if times and scoring.alone else {},
+            lag_ms=times.phases_ns[0] / 1e6 if times else 0.0,
+            starved_ms=seen.starved_ns / 1e6,
+            alone=scoring.alone,
+            warmup=scoring.warmup,
+            inclusion=scoring.inclusion,
+            sizes=scoring.sizes,
+            nonfinite=seen.nonfinite,
+            fault=seen.fault,
+            **compared,
+        )
+
+    def _keep_burst(self, scoring: Scoring) -> None:
+        """Keep what challenger and control both saw of a burst's request, to be paired later."""
+        burst = burst_of(scoring.request.position)
+        times = scoring.observation.times
+        if burst is None or times is None:
+            return
+        scores = scoring.observation.scores
+        record = {
+            "ms": (times.phases_ns[2] + times.phases_ns[3]) / 1e6 if scoring.alone and not scoring.warmup else None,
+            "steps": [ns / 1e6 for ns in times.wall_ns] if scoring.alone else [],
+            "scores": None if scores is None else scores.mean(axis=0).tolist(),
+        }
+        self._progress.bursts.append((scoring.request.position, *burst, orjson.dumps(record)))
+
+    def _watch_memory(self) -> None:
+        """Note resident memory now and then; a long run keeps every second note."""
+        memory = self.learned.memory
+        due = memory[-1][0] + MEMORY_EVERY if memory else 0
+        used = rss_bytes()
+        if used is not None and self.learned.requests >= due:
+            memory.append((self.learned.requests, used))
+            if len(memory) > 400:
+                del memory[101::2]
+
+    def _settle_condition(self, comparisons: Sequence[Comparison]) -> None:
+        """Say `incompatible` while every request lacks a column, `running` once one fits."""
+        if any(one.outcome is Outcome.BOTH_OK for one in comparisons):
+            self.say("running", None)
+            return
+        lacking = [one.fault.column for one in comparisons if one.fault and one.fault.type.endswith(":missing_column")]
+        if lacking and self.learned.outputs.disagreement.n == 0:
+            self.say("incompatible", f"missing_column:{lacking[-1]}")
+
+    def _close_window(self) -> None:
+        """Close the open window, write its part and go on to the next."""
+        if not self._window_n:
+            return
+        rows = [orjson.loads(record) for record in self.state.comparisons(self._window)]
+        figures = windows.metrics(rows, role=self.name.role.value)
+        closed_ns = time.time_ns()
+        self.state.close_window(
+            Window(self._window, self._window_opened_ns, closed_ns, len(rows), orjson.dumps(figures), None)
+        )
+        self._write_parts()
+        self._window, self._window_n, self._window_opened_ns = self._window + 1, 0, 0
+
+    def _write_parts(self) -> None:
+        for number in self.state.windows_without_part():
+            records = self.state.comparisons(number)
+            part = windows.write_part(self.lane_places.parts, records) if records else ""
+            self.state.part_written(number, part)
+
+
+def sizes_of(rows: Rows | None) -> dict[str, int]:
+    """Return each column's size, summed over the rows: characters, bytes or items; numbers have none."""
+    if rows is None:
+        return {}
+    found = {}
+    for name, values in rows.columns.items():
+        size = growth.sizes(values)
+        if size is not None:
+            found[str(name)] = int(size.sum())
+    return found
+
+
+def _by_step(names: Sequence[str], wall_ns: Sequence[int]) -> dict[str, float]:
+    if len(names) != len(wall_ns):
+        return {}
+    return {name: ns / 1e6 for name, ns in zip(names, wall_ns, strict=True)}
+
+
+def _inner_ms(seen: Observation) -> dict[str, float]:
+    return {name: wall_ns / 1e6 for name, _, wall_ns, _ in seen.inner}
+
+
+def _inner(scorings: Sequence[Scoring]) -> dict[str, tuple[str, ...]]:
+    return {name: columns for one in scorings for name, columns, _, _ in one.observation.inner}
+
+
+def follow(places: Places, challengers: Sequence[LaneName]) -> Callable[[], Mapping[int, int] | None]:
+    """Return the control's limit: the least advanced challenger that is at work."""
+    from shadowserve.lane.state import snapshot
+    from shadowserve.ledger import condition
+
+    def limit() -> Mapping[int, int] | None:
+        lanes = [places.lane(name.role, name.version) for name in challengers]
+        active = [lane for lane in lanes if condition(lane)[0] in ("running", "starting")]
+        if not active:
+            return None
+        cursors = [snapshot(lane.state, whole=False).cursor for lane in active]
+        workers = {worker for cursor in cursors for worker in cursor}
+        return {worker: min(c.get(worker, 0) for c in cursors) for worker in workers}
+
+    return limit

@@ -1,0 +1,150 @@
+"""Windows: 60 seconds or 1,000 requests, their metrics, and the Parquet part of each.
+
+A window that is closed is closed for good: its rows wait in the state file until the part is
+written, and the part's name is its range of positions, so that doing it twice does no harm.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shadowserve.records import Comparison, Outcome
+
+WINDOW_REQUESTS = 1_000
+WINDOW_NS = 60 * 10**9
+WIDEN_AFTER = 1_440
+_QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+
+
+def width_factor(number: int) -> int:
+    """How many times wider than the first a window is: they double after each 1,440.
+
+    Examples
+    --------
+    >>> width_factor(0), width_factor(1439), width_factor(1440), width_factor(2880)
+    (1, 1, 2, 4)
+    """
+    return int(2 ** (number // WIDEN_AFTER))
+
+
+def is_full(number: int, *, n: int, opened_ns: int) -> bool:
+    """Tell whether a window that holds `n` requests since `opened_ns` (since the epoch) is full."""
+    factor = width_factor(number)
+    aged = time.time_ns() - opened_ns >= WINDOW_NS * factor
+    return n >= WINDOW_REQUESTS * factor or (n > 0 and aged)
+
+
+def encode(comparison: Comparison) -> bytes:
+    """Encode a comparison for the state file."""
+    return orjson.dumps(asdict(comparison), option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+
+
+def metrics(rows: Sequence[Mapping[str, Any]], *, role: str) -> dict[str, float]:
+    """Return a window's metrics by name, finite numbers only.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        The window's comparisons, as `encode` wrote them.
+    role : str
+        The lane's role; names the lane's series.
+    """
+    found: dict[str, float] = {"ledger/requests": len(rows)}
+    for outcome in Outcome:
+        found[f"ledger/{outcome.value}"] = sum(row["outcome"] == outcome.value for row in rows)
+    both = [row for row in rows if row["disagreement"] is not None]
+    if both:
+        found["divergence/disagreement"] = _mean(row["disagreement"] for row in both)
+        found["divergence/exact_agreement"] = _mean(float(row["exact"]) for row in both)
+        found["divergence/agreement"] = _mean(float(row["tolerant"]) for row in both)
+        for name in dict.fromkeys(name for row in both for name in row["values"]):
+            found[f"divergence/{name}"] = _mean(r["values"][name] for r in both if name in r["values"])
+    alone = [row for row in rows if row["alone"] and not row["warmup"]]
+    for who, key in (("champion", "champion"), (role, "lane")):
+        found |= _quantiles(f"latency_ms/{who}", (row[f"{key}_ms"] for row in alone))
+        for step in dict.fromkeys(step for row in alone for step in row[f"{key}_steps"]):
+            spent = (row[f"{key}_steps"].get(step) for row in alone)
+            found |= _quantiles(f"feature_ms/{who}/{step}", spent)
+    found |= _quantiles("latency_ms/response", (row["response_ms"] for row in rows))
+    found["latency_ms/lag/max"] = max((row["lag_ms"] for row in rows), default=0.0)
+    return {name: float(value) for name, value in found.items() if np.isfinite(value)}
+
+
+def _mean(values: Iterable[float]) -> float:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def _quantiles(prefix: str, values: Iterable[float | None]) -> dict[str, float]:
+    known = np.asarray([value for value in values if value is not None])
+    if not known.size:
+        return {}
+    found = {f"{prefix}/{name}": float(np.quantile(known, q)) for name, q in _QUANTILES.items()}
+    return {**found, f"{prefix}/max": float(known.max())}
+
+
+def write_part(directory: Path, records: Sequence[bytes]) -> str:
+    """Write a window's comparisons as one immutable Parquet file and return its name.
+
+    Predictions are JSON text, so that every kind of output has one type for good.
+    """
+    rows = [orjson.loads(record) for record in records]
+    places = [row["position"] for row in rows]
+    name = f"{min(places):020d}-{max(places):020d}.parquet"
+    draft = directory / f".{name}.draft"
+    pq.write_table(_table(rows), draft, compression="zstd")
+    draft.chmod(0o600)
+    draft.replace(directory / name)
+    return name
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    columns = {name: [row[name] for row in rows] for name in _PLAIN}
+    for name in ("champion", "lane"):
+        columns[f"{name}_prediction"] = [orjson.dumps(row[name]).decode() for row in rows]
+        columns[f"{name}_steps_ms"] = [list(row[f"{name}_steps"].items()) for row in rows]
+    columns["divergence"] = [_numbers(row["values"]) for row in rows]
+    columns["sizes"] = [list(row["sizes"].items()) for row in rows]
+    columns["error"] = [row["fault"]["type"] if row["fault"] else None for row in rows]
+    columns["error_step"] = [row["fault"]["step"] if row["fault"] else None for row in rows]
+    return pa.table(columns, schema=SCHEMA)
+
+
+def _numbers(values: Mapping[str, float | None]) -> list[tuple[str, float]]:
+    return [(name, value) for name, value in values.items() if value is not None]
+
+
+_PLAIN = {
+    "position": pa.int64(), "request_id": pa.string(), "arrived_wall_ns": pa.int64(),
+    "n_rows": pa.int64(), "window": pa.int64(), "outcome": pa.string(),
+    "disagreement": pa.float64(), "exact": pa.bool_(), "tolerant": pa.bool_(),
+    "structure": pa.bool_(), "champion_ms": pa.float64(), "lane_ms": pa.float64(),
+    "response_ms": pa.float64(),
+    "lag_ms": pa.float64(), "starved_ms": pa.float64(), "alone": pa.bool_(),
+    "warmup": pa.bool_(), "inclusion": pa.float64(), "nonfinite": pa.int64(),
+}  # fmt: skip
+
+_BY_NAME = pa.map_(pa.string(), pa.float64())
+SCHEMA = pa.schema(
+    [
+        *_PLAIN.items(),
+        ("champion_prediction", pa.string()),
+        ("lane_prediction", pa.string()),
+        ("champion_steps_ms", _BY_NAME),
+        ("lane_steps_ms", _BY_NAME),
+        ("divergence", _BY_NAME),
+        ("sizes", pa.map_(pa.string(), pa.int64())),
+        ("error", pa.string()),
+        ("error_step", pa.string()),
+    ]
+)
+"""Columns of a part. Times are milliseconds; `disagreement` is 0 same, 1 disjoint."""
