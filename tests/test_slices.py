@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+import json
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shadowserve.slices import Condition, SliceSearch, kind_of
+
+GENRES = np.array(
+    ["Comedy", "Drama", "Action", "Thriller", "Romance", "Horror", "War", "Western", "Sci-Fi"]
+)
+SHARES = [0.3, 0.4, 0.25, 0.2, 0.18, 0.04, 0.05, 0.02, 0.1]
+
+
+@cache
+def traffic(seed, n_rows=2_000):
+    """Ten columns of a film service; the rows do not depend on the order they are drawn in."""
+    rng = np.random.default_rng(seed)
+    has = rng.random((n_rows, GENRES.size)) < SHARES
+    age = rng.normal(40, 12, n_rows)
+    columns = {
+        "genres": np.array(["|".join(GENRES[row]) or "Short" for row in has], dtype=object),
+        "age": age,
+        "age_at_work": age + rng.normal(0, 3, n_rows),
+        "income": np.exp(rng.normal(10, 1, n_rows)),
+        "depth": np.where(rng.random(n_rows) < 0.03, np.nan, rng.normal(60, 2, n_rows)),
+        "user": np.array([f"u{i % 5000}" for i in rng.zipf(1.3, n_rows)], dtype=object),
+        "about": np.array(["x" * int(k) for k in rng.lognormal(5, 1, n_rows)], dtype=object),
+        "year": rng.integers(1950, 2020, n_rows),
+        "member": rng.random(n_rows) < 0.4,
+        "stars": rng.integers(1, 6, n_rows),
+    }
+    return columns, dict(zip(GENRES.tolist(), has.T, strict=True)), rng.random(n_rows) < 0.05
+
+
+KINDS = {name: kind_of(values.dtype) for name, values in traffic(0)[0].items()}
+
+
+def searched(columns, disagreement, *, batch=256, **options) -> SliceSearch:
+    search = SliceSearch(KINDS, **options)
+    disagreement = np.asarray(disagreement, dtype=float)
+    for at in range(0, disagreement.size, batch):
+        part = {name: values[at : at + batch] for name, values in columns.items()}
+        search.add(part, disagreement[at : at + batch])
+    return search
+
+
+def named(search) -> list[str]:
+    return [found.describe for found in search.findings(0.05, show=set(KINDS))]
+
+
+@pytest.mark.parametrize("flips", [False, True])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_one_wrong_genre_is_named_and_no_other_slice(seed, flips):
+    columns, has, noise = traffic(seed)
+    wrong = has["Horror"] ^ (noise & flips)
+    assert named(searched(columns, wrong)) == ["genres has Horror"]
+
+
+FAULTS = {
+    "depth is missing": lambda columns, has: np.isnan(columns["depth"]),
+    "genres has Western": lambda columns, has: has["Western"],
+    "genres has Drama and stars from 2 to 3": lambda columns, has: (
+        has["Drama"] & (columns["stars"] == 2)
+    ),
+    "member is true": lambda columns, has: columns["member"] & (columns["year"] % 3 == 0),
+    "stars from 4": lambda columns, has: columns["stars"] >= 4,
+}
+
+
+@pytest.mark.parametrize("words", FAULTS)
+@pytest.mark.parametrize("seed", range(3))
+def test_the_smallest_slice_that_explains_is_named_alone(words, seed):
+    columns, has, noise = traffic(seed)
+    assert named(searched(columns, FAULTS[words](columns, has) ^ noise)) == [words]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_column_that_merely_follows_the_guilty_one_is_not_named(seed):
+    columns, _, noise = traffic(seed)
+    found = searched(columns, (columns["age"] > 55) ^ noise).findings(0.05)
+    assert [slice_.columns for slice_ in found] == [("age",)]
+
+
+def test_long_texts_are_a_slice_by_their_length():
+    columns, _, _ = traffic(1)
+    wrong = np.array([len(text) > 600 for text in columns["about"]])
+    (found,) = searched(columns, wrong).findings(0.05)
+    (condition,) = found.conditions
+    assert (condition.column, condition.kind) == ("about", "length")
+    assert condition.high == np.inf
+
+
+def test_two_independent_faults_are_both_named():
+    columns, has, noise = traffic(2)
+    wrong = has["Horror"] | np.isnan(columns["depth"])
+    assert sorted(named(searched(columns, wrong ^ noise))) == [
+        "depth is missing",
+        "genres has Horror",
+    ]
+
+
+def test_an_interaction_that_neither_column_shows_alone_is_found():
+    columns, _, _ = traffic(3)
+    wrong = columns["member"] ^ (columns["stars"] >= 3)
+    assert {tuple(sorted(f.columns)) for f in searched(columns, wrong).findings(0.05)} == {
+        ("member", "stars")
+    }
+
+
+def test_exchangeable_noise_names_no_slice_at_any_look():
+    ever = 0
+    for seed in range(12):
+        columns, _, noise = traffic(100 + seed, 4_000)
+        search = SliceSearch(KINDS)
+        for at in range(0, 4_000, 500):
+            part = {name: values[at : at + 500] for name, values in columns.items()}
+            search.add(part, noise[at : at + 500])
+            ever += bool(search.findings(0.05))
+    assert ever == 0
+
+
+@pytest.mark.parametrize("disagreement", [0.0, 1.0])
+def test_where_all_rows_are_alike_no_slice_explains(disagreement):
+    columns, _, _ = traffic(0)
+    search = searched(columns, np.full(2_000, disagreement))
+    assert search.findings(0.05) == []
+    assert search.explaining() == []
+
+
+def test_rate_and_share_are_those_of_the_slice_and_the_interval_holds_it():
+    columns, has, noise = traffic(4)
+    (found,) = searched(columns, has["Horror"] ^ noise).findings(0.05)
+    inside = has["Horror"]
+    assert found.n == inside.sum()
+    assert found.share == pytest.approx(inside.mean())
+    assert found.rate == pytest.approx((~noise)[inside].mean())
+    assert found.rate_outside == pytest.approx(noise[~inside].mean())
+    assert found.low < 0.95 < found.high
+
+
+def test_a_value_is_a_salted_label_unless_it_may_be_shown():
+    columns, has, _ = traffic(0)
+    search = searched(columns, has["Horror"], salt=b"one")
+    (hidden,) = search.findings(0.05)
+    assert hidden.describe.startswith("genres has #")
+    assert "Horror" not in repr(hidden)
+    (other,) = searched(columns, has["Horror"], salt=b"two").findings(0.05)
+    assert other.describe != hidden.describe
+    (shown,) = search.findings(0.05, show={"genres"})
+    assert shown.describe == "genres has Horror"
+    assert shown.conditions[0].label == hidden.conditions[0].label
+
+
+def test_a_value_that_comes_up_later_is_found_too():
+    rng = np.random.default_rng(0)
+    shop = np.where(
+        np.arange(3_000) < 1_000, "old", rng.choice(["old", "new"], 3_000, p=[0.9, 0.1])
+    )
+    search = SliceSearch({"shop": "string"})
+    for at in range(0, 3_000, 100):
+        rows = slice(at, at + 100)
+        search.add({"shop": shop[rows]}, shop[rows] == "new")
+    names = [found.describe for found in search.findings(0.05, show={"shop"})]
+    assert names == ["shop is new"]
+
+
+def test_the_columns_whose_values_explain_come_first():
+    columns, has, noise = traffic(0)
+    ranked = searched(columns, has["Horror"] ^ noise).explaining()
+    assert ranked[0][0] == "genres"
+    assert ranked[0][1] > 5 * ranked[1][1]
+    assert all(0 <= share <= 1 for _, share in ranked)
+
+
+@pytest.mark.parametrize("cut", [100, 256, 1_300])
+def test_a_search_restored_from_its_state_goes_on_as_if_nothing_had_happened(cut):
+    columns, has, noise = traffic(0)
+    wrong = (has["Horror"] ^ noise).astype(float)
+    first = {name: values[:cut] for name, values in columns.items()}
+    rest = {name: values[cut:] for name, values in columns.items()}
+    whole = SliceSearch(KINDS, salt=b"s")
+    whole.add(first, wrong[:cut])
+    text = json.dumps(whole.state(), allow_nan=False)
+    restored = SliceSearch.from_state(json.loads(text))
+    for search in (whole, restored):
+        search.add(rest, wrong[cut:])
+    assert json.dumps(whole.state()) == json.dumps(restored.state())
+    assert whole.findings(0.05) == restored.findings(0.05)
+
+
+def test_memory_does_not_grow_with_the_rows():
+    columns, _, noise = traffic(0, 20_000)
+    size = len(json.dumps(searched(columns, noise, batch=1_000).state()))
+    few, _, few_noise = traffic(0, 10_000)
+    assert size < 1.3 * len(json.dumps(searched(few, few_noise, batch=1_000).state()))
+    assert size < 1_000_000
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.one_of(st.none(), st.text(max_size=5), st.lists(st.text(max_size=2), max_size=2)),
+            st.one_of(st.none(), st.floats(), st.integers(-5, 5)),
+            st.one_of(st.none(), st.booleans()),
+            st.one_of(st.just(float("nan")), st.floats(0, 1)),
+        ),
+        min_size=1,
+        max_size=40,
+    )
+)
+def test_no_value_of_a_declared_column_is_too_strange(rows):
+    """Whatever the signature lets through: nulls, lists, infinities, empty strings."""
+    rows = rows * 12
+    columns = {}
+    for at, name in enumerate(("text", "number", "flag")):
+        columns[name] = np.empty(len(rows), dtype=object)
+        columns[name][:] = [row[at] for row in rows]
+    search = SliceSearch({"text": "string", "number": "number", "flag": "bool"})
+    for half in (slice(0, len(rows) // 2), slice(len(rows) // 2, None)):
+        search.add({k: v[half] for k, v in columns.items()}, np.array([r[3] for r in rows])[half])
+    for found in search.findings(0.5):
+        assert 0 <= found.low <= found.rate <= found.high <= 1
+        assert found.rate > found.rate_outside
+
+
+def test_times_are_ranges_and_a_missing_time_is_missing():
+    days = np.datetime64("2024-01-01", "s") + np.arange(1_000) * np.timedelta64(3_600, "s")
+    days[::10] = np.datetime64("NaT")
+    search = SliceSearch({"seen": kind_of(days.dtype)})
+    search.add({"seen": days}, np.isnat(days))
+    assert [found.describe for found in search.findings(0.05)] == ["seen is missing"]
+
+
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        (Condition("carat", "range", high=0.5), "carat below 0.5"),
+        (Condition("carat", "range", low=2.0), "carat from 2"),
+        (Condition("about", "length", low=10, high=20), "length of about from 10 to 20"),
+        (Condition("vip", "false"), "vip is false"),
+        (Condition("shop", "value", label="#ab", value="Berlin"), "shop is #ab"),
+    ],
+)
+def test_a_condition_reads_as_a_sentence(condition, words):
+    assert condition.describe() == words
