@@ -177,7 +177,7 @@ def compared(
     """
     rows = np.flatnonzero(measured & ~aligned.equal)
     found, close = measure(rows) if rows.size else ({}, np.zeros(0, dtype=bool))
-    other = ~measured & aligned.comparable & ~aligned.equal
+    other = aligned.comparable & ~measured & ~aligned.equal & ~aligned.structure
     values = {}
     for position, one in enumerate(measures):
         column = np.where(aligned.equal, 0.0, np.nan)

@@ -84,7 +84,7 @@ FLAGS = (
 )
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c.kind}-{CASES.index(c)}")
-quickly = settings(max_examples=25, deadline=None)
+quickly = settings(max_examples=12, deadline=None)
 
 
 def _pair(case: Case, data: st.DataObject) -> tuple[list[Any], list[Any]]:
@@ -213,7 +213,7 @@ def test_answers_of_different_length_are_a_difference_of_structure(case: Case) -
 
 
 @every_case
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_no_output_however_odd_breaks_the_comparison(case: Case, data: st.DataObject) -> None:
     odd = st.one_of(case.row, st.sampled_from(ODD))
