@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import psutil
+from threadpoolctl import threadpool_limits
 
 from shadowserve.divergence import Kind, divergence_of, tally
 
@@ -120,8 +121,8 @@ def main() -> None:
     parser.add_argument("--memory", action="store_true", help="weigh the tallies instead")
     parser.add_argument("--kind", choices=[str(k) for k in KINDS], action="append")
     asked = parser.parse_args()
-    kinds = [Kind(name) for name in asked.kind or KINDS]
-    for kind in kinds:
+    threadpool_limits(1)  # as in a lane
+    for kind in [Kind(name) for name in asked.kind or KINDS]:
         print(json.dumps({"kind": str(kind), **(memory(kind) if asked.memory else cost(kind))}))
 
 

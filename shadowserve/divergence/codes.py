@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from shadowserve.divergence.align import Type, type_of
-from shadowserve.tally.state import as_text
+from shadowserve.tally.keys import as_key, one_simple_type
 
 _SIMPLE = ({int}, {str})
 
@@ -31,18 +31,9 @@ def code_lists(
 
 
 def _code(row: Sequence[Any], numbers: dict[Any, int]) -> list[int]:
-    keys = row if set(map(type, row)) in _SIMPLE else map(_key, row)
+    keys = row if one_simple_type(row) else map(as_key, row)
     codes = [numbers.setdefault(key, len(numbers)) for key in keys]
     return codes if len(set(codes)) == len(codes) else list(dict.fromkeys(codes))
-
-
-def _key(item: Any) -> Any:
-    """Return a hashable key: 1 and 1.0 are one id; 1, true and "1" are not."""
-    if type(item) in (int, str):
-        return item
-    if type(item) is float and item.is_integer():
-        return int(item)
-    return (as_text(item),)
 
 
 def item_structure(

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from shadowserve.tally.state import State, as_text, checked, labelled
+from shadowserve.tally.keys import as_text
+from shadowserve.tally.state import State, checked, labelled
 
 OTHER = "other"
 MAX_LABELS = 64

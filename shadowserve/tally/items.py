@@ -6,6 +6,7 @@ the summary says so.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +20,8 @@ from datasketches import (
     hll_union,
 )
 
-from shadowserve.tally.state import State, as_text, checked, labelled, packed, unpacked
+from shadowserve.tally.keys import as_key, key_text, one_simple_type, text_key
+from shadowserve.tally.state import State, checked, labelled, packed, unpacked
 
 MAX_EXACT_ITEMS = 10_000
 _LG_ITEMS = 14
@@ -46,7 +48,7 @@ class Items:
         self.max_exact = max_exact
         self.n_lists = 0
         self.total = 0
-        self._counts: Counter[str] | None = Counter()
+        self._counts: Counter[Any] | None = Counter()  # by `as_key`
         self._frequent = frequent_strings_sketch(_LG_ITEMS)
         self._distinct = hll_sketch(_LG_REGISTERS)
 
@@ -60,7 +62,7 @@ class Items:
         self.n_lists += len(lists)
         self._add_counts(_count_items(lists))
 
-    def _add_counts(self, counts: Mapping[str, int]) -> None:
+    def _add_counts(self, counts: Mapping[Any, int]) -> None:
         self.total += sum(counts.values())
         if self._counts is None:
             self._to_sketch(counts)
@@ -70,8 +72,9 @@ class Items:
             self._to_sketch(self._counts)
             self._counts = None
 
-    def _to_sketch(self, counts: Mapping[str, int]) -> None:
-        for item, n in counts.items():
+    def _to_sketch(self, counts: Mapping[Any, int]) -> None:
+        for key, n in counts.items():
+            item = key_text(key)
             self._frequent.update(item, n)
             self._distinct.update(item)
 
@@ -102,13 +105,13 @@ class Items:
     def counts(self) -> dict[str, int]:
         """Count by item (JSON text); the most frequent ones only when no longer exact."""
         if self._counts is not None:
-            return dict(self._counts)
+            return {key_text(key): n for key, n in self._counts.items()}
         return {row[0]: row[1] for row in self._frequent.get_frequent_items(_NO_FALSE_NEGATIVES)}
 
     def count(self, item: str) -> int:
         """How often an item (JSON text) was shown."""
         if self._counts is not None:
-            return int(self._counts[item])
+            return int(self._counts[text_key(item)])
         return int(self._frequent.get_estimate(item))
 
     def gini(self) -> float | None:
@@ -155,7 +158,7 @@ class Items:
         """Return the counts, or the sketches' bytes."""
         content: State = {"n_lists": self.n_lists, "total": self.total, "max_exact": self.max_exact}
         if self._counts is not None:
-            content["counts"] = [[item, n] for item, n in self._counts.items()]
+            content["counts"] = [[key_text(key), n] for key, n in self._counts.items()]
         else:
             content["frequent"] = packed(self._frequent.serialize())
             content["distinct"] = packed(self._distinct.serialize_compact())
@@ -168,7 +171,7 @@ class Items:
         it = cls(s["max_exact"])
         it.n_lists, it.total = s["n_lists"], s["total"]
         if "counts" in s:
-            it._counts = Counter(dict(s["counts"]))
+            it._counts = Counter({text_key(item): n for item, n in s["counts"]})
         else:
             it._counts = None
             it._frequent = frequent_strings_sketch.deserialize(unpacked(s["frequent"]))
@@ -176,12 +179,6 @@ class Items:
         return it
 
 
-def _count_items(lists: Sequence[Iterable[Any]]) -> Counter[str]:
-    try:
-        raw = Counter((type(item), item) for row in lists for item in row)
-    except TypeError:  # lists and dicts as items
-        return Counter(as_text(item) for row in lists for item in row)
-    counted: Counter[str] = Counter()
-    for (_, item), n in raw.items():
-        counted[as_text(item)] += n
-    return counted
+def _count_items(lists: Sequence[Iterable[Any]]) -> Counter[Any]:
+    flat = list(itertools.chain.from_iterable(lists))
+    return Counter(flat if one_simple_type(flat) else map(as_key, flat))

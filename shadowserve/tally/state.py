@@ -7,7 +7,6 @@ file, a Parquet cell or a message. It names its own kind and version, and reads 
 from __future__ import annotations
 
 import base64
-import json
 import math
 from collections.abc import Mapping
 from typing import Any, Protocol, Self
@@ -75,13 +74,3 @@ def unpacked(text: str) -> bytes:
 def finite(value: float) -> float | None:
     """Return the number as a plain float, or None where JSON has no word for it."""
     return float(value) if math.isfinite(value) else None
-
-
-def as_text(value: Any) -> str:
-    """Write a JSON value so that 1 and "1" stay apart, and 1 and 1.0 do not; NaN is null."""
-    if isinstance(value, float):
-        value = None if not math.isfinite(value) else int(value) if value.is_integer() else value
-    try:
-        return json.dumps(value, sort_keys=True, default=str, allow_nan=False)
-    except (TypeError, ValueError):  # NaN inside a list, or keys of several types
-        return json.dumps(repr(value))
