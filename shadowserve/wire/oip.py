@@ -20,7 +20,7 @@ from shadowserve.errors import AnswerError, RequestError
 from shadowserve.rows import Rows
 from shadowserve.scalars import kind_of
 from shadowserve.schema import Schema
-from shadowserve.wire.answers import dumps, plain
+from shadowserve.wire.answers import dumps
 from shadowserve.wire.jsontext import loads
 from shadowserve.wire.limits import DEFAULT, Limits
 
@@ -233,9 +233,7 @@ def _typed(
 
 
 def _tensors(table: Mapping[str, tuple[list[Any], list[int]]], schema: Schema) -> Rows:
-    nested = {
-        name: _nest(data, shape) for name, (data, shape) in table.items()
-    }
+    nested = {name: _nest(data, shape) for name, (data, shape) in table.items()}
     if schema.tensors[0].name is None and len(nested) == 1:
         return schema.type_tensors({None: next(iter(nested.values()))})
     return schema.type_tensors(nested)
@@ -288,16 +286,15 @@ def _as_array(part: Any) -> np.ndarray:
     """Return the part as a numeric or text array of at least one dimension, else one object a row."""
     if hasattr(part, "toarray"):
         return np.asarray(part.toarray())
-    rows = plain(part) if not isinstance(part, (list, tuple, np.ndarray)) else part
+    rows = part if isinstance(part, (list, tuple, np.ndarray)) else [part]
     try:
         array = np.asarray(rows)
-    except ValueError:
+    except ValueError:  # ragged
         array = np.empty(0, dtype=object)
-    if array.ndim and array.dtype.kind in "biufU" and not _is_mixed(rows, array):
+    tensor_like = array.dtype.kind in "biufU" or isinstance(rows, np.ndarray)
+    if array.ndim and tensor_like and not _is_mixed(rows, array):
         return array
-    if array.ndim and array.dtype == object and isinstance(rows, np.ndarray):
-        return array
-    listed = list(rows) if isinstance(rows, (list, tuple, np.ndarray)) else [rows]
+    listed = list(np.atleast_1d(rows)) if isinstance(rows, np.ndarray) else list(rows)
     objects = np.empty(len(listed), dtype=object)
     objects[:] = listed
     return objects

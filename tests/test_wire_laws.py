@@ -1,0 +1,187 @@
+"""Law 4 of the wire: one meaning in every form, alone and in any batch; and no value ever leaks."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
+from shadowserve.errors import RequestError
+from shadowserve.rows import Rows, concat
+from shadowserve.schema import Column, Schema
+from shadowserve.wire import Limits, oip, parse
+
+MARKER = "tell-nobody-4711"
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\x00"), min_size=1, max_size=8)
+OF_TYPE = {
+    "boolean": st.booleans(),
+    "integer": st.integers(-(2**31), 2**31 - 1),
+    "long": st.integers(-(2**63), 2**63 - 1),
+    "float": st.floats(width=32, allow_nan=False, allow_infinity=False) | st.none(),
+    "double": st.floats(allow_nan=False, allow_infinity=False) | st.none() | st.integers(-99, 99),
+    "string": TEXTS,
+    "datetime": st.none() | st.dates().filter(lambda d: 1700 < d.year < 2200).map(str),
+    "binary": st.sampled_from(["aGk=", "AAEC"]),
+}
+NULLABLE = {kind: values | st.none() for kind, values in OF_TYPE.items()}
+NULLABLE["long"] = st.integers(-(2**53), 2**53) | st.none()
+
+
+@st.composite
+def tables(draw, *, max_rows: int = 4):
+    """A signature and rows that fit it."""
+    names = draw(st.lists(TEXTS, min_size=1, max_size=4, unique=True))
+    columns = tuple(
+        Column(n, draw(st.sampled_from(sorted(OF_TYPE))), draw(st.booleans())) for n in names
+    )
+    row = st.fixed_dictionaries(
+        {c.name: (OF_TYPE if c.required else NULLABLE)[c.type] for c in columns}
+    )
+    return Schema(columns=columns), draw(st.lists(row, min_size=1, max_size=max_rows))
+
+
+def identical(one: Rows, other: Rows) -> None:
+    assert list(one.columns) == list(other.columns)
+    assert one.n_rows == other.n_rows
+    for name, column in one.columns.items():
+        same_values(column, other.columns[name])
+
+
+def same_values(one: np.ndarray, other: np.ndarray) -> None:
+    assert one.dtype == other.dtype
+    if one.dtype == object:  # NaN objects are not equal to themselves
+        assert list(map(repr, one)) == list(map(repr, other))
+    else:
+        assert one.tobytes() == other.tobytes()
+
+
+def ask(schema: Schema, document: object) -> Rows:
+    return parse(json.dumps(document).encode(), "application/json", schema)
+
+
+def as_csv(order: list[str], records: list[dict]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL)
+    writer.writerow(order)
+    for record in records:
+        writer.writerow(["" if record[key] is None else record[key] for key in order])
+    return text.getvalue().encode()
+
+
+@settings(max_examples=60)
+@given(tables(), st.randoms())
+def test_any_form_and_any_order_of_keys_and_columns_give_identical_rows(table, random):
+    schema, records = table
+    wanted = ask(schema, {"dataframe_records": records})
+    order = list(records[0])
+    random.shuffle(order)
+    shuffled = [{key: record[key] for key in order} for record in records]
+    by_column = {key: [record[key] for record in records] for key in order}
+    data = [[record[key] for key in order] for record in records]
+    identical(wanted, ask(schema, {"dataframe_records": shuffled}))
+    identical(wanted, ask(schema, {"dataframe_split": {"columns": order, "data": data}}))
+    identical(wanted, ask(schema, {"instances": shuffled}))
+    identical(wanted, ask(schema, {"inputs": shuffled}))
+    identical(wanted, ask(schema, {"inputs": by_column}))
+    identical(wanted, parse(as_csv(order, records), "text/csv", schema))
+
+
+@settings(max_examples=60)
+@given(tables())
+def test_a_row_alone_is_bit_identical_to_the_row_in_a_batch(table):
+    schema, records = table
+    together = ask(schema, {"dataframe_records": records})
+    alone = concat([ask(schema, {"dataframe_records": [record]}) for record in records])
+    identical(together, alone)
+
+
+@settings(max_examples=60)
+@given(tables(max_rows=2), st.data())
+def test_no_refusal_says_a_value(table, data):
+    schema, records = table
+    column = data.draw(st.sampled_from(schema.columns))
+    wrong = data.draw(st.sampled_from([MARKER, [MARKER], {MARKER: MARKER}, [[{MARKER: [MARKER]}]]]))
+    assume(not (column.type == "string" and wrong == MARKER))
+    records[-1][column.name] = wrong
+    for document in (
+        {"dataframe_records": records},
+        {"inputs": records},
+        {
+            "dataframe_split": {
+                "columns": list(records[0]),
+                "data": [[r[key] for key in records[0]] for r in records],
+            }
+        },
+    ):
+        with pytest.raises(RequestError) as caught:
+            ask(schema, document)
+        assert MARKER not in str(caught.value)
+        assert caught.value.column == column.name
+        assert caught.value.__cause__ is None
+
+
+FUZZED = [
+    Schema(columns=(Column("a", "long"), Column("b", "string", required=False))),
+    Schema.from_names(["a", "b"]),
+    Schema.open(),
+    Schema.from_signature({"inputs": [{"type": "double"}, {"type": "any"}]}),
+    Schema.from_signature(
+        {"inputs": [{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 2]}}]}
+    ),
+    Schema.from_signature(
+        {
+            "inputs": [
+                {"name": "a", "type": "array", "items": {"type": "long"}},
+                {"name": "b", "type": "object", "properties": {"x": {"type": "datetime"}}},
+            ],
+            "params": [{"name": "t", "type": "double", "default": 1.0, "shape": None}],
+        }
+    ),
+    Schema.from_signature(
+        {
+            "inputs": [
+                {"name": n, "type": "tensor", "tensor-spec": {"dtype": "int64", "shape": [-1, 1]}}
+                for n in "ab"
+            ]
+        }
+    ),
+]
+NAMES = st.sampled_from(["a", "b", "x", "columns", "data", "name", "shape", "datatype", "0", ""])
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.just("FP32"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=12,
+)
+KEYS = st.sampled_from(
+    ["dataframe_records", "dataframe_split", "instances", "inputs", "params", "id", "parameters"]
+)
+BODIES = st.binary(max_size=40) | st.dictionaries(KEYS, ANYTHING, max_size=2).map(
+    lambda document: json.dumps(document).encode()
+)
+
+
+@settings(max_examples=300)
+@given(
+    BODIES,
+    st.sampled_from(FUZZED),
+    st.sampled_from(["application/json", "text/csv", "text/csv;header=absent", "oip"]),
+)
+@example(b'{"inputs":[[[]]]}', FUZZED[2], "application/json")
+@example(b'{"inputs":[[]]}', FUZZED[2], "application/json")
+def test_arbitrary_bytes_give_rows_or_a_refusal_and_nothing_else(body, schema, content_type):
+    try:
+        if content_type == "oip":
+            rows, _ = oip.parse(body, schema, limits=Limits())
+        else:
+            rows = parse(body, content_type, schema)
+    except RequestError as error:
+        refused = error.status in (400, 413, 415)
+        assert refused
+        return
+    assert rows.n_rows > 0
+    assert all(len(column) == rows.n_rows for column in rows.columns.values())

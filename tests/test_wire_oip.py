@@ -1,0 +1,177 @@
+"""The Open Inference Protocol: the same columns as the scoring protocol, in its own forms."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from shadowserve.errors import AnswerError, RequestError
+from shadowserve.schema import Column, Schema
+from shadowserve.wire import oip, parse
+
+AB = Schema(
+    columns=(
+        Column("a", "long"),
+        Column("b", "string"),
+        Column("d", "double"),
+        Column("f", "boolean"),
+    )
+)
+
+
+def tensor(
+    name: str, datatype: str, data: list, *, shape: list[int] | None = None, **more: object
+) -> dict:
+    return {"name": name, "shape": shape or [len(data)], "datatype": datatype, "data": data, **more}
+
+
+def ask(schema: Schema, *inputs: dict, **more: object):
+    return oip.parse(json.dumps({"inputs": list(inputs), **more}).encode(), schema)
+
+
+def test_one_input_a_column_gives_the_scoring_protocols_rows():
+    rows, echo = ask(
+        AB,
+        tensor("f", "BOOL", [True, False]),
+        tensor("b", "BYTES", ["x", "y"], shape=[2, 1]),
+        tensor("d", "FP32", [[1.5], [None]], shape=[2, 1]),
+        tensor("a", "INT8", [1, 2]),
+        id="r1",
+    )
+    records = [{"a": 1, "b": "x", "d": 1.5, "f": True}, {"a": 2, "b": "y", "d": None, "f": False}]
+    wanted = parse(json.dumps({"dataframe_records": records}).encode(), "application/json", AB)
+    assert echo == "r1"
+    for name, column in wanted.columns.items():
+        np.testing.assert_array_equal(rows.columns[name], column, strict=True)
+
+
+@pytest.mark.parametrize("data", [[1, 2, 3, 4], [[1, 2], [3, 4]]])
+def test_a_tensor_comes_flat_or_nested(data):
+    spec = [{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, 2]}}]
+    rows, _ = ask(Schema.from_signature({"inputs": spec}), tensor("x", "FP64", data, shape=[2, 2]))
+    np.testing.assert_array_equal(rows.tensor, [[1, 2], [3, 4]])
+
+
+def test_numbered_columns_come_as_one_matrix():
+    schema = Schema.from_signature({"inputs": [{"type": "double"}, {"type": "double"}]})
+    rows, _ = ask(schema, tensor("x", "FP64", [1, 2, 3, 4], shape=[2, 2]))
+    assert rows.columns[1].tolist() == [2.0, 4.0]
+
+
+GOOD = (
+    tensor("a", "INT64", [1]),
+    tensor("b", "BYTES", ["x"]),
+    tensor("d", "FP64", [1.5]),
+    tensor("f", "BOOL", [True]),
+)
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        (tensor("a", "INT8", [300]), "wrong_type"),
+        (tensor("a", "UINT8", [-1]), "wrong_type"),
+        (tensor("a", "INT64", [1.5]), "wrong_type"),
+        (tensor("a", "FP64", [1.5]), "wrong_type"),
+        (tensor("a", "BYTES", ["1"]), "wrong_type"),
+        (tensor("a", "BOOL", [True]), "wrong_type"),
+        (tensor("a", "INT64", [1, 2], shape=[1]), "wrong_shape"),
+        (tensor("a", "INT64", [1, 2]), "wrong_shape"),
+        (tensor("a", "INT64", [1, 2], shape=[1, 2]), "wrong_shape"),
+        (tensor("a", "INTEGER", [1]), "wrong_protocol"),
+        ({"name": "a", "shape": "1", "datatype": "INT64", "data": [1]}, "wrong_protocol"),
+        ({"name": "a", "shape": [True], "datatype": "INT64", "data": [1]}, "wrong_protocol"),
+        ({"name": "a", "shape": [1], "datatype": "INT64", "data": 1}, "wrong_protocol"),
+        ({"name": "a", "shape": [1], "datatype": ["INT64"], "data": [1]}, "wrong_protocol"),
+        ({"name": 3}, "wrong_protocol"),
+        ({"name": "a", "parameters": [], "shape": [1], "datatype": "INT64"}, "wrong_protocol"),
+        (tensor("b", "BYTES", ["x"]), "duplicate_key"),
+        (tensor("z", "INT64", [1]), "missing_column"),
+    ],
+)
+def test_an_input_that_does_not_fit_is_refused(changed, code):
+    with pytest.raises(RequestError) as caught:
+        ask(AB, changed, *GOOD[1:])
+    assert (caught.value.code, caught.value.status) == (code, 400)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"inputs":{}}',
+        b'{"inputs":[]}',
+        b'{"inputs":[],"x":1}',
+        b'{"inputs":[],"id":3}',
+    ],
+)
+def test_a_body_of_another_form_is_a_400(body):
+    with pytest.raises(RequestError) as caught:
+        oip.parse(body, AB)
+    assert caught.value.status == 400
+
+
+def test_the_binary_extension_is_refused_as_such():
+    with pytest.raises(RequestError, match="binary") as caught:
+        ask(
+            AB,
+            {"name": "a", "shape": [1], "datatype": "INT64", "parameters": {"binary_data_size": 8}},
+        )
+    assert caught.value.status == 415
+
+
+@pytest.mark.parametrize(
+    ("prediction", "outputs"),
+    [
+        (np.array([1, 2]), [tensor("predictions", "INT64", [1, 2])]),
+        (np.array([[0.5, np.nan]]), [tensor("predictions", "FP64", [0.5, None], shape=[1, 2])]),
+        (np.array([1], dtype=np.float32), [tensor("predictions", "FP32", [1.0])]),
+        (["a", None], [tensor("predictions", "BYTES", ["a", None])]),
+        ([[1, 2], [3, 4]], [tensor("predictions", "INT64", [1, 2, 3, 4], shape=[2, 2])]),
+        ([[1], [2, 3]], [tensor("predictions", "BYTES", ["[1]", "[2,3]"])]),
+        ([{"a": 1}], [tensor("predictions", "BYTES", ['{"a":1}'])]),
+        ([1, "x"], [tensor("predictions", "BYTES", ["1", "x"])]),
+        (pd.Series([True]), [tensor("predictions", "BOOL", [True])]),
+        (
+            pd.DataFrame({"p": [0.5], "s": ["x"]}),
+            [tensor("p", "FP64", [0.5]), tensor("s", "BYTES", ["x"])],
+        ),
+        ({"p": np.array([1.5])}, [tensor("p", "FP64", [1.5])]),
+        (3.5, [tensor("predictions", "FP64", [3.5])]),
+    ],
+)
+def test_predictions_become_outputs(prediction, outputs):
+    body = oip.answer(prediction, model="m", version="3", echo="r1")
+    assert json.loads(body) == {
+        "model_name": "m",
+        "model_version": "3",
+        "id": "r1",
+        "outputs": outputs,
+    }
+
+
+def test_an_answer_is_read_again_by_row():
+    assert oip.read_answer(oip.answer(np.array([[1, 2], [3, 4]]), model="m", version="3")) == [
+        [1, 2],
+        [3, 4],
+    ]
+    frame = pd.DataFrame({"p": [0.5], "s": ["x"]})
+    assert oip.read_answer(oip.answer(frame, model="m", version="3")) == {"p": [0.5], "s": ["x"]}
+    with pytest.raises(AnswerError):
+        oip.read_answer(b'{"predictions":[]}')
+
+
+def test_the_metadata_names_what_the_model_takes():
+    described = oip.metadata(AB, model="m", versions=["3"])
+    assert described["name"] == "m"
+    assert [(each["name"], each["datatype"]) for each in described["inputs"]] == [
+        ("a", "INT64"),
+        ("b", "BYTES"),
+        ("d", "FP64"),
+        ("f", "BOOL"),
+    ]
