@@ -127,7 +127,7 @@ def register(
     signature = _signature(recipes)
     with threadpool_limits(1):  # the same sums in the same order, and no fight for busy cores
         model = recipe.build().fit(training.rows, training.target)
-    with mlflow.start_run(experiment_id=experiment_id, run_name=recipe.about) as run:
+    with mlflow.start_run(experiment_id=experiment_id, run_name=training.name) as run:
         _describe_training(client, run.info.run_id, training, signature.inputs)
         if recipes.items:
             client.log_dict(run.info.run_id, recipes.items(), "items.json")
