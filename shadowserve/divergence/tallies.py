@@ -6,6 +6,8 @@ its figures into words of its own in `summary`.
 
 from __future__ import annotations
 
+import heapq
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
@@ -271,13 +273,21 @@ class ItemsTally(KindTally):
         `before` is the champion's share of lists with the item, `after` the lane's.
         """
         champion, lane = self.parts["champion"], self.parts["lane"]
-        seen = champion.counts().keys() | lane.counts().keys()
-        rows = [
-            (champion.describe(item, champion.count(item)), lane.describe(item, lane.count(item)))
-            for item in sorted(seen)
+        before, after = champion.counts(), lane.counts()
+        moved = {
+            item: lane.reach(after.get(item) or lane.count(item))
+            - champion.reach(before.get(item) or champion.count(item))
+            for item in before.keys() | after.keys()
+        }
+        top = heapq.nsmallest(k, moved, key=lambda item: (-abs(moved[item]), item))
+        return [
+            {
+                "item": json.loads(item),
+                "before": champion.reach(champion.count(item)),
+                "after": lane.reach(lane.count(item)),
+            }
+            for item in top
         ]
-        rows.sort(key=lambda row: -abs(row[1]["reach"] - row[0]["reach"]))
-        return [{"item": a["item"], "before": a["reach"], "after": b["reach"]} for a, b in rows[:k]]
 
 
 class FieldsTally(KindTally):

@@ -6,6 +6,7 @@ the summary says so.
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import json
 from collections import Counter
@@ -120,7 +121,8 @@ class Items:
         Items never shown are not counted. A lower bound when no longer exact: what the sketch does
         not hold is spread evenly over the other distinct items.
         """
-        counts = np.sort(np.fromiter(self.counts().values(), dtype=np.float64))
+        shown = self.counts() if self._counts is None else self._counts
+        counts = np.sort(np.fromiter(shown.values(), dtype=np.float64))
         if self._counts is None:
             unseen = max(0, self.distinct - counts.size)
             rest = max(0.0, self.total - float(counts.sum()))
@@ -132,13 +134,21 @@ class Items:
 
     def top(self, k: int = 10) -> list[dict[str, Any]]:
         """Return the k most shown items: count, share of all places, share of lists ("reach")."""
-        ordered = sorted(self.counts().items(), key=lambda row: (-row[1], row[0]))[:k]
-        return [self.describe(item, n) for item, n in ordered]
+        counts = self.counts()
+        shown = heapq.nsmallest(k, counts.items(), key=lambda row: (-row[1], row[0]))
+        return [
+            {
+                "item": json.loads(item),
+                "n": n,
+                "share": n / max(self.total, 1),
+                "reach": self.reach(n),
+            }
+            for item, n in shown
+        ]
 
-    def describe(self, item: str, n: int) -> dict[str, Any]:
-        """Return count, share of all places and share of lists of one item."""
-        share, reach = n / max(self.total, 1), n / max(self.n_lists, 1)
-        return {"item": json.loads(item), "n": n, "share": share, "reach": min(1.0, reach)}
+    def reach(self, n: int) -> float:
+        """Share of lists that show an item counted n times: 0 to 1."""
+        return min(1.0, n / max(self.n_lists, 1))
 
     def summary(self) -> dict[str, Any]:
         """Return lists, places, distinct items, Gini, the top item's share and the top ten."""
