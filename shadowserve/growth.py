@@ -1,0 +1,303 @@
+"""Cost against input size: what a featurization step will do at production's tail.
+
+The median request is fine and a few long descriptions take the process down: no average shows it,
+the exponent does. Each step is fitted, for each of its columns, as ``ms = fixed + c * size ** k``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import t as student
+
+FloatArray = NDArray[np.float64]
+
+PER_OCTAVE = 48
+FEWEST_LARGE = 4
+SUPERLINEAR = 1.3
+MATERIAL_MS = 5.0
+MATERIAL_RATIO = 3.0
+_EXPONENTS = np.arange(0.2, 4.01, 0.05)
+_OCTAVES = 48
+
+
+def sizes(values: NDArray[Any]) -> NDArray[np.int64] | None:
+    """Size of each value: characters of a string, bytes, or items of a list or array.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows,) or (n_rows, ...)
+        One column. A missing value has size 0.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,), int64, or None
+        None for numbers, booleans and times: their size never changes.
+
+    Examples
+    --------
+    >>> sizes(np.array(["ab", None, ""], dtype=object)).tolist()
+    [2, 0, 0]
+    >>> sizes(np.array([1.5, 2.5])) is None
+    True
+    """
+    if values.ndim > 1:
+        return np.full(values.shape[0], values[0].size if values.shape[0] else 0, dtype=np.int64)
+    if values.dtype.kind in "US":
+        return np.asarray(np.char.str_len(values), dtype=np.int64)
+    if values.dtype.kind != "O":
+        return None
+    found = values.tolist()
+    if not any(hasattr(value, "__len__") for value in found):
+        return None
+    return np.array([len(v) if hasattr(v, "__len__") else 0 for v in found], dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """How the cost of a step follows the size of an input.
+
+    Parameters
+    ----------
+    fixed_ms : float
+        Cost of an empty input.
+    per_unit_ms : float
+        Cost of size 1 beyond that: ``ms = fixed_ms + per_unit_ms * size ** exponent``.
+    exponent, low, high : float
+        The exponent, and its 99 % interval; the whole searched range (0.2 to 4) where the sizes do
+        not tell.
+    n, n_large : int
+        Observations fitted, and those among them whose cost is mostly due to their size.
+    median_size, largest_size : float
+        Of the observations seen.
+    """
+
+    fixed_ms: float
+    per_unit_ms: float
+    exponent: float
+    low: float
+    high: float
+    n: int
+    n_large: int
+    median_size: float
+    largest_size: float
+
+    def predict(self, size: ArrayLike) -> Any:
+        """Cost in ms at a size or an array of sizes."""
+        return self.fixed_ms + self.per_unit_ms * np.asarray(size, np.float64) ** self.exponent
+
+    @property
+    def grows(self) -> bool:
+        """Whether the largest inputs cost much more than the median one, however that follows."""
+        typical, largest = self.predict(self.median_size), self.predict(self.largest_size)
+        material = largest >= MATERIAL_MS and largest >= MATERIAL_RATIO * typical
+        return bool(material and self.n_large >= FEWEST_LARGE)
+
+    @property
+    def superlinear(self) -> bool:
+        """Whether cost is proven to grow clearly faster than size, by an amount that matters."""
+        return self.grows and self.low > SUPERLINEAR
+
+    def tail(self, seen: SizeCounts) -> tuple[float, float]:
+        """Cost in ms at the p99 and at the maximum of the sizes that production sends."""
+        return float(self.predict(seen.quantile(0.99))), float(self.predict(seen.largest))
+
+
+class SizeCounts:
+    """Sizes of one column in *all* requests, timed or not, in eighths of an octave.
+
+    Examples
+    --------
+    >>> seen = SizeCounts()
+    >>> seen.add(np.array([10, 20, 4000]))
+    >>> seen.n, seen.largest
+    (3, 4000)
+    """
+
+    def __init__(self) -> None:
+        self.counts = np.zeros(8 * _OCTAVES, dtype=np.int64)
+        self.largest = 0
+
+    def add(self, seen: NDArray[np.int64]) -> None:
+        """Take in sizes, an array of shape (n_rows,)."""
+        if seen.size:
+            bins = np.minimum(np.ceil(8 * np.log2(seen + 1.0)).astype(np.int64), 8 * _OCTAVES - 1)
+            self.counts += np.bincount(bins, minlength=self.counts.size)
+            self.largest = max(self.largest, int(seen.max()))
+
+    @property
+    def n(self) -> int:
+        """Number of sizes seen."""
+        return int(self.counts.sum())
+
+    def quantile(self, q: float) -> float:
+        """Size below which a share `q` lies, at most 9 % too large; NaN before the first."""
+        if not self.n:
+            return float("nan")
+        at = int(np.searchsorted(self.counts.cumsum(), q * self.n))
+        return float(min(2 ** (at / 8) - 1, self.largest))
+
+    def merge(self, other: SizeCounts) -> None:
+        """Take in all that `other` has seen."""
+        self.counts += other.counts
+        self.largest = max(self.largest, other.largest)
+
+    def state(self) -> dict[str, Any]:
+        """Everything as JSON-able values; `from_state` gives the same counts back."""
+        return {"counts": self.counts.tolist(), "largest": self.largest}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> SizeCounts:
+        """Rebuild what `state` wrote."""
+        seen = cls()
+        seen.counts = np.asarray(state["counts"], dtype=np.int64)
+        seen.largest = state["largest"]
+        return seen
+
+
+class GrowthFit:
+    """Keeps the latest timings of every octave of size, and fits their growth on request.
+
+    Notes
+    -----
+    For each exponent on a grid the two costs are fitted to relative errors by iteratively reweighted
+    least squares with Huber's weights (P. Huber, E. Ronchetti, "Robust Statistics", 2nd ed., section
+    7.8), so that a scheduling hiccup weighs little. The interval is the set of exponents whose
+    profile loss is within Student's quantile of the best, scaled by the noise of the *large* inputs,
+    which are the few that tell.
+    """
+
+    def __init__(self) -> None:
+        self.n = 0
+        self._octaves: dict[int, list[tuple[int, float]]] = {}
+
+    def add(self, seen: NDArray[np.int64], ms: ArrayLike) -> None:
+        """Take in timings of single requests.
+
+        Parameters
+        ----------
+        seen : ndarray of shape (n_rows,), int64
+            Size of the input, from `sizes`.
+        ms : array-like of shape (n_rows,)
+            What the step took, in ms; NaN is left out.
+        """
+        for size, took in zip(seen.tolist(), np.asarray(ms, np.float64).tolist(), strict=True):
+            if took == took:
+                kept = self._octaves.setdefault(int(size).bit_length(), [])
+                kept.append((size, took))
+                self.n += 1
+                if len(kept) > PER_OCTAVE:
+                    del kept[0]
+
+    def fit(self) -> Growth | None:
+        """Fit the growth; None where fewer than ten timings or only one size have been seen."""
+        pairs = [pair for octave in sorted(self._octaves) for pair in self._octaves[octave]]
+        if len(pairs) < 10 or len({size for size, _ in pairs}) < 2:
+            return None
+        size, ms = np.array(pairs, dtype=np.float64).T
+        return _fit(size, np.maximum(ms, 1e-6))
+
+    def state(self) -> dict[str, Any]:
+        """Everything as JSON-able values; `from_state` gives the same fit back."""
+        octaves = {str(o): [list(p) for p in kept] for o, kept in self._octaves.items()}
+        return {"n": self.n, "octaves": octaves}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> GrowthFit:
+        """Rebuild what `state` wrote."""
+        fit = cls()
+        fit.n = state["n"]
+        fit._octaves = {
+            int(octave): [(size, ms) for size, ms in kept]
+            for octave, kept in state["octaves"].items()
+        }
+        return fit
+
+
+def _fit(size: FloatArray, ms: FloatArray) -> Growth:
+    largest = size.max()
+    shape = (size / largest) ** _EXPONENTS[:, None]
+    fixed, variable, noise = robust_line(shape, ms)
+    errors = np.log(ms) - np.log(fixed[:, None] + variable[:, None] * shape)
+    best = int(np.abs(errors).sum(axis=1).argmin())
+    large = variable[best] * shape[best] > fixed[best]
+    scale = np.where(large, _scale(errors[best, large], noise[best]), noise[best])
+    loss = _loss(errors / scale)
+    best = int(loss.argmin())
+    n_large = int(large.sum())
+    allowed = loss[best] + student.ppf(0.995, max(n_large - 2, 1)) ** 2 / 2
+    within = _EXPONENTS[loss <= allowed]
+    return Growth(
+        fixed_ms=float(fixed[best]),
+        per_unit_ms=float(variable[best] / largest ** _EXPONENTS[best]),
+        exponent=round(float(_EXPONENTS[best]), 2),
+        low=round(float(within.min()), 2),
+        high=round(float(within.max()), 2),
+        n=size.size,
+        n_large=n_large,
+        median_size=float(np.median(size)),
+        largest_size=float(largest),
+    )
+
+
+def robust_line(shape: FloatArray, ms: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Fit ``ms = fixed + variable * shape`` by relative error, for several shapes at once.
+
+    Parameters
+    ----------
+    shape : ndarray of shape (n_shapes, n_rows)
+        What the variable cost is proportional to, at most about 1.
+    ms : ndarray of shape (n_rows,)
+        Positive timings.
+
+    Returns
+    -------
+    fixed, variable, noise : ndarray of shape (n_shapes,)
+        Costs in ms, neither negative, and the relative noise (a robust standard deviation).
+    """
+    n_shapes = shape.shape[0]
+    fixed = np.full(n_shapes, np.median(ms))
+    variable = np.zeros(n_shapes)
+    noise = np.ones(n_shapes)
+    for _ in range(12):
+        predicted = fixed[:, None] + variable[:, None] * shape
+        errors = np.log(ms) - np.log(predicted)
+        noise = np.maximum(1.4826 * np.median(np.abs(errors), axis=1), 0.02)
+        weights = np.minimum(1, 1.345 * noise[:, None] / np.maximum(np.abs(errors), 1e-12))
+        fixed, variable = _weighted_line(shape, ms, weights / predicted**2)
+    return fixed, variable, noise
+
+
+def _weighted_line(
+    shape: FloatArray, ms: FloatArray, weights: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Weighted least squares with an intercept, neither cost negative."""
+    w, wx, wy = weights.sum(1), (weights * shape).sum(1), (weights * ms).sum(1)
+    wxx, wxy = (weights * shape**2).sum(1), (weights * shape * ms).sum(1)
+    determinant = w * wxx - wx**2
+    safe = np.where(determinant > 1e-12 * w * wxx, determinant, np.inf)
+    variable = (w * wxy - wx * wy) / safe
+    fixed = (wy - variable * wx) / w
+    through_zero = fixed <= 0
+    variable = np.where(through_zero, wxy / wxx, variable)
+    fixed = np.where(through_zero, 1e-9, fixed)
+    flat = variable < 0
+    return np.where(flat, wy / w, fixed), np.where(flat, 0.0, variable)
+
+
+def _scale(errors: FloatArray, noise: float) -> float:
+    """Noise of the large inputs, drawn towards that of all where they are few."""
+    if not errors.size:
+        return noise
+    own = 1.4826 * float(np.median(np.abs(errors)))
+    return max(noise, float(np.sqrt((errors.size * own**2 + 4 * noise**2) / (errors.size + 4))))
+
+
+def _loss(scaled: FloatArray) -> FloatArray:
+    size = np.abs(scaled)
+    huber = np.where(size <= 1.345, size**2 / 2, 1.345 * size - 1.345**2 / 2)
+    return np.asarray(huber.sum(axis=1), dtype=np.float64)
