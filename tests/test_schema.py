@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -139,6 +140,55 @@ def test_every_json_value_is_taken_unchanged_or_refused(type_, label, required):
     typed = schema.type_records([record]).columns["c"]
     assert typed.dtype == np.dtype(DTYPES[type_][0 if required else 1])
     assert same(typed[0], wanted)
+
+
+DOCS = (Path(__file__).parents[1] / "docs" / "protocol.md").read_text("utf-8")
+ROWS_OF_DOCS = {
+    "`true`, `false`": [True, False],
+    "whole number `41`, `41.0`": [41, 41.0],
+    "number with a fraction `41.5`": [41.5],
+    "string": ["x", "aGk=", "2024-03-01"],
+    "`null`, required column": [None],
+    "array, object": [[], {}],
+}
+
+
+def test_the_table_in_the_docs_is_the_rule():
+    table = re.search(r"\| \| boolean .*?\n\n", DOCS, re.DOTALL).group()
+    header, _, dtypes, *lines = (
+        [c.strip() for c in line.split("|")[1:-1]] for line in table.split("\n")[:-2]
+    )
+    assert dtypes[1:] == [np.dtype(DTYPES[type_][0]).name for type_ in header[1:]]
+    said = {line[0]: dict(zip(header[1:], line[1:], strict=True)) for line in lines}
+    assert said.keys() == {*ROWS_OF_DOCS, "number out of the type's range"}
+    for label, values in ROWS_OF_DOCS.items():
+        for type_, cell in said[label].items():
+            assert any(is_taken(type_, value) for value in values) == bool(cell), (label, type_)
+
+
+def is_taken(type_: str, value: object) -> bool:
+    try:
+        schema_of(Column("c", type_)).type_records([{"c": value}])
+    except RequestError:
+        return False
+    return True
+
+
+def test_every_code_of_a_refusal_is_in_the_docs():
+    source = Path(__file__).parents[1] / "shadowserve"
+    files = [
+        *source.glob("wire/*.py"),
+        *(source / f"{m}.py" for m in ("schema", "casting", "columns", "params", "tensors")),
+    ]
+    raised = {
+        code for file in files for code in re.findall(r'code="(\w+)"', file.read_text("utf-8"))
+    }
+    documented = re.search(r"\| code \| status.*?\n\n", DOCS, re.DOTALL).group()
+    assert raised == {
+        code
+        for line in documented.strip().splitlines()[2:]
+        for code in re.findall(r"`(\w+)`", line.split("|")[1])
+    }
 
 
 @pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])

@@ -80,6 +80,10 @@ class Pair:
         predictions = response.json()["predictions"] if response.status_code == 200 else None
         return response.status_code, predictions
 
+    def raw(self, body: bytes, content_type: str = "application/json") -> bytes:
+        headers = {"content-type": content_type}
+        return self._app.post("/invocations", content=body, headers=headers).content
+
     def ours(self, body: bytes, content_type: str) -> tuple[int, Any]:
         try:
             rows = parse(body, content_type, self._schema)
@@ -116,6 +120,16 @@ def column_signature(*columns: tuple[str, str | int | None]) -> Any:
     from mlflow.types import Schema as MlflowSchema
 
     return ModelSignature(MlflowSchema([ColSpec(type_, name) for type_, name in columns]))
+
+
+def optional_signature() -> Any:
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec
+    from mlflow.types import Schema as MlflowSchema
+
+    return ModelSignature(
+        MlflowSchema([ColSpec("long", "a"), ColSpec("long", "b", required=False)])
+    )
 
 
 def tensor_signature(*tensors: tuple[str, tuple[int, ...], str | None]) -> Any:
@@ -155,6 +169,10 @@ def pairs(tmp_path_factory) -> dict[str, Pair]:
             echo,
             tensor_signature(("float32", (-1, 2), "u"), ("int64", (-1,), "v")),
         ),
+        "missing": a_python_model(
+            path / "missing", lambda _: pd.DataFrame({"a": [np.nan], "b": [pd.NaT]}), film
+        ),
+        "optional": a_python_model(path / "optional", echo, optional_signature()),
         "unsigned": a_python_model(path / "unsigned", echo, None),
     }
 
@@ -324,6 +342,30 @@ def test_binary_is_base64_in_every_form_where_mlflow_takes_the_text_itself(pairs
     body = b'{"instances":[{"x":"aGk="}]}'
     assert pairs["binary"].theirs(body, "application/json")[1][0]["x"] == "object [b'aGk=']"
     assert pairs["binary"].ours(body, "application/json")[1][0]["x"] == "object [b'hi']"
+
+
+def test_what_csv_calls_missing_is_text_here_and_lost_there(pairs):
+    body = b"age,income,genre\n3,1.5,NA\n"
+    assert b'{"genre": NaN}' in pairs["series"].raw(body, "text/csv")
+    assert pairs["series"].ours(body, "text/csv")[1] == [{"genre": "NA"}]
+
+
+def test_csv_without_a_signature_is_guessed_there_and_refused_here(pairs):
+    body = b"zip\n02139\n"
+    assert pairs["unsigned"].theirs(body, "text/csv")[1][0]["zip"] == "int64 [2139]"
+    assert pairs["unsigned"].ours(body, "text/csv") == (415, None)
+
+
+def test_nothing_leaves_as_bare_nan(pairs):
+    body = json.dumps({"dataframe_records": [ROWS[0]]}).encode()
+    assert b"NaN" in pairs["missing"].raw(body)
+    assert pairs["missing"].ours(body, "application/json")[1] == [{"a": None, "b": None}]
+
+
+def test_an_absent_optional_column_is_null_here_and_left_out_there(pairs):
+    body = b'{"dataframe_records":[{"a":1}]}'
+    assert pairs["optional"].theirs(body, "application/json")[1][0].keys() == {"a", "is"}
+    assert pairs["optional"].ours(body, "application/json")[1][0]["b"] == "float64 [nan]"
 
 
 def test_without_a_signature_whole_numbers_are_float64(pairs):
