@@ -3,13 +3,46 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+WANTED := --quiet --constraint constraints.txt --editable '.[dev]'
 
 .PHONY: install demo test quick check fix bench docs clean
 
 install: $(READY)
 
+# uv takes seconds where pip takes minutes; where uv is not to be had, pip does the same.
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	{ $(BIN)/python -m pip install --quiet --disable-pip-version-check uv && \
+	  $(BIN)/uv pip install --python $(BIN)/python $(WANTED); } || \
+	  $(BIN)/python -m pip install --disable-pip-version-check $(WANTED)
 	touch $(READY)
+
+demo: $(READY)
+	$(BIN)/shadowserve demo
+
+# All that CI runs: format, lint and types, the quick suite, then real servers and processes.
+test: check quick
+	$(BIN)/pytest -q -m live
+
+quick: $(READY)
+	$(BIN)/pytest -q -m "not live"
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+fix: $(READY)
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+bench: $(READY)
+	set -e; for script in $(wildcard benchmarks/*.py); do echo "== $$script"; $(BIN)/python $$script; done
+
+# The documentation is Markdown and docstrings; what can be checked of both is checked here.
+docs: $(READY)
+	$(BIN)/pytest -q tests/house/test_docstrings.py tests/house/test_doctests.py tests/house/test_readme.py
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -207,7 +207,7 @@ def texts(value: object) -> tuple[str, ...]:
 
 
 def one_of(choices: Sequence[str]) -> Callable[[object], str]:
-    """Return a reader of one word out of a few.
+    """Return a reader of one word out of a few, which raises ValueError for any other.
 
     Examples
     --------

@@ -1,0 +1,34 @@
+"""What every test stands on: no telemetry, nobody's settings, a home directory of its own."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import socket
+import tempfile
+
+import pytest
+
+# Before anything imports MLflow, BentoML or matplotlib: they read their variables once.
+_home = tempfile.TemporaryDirectory(prefix="shadowserve-home-", ignore_cleanup_errors=True)
+atexit.register(_home.cleanup)
+for _name in [
+    name for name in os.environ if name.startswith(("MLFLOW_", "BENTOML_", "SHADOWSERVE_"))
+]:
+    del os.environ[_name]
+os.environ |= {
+    "HOME": _home.name,
+    "BENTOML_DO_NOT_TRACK": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MPLBACKEND": "agg",
+}
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A loopback port that nobody listens on at this instant."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
