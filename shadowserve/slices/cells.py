@@ -103,7 +103,8 @@ def canonical(values: NDArray[Any], kind: Kind) -> NDArray[Any]:
     """
     values = np.asarray(values)
     if kind == "string":
-        return np.array([_text(value) for value in values.tolist()], dtype=object)
+        found = values.tolist()
+        return np.array([v if type(v) is str else _text(v) for v in found], dtype=object)
     if values.dtype.kind in "mM":
         return np.where(np.isnat(values), np.nan, values.astype(np.int64).astype(np.float64))
     if values.dtype == object:
@@ -205,45 +206,38 @@ class StringCells:
                 self.slots[key] = len(self.slots)
 
     def members(self, values: NDArray[Any]) -> BoolArray:
-        """Which cells each row is in: shape (n_rows, size), the last cell is "missing"."""
+        """Which cells each row is in: shape (n_rows, size), the last cell is "missing".
+
+        Values without a cell are counted, for `promote`.
+        """
         codes, unique = pd.factorize(values)
         kinds = np.zeros((len(unique) + 1, self.size), dtype=np.bool_)
         kinds[-1, -1] = True  # the code of a missing value is -1
-        for code, value in enumerate(unique):
-            for key in self._keys(value):
-                slot = self.slots.get(key)
-                if slot is not None:
-                    kinds[code, slot] = True
         if self.text:
             lengths = [len(value) for value in unique]
             bins = VALUES + np.searchsorted(self.edges, lengths, side="right")
             kinds[np.arange(len(unique)), bins] = True
+            return np.asarray(kinds[codes], dtype=np.bool_)
+        times = np.bincount(codes + 1, minlength=len(unique) + 1).tolist()
+        for code, value in enumerate(unique):
+            for key in self._keys(value):
+                if key in self.slots:
+                    kinds[code, self.slots[key]] = True
+                else:
+                    self._waiting[key] += times[code + 1]
         return np.asarray(kinds[codes], dtype=np.bool_)
 
-    def learn(self, values: NDArray[Any], *, n_rows: int) -> list[int]:
-        """Give a cell to values that have become frequent; return the new cells.
-
-        Call it after `members` of the same rows: a cell starts with the rows that follow.
-        """
-        if len(self.slots) >= VALUES:
-            return []
-        self._waiting.update(
-            key
-            for value in values.tolist()
-            if value is not None
-            for key in self._keys(value)
-            if key not in self.slots
-        )
-        enough = max(_LATE_COUNT, 0.005 * n_rows)
-        new = [key for key, count in self._waiting.items() if count >= enough]
-        for key in new[: VALUES - len(self.slots)]:
-            self.slots[key] = len(self.slots)
-            del self._waiting[key]
-        if len(self._waiting) > _CANDIDATES:
-            self._waiting = Counter({k: c for k, c in self._waiting.items() if c > 1})
+    def promote(self, *, n_rows: int) -> list[int]:
+        """Give a cell to values that have become frequent among `n_rows`; return the new cells."""
         if len(self._waiting) > _CANDIDATES:
             self._waiting = Counter(dict(self._waiting.most_common(_CANDIDATES // 2)))
-        return [self.slots[key] for key in new if key in self.slots]
+        free = VALUES - len(self.slots)
+        enough = max(_LATE_COUNT, 0.005 * n_rows)
+        new = [key for key, count in self._waiting.items() if count >= enough][:free]
+        for key in new:
+            self.slots[key] = len(self.slots)
+            del self._waiting[key]
+        return [self.slots[key] for key in new]
 
     @property
     def candidates(self) -> list[tuple[int, ...]]:

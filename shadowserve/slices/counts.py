@@ -73,7 +73,7 @@ class CellCounts:
             for name, kind in self.columns.items()
         }
         if self.cells:
-            self._count(typed, values)
+            self._count(self._members(typed), values)
             return
         self._first = {
             name: np.concatenate([self._first[name], column]) if self._first else column
@@ -138,19 +138,19 @@ class CellCounts:
         self._first, self._first_values = {}, np.zeros(0)
         for name, kind in self.columns.items():
             self.cells[name] = self._make(kind, first[name])
-        shares = self._members(first).mean(axis=0)
+        members = self._members(first)
+        shares = members.mean(axis=0)
         common = np.flatnonzero((shares >= _PAIR_SHARES[0]) & (shares <= _PAIR_SHARES[1]))
         largest = common[np.argsort(-shares[common], kind="stable")][:PAIRED_CELLS]
         self.paired = np.sort(largest)
         self.pair_n = np.zeros((self.paired.size, self.paired.size))
         self.pair_totals = np.zeros((self.paired.size, self.paired.size))
-        self._count(first, values)
+        self._count(members, values)
 
     def _members(self, typed: Mapping[ColumnName, NDArray[Any]]) -> BoolArray:
         return np.hstack([cells.members(typed[name]) for name, cells in self.cells.items()])
 
-    def _count(self, typed: Mapping[ColumnName, NDArray[Any]], values: FloatArray) -> None:
-        members = self._members(typed)
+    def _count(self, members: BoolArray, values: FloatArray) -> None:
         differs = values > 0
         weighted = members[differs] * values[differs, None]
         paired = members[:, self.paired].astype(np.float64)
@@ -163,12 +163,9 @@ class CellCounts:
             self.kept[agreed].add(rows[these], members[these], values[these])
         self.n_rows += values.size
         self.total += float(values.sum())
-        self._learn(typed)
-
-    def _learn(self, typed: Mapping[ColumnName, NDArray[Any]]) -> None:
         for name, cells in self.cells.items():
             if isinstance(cells, StringCells):
-                for cell in cells.learn(typed[name], n_rows=self.n_rows):
+                for cell in cells.promote(n_rows=self.n_rows):
                     self.since[:, self.offsets[name] + cell] = self.n_rows, self.total
 
 
