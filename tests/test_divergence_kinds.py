@@ -91,7 +91,30 @@ def test_another_type_is_a_difference_of_structure(
 ) -> None:
     found = LabelDivergence().compare([champion, 1], [lane, 1])
     assert found.structure.tolist() == [True, False]
+    assert found.exact.tolist() == [False, True]
     assert found.kind_of_structure == {types: 1}
+
+
+def test_items_of_another_type_in_a_list_are_a_difference_of_structure() -> None:
+    """Python holds [1] and [True] for equal; JSON does not."""
+    found = divergence_of(Kind.RANKING).compare([[1], [7, 8], [7]], [[True], ["7", "8"], [7.0]])
+    assert found.structure.tolist() == [True, True, False]
+    assert found.exact.tolist() == [False, False, True]
+    assert found.kind_of_structure == {
+        ("list of integer", "list of boolean"): 1,
+        ("list of integer", "list of string"): 1,
+    }
+    assert np.isnan(found.values["rbo_divergence"][:2]).all()
+
+
+def test_a_thousand_pairs_of_types_are_bounded() -> None:
+    divergence = LabelDivergence()
+    remembered = tally(divergence)
+    champion, lane = [[0] * n for n in range(1_000)], ["x"] * 1_000
+    remembered.add(champion, lane, divergence.compare(champion, lane))
+    types = remembered.summary()["agreement"]["types"]
+    assert len(types) <= 65
+    assert sum(row["n"] for row in types) == 1_000
 
 
 def test_one_and_one_point_zero_are_one_label() -> None:

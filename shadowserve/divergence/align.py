@@ -130,7 +130,9 @@ class Aligned:
 
     def with_structure(self, differs: np.ndarray) -> Aligned:
         """Mark further rows as different in structure."""
-        return replace(self, structure=self.structure | differs) if differs.any() else self
+        if not differs.any():
+            return self
+        return replace(self, structure=self.structure | differs, equal=self.equal & ~differs)
 
     def with_equal(self, equal: np.ndarray) -> Aligned:
         """Mark further rows as equal."""
