@@ -52,6 +52,7 @@ def strictly(body: bytes) -> object:
         (np.uint64(2**64 - 1), 2**64 - 1),
         (3, 3),
         (2**70, 2**70),
+        ([2**70, NAN, np.float64(INF), Decimal("NaN"), pd.NaT], [2**70, None, None, None, None]),
         ("text", "text"),
         ("\ud800", "\ud800"),
         (None, None),

@@ -70,7 +70,7 @@ def dumps(value: Any) -> bytes:
 def plain(prediction: Any) -> Any:
     """Turn the outermost container into lists and dicts, as MLflow does before encoding."""
     if isinstance(prediction, np.ndarray):
-        return _array(prediction)
+        return prediction.tolist()  # moments in nanoseconds become numbers, as in MLflow
     if isinstance(prediction, pd.DataFrame):
         return _records(prediction)
     if isinstance(prediction, pd.Series):
@@ -130,15 +130,6 @@ def error_body(
     name = column if column is None or isinstance(column, (str, int)) else str(column)
     error = {"code": code, "message": message, "column": name, "row": row, "request_id": request_id}
     return dumps({"error": error})
-
-
-def _array(values: np.ndarray) -> Any:
-    """List an array as MLflow does: moments in nanoseconds as numbers, coarser ones as ISO-8601."""
-    if values.dtype.kind not in "Mm":
-        return values.tolist()
-    listed = values.astype(object)
-    listed[np.isnat(values)] = None
-    return listed.tolist()
 
 
 def _records(frame: pd.DataFrame) -> list[dict[Any, Any]]:
