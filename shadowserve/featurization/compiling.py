@@ -69,6 +69,7 @@ def compile(  # noqa: A001 - as `re.compile`; always called through the package'
     """
     builder = _Builder(method=method, serial=serial, opaque=frozenset(opaque))
     try:
+        getattr(model, method)
         final = builder.predict("", model, 0, _names_of(model))
     except Exception as error:  # whatever the model is, it can be timed as a whole
         reason = f"it could not be read ({type(error).__name__})"

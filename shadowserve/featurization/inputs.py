@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ class Columns:
     @classmethod
     def of_frame(cls, frame: pd.DataFrame) -> Columns:
         """Take the columns of a frame whose names are unique."""
-        return cls({name: column.array for name, column in frame.items()}, frame.index.view())
+        return cls({name: _held(column) for name, column in frame.items()}, frame.index.view())
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -72,8 +73,8 @@ class Columns:
 
     def whole(self) -> pd.DataFrame:
         """Return all columns as a frame of one's own, as `Rows.frame` does."""
-        names = list(self.arrays)
-        return self.frame(names, pd.Index(names))
+        names = tuple(self.arrays)
+        return self.frame(names, _labels(names))
 
     def series(self, name: str) -> pd.Series:
         """Return one column as a series that shares no memory with the others."""
@@ -98,14 +99,23 @@ class Columns:
         return frame
 
 
+@lru_cache(maxsize=256)
+def _labels(names: tuple[Any, ...]) -> pd.Index:
+    """Make an index once for all runs; whoever hands it out hands out a view of it."""
+    return pd.Index(names)
+
+
 def _as_pandas_holds(values: Any) -> Any:
-    if not isinstance(values, np.ndarray):
-        return values.to_numpy() if isinstance(values.dtype, np.dtype) else values
-    if values.dtype.kind in _PLAIN_KINDS:
+    if not isinstance(values, np.ndarray) or values.dtype.kind in _PLAIN_KINDS:
         return values
     if values.dtype == object and len(values) and all(type(v) is str for v in values.tolist()):
         return _text(values)
-    return _as_pandas_holds(pd.Series(values, copy=True).array)
+    return _held(pd.Series(values, copy=True))
+
+
+def _held(column: pd.Series) -> Any:
+    """Return what a frame's block would be made of: an ndarray, else an extension array."""
+    return column.to_numpy() if isinstance(column.dtype, np.dtype) else column.array
 
 
 def _text(values: np.ndarray) -> Any:
@@ -146,7 +156,7 @@ class Labelled:
         self.names = tuple(names)
         self.declared = declared
         self.is_scalar = bool(np.isscalar(declared))
-        self._labels = pd.Index(self.names)
+        self._labels = _labels(self.names)
         self._key: Any = np.array(self.names, dtype=object)
 
     def from_columns(self, columns: Columns) -> Any:

@@ -46,7 +46,7 @@ CATEGORIES = ["genre", "country"]
 
 
 @cache
-def table(n_rows: int = 160) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+def _table(n_rows: int = 160) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     """Films with two numbers (one with gaps), a whole number, a flag, two categories, a text."""
     rng = np.random.default_rng(7)
     budget = rng.lognormal(3, 1, n_rows)
@@ -64,6 +64,12 @@ def table(n_rows: int = 160) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     )
     rating = films["runtime"].to_numpy() / 20 + rng.normal(0, 0.5, n_rows)
     return films, rating, rng.choice(["hit", "miss", "cult"], n_rows)
+
+
+def table() -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """The films, their rating and their label, as a copy: some transformers write into it."""
+    films, rating, labels = _table()
+    return films.copy(), rating.copy(), labels.copy()
 
 
 def rows_of(n_rows: int, columns: list[str] | None = None) -> Rows:
@@ -391,8 +397,8 @@ SHAPES: dict[str, Callable[[], Any]] = {
         PlainPipeline([("f", dense()), ("m", linear_model.Ridge())])
     ),
     "branches in two processes": lambda: _regress(
-        make_pipeline(dense(n_jobs=2), linear_model.Ridge())
-    ),
+        make_pipeline(dense(), linear_model.Ridge())
+    ).set_params(columntransformer__n_jobs=2),
     "gradient boosting": lambda: _only(
         [*NUMBERS, "year"], ensemble.HistGradientBoostingRegressor(max_iter=5)
     ),

@@ -18,7 +18,14 @@ from shadowserve.rows import Rows
 EVERY_SHAPE = [*SHAPES, *ARRAY_SHAPES]
 OPAQUE = {"own pipeline", "branches in two processes"}
 
-every_shape = pytest.mark.parametrize("shape", EVERY_SHAPE)
+# The stock path of branches in two processes starts such processes.
+every_shape = pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param(shape, marks=pytest.mark.live if "two processes" in shape else ())
+        for shape in EVERY_SHAPE
+    ],
+)
 
 
 def bytes_of(rows: Rows) -> list[bytes]:
