@@ -41,7 +41,13 @@ def nested_rule(spec: Mapping[str, Any], *, required: bool) -> Rule:
 
 
 def nested_reader(spec: Mapping[str, Any], *, required: bool) -> Reader:
-    """Return the function that reads one value of any type, nested or scalar, or refuses it."""
+    """Return the function that reads one value of any type, nested or scalar, or refuses it.
+
+    Raises
+    ------
+    ModelError
+        For a type that this version does not know.
+    """
     kind = spec["type"]
     if kind == "any":
         return lambda value: value

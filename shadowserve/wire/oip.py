@@ -12,9 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import orjson
-import pandas as pd
 
 from shadowserve.errors import AnswerError, RequestError
 from shadowserve.rows import Rows
@@ -23,6 +21,7 @@ from shadowserve.schema import Schema
 from shadowserve.wire.answers import dumps
 from shadowserve.wire.jsontext import loads
 from shadowserve.wire.limits import DEFAULT, Limits
+from shadowserve.wire.outputs import datatype_of, outputs_of
 
 _DATATYPES: dict[str, tuple[type, ...]] = (
     {"BOOL": (bool,), "BYTES": (str,)}
@@ -36,7 +35,6 @@ _OF_COLUMN = {
     "float": "FP32",
     "double": "FP64",
 }
-_KINDS = {"b": "BOOL", "i": "INT", "u": "UINT", "f": "FP"}
 
 
 def parse(body: bytes, schema: Schema, *, limits: Limits = DEFAULT) -> tuple[Rows, str | None]:
@@ -88,14 +86,13 @@ def answer(prediction: Any, *, model: str, version: str, echo: str | None = None
 
     Examples
     --------
-    >>> answer(np.array([1, 2]), model="films", version="3")[:53]
+    >>> answer([1, 2], model="films", version="3")[:53]
     b'{"model_name":"films","model_version":"3","outputs":['
     """
     head = {"model_name": model, "model_version": version}
     if echo is not None:
         head["id"] = echo
-    parts = _parts(prediction)
-    return dumps(head | {"outputs": [_output(name, part) for name, part in parts.items()]})
+    return dumps(head | {"outputs": outputs_of(prediction)})
 
 
 def metadata(schema: Schema, *, model: str, versions: Sequence[str]) -> dict[str, Any]:
@@ -108,7 +105,7 @@ def metadata(schema: Schema, *, model: str, versions: Sequence[str]) -> dict[str
         for c in schema.columns
     ]
     tensors = [
-        {"name": t.name or "inputs", "datatype": _datatype(t.dtype), "shape": list(t.shape)}
+        {"name": t.name or "inputs", "datatype": datatype_of(t.dtype), "shape": list(t.shape)}
         for t in schema.tensors
     ]
     return {
@@ -255,70 +252,3 @@ def _nest(data: Sequence[Any], shape: Sequence[int]) -> list[Any]:
     for width in reversed(shape[1:]):
         nested = [nested[at : at + width] for at in range(0, len(nested), width)] if width else []
     return nested
-
-
-def _parts(prediction: Any) -> dict[str, Any]:
-    if isinstance(prediction, pd.DataFrame):
-        names = map(str, prediction.columns)
-        return {name: prediction.iloc[:, at].to_numpy() for at, name in enumerate(names)}
-    if isinstance(prediction, Mapping):
-        return {str(name): part for name, part in prediction.items()}
-    if isinstance(prediction, (pd.Series, pd.Index)):
-        return {"predictions": prediction.to_numpy()}
-    return {"predictions": prediction}
-
-
-def _output(name: str, part: Any) -> dict[str, Any]:
-    array = _as_array(part)
-    if array.dtype.kind in _KINDS and array.dtype.itemsize <= 8:
-        data = array.ravel().tolist()
-        return {
-            "name": name,
-            "datatype": _datatype(array.dtype),
-            "shape": list(array.shape),
-            "data": data,
-        }
-    texts = [_text(value) for value in array.ravel().tolist()]
-    return {"name": name, "datatype": "BYTES", "shape": list(array.shape), "data": texts}
-
-
-def _as_array(part: Any) -> np.ndarray:
-    """Return the part as a numeric or text array of at least one dimension, else one object a row."""
-    if hasattr(part, "toarray"):
-        return np.asarray(part.toarray())
-    rows = part if isinstance(part, (list, tuple, np.ndarray)) else [part]
-    try:
-        array = np.asarray(rows)
-    except ValueError:  # ragged
-        array = np.empty(0, dtype=object)
-    tensor_like = array.dtype.kind in "biufU" or isinstance(rows, np.ndarray)
-    if array.ndim and tensor_like and not _is_mixed(rows, array):
-        return array
-    listed = list(np.atleast_1d(rows)) if isinstance(rows, np.ndarray) else list(rows)
-    objects = np.empty(len(listed), dtype=object)
-    objects[:] = listed
-    return objects
-
-
-def _is_mixed(rows: Any, array: np.ndarray) -> bool:
-    """Whether numpy made one type of several: numbers and text in one list."""
-    if isinstance(rows, np.ndarray) or array.dtype.kind != "U":
-        return False
-    return array.ndim != 1 or any(not isinstance(value, str) for value in rows)
-
-
-def _text(value: Any) -> str | None:
-    """Write one entry of BYTES: text as it is, anything else as its JSON text."""
-    if value is None or isinstance(value, str):
-        return value
-    text = dumps(value).decode()
-    return None if text == "null" else text.strip('"') if text.startswith('"') else text
-
-
-def _datatype(dtype: Any) -> str:
-    if str(dtype) in ("str", "object"):
-        return "BYTES"
-    kind = np.dtype(dtype)
-    if kind.kind == "b":
-        return "BOOL"
-    return f"{_KINDS[kind.kind]}{kind.itemsize * 8}" if kind.kind in _KINDS else "BYTES"
