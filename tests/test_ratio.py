@@ -21,20 +21,21 @@ def moods(rng, n_rows, *, memory=0.9, size=0.3) -> np.ndarray:
     return np.exp(noise) * np.where(rng.random(n_rows) < 0.02, 5, 1)
 
 
-def timed(seed, ratio, n_rows=2_000):
+def timed(seed, ratio, n_rows=2_000, **mood):
     rng = np.random.default_rng(seed)
     work_ms = rng.lognormal(1, 0.6, n_rows)
-    return work_ms * moods(rng, n_rows), ratio * work_ms * moods(rng, n_rows)
+    return work_ms * moods(rng, n_rows, **mood), ratio * work_ms * moods(rng, n_rows, **mood)
 
 
+@pytest.mark.parametrize("memory", [0.9, 0.98])
 @pytest.mark.parametrize("systematic", [1.0, 1.02])
-def test_the_same_version_twice_is_never_slower(systematic):
+def test_the_same_version_twice_is_never_slower(systematic, memory):
     fired = 0
     for seed in range(25):
-        control_ms, challenger_ms = timed(seed, systematic)
+        control_ms, challenger_ms = timed(seed, systematic, n_rows=4_000, memory=memory)
         pairs = PairedRatio()
-        for look in range(0, 2_000, 100):
-            rows = slice(look, look + 100)
+        for look in range(0, 4_000, 200):
+            rows = slice(look, look + 200)
             pairs.add(control_ms[rows], challenger_ms[rows])
             fired += pairs.is_slower(alpha=0.05)
     assert fired == 0
@@ -64,6 +65,14 @@ def test_a_cold_cache_of_fifty_requests_is_warm_up_and_no_slowness():
     assert found.warm_up == 100
     assert found.low < 1 < found.high
     assert found.high < 1.3
+
+
+def test_moods_that_outlast_a_burst_count_for_less():
+    calm, moody = PairedRatio(), PairedRatio()
+    calm.add(*timed(0, 1.0, n_rows=6_000, memory=0.0))
+    moody.add(*timed(0, 1.0, n_rows=6_000, memory=0.98))
+    assert calm.effect < 1.4
+    assert moody.effect > 2.5
 
 
 def test_nothing_is_said_before_there_is_enough():

@@ -85,6 +85,13 @@ def test_sequences_declared_otherwise_do_not_merge():
         QuantileSequence(1.0)
 
 
+def test_a_design_effect_counts_every_observation_for_less():
+    many, few = sequence(0.5, np.linspace(9, 11, 400)), sequence(0.5, np.linspace(9, 11, 100))
+    assert many.interval(0.05, effect=4.0) == few.interval(0.05)
+    assert many.is_above(9.6, alpha=0.05)
+    assert not many.is_above(9.6, alpha=0.05, effect=4.0)
+
+
 def test_nothing_is_known_before_the_first_observation():
     empty = QuantileSequence(0.5)
     assert empty.interval(0.05) == (0.0, float("inf"))

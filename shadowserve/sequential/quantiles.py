@@ -82,29 +82,38 @@ class QuantileSequence:
         right = min(bucket, self.edges.size - 1)
         return float(np.sqrt(self.edges[max(bucket - 1, 0)] * self.edges[right]))
 
-    def interval(self, alpha: float) -> tuple[float, float]:
+    def interval(self, alpha: float, *, effect: float = 1.0) -> tuple[float, float]:
         """Range that holds the quantile at every look at once with probability >= 1 - alpha.
+
+        Parameters
+        ----------
+        alpha : float
+            Probability of ever being wrong.
+        effect : float
+            How many observations carry the information of one (the design effect), at least 1: for
+            a stream whose neighbours are alike. With an estimated effect the guarantee is no longer
+            exact.
 
         Returns
         -------
         tuple of float
             ``0.0`` and ``inf`` stand for a side on which nothing is proven yet.
         """
-        below = self._first(lambda edge: not self._proves(edge, above=True, alpha=alpha / 2))
-        above = self._first(lambda edge: self._proves(edge, above=False, alpha=alpha / 2))
+        below = self._first(lambda edge: not self._proves(edge, True, alpha / 2, effect))
+        above = self._first(lambda edge: self._proves(edge, False, alpha / 2, effect))
         low = float(self.edges[below - 1]) if below > 0 else 0.0
         high = float(self.edges[above]) if above < self.edges.size else float("inf")
         return low, high
 
-    def is_above(self, limit: float, *, alpha: float) -> bool:
+    def is_above(self, limit: float, *, alpha: float, effect: float = 1.0) -> bool:
         """Whether the quantile is proven above `limit`, one-sided at level alpha, at any look."""
         edge = int(np.searchsorted(self.edges, limit, side="left"))
-        return edge < self.edges.size and self._proves(edge, above=True, alpha=alpha)
+        return edge < self.edges.size and self._proves(edge, True, alpha, effect)
 
-    def is_below(self, limit: float, *, alpha: float) -> bool:
+    def is_below(self, limit: float, *, alpha: float, effect: float = 1.0) -> bool:
         """Whether the quantile is proven at most `limit`, one-sided at level alpha, at any look."""
         edge = int(np.searchsorted(self.edges, limit, side="right")) - 1
-        return edge >= 0 and self._proves(edge, above=False, alpha=alpha)
+        return edge >= 0 and self._proves(edge, False, alpha, effect)
 
     def merge(self, other: QuantileSequence) -> None:
         """Take in all that `other` has seen; it must have been declared alike."""
@@ -131,10 +140,10 @@ class QuantileSequence:
     def _declared(self) -> dict[str, float]:
         return {"q": self.q, "low": self.low, "high": self.high, "relative": self.relative}
 
-    def _proves(self, edge: int, *, above: bool, alpha: float) -> bool:
+    def _proves(self, edge: int, above: bool, alpha: float, effect: float) -> bool:
         at_most = int(self.counts[: edge + 1].sum())
         outcomes = np.zeros(KNOTS.size)
-        outcomes[0], outcomes[-1] = self.n - at_most, at_most
+        outcomes[0], outcomes[-1] = (self.n - at_most) / effect, at_most / effect
         evidence = log_below(outcomes, self.q) if above else log_above(outcomes, self.q)
         return evidence >= log(1 / alpha)
 
