@@ -67,7 +67,11 @@ def compile(  # noqa: A001 - as `re.compile`; always called through the package'
     Plan
         Always, whatever the model is. `verify` tells whether its output is bit-identical.
     """
-    builder = _Builder(method=method, serial=serial, opaque=frozenset(opaque))
+    writes = _writes_into_input(model)
+    exact = exact or writes
+    builder = _Builder(method=method, serial=serial, opaque=frozenset(opaque), exact=exact)
+    if writes:
+        builder.notes.append("Inputs are sliced by label, which is slower: a part has copy=False.")
     try:
         getattr(model, method)
         final = builder.predict("", model, 0, _names_of(model))
@@ -100,11 +104,13 @@ class _Builder:
         method: str,
         serial: bool,
         opaque: frozenset[str],
+        exact: bool = True,
         reason: str = "its timed walk gave another output",
     ) -> None:
         self.method = method
         self.serial = serial
         self.opaque = opaque
+        self.exact = exact
         self.reason = reason
         self.ops: list[Op] = []
         self.steps: list[Step] = []
@@ -237,7 +243,7 @@ class _Builder:
         if known is not None:
             names = tuple(known[list(indices)])
             origin = names if set(names) <= set(columns) else columns
-            return Labelled(names, declared=declared), origin
+            return Labelled(names, declared=declared, exact=self.exact), origin
         is_aligned = source in self._aligned and all(index < len(columns) for index in indices)
         origin = tuple(columns[index] for index in indices) if is_aligned else columns
         return Placed(declared), origin
@@ -379,6 +385,17 @@ def _jobs(model: Any) -> int | None:
         return None
     asked = [value for key, value in model.get_params().items() if key.endswith("__n_jobs")]
     return next((int(jobs) for jobs in asked if jobs not in (None, 1)), None)
+
+
+def _writes_into_input(model: Any) -> bool:
+    """Whether a part was told to spare itself the copy."""
+    try:
+        params = model.get_params()
+    except Exception:
+        return False
+    return any(
+        value is False and key.rpartition("__")[2] == "copy" for key, value in params.items()
+    )
 
 
 def _container(model: Any) -> str:

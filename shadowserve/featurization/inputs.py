@@ -102,7 +102,8 @@ class Columns:
 @lru_cache(maxsize=256)
 def _labels(names: tuple[Any, ...]) -> pd.Index:
     """Make an index once for all runs; whoever hands it out hands out a view of it."""
-    return pd.Index(names)
+    labels: pd.Index = pd.DataFrame(dict.fromkeys(names, ())).columns
+    return labels
 
 
 def _as_pandas_holds(values: Any) -> Any:
@@ -150,10 +151,14 @@ class Labelled:
     declared : Any
         The declaration itself, for input that is no frame. A bare name or place gives a series, as
         a text vectorizer wants it.
+    exact : bool
+        Slice frames by label only. What scikit-learn cuts out may share memory with the whole, and
+        a transformer that writes into its input then writes into its siblings' too.
     """
 
-    def __init__(self, names: Sequence[str], *, declared: Any) -> None:
+    def __init__(self, names: Sequence[str], *, declared: Any, exact: bool = False) -> None:
         self.names = tuple(names)
+        self.exact = exact
         self.declared = declared
         self.is_scalar = bool(np.isscalar(declared))
         self._labels = _labels(self.names)
@@ -171,7 +176,7 @@ class Labelled:
             return _safe_indexing(values, self.declared, axis=1)
         if self.is_scalar:
             return _safe_indexing(values, self.names[0], axis=1)
-        if type(values) is pd.DataFrame and values.columns.is_unique:
+        if not self.exact and type(values) is pd.DataFrame and values.columns.is_unique:
             places = values.columns.get_indexer(self._key)
             if (places >= 0).all():
                 return values.take(places, axis=1)

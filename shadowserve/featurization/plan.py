@@ -104,6 +104,10 @@ class Plan:
         The same for an input in columns; None where the model wants the whole frame anyway.
     needs : frozenset of str
         Columns without which the model's own checks have to speak.
+    serial, exact : bool
+        As in `compile`.
+    final : estimator or None
+        What the further outputs of `run` are asked of.
     """
 
     model: Any
@@ -190,7 +194,7 @@ class Plan:
         return Timed(values[-1], times, self._others(outputs, values[-1], features))
 
     def _lay_out(self, rows: Rows) -> tuple[tuple[Op, ...], Any]:
-        if rows.tensor is not None:
+        if rows.tensor is not None or self.exact:
             return self.ops, rows.model_input()
         columns = Columns.of_rows(rows)
         names = rows.columns.keys()
