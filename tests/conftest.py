@@ -8,6 +8,7 @@ import socket
 import tempfile
 
 import pytest
+from hypothesis import settings
 
 # Before anything imports MLflow, BentoML or matplotlib: they read their variables once.
 _home = tempfile.TemporaryDirectory(prefix="shadowserve-home-", ignore_cleanup_errors=True)
@@ -23,6 +24,10 @@ os.environ |= {
     "DO_NOT_TRACK": "true",
     "MPLBACKEND": "agg",
 }
+
+# A deadline is a timing assertion, which a busy machine breaks; a failure prints how to have it again.
+settings.register_profile("house", deadline=None, print_blob=True)
+settings.load_profile("house")
 
 
 @pytest.fixture

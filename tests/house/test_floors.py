@@ -11,22 +11,26 @@ from sources import Import, imports, modules, own
 
 STOREYS = (
     # the ground: what needs nothing of ours
-    "clock counters errors records rows scalars sources spellings steps training "
+    "clock counters errors reading records rows scalars sources spellings steps training "
     "supervisor.leash supervisor.placement supervisor.worker",
-    "casting faults journal lane.inflight lane.state pins places sampling sequential stores tally",
-    # records, settings and pure judgement
-    "changepoint divergence featurization growth metrics mlmodel nested ratio settings "
-    "slices tail tensors",
-    "callcost columns params policy version",
-    "cache deployment findings schema shipped",
-    "ledger lineage loading registry verdict wire",
+    "casting faults journal lane.inflight lane.state pins places policy sampling sequential "
+    "stores tally",
+    # records, settings and pure mathematics
+    "changepoint divergence featurization growth metrics mlmodel nested ratio settings slices "
+    "tail tensors",
+    "callcost columns params version",
+    "cache deployment lineage schema shipped",
+    "ledger loading registry wire",
     "protocols",
+    # the story: a request is answered, scored again, and what was learned is judged
     "evidence scoring",
-    # the story
     "champion lane",
-    "dataplane report",
+    "dataplane known",
+    "findings",
+    "verdict",
+    "report",
     # the doors
-    "console service",
+    "console evidence.__main__ service",
     "supervisor",
     "demo testing",
     "cli",
