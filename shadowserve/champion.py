@@ -214,7 +214,7 @@ class Champion:
             outputs = self._scorer.split(scored.output, [work.rows.n_rows for work in batch])
             encoding_ns = time.monotonic_ns()
             bodies = [work.encode(output) for work, output in zip(batch, outputs, strict=True)]
-        except Exception as error:  # noqa: BLE001 - the model's own code may raise anything
+        except Exception as error:
             if len(batch) > 1:
                 return [alone for work in batch for alone in self._answer([work], started_ns)]
             return [_failed(batch[0], error, started_ns)]
@@ -280,7 +280,9 @@ def _times(
 
 def _failed(work: Work, error: Exception, started_ns: int) -> Served:
     fault = fault_of(error)
-    _log.error("the champion failed on request %s: %s at %s", work.request_id, fault.type, fault.frame)
+    _log.error(
+        "the champion failed on request %s: %s at %s", work.request_id, fault.type, fault.frame
+    )
     waited = (started_ns - work.parsed_ns, work.parse_ns, 0, 0, 0)
     return Served(work, 500, to_json(fault), Times(phases_ns=waited))
 

@@ -97,15 +97,19 @@ class DataPlane:
             if handler is not None:
                 methods, handle = handler
                 if scope["method"] not in methods:
-                    await self._refuse(send, 405, "method_not_allowed", f"Use {' or '.join(methods)}.")
+                    await self._refuse(
+                        send, 405, "method_not_allowed", f"Use {' or '.join(methods)}."
+                    )
                 else:
                     await handle(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _make_routes(self, model: str, version: int) -> Mapping[str, tuple[tuple[str, ...], Handler]]:
+    def _make_routes(
+        self, model: str, version: int
+    ) -> Mapping[str, tuple[tuple[str, ...], Handler]]:
         post, get = ("POST",), ("GET", "HEAD")
-        score = {p.name: partial(self._score, p) for p in protocols(model, version)}
+        score = {n: partial(self._score, p) for n, p in protocols(model, version).items()}
         served = f"/v2/models/{model}"
         routes: dict[str, tuple[tuple[str, ...], Handler]] = {
             "/invocations": (post, score["invocations"]),
@@ -135,16 +139,22 @@ class DataPlane:
             ready = self._ready
             if ready is None:
                 raise Overloaded
-            work = await self._work(protocol, ready, headers, body, request_id, arrived_wall_ns, arrived_ns)
+            work = await self._work(
+                protocol, ready, headers, body, request_id, arrived_wall_ns, arrived_ns
+            )
             ready.champion.submit(work)
         except RequestError as error:
             self._counters.add("rejected")
-            await _send(send, error.status, protocol.refusal(error, request_id), self._head(request_id))
+            await _send(
+                send, error.status, protocol.refuse(error, request_id), self._head(request_id)
+            )
         except Overloaded:
             self._counters.add("overloaded")
-            busy = RequestError("Too much is in hand here. Try again in a second.", code="overloaded", status=503)
+            busy = RequestError(
+                "Too much is in hand here. Try again in a second.", code="overloaded", status=503
+            )
             head = [*self._head(request_id), (b"retry-after", b"1")]
-            await _send(send, 503, protocol.refusal(busy, request_id), head)
+            await _send(send, 503, protocol.refuse(busy, request_id), head)
         except ClientGone:
             self._counters.add("client_gone")
         else:
@@ -154,8 +164,10 @@ class DataPlane:
         answer = await work.done
         body = answer.body
         if answer.status != 200:
-            failed = RequestError("The model failed on this request.", code="model_error", status=500)
-            body = protocol.refusal(failed, work.request_id)
+            failed = RequestError(
+                "The model failed on this request.", code="model_error", status=500
+            )
+            body = protocol.refuse(failed, work.request_id)
         try:
             await _send(send, answer.status, body, self._head(work.request_id))
             observe_response(answer.status, (time.monotonic_ns() - work.arrived_ns) / 1e9)
@@ -178,7 +190,9 @@ class DataPlane:
         if len(body) < LARGE_BODY:
             rows, echo = protocol.parse(body, content_type, ready.schema)
         else:  # a large body must not hold up everybody's health checks
-            rows, echo = await loop.run_in_executor(None, protocol.parse, body, content_type, ready.schema)
+            rows, echo = await loop.run_in_executor(
+                None, protocol.parse, body, content_type, ready.schema
+            )
         if rows.extra:
             self._counters.add("extra_columns", len(rows.extra))
         parsed_ns = time.monotonic_ns()
@@ -268,7 +282,9 @@ class DataPlane:
         if self._ready is None:
             await self._refuse(send, 503, "not_ready", "The champion is being loaded.")
         else:
-            body = model_metadata(self._ready.schema, model=self._ready.model, version=self._ready.version)
+            body = model_metadata(
+                self._ready.schema, model=self._ready.model, version=self._ready.version
+            )
             await _send(send, 200, body, [])
 
 

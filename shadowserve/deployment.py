@@ -178,7 +178,13 @@ def archive(places: Places, deployment: Deployment) -> Path:
     """
     shelf = places.root / "archive" / deployment.id
     shelf.mkdir(mode=0o700, parents=True, exist_ok=True)
-    moved = (places.journal, places.root / "lanes", places.root / "counters", places.evidence, places.deployment)
+    moved = (
+        places.journal,
+        places.root / "lanes",
+        places.root / "counters",
+        places.evidence,
+        places.deployment,
+    )
     for place in moved:
         if place.exists():
             place.rename(shelf / place.name)

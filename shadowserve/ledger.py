@@ -51,7 +51,11 @@ class LaneLedger:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the lane's part of the contract."""
-        counts = {outcome.value: self.outcomes.get(outcome, 0) for outcome in Outcome if outcome not in _SKIPPED}
+        counts = {
+            outcome.value: self.outcomes.get(outcome, 0)
+            for outcome in Outcome
+            if outcome not in _SKIPPED
+        }
         return {
             "role": self.name.role.value,
             "version": self.name.version,
@@ -100,7 +104,10 @@ class Ledger:
         return {
             "deployment": self.deployment,
             "model": self.model,
-            "champion": {"version": self.version, **{name: getattr(counted, name) for name in names}},
+            "champion": {
+                "version": self.version,
+                **{name: getattr(counted, name) for name in names},
+            },
             "journal": {
                 "appended": counted.appended,
                 "append_failed": counted.append_failed,

@@ -19,7 +19,15 @@ from shadowserve.places import Places
 from shadowserve.records import PHASES, Times
 
 _BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-_COUNTED = ("answered", "failed", "rejected", "overloaded", "client_gone", "appended", "append_failed")
+_COUNTED = (
+    "answered",
+    "failed",
+    "rejected",
+    "overloaded",
+    "client_gone",
+    "appended",
+    "append_failed",
+)
 
 _RESPONSE = Histogram(
     "shadowserve_response_seconds",

@@ -6,6 +6,7 @@ the champion did and compares answers in the form in which they left.
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -81,7 +82,9 @@ def _parse_predict(body: bytes, _content_type: str, schema: Schema) -> tuple[Row
             "The body is a JSON object with exactly the key rows, a list of records.",
             code="wrong_protocol",
         )
-    return wire.parse(answers.dumps({"dataframe_records": arguments["rows"]}), "application/json", schema), None
+    return wire.parse(
+        answers.dumps({"dataframe_records": arguments["rows"]}), "application/json", schema
+    ), None
 
 
 def _encode_rows(prediction: Any, *, echo: str | None = None) -> bytes:  # noqa: ARG001 - has no id
@@ -90,3 +93,14 @@ def _encode_rows(prediction: Any, *, echo: str | None = None) -> bytes:  # noqa:
 
 def _read_rows(answer: bytes) -> Any:
     return orjson.loads(answer)
+
+
+def server_metadata() -> bytes:
+    """Return the Open Inference Protocol's description of the server."""
+    version = importlib.metadata.version("shadowserve")
+    return answers.dumps({"name": "shadowserve", "version": version, "extensions": []})
+
+
+def model_metadata(schema: Schema, *, model: str, version: int) -> bytes:
+    """Return the Open Inference Protocol's description of the served version."""
+    return answers.dumps(oip.metadata(schema, model=model, versions=[str(version)]))

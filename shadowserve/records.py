@@ -94,7 +94,13 @@ class Times:
 
     def pack(self) -> bytes:
         """Return a compact form for the journal: little-endian int64."""
-        numbers = (self.batch_requests, self.batch_rows, *self.phases_ns, *self.wall_ns, *self.cpu_ns)
+        numbers = (
+            self.batch_requests,
+            self.batch_rows,
+            *self.phases_ns,
+            *self.wall_ns,
+            *self.cpu_ns,
+        )
         return np.asarray(numbers, dtype="<i8").tobytes()
 
     @classmethod
@@ -234,6 +240,8 @@ class Comparison:
         The champion's, from arrival until the answer is encoded.
     champion_steps, lane_steps : mapping of step to milliseconds
         Wall time; the lane's without starvation.
+    lane_cpu : mapping of step to milliseconds
+        CPU time of the lane's scoring thread.
     lag_ms : float
         From arrival to the lane's beginning.
     alone, warmup : bool
@@ -262,6 +270,7 @@ class Comparison:
     response_ms: float = 0.0
     champion_steps: Mapping[str, float] = field(default_factory=dict)
     lane_steps: Mapping[str, float] = field(default_factory=dict)
+    lane_cpu: Mapping[str, float] = field(default_factory=dict)
     lag_ms: float = 0.0
     starved_ms: float = 0.0
     alone: bool = True

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from math import isfinite
 from typing import Any
 
-from shadowserve import ledger, pins
+from shadowserve import pins
 from shadowserve.deployment import Deployment
 from shadowserve.errors import SettingsError
+from shadowserve.findings import look
+from shadowserve.known import Known, know
+from shadowserve.lane.timing import RoleTiming, StepTiming
 from shadowserve.places import Places
+from shadowserve.policy import Policy
+from shadowserve.tally import Quantiles
+from shadowserve.verdict import judge
 
 SCHEMA = "shadowserve/report/1"
+QUANTILE_FROM = 1_000
+"""Effective observations below which no p99 is shown."""
 
 
 def number_of(deployment: Deployment, given: str | None) -> int:
@@ -30,6 +40,171 @@ def number_of(deployment: Deployment, given: str | None) -> int:
     return wanted
 
 
+def policy_of(deployment: Deployment) -> Policy:
+    """Return the policy that was frozen when the deployment started."""
+    log_inputs = deployment.options.get("log_inputs", "none")
+    shown = tuple(log_inputs) if isinstance(log_inputs, list) else str(log_inputs)
+    return Policy.of(deployment.options.get("verdict", {}), log_inputs=shown)
+
+
 def build(places: Places, deployment: Deployment, *, challenger: int) -> dict[str, Any]:
-    """Return the contract's report."""
-    return {"schema": SCHEMA, "challenger": challenger, "ledger": ledger.read(places, deployment).to_dict()}
+    """Return the contract's report of one challenger, as it stands now.
+
+    Parameters
+    ----------
+    places : Places
+        The state directory; nothing in it is written.
+    deployment : Deployment
+    challenger : int
+        Version number.
+    """
+    known = know(places, deployment, challenger=challenger)
+    policy = policy_of(deployment)
+    findings = look(known, policy)
+    judgement = judge(known, findings, policy)
+    told = {
+        "schema": SCHEMA,
+        "deployment": deployment.id,
+        "model": deployment.model,
+        "champion": deployment.champion.number,
+        "challenger": challenger,
+        "requests": known.lane.total,
+        "compared": known.learned.outputs.disagreement.n if known.learned else 0,
+        "windows": known.windows,
+        "verdict": judgement.verdict.value,
+        "judgement": judgement.to_dict(),
+        "findings": [finding.to_dict() for finding in findings],
+        "divergence": _divergence(known),
+        "latency": _latency(known),
+        "features": list(_features(known)),
+        "slices": _slices(known, policy),
+        "slow_requests": known.learned.slowest.rows()[:20] if known.learned else [],
+        "worst_requests": known.learned.outputs.worst.rows()[:20] if known.learned else [],
+        "ledger": known.ledger.to_dict(),
+    }
+    plain: dict[str, Any] = _plain(told)
+    return plain
+
+
+def _divergence(known: Known) -> dict[str, Any]:
+    if known.learned is None or known.learned.outputs.tally is None:
+        return {}
+    outputs = known.learned.outputs
+    told = {**outputs.tally.summary()} if outputs.tally else {}
+    told["noise_floor"] = known.control.outputs.disagreement.mean if _has_control(known) else None
+    return told
+
+
+def _has_control(known: Known) -> bool:
+    return known.control is not None and known.control.outputs.disagreement.n > 0
+
+
+def _latency(known: Known) -> dict[str, Any]:
+    if known.learned is None:
+        return {}
+    learned = known.learned
+    ratio = known.ratio.interval(0.05)
+    return {
+        "champion": _quantiles(learned.champion.total),
+        "challenger": _quantiles(learned.lane.total),
+        "control": _quantiles(known.control.lane.total) if known.control else None,
+        "paired_ratio": {"value": ratio.ratio, "low": ratio.low, "high": ratio.high, "n": ratio.n},
+        "timed_alone": learned.timed,
+        "warmup": learned.warmup.summary(),
+        "starved_ms": learned.starved_ms.summary(),
+        "lag_ms": _ranks(learned.lag_ms, ("p50", 0.5), ("p99", 0.99)),
+    }
+
+
+def _quantiles(timing: StepTiming) -> dict[str, Any]:
+    told = _ranks(timing.wall, ("p50_ms", 0.5), ("p90_ms", 0.9))
+    tail = timing.wall.quantile(0.99) if timing.spent.n_effective >= QUANTILE_FROM else None
+    cost = timing.calls.fit()
+    return {
+        "n": timing.spent.n,
+        "n_effective": timing.spent.n_effective,
+        **told,
+        "p99_ms": tail,
+        "max_ms": timing.spent.summary()["max"],
+        "fixed_ms": cost.fixed_ms if cost else None,
+        "per_row_ms": cost.per_row_ms if cost else None,
+    }
+
+
+def _ranks(sketch: Quantiles, *ranks: tuple[str, float]) -> dict[str, float | None]:
+    return {name: sketch.quantile(rank) if sketch.n_effective else None for name, rank in ranks}
+
+
+def _features(known: Known) -> Iterator[dict[str, Any]]:
+    """Yield each step of each role, with its share of the role's time and its growth."""
+    roles: dict[str, RoleTiming | None] = {
+        "champion": known.learned.champion if known.learned else None,
+        "challenger": known.learned.lane if known.learned else None,
+        "control": known.control.lane if known.control else None,
+    }
+    for role, timing in roles.items():
+        if timing is None:
+            continue
+        whole = timing.total.spent.summary()["mean"] or 0.0
+        for step, own in timing.steps.items():
+            mean = own.spent.summary()["mean"]
+            yield {
+                "role": role,
+                "step": step,
+                "columns": list(own.columns),
+                **_quantiles(own),
+                "cpu_ms": own.cpu.summary()["mean"],
+                "share": mean / whole if whole and mean is not None else None,
+                "growth": _growth(own),
+            }
+
+
+def _growth(timing: StepTiming) -> dict[str, Any] | None:
+    """Return the growth against the column that the step's cost follows most."""
+    fits = {column: fit.fit() for column, fit in timing.growth.items()}
+    growing = {
+        column: growth for column, growth in fits.items() if growth is not None and growth.grows
+    }
+    if not growing:
+        return None
+    column = max(growing, key=lambda c: float(growing[c].predict(growing[c].largest_size)))
+    found = growing[column]
+    return {
+        "column": column,
+        "exponent": found.exponent,
+        "low": found.low,
+        "high": found.high,
+        "superlinear": found.superlinear,
+    }
+
+
+def _slices(known: Known, policy: Policy) -> list[dict[str, Any]]:
+    search = known.learned.outputs.slices if known.learned else None
+    if search is None:
+        return []
+    return [
+        {
+            "columns": list(found.columns),
+            "slice": found.describe,
+            "n": found.n,
+            "share": found.share,
+            "disagreement": found.rate,
+            "low": found.low,
+            "high": found.high,
+            "elsewhere": found.rate_outside,
+        }
+        for found in search.findings(policy.alarm_alpha, show=policy.shown(search.names))
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """Return JSON-able values; numbers that are not finite are null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if hasattr(value, "item"):
+        return _plain(value.item())
+    if isinstance(value, float) and not isfinite(value):
+        return None
+    return value

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import bentoml
+from _bentoml_sdk import Service
 
 from shadowserve import counters, journal
 from shadowserve.champion import Champion
@@ -131,19 +132,30 @@ def _wait_for_deployment(places: Places) -> Deployment:
     raise ShadowserveError("The supervisor wrote no deployment file in time.")
 
 
-@bentoml.service(name="ShadowChampion", traffic={"timeout": None})
-class ShadowChampion:
+class _Champion:
     """The pinned champion. Every answer is the champion's; challengers are scored elsewhere."""
 
-    @bentoml.api(route="/predict")
+    @bentoml.api(route="/predict")  # type: ignore[untyped-decorator]
     def predict(self, rows: list[dict[str, Any]]) -> list[Any]:
         """Score rows given as records; answered by the data plane, declared here for clients."""
         raise NotImplementedError(f"{len(rows)} rows came past the data plane")
 
-    @bentoml.on_shutdown
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def shutdown(self) -> None:
         """Finish and seal before the process ends."""
         _worker().close()
+
+
+class _FrontedService(Service):  # type: ignore[misc]
+    """A BentoML service whose application stands behind the data plane.
+
+    In front of BentoML's middleware, not inside it: tracing and timeout cost a request more than
+    everything else on its way, and the timeout keeps a timer for each request for a minute.
+    """
+
+    def to_asgi(self, is_main: bool = True) -> App:
+        """Build BentoML's application and put the data plane before it."""
+        return _Front(super().to_asgi(is_main))
 
 
 _WORKERS: list[_Worker] = []
@@ -177,7 +189,7 @@ class _Front:
     def _load(self, worker: _Worker) -> None:
         try:
             worker.load(self._plane, _wait_for_deployment(worker.places))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the champion cannot be served
+        except Exception as error:
             _report_failure(worker.places, error)
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -190,4 +202,4 @@ def _report_failure(places: Places, error: Exception) -> None:
     sys.stderr.write(f"{reason}\n")
 
 
-ShadowChampion.add_asgi_middleware(_Front)
+ShadowChampion = _FrontedService(name="ShadowChampion", inner=_Champion)

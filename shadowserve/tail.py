@@ -68,13 +68,25 @@ class Tail:
         reader = self._readers.get(worker)
         return reader.steps if reader else ()
 
-    def read(self, limit: int) -> Batch:
-        """Read at most `limit` requests (and about 32 MiB), without waiting."""
+    def read(self, limit: int, *, upto: Mapping[int, int] | None = None) -> Batch:
+        """Read at most `limit` requests (and about 32 MiB), without waiting.
+
+        Parameters
+        ----------
+        limit : int
+            Requests.
+        upto : mapping of worker to sequence, optional
+            Go no further than these; workers that are missing are not read at all.
+        """
         requests: list[Request] = []
         deleted = 0
         workers = sorted({segment.worker for segment in segments(self._directory)})
         for worker in workers:
             share = max(1, (limit - len(requests)) // (len(workers) - workers.index(worker)))
+            if upto is not None:
+                share = min(share, upto.get(worker, 0) - self._cursor.get(worker, 0))
+            if share <= 0:
+                continue
             found, gap = self._read_worker(worker, share)
             requests += found
             deleted += gap

@@ -42,7 +42,9 @@ def pins(as_json: bool, **flags: Any) -> None:
     if as_json:
         print_json([version.to_dict() for version in found])
         return
-    table = Table("pin", "age", "aliases", "flavor", "trained on", "rows", "from", "to", "sha256", "run")
+    table = Table(
+        "pin", "age", "aliases", "flavor", "trained on", "rows", "from", "to", "sha256", "run"
+    )
     for version in found:
         data = version.training_data[0] if version.training_data else None
         table.add_row(
@@ -84,8 +86,18 @@ def status(state_dir: str | None, as_json: bool) -> None:
     out.print(
         f"journal: {journal['appended']} appended, {journal['append_failed']} not, {journal['bytes'] / 2**20:.1f} MiB"
     )
-    names = ("both_ok", "challenger_error", "champion_error", "both_error", "timed_out", "crashed", "sampled_out")
-    table = Table("lane", "state", *(name.replace("_", " ") for name in names), "skipped", "pending", "lag s")
+    names = (
+        "both_ok",
+        "challenger_error",
+        "champion_error",
+        "both_error",
+        "timed_out",
+        "crashed",
+        "sampled_out",
+    )
+    table = Table(
+        "lane", "state", *(name.replace("_", " ") for name in names), "skipped", "pending", "lag s"
+    )
     for lane in told["lanes"]:
         table.add_row(
             f"{lane['role']} v{lane['version']}",
@@ -96,12 +108,16 @@ def status(state_dir: str | None, as_json: bool) -> None:
             f"{lane['lag_seconds']:.1f}",
         )
     out.print(table)
-    out.print("The ledger balances." if told["balanced"] else "[bold red]The ledger does not balance.[/]")
+    out.print(
+        "The ledger balances." if told["balanced"] else "[bold red]The ledger does not balance.[/]"
+    )
 
 
 @click.command(short_help="Show divergence, slow features, findings and verdict.")
 @state_dir_option
-@click.option("--challenger", metavar="PIN", default=None, help="Which challenger, by default the first.")
+@click.option(
+    "--challenger", metavar="PIN", default=None, help="Which challenger, by default the first."
+)
 @as_json
 def report(state_dir: str | None, challenger: str | None, as_json: bool) -> None:
     """Show what is known of a challenger: findings in plain words, divergence, time by feature.

@@ -119,7 +119,9 @@ def _opening(
     lines += [_version_line("Champion", deployment.champion)]
     lines += [_version_line("Challenger", version) for version in deployment.challengers]
     copies = settings.workers + len(deployment.lanes)
-    sizes = sum(version.size_bytes or 0 for version in (deployment.champion, *deployment.challengers))
+    sizes = sum(
+        version.size_bytes or 0 for version in (deployment.champion, *deployment.challengers)
+    )
     return [
         *lines,
         f"Copies         {settings.workers} of the champion to serve, {len(deployment.lanes)} in lanes; "
@@ -149,7 +151,9 @@ def _abilities() -> str:
         )
         if not able
     ]
-    return "; ".join(lacking) or "can pin CPUs, end orphans at once and tell starvation from slowness"
+    return (
+        "; ".join(lacking) or "can pin CPUs, end orphans at once and tell starvation from slowness"
+    )
 
 
 def _lanes_line(supervisor: Supervisor) -> str:

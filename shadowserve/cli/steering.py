@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from shadowserve.cli.options import state_dir_option, state_dir_of
+from shadowserve.cli.options import state_dir_of, state_dir_option
 from shadowserve.errors import UnreachableError
 from shadowserve.places import Places
 from shadowserve.supervisor.start import running
@@ -19,7 +19,9 @@ def pause(state_dir: str | None) -> None:
     """
     places = _running(state_dir)
     places.paused.touch(mode=0o600)
-    click.echo("Paused: lanes skip requests within a second. 'shadowserve resume' goes on.", err=True)
+    click.echo(
+        "Paused: lanes skip requests within a second. 'shadowserve resume' goes on.", err=True
+    )
 
 
 @click.command(short_help="Go on after a pause; try degraded lanes again.")

@@ -21,7 +21,10 @@ def main(descriptor: int) -> None:
     setproctitle(f"shadowserve console {root}")
     watch_parent(int(os.environ["SHADOWSERVE_PARENT"]))
     config = uvicorn.Config(
-        Console(Places(Path(root))).app(), log_config=None, access_log=False, timeout_graceful_shutdown=2
+        Console(Places(Path(root))).app(),
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=2,
     )
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=descriptor)])
 

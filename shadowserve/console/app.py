@@ -76,7 +76,9 @@ class Console:
         """Read and compute off the loop, so that health checks are never held up."""
         deployment = deployments.read(self._places)
         if deployment is None:
-            return _json({"error": {"code": "starting", "message": "Nothing is served yet."}}, status=503)
+            return _json(
+                {"error": {"code": "starting", "message": "Nothing is served yet."}}, status=503
+            )
         try:
             return _json(await asyncio.to_thread(tell, deployment))
         except ShadowserveError as error:

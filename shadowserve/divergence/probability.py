@@ -124,7 +124,8 @@ def jensen_shannon(p: np.ndarray, q: np.ndarray) -> np.ndarray:
 
 
 def _relative_entropy(p: np.ndarray, middle: np.ndarray) -> np.ndarray:
-    ratio = np.divide(p, middle, out=np.ones_like(p), where=p > 0)
+    # the middle of the smallest float and 0 is 0
+    ratio = np.divide(p, middle, out=np.ones_like(p), where=(p > 0) & (middle > 0))
     return np.asarray((p * np.log2(ratio)).sum(axis=1))
 
 

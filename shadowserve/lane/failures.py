@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
+from shadowserve.lane.comparing import Scoring
+from shadowserve.lane.outputs import columns_of
 from shadowserve.records import Comparison, Fault, Outcome
 from shadowserve.sequential import MeanSequence
+from shadowserve.slices import SliceSearch, kind_of
 
 MAX_FAULTS = 50
 MAX_EXAMPLES = 5
@@ -53,6 +56,7 @@ class Failures:
         self.champion_rate = MeanSequence()
         self.faults: list[FaultCount] = []
         self.poison: list[Poison] = []
+        self.slices: SliceSearch | None = None
 
     def add(self, comparisons: Sequence[Comparison]) -> None:
         """Take in what became of requests."""
@@ -64,6 +68,17 @@ class Failures:
         for one in comparisons:
             if one.fault is not None:
                 self._count(one.fault, one.position)
+
+    def add_slices(self, scorings: Sequence[Scoring], *, salt: bytes) -> None:
+        """Search for the part of the traffic on which errors fall, over typed columns."""
+        typed = [one for one in scorings if one.rows is not None and one.rows.n_rows == 1]
+        columns = columns_of(typed)
+        if columns is None:
+            return
+        if self.slices is None:
+            kinds = {name: kind_of(values.dtype) for name, values in columns.items()}
+            self.slices = SliceSearch(kinds, salt=salt)
+        self.slices.add(columns, [float(one.observation.fault is not None) for one in typed])
 
     def _count(self, fault: Fault, position: int) -> None:
         key = (fault.type, fault.step, fault.frame, fault.column)
@@ -91,6 +106,7 @@ class Failures:
             "champion_rate": self.champion_rate.state(),
             "faults": [asdict(known) for known in self.faults],
             "poison": [asdict(one) for one in self.poison],
+            "slices": self.slices.state() if self.slices else None,
         }
 
     @classmethod
@@ -101,6 +117,7 @@ class Failures:
         it.champion_rate = MeanSequence.from_state(state["champion_rate"])
         it.faults = [FaultCount(**{**f, "fault": Fault(**f["fault"])}) for f in state["faults"]]
         it.poison = [Poison(**one) for one in state["poison"]]
+        it.slices = SliceSearch.from_state(state["slices"]) if state["slices"] else None
         return it
 
 
@@ -112,7 +129,9 @@ class Noise:
         self.together = MeanSequence()
         self.examples: list[int] = []
 
-    def add(self, *, again: Sequence[bool], together: Sequence[bool], positions: Sequence[int]) -> None:
+    def add(
+        self, *, again: Sequence[bool], together: Sequence[bool], positions: Sequence[int]
+    ) -> None:
         """Take in which second answers, alone and in a batch, differed from the first."""
         self.again.add([float(differs) for differs in again])
         self.together.add([float(differs) for differs in together])
@@ -121,7 +140,11 @@ class Noise:
 
     def state(self) -> dict[str, Any]:
         """Return everything as JSON-able values."""
-        return {"again": self.again.state(), "together": self.together.state(), "examples": self.examples}
+        return {
+            "again": self.again.state(),
+            "together": self.together.state(),
+            "examples": self.examples,
+        }
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:

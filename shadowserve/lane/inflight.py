@@ -97,4 +97,6 @@ def read(path: Path) -> Mark:
         return Mark(pid=0, tid=0, started_ns=0, run_delay_ns=0, positions=())
     pid, tid, delay, count, step, started = _HEAD.unpack_from(raw)
     positions = struct.unpack_from(f"<{count}q", raw, _HEAD.size)
-    return Mark(pid=pid, tid=tid, started_ns=started, run_delay_ns=delay, positions=positions, step=step)
+    return Mark(
+        pid=pid, tid=tid, started_ns=started, run_delay_ns=delay, positions=positions, step=step
+    )

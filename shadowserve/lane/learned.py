@@ -13,7 +13,8 @@ import numpy as np
 import orjson
 
 from shadowserve.divergence import Divergence
-from shadowserve.lane.comparing import Side
+from shadowserve.growth import SizeCounts
+from shadowserve.lane.comparing import Scoring, Side
 from shadowserve.lane.failures import Failures, Noise
 from shadowserve.lane.outputs import Outputs
 from shadowserve.lane.timing import RoleTiming
@@ -41,7 +42,7 @@ class Learned:
         self.champion = RoleTiming(champion_steps)
         self.lane = RoleTiming(lane_steps)
         self.warmup = Moments()
-        self.sizes: dict[str, Quantiles] = {}
+        self.sizes: dict[str, SizeCounts] = {}
         self.slowest = Worst(SLOWEST)
         self.busy_ms = Moments()
         self.starved_ms = Moments()
@@ -56,27 +57,49 @@ class Learned:
         self,
         comparisons: Sequence[Comparison],
         *,
+        scorings: Sequence[Scoring],
         side: Side | None,
         divergence: Divergence | None,
+        champion_columns: Mapping[str, Sequence[str]],
         inner: Mapping[str, Sequence[str]],
         salt: bytes,
     ) -> None:
-        """Take in one flush, in the order of the journal."""
+        """Take in one flush, in the order of the journal.
+
+        Parameters
+        ----------
+        comparisons : sequence of Comparison
+        scorings : sequence of Scoring
+            What was scored, as it came.
+        side : Side or None
+            The outputs of those that both sides answered.
+        divergence : Divergence or None
+            What compares them.
+        champion_columns, inner : mapping of step to columns
+            The champion's steps as journaled, and those that the lane's model named itself.
+        salt : bytes
+            Keys the labels that stand for values.
+        """
         self.requests += len(comparisons)
         self.failures.add(comparisons)
+        self.failures.add_slices(scorings, salt=salt)
         if side is not None and divergence is not None:
             both = [c for c in comparisons if c.outcome is Outcome.BOTH_OK]
             self.outputs.add(side, both, divergence, salt=salt)
-        self._add_times(comparisons, inner)
+        self._add_times(comparisons, champion_columns, inner)
         arrivals = [c.arrived_wall_ns for c in comparisons]
         self.first_arrival_ns = self.first_arrival_ns or min(arrivals, default=0)
         self.last_arrival_ns = max([self.last_arrival_ns, *arrivals])
 
     def _add_times(
-        self, comparisons: Sequence[Comparison], inner: Mapping[str, Sequence[str]]
+        self,
+        comparisons: Sequence[Comparison],
+        champion_columns: Mapping[str, Sequence[str]],
+        inner: Mapping[str, Sequence[str]],
     ) -> None:
-        for column, size in ((c, s) for one in comparisons for c, s in one.sizes.items()):
-            self.sizes.setdefault(column, Quantiles(tail=True)).add(np.asarray([size], dtype=float))
+        for column in dict.fromkeys(column for one in comparisons for column in one.sizes):
+            seen = [one.sizes[column] for one in comparisons if column in one.sizes]
+            self.sizes.setdefault(column, SizeCounts()).add(np.asarray(seen, dtype=np.int64))
         timed = [c for c in comparisons if c.alone and c.lane_ms is not None]
         self.warmup.add(np.asarray([c.lane_ms for c in timed if c.warmup], dtype=np.float64))
         counted = [c for c in timed if not c.warmup]
@@ -88,16 +111,16 @@ class Learned:
             self.starved_ms.add(np.asarray([c.starved_ms for c in counted]))
             positions = np.asarray([c.position for c in counted])
             self.slowest.add(lane_ms, positions, [_slow(c) for c in counted])
-        alone = [c for c in comparisons if c.champion_ms is not None and c.champion_steps]
+        alone = [c for c in comparisons if c.champion_ms is not None and not c.warmup]
         if alone:
-            self.champion.add(alone, lane=False, inner={})
+            self.champion.add(alone, lane=False, inner=champion_columns)
         self.lag_ms.add(np.asarray([c.lag_ms for c in comparisons]))
 
     def state(self) -> dict[str, bytes]:
         """Return the parts' states, encoded, by name."""
         parts = {name: getattr(self, name).state() for name in _PARTS}
         rest = {name: getattr(self, name) for name in _NUMBERS}
-        sizes = {column: sketch.state() for column, sketch in self.sizes.items()}
+        sizes = {column: seen.state() for column, seen in self.sizes.items()}
         everything = {**parts, "sizes": sizes, "numbers": rest}
         return {name: orjson.dumps(state, option=_OPTIONS) for name, state in everything.items()}
 
@@ -108,7 +131,7 @@ class Learned:
         for name, kind in _PARTS.items():
             setattr(it, name, kind.from_state(orjson.loads(state[name])))
         sizes = orjson.loads(state["sizes"])
-        it.sizes = {column: Quantiles.from_state(sketch) for column, sketch in sizes.items()}
+        it.sizes = {column: SizeCounts.from_state(seen) for column, seen in sizes.items()}
         for name, value in orjson.loads(state["numbers"]).items():
             setattr(it, name, value)
         return it

@@ -51,7 +51,11 @@ class Observer:
     """
 
     def __init__(
-        self, scorer: Scorer, protocols: dict[str, Protocol], *, mark: MutableSequence[int] | memoryview
+        self,
+        scorer: Scorer,
+        protocols: dict[str, Protocol],
+        *,
+        mark: MutableSequence[int] | memoryview,
     ) -> None:
         self.scorer = scorer
         self._protocols = protocols
@@ -64,7 +68,7 @@ class Observer:
         parse = self._protocols[request.protocol].parse
         try:
             rows, echo = parse(request.body or b"", request.content_type, self.scorer.schema)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is this lane's outcome
+        except Exception as error:
             refusal = Observation(fault=fault_of(error, step="schema"))
             return Typed(request, None, None, time.monotonic_ns() - started_ns, refusal)
         return Typed(request, rows, echo, time.monotonic_ns() - started_ns)
@@ -91,7 +95,7 @@ class Observer:
             starved_ns = (self._starvation.delay_ns() or 0) - delay_ns
             outputs = self.scorer.split(scored.output, [t.rows.n_rows for t in taken if t.rows])
             answers = [self._encode(t, output) for t, output in zip(taken, outputs, strict=True)]
-        except Exception as error:  # noqa: BLE001 - the model's own code may raise anything
+        except Exception as error:
             fault = fault_of(error, step=self._running_step())
             return [typed.refusal or Observation(fault=fault) for typed in batch]
         scores = _cut(scored, taken)
@@ -100,7 +104,9 @@ class Observer:
                 answer=answer,
                 scores=own,
                 times=_times(typed, scored, began_ns, starved_ns, taken),
-                inner=tuple((s.name, tuple(map(str, s.columns)), s.wall_ns, s.cpu_ns) for s in scored.inner),
+                inner=tuple(
+                    (s.name, tuple(map(str, s.columns)), s.wall_ns, s.cpu_ns) for s in scored.inner
+                ),
                 starved_ns=starved_ns,
                 nonfinite=wire.nonfinite(output),
             )

@@ -7,13 +7,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from shadowserve.cells import kind_of
 from shadowserve.changepoint import ChangeDetector
 from shadowserve.divergence import Divergence, Kind, KindTally, tally
 from shadowserve.lane.comparing import Scoring, Side
 from shadowserve.records import Comparison
 from shadowserve.sequential import MeanSequence
-from shadowserve.slices import SliceSearch
+from shadowserve.slices import SliceSearch, kind_of
 from shadowserve.tally import Worst
 
 WORST = 50
@@ -39,7 +38,9 @@ class Outputs:
         """Kind of output, once it is known."""
         return self.tally.kind if self.tally else None
 
-    def add(self, side: Side, comparisons: Sequence[Comparison], divergence: Divergence, *, salt: bytes) -> None:
+    def add(
+        self, side: Side, comparisons: Sequence[Comparison], divergence: Divergence, *, salt: bytes
+    ) -> None:
         """Take in the requests that both sides answered."""
         if self.tally is None:
             self.tally = tally(divergence)
@@ -60,7 +61,7 @@ class Outputs:
 
     def _add_slices(self, side: Side, by_row: np.ndarray, *, salt: bytes) -> None:
         """Search slices over typed columns; several requests' columns are laid end to end."""
-        columns = _columns(side.scorings)
+        columns = columns_of(side.scorings)
         if columns is None or len(next(iter(columns.values()))) != len(by_row):
             return
         if self.slices is None:
@@ -101,7 +102,8 @@ class Outputs:
         return it
 
 
-def _columns(scorings: Sequence[Scoring]) -> dict[Any, np.ndarray] | None:
+def columns_of(scorings: Sequence[Scoring]) -> dict[Any, np.ndarray] | None:
+    """Lay the typed columns of requests end to end; None where they have none to compare."""
     rows = [one.rows for one in scorings if one.rows is not None]
     if len(rows) != len(scorings) or not rows or not rows[0].columns:
         return None

@@ -1,6 +1,6 @@
 """The lane's process: from its arguments to a lane at work, and its end.
 
-    python -m shadowserve.lane.process challenger v4 .shadowserve
+python -m shadowserve.lane.process challenger v4 .shadowserve
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     try:
         lane = build(name, places, deployment)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the lane cannot be
+    except Exception as error:
         _give_up(name, places, error)
         return GAVE_UP
     lane.run()
@@ -124,7 +124,9 @@ def _say_compatibility(lane: Lane, deployment: Deployment) -> None:
     """Say `incompatible` at once where this version needs a column that the champion's lacks."""
     champion = Schema.from_signature(deployment.champion.signature)
     offered = {column.name for column in champion.columns}
-    missing = [c.name for c in lane.observer.scorer.schema.columns if c.required and c.name not in offered]
+    missing = [
+        c.name for c in lane.observer.scorer.schema.columns if c.required and c.name not in offered
+    ]
     if offered and missing and lane.learned.outputs.disagreement.n == 0:
         lane.first_state = ("incompatible", f"missing_column:{missing[0]}")
 
@@ -139,7 +141,7 @@ def _give_up(name: LaneName, places: Places, error: Exception) -> None:
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
-    global _stopped  # noqa: PLW0603 - a signal handler has nowhere else to put it
+    global _stopped
     _stopped = True
 
 

@@ -52,8 +52,13 @@ class Rescorer:
         alone = [self._observer.alone(typed) for typed in batch]
         together = self._observer.together(batch)
         noise.add(
-            again=[self._differ(t, a, b.answer) for t, a, b in zip(batch, firsts, alone, strict=True)],
-            together=[self._differ(t, a, b.answer) for t, a, b in zip(batch, firsts, together, strict=True)],
+            again=[
+                self._differ(t, a, b.answer) for t, a, b in zip(batch, firsts, alone, strict=True)
+            ],
+            together=[
+                self._differ(t, a, b.answer)
+                for t, a, b in zip(batch, firsts, together, strict=True)
+            ],
             positions=[typed.request.position for typed in batch],
         )
 

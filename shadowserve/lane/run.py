@@ -30,7 +30,7 @@ from shadowserve.lane.rescoring import Rescorer
 from shadowserve.lane.state import Death, LaneState, Progress, Window
 from shadowserve.metrics import RoleMetrics
 from shadowserve.places import LanePlaces, Places
-from shadowserve.records import Comparison, Observation, Outcome, Request, Role, Times, worker_of
+from shadowserve.records import Comparison, Observation, Outcome, Request, Times, worker_of
 from shadowserve.rows import Rows
 from shadowserve.tail import Tail
 
@@ -40,7 +40,11 @@ COMMIT_NS = 400 * 10**6
 IDLE_S = 0.01
 WARMUP_REQUESTS = 20
 MEMORY_EVERY = 50
-_POISON_OUTCOME = {"deadline": Outcome.TIMED_OUT, "memory": Outcome.CRASHED, "crash": Outcome.CRASHED}
+_POISON_OUTCOME = {
+    "deadline": Outcome.TIMED_OUT,
+    "memory": Outcome.CRASHED,
+    "crash": Outcome.CRASHED,
+}
 
 
 @dataclass(slots=True)
@@ -141,7 +145,13 @@ class Lane:
             return
         written = json.loads(file.read_text())
         self.state.record_death(
-            Death(id=written["id"], positions=tuple(written["positions"]), cause=written["cause"], step=written["step"], worked_ms=written["worked_ms"])
+            Death(
+                id=written["id"],
+                positions=tuple(written["positions"]),
+                cause=written["cause"],
+                step=written["step"],
+                worked_ms=written["worked_ms"],
+            )
         )
         file.unlink()
 
@@ -259,7 +269,9 @@ class Lane:
     def _flush(self) -> None:
         """Compare and remember what was scored, and commit it with the cursor."""
         self._committed_ns = time.monotonic_ns()
-        if not (self._scorings or self._skipped or self._progress.outcomes or self._progress.cursor):
+        if not (
+            self._scorings or self._skipped or self._progress.outcomes or self._progress.cursor
+        ):
             return
         side = self.comparer.compare(self._scorings)
         comparisons = self._comparisons(side)
@@ -268,8 +280,10 @@ class Lane:
             self._keep_burst(scoring)
         self.learned.add(
             [*comparisons, *self._skipped],
+            scorings=self._scorings,
             side=side,
             divergence=self.comparer.divergence,
+            champion_columns=self._champion_columns(),
             inner=_inner(self._scorings),
             salt=self.salt,
         )
@@ -281,6 +295,10 @@ class Lane:
         self._window_n += len(everything)
         self._settle_condition(comparisons)
         self._scorings, self._skipped, self._progress = [], [], Progress()
+
+    def _champion_columns(self) -> dict[str, tuple[str, ...]]:
+        workers = {worker_of(one.request.position) for one in self._scorings}
+        return {name: columns for worker in workers for name, columns in self.tail.steps(worker)}
 
     def _comparisons(self, side: Side | None) -> list[Comparison]:
         """Make one comparison for each scoring, in the journal's order."""
@@ -301,7 +319,10 @@ class Lane:
                     "champion": outputs.champion,
                     "lane": outputs.lane,
                 }
-        return [self._comparison(one, by_position.get(one.request.position, {})) for one in self._scorings]
+        return [
+            self._comparison(one, by_position.get(one.request.position, {}))
+            for one in self._scorings
+        ]
 
     def _comparison(self, scoring: Scoring, compared: Mapping[str, Any]) -> Comparison:
         request, seen = scoring.request, scoring.observation
@@ -320,8 +341,13 @@ class Lane:
             champion_ms=(champion.phases_ns[2] + champion.phases_ns[3]) / 1e6 if lone else None,
             champion_steps=_by_step(list(champion_steps), champion.wall_ns) if lone else {},
             response_ms=champion.total_ns / 1e6,
-            lane_ms=(times.phases_ns[2] + times.phases_ns[3]) / 1e6 if times and scoring.alone else None,
-            lane_steps={**_by_step(own_steps, times.wall_ns), **_inner_ms(seen)} if times and scoring.alone else {},
+            lane_ms=(times.phases_ns[2] + times.phases_ns[3]) / 1e6
+            if times and scoring.alone
+            else None,
+            lane_steps={**_by_step(own_steps, times.wall_ns), **_inner_ms(seen)}
+            if times and scoring.alone
+            else {},
+            lane_cpu=_by_step(own_steps, times.cpu_ns) if times and scoring.alone else {},
             lag_ms=times.phases_ns[0] / 1e6 if times else 0.0,
             starved_ms=seen.starved_ns / 1e6,
             alone=scoring.alone,
@@ -341,7 +367,9 @@ class Lane:
             return
         scores = scoring.observation.scores
         record = {
-            "ms": (times.phases_ns[2] + times.phases_ns[3]) / 1e6 if scoring.alone and not scoring.warmup else None,
+            "ms": (times.phases_ns[2] + times.phases_ns[3]) / 1e6
+            if scoring.alone and not scoring.warmup
+            else None,
             "steps": [ns / 1e6 for ns in times.wall_ns] if scoring.alone else [],
             "scores": None if scores is None else scores.mean(axis=0).tolist(),
         }
@@ -362,7 +390,11 @@ class Lane:
         if any(one.outcome is Outcome.BOTH_OK for one in comparisons):
             self.say("running", None)
             return
-        lacking = [one.fault.column for one in comparisons if one.fault and one.fault.type.endswith(":missing_column")]
+        lacking = [
+            one.fault.column
+            for one in comparisons
+            if one.fault and one.fault.type.endswith(":missing_column")
+        ]
         if lacking and self.learned.outputs.disagreement.n == 0:
             self.say("incompatible", f"missing_column:{lacking[-1]}")
 
@@ -374,7 +406,14 @@ class Lane:
         figures = windows.metrics(rows, role=self.name.role.value)
         closed_ns = time.time_ns()
         self.state.close_window(
-            Window(self._window, self._window_opened_ns, closed_ns, len(rows), orjson.dumps(figures), None)
+            Window(
+                self._window,
+                self._window_opened_ns,
+                closed_ns,
+                len(rows),
+                orjson.dumps(figures),
+                None,
+            )
         )
         self._write_parts()
         self._window, self._window_n, self._window_opened_ns = self._window + 1, 0, 0
@@ -412,7 +451,9 @@ def _inner(scorings: Sequence[Scoring]) -> dict[str, tuple[str, ...]]:
     return {name: columns for one in scorings for name, columns, _, _ in one.observation.inner}
 
 
-def follow(places: Places, challengers: Sequence[LaneName]) -> Callable[[], Mapping[int, int] | None]:
+def follow(
+    places: Places, challengers: Sequence[LaneName]
+) -> Callable[[], Mapping[int, int] | None]:
     """Return the control's limit: the least advanced challenger that is at work."""
     from shadowserve.lane.state import snapshot
     from shadowserve.ledger import condition

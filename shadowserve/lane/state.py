@@ -177,7 +177,9 @@ class LaneState:
             connection.executemany(
                 "INSERT OR REPLACE INTO comparison VALUES (?, ?, ?)", progress.comparisons
             )
-            connection.executemany("INSERT OR REPLACE INTO burst VALUES (?, ?, ?, ?)", progress.bursts)
+            connection.executemany(
+                "INSERT OR REPLACE INTO burst VALUES (?, ?, ?, ?)", progress.bursts
+            )
             connection.executemany(
                 "INSERT OR REPLACE INTO summary VALUES (?, ?)", progress.summaries.items()
             )
@@ -194,9 +196,8 @@ class LaneState:
                 (self._burst_rows,),
             )
 
-    def close_window(self, window: Window, progress: Progress) -> None:
-        """Commit and close a window: from here on its rows wait to become a part."""
-        self.commit(progress)
+    def close_window(self, window: Window) -> None:
+        """Close a window for good: from here on its rows wait to become a part."""
         with self._connection:
             self._connection.execute(
                 "INSERT OR IGNORE INTO window VALUES (?, ?, ?, ?, ?, NULL)",
@@ -205,7 +206,9 @@ class LaneState:
 
     def windows_without_part(self) -> list[int]:
         """Return the closed windows whose rows still lie here."""
-        rows = self._connection.execute("SELECT number FROM window WHERE part IS NULL ORDER BY number")
+        rows = self._connection.execute(
+            "SELECT number FROM window WHERE part IS NULL ORDER BY number"
+        )
         return [number for (number,) in rows]
 
     def comparisons(self, window: int) -> list[bytes]:
@@ -237,6 +240,7 @@ class Snapshot:
     cursor: Mapping[int, int]
     summaries: Mapping[str, bytes]
     bursts: Sequence[tuple[int, int, int, bytes]]
+    windows: int = 0
 
 
 def snapshot(path: Path, *, whole: bool = True) -> Snapshot:
@@ -260,6 +264,7 @@ def snapshot(path: Path, *, whole: bool = True) -> Snapshot:
                 outcomes=dict(connection.execute("SELECT outcome, n FROM ledger")),
                 summaries=dict(_if(whole, connection, "SELECT name, state FROM summary")),
                 bursts=list(_if(whole, connection, "SELECT * FROM burst ORDER BY position")),
+                windows=connection.execute("SELECT count(*) FROM window").fetchone()[0],
             )
         except sqlite3.OperationalError:  # so young that it holds no table yet
             return Snapshot(outcomes={}, cursor={}, summaries={}, bursts=())

@@ -7,7 +7,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from shadowserve.growth import CallCost, GrowthFit
+from shadowserve.callcost import CallCostFit
+from shadowserve.growth import GrowthFit
 from shadowserve.records import Comparison
 from shadowserve.tally import Moments, Quantiles
 
@@ -27,11 +28,16 @@ class StepTiming:
         self.columns = tuple(columns)
         self.wall = Quantiles(tail=True)
         self.spent = Moments()
-        self.calls = CallCost()
+        self.cpu = Moments()
+        self.calls = CallCostFit()
         self.growth: dict[str, GrowthFit] = {}
 
     def add(
-        self, wall_ms: np.ndarray, weights: np.ndarray, n_rows: np.ndarray, sizes: Mapping[str, np.ndarray]
+        self,
+        wall_ms: np.ndarray,
+        weights: np.ndarray,
+        n_rows: np.ndarray,
+        sizes: Mapping[str, np.ndarray],
     ) -> None:
         """Take in calls.
 
@@ -49,7 +55,7 @@ class StepTiming:
             known = ~np.isnan(size)
             if known.any() and (not self.columns or column in self.columns):
                 fit = self.growth.setdefault(column, GrowthFit())
-                fit.add(size[known], wall_ms[known])
+                fit.add(size[known].astype(np.int64), wall_ms[known])
 
     def state(self) -> dict[str, Any]:
         """Return everything as JSON-able values."""
@@ -57,6 +63,7 @@ class StepTiming:
             "columns": list(self.columns),
             "wall": self.wall.state(),
             "spent": self.spent.state(),
+            "cpu": self.cpu.state(),
             "calls": self.calls.state(),
             "growth": {column: fit.state() for column, fit in self.growth.items()},
         }
@@ -67,7 +74,8 @@ class StepTiming:
         timing = cls(state["columns"])
         timing.wall = Quantiles.from_state(state["wall"])
         timing.spent = Moments.from_state(state["spent"])
-        timing.calls = CallCost.from_state(state["calls"])
+        timing.cpu = Moments.from_state(state["cpu"])
+        timing.calls = CallCostFit.from_state(state["calls"])
         timing.growth = {c: GrowthFit.from_state(s) for c, s in state["growth"].items()}
         return timing
 
@@ -85,7 +93,9 @@ class RoleTiming:
         self.total = StepTiming()
         self.steps = {name: StepTiming(used) for name, used in columns.items()}
 
-    def add(self, calls: Sequence[Comparison], *, lane: bool, inner: Mapping[str, Sequence[str]]) -> None:
+    def add(
+        self, calls: Sequence[Comparison], *, lane: bool, inner: Mapping[str, Sequence[str]]
+    ) -> None:
         """Take in requests that were scored alone, past the warm-up.
 
         Parameters
@@ -111,6 +121,8 @@ class RoleTiming:
             wall = np.asarray([one[name] for one in steps if name in one])
             own = {column: size[has] for column, size in sizes.items()}
             timing.add(wall, weights[has], n_rows[has], own)
+            if lane:
+                timing.cpu.add(np.asarray([c.lane_cpu.get(name, np.nan) for c in calls])[has])
 
     def state(self) -> dict[str, Any]:
         """Return everything as JSON-able values."""

@@ -45,7 +45,9 @@ def is_full(number: int, *, n: int, opened_ns: int) -> bool:
 
 def encode(comparison: Comparison) -> bytes:
     """Encode a comparison for the state file."""
-    return orjson.dumps(asdict(comparison), option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+    return orjson.dumps(
+        asdict(comparison), option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+    )
 
 
 def metrics(rows: Sequence[Mapping[str, Any]], *, role: str) -> dict[str, float]:
@@ -67,7 +69,9 @@ def metrics(rows: Sequence[Mapping[str, Any]], *, role: str) -> dict[str, float]
         found["divergence/exact_agreement"] = _mean(float(row["exact"]) for row in both)
         found["divergence/agreement"] = _mean(float(row["tolerant"]) for row in both)
         for name in dict.fromkeys(name for row in both for name in row["values"]):
-            found[f"divergence/{name}"] = _mean(r["values"][name] for r in both if name in r["values"])
+            found[f"divergence/{name}"] = _mean(
+                r["values"][name] for r in both if name in r["values"]
+            )
     alone = [row for row in rows if row["alone"] and not row["warmup"]]
     for who, key in (("champion", "champion"), (role, "lane")):
         found |= _quantiles(f"latency_ms/{who}", (row[f"{key}_ms"] for row in alone))

@@ -111,6 +111,11 @@ class SliceSearch:
         self._counts = CellCounts(columns, salt=salt)
 
     @property
+    def names(self) -> tuple[ColumnName, ...]:
+        """The columns that are searched."""
+        return tuple(self._counts.columns)
+
+    @property
     def n_rows(self) -> int:
         """Rows counted so far; the first 256 wait until the cells are fixed."""
         return self._counts.n_rows

@@ -29,7 +29,7 @@ from shadowserve.stores import Uris
 
 _CARRIED = (
     "method", "sample_rate", "entity", "output_kind", "log_inputs", "rescore", "deadline",
-    "journal_budget", "max_body", "lane_memory",
+    "journal_budget", "max_body", "lane_memory", "verdict",
 )  # fmt: skip
 
 
@@ -123,7 +123,9 @@ def resolve(settings: Settings, addresses: Uris, places: Places, *, start: str) 
         registry.resolve(pins.parse(text), champion.model) for text in settings.challengers
     ]
     _refuse_strangers(champion, challengers)
-    fetched = {pin: registry.fetch(pin, places.models) for pin in dict.fromkeys((champion, *challengers))}
+    fetched = {
+        pin: registry.fetch(pin, places.models) for pin in dict.fromkeys((champion, *challengers))
+    }
     return Deployment(
         id=deployments.new_id(champion.model),
         champion=fetched[champion].version,
@@ -150,6 +152,8 @@ def _refuse_strangers(champion: pins.Pin, challengers: list[pins.Pin]) -> None:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
     return list(value) if isinstance(value, tuple | frozenset) else value
 
 
@@ -166,7 +170,11 @@ def settle(places: Places, wanted: Deployment) -> tuple[Deployment, str]:
     present = deployments.read(places)
     story = "new"
     if present is not None and present.same_as(wanted):
-        kept: Mapping[str, Any] = {"id": present.id, "salt": present.salt, "started": present.started}
+        kept: Mapping[str, Any] = {
+            "id": present.id,
+            "salt": present.salt,
+            "started": present.started,
+        }
         wanted = Deployment.from_json(json.dumps({**json.loads(wanted.to_json()), **kept}))
         story = "resumed"
     elif present is not None:

@@ -180,13 +180,12 @@ class Pairs:
 
     def summary(self) -> dict[str, Any]:
         """Return n, covariance and correlation (Pearson); None where a side does not vary."""
-        spread = math.sqrt(self.xx) * math.sqrt(self.yy)
-        correlation = self.xy / spread if spread > 0 else math.nan
-        return {
-            "n": self.n,
-            "covariance": finite(self.xy / (self.n - 1)) if self.n > 1 else None,
-            "correlation": finite(max(-1.0, min(1.0, correlation))) if spread > 0 else None,
-        }
+        covariance = finite(self.xy / (self.n - 1)) if self.n > 1 else None
+        correlation = None
+        if _varies(self.xx, self.mean_x, self.n) and _varies(self.yy, self.mean_y, self.n):
+            ratio = self.xy / math.sqrt(self.xx) / math.sqrt(self.yy)
+            correlation = finite(max(-1.0, min(1.0, ratio)))
+        return {"n": self.n, "covariance": covariance, "correlation": correlation}
 
     def state(self) -> State:
         """Return the six running numbers."""
@@ -198,3 +197,8 @@ class Pairs:
         """Read back what `state` wrote."""
         s = checked(state, "pairs")
         return cls(s["n"], *s["sums"])
+
+
+def _varies(squares: float, mean: float, n: int) -> bool:
+    """Whether a spread is more than the rounding of equal numbers leaves behind."""
+    return n > 1 and math.sqrt(squares / n) > 1e-12 * abs(mean)

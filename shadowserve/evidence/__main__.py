@@ -1,0 +1,113 @@
+"""The evidence writer's process: ``python -m shadowserve.evidence``, started by the supervisor.
+
+It works until SIGTERM, then brings what is left within a deadline, and says what it could not.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from setproctitle import setproctitle
+
+from shadowserve import deployment as deployments
+from shadowserve.deployment import Deployment
+from shadowserve.evidence.carrying import Carrier
+from shadowserve.places import Places
+from shadowserve.stores import redact
+from shadowserve.supervisor.leash import watch_parent
+
+FLUSH_S = 15.0
+
+_log = logging.getLogger("shadowserve.evidence")
+_stop = threading.Event()
+
+
+class _Discreet(logging.Formatter):
+    """Hides credentials in whatever is logged here, by whomever."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+def main() -> int:
+    """Carry evidence until SIGTERM; return the exit code."""
+    places = Places(Path(os.environ["SHADOWSERVE_STATE_DIR"]))
+    setproctitle(f"shadowserve evidence {places.root}")
+    watch_parent(int(os.environ.get("SHADOWSERVE_PARENT", os.getppid())))
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, _on_signal)
+    _talk()
+    held = _claim(places)
+    deployment = _wait_for(places, os.environ["SHADOWSERVE_START"])
+    if held is None or deployment is None:
+        return 0
+    carrier = Carrier(places, deployment, report=_report)
+    threading.Thread(target=_end_by_deadline, args=(carrier,), daemon=True).start()
+    carrier.run(_stop)
+    carrier.flush(until=time.monotonic() + FLUSH_S)
+    carrier.say_what_is_left()
+    return 0
+
+
+def _report(places: Places, deployment: Deployment, challenger: int) -> Mapping[str, Any]:
+    from shadowserve import report
+
+    return report.build(places, deployment, challenger=challenger)
+
+
+def _talk() -> None:
+    """Send all talk, MLflow's too, through one handler that hides credentials."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Discreet("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    os.environ["MLFLOW_LOGGING_LEVEL"] = "ERROR"
+    os.environ["MLFLOW_CONFIGURE_LOGGING"] = "false"
+
+
+def _claim(places: Places) -> int | None:
+    """Wait until no other writer works here; the lock goes with the process."""
+    held = os.open(places.root / "evidence.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    while not _stop.is_set():
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _stop.wait(0.2)
+        else:
+            return held
+    return None
+
+
+def _wait_for(places: Places, start: str) -> Deployment | None:
+    """Return the deployment of this start, not one that an earlier start left; None if stopped."""
+    while not _stop.is_set():
+        found = deployments.read(places)
+        if found is not None and found.start == start:
+            return found
+        _stop.wait(0.1)
+    return None
+
+
+def _end_by_deadline(carrier: Carrier) -> None:
+    """End the process some time after a stop was asked for, whatever call it hangs in."""
+    _stop.wait()
+    time.sleep(FLUSH_S + 1.0)
+    carrier.say_what_is_left()
+    os._exit(0)
+
+
+def _on_signal(_number: int, _frame: FrameType | None) -> None:
+    _stop.set()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""The writer's life: carry, wait, try again; and at the end bring what can be brought.
+
+Evidence of archived deployments that did not arrive in their time is carried too, after today's.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from shadowserve import deployment as deployments
+from shadowserve.deployment import Deployment
+from shadowserve.evidence.condition import FIRST_PAUSE_S, Condition
+from shadowserve.evidence.undelivered import UndeliveredError
+from shadowserve.evidence.writer import Report, Writer
+from shadowserve.faults import fault_of
+from shadowserve.places import Places
+
+LOOK_S = 1.0
+PUBLISH_S = 15.0
+
+_log = logging.getLogger("shadowserve.evidence")
+
+
+class Carrier:
+    """Carries a deployment's evidence, and what archived ones left.
+
+    Parameters
+    ----------
+    report : callable, optional
+        Builds a challenger's report.
+    """
+
+    def __init__(
+        self, places: Places, deployment: Deployment, *, report: Report | None = None
+    ) -> None:
+        self.writer = Writer(places, deployment, report=report)
+        self.condition = Condition(places.root / "evidence.json")
+        self._late = list(_left_behind(places))
+        self._publish_at = time.monotonic() + PUBLISH_S
+        self._silent = False
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until asked to stop."""
+        while not stop.is_set():
+            arrived = self._attempt(self._turn)
+            stop.wait(LOOK_S if arrived else self.condition.pause_s())
+
+    def flush(self, *, until: float) -> None:
+        """Bring what is left, with report and tables, and end the runs.
+
+        Parameters
+        ----------
+        until : float
+            Monotonic seconds. Where somebody answers it is tried until then; else once.
+        """
+        while not self._attempt(self._last):
+            if self._silent or time.monotonic() + FIRST_PAUSE_S > until:
+                return
+            time.sleep(FIRST_PAUSE_S)
+
+    def say_what_is_left(self) -> None:
+        """Log how many windows wait for the next start."""
+        waiting = self.writer.waiting
+        if waiting:
+            _log.warning("%d windows have not arrived; they wait for the next start.", waiting)
+        else:
+            _log.info("all closed windows have arrived.")
+
+    def _turn(self) -> None:
+        self.writer.turn()
+        if time.monotonic() >= self._publish_at:
+            self.writer.publish()
+            self._publish_at = time.monotonic() + PUBLISH_S
+        while self._late:
+            self._late[-1].turn()
+            self._late[-1].finish()
+            self._late.pop()
+
+    def _last(self) -> None:
+        self.writer.turn()
+        self.writer.publish()
+        self.writer.finish()
+
+    def _attempt(self, what: Callable[[], None]) -> bool:
+        """Try, and write down how it went; whatever happens, the process goes on."""
+        try:
+            what()
+        except UndeliveredError as error:
+            failure = error
+        except Exception as error:  # a fault of ours must not lose what waits
+            failure = _own_fault(error)
+        else:
+            self._silent = False
+            self.condition.good(self._lanes())
+            return True
+        if self.condition.failures == 0:
+            _log.warning("%s Evidence waits.", failure)
+        self.condition.bad(failure, self._lanes())
+        self._silent = failure.kind == "sink_dead"
+        return False
+
+    def _lanes(self) -> dict[str, dict[str, object]]:
+        return {str(lane): count for lane, count in self.writer.counts.items()}
+
+
+def _own_fault(error: Exception) -> UndeliveredError:
+    """Tell a fault of the writer by its type and place; its text may quote anything."""
+    fault = fault_of(error)
+    told = f"The evidence writer failed: {fault.type} at {fault.frame}."
+    return UndeliveredError(told, kind="sink_error", hopeless=True)
+
+
+def _left_behind(places: Places) -> Iterator[Writer]:
+    """Yield a writer for each archived deployment with windows that have not arrived."""
+    for shelf in sorted((places.root / "archive").glob("*/")):
+        deployment = deployments.read(Places(shelf))
+        if deployment is not None:
+            writer = Writer(Places(shelf), deployment)
+            if writer.waiting:
+                yield writer

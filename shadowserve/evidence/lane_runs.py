@@ -1,0 +1,89 @@
+"""Exactly one MLflow run for each lane of a deployment, found again after any death."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from shadowserve.deployment import Deployment, LaneName
+from shadowserve.evidence import identity
+from shadowserve.evidence.shipped import Shipped
+from shadowserve.evidence.store import Store
+from shadowserve.evidence.undelivered import UndeliveredError
+
+_log = logging.getLogger("shadowserve.evidence")
+
+
+class LaneRuns:
+    """The runs of one deployment, over one connection.
+
+    Parameters
+    ----------
+    store : Store
+        The connection.
+    shipped : Shipped
+        What earlier processes remembered.
+    """
+
+    def __init__(self, store: Store, shipped: Shipped, deployment: Deployment) -> None:
+        self.store = store
+        self._shipped = shipped
+        self._deployment = deployment
+        self._open: dict[LaneName, str] = {}
+        self._experiment: str | None = None
+
+    @property
+    def experiment(self) -> str:
+        """Id of the experiment; looked up once."""
+        if self._experiment is None:
+            name = identity.experiment_name(self._deployment)
+            self._experiment = self.store.experiment(name)
+        return self._experiment
+
+    def of(self, lane: LaneName) -> str:
+        """Return a lane's run, described and running: the remembered one, one found, or a new one.
+
+        A run that MLflow no longer has is forgotten with all that it held.
+        """
+        if lane not in self._open:
+            run_id = self._shipped.run_id(str(lane)) or self._make(lane)
+            try:
+                self._describe(lane, run_id)
+            except UndeliveredError as error:
+                if error.code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                _log.warning("run %s of %s is gone; all windows go to a new one", run_id, lane)
+                self._shipped.forget(str(lane))
+                run_id = self._make(lane)
+                self._describe(lane, run_id)
+            self._open[lane] = run_id
+        return self._open[lane]
+
+    def doubt(self, lane: LaneName) -> None:
+        """Look at a lane's run afresh before it is used again, and at the experiment."""
+        self._open.pop(lane, None)
+        self._experiment = None
+
+    def finish(self) -> None:
+        """Mark all runs as finished; a later start of the same deployment takes them up again."""
+        for run_id in self._open.values():
+            self.store.finish(run_id)
+
+    def _make(self, lane: LaneName) -> str:
+        started = datetime.fromisoformat(self._deployment.started)
+        run_id = self.store.run(
+            self.experiment,
+            name=identity.run_name(self._deployment, lane),
+            key=identity.key(self._deployment, lane),
+            tags=identity.tags(self._deployment, lane),
+            started_ms=int(started.timestamp() * 1000),
+        )
+        self._shipped.begin(str(lane), run_id)
+        return run_id
+
+    def _describe(self, lane: LaneName, run_id: str) -> None:
+        self.store.describe(
+            run_id,
+            tags=identity.tags(self._deployment, lane),
+            params=identity.params(self._deployment, lane),
+        )

@@ -1,0 +1,99 @@
+"""What has reached MLflow: the writer's memory, in one small SQLite file of its own.
+
+Only this process writes it. What is noted here was delivered; what was delivered and not yet noted,
+because the process died in between, is delivered again and changes nothing in MLflow.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS lane (
+    name TEXT PRIMARY KEY, run_id TEXT NOT NULL, delivered INTEGER NOT NULL DEFAULT -1
+);
+CREATE TABLE IF NOT EXISTS name (
+    lane TEXT, original TEXT, safe TEXT, PRIMARY KEY (lane, original)
+);
+"""
+
+
+class Shipped:
+    """The writer's memory.
+
+    Parameters
+    ----------
+    path : Path
+        Created with mode 0600 if missing. It is no WAL file: the archive moves it as one file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._connection = _opened(path)
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:  # what is forgotten is delivered again, which does no harm
+            path.replace(path.with_suffix(".broken"))
+            self._connection = _opened(path)
+
+    def run_id(self, lane: str) -> str | None:
+        """Return the lane's run; None before it is known."""
+        row = self._one("SELECT run_id FROM lane WHERE name = ?", lane)
+        return None if row is None else str(row[0])
+
+    def delivered(self, lane: str) -> int:
+        """Return the number of the last window that has arrived; -1 before the first."""
+        row = self._one("SELECT delivered FROM lane WHERE name = ?", lane)
+        return -1 if row is None else int(row[0])
+
+    def begin(self, lane: str, run_id: str) -> None:
+        """Note a lane's run, of which nothing has been delivered."""
+        with self._connection:
+            self._connection.execute(
+                "INSERT OR REPLACE INTO lane VALUES (?, ?, -1)", (lane, run_id)
+            )
+
+    def forget(self, lane: str) -> None:
+        """Forget a lane's run and what it held."""
+        with self._connection:
+            self._connection.execute("DELETE FROM lane WHERE name = ?", (lane,))
+            self._connection.execute("DELETE FROM name WHERE lane = ?", (lane,))
+
+    def arrived(self, lane: str, window: int) -> None:
+        """Note that a window, and all before it, has arrived."""
+        with self._connection:
+            self._connection.execute(
+                "UPDATE lane SET delivered = max(delivered, ?) WHERE name = ?", (window, lane)
+            )
+
+    def names(self, lane: str) -> dict[str, str]:
+        """Return the renamed metrics of a lane: original to stored name."""
+        query = "SELECT original, safe FROM name WHERE lane = ? ORDER BY original"
+        return dict(self._connection.execute(query, (lane,)))
+
+    def add_names(self, lane: str, renamed: Mapping[str, str]) -> None:
+        """Note renamed metrics."""
+        with self._connection:
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO name VALUES (?, ?, ?)",
+                [(lane, original, safe) for original, safe in renamed.items()],
+            )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def _one(self, query: str, lane: str) -> tuple[Any, ...] | None:
+        row: tuple[Any, ...] | None = self._connection.execute(query, (lane,)).fetchone()
+        return row
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    connection = sqlite3.connect(path, timeout=10.0)
+    connection.executescript(_TABLES)
+    return connection

@@ -1,0 +1,212 @@
+"""The calls to MLflow: each with an explicit address and run, none through MLflow's global state.
+
+Whatever goes wrong comes out as `UndeliveredError`. Nothing is retried here, and no call waits longer
+than the deadlines set below: patience is the writer's business.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from shadowserve.errors import ShadowserveError
+from shadowserve.evidence.points import Point
+from shadowserve.evidence.undelivered import UndeliveredError, undelivered
+from shadowserve.stores import Uris, preflight, uris
+
+MAX_POINTS = 1_000
+"""MLflow's limit for one call."""
+
+_SWITCHES = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
+    "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "10",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
+}
+
+
+class Store:
+    """One MLflow tracking server or database.
+
+    Parameters
+    ----------
+    tracking_uri : str
+        Must exist; an empty one is never made here.
+    registry_uri : str, optional
+        Where versions are tagged; the tracking address if not given.
+
+    Raises
+    ------
+    UndeliveredError
+        If it does not answer.
+    """
+
+    def __init__(self, tracking_uri: str, registry_uri: str | None = None) -> None:
+        os.environ.update(_SWITCHES)
+        self.uri = tracking_uri
+        addresses = uris(tracking_uri, registry_uri)
+        try:
+            preflight(Uris(addresses.tracking, addresses.tracking))
+        except ShadowserveError as error:
+            raise UndeliveredError(str(error), kind="sink_dead") from error
+        with self._telling("connecting"):
+            from mlflow import MlflowClient
+            from mlflow.tracing.client import TracingClient
+
+            self._client = MlflowClient(addresses.tracking, addresses.registry)
+            self._tracing = TracingClient(addresses.tracking)
+
+    @contextmanager
+    def _telling(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except UndeliveredError:
+            raise
+        except Exception as error:
+            raise undelivered(error, doing=doing, uri=self.uri) from error
+
+    def experiment(self, name: str) -> str:
+        """Return the id of the experiment of a name, made if missing."""
+        with self._telling("opening the experiment"):
+            found = self._client.get_experiment_by_name(name)
+            if found is None:
+                return str(self._client.create_experiment(name))
+            if found.lifecycle_stage != "active":
+                raise UndeliveredError(
+                    f"Experiment {name!r} was deleted. 'mlflow experiments restore -x "
+                    f"{found.experiment_id}' brings it back, and evidence goes on.",
+                    kind="sink_error",
+                    hopeless=True,
+                )
+            return str(found.experiment_id)
+
+    def run(
+        self, experiment: str, *, name: str, key: str, tags: Mapping[str, str], started_ms: int
+    ) -> str:
+        """Return the id of the run that carries a key, made if missing.
+
+        The key goes in with the run, so that a run whose making was never confirmed is found again.
+        """
+        from mlflow.entities import ViewType
+
+        with self._telling("opening the run"):
+            # the key is hexadecimal, so that no name can end the quotation
+            found = self._client.search_runs(
+                [experiment], f"tags.`{KEY}` = '{key}'", run_view_type=ViewType.ALL
+            )
+            if found:
+                return str(min(run.info.run_id for run in found))
+            made = self._client.create_run(
+                experiment, start_time=started_ms, tags={**tags, KEY: key}, run_name=name
+            )
+            return str(made.info.run_id)
+
+    def describe(self, run_id: str, *, tags: Mapping[str, str], params: Mapping[str, str]) -> None:
+        """Set tags, and those parameters that the run does not have yet; mark it as running.
+
+        Raises
+        ------
+        UndeliveredError
+            With code ``RESOURCE_DOES_NOT_EXIST`` if there is no such run any more.
+        """
+        from mlflow.entities import Param, RunTag
+
+        with self._telling("describing the run"):
+            run = self._client.get_run(run_id)
+            if run.info.lifecycle_stage != "active":
+                raise UndeliveredError(
+                    f"Run {run_id} was deleted. 'mlflow runs restore --run-id {run_id}' brings it "
+                    "back, and evidence goes on.",
+                    kind="sink_error",
+                    hopeless=True,
+                )
+            missing = [Param(k, v) for k, v in params.items() if k not in run.data.params]
+            given = [RunTag(k, v[:5_000]) for k, v in tags.items() if run.data.tags.get(k) != v]
+            self._client.log_batch(run_id, params=missing, tags=given)
+            if run.info.status != "RUNNING":
+                self._client.update_run(run_id, status="RUNNING")
+
+    def log(self, run_id: str, points: Sequence[Point]) -> list[str]:
+        """Store points and return the names of those that MLflow refuses, if any.
+
+        Storing the same points again changes nothing.
+        """
+        refused: list[str] = []
+        for start in range(0, len(points), MAX_POINTS):
+            refused += self._log(run_id, points[start : start + MAX_POINTS])
+        return refused
+
+    def _log(self, run_id: str, points: Sequence[Point]) -> list[str]:
+        """Store points; if they are refused, halve them until the one at fault is alone."""
+        from mlflow.entities import Metric
+
+        try:
+            with self._telling("logging metrics"):
+                metrics = [Metric(p.name, p.value, p.timestamp_ms, p.step) for p in points]
+                self._client.log_batch(run_id, metrics=metrics)
+        except UndeliveredError as error:
+            if error.code not in ("INVALID_PARAMETER_VALUE", "BAD_REQUEST"):
+                raise
+            self.describe(run_id, tags={}, params={})  # a deleted run is no fault of the points
+            if len(points) == 1:
+                return [points[0].name]
+            half = len(points) // 2
+            return self._log(run_id, points[:half]) + self._log(run_id, points[half:])
+        return []
+
+    def put_file(self, run_id: str, path: Path, folder: str) -> None:
+        """Store a file as an artifact; the same name is replaced."""
+        with self._telling("storing an artifact"):
+            self._client.log_artifact(run_id, str(path), folder)
+
+    def put_text(self, run_id: str, text: str, name: str) -> None:
+        """Store a text as an artifact; the same name is replaced."""
+        with self._telling("storing an artifact"):
+            self._client.log_text(run_id, text, name)
+
+    def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a run."""
+        from mlflow.entities import RunTag
+
+        with self._telling("tagging the run"):
+            self._client.log_batch(run_id, tags=[RunTag(k, v) for k, v in tags.items()])
+
+    def finish(self, run_id: str) -> None:
+        """Mark a run as finished, now."""
+        with self._telling("ending the run"):
+            self._client.set_terminated(run_id, "FINISHED")
+
+    def trace(
+        self, experiment: str, traces: Sequence[tuple[Mapping[str, Any], Sequence[Any]]]
+    ) -> None:
+        """Store traces; the same trace stored again is the same one."""
+        from mlflow.entities import Span, TraceInfo, TraceLocation, TraceState
+
+        with self._telling("storing traces"):
+            place = TraceLocation.from_experiment_id(experiment)
+            for info, _ in traces:
+                state = TraceState(info["state"])
+                self._tracing.start_trace(
+                    TraceInfo(**{**info, "trace_location": place, "state": state})
+                )
+            spans = [Span.from_dict(span) for _, spans in traces for span in spans]
+            self._tracing.log_spans(experiment, spans)
+
+    def tag_version(
+        self, model: str, number: int, *, run_id: str | None, tags: Mapping[str, str]
+    ) -> None:
+        """Tag a registered version, if it is the one with this training run."""
+        with self._telling("tagging the version"):
+            version = self._client.get_model_version(model, str(number))
+            if (version.run_id or None) == run_id:
+                for name, value in tags.items():
+                    self._client.set_model_version_tag(model, str(number), name, value)
+
+
+KEY = "shadowserve.key"
+"""Tag that names a lane of a deployment; MLflow's query language can quote any value of it."""

@@ -1,0 +1,163 @@
+"""A few requests of each window as MLflow traces: one span per step, so that the slow one shows.
+
+The slowest and the most divergent requests are taken. Champion and lane are drawn side by side from
+the request's arrival, whenever the lane came to it. A trace's id follows from run and position, so
+that writing it twice makes one trace. Spans carry sizes and times, never a value.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from shadowserve.deployment import LaneName
+from shadowserve.records import Role
+
+SLOWEST = 3
+MOST_DIVERGENT = 2
+
+_COLUMNS = [
+    "position", "request_id", "arrived_wall_ns", "n_rows", "outcome", "disagreement", "alone", "warmup",
+    "champion_ms", "lane_ms", "response_ms", "lag_ms", "champion_steps_ms", "lane_steps_ms", "sizes",
+]  # fmt: skip
+_TOLD = ("position", "request_id", "n_rows", "outcome", "disagreement", "response_ms", "lag_ms")
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Who is drawn beside whom.
+
+    Parameters
+    ----------
+    champion : int
+        The champion's version number.
+    columns : mapping of role to (mapping of step to columns)
+        What each step reads, as far as it is known.
+    """
+
+    run_id: str
+    lane: LaneName
+    champion: int
+    columns: Mapping[Role, Mapping[str, Sequence[str]]]
+
+
+Trace = tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]
+"""What is said of a trace, and its spans, both as MLflow reads them."""
+
+
+def traces_of(part: Path, sides: Sides) -> list[Trace]:
+    """Return the traces of one Parquet part; none if it holds no request that was timed alone."""
+    rows = pq.read_table(part, columns=_COLUMNS).to_pylist()
+    return [_trace(row, why, sides) for row, why in chosen(rows)]
+
+
+def chosen(rows: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], str]]:
+    """Choose rows worth a trace, each once, and say why: ``slow`` or ``divergent``."""
+    timed = [r for r in rows if r["alone"] and not r["warmup"] and r["lane_ms"] is not None]
+    slow = sorted(timed, key=lambda row: -row["lane_ms"])[:SLOWEST]
+    differing = [row for row in timed if (row["disagreement"] or 0.0) > 0.0]
+    apart = sorted(differing, key=lambda row: -row["disagreement"])[:MOST_DIVERGENT]
+    known = {row["position"] for row in slow}
+    return [(row, "slow") for row in slow] + [
+        (row, "divergent") for row in apart if row["position"] not in known
+    ]
+
+
+def _trace(row: Mapping[str, Any], why: str, sides: Sides) -> Trace:
+    trace_hex = _digest(f"{sides.run_id}/{row['position']}", 16).hex()
+    spans = list(_spans(row, trace_hex, sides))
+    began_ns = row["arrived_wall_ns"]
+    ended_ns = max(span["end_time_unix_nano"] for span in spans)
+    failed = row["outcome"] != "both_ok"
+    info = {
+        "trace_id": f"tr-{trace_hex}",
+        "client_request_id": row["request_id"],
+        "request_time": began_ns // 10**6,
+        "execution_duration": (ended_ns - began_ns) // 10**6,
+        "state": "ERROR" if failed else "OK",
+        "trace_metadata": {"mlflow.sourceRun": sides.run_id, "mlflow.trace_schema.version": "3"},
+        "tags": {
+            "mlflow.traceName": f"{why} {sides.lane}",
+            "shadowserve.lane": str(sides.lane),
+            "shadowserve.why": why,
+        },
+    }
+    return info, spans
+
+
+def _spans(row: Mapping[str, Any], trace_hex: str, sides: Sides) -> Iterator[dict[str, Any]]:
+    began_ns = row["arrived_wall_ns"]
+    own = sides.lane
+    halves = [
+        *_half(row, trace_hex, sides, Role.CHAMPION, sides.champion, key="champion"),
+        *_half(row, trace_hex, sides, own.role, own.version, key="lane"),
+    ]
+    ended_ns = max(span["end_time_unix_nano"] for span in halves)
+    told = {name: None if row[name] != row[name] else row[name] for name in _TOLD}
+    yield _span(trace_hex, ("request",), None, began_ns, ended_ns, told)
+    yield from halves
+
+
+def _half(
+    row: Mapping[str, Any], trace_hex: str, sides: Sides, role: Role, version: int, *, key: str
+) -> Iterator[dict[str, Any]]:
+    """Yield one role's span and, below it, its steps one after the other."""
+    if row[f"{key}_ms"] is None:
+        return
+    name = f"{role.value} v{version}"
+    about = {"position": row["position"], "role": role.value, "version": version}
+    sizes = dict(row["sizes"] or ())
+    began_ns = at_ns = row["arrived_wall_ns"]
+    for step, spent_ms in row[f"{key}_steps_ms"] or ():
+        columns = list(sides.columns.get(role, {}).get(step, ()))
+        own = {column: sizes[column] for column in columns if column in sizes}
+        told = {**about, "step": step, "columns": columns, "sizes": own, "ms": spent_ms}
+        ends_ns = at_ns + int(spent_ms * 1e6)
+        yield _span(trace_hex, (name, step), name, at_ns, ends_ns, told)
+        at_ns = ends_ns
+    ends_ns = max(at_ns, began_ns + int(row[f"{key}_ms"] * 1e6))
+    told = {**about, "sizes": sizes, "ms": row[f"{key}_ms"]}
+    yield _span(trace_hex, (name,), "request", began_ns, ends_ns, told)
+
+
+def _span(
+    trace_hex: str,
+    path: tuple[str, ...],
+    parent: str | None,
+    began_ns: int,
+    ended_ns: int,
+    attributes: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return a span as MLflow writes it as JSON: ids in base 64, attributes as JSON texts."""
+    own = {"mlflow.traceRequestId": f"tr-{trace_hex}", "mlflow.spanType": "CHAIN", **attributes}
+    return {
+        "trace_id": _base64(bytes.fromhex(trace_hex)),
+        "span_id": _base64(_span_id(trace_hex, "/".join(path))),
+        "parent_span_id": _base64(_span_id(trace_hex, parent)) if parent else None,
+        "name": path[-1],
+        "start_time_unix_nano": began_ns,
+        "end_time_unix_nano": ended_ns,
+        "events": [],
+        "status": {"code": "STATUS_CODE_OK", "message": ""},
+        "attributes": {name: json.dumps(value) for name, value in own.items()},
+        "links": [],
+    }
+
+
+def _span_id(trace_hex: str, path: str) -> bytes:
+    return _digest(f"{trace_hex}/{path}", 8)
+
+
+def _digest(text: str, n_bytes: int) -> bytes:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).digest()[:n_bytes]
+
+
+def _base64(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()

@@ -1,0 +1,94 @@
+"""Why something did not reach MLflow, in words that hold no password and no value.
+
+MLflow's own messages quote addresses with their credentials and whatever a server answered, so they
+are never passed on: an error is told by its status, its code and what was being done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from shadowserve.errors import ShadowserveError
+from shadowserve.stores import redact
+
+_NO_ANSWER = frozenset(
+    {
+        "Timeout",
+        "ConnectionError",
+        "ConnectTimeout",
+        "ReadTimeout",
+        "ConnectionRefusedError",
+        "gaierror",
+    }
+)
+
+
+class UndeliveredError(ShadowserveError):
+    """MLflow did not take what was brought; it waits and is tried again.
+
+    Parameters
+    ----------
+    message : str
+        One line for status.
+    kind : str
+        ``sink_dead``: no answer; ``sink_error``: an answer, but no.
+    hopeless : bool
+        Whether it needs somebody, such as missing rights; else it may pass by itself.
+    code : str
+        MLflow's error code, empty where there is none.
+    """
+
+    def __init__(self, message: str, *, kind: str, hopeless: bool = False, code: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.hopeless = hopeless
+        self.code = code
+
+
+def undelivered(error: Exception, *, doing: str, uri: str) -> UndeliveredError:
+    """Tell what an exception from MLflow's client means.
+
+    Parameters
+    ----------
+    error : Exception
+        Only its type, code and status are used.
+    doing : str
+        What was being done, such as ``"logging metrics"``.
+    uri : str
+        The tracking address; shown without credentials.
+    """
+    where = redact(uri)
+    code = str(getattr(error, "error_code", "") or "")
+    if any(type(one).__name__ in _NO_ANSWER for one in _causes(error)):
+        return UndeliveredError(f"No answer from {where} ({doing}).", kind="sink_dead")
+    if any("database is locked" in str(one) for one in _causes(error)):
+        return UndeliveredError(
+            f"{where} is locked by another process ({doing}).", kind="sink_error"
+        )
+    status = _status(error)
+    said = (
+        f"{where}: {code or type(error).__name__}{f' ({status})' if status else ''} while {doing}."
+    )
+    if status in (401, 403):
+        hint = f"{said} Check the credentials and their rights."
+        return UndeliveredError(hint, kind="sink_error", hopeless=True, code=code)
+    if status == 429:
+        return UndeliveredError(
+            f"{where} asks for fewer calls (429).", kind="sink_error", code=code
+        )
+    hopeless = status is not None and 400 <= status < 500
+    return UndeliveredError(said, kind="sink_error", hopeless=hopeless, code=code)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an exception and all that led to it."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _status(error: Exception) -> int | None:
+    ask = getattr(error, "get_http_status_code", None)
+    return int(ask()) if ask is not None else None

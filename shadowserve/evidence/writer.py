@@ -1,0 +1,236 @@
+"""Carrying one deployment's evidence to MLflow, lane by lane and window by window.
+
+The order makes it safe to die anywhere: metrics, then the part, then traces, then the note that the
+window has arrived. Each of them, done twice, is done once.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from shadowserve.deployment import Deployment, LaneName
+from shadowserve.evidence import parts, tables
+from shadowserve.evidence.lane_runs import LaneRuns
+from shadowserve.evidence.points import Points, points_of
+from shadowserve.evidence.publishing import VERDICT, publish_report, publish_tables
+from shadowserve.evidence.shipped import Shipped
+from shadowserve.evidence.store import Store
+from shadowserve.evidence.traces import Sides, traces_of
+from shadowserve.evidence.undelivered import UndeliveredError
+from shadowserve.faults import fault_of
+from shadowserve.lane.state import Window, closed_windows, snapshot
+from shadowserve.places import LanePlaces, Places
+from shadowserve.records import Role
+
+TOGETHER = 10
+"""How many windows of one lane share a call where many wait."""
+
+Report = Callable[[Places, Deployment, int], Mapping[str, Any]]
+"""Builds the report of a challenger, given by its number."""
+
+_log = logging.getLogger("shadowserve.evidence")
+
+
+class Writer:
+    """What carries one deployment's evidence.
+
+    Parameters
+    ----------
+    places : Places
+        A state directory, or the shelf of an archived one.
+    report : callable, optional
+        Builds a challenger's report; none is published without it.
+    connect : callable, optional
+        Makes the store; called again after nobody answered.
+
+    Attributes
+    ----------
+    counts : mapping of LaneName to dict
+        Run, windows arrived and windows waiting, as last counted.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        deployment: Deployment,
+        *,
+        report: Report | None = None,
+        connect: Callable[[], Store] | None = None,
+    ) -> None:
+        self.places = places
+        self.deployment = deployment
+        self._shipped = Shipped(places.evidence)
+        registry = deployment.options.get("registry_uri")
+        self._connect = connect or (lambda: Store(deployment.tracking_uri, registry))
+        self._report = report
+        self._runs: LaneRuns | None = None
+        self._published: dict[LaneName, object] = {}
+        self._traced = True
+        self.counts = {lane: self._count(lane) for lane in deployment.lanes}
+
+    @property
+    def waiting(self) -> int:
+        """How many closed windows of all lanes have not arrived, as last counted."""
+        return sum(count["waiting"] for count in self.counts.values())
+
+    def turn(self) -> None:
+        """Carry what waits. What one lane cannot deliver holds up no other.
+
+        Raises
+        ------
+        UndeliveredError
+            The first failure, after every lane had its turn, or at once where nobody answers.
+        """
+        failures = [error for lane in self.deployment.lanes for error in self._try(lane)]
+        if failures:
+            raise failures[0]
+
+    def publish(self) -> None:
+        """Bring tables, report and verdict up to date for lanes that went on since the last time.
+
+        Raises
+        ------
+        UndeliveredError
+            As `turn`, but at the first failure.
+        """
+        for lane in self.deployment.lanes:
+            seen = snapshot(self._files(lane).state)
+            if seen.outcomes and self._published.get(lane) != seen.outcomes:
+                with self._watched(lane) as runs:
+                    publish_tables(runs.store, runs.of(lane), seen.summaries)
+                    self._publish_report(lane, runs)
+                self._published[lane] = seen.outcomes
+
+    def finish(self) -> None:
+        """Mark the runs as finished; a later start of the same deployment takes them up again."""
+        if self._runs is not None:
+            self._runs.finish()
+
+    def _try(self, lane: LaneName) -> Iterator[UndeliveredError]:
+        try:
+            with self._watched(lane) as runs:
+                runs.of(lane)
+                while waiting := self._closed(lane)[:TOGETHER]:
+                    self._ship(lane, waiting, runs)
+                    self._bound_parts()
+        except UndeliveredError as error:
+            yield error
+        finally:
+            self.counts[lane] = self._count(lane)
+
+    @contextmanager
+    def _watched(self, lane: LaneName) -> Iterator[LaneRuns]:
+        """Connect if need be; after a failure trust neither run nor, if nobody answered, connection."""
+        if self._runs is None:
+            self._runs = LaneRuns(self._connect(), self._shipped, self.deployment)
+        try:
+            yield self._runs
+        except UndeliveredError as error:
+            self._runs.doubt(lane)
+            if error.kind == "sink_dead":
+                self._runs = None
+            raise
+
+    def _files(self, lane: LaneName) -> LanePlaces:
+        return self.places.lane(lane.role, lane.version)
+
+    def _closed(self, lane: LaneName) -> list[Window]:
+        """Return the windows that wait, in order and without a gap."""
+        after = self._shipped.delivered(str(lane))
+        found = closed_windows(self._files(lane).state, after=after)
+        return [window for i, window in enumerate(found) if window.number == after + 1 + i]
+
+    def _count(self, lane: LaneName) -> dict[str, Any]:
+        return {
+            "run_id": self._shipped.run_id(str(lane)),
+            "arrived": self._shipped.delivered(str(lane)) + 1,
+            "waiting": len(self._closed(lane)),
+        }
+
+    def _ship(self, lane: LaneName, windows: Sequence[Window], runs: LaneRuns) -> None:
+        """Carry a few windows: their metrics together, then each one's part and traces."""
+        began = time.monotonic()
+        points = [points_of(window) for window in windows]
+        self._tell_names(lane, points, runs)
+        refused = runs.store.log(runs.of(lane), [p for one in points for p in one.points])
+        if refused:
+            _log.warning("MLflow refuses %d metrics of %s: %s", len(refused), lane, refused[:5])
+        for window in windows:
+            self._put_part(lane, window, runs)
+            self._shipped.arrived(str(lane), window.number)
+        spent = time.monotonic() - began
+        _log.info("%s: %d windows to %d, %.2f s", lane, len(windows), windows[-1].number, spent)
+
+    def _tell_names(self, lane: LaneName, points: Sequence[Points], runs: LaneRuns) -> None:
+        """Store the mapping of renamed metrics before the first of them."""
+        known = self._shipped.names(str(lane))
+        renamed = {name: safe for one in points for name, safe in one.renamed.items()}
+        if renamed.keys() - known.keys():
+            options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
+            text = orjson.dumps({**known, **renamed}, option=options).decode()
+            runs.store.put_text(runs.of(lane), text, "metric_names.json")
+            self._shipped.add_names(str(lane), renamed)
+
+    def _put_part(self, lane: LaneName, window: Window, runs: LaneRuns) -> None:
+        if not window.part:
+            return
+        path = self._files(lane).parts / window.part
+        if not path.exists():
+            _log.warning("part %s of %s is gone; only its metrics arrive", window.part, lane)
+            return
+        runs.store.put_file(runs.of(lane), path, "comparisons")
+        if self._traced:
+            self._trace(lane, path, runs)
+
+    def _trace(self, lane: LaneName, part: Path, runs: LaneRuns) -> None:
+        summaries = snapshot(self._files(lane).state).summaries
+        columns = {
+            Role.CHAMPION: tables.step_columns(summaries, "champion"),
+            lane.role: tables.step_columns(summaries, "lane"),
+        }
+        sides = Sides(runs.of(lane), lane, self.deployment.champion.number, columns)
+        try:
+            runs.store.trace(runs.experiment, traces_of(part, sides))
+        except UndeliveredError as error:
+            if not error.hopeless:
+                raise
+            self._traced = False
+            _log.warning("this MLflow takes no traces: %s", error)
+
+    def _publish_report(self, lane: LaneName, runs: LaneRuns) -> None:
+        if self._report is None or lane.role is not Role.CHALLENGER:
+            return
+        try:
+            report = self._report(self.places, self.deployment, lane.version)
+        except Exception as error:  # a report that fails must not hold up the windows
+            fault = fault_of(error)
+            _log.error("the report of %s cannot be built: %s at %s", lane, fault.type, fault.frame)
+            return
+        verdict = publish_report(runs.store, runs.of(lane), report)
+        if verdict is not None:
+            self._tag_version(lane, {VERDICT: verdict, "shadowserve.run_id": runs.of(lane)}, runs)
+
+    def _tag_version(self, lane: LaneName, tags: Mapping[str, str], runs: LaneRuns) -> None:
+        version = self.deployment.version(lane.version)
+        model = self.deployment.model
+        try:
+            runs.store.tag_version(model, lane.version, run_id=version.run_id, tags=tags)
+        except UndeliveredError as error:
+            _log.info("v%d is not tagged in the registry: %s", lane.version, error)
+
+    def _bound_parts(self) -> None:
+        """Keep the newest delivered parts of all lanes."""
+        waiting = {lane: self._closed(lane) for lane in self.deployment.lanes}
+        parts.bound(
+            {
+                self._files(lane).parts: frozenset(w.part or "" for w in w_)
+                for lane, w_ in waiting.items()
+            }
+        )

@@ -1,0 +1,203 @@
+"""Findings on failures: errors, requests that kill, answers that wander, memory that grows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from shadowserve.findings.finding import Effect, Finding, Severity, Where, number, share
+from shadowserve.known import Known
+from shadowserve.lane.learned import Learned
+from shadowserve.policy import Policy
+from shadowserve.sequential import difference
+
+MIN_LEAK_BYTES = 20_000
+MIN_LEAK_TOTAL = 32 * 2**20
+MIN_MEMORY_NOTES = 8
+
+
+def look(known: Known, policy: Policy) -> Iterator[Finding]:
+    """Yield what failed."""
+    if known.learned is None:
+        return
+    for part in (_errors, _poison, _noise, _memory):
+        yield from part(known, known.learned, policy)
+
+
+def _errors(known: Known, learned: Learned, policy: Policy) -> Iterator[Finding]:
+    failures = learned.failures
+    own = [one for one in failures.faults if one.n]
+    low, high = difference(failures.rate, failures.champion_rate, alpha=policy.alarm_alpha)
+    extra = (
+        (failures.rate.mean - failures.champion_rate.mean) * failures.rate.n
+        if failures.rate.n
+        else 0.0
+    )
+    if not own or not (low > 0 or extra >= policy.min_examples):
+        return
+    most = max(own, key=lambda one: one.n)
+    fault = most.fault
+    step_columns = (
+        learned.lane.steps[fault.step].columns if fault.step in learned.lane.steps else ()
+    )
+    slices = (
+        failures.slices.findings(policy.alarm_alpha, show=policy.shown(failures.slices.names))
+        if failures.slices
+        else []
+    )
+    columns = (
+        (fault.column,)
+        if fault.column
+        else tuple(map(str, slices[0].columns))
+        if slices
+        else step_columns
+    )
+    at = f" in step '{fault.step}'" if fault.step else ""
+    which = f", where {slices[0].describe}" if slices else ""
+    yield Finding(
+        kind="error_rate",
+        severity=Severity.CRITICAL
+        if failures.rate.mean > 10 * policy.max_error_rate
+        else Severity.WARNING,
+        message=(
+            f"{known.name} fails on {share(failures.rate.mean)} of requests, the champion on "
+            f"{share(failures.champion_rate.mean)}. Most often {fault.type}{at} ({fault.frame}){which}. "
+            "After a switch callers would get these as errors."
+        ),
+        where=Where(step=fault.step, columns=columns, slice=slices[0].describe if slices else None),
+        effect=Effect(
+            "error_rate",
+            failures.rate.mean,
+            low,
+            high,
+            "share of requests",
+            failures.champion_rate.mean,
+            "champion",
+        ),
+        since=most.examples[0] if most.examples else None,
+        examples=tuple(most.examples),
+    )
+
+
+def _poison(known: Known, learned: Learned, _policy: Policy) -> Iterator[Finding]:
+    poison = learned.failures.poison
+    if not poison:
+        return
+    first = poison[0]
+    hung = [one for one in poison if one.cause == "deadline"]
+    ways = []
+    if hung:
+        ways.append(
+            f"{len(hung)} never returned within the deadline (≥ {number(hung[0].worked_ms)} ms)"
+        )
+    if len(poison) > len(hung):
+        ways.append(
+            f"{len(poison) - len(hung)} ended the process ({', '.join(sorted({p.cause for p in poison} - {'deadline'}))})"
+        )
+    column = max(first.sizes, key=lambda name: first.sizes[name], default=None)
+    at = f" in step '{first.step}'" if first.step else ""
+    size = f", with '{column}' of size {first.sizes[column]}" if column else ""
+    yield Finding(
+        kind="poison_request",
+        severity=Severity.CRITICAL,
+        message=(
+            f"{len(poison)} request{'s' if len(poison) > 1 else ''} {known.name} did not survive, twice each: "
+            f"{'; '.join(ways)}. The first is {first.position}{at}{size}. "
+            "In production each would take a worker down. Replay them before switching."
+        ),
+        where=Where(step=first.step, columns=(column,) if column else ()),
+        effect=Effect("requests", float(len(poison)), None, None, "requests", 0.0, "champion"),
+        since=first.position,
+        examples=tuple(one.position for one in poison[:10]),
+    )
+
+
+def _noise(known: Known, learned: Learned, policy: Policy) -> Iterator[Finding]:
+    noise = learned.noise
+    again = _differing(noise.again.mean, noise.again.n)
+    together = _differing(noise.together.mean, noise.together.n)
+    theirs = known.control.noise.again if known.control else None
+    if again >= policy.min_examples:
+        as_champion = theirs is not None and theirs.n > 0 and theirs.mean >= 0.5 * noise.again.mean
+        low, high = noise.again.interval(policy.alarm_alpha)
+        yield Finding(
+            kind="nondeterminism",
+            severity=Severity.NOTE if as_champion else Severity.WARNING,
+            message=(
+                f"{known.name} disagrees with itself on {share(noise.again.mean)} of requests scored twice"
+                + (", as the champion does" if as_champion else "")
+                + ". Divergence is judged above that noise. Is a seed missing?"
+            ),
+            effect=Effect(
+                "self_disagreement",
+                noise.again.mean,
+                low,
+                high,
+                "share",
+                theirs.mean if theirs and theirs.n else None,
+                "control",
+            ),
+            examples=tuple(noise.examples),
+        )
+    elif together >= policy.min_examples:
+        low, high = noise.together.interval(policy.alarm_alpha)
+        yield Finding(
+            kind="nondeterminism",
+            severity=Severity.CRITICAL,
+            message=(
+                f"{known.name} depends on batch: alone and in a batch it answers the same request differently "
+                f"({share(noise.together.mean)} of those tried). State is shared between rows; behind a "
+                "batching server callers would get each other's values."
+            ),
+            where=Where(output="depends on batch"),
+            effect=Effect(
+                "batch_disagreement", noise.together.mean, low, high, "share", 0.0, "control"
+            ),
+            examples=tuple(noise.examples),
+        )
+
+
+def _differing(mean: float, n: int) -> float:
+    return mean * n if n else 0.0
+
+
+def _memory(known: Known, learned: Learned, _policy: Policy) -> Iterator[Finding]:
+    slope = growth_per_request(learned.memory)
+    if slope is None or slope < MIN_LEAK_BYTES:
+        return
+    theirs = growth_per_request(known.control.memory) if known.control else None
+    if theirs is not None and slope < 3 * theirs:
+        return
+    yield Finding(
+        kind="memory_growth",
+        severity=Severity.CRITICAL,
+        message=(
+            f"{known.name} keeps about {number(slope / 1e3)} kB of every request and does not give it back. "
+            "In production it would be killed for want of memory."
+        ),
+        effect=Effect("growth", slope, None, None, "bytes/request", theirs or 0.0, "control"),
+    )
+
+
+def growth_per_request(notes: Sequence[Sequence[int]]) -> float | None:
+    """Return bytes of resident memory that each request leaves behind, after the plateau.
+
+    Parameters
+    ----------
+    notes : sequence of (requests, bytes)
+        A process that restarts begins anew: what follows the last large drop counts.
+
+    Returns
+    -------
+    float or None
+        Median slope (Theil and Sen) over the later half; None where that is too short to tell or
+        the whole growth is small.
+    """
+    start = max((i for i in range(1, len(notes)) if notes[i][1] < 0.7 * notes[i - 1][1]), default=0)
+    later = notes[start + (len(notes) - start) // 3 :]
+    if len(later) < MIN_MEMORY_NOTES or later[-1][1] - later[0][1] < MIN_LEAK_TOTAL:
+        return None
+    n, used = np.asarray(later, dtype=np.float64).T
+    i, j = np.triu_indices(len(later), k=1)
+    return float(np.median((used[j] - used[i]) / np.maximum(n[j] - n[i], 1)))

@@ -1,0 +1,114 @@
+"""The finding itself, and how numbers are written in its message."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from math import isfinite
+from typing import Any
+
+
+class Severity(StrEnum):
+    """How bad: warning and critical are alarms."""
+
+    INFO = "info"
+    NOTE = "note"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+    @property
+    def is_alarm(self) -> bool:
+        """Whether somebody should look."""
+        return self in (Severity.WARNING, Severity.CRITICAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """The place that a finding points at; empty parts do not apply."""
+
+    role: str = "challenger"
+    step: str | None = None
+    columns: tuple[str, ...] = ()
+    slice: str | None = None
+    items: tuple[str, ...] = ()
+    output: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """How much: a measure with its interval, beside what it is compared with."""
+
+    measure: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    baseline: float | None = None
+    baseline_role: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing wrong.
+
+    Parameters
+    ----------
+    kind : str
+        One of the contract's kinds.
+    severity : Severity
+        Warning and critical are alarms.
+    message : str
+        One or two sentences for somebody who does not know the system, with what to do next.
+    since : int or None
+        Position where it began, as far as is known.
+    examples : tuple of int
+        Positions.
+    """
+
+    kind: str
+    severity: Severity
+    message: str
+    where: Where = field(default_factory=Where)
+    effect: Effect | None = None
+    since: int | None = None
+    examples: tuple[int, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the contract's JSON; numbers that are not finite are null."""
+        told = asdict(self)
+        told["severity"] = self.severity.value
+        told["where"]["columns"] = list(self.where.columns)
+        told["where"]["items"] = list(self.where.items)
+        told["examples"] = list(self.examples)
+        if told["effect"]:
+            told["effect"] = {k: _finite(v) for k, v in told["effect"].items()}
+        return told
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def share(value: float) -> str:
+    """Write a share as people read it.
+
+    Examples
+    --------
+    >>> share(0.0412), share(0.5), share(0.00031)
+    ('4.1 %', '50 %', '0.031 %')
+    """
+    percent = 100 * value
+    return f"{percent:.0f} %" if percent >= 10 else f"{percent:.2g} %"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Write a number with few digits and no exponent where that can be helped.
+
+    Examples
+    --------
+    >>> number(1234.5), number(0.01234), number(2.0)
+    ('1,234', '0.0123', '2')
+    """
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}"

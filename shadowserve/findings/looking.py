@@ -1,0 +1,26 @@
+"""All findings on one challenger, the worst first."""
+
+from __future__ import annotations
+
+from shadowserve.findings import divergence, failures, latency, origins
+from shadowserve.findings.finding import Finding, Severity
+from shadowserve.known import Known
+from shadowserve.policy import Policy
+
+_ORDER = (Severity.CRITICAL, Severity.WARNING, Severity.NOTE, Severity.INFO)
+
+
+def look(known: Known, policy: Policy) -> list[Finding]:
+    """Return what is wrong with a challenger, as far as it can be stood by.
+
+    Parameters
+    ----------
+    known : Known
+        What both lanes have learnt so far.
+    policy : Policy
+        Limits and alpha.
+    """
+    found = [
+        f for side in (divergence, latency, failures, origins) for f in side.look(known, policy)
+    ]
+    return sorted(found, key=lambda finding: _ORDER.index(finding.severity))

@@ -1,0 +1,132 @@
+"""What is known of one challenger at the moment of a report: both lanes, paired, and who they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import orjson
+
+from shadowserve import ledger as ledgers
+from shadowserve.deployment import Deployment
+from shadowserve.lane.learned import Learned
+from shadowserve.lane.state import Snapshot, snapshot
+from shadowserve.ledger import LaneLedger, Ledger
+from shadowserve.places import Places
+from shadowserve.ratio import PairedRatio
+from shadowserve.records import Role
+from shadowserve.version import Version
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One request of a burst as challenger and control both scored it.
+
+    Parameters
+    ----------
+    challenger_ms, control_ms : float or None
+        None where the times do not count (warm-up, scored in a batch).
+    """
+
+    position: int
+    challenger_ms: float | None
+    control_ms: float | None
+    challenger_steps: Sequence[float]
+    control_steps: Sequence[float]
+    challenger_scores: Sequence[float] | None
+    control_scores: Sequence[float] | None
+
+
+@dataclass(frozen=True)
+class Known:
+    """Everything a finding may look at.
+
+    Parameters
+    ----------
+    learned, control : Learned or None
+        What the challenger's and the control's lane remember; None before their first commit.
+    pairs : tuple of Pair
+        In the order of the journal.
+    """
+
+    deployment: Deployment
+    challenger: Version
+    ledger: Ledger
+    lane: LaneLedger
+    learned: Learned | None
+    control: Learned | None
+    pairs: tuple[Pair, ...]
+    windows: int
+
+    @property
+    def champion(self) -> Version:
+        """The served version."""
+        return self.deployment.champion
+
+    @property
+    def name(self) -> str:
+        """The challenger as people call it."""
+        return self.challenger.pin.label
+
+    @cached_property
+    def ratio(self) -> PairedRatio:
+        """Challenger's time over the control's, request by request."""
+        paired = PairedRatio()
+        timed = [p for p in self.pairs if p.challenger_ms and p.control_ms]
+        paired.add([p.control_ms for p in timed], [p.challenger_ms for p in timed])
+        return paired
+
+    def score_differences(self) -> np.ndarray:
+        """Return challenger minus control probabilities, shape (n_pairs, n_classes).
+
+        Empty where either has none, or where their numbers of classes differ.
+        """
+        both = [
+            (p.challenger_scores, p.control_scores)
+            for p in self.pairs
+            if p.challenger_scores is not None and p.control_scores is not None
+        ]
+        if not both or len({len(scores) for pair in both for scores in pair}) != 1:
+            return np.zeros((0, 0))
+        return np.asarray([np.subtract(challenger, control) for challenger, control in both])
+
+
+def know(places: Places, deployment: Deployment, *, challenger: int) -> Known:
+    """Gather what is known of a challenger now."""
+    ledger = ledgers.read(places, deployment)
+    lane = next(
+        entry
+        for entry in ledger.lanes
+        if entry.name.role is Role.CHALLENGER and entry.name.version == challenger
+    )
+    own = snapshot(places.lane(Role.CHALLENGER, challenger).state)
+    control_state = places.lane(Role.CONTROL, deployment.champion.number).state
+    control = snapshot(control_state) if deployment.control else None
+    return Known(
+        deployment=deployment,
+        challenger=deployment.version(challenger),
+        ledger=ledger,
+        lane=lane,
+        learned=_learned(own),
+        control=_learned(control) if control else None,
+        pairs=_pairs(own, control) if control else (),
+        windows=own.windows,
+    )
+
+
+def _learned(seen: Snapshot) -> Learned | None:
+    return Learned.from_state(seen.summaries) if seen.summaries else None
+
+
+def _pairs(own: Snapshot, control: Snapshot) -> tuple[Pair, ...]:
+    theirs = {position: record for position, _, _, record in control.bursts}
+    found = []
+    for position, _, _, record in own.bursts:
+        if position in theirs:
+            a, b = orjson.loads(record), orjson.loads(theirs[position])
+            found.append(
+                Pair(position, a["ms"], b["ms"], a["steps"], b["steps"], a["scores"], b["scores"])
+            )
+    return tuple(found)

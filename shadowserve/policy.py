@@ -1,0 +1,105 @@
+"""The policy of findings and verdict: limits, margins and how much alpha they may spend.
+
+It is read from ``[verdict]`` in the settings, printed with every verdict, and frozen when the
+deployment starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from difflib import get_close_matches
+from typing import Any, Self
+
+from shadowserve.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Limits that a challenger must keep.
+
+    Parameters
+    ----------
+    alpha : float
+        Probability of a wrong promote or reject, over all looks.
+    alarm_alpha_total : float
+        Probability that a challenger without a fault ever raises an alarm, over all kinds and looks.
+    max_disagreement : float
+        Mean disagreement above the noise beyond which a challenger is not promoted without labels.
+    min_disagreement : float
+        Disagreement above the noise that is not worth an alarm.
+    max_error_rate : float
+        Share of requests on which only the challenger may fail.
+    latency_margin : float
+        How much slower than the control it may be, as a share; at least 0.10.
+    min_requests : int
+        Requests that both must have answered before there is a verdict.
+    min_examples : int
+        Requests that it takes to call something more than a mishap.
+    log_inputs : str or tuple of str
+        Columns whose values findings may show.
+    """
+
+    alpha: float = 0.05
+    alarm_alpha_total: float = 0.01
+    max_disagreement: float = 0.1
+    min_disagreement: float = 0.005
+    max_error_rate: float = 0.001
+    latency_margin: float = 0.10
+    min_requests: int = 1_000
+    min_examples: int = 5
+    log_inputs: str | tuple[str, ...] = "none"
+
+    @property
+    def alarm_alpha(self) -> float:
+        """What one kind of alarm may spend: an equal share for each of the ten that use a test."""
+        return self.alarm_alpha_total / 10
+
+    @classmethod
+    def of(cls, table: Mapping[str, Any], *, log_inputs: str | tuple[str, ...] = "none") -> Self:
+        """Read ``[verdict]``.
+
+        Raises
+        ------
+        SettingsError
+            With one line for each unknown key or impossible limit.
+        """
+        faults = list(_faults(table))
+        if faults:
+            raise SettingsError("\n".join(faults))
+        return cls(**table, log_inputs=log_inputs)
+
+    def shown(self, columns: Collection[Any]) -> list[Any]:
+        """Return the columns whose values may be shown."""
+        if self.log_inputs == "all":
+            return list(columns)
+        return (
+            [column for column in columns if column in self.log_inputs]
+            if self.log_inputs != "none"
+            else []
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the limits as they are printed with a verdict."""
+        return {name: value for name, value in asdict(self).items() if name != "log_inputs"}
+
+
+_SHARES = ("alpha", "alarm_alpha_total", "max_disagreement", "min_disagreement", "max_error_rate")
+_COUNTS = ("min_requests", "min_examples")
+
+
+def _faults(table: Mapping[str, Any]) -> Iterator[str]:
+    names = [field.name for field in fields(Policy) if field.name != "log_inputs"]
+    for name, value in table.items():
+        if name not in names:
+            near = get_close_matches(name, names, n=1)
+            hint = f" Do you mean {near[0]}?" if near else f" Known: {', '.join(names)}."
+            yield f"[verdict] {name}: not known.{hint}"
+        elif isinstance(value, bool) or not isinstance(value, int | float):
+            yield f"[verdict] {name}: a number is expected, {type(value).__name__} came."
+        elif name in _SHARES and not 0 < value < 1:
+            yield f"[verdict] {name}: a share above 0 and below 1 is expected."
+        elif name == "latency_margin" and not 0.10 <= value <= 10:
+            yield "[verdict] latency_margin: at least 0.10; two processes of one version differ by 2 % for ever."
+        elif name in _COUNTS and (not isinstance(value, int) or value < 1):
+            yield f"[verdict] {name}: a whole number of at least 1 is expected."

@@ -1,0 +1,176 @@
+"""Evidence for notebooks: lanes, comparisons, metrics and reports as data frames and dicts.
+
+Everything comes from MLflow, where a lane's run holds it, except `local_comparisons`, which reads
+the parts where the lane wrote them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shadowserve.errors import RegistryError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["comparisons", "lanes", "local_comparisons", "metrics", "report"]
+
+_BY_NAME = ("champion_steps_ms", "lane_steps_ms", "divergence", "sizes")
+
+
+def lanes(model: str, tracking_uri: str | None = None) -> pd.DataFrame:
+    """Return the runs of a model's lanes, the newest first.
+
+    Parameters
+    ----------
+    model : str
+        Registered name.
+    tracking_uri : str, optional
+        ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` in the working directory, if not given.
+
+    Returns
+    -------
+    DataFrame
+        One row a run: ``run_id, name, role, champion, challenger, started, status, verdict,
+        deployment, requests``. `started` is UTC; `requests` those of the last window. No row if
+        nothing was served yet.
+    """
+    import pandas as pd
+
+    from shadowserve.evidence.reading import Reader
+
+    rows = [
+        {
+            "run_id": run.info.run_id,
+            "name": run.info.run_name,
+            **{name: run.data.params.get(name) for name in ("role", "champion", "challenger")},
+            "started": datetime.fromtimestamp(run.info.start_time / 1000, UTC),
+            "status": run.info.status,
+            "verdict": run.data.tags.get("shadowserve.verdict"),
+            "deployment": run.data.tags.get("shadowserve.deployment"),
+            "requests": run.data.metrics.get("ledger/requests"),
+        }
+        for run in Reader(tracking_uri).runs(f"shadowserve/{model}")
+    ]
+    return pd.DataFrame(rows, columns=_LANES)
+
+
+_LANES = [
+    "run_id", "name", "role", "champion", "challenger", "started", "status", "verdict", "deployment",
+    "requests",
+]  # fmt: skip
+
+
+def comparisons(run_id: str, tracking_uri: str | None = None) -> pd.DataFrame:
+    """Return all comparisons that a run holds, in the order of positions.
+
+    Parameters
+    ----------
+    run_id : str
+        As `lanes` lists it.
+    tracking_uri : str, optional
+        As in `lanes`.
+
+    Returns
+    -------
+    DataFrame
+        One row a request; columns as in `shadowserve.lane.windows.SCHEMA`. Steps, divergences and
+        sizes are dicts by name; predictions are JSON texts. Times are milliseconds; `disagreement`
+        is 0 same, 1 disjoint, NaN where one side did not answer.
+    """
+    from shadowserve.evidence.reading import Reader
+
+    with Reader(tracking_uri).files(run_id, "comparisons") as parts:
+        return _frame(parts)
+
+
+def local_comparisons(state_dir: str | os.PathLike[str], lane: str) -> pd.DataFrame:
+    """Return the comparisons whose parts lie in a state directory, as `comparisons` does.
+
+    Parameters
+    ----------
+    state_dir : path
+        What ``serve --state-dir`` was given.
+    lane : str
+        Role and version, such as ``"challenger v4"``.
+
+    Raises
+    ------
+    RegistryError
+        If the directory holds no such lane.
+    """
+    folder = Path(state_dir) / "lanes"
+    place = folder / lane.replace(" ", "-")
+    if not place.is_dir():
+        known = sorted(path.name.replace("-", " ") for path in folder.glob("*/"))
+        raise RegistryError(
+            f"No lane {lane!r} in {state_dir}. It holds: {', '.join(known) or 'none'}."
+        )
+    return _frame(sorted((place / "comparisons").glob("*.parquet")))
+
+
+def metrics(run_id: str, tracking_uri: str | None = None) -> pd.DataFrame:
+    """Return a run's metrics by window.
+
+    Parameters
+    ----------
+    run_id, tracking_uri : str
+        As in `comparisons`.
+
+    Returns
+    -------
+    DataFrame
+        ``step`` (number of the window), ``name`` (as the lane named it, also where MLflow could not
+        take that name), ``value``; sorted by name and step.
+    """
+    import pandas as pd
+
+    from shadowserve.evidence.reading import Reader
+
+    found = pd.DataFrame(Reader(tracking_uri).history(run_id), columns=["step", "name", "value"])
+    return found.sort_values(["name", "step"], ignore_index=True)
+
+
+def report(run_id: str, tracking_uri: str | None = None) -> dict[str, Any]:
+    """Return a challenger's report as it was last published.
+
+    Parameters
+    ----------
+    run_id, tracking_uri : str
+        As in `comparisons`.
+
+    Raises
+    ------
+    RegistryError
+        If the run holds no report: a control has none, a lane's comes some seconds after its start.
+    """
+    from shadowserve.evidence.reading import Reader
+
+    with Reader(tracking_uri).files(run_id, "report.json") as found:
+        if not found:
+            raise RegistryError(
+                f"Run {run_id} holds no report. Take a challenger's run from "
+                "'shadowserve.runs.lanes(model)', or wait for its first report."
+            )
+        told: dict[str, Any] = json.loads(found[0].read_text())
+        return told
+
+
+def _frame(parts: Iterable[Path]) -> pd.DataFrame:
+    """Lay parts end to end; no part gives the columns without rows."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from shadowserve.lane.windows import SCHEMA
+
+    tables = [pq.read_table(path) for path in parts]
+    whole = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
+    frame: pd.DataFrame = whole.sort_by("position").to_pandas()
+    for name in _BY_NAME:
+        frame[name] = [dict(pairs) if pairs is not None else {} for pairs in frame[name]]
+    return frame

@@ -1,0 +1,309 @@
+"""The supervisor: starts the champion's workers, lanes, console and evidence writer, and ends them.
+
+It is one loop in one thread. Nothing it does is on a request's way: when it looks at a lane, kills
+it or deletes a read segment, the workers do not notice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import FrameType
+
+from shadowserve import counters, journal, tail
+from shadowserve.deployment import Deployment, LaneName, write_whole
+from shadowserve.errors import ModelError
+from shadowserve.lane.state import snapshot
+from shadowserve.ledger import condition
+from shadowserve.places import Places
+from shadowserve.records import Role
+from shadowserve.settings import Settings
+from shadowserve.supervisor.child import Child, without_secrets
+from shadowserve.supervisor.placement import Placement
+from shadowserve.supervisor.watch import LaneWatch
+from shadowserve.supervisor.worker import worker_command, worker_environment
+
+TURN_S = 0.05
+CHORES_S = 1.0
+DRAIN_S = 20.0
+FLUSH_S = 20.0
+WORKER_END_S = 10.0
+MAX_QUICK_WORKER_DEATHS = 5
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """Everything that one `serve` runs.
+
+    Parameters
+    ----------
+    settings : Settings
+        What the user asked.
+    places : Places
+        The state directory, already claimed.
+    data_socket, console_socket : socket
+        Bound and listening; workers and console inherit them.
+    placement : Placement
+        Which CPUs the champion and the lanes get.
+    say : callable
+        Tells the user, one line a call.
+    """
+
+    settings: Settings
+    places: Places
+    data_socket: socket.socket
+    console_socket: socket.socket
+    placement: Placement
+    say: Callable[[str], None]
+    start_token: str
+    workers: list[Child] = field(default_factory=list)
+    lanes: list[LaneWatch] = field(default_factory=list)
+    helpers: list[Child] = field(default_factory=list)
+    worker_deaths: int = 0
+    deployment: Deployment | None = None
+    stop_signals: int = 0
+
+    def begin(self) -> None:
+        """Start the champion's workers; they import while the pins are resolved."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+        for worker in self.places.all_counters():
+            journal.recover(self.places.journal, worker=worker)
+        (self.places.root / "champion_failed.json").unlink(missing_ok=True)
+        self.workers = [self._worker(index) for index in range(self.settings.workers)]
+        for child in self.workers:
+            child.start()
+        self._write_down()
+
+    def deploy(self, deployment: Deployment) -> None:
+        """Make lanes, console and evidence writer for what was resolved."""
+        self.deployment = deployment
+        self.lanes = [self._lane(name) for name in deployment.lanes]
+        self.helpers = [self._console(), self._evidence()]
+        for child in self.helpers:
+            child.start()
+
+    def wait_until_ready(self) -> bool:
+        """Wait for the champion; False if a stop was asked for meanwhile.
+
+        Raises
+        ------
+        ModelError
+            If the champion cannot be loaded or warmed.
+        """
+        while not self.stop_signals:
+            if self._champion_ready():
+                return True
+            self._raise_if_failed()
+            time.sleep(TURN_S)
+        return False
+
+    def run(self, *, until: Callable[[], bool] = lambda: False) -> None:
+        """Look after everything until a signal comes or `until` says so."""
+        chores_ns = 0
+        while not self.stop_signals and not until():
+            self._look_after_workers()
+            for watch in self.lanes:
+                watch.look()
+            for child in self.helpers:
+                if not child.running:
+                    child.start()
+            if time.monotonic_ns() >= chores_ns:
+                self._chores()
+                chores_ns = time.monotonic_ns() + int(CHORES_S * 1e9)
+            time.sleep(TURN_S)
+
+    def end(self) -> None:
+        """Drain: finish requests, let lanes catch up, let evidence arrive, end everything."""
+        for child in self.workers:
+            child.signal(signal.SIGTERM)
+        until = time.monotonic() + WORKER_END_S
+        for child in self.workers:
+            child.wait(until - time.monotonic())
+            child.kill()
+        self.data_socket.close()
+        self._drain_lanes()
+        for watch in self.lanes:
+            watch.child.end(deadline_s=5.0)
+        for child in reversed(self.helpers):
+            child.end(deadline_s=FLUSH_S)
+        self.console_socket.close()
+        self.places.supervisor.unlink(missing_ok=True)
+
+    def kill(self) -> None:
+        """End everything now; used when the start failed."""
+        for child in (*self.workers, *(watch.child for watch in self.lanes), *self.helpers):
+            child.kill()
+        self.places.supervisor.unlink(missing_ok=True)
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self.stop_signals += 1
+
+    def _drain_lanes(self) -> None:
+        """Give the lanes time to score what is in the journal; a second signal cuts it short."""
+        until, signals = time.monotonic() + DRAIN_S, self.stop_signals
+        while time.monotonic() < until and self.stop_signals == signals and self.pending():
+            for watch in self.lanes:
+                watch.look()
+            time.sleep(TURN_S)
+        left = self.pending()
+        if left:
+            self.say(f"{left} requests are left in the journal; the next start scores them.")
+
+    def pending(self) -> int:
+        """Requests that some working lane has not scored yet."""
+        bound = tail.extent(self.places.journal).last
+        waiting = 0
+        for watch in self.lanes:
+            if not watch.degraded:
+                cursor = snapshot(watch.places.state, whole=False).cursor
+                waiting += tail.backlog(self.places.journal, cursor=cursor, bound=bound).pending
+        return waiting
+
+    def _look_after_workers(self) -> None:
+        for child in self.workers:
+            if child.running:
+                continue
+            self._raise_if_failed()
+            self.worker_deaths += 1
+            if self.worker_deaths > MAX_QUICK_WORKER_DEATHS:
+                raise ModelError(
+                    f"The champion's worker died {self.worker_deaths} times. "
+                    f"{child.log} says more; serving has stopped."
+                )
+            self.say(f"{child.name} died (exit code {child.exit_code}); it is being replaced.")
+            child.start()
+
+    def _chores(self) -> None:
+        """Once a second: delete what is read, keep to the budget, heed the team's wishes."""
+        if self._champion_ready():
+            self.worker_deaths = 0
+        if self.places.resume.exists():
+            self.places.resume.unlink()
+            for watch in self.lanes:
+                watch.resume()
+        cursors = [snapshot(watch.places.state, whole=False).cursor for watch in self.lanes]
+        for segment in tail.consumed(self.places.journal, cursors):
+            journal.remove(segment)
+        self._keep_to_budget()
+
+    def _keep_to_budget(self) -> None:
+        """Delete the oldest sealed segments beyond the budget; the ledger counts what was unread."""
+        present = journal.segments(self.places.journal)
+        used = sum(segment.bytes for segment in present)
+        sealed = tail.consumed(self.places.journal, [])
+        for segment in sorted(sealed, key=lambda s: s.number):
+            if used <= self.settings.journal_budget:
+                return
+            used -= segment.bytes
+            journal.remove(segment)
+
+    def _champion_ready(self) -> bool:
+        counts = [counters.read(self.places.counters(i)) for i in range(len(self.workers))]
+        pids = [child.pid for child in self.workers]
+        return all(c.ready and c.pid == pid for c, pid in zip(counts, pids, strict=True))
+
+    def _raise_if_failed(self) -> None:
+        failed = self.places.root / "champion_failed.json"
+        if failed.exists():
+            raise ModelError(json.loads(failed.read_text())["reason"])
+        if self.deployment is None:
+            return
+        for child in self.workers:
+            if child.exit_code is not None and not self._was_ready():
+                raise ModelError(
+                    f"{child.name} ended with exit code {child.exit_code} before it was ready. "
+                    f"{child.log} says more."
+                )
+
+    def _was_ready(self) -> bool:
+        return self.places.supervisor.exists() and bool(
+            self.lanes and self.lanes[0].child.started_ns
+        )
+
+    def _write_down(self) -> None:
+        host, port = self.data_socket.getsockname()[:2]
+        console_host, console_port = self.console_socket.getsockname()[:2]
+        facts = {
+            "pid": os.getpid(),
+            "host": host,
+            "port": port,
+            "console_host": console_host,
+            "console_port": console_port,
+        }
+        write_whole(self.places.supervisor, json.dumps(facts))
+
+    def _environment(self, role: str, *, secrets: bool = False) -> dict[str, str]:
+        environ: Mapping[str, str] = os.environ if secrets else without_secrets(os.environ)
+        return {
+            **environ,
+            **worker_environment(self.places.root / "run"),
+            **self.placement.environment(),
+            "SHADOWSERVE_ROLE": role,
+            "SHADOWSERVE_STATE_DIR": str(self.places.root),
+            "SHADOWSERVE_START": self.start_token,
+            "SHADOWSERVE_WORKERS": str(self.settings.workers),
+            "SHADOWSERVE_MAX_BODY": str(self.settings.max_body),
+        }
+
+    def _worker(self, index: int) -> Child:
+        descriptor = self.data_socket.fileno()
+        return Child(
+            name=f"champion worker {index}",
+            command=worker_command(socket_fd=descriptor, worker=index),
+            env={**self._environment("champion"), "SHADOWSERVE_WORKER": str(index)},
+            log=self.places.logs / f"champion-{index}.log",
+            pass_fds=(descriptor,),
+            cpus=self.placement.worker(index),
+        )
+
+    def _lane(self, name: LaneName) -> LaneWatch:
+        places = self.places.lane(name.role, name.version)
+        places.parts.mkdir(mode=0o700, parents=True, exist_ok=True)
+        command = ("-m", "shadowserve.lane.process", name.role.value, f"v{name.version}")
+        child = Child(
+            name=f"lane {name}",
+            command=(*command, str(self.places.root)),
+            env=self._environment(name.role.value),
+            log=self.places.logs / f"lane-{name.role.value}-v{name.version}.log",
+            idle=True,
+            cpus=self.placement.lanes,
+        )
+        return LaneWatch(
+            name=name,
+            places=places,
+            child=child,
+            deadline_s=self.settings.deadline,
+            memory_bytes=self.settings.lane_memory,
+        )
+
+    def _console(self) -> Child:
+        descriptor = self.console_socket.fileno()
+        return Child(
+            name="console",
+            command=("-m", "shadowserve.console", str(descriptor)),
+            env=self._environment("console"),
+            log=self.places.logs / "console.log",
+            pass_fds=(descriptor,),
+        )
+
+    def _evidence(self) -> Child:
+        return Child(
+            name="evidence writer",
+            command=("-m", "shadowserve.evidence"),
+            env=self._environment("evidence", secrets=True),
+            log=self.places.logs / "evidence.log",
+            idle=True,
+            cpus=self.placement.lanes,
+        )
+
+
+def wait_for_lanes(supervisor: Supervisor, *, role: Role = Role.CHALLENGER) -> None:
+    """Look after everything until every lane of a role is past starting."""
+    watched = [watch for watch in supervisor.lanes if watch.name.role is role]
+    supervisor.run(until=lambda: all(condition(w.places)[0] != "starting" for w in watched))

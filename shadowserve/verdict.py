@@ -1,0 +1,164 @@
+"""The verdict: promote, continue or reject, by limits that are each judged at every look.
+
+*Promote* wants every limit proven kept, each at full alpha, since all must hold together. *Reject*
+wants one limit proven broken, alpha shared among them. In between it says what is undecided and how
+many more requests that takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from shadowserve.findings import Finding, Severity, number, share
+from shadowserve.findings.divergence import above_noise
+from shadowserve.findings.origins import compared
+from shadowserve.known import Known
+from shadowserve.policy import Policy
+
+
+class Verdict(StrEnum):
+    """What to do with a challenger."""
+
+    PROMOTE = "promote"
+    CONTINUE = "continue"
+    REJECT = "reject"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One limit of the policy and how it stands.
+
+    Parameters
+    ----------
+    state : str
+        ``kept``, ``broken`` or ``undecided``, each proven but the last.
+    more : int or None
+        Requests that deciding it still takes at the present rate; None where that cannot be told.
+    """
+
+    name: str
+    state: str
+    says: str
+    more: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the limit as JSON-able values."""
+        return {"name": self.name, "state": self.state, "says": self.says, "more": self.more}
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict with the limits and the findings that led there."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    limits: tuple[Limit, ...]
+    policy: Policy
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the judgement as JSON-able values."""
+        return {
+            "reasons": list(self.reasons),
+            "limits": [limit.to_dict() for limit in self.limits],
+            "policy": self.policy.to_dict(),
+        }
+
+
+def judge(known: Known, findings: Sequence[Finding], policy: Policy) -> Judgement:
+    """Judge a challenger on what is known of it.
+
+    Parameters
+    ----------
+    known : Known
+    findings : sequence of Finding
+        From `findings.look`, under the same policy.
+    policy : Policy
+    """
+    limits = _limits(known, policy)
+    critical = [f for f in findings if f.severity is Severity.CRITICAL and f.kind != "coverage"]
+    broken = [limit for limit in limits if limit.state == "broken"]
+    covered = compared(known) >= policy.min_examples
+    if covered and (critical or broken):
+        reasons = [f.message for f in critical] + [limit.says for limit in broken]
+        return Judgement(Verdict.REJECT, tuple(reasons), limits, policy)
+    alarms = [f for f in findings if f.severity.is_alarm]
+    undecided = [limit for limit in limits if limit.state != "kept"]
+    if not undecided and not alarms:
+        return Judgement(Verdict.PROMOTE, tuple(limit.says for limit in limits), limits, policy)
+    reasons = [limit.says for limit in undecided] + [f.message for f in alarms]
+    return Judgement(Verdict.CONTINUE, tuple(reasons), limits, policy)
+
+
+def _limits(known: Known, policy: Policy) -> tuple[Limit, ...]:
+    return (
+        _coverage(known, policy),
+        _disagreement(known, policy),
+        _errors(known, policy),
+        _latency(known, policy),
+    )
+
+
+def _coverage(known: Known, policy: Policy) -> Limit:
+    n = compared(known)
+    if n >= policy.min_requests:
+        return Limit("coverage", "kept", f"{n} requests were answered by both.")
+    more = policy.min_requests - n
+    state = f" ({known.lane.state}: {known.lane.reason})" if known.lane.reason else ""
+    return Limit(
+        "coverage", "undecided", f"{n} of {policy.min_requests} requests compared{state}.", more
+    )
+
+
+def _disagreement(known: Known, policy: Policy) -> Limit:
+    limit = policy.max_disagreement
+    if known.learned is None or not known.learned.outputs.disagreement.n:
+        return Limit("disagreement", "undecided", "Nothing has been compared yet.")
+    outputs = known.learned.outputs
+    low, _ = above_noise(known, outputs, alpha=policy.alpha / 4)
+    _, high = above_noise(known, outputs, alpha=policy.alpha)
+    says = f"Disagreement above the noise lies between {share(max(low, 0.0))} and {share(high)}; {share(limit)} is allowed."
+    if high < limit:
+        return Limit("disagreement", "kept", says)
+    if low > limit:
+        return Limit("disagreement", "broken", says)
+    return Limit(
+        "disagreement", "undecided", says, outputs.disagreement.needed(limit, alpha=policy.alpha)
+    )
+
+
+def _errors(known: Known, policy: Policy) -> Limit:
+    limit = policy.max_error_rate
+    if known.learned is None or not known.learned.failures.rate.n:
+        return Limit("errors", "undecided", "Nothing has been scored yet.")
+    rate = known.learned.failures.rate
+    allowed = limit + known.learned.failures.champion_rate.mean
+    low, high = rate.interval(policy.alpha)
+    says = f"Errors lie between {share(low)} and {share(high)}; {share(allowed)} is allowed."
+    if rate.is_above(allowed, alpha=policy.alpha / 4):
+        return Limit("errors", "broken", says)
+    if rate.is_below(allowed, alpha=policy.alpha):
+        return Limit("errors", "kept", says)
+    return Limit("errors", "undecided", says, rate.needed(allowed, alpha=policy.alpha))
+
+
+def _latency(known: Known, policy: Policy) -> Limit:
+    margin, ratio = policy.latency_margin, known.ratio
+    found = ratio.interval(policy.alpha)
+    allowed = f"{number(1 + margin)} is allowed"
+    if not known.deployment.control:
+        return Limit(
+            "latency", "undecided", "Without a control lane times cannot be compared fairly."
+        )
+    if found.n == 0:
+        return Limit(
+            "latency", "undecided", "No request has been timed by both challenger and control yet."
+        )
+    says = f"It takes between {number(found.low)} and {number(found.high)} times the champion's time; {allowed}."
+    if ratio.is_slower(margin=margin, alpha=policy.alpha / 4):
+        return Limit("latency", "broken", says)
+    if ratio.is_not_slower(margin=margin, alpha=policy.alpha):
+        return Limit("latency", "kept", says)
+    return Limit("latency", "undecided", says)
