@@ -139,6 +139,11 @@ def test_jensen_shannon_by_hand() -> None:
     assert found == pytest.approx(math.sqrt(divergence), abs=1e-15)
 
 
+def test_the_smallest_probability_does_not_divide_by_zero() -> None:
+    found = jensen_shannon(np.array([[1.0, 5e-324]]), np.array([[1.0, 0.0]]))
+    assert found[0] == 0
+
+
 def test_probabilities_of_a_certain_label_can_move_without_a_flip() -> None:
     """SS-107: 0.51 and 0.99 give one label and a score divergence of 0.48."""
     found = ProbabilityDivergence().compare([[0.49, 0.51]], [[0.01, 0.99]]).values

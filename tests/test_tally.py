@@ -154,7 +154,7 @@ def test_correlation_is_numpys() -> None:
 
 def test_correlation_with_a_constant_is_unknown() -> None:
     it = Pairs()
-    it.add(np.array([1.0, 2.0]), np.array([3.0, 3.0]))
+    it.add(np.array([1.0, 2.0, 4.0]), np.array([0.1, 0.1, 0.1]))
     assert it.summary()["correlation"] is None
 
 
