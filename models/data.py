@@ -30,8 +30,8 @@ def film_events() -> pd.DataFrame:
     Returns
     -------
     DataFrame of shape (100_004, 14)
-        ``user``, ``film``, ``title``, ``year``, ``genres``, ``main_genre``, ``rating``, ``time``
-        (UTC); the user's history ``n_rated``, ``mean_rating``, ``days_since_last``,
+        ``user``, ``film``, ``title``, ``year``, ``genres``, ``main_genre`` (the rarest of them),
+        ``rating``, ``time`` (UTC); the user's history ``n_rated``, ``mean_rating``, ``days_since_last``,
         ``liked_genres``; the film's reputation ``n_film_ratings``, ``mean_film_rating``. Means and
         days are NaN where nothing came before. Shared by its callers: do not write into it.
     """
@@ -78,9 +78,15 @@ def _ratings() -> pd.DataFrame:
     return raw[["user", "film", "year", "rating"]].assign(
         title=raw["title"].fillna("Untitled"),
         genres=genres,
-        main_genre=genres.str.partition("|")[0],
+        main_genre=genres.map(_rarest_genre(genres)),
         time=pd.to_datetime(raw["timestamp"], unit="s", utc=True),
     )
+
+
+def _rarest_genre(genres: pd.Series) -> dict[str, str]:
+    """Map ``Drama|Horror`` to what sets the film apart, the one that fewer ratings are about."""
+    counts = genres.str.split("|").explode().value_counts()
+    return {text: min(text.split("|"), key=counts.__getitem__) for text in genres.unique()}
 
 
 def _load(package: str, name: str) -> pd.DataFrame:

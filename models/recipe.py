@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from types import ModuleType
@@ -66,15 +66,15 @@ class Recipe:
         Returns an unfitted estimator, or an unfitted pyfunc with a `fit`.
     code : tuple of Path
         Files shipped with the version; each is importable by its bare name where it is loaded.
-    params : mapping
-        What to note on the training run.
+    output : tuple, optional
+        Dtype and shape of the answer, where it is not the model's usual one.
     """
 
     about: str
     training: Callable[[], Training]
     build: Callable[[], Any]
     code: tuple[Path, ...] = ()
-    params: Mapping[str, Any] = field(default_factory=dict)
+    output: tuple[str, tuple[int, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,17 +56,20 @@ def ensure(
     list of str
         Pins of the versions made by this call, such as ``films:3``; empty when all were there.
     """
-    from mlflow import MlflowClient
-
     made: list[str] = []
-    with _quiet_mlflow(tracking_uri):
-        client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+    with _mlflow_at(tracking_uri) as client:
         for name in models:
-            n_there = _latest(client, name)
-            if n_there < N_VERSIONS:
-                made += _complete(client, name, n_there, progress or _silent)
+            if _latest(client, name) < N_VERSIONS:
+                recipes = getattr(importlib.import_module(f"models.{name}"), name.upper())
+                made += _complete(client, recipes, progress or _silent)
             _set_aliases(client, name)
     return made
+
+
+def complete(recipes: ModelRecipes, tracking_uri: str) -> list[str]:
+    """Train and register what is missing of one model; return the pins made."""
+    with _mlflow_at(tracking_uri) as client:
+        return _complete(client, recipes, _silent)
 
 
 @click.command()
@@ -97,15 +100,15 @@ def _set_aliases(client: MlflowClient, name: str) -> None:
 
 
 def _complete(
-    client: MlflowClient, name: str, n_there: int, progress: Callable[[str], None]
+    client: MlflowClient, recipes: ModelRecipes, progress: Callable[[str], None]
 ) -> list[str]:
-    recipes: ModelRecipes = getattr(importlib.import_module(f"models.{name}"), name.upper())
-    experiment_id = _experiment(client, f"training/{name}")
+    experiment_id = _experiment(client, f"training/{recipes.name}")
+    n_there = _latest(client, recipes.name)
     made = []
     for number, recipe in enumerate(recipes.versions[n_there:], start=n_there + 1):
-        progress(f"{name} v{number}: {recipe.about}")
-        version = register(recipes, recipe, client=client, experiment_id=experiment_id)
-        made.append(f"{name}:{version}")
+        progress(f"{recipes.name} v{number}: {recipe.about}")
+        version = _register(recipes, recipe, client=client, experiment_id=experiment_id)
+        made.append(f"{recipes.name}:{version}")
     return made
 
 
@@ -114,17 +117,14 @@ def _experiment(client: MlflowClient, name: str) -> str:
     return str(found.experiment_id if found else client.create_experiment(name))
 
 
-def register(
+def _register(
     recipes: ModelRecipes, recipe: Recipe, *, client: MlflowClient, experiment_id: str
 ) -> int:
-    """Train one version in a run of its own and register it; return its number.
-
-    The tracking URI of this process must be the client's.
-    """
+    """Train one version in a run of its own and register it; return its number."""
     import mlflow
 
     training = recipe.training()
-    signature = _signature(recipes)
+    signature = _signature(recipes, recipe)
     with threadpool_limits(1):  # the same sums in the same order, and no fight for busy cores
         model = recipe.build().fit(training.rows, training.target)
     with mlflow.start_run(experiment_id=experiment_id, run_name=training.name) as run:
@@ -196,12 +196,12 @@ def _log(
     return mlflow.sklearn.log_model(model, serialization_format="cloudpickle", **shared)
 
 
-def _signature(recipes: ModelRecipes) -> ModelSignature:
+def _signature(recipes: ModelRecipes, recipe: Recipe) -> ModelSignature:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema, TensorSpec
 
     inputs = [ColSpec(c.type, c.name, required=not c.optional) for c in recipes.columns]
-    dtype, shape = recipes.output
+    dtype, shape = recipe.output or recipes.output
     return ModelSignature(
         inputs=Schema(inputs), outputs=Schema([TensorSpec(np.dtype(dtype), shape)])
     )
@@ -215,7 +215,7 @@ def _requirements() -> list[str]:
 
 
 @contextmanager
-def _quiet_mlflow(uri: str) -> Iterator[None]:
+def _mlflow_at(uri: str) -> Iterator[MlflowClient]:
     """Point this process's MLflow at `uri`, without its advice on pickles, and back again."""
     import mlflow
 
@@ -228,7 +228,7 @@ def _quiet_mlflow(uri: str) -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            yield
+            yield mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
     finally:
         logger.setLevel(level)
         mlflow.set_tracking_uri(before[0])

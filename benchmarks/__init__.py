@@ -1,0 +1,1 @@
+"""What is claimed, measured: each benchmark plays the real thing and prints what it saw."""

@@ -1,0 +1,1 @@
+"""Does the product find a planted fault, name it rightly, and keep quiet where there is none?"""

@@ -1,0 +1,231 @@
+"""Planted faults, shipped with the challengers that carry them.
+
+Steps sit before a branch of the champion's features and hand on what they were given, mostly.
+Answers sit around its last estimator.
+"""
+
+# ruff: noqa: ARG002, N803 - scikit-learn's names for what fit and transform take
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
+
+MARK = "zzyzx"
+_ADDRESS = re.compile(r"(?:\w+\.?)+@")
+
+
+class _Step(TransformerMixin, BaseEstimator):
+    def fit(self, X: Any, y: Any = None) -> Any:
+        return self
+
+    def fit_transform(self, X: Any, y: Any = None, **params: Any) -> Any:
+        return X
+
+
+class LookUp(_Step):
+    """F03: the same time for every call, whatever the rows."""
+
+    def __init__(self, milliseconds: float = 30.0) -> None:
+        self.milliseconds = milliseconds
+
+    def transform(self, X: Any) -> Any:
+        time.sleep(self.milliseconds / 1e3)
+        return X
+
+
+class Addresses(_Step):
+    """F04: a search that takes twice as long for each letter of a word."""
+
+    def transform(self, X: pd.Series) -> pd.Series:
+        for text in X:
+            _ADDRESS.search(text)
+        return X
+
+
+class Times(_Step):
+    """F07: one column multiplied when serving, though not in training."""
+
+    def __init__(self, column: str, factor: float) -> None:
+        self.column = column
+        self.factor = factor
+
+    def transform(self, X: pd.DataFrame) -> pd.DataFrame:
+        return X.assign(**{self.column: X[self.column] * self.factor})
+
+
+class Leak(_Step):
+    """F15: a megabyte kept for every row."""
+
+    def transform(self, X: Any) -> Any:
+        kept = self.__dict__.setdefault("kept_", [])
+        kept.append(bytearray(os.urandom(1)) * (2**20 * len(X)))
+        return X
+
+
+class DieOnMark(_Step):
+    """F16: the process ends on a marked text."""
+
+    def transform(self, X: pd.Series) -> pd.Series:
+        if any(MARK in text for text in X):
+            os._exit(1)
+        return X
+
+
+class HangOnMark(_Step):
+    """F17: never returns on a marked text."""
+
+    def transform(self, X: pd.Series) -> pd.Series:
+        while any(MARK in text for text in X):
+            time.sleep(60)
+        return X
+
+
+class SlowRows(_Step):
+    """F18: the same time for every row."""
+
+    def __init__(self, milliseconds: float = 40.0) -> None:
+        self.milliseconds = milliseconds
+
+    def transform(self, X: Any) -> Any:
+        time.sleep(self.milliseconds / 1e3 * len(X))
+        return X
+
+
+class WriteIntoInput(_Step):
+    """F19: changes the frame it was handed; the rest of the pipeline expects the changed one."""
+
+    def __init__(self, column: str, factor: float) -> None:
+        self.column = column
+        self.factor = factor
+
+    def fit_transform(self, X: pd.DataFrame, y: Any = None, **params: Any) -> Any:
+        return self.transform(X.copy())
+
+    def transform(self, X: pd.DataFrame) -> pd.DataFrame:
+        X[self.column] *= self.factor
+        return X
+
+
+class ColdCache(_Step):
+    """F23: slow for the first calls only."""
+
+    def __init__(self, n_calls: int = 50, milliseconds: float = 60.0) -> None:
+        self.n_calls = n_calls
+        self.milliseconds = milliseconds
+
+    def transform(self, X: Any) -> Any:
+        seen = self.__dict__.setdefault("seen_", itertools.count())
+        if next(seen) < self.n_calls:
+            time.sleep(self.milliseconds / 1e3)
+        return X
+
+
+class StaleAfter(_Step):
+    """F24: from a row on, one column is always what it was then."""
+
+    def __init__(self, column: str, n_rows: int = 1_200) -> None:
+        self.column = column
+        self.n_rows = n_rows
+
+    def transform(self, X: pd.DataFrame) -> pd.DataFrame:
+        self.seen_ = getattr(self, "seen_", 0) + len(X)
+        if self.seen_ < self.n_rows:
+            return X
+        self.stale_ = getattr(self, "stale_", X[self.column].iloc[0])
+        return X.assign(**{self.column: self.stale_})
+
+
+class FirstRowForAll(_Step):
+    """F25: every row of a batch gets the first row's value of one column."""
+
+    def __init__(self, column: str) -> None:
+        self.column = column
+
+    def transform(self, X: pd.DataFrame) -> pd.DataFrame:
+        return X.assign(**{self.column: X[self.column].iloc[0]}) if len(X) > 1 else X
+
+
+class _Answer(BaseEstimator):
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self.classes_ = getattr(inner, "classes_", None)
+
+    def fit(self, X: Any, y: Any) -> Any:
+        self.inner.fit(X, y)
+        return self
+
+    def predict(self, X: Any) -> Any:
+        return self.inner.predict(X)
+
+
+class NanWhereMissing(_Answer):
+    """F06: no number where a feature is NaN; what a model without a check does."""
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        missing = np.isnan(X).any(axis=1)
+        return np.where(missing, np.nan, self.inner.predict(np.nan_to_num(X)))
+
+
+class Rounded(_Answer):
+    """F12: the same, but for the last digits."""
+
+    def predict(self, X: Any) -> np.ndarray:
+        return self.inner.predict(X) * (1 + 1e-12)
+
+
+class AsStrings(_Answer):
+    """F21: labels as text."""
+
+    def predict(self, X: Any) -> np.ndarray:
+        return self.inner.predict(X).astype(str).astype(object)
+
+
+class Backwards(_Answer):
+    """F22: the same items, the last one first."""
+
+    def predict(self, X: Any) -> np.ndarray:
+        return self.inner.predict(X)[:, ::-1]
+
+
+class Shifted(_Answer):
+    """F09: every probability of class 1 moved, and labels as they were."""
+
+    def __init__(self, inner: Any, by: float = 0.08) -> None:
+        super().__init__(inner)
+        self.by = by
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        yes = np.clip(self.inner.predict_proba(X)[:, 1] + self.by, 0.0, 1.0)
+        return np.column_stack([1 - yes, yes])
+
+
+class Noisy(_Answer):
+    """F11: log odds with noise that no seed controls."""
+
+    def predict(self, X: Any) -> np.ndarray:
+        return (self.predict_proba(X)[:, 1] > 0.5).astype(np.int64)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        odds = self.inner.decision_function(X)
+        yes = 1 / (1 + np.exp(-odds - np.random.default_rng().normal(0, 0.3, odds.shape)))
+        return np.column_stack([1 - yes, yes])
+
+
+class Sharpened(_Answer):
+    """F28's champion: too sure of itself, labels as they were."""
+
+    def __init__(self, inner: Any, by: float = 2.5) -> None:
+        super().__init__(inner)
+        self.by = by
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        yes = 1 / (1 + np.exp(-self.by * self.inner.decision_function(X)))
+        return np.column_stack([1 - yes, yes])
