@@ -73,7 +73,7 @@ def ratios(
         lambda: plan.run(rows),
         lambda: plan.run_frame(frame),
     ]
-    repeats = max(1, LEAST_NS // max(_took(calls[0], 1, clock), 1))
+    repeats = max(1, int(LEAST_NS / max(_took(calls[0], 1, clock), 1)))
     spent: list[list[float]] = [[] for _ in calls]
     for number in range(rounds):
         order = range(len(calls)) if number % 2 else range(len(calls) - 1, -1, -1)
@@ -137,12 +137,10 @@ def step_costs() -> None:
     empty, attribute = ns("with nullcontext(): pass"), ns("package.step")
     idle = ns("with package.step('embed'): pass")
     print(f"nobody listens {idle:7.0f} ns; nullcontext {empty:.0f} + attribute {attribute:.0f} ns")
-    print(
-        f"    ÷ (1.2 nullcontext + attribute) = {idle / (1.2 * empty + attribute):.3f}  (goal 1)"
-    )
+    print(f"    ÷ (1.2 nullcontext + attribute) = {idle / (1.2 * empty + attribute):.3f}  (goal 1)")
     clocks = ns("wall(); wall(); cpu(); cpu()")
     heard = steps.listen()
-    scope["clear"] = heard._heard.closed.clear
+    scope["clear"] = heard.closed.clear
     with heard:
         once = "with package.step('embed'): pass"
         timed = ns(f"{once}\nclear()") - ns("clear()")

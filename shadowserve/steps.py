@@ -14,7 +14,7 @@ from contextvars import ContextVar, Token
 from functools import wraps
 from time import perf_counter_ns, thread_time_ns
 from types import TracebackType
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, Self, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -70,21 +70,10 @@ class StepTimes(NamedTuple):
         return self.total_ns - sum(self.wall_ns)
 
 
-class _Heard:
-    """What one listening has heard so far: closed steps with their wall and CPU time."""
-
-    __slots__ = ("closed", "dropped", "prefix")
-
-    def __init__(self, prefix: str) -> None:
-        self.prefix = prefix
-        self.closed: list[tuple[_Running, int, int]] = []
-        self.dropped = 0
-
-
 # A running step: its listening, the step around it, name, columns, prefix, CPU and wall at entry.
 # A bare tuple, since building an object costs as much as a clock call; a `step` itself holds no
 # state and may be entered twice. A listening alone has a None for the step around it.
-_Running = tuple[_Heard, Any, str, Columns, str, int, int]
+_Running = tuple["listen", Any, str, Columns, str, int, int]
 
 _running: ContextVar[_Running | None] = ContextVar("shadowserve_step", default=None)
 _get_running = _running.get
@@ -132,7 +121,7 @@ class step:  # noqa: N801 - a verb in the user's code, as contextlib's own
                     around,
                     self.name,
                     self.columns,
-                    heard.prefix,
+                    heard.path,
                     thread_time_ns(),
                     perf_counter_ns(),
                 )
@@ -198,6 +187,13 @@ class listen:  # noqa: N801 - reads as a verb beside `step`
     path : str
         Put before every name. It may be reassigned while listening: later steps take the new one.
 
+    Attributes
+    ----------
+    closed : list
+        The steps that ended, as they ended; at most `MAX_RECORDS`. `steps` reads it.
+    dropped : int
+        How many ended beyond that: counted, not kept.
+
     Examples
     --------
     >>> with listen() as heard, step("embed", columns="text"):
@@ -206,14 +202,16 @@ class listen:  # noqa: N801 - reads as a verb beside `step`
     [('embed', ('text',), 1)]
     """
 
-    __slots__ = ("_heard", "_token")
+    __slots__ = ("_token", "closed", "dropped", "path")
 
     def __init__(self, path: str = "") -> None:
-        self._heard = _Heard(path)
+        self.path = path
+        self.closed: list[tuple[_Running, int, int]] = []
+        self.dropped = 0
         self._token: Token[_Running | None] | None = None
 
-    def __enter__(self) -> listen:
-        self._token = _set_running((self._heard, None, "", (), "", 0, 0))
+    def __enter__(self) -> Self:
+        self._token = _set_running((self, None, "", (), "", 0, 0))
         return self
 
     def __exit__(
@@ -221,31 +219,18 @@ class listen:  # noqa: N801 - reads as a verb beside `step`
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
+        /,
     ) -> None:
         if self._token is not None:
             _running.reset(self._token)
             self._token = None
 
-    @property
-    def path(self) -> str:
-        """The prefix that the next step takes."""
-        return self._heard.prefix
-
-    @path.setter
-    def path(self, path: str) -> None:
-        self._heard.prefix = path
-
-    @property
-    def dropped(self) -> int:
-        """Calls beyond the first `MAX_RECORDS`, counted but not kept."""
-        return self._heard.dropped
-
     def steps(self) -> tuple[InnerStep, ...]:
         """Return one record a path, in the order in which they first ended; () when none ran."""
-        if not self._heard.closed:
+        if not self.closed:
             return ()
         merged: dict[str, InnerStep] = {}
-        for running, wall_ns, cpu_ns in tuple(self._heard.closed):
+        for running, wall_ns, cpu_ns in tuple(self.closed):
             path = _path(running)
             known = merged.get(path) or InnerStep(path, _names(running[3]), 0, 0, 0)
             merged[path] = known._replace(

@@ -181,13 +181,15 @@ class Plan:
         """
         began = (thread_time_ns(), perf_counter_ns())
         ops, given = self.ops, frame
+        cpu_last: int | None = began[0]
         if (
             self.columnar_ops is not None
             and type(frame) is pd.DataFrame
             and self._knows(frame.columns)
         ):
             ops, given = self.columnar_ops, Columns.of_frame(frame)
-        values, times = self._walk(ops, given, began, mark)
+            cpu_last = None
+        values, times = self._walk(ops, given, began, mark, cpu_last)
         if not outputs:
             return Timed(values[-1], times)
         features = values[ops[-1].inputs[0]]
@@ -211,11 +213,11 @@ class Plan:
         given: Any,
         began: tuple[int, int],
         mark: MutableSequence[int] | memoryview | None,
+        cpu_last: int | None = None,
     ) -> tuple[list[Any], StepTimes]:
         steps = self.steps
         values = [given]
         wall_ns, cpu_ns = [0] * len(steps), [0] * len(steps)
-        cpu_last = None
         with listen() as heard:
             for call, inputs, step in ops:
                 if step == OVERHEAD:
