@@ -172,5 +172,5 @@ def _frame(parts: Iterable[Path]) -> pd.DataFrame:
     whole = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
     frame: pd.DataFrame = whole.sort_by("position").to_pandas()
     for name in _BY_NAME:
-        frame[name] = [dict(pairs) if pairs is not None else {} for pairs in frame[name]]
+        frame[name] = frame[name].map(lambda pairs: dict(pairs if pairs is not None else ()))
     return frame

@@ -1,0 +1,288 @@
+"""Carrying to a real MLflow on SQLite: everything once, whatever happens in between."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from evidence_fixtures import (
+    CHALLENGER,
+    CONTROL,
+    client,
+    close_windows,
+    deployment,
+    fresh_store,
+    state_directory,
+)
+
+from shadowserve.deployment import Deployment
+from shadowserve.evidence.names import safe_name
+from shadowserve.evidence.store import Store
+from shadowserve.evidence.undelivered import UndeliveredError
+from shadowserve.evidence.writer import Writer
+from shadowserve.places import Places
+
+pytestmark = pytest.mark.live
+
+AWKWARD = dict.fromkeys(
+    ("age (years)", "income[EUR]", "a,b", "50%", "../x", "prix_€", "y" * 300, "a b", "a_b"), 1.0
+)
+
+
+@pytest.fixture
+def uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)  # MLflow lays artifacts beside the working directory
+    for name in list(os.environ):
+        if name.startswith("MLFLOW_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/wrong.db")
+    return fresh_store(tmp_path)
+
+
+def runs_of(uri: str, served: Deployment) -> list:
+    found = client(uri).get_experiment_by_name(f"shadowserve/{served.model}")
+    return client(uri).search_runs([found.experiment_id]) if found else []
+
+
+def history(uri: str, run_id: str, name: str) -> list[int]:
+    return [point.step for point in client(uri).get_metric_history(run_id, name)]
+
+
+def parts_of(uri: str, run_id: str) -> list[str]:
+    return [Path(one.path).name for one in client(uri).list_artifacts(run_id, "comparisons")]
+
+
+def local_parts(places: Places, lane=CHALLENGER) -> list[str]:
+    return sorted(
+        path.name for path in places.lane(lane.role, lane.version).parts.glob("*.parquet")
+    )
+
+
+def traces_of(uri: str, served: Deployment) -> list:
+    found = client(uri).get_experiment_by_name(f"shadowserve/{served.model}")
+    return client(uri).search_traces(locations=[found.experiment_id], max_results=100)
+
+
+def test_a_lanes_windows_arrive_with_all_that_belongs_to_them(uri: str, tmp_path: Path) -> None:
+    served = deployment(uri, control=True)
+    places = state_directory(tmp_path, served)
+    close_windows(places, CHALLENGER, 3, metrics=AWKWARD)
+    close_windows(places, CONTROL, 2)
+    writer = Writer(places, served, report=lambda *_: {"verdict": "reject", "model": "films"})
+    writer.turn()
+    writer.publish()
+    writer.finish()
+
+    runs = {run.info.run_name: run for run in runs_of(uri, served)}
+    assert sorted(runs) == ["v3 vs v3 control", "v3 vs v4"]
+    run, control = runs["v3 vs v4"], runs["v3 vs v3 control"]
+    assert run.info.status == "FINISHED"
+    assert run.data.params == {"role": "challenger", "champion": "v3", "challenger": "v4"}
+    assert run.data.tags["shadowserve.verdict"] == "reject"
+    assert run.data.tags["shadowserve.challenger.digest"] == "4" * 64
+    assert run.data.tags["shadowserve.champion.training_data.digest"] == "data3"
+    assert run.data.tags["shadowserve.champion.libraries"] == "python 3.11.4, scikit-learn 1.9.0"
+    assert "shadowserve.verdict" not in control.data.tags
+    assert history(uri, run.info.run_id, "ledger/requests") == [0, 1, 2]
+    assert history(uri, control.info.run_id, "ledger/requests") == [0, 1]
+    assert parts_of(uri, run.info.run_id) == local_parts(places)
+    names = {one.path for one in client(uri).list_artifacts(run.info.run_id)}
+    assert names >= {"report.json", "report.html", "slow_requests.json", "metric_names.json"}
+    assert not (tmp_path / "wrong.db").exists()
+
+
+def test_awkward_names_are_mapped_and_none_is_lost(uri: str, tmp_path: Path) -> None:
+    served = deployment(uri)
+    places = state_directory(tmp_path, served)
+    close_windows(places, CHALLENGER, 1, metrics=AWKWARD)
+    Writer(places, served).turn()
+    (run,) = runs_of(uri, served)
+    path = client(uri).download_artifacts(run.info.run_id, "metric_names.json", str(tmp_path))
+    mapping = json.loads(Path(path).read_text())
+    assert {mapping.get(name, name) for name in AWKWARD} <= set(run.data.metrics)
+    assert sorted(mapping) == sorted(set(AWKWARD) - {"a b", "a_b"})
+
+
+def test_what_is_not_finite_never_arrives(uri: str, tmp_path: Path) -> None:
+    served = deployment(uri)
+    places = state_directory(tmp_path, served)
+    close_windows(places, CHALLENGER, 1, metrics={"divergence/relative": None, "fine": 2.0})
+    Writer(places, served).turn()
+    (run,) = runs_of(uri, served)
+    assert "divergence/relative" not in run.data.metrics
+    assert run.data.metrics["evidence/left_out"] == 1.0
+    assert max(abs(value) for value in run.data.metrics.values()) < 1e18
+
+
+def test_a_metric_that_mlflow_refuses_takes_no_other_with_it(uri: str) -> None:
+    from shadowserve.evidence.points import Point
+
+    store = Store(uri)
+    run_id = store.run(store.experiment("e"), name="r", key="ab", tags={}, started_ms=1)
+    names = ["a", "b", "c[refused]", "d", "e"]
+    refused = store.log(run_id, [Point(name, 1.0, 1_000, 0) for name in names])
+    assert refused == ["c[refused]"]
+    assert sorted(client(uri).get_run(run_id).data.metrics) == ["a", "b", "d", "e"]
+
+
+def test_more_points_than_one_call_takes_all_arrive(uri: str) -> None:
+    from shadowserve.evidence.points import Point
+
+    store = Store(uri)
+    run_id = store.run(store.experiment("e"), name="r", key="ab", tags={}, started_ms=1)
+    store.log(run_id, [Point(f"m{i}", float(i), 1_000, 0) for i in range(1_203)])
+    assert len(client(uri).get_run(run_id).data.metrics) == 1_203
+
+
+class KilledError(BaseException):
+    """Ends a test's writer as SIGKILL ends a process: nothing catches it."""
+
+
+class Mortal(Store):
+    """Dies before or after its n-th call."""
+
+    def __init__(self, uri: str, left: float, *, before: bool) -> None:
+        super().__init__(uri)
+        self.left, self.before = left, before
+
+    def __getattribute__(self, name: str):
+        found = super().__getattribute__(name)
+        if name not in CALLS:
+            return found
+
+        def call(*args, **kwargs):
+            self.left -= 1
+            if self.left < 0 and self.before:
+                raise KilledError
+            done = found(*args, **kwargs)
+            if self.left < 0:
+                raise KilledError
+            return done
+
+        return call
+
+
+CALLS = {"experiment", "run", "describe", "log", "put_file", "put_text", "trace", "tag", "finish"}
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_death_between_any_two_calls_loses_nothing_and_doubles_nothing(
+    uri: str, tmp_path: Path, before: bool
+) -> None:
+    deaths = 0
+    for allowed in range(100):
+        served = deployment(uri, id=f"deployment {allowed}")
+        places = state_directory(tmp_path / f"{allowed}", served)
+        close_windows(places, CHALLENGER, 2, metrics={"a[1]": 1.0})
+        first = Writer(
+            places,
+            served,
+            connect=lambda n=allowed: Mortal(uri, n, before=before),
+            report=lambda *_: {"verdict": "continue"},
+        )
+        try:
+            first.turn()
+            first.publish()
+            first.finish()
+        except KilledError:
+            deaths += 1
+        else:
+            break
+        close_windows(places, CHALLENGER, 1)
+        Writer(places, served).turn()
+        (run,) = [
+            r for r in runs_of(uri, served) if r.data.tags["shadowserve.deployment"] == served.id
+        ]
+        assert history(uri, run.info.run_id, "ledger/requests") == [0, 1, 2]
+        assert history(uri, run.info.run_id, safe_name("a[1]")) == [0, 1]
+        assert parts_of(uri, run.info.run_id) == local_parts(places)
+    assert deaths >= 12
+    by_request = Counter(
+        (trace.info.trace_metadata["mlflow.sourceRun"], trace.info.client_request_id)
+        for trace in traces_of(uri, served)
+    )
+    assert set(by_request.values()) == {1}
+
+
+def test_a_repeated_start_takes_up_the_same_run_with_other_options(
+    uri: str, tmp_path: Path
+) -> None:
+    served = deployment(uri)
+    places = state_directory(tmp_path, served)
+    close_windows(places, CHALLENGER, 1)
+    first = Writer(places, served)
+    first.turn()
+    first.finish()
+    places.evidence.unlink()  # even with nothing remembered
+    close_windows(places, CHALLENGER, 1)
+    again = Writer(places, deployment(uri, options={"sample_rate": 0.5}))
+    again.turn()
+    (run,) = runs_of(uri, served)
+    assert run.info.status == "RUNNING"
+    assert history(uri, run.info.run_id, "ledger/requests") == [0, 1]
+
+
+def test_a_deleted_run_is_named_waited_for_and_gone_on_with(uri: str, tmp_path: Path) -> None:
+    served = deployment(uri, control=True)
+    places = state_directory(tmp_path, served)
+    writer = Writer(places, served)
+    close_windows(places, CHALLENGER, 1)
+    writer.turn()
+    run_id = writer.counts[CHALLENGER]["run_id"]
+    client(uri).delete_run(run_id)
+    close_windows(places, CHALLENGER, 1)
+    close_windows(places, CONTROL, 1)
+    with pytest.raises(UndeliveredError, match=f"runs restore --run-id {run_id}") as caught:
+        writer.turn()
+    assert caught.value.hopeless
+    assert (writer.counts[CHALLENGER]["waiting"], writer.counts[CONTROL]["waiting"]) == (1, 0)
+    client(uri).restore_run(run_id)
+    writer.turn()
+    assert history(uri, run_id, "ledger/requests") == [0, 1]
+
+
+def test_a_run_that_is_gone_for_good_is_made_anew_with_everything(uri: str, tmp_path: Path) -> None:
+    served = deployment(uri)
+    places = state_directory(tmp_path, served)
+    close_windows(places, CHALLENGER, 2)
+    Writer(places, served).turn()
+    Path(tmp_path / "mlflow.db").unlink()
+    (tmp_path / "other").mkdir()
+    other = fresh_store(tmp_path / "other")
+    writer = Writer(places, deployment(other))
+    writer.turn()
+    (run,) = runs_of(other, served)
+    assert history(other, run.info.run_id, "ledger/requests") == [0, 1]
+
+
+def test_a_store_that_does_not_exist_is_not_made(tmp_path: Path) -> None:
+    served = deployment(f"sqlite:///{tmp_path}/missing.db")
+    places = state_directory(tmp_path, served)
+    close_windows(places, CHALLENGER, 1)
+    writer = Writer(places, served)
+    with pytest.raises(UndeliveredError, match="does not exist"):
+        writer.turn()
+    assert not (tmp_path / "missing.db").exists()
+    assert writer.waiting == 1
+
+
+def test_a_slow_request_becomes_a_trace_that_shows_its_slow_step(uri: str, tmp_path: Path) -> None:
+    served = deployment(uri)
+    places = state_directory(tmp_path, served)
+    close_windows(places, CHALLENGER, 1)
+    Writer(places, served).turn()
+    found = {t.info.client_request_id: t for t in traces_of(uri, served)}
+    trace = found["request-7"]
+    spans = {span.name: span for span in trace.data.spans if span.name != "estimator"}
+    lengths = {n: (s.end_time_ns - s.start_time_ns) / 1e6 for n, s in spans.items()}
+    assert spans.keys() == {"request", "champion v3", "challenger v4", "description"}
+    assert lengths["challenger v4"] == pytest.approx(40.0)
+    steps = [s for s in trace.data.spans if s.name == "description"]
+    challenger = max(steps, key=lambda s: s.end_time_ns - s.start_time_ns)
+    assert challenger.attributes["sizes"] == {"text": 9_000}
+    assert challenger.attributes["role"] == "challenger"
+    assert challenger.parent_id == spans["challenger v4"].span_id
+    assert "request-3" in found  # the one that differs
