@@ -39,7 +39,9 @@ class Overloaded(Exception):  # noqa: N818 - a state, not a fault
 class Scoring(Protocol):
     """What the champion needs of a loaded version; `scoring.Scorer` is one."""
 
-    batched: bool
+    @property
+    def batched(self) -> bool:
+        """Whether requests may share a call."""
 
     def score(self, rows: Rows) -> Scored:
         """Score typed rows."""

@@ -38,7 +38,7 @@ CREATE TABLE request (
 );
 CREATE TABLE meta (key TEXT PRIMARY KEY, value);
 """
-_INSERT = f"INSERT INTO request VALUES ({','.join('?' * 11)})"
+_INSERT = "INSERT INTO request VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "glusterfs", "lustre"}  # fmt: skip
 
 

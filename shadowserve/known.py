@@ -74,8 +74,9 @@ class Known:
     def ratio(self) -> PairedRatio:
         """Challenger's time over the control's, request by request."""
         paired = PairedRatio()
-        timed = [p for p in self.pairs if p.challenger_ms and p.control_ms]
-        paired.add([p.control_ms for p in timed], [p.challenger_ms for p in timed])
+        both = [(p.control_ms, p.challenger_ms) for p in self.pairs]
+        timed = np.asarray([(a, b) for a, b in both if a and b], dtype=np.float64).reshape(-1, 2)
+        paired.add(timed[:, 0], timed[:, 1])
         return paired
 
     def score_differences(self) -> np.ndarray:

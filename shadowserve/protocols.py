@@ -54,7 +54,7 @@ def protocols(model: str, version: int) -> Mapping[str, Protocol]:
     found = (
         Protocol("invocations", _parse_invocations, _encode, refusal, wire.read_answer),
         Protocol("predict", _parse_predict, _encode_rows, refusal, _read_rows),
-        Protocol("infer", oip.parse, partial(oip.answer, **names), oip.refusal, oip.read_answer),
+        Protocol("infer", _parse_infer, partial(oip.answer, **names), oip.refusal, oip.read_answer),
     )
     return {protocol.name: protocol for protocol in found}
 
@@ -72,6 +72,10 @@ def _parse_invocations(body: bytes, content_type: str, schema: Schema) -> tuple[
 
 def _encode(prediction: Any, *, echo: str | None = None) -> bytes:  # noqa: ARG001 - has no id
     return wire.answer(prediction)
+
+
+def _parse_infer(body: bytes, _content_type: str, schema: Schema) -> tuple[Rows, str | None]:
+    return oip.parse(body, schema)
 
 
 def _parse_predict(body: bytes, _content_type: str, schema: Schema) -> tuple[Rows, str | None]:

@@ -91,12 +91,9 @@ def _divergence(known: Known) -> dict[str, Any]:
         return {}
     outputs = known.learned.outputs
     told = {**outputs.tally.summary()} if outputs.tally else {}
-    told["noise_floor"] = known.control.outputs.disagreement.mean if _has_control(known) else None
+    noise = known.control.outputs.disagreement if known.control else None
+    told["noise_floor"] = noise.mean if noise is not None and noise.n else None
     return told
-
-
-def _has_control(known: Known) -> bool:
-    return known.control is not None and known.control.outputs.disagreement.n > 0
 
 
 def _latency(known: Known) -> dict[str, Any]:

@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Worker:
-    """This process's champion: from the deployment file to ready."""
+    """The process's champion: from the deployment file to ready."""
 
     def __init__(self) -> None:
         self.places = Places(Path(os.environ["SHADOWSERVE_STATE_DIR"]))

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from shadowserve.cli.demo import demo
 from shadowserve.cli.looking import pins, report, status
 from shadowserve.cli.serving import serve
 from shadowserve.cli.steering import pause, resume
@@ -32,5 +33,5 @@ def main() -> None:
     """
 
 
-for command in (serve, pins, status, report, pause, resume):
+for command in (serve, demo, pins, status, report, pause, resume):
     main.add_command(command)

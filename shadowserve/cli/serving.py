@@ -55,6 +55,8 @@ class running:  # noqa: N801 - reads as a verb
         What to serve.
     say : callable
         Tells the user, one line a call.
+    fresh : bool
+        Begin anew instead of resuming what was served from the same directory.
 
     Raises
     ------
@@ -62,9 +64,12 @@ class running:  # noqa: N801 - reads as a verb
         On entry, whatever stands against it; nothing is left running.
     """
 
-    def __init__(self, settings: Settings, *, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, settings: Settings, *, say: Callable[[str], None], fresh: bool = False
+    ) -> None:
         self._settings = settings
         self._say = say
+        self._fresh = fresh
         self._supervisor: Supervisor | None = None
 
     def __enter__(self) -> Supervisor:
@@ -92,7 +97,7 @@ class running:  # noqa: N801 - reads as a verb
             supervisor.begin()
             say(f"Store          {addresses}")
             wanted = start.resolve(settings, addresses, places, start=supervisor.start_token)
-            deployment, story = start.settle(places, wanted)
+            deployment, story = start.settle(places, wanted, fresh=self._fresh)
             for line in _opening(deployment, settings, places, story=story):
                 say(line)
             say(f"Placement      {placement.describe()}")

@@ -251,7 +251,7 @@ def _spread(side: dict[str, Any]) -> float:
 
 def _top_share(told: dict[str, Any], side: str) -> float:
     shares = (told.get("confusion") or {}).get(side) or {}
-    return max(shares.values(), default=0.0)
+    return float(max(shares.values(), default=0.0))
 
 
 def _structure(known: Known, outputs: Outputs, _policy: Policy) -> Iterator[Finding]:

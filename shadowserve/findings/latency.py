@@ -66,7 +66,7 @@ def _growing(known: Known, learned: Learned, _policy: Policy) -> Iterator[Findin
         column = max(fitted, key=lambda c: float(fitted[c].predict(fitted[c].largest_size)))
         growth = fitted[column]
         theirs, role = baseline(known, name, timing)
-        yield _growth_finding(known, learned, name, timing, column, growth, theirs, role)
+        yield _growth_finding(learned, name, timing, column, growth, theirs, role)
 
 
 def _has_parts(steps: Mapping[str, StepTiming], name: str) -> bool:
@@ -75,7 +75,6 @@ def _has_parts(steps: Mapping[str, StepTiming], name: str) -> bool:
 
 
 def _growth_finding(
-    known: Known,
     learned: Learned,
     name: str,
     timing: StepTiming,

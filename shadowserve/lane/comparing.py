@@ -98,7 +98,8 @@ class Side:
 
     def any(self, flags: np.ndarray) -> np.ndarray:
         """Return whether any of each request's rows is flagged."""
-        return np.add.reduceat(flags.astype(np.int64), self.starts) > 0
+        flagged: np.ndarray = np.add.reduceat(flags.astype(np.int64), self.starts) > 0
+        return flagged
 
 
 class Comparer:

@@ -7,6 +7,8 @@ from collections.abc import MutableSequence, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+
 from shadowserve import wire
 from shadowserve.clock import Starvation
 from shadowserve.faults import fault_of
@@ -123,7 +125,7 @@ class Observer:
         return names[index][0] if 0 <= index < len(names) else None
 
 
-def _cut(scored: Scored, taken: Sequence[Typed]) -> list[object]:
+def _cut(scored: Scored, taken: Sequence[Typed]) -> list[np.ndarray | None]:
     if scored.scores is None:
         return [None] * len(taken)
     return wire.split(scored.scores, [typed.rows.n_rows for typed in taken if typed.rows])

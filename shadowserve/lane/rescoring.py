@@ -1,4 +1,4 @@
-"""Scoring a small share again, alone and in a batch: does the version agree with itself?
+"""Scoring a small share again, alone and in a batch, to see whether a version agrees with itself.
 
 Divergence means nothing below a version's own noise. Every twentieth request is scored a second time
 by itself, and with the requests before it in one batch; answers that differ from the first are noise,

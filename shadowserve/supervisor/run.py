@@ -156,7 +156,7 @@ class Supervisor:
             self.say(f"{left} requests are left in the journal; the next start scores them.")
 
     def pending(self) -> int:
-        """Requests that some working lane has not scored yet."""
+        """Return how many requests some working lane has not scored yet."""
         bound = tail.extent(self.places.journal).last
         waiting = 0
         for watch in self.lanes:

@@ -157,7 +157,9 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple | frozenset) else value
 
 
-def settle(places: Places, wanted: Deployment) -> tuple[Deployment, str]:
+def settle(
+    places: Places, wanted: Deployment, *, fresh: bool = False
+) -> tuple[Deployment, str]:
     """Resume the directory's deployment if it serves the same files, else archive it.
 
     Returns
@@ -169,7 +171,7 @@ def settle(places: Places, wanted: Deployment) -> tuple[Deployment, str]:
     """
     present = deployments.read(places)
     story = "new"
-    if present is not None and present.same_as(wanted):
+    if present is not None and present.same_as(wanted) and not fresh:
         kept: Mapping[str, Any] = {
             "id": present.id,
             "salt": present.salt,

@@ -80,10 +80,10 @@ class LaneWatch:
 
     def _enforce(self) -> None:
         mark = inflight.read(self.places.inflight)
-        if mark.pid == self.child.pid and mark.positions:
-            if mark.worked_ns() > self.deadline_s * 1e9:
-                self._kill("deadline")
-                return
+        in_hand = mark.pid == self.child.pid and bool(mark.positions)
+        if in_hand and mark.worked_ns() > self.deadline_s * 1e9:
+            self._kill("deadline")
+            return
         used = clock.rss_bytes(self.child.pid)
         if used is not None and used > self.memory_bytes:
             self._kill("memory")
@@ -114,7 +114,7 @@ class LaneWatch:
             self._barren(code)
 
     def _poisoned(self, cause: str) -> None:
-        """A request killed it: go on at once, unless nearly every request does."""
+        """Go on at once after a request killed it, unless nearly every request does."""
         quick = time.monotonic_ns() - self.child.started_ns < QUICK_NS and cause != "outside"
         self.barren_deaths = 0
         self.quick_poisonings = self.quick_poisonings + 1 if quick else 0
@@ -122,7 +122,7 @@ class LaneWatch:
             self._give_up(f"{self.name} dies of nearly every request ({cause})")
 
     def _barren(self, code: int | None) -> None:
-        """It died of nothing in hand: wait longer each time, and at last for somebody."""
+        """Wait longer after each death of nothing in hand, and at last for somebody."""
         self.barren_deaths += 1
         if self.barren_deaths >= MAX_BARREN_DEATHS:
             times = f"{self.barren_deaths} times without progress"

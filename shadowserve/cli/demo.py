@@ -1,0 +1,119 @@
+"""`shadowserve demo`: the two stories, played on real events from an empty directory."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from shadowserve import report as reports
+from shadowserve.cli.looking import screen
+from shadowserve.cli.options import options
+from shadowserve.cli.serving import running
+from shadowserve.demo import Replay
+from shadowserve.errors import ShadowserveError, UnreachableError
+from shadowserve.ledger import read as read_ledger
+from shadowserve.reading import print_report
+from shadowserve.settings import Settings
+from shadowserve.stores import uris
+from shadowserve.supervisor.run import Supervisor, wait_for_lanes
+
+MODEL, CHAMPION, CHALLENGER = "films", "v3", "v4"
+CATCH_UP_S = 120.0
+
+
+@click.command(short_help="Play a champion, a faulty challenger and real traffic.")
+@options("tracking_uri", "port", "console_port", "state_dir")
+@click.option("--requests", default=3000, show_default=True, metavar="N", help="Events to replay.")
+@click.option("--keep", is_flag=True, help="Leave it running afterwards, until Ctrl-C.")
+def demo(requests: int, keep: bool, **flags: Any) -> None:
+    """Serve films v3 with v4 in its shadow, replay real events, and say what is wrong with v4.
+
+    v4 was trained on one holiday only, and one of its features is slow on long descriptions. Both
+    are found while every caller gets v3's answers.
+
+    Example: shadowserve demo
+    """
+    wanted = {**flags, "champion": CHAMPION, "challengers": (CHALLENGER,), "model": MODEL}
+    settings = Settings.load(wanted)
+    register, traffic = _models()
+    addresses = uris(settings.tracking_uri, settings.registry_uri)
+    talk = Console(stderr=True, highlight=False)
+    say = _sayer(talk)
+    say(f"Models         films v1 to v5 at {addresses}; what is missing is trained now")
+    register.ensure(addresses.tracking, models=(MODEL,), progress=say)
+    with running(settings, say=say, fresh=True) as supervisor:
+        wait_for_lanes(supervisor)
+        _replay(supervisor, traffic.films(requests), requests, talk)
+        _catch_up(supervisor, talk)
+        _show(supervisor, addresses, talk)
+        if keep and not supervisor.stop_signals:
+            talk.print("It goes on serving. Ctrl-C stops it.")
+            supervisor.run()
+
+
+def _sayer(talk: Console) -> Callable[[str], None]:
+    return lambda line: talk.print(line, markup=False, soft_wrap=True)
+
+
+def _models() -> tuple[ModuleType, ModuleType]:
+    """Return the demo's own package, which is no part of an installed shadowserve."""
+    try:
+        from models import register, traffic
+    except ImportError as error:
+        raise ShadowserveError(
+            "The demo's models are not here. Run it from a checkout of shadowserve, with the demo "
+            "extra installed: make demo."
+        ) from error
+    return register, traffic
+
+
+def _replay(supervisor: Supervisor, records: Any, n: int, talk: Console) -> None:
+    """Send the events while the supervisor looks after everything."""
+    host, port = supervisor.data_socket.getsockname()[:2]
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=talk) as progress:
+        task = progress.add_task("Real events", total=n)
+        replay = Replay(host, port, records, sent=lambda: progress.advance(task))
+        replay.start()
+        supervisor.run(until=lambda: replay.finished)
+    if replay.failure is not None:
+        raise UnreachableError(f"The replay stopped: {type(replay.failure).__name__}.")
+    told = ", ".join(f"{count} × {status}" for status, count in sorted(replay.statuses.items()))
+    talk.print(f"Callers got    {told}")
+
+
+def _catch_up(supervisor: Supervisor, talk: Console) -> None:
+    """Wait for the lanes to score what is in the journal."""
+    until = time.monotonic() + CATCH_UP_S
+    with talk.status("The lanes are scoring what is in the journal"):
+        supervisor.run(until=lambda: supervisor.pending() == 0 or time.monotonic() > until)
+
+
+def _show(supervisor: Supervisor, addresses: Any, talk: Console) -> None:
+    deployment = supervisor.deployment
+    if deployment is None:
+        return
+    number = deployment.challengers[0].number
+    print_report(reports.build(supervisor.places, deployment, challenger=number), screen())
+    ledger = read_ledger(supervisor.places, deployment)
+    sys.stdout.flush()
+    talk.print(
+        "The ledger balances: every request is accounted for in every lane."
+        if ledger.balanced
+        else "The ledger does not balance."
+    )
+    talk.print(
+        f"In MLflow      mlflow ui --backend-store-uri {addresses}, experiment shadowserve/{MODEL}: "
+        "metrics by window, parts, report and traces",
+        markup=False,
+        soft_wrap=True,
+    )
+    talk.print("In a notebook  notebooks/explore_divergence.ipynb")
+    talk.print("By yourself    shadowserve serve --champion v3 --challenger v4")
