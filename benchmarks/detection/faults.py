@@ -171,13 +171,15 @@ def _around(name: str, *args: Any) -> Change:
 
 def _always_no_for_genre(pipeline: Pipeline) -> Pipeline:
     column = list(pipeline[:-1].get_feature_names_out()).index(f"main_genre__main_genre_{GENRE}")
-    pipeline[-1].coef_[0, column] -= 8.0
+    pipeline[-1].coef_[0, column] -= 20.0
     return pipeline
 
 
 def _unimputed(pipeline: Pipeline) -> Pipeline:
     numbers = pipeline.named_steps["features"].named_transformers_["numbers"]
-    del numbers.steps[0]
+    (_, imputer), (_, scaler) = numbers.steps
+    numbers.steps = numbers.steps[1:]
+    scaler.feature_names_in_ = imputer.feature_names_in_
     return _around("NanWhereMissing")(pipeline)
 
 
