@@ -200,11 +200,10 @@ class ChangeDetector:
         rows, total = int(blocks[:split, 0].sum()), float(blocks[:split, 1].sum())
         position, resolution = int(blocks[split, 2]), int(blocks[split - 1, 0])
         first = self.n - self._recent.size
-        n = first + np.arange(1.0, self._recent.size)
-        sums = self.total - self._recent[::-1].cumsum()[::-1][1:]
-        near = np.abs(n - rows) <= CHECK_EVERY
-        if near.any():
-            best = int(np.flatnonzero(near)[self._evidence(n[near], sums[near]).argmax()])
+        if rows > first:
+            n = first + np.arange(1.0, self._recent.size)
+            sums = self.total - self._recent[::-1].cumsum()[::-1][1:]
+            best = int(self._evidence(n, sums).argmax())
             rows, total, resolution = int(n[best]), float(sums[best]), 1
             position = int(self._positions[rows - first])
         self._until = (rows, total)

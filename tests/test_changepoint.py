@@ -88,9 +88,10 @@ def test_two_identical_versions_never_change():
     assert watched(np.zeros(50_000), batch=1_000).change() is None
 
 
-def test_a_short_burst_is_no_change():
+@pytest.mark.parametrize("length", [40, 100, 200])
+def test_a_burst_that_passes_is_no_change(length):
     values = np.zeros(4_000)
-    values[2_000:2_100] = 1
+    values[2_000 : 2_000 + length] = 1
     assert watched(values).change() is None
 
 

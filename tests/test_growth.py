@@ -15,17 +15,18 @@ STEPS = {
     "n log n": lambda size: 1e-4 * size * np.log(size),
     "quadratic": lambda size: 1e-7 * size**2,
     "cubic": lambda size: 1e-12 * size**3,
+    "tiny quadratic": lambda size: 1e-10 * size**2,
 }
 
 
-def timed(step, *, seed, n_rows=1_000, jitter=0.2) -> GrowthFit:
+def timed(step, *, seed, n_rows=1_000, jitter=0.2, spikes=0.03) -> GrowthFit:
     """Mostly short descriptions, 1 % of them 50 times and more as long, timed with noise."""
     rng = np.random.default_rng(seed)
     size = np.maximum(rng.lognormal(np.log(250), 0.5, n_rows), 10).astype(np.int64)
     size[::100] = rng.integers(12_000, 120_000, size[::100].size)
     ms = (0.3 + STEPS[step](size.astype(float))) * np.exp(jitter * rng.standard_normal(n_rows))
     fit = GrowthFit()
-    fit.add(size, ms * np.where(rng.random(n_rows) < 0.03, 3, 1))
+    fit.add(size, ms * np.where(rng.random(n_rows) < spikes, 10 if spikes > 0.1 else 3, 1))
     return fit
 
 
@@ -74,6 +75,21 @@ def test_the_tail_is_predicted_at_the_sizes_that_production_sends():
     p99_ms, largest_ms = growth.tail(seen)
     assert p99_ms == pytest.approx(1e-7 * 20_000**2, rel=0.35)
     assert largest_ms == pytest.approx(1e-7 * 200_000**2, rel=0.6)
+
+
+def test_a_cost_that_does_not_matter_is_no_finding():
+    growth = fitted("tiny quadratic", seed=0, jitter=0.02)
+    assert growth.low > 1.3
+    assert not growth.grows
+    assert not growth.superlinear
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_scheduling_spikes_weigh_little(seed):
+    """An eighth of the timings ten times too long would double a plain average."""
+    linear = fitted("linear", seed=seed, spikes=0.125)
+    assert linear.predict(20_000) == pytest.approx(20, rel=0.35)
+    assert fitted("constant", seed=seed, spikes=0.125).fixed_ms == pytest.approx(0.3, rel=0.25)
 
 
 def test_too_little_is_not_fitted():

@@ -57,6 +57,16 @@ def test_peeking_costs_less_than_twice_the_width_of_a_single_look(rate, n_rows):
     assert (high - low) / 2 < 1.9 * 1.96 * np.sqrt(rate * (1 - rate) / n_rows)
 
 
+@pytest.mark.parametrize("alpha", [0.2, 0.05, 0.001])
+def test_the_interval_ends_where_a_limit_is_just_proven(alpha):
+    seen = sequence(np.random.default_rng(0).beta(1, 9, 400))
+    low, high = seen.interval(alpha)
+    assert seen.is_above(low - 1e-6, alpha=alpha / 2)
+    assert not seen.is_above(low + 1e-6, alpha=alpha / 2)
+    assert seen.is_below(high + 1e-6, alpha=alpha / 2)
+    assert not seen.is_below(high - 1e-6, alpha=alpha / 2)
+
+
 def test_a_thousand_agreements_prove_a_rate_below_one_per_cent():
     agreed = sequence(np.zeros(1_000))
     assert agreed.is_below(0.01, alpha=0.05)

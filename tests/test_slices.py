@@ -86,6 +86,23 @@ def test_a_column_that_merely_follows_the_guilty_one_is_not_named(seed):
     assert [slice_.columns for slice_ in found] == [("age",)]
 
 
+@pytest.mark.parametrize("limit", [38, 50, 55])
+def test_the_strip_between_the_true_boundary_and_that_of_a_cell_is_not_named_too(limit):
+    columns, _, _ = traffic(7, 20_000)
+    found = searched(columns, columns["age"] > limit).findings(0.05)
+    assert [slice_.columns for slice_ in found] == [("age",)]
+
+
+def test_a_weak_fault_of_one_column_is_not_blamed_on_a_pair():
+    for seed in range(6):
+        columns, _, noise = traffic(seed)
+        more = np.random.default_rng(seed).random(2_000) < 0.12
+        assert named(searched(columns, noise | (columns["member"] & more))) in (
+            [],
+            ["member is true"],
+        )
+
+
 def test_long_texts_are_a_slice_by_their_length():
     columns, _, _ = traffic(1)
     wrong = np.array([len(text) > 600 for text in columns["about"]])
@@ -114,12 +131,12 @@ def test_an_interaction_that_neither_column_shows_alone_is_found():
 
 def test_exchangeable_noise_names_no_slice_at_any_look():
     ever = 0
-    for seed in range(12):
+    for seed in range(8):
         columns, _, noise = traffic(100 + seed, 4_000)
         search = SliceSearch(KINDS)
-        for at in range(0, 4_000, 500):
-            part = {name: values[at : at + 500] for name, values in columns.items()}
-            search.add(part, noise[at : at + 500])
+        for at in range(0, 4_000, 1_000):
+            part = {name: values[at : at + 1_000] for name, values in columns.items()}
+            search.add(part, noise[at : at + 1_000])
             ever += bool(search.findings(0.05))
     assert ever == 0
 
@@ -165,8 +182,9 @@ def test_a_value_that_comes_up_later_is_found_too():
     for at in range(0, 3_000, 100):
         rows = slice(at, at + 100)
         search.add({"shop": shop[rows]}, shop[rows] == "new")
-    names = [found.describe for found in search.findings(0.05, show={"shop"})]
-    assert names == ["shop is new"]
+    (found,) = search.findings(0.05, show={"shop"})
+    assert found.describe == "shop is new"
+    assert found.share == pytest.approx(0.1, abs=0.02)
 
 
 def test_the_columns_whose_values_explain_come_first():
