@@ -2,6 +2,7 @@
 
     python -m benchmarks.featurization               the demo's champion and the whole battery
     python -m benchmarks.featurization --champion    the champion only
+    python -m benchmarks.featurization --only "gradient boosting" lightgbm
     python -m benchmarks.featurization --steps       `shadowserve.step` only
 
 Three ratios, each the median over paired rounds in alternating order; smaller is better:
@@ -158,6 +159,7 @@ def main() -> None:
     )
     parser.add_argument("--champion", action="store_true")
     parser.add_argument("--steps", action="store_true")
+    parser.add_argument("--only", nargs="*", default=[*SHAPES, *ARRAY_SHAPES], metavar="SHAPE")
     parser.add_argument("--rounds", type=int, default=15)
     chosen = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -173,7 +175,7 @@ def main() -> None:
         report("films v3 (the demo's champion)", *films_champion(), rounds=4 * chosen.rounds)
         if chosen.champion:
             return
-        for shape in (*SHAPES, *ARRAY_SHAPES):
+        for shape in chosen.only:
             report(
                 shape,
                 fitted(shape),

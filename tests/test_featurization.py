@@ -26,9 +26,9 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
-    KBinsDiscretizer,
     OneHotEncoder,
     OrdinalEncoder,
+    PolynomialFeatures,
     StandardScaler,
 )
 
@@ -187,6 +187,13 @@ def test_the_mark_names_the_running_step_and_the_one_that_raised() -> None:
     assert plan.steps[mark[0]].name == "features/look"
 
 
+def test_an_odd_n_jobs_is_no_obstacle() -> None:
+    class Odd(_Keep):
+        n_jobs = "many"
+
+    assert featurization.compile(regression(dense(), Odd())).steps[-1].n_jobs is None
+
+
 def test_jobs_are_reported_with_the_step() -> None:
     model = regression(dense(), RandomForestRegressor(4, n_jobs=2, random_state=0))
     plan = featurization.compile(model)
@@ -301,6 +308,7 @@ AWKWARD = {
     "complex": np.array([1j, 2, 3]),
     "fixed text": np.array(["a", "bb", "ccc"], dtype="U3"),
     "empty text": np.array(["", "", ""], dtype=object),
+    "half a pair": np.array(["a", "\ud800", "c"], dtype=object),
     "strided": np.arange(12.0)[::4],
 }
 
@@ -528,7 +536,7 @@ TRANSFORMERS = {
         SimpleImputer(),
         numbers(),
         "passthrough",
-        KBinsDiscretizer(3, strategy="uniform"),
+        PolynomialFeatures(2),
         FunctionTransformer(np.abs, validate=True),
         FeatureUnion([("a", StandardScaler()), ("b", SimpleImputer())]),
     ],

@@ -7,35 +7,37 @@ plan's notes.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn import get_config
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from .fitted import (
+    COMPOSITES,
+    Provenance,
+    columns_of,
+    container_of,
+    ends_with_estimator,
+    frame_names,
+    is_drop,
+    is_empty_selection,
+    is_passed_through,
+    jobs_of,
+    names_in,
+    overridden,
+    required_names,
+    why_unnameable,
+    writes_into_input,
+)
 from .inputs import Labelled, Placed, Selector
 from .plan import OVERHEAD, Kind, Op, Plan, Step
-from .stacking import Stack, is_empty_selection, stack_columns, stack_union
-
-Provenance = tuple[str | int, ...]
-
-_PREDICTING = ("predict", "predict_proba", "decision_function")
-# What is walked, and the methods whose override would make the walk another thing than the model.
-_COMPOSITES: dict[type, tuple[str, ...]] = {
-    Pipeline: (*_PREDICTING, "transform", "_iter"),
-    ColumnTransformer: ("transform", "_iter", "_hstack", "_validate_output"),
-    FeatureUnion: ("transform", "_iter", "_hstack"),
-    GridSearchCV: _PREDICTING,
-    RandomizedSearchCV: _PREDICTING,
-    TransformedTargetRegressor: ("predict",),
-}
+from .stacking import Stack, stack_columns, stack_union
 
 
 def compile(  # noqa: A001 - as `re.compile`; always called through the package's name
@@ -67,18 +69,18 @@ def compile(  # noqa: A001 - as `re.compile`; always called through the package'
     Plan
         Always, whatever the model is. `verify` tells whether its output is bit-identical.
     """
-    writes = _writes_into_input(model)
+    writes = writes_into_input(model)
     exact = exact or writes
     builder = _Builder(method=method, serial=serial, opaque=frozenset(opaque), exact=exact)
     if writes:
         builder.notes.append("Inputs are sliced by label, which is slower: a part has copy=False.")
     try:
         getattr(model, method)
-        final = builder.predict("", model, 0, _names_of(model))
+        final = builder.predict("", model, 0, columns_of(model))
     except Exception as error:  # whatever the model is, it can be timed as a whole
         reason = f"it could not be read ({type(error).__name__})"
         builder = _Builder(method=method, serial=serial, opaque=frozenset({""}), reason=reason)
-        final = builder.predict("", model, 0, _names_of(model))
+        final = builder.predict("", model, 0, columns_of(model))
     columnar = None if exact else builder.columnar()
     return Plan(
         model=model,
@@ -139,7 +141,7 @@ class _Builder:
     def predict(self, path: str, model: Any, source: int, columns: Provenance) -> Any:
         """Emit the calls of the model's method; return the final estimator, or None."""
         kind = self._walked_as(path, model)
-        if kind is Pipeline and _is_estimator_last(model):
+        if kind is Pipeline and ends_with_estimator(model):
             self.parts.append(path)
             for name, transformer in model.steps[:-1]:
                 source = self.transform(_join(path, name), transformer, source, columns)
@@ -156,7 +158,7 @@ class _Builder:
             source,
             columns,
             kind="opaque" if kind is None else "estimator",
-            jobs=_jobs(model),
+            jobs=jobs_of(model),
         )
         return model
 
@@ -180,7 +182,7 @@ class _Builder:
         self, path: str, transformer: Any, source: int, columns: Provenance, weight: Any = None
     ) -> int:
         """Emit the calls of one transformer; return the number of its output."""
-        if transformer is None or (isinstance(transformer, str) and transformer == "passthrough"):
+        if is_passed_through(transformer):
             return source
         kind = self._walked_as(path, transformer)
         walk = {
@@ -199,7 +201,7 @@ class _Builder:
             source,
             columns,
             kind="opaque" if kind is None else "featurization",
-            jobs=_jobs(transformer),
+            jobs=jobs_of(transformer),
         )
 
     def _pipeline(self, path: str, pipeline: Any, source: int, columns: Provenance) -> int:
@@ -208,8 +210,8 @@ class _Builder:
         return source
 
     def _columns(self, path: str, transformer: Any, source: int, columns: Provenance) -> int:
-        known = _fitted_names(transformer)
-        required = _required(transformer, known)
+        known = names_in(transformer)
+        required = required_names(transformer, known)
         self._emit(_Check(transformer, required, by_name=known is not None), (source,))
         if source == 0:
             self.needs.update(required)
@@ -217,7 +219,7 @@ class _Builder:
         # All inputs before the first transformer, as scikit-learn does: one that writes into a view
         # of its input must not be seen by a branch that was cut out before.
         for name, branch, declared in transformer.transformers_:
-            if _is_drop(branch) or is_empty_selection(declared):
+            if is_drop(branch) or is_empty_selection(declared):
                 continue
             indices = transformer._transformer_to_input_indices[name]
             selector, names = self._selector(known, indices, declared, source, columns)
@@ -229,7 +231,7 @@ class _Builder:
             self.transform(_join(path, name), branch, taken, names, weight(name))
             for name, branch, taken, names in branches
         ]
-        return self._stack(stack_columns(transformer, _frame_names(transformer)), source, outputs)
+        return self._stack(stack_columns(transformer, frame_names(transformer)), source, outputs)
 
     def _selector(
         self,
@@ -255,19 +257,19 @@ class _Builder:
     def _union(self, path: str, union: Any, source: int, columns: Provenance) -> int:
         outputs = []
         for name, branch in union.transformer_list:
-            if _is_drop(branch):
+            if is_drop(branch):
                 continue
-            if isinstance(branch, str) and branch == "passthrough":
+            if is_passed_through(branch):
                 branch = FunctionTransformer(feature_names_out="one-to-one")
             weight = (union.transformer_weights or {}).get(name)
             outputs.append(self.transform(_join(path, name), branch, source, columns, weight))
-        return self._stack(stack_union(union, _frame_names(union)), source, outputs)
+        return self._stack(stack_union(union, frame_names(union)), source, outputs)
 
     # -- bookkeeping ------------------------------------------------------------------------
 
     def _walked_as(self, path: str, model: Any) -> type | None:
         """Return the class to walk the model as, its own class for a leaf, None for opaque."""
-        base = next((known for known in _COMPOSITES if isinstance(model, known)), None)
+        base = next((known for known in COMPOSITES if isinstance(model, known)), None)
         if path in self.opaque:
             reason: str | None = self.reason
         elif base is None:
@@ -280,16 +282,16 @@ class _Builder:
         return None
 
     def _reason(self, base: type, model: Any) -> str | None:
-        overridden = _overridden(model, base)
-        if overridden:
-            return f"{type(model).__name__} has its own {overridden}"
-        jobs = _jobs(model)
+        method = overridden(model, base)
+        if method is not None:
+            return f"{type(model).__name__} has its own {method}"
+        jobs = jobs_of(model)
         if base in (ColumnTransformer, FeatureUnion):
             if jobs is not None and not self.serial:
                 return f"its n_jobs={jobs} may leave the process"
-            if _container(model) not in ("default", "pandas"):
-                return f"its output is set to {_container(model)}"
-            return _unnameable(model)
+            if container_of(model) not in ("default", "pandas"):
+                return f"its output is set to {container_of(model)}"
+            return why_unnameable(model)
         return None
 
     def _emit(self, call: Any, inputs: tuple[int, ...], step: int = OVERHEAD) -> int:
@@ -356,102 +358,3 @@ def _invert_target(transformer: Any, training_dim: int, predicted: Any) -> Any:
 
 def _join(path: str, name: str) -> str:
     return f"{path}/{name}" if path else name
-
-
-def _is_drop(transformer: Any) -> bool:
-    return isinstance(transformer, str) and transformer == "drop"
-
-
-def _is_estimator_last(pipeline: Any) -> bool:
-    last = pipeline.steps[-1][1]
-    return last is not None and not isinstance(last, str)
-
-
-def _overridden(model: Any, base: type) -> str | None:
-    """Return the first method that is not the base class's own, be it by class or by instance."""
-    for name in (*_COMPOSITES[base], "__getattribute__"):
-        static = inspect.getattr_static(type(model), name, None)
-        if name in vars(model) or static is not inspect.getattr_static(base, name, None):
-            return name
-    return None
-
-
-def _jobs(model: Any) -> int | None:
-    """Return the n_jobs that a fitted object, or any of its parts, asks for; None for one."""
-    own = getattr(model, "n_jobs", None)
-    if own not in (None, 1):
-        return int(own)
-    if type(model) in _COMPOSITES or not hasattr(model, "get_params"):
-        return None
-    asked = [value for key, value in model.get_params().items() if key.endswith("__n_jobs")]
-    return next((int(jobs) for jobs in asked if jobs not in (None, 1)), None)
-
-
-def _writes_into_input(model: Any) -> bool:
-    """Whether a part was told to spare itself the copy."""
-    try:
-        params = model.get_params()
-    except Exception:
-        return False
-    return any(
-        value is False and key.rpartition("__")[2] == "copy" for key, value in params.items()
-    )
-
-
-def _container(model: Any) -> str:
-    own = getattr(model, "_sklearn_output_config", {}).get("transform")
-    return str(own or get_config()["transform_output"])
-
-
-def _unnameable(model: Any) -> str | None:
-    """Return why frames cannot be stacked by names known from fit, or None."""
-    if _container(model) == "default":
-        return None
-    if getattr(model, "sparse_output_", False):
-        return "its output is sparse although frames are asked for"
-    branches = getattr(model, "transformers_", None) or model.transformer_list
-    named = (part for _, part, *_ in branches if not isinstance(part, str))
-    if not all(hasattr(part, "get_feature_names_out") for part in named):
-        return "the names of its output are not known from fit"
-    try:
-        model.get_feature_names_out()
-    except Exception as error:
-        return f"the names of its output are not known from fit ({type(error).__name__})"
-    return None
-
-
-def _frame_names(model: Any) -> pd.Index | None:
-    if _container(model) == "default":
-        return None
-    names: pd.Index = pd.Index(model.get_feature_names_out())
-    return names
-
-
-def _fitted_names(transformer: Any) -> np.ndarray | None:
-    return getattr(transformer, "feature_names_in_", None)
-
-
-def _required(transformer: Any, known: np.ndarray | None) -> frozenset[str]:
-    """Return the names that must be there: all that a branch reads, dropped ones aside."""
-    if known is None:
-        return frozenset()
-    dropped = {name for name, branch, _ in transformer.transformers_ if _is_drop(branch)}
-    present = {name for name, _, _ in transformer.transformers_} - dropped
-    indices = transformer._transformer_to_input_indices
-    return frozenset(known[place] for name in present for place in indices.get(name, ()))
-
-
-def _names_of(model: Any) -> Provenance:
-    """Return the columns that a model was fitted on: names, else places, else nothing."""
-    names = _attribute(model, "feature_names_in_")
-    if names is not None:
-        return tuple(str(name) for name in names)
-    return tuple(range(_attribute(model, "n_features_in_") or 0))
-
-
-def _attribute(model: Any, name: str) -> Any:
-    """Read what a model may not have, or may fail to tell."""
-    try:
-        return getattr(model, name, None)
-    except Exception:
-        return None

@@ -182,11 +182,7 @@ class Plan:
         began = (thread_time_ns(), perf_counter_ns())
         ops, given = self.ops, frame
         cpu_last: int | None = began[0]
-        if (
-            self.columnar_ops is not None
-            and type(frame) is pd.DataFrame
-            and self._knows(frame.columns)
-        ):
+        if self.columnar_ops is not None and self._knows(frame):
             ops, given = self.columnar_ops, Columns.of_frame(frame)
             cpu_last = None
         values, times = self._walk(ops, given, began, mark, cpu_last)
@@ -204,8 +200,11 @@ class Plan:
             return self.columnar_ops, columns
         return self.ops, columns.whole()
 
-    def _knows(self, columns: pd.Index) -> bool:
-        return columns.is_unique and self.needs <= frozenset(columns) and _are_names(columns)
+    def _knows(self, frame: Any) -> bool:
+        """Whether a frame is no more than its columns and index, and has what the model needs."""
+        if type(frame) is not pd.DataFrame or frame.attrs or not frame.columns.is_unique:
+            return False
+        return self.needs <= frozenset(frame.columns) and _are_names(frame.columns)
 
     def _walk(
         self,

@@ -16,6 +16,8 @@ import scipy.sparse as sp
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import FeatureUnion
 
+from .fitted import is_drop, is_empty_selection
+
 _NUMBERS = frozenset(np.dtype(name) for name in ("float64", "float32", "int64", "int32", "bool"))
 _LARGEST_INDEX = np.iinfo(np.int32).max
 
@@ -78,22 +80,13 @@ def stack_union(union: FeatureUnion, names: pd.Index | None) -> Stack:
     def frames(values: Any, *outputs: Any) -> Any:
         return _stack_frames(outputs, values.shape[0], names)
 
-    if all(transformer == "drop" for _, transformer in union.transformer_list):
+    if all(is_drop(transformer) for _, transformer in union.transformer_list):
         return empty
     return arrays if names is None else frames
 
 
 def _is_used(transformer: Any, columns: Any) -> bool:
-    return transformer != "drop" and not is_empty_selection(columns)
-
-
-def is_empty_selection(columns: Any) -> bool:
-    """Whether a column list or mask selects nothing, by scikit-learn's rule."""
-    if isinstance(getattr(columns, "dtype", None), np.dtype) and columns.dtype.kind == "b":
-        return not columns.any()
-    if not hasattr(columns, "__len__"):
-        return False
-    return len(columns) == 0 or (all(isinstance(c, bool) for c in columns) and not any(columns))
+    return not is_drop(transformer) and not is_empty_selection(columns)
 
 
 def _are_matrices(parts: Sequence[Any]) -> bool:
