@@ -1,1 +1,35 @@
-"""Shadow serving (dark launch) for machine-learning models."""
+"""Shadow serving (dark launch) for machine-learning models.
+
+`step` names a part of a model's own code, so that its time is told apart. The others read what a
+deployment has left in MLflow or in its state directory; they are imported when first used, since
+MLflow and pandas take seconds.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from shadowserve.errors import ShadowserveError
+from shadowserve.steps import step
+
+if TYPE_CHECKING:
+    from shadowserve.runs import comparisons, lanes, local_comparisons, read_report, window_metrics
+
+__all__ = [
+    "ShadowserveError",
+    "comparisons",
+    "lanes",
+    "local_comparisons",
+    "read_report",
+    "step",
+    "window_metrics",
+]
+
+_OF_RUNS = frozenset({"comparisons", "lanes", "local_comparisons", "read_report", "window_metrics"})
+
+
+def __getattr__(name: str) -> Any:
+    if name in _OF_RUNS:
+        return getattr(import_module("shadowserve.runs"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import collections
 import logging
-import sqlite3
 import threading
 import time
 from asyncio import AbstractEventLoop, Future
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from shadowserve.counters import Counters
+from shadowserve.errors import JournalError
 from shadowserve.faults import fault_of, to_json
 from shadowserve.metrics import RoleMetrics
 from shadowserve.records import Request, Times
@@ -59,7 +59,7 @@ class Journal(Protocol):
         """Return the position of the next append's `offset`-th request."""
 
     def append(self, requests: Sequence[Request]) -> None:
-        """Write the requests, all or none."""
+        """Write the requests, all or none; raise JournalError for none."""
 
 
 @dataclass(slots=True)
@@ -233,7 +233,7 @@ class Champion:
         appended = len(served)
         try:
             self._journal.append([self._request(i, one) for i, one in enumerate(served)])
-        except (sqlite3.Error, OSError) as error:
+        except JournalError as error:
             appended = 0
             _log.error("journal: %d answered requests not recorded (%s)", len(served), error)
         self._counters.journal_step(

@@ -144,12 +144,15 @@ class Writer:
 
         Raises
         ------
-        sqlite3.Error
+        JournalError
             If nothing was written: a full disk, or a foreign lock. The positions are free again.
         """
         self._roll_if_due()
-        with self._live:
-            self._live.executemany(_INSERT, [_row(request) for request in requests])
+        try:
+            with self._live:
+                self._live.executemany(_INSERT, [_row(request) for request in requests])
+        except sqlite3.Error as error:
+            raise JournalError(f"The journal could not be written ({error}).") from error
         self.sequence = sequence_of(requests[-1].position)
         self._written += sum(len(r.body or b"") + len(r.answer) + _ROW_BYTES for r in requests)
 

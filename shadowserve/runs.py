@@ -114,7 +114,7 @@ def local_comparisons(state_dir: str | os.PathLike[str], lane: str) -> pd.DataFr
     return _frame(sorted((place / "comparisons").glob("*.parquet")))
 
 
-def metrics(run_id: str, tracking_uri: str | None = None) -> pd.DataFrame:
+def window_metrics(run_id: str, tracking_uri: str | None = None) -> pd.DataFrame:
     """Return a run's metrics by window.
 
     Parameters
@@ -136,7 +136,7 @@ def metrics(run_id: str, tracking_uri: str | None = None) -> pd.DataFrame:
     return found.sort_values(["name", "step"], ignore_index=True)
 
 
-def report(run_id: str, tracking_uri: str | None = None) -> dict[str, Any]:
+def read_report(run_id: str, tracking_uri: str | None = None) -> dict[str, Any]:
     """Return a challenger's report as it was last published.
 
     Parameters

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import bentoml
-from _bentoml_sdk import Service
 
 from shadowserve import counters, journal
 from shadowserve.champion import Champion
@@ -146,7 +145,7 @@ class _Champion:
         _worker().close()
 
 
-class _FrontedService(Service):  # type: ignore[misc]
+class _FrontedService(bentoml.Service):  # type: ignore[misc]
     """A BentoML service whose application stands behind the data plane.
 
     In front of BentoML's middleware, not inside it: tracing and timeout cost a request more than

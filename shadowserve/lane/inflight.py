@@ -19,6 +19,8 @@ from pathlib import Path
 from shadowserve.clock import run_delay_ns
 
 MAX_IN_HAND = 256
+GAVE_UP = 17
+"""Exit code of a lane that has said itself why it cannot go on."""
 _HEAD = struct.Struct("<6q")
 _STEP_WORD = 4
 _SIZE = _HEAD.size + 8 * MAX_IN_HAND

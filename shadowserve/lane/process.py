@@ -23,7 +23,7 @@ from shadowserve.divergence import Kind
 from shadowserve.errors import ShadowserveError
 from shadowserve.faults import fault_of
 from shadowserve.lane.comparing import Comparer
-from shadowserve.lane.inflight import InFlight
+from shadowserve.lane.inflight import GAVE_UP, InFlight
 from shadowserve.lane.learned import Learned
 from shadowserve.lane.observing import Observer
 from shadowserve.lane.rescoring import Rescorer
@@ -35,7 +35,6 @@ from shadowserve.protocols import Protocol, protocols
 from shadowserve.records import Role
 from shadowserve.schema import Schema
 from shadowserve.supervisor.leash import watch_parent
-from shadowserve.supervisor.watch import GAVE_UP
 from shadowserve.tail import Tail
 
 _log = logging.getLogger("shadowserve.lane")

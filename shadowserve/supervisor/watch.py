@@ -17,6 +17,7 @@ from pathlib import Path
 from shadowserve import clock
 from shadowserve.deployment import LaneName, write_whole
 from shadowserve.lane import inflight
+from shadowserve.lane.inflight import GAVE_UP
 from shadowserve.places import LanePlaces
 from shadowserve.supervisor.child import Child
 
@@ -25,8 +26,6 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 MAX_QUICK_POISONINGS = 20
 QUICK_NS = 30 * 10**9
-GAVE_UP = 17
-"""Exit code of a lane that has said itself why it cannot go on."""
 _FROM_OUTSIDE = (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
 
 

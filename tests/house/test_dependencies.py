@@ -18,6 +18,7 @@ def names(requirements: list[str]) -> set[str]:
     return {re.split(r"[^\w.-]", text, maxsplit=1)[0].lower() for text in requirements}
 
 
+OURS = {PACKAGE, "models"}  # the demo imports the checkout's own models
 RUN_TIME = names(PROJECT["dependencies"])
 
 
@@ -27,7 +28,7 @@ def imported() -> dict[str, str]:
     found = {}
     for each in imports():
         top = each.target.partition(".")[0]
-        if top != PACKAGE and top not in sys.stdlib_module_names:
+        if top not in OURS and top not in sys.stdlib_module_names:
             candidates = [name.lower().replace("_", "-") for name in providers.get(top, [top])]
             found[min(candidates, key=len)] = str(each)
     return found
