@@ -308,7 +308,6 @@ AWKWARD = {
     "complex": np.array([1j, 2, 3]),
     "fixed text": np.array(["a", "bb", "ccc"], dtype="U3"),
     "empty text": np.array(["", "", ""], dtype=object),
-    "half a pair": np.array(["a", "\ud800", "c"], dtype=object),
     "strided": np.arange(12.0)[::4],
 }
 
@@ -323,6 +322,14 @@ def test_a_laid_out_column_is_what_a_frame_would_hold(kind: str) -> None:
     assert difference(frame, columns.whole()) == ""
     again = Columns.of_frame(frame)
     assert difference(frame[["z", "x"]], again.frame(["z", "x"], labels)) == ""
+
+
+def test_half_a_surrogate_pair_fails_as_a_frame_fails() -> None:
+    rows = Rows(columns={"x": np.array(["a", "\ud800"], dtype=object)}, n_rows=2)
+    with pytest.raises(UnicodeEncodeError):
+        rows.frame()
+    with pytest.raises(UnicodeEncodeError):
+        Columns.of_rows(rows).series("x")
 
 
 def test_a_laid_out_frame_has_the_layout_of_a_slice() -> None:
