@@ -186,7 +186,7 @@ class ChangeDetector:
             return
         effect = _design_effect(blocks, split=split)
         combined = np.logaddexp.reduce(self._evidence(n, total, effect=effect) + _log_weight(n))
-        if combined >= needed and _lasts(blocks, split=split, effect=effect, needed=needed / 2):
+        if combined >= needed:
             self._settle(blocks, split=split, evidence=float(combined))
 
     def _evidence(self, n: FloatArray, total: FloatArray, *, effect: float = 1.0) -> FloatArray:
@@ -242,12 +242,3 @@ def _join(blocks: FloatArray, joined: int) -> FloatArray:
     whole = blocks.shape[0] // joined * joined
     joint = blocks[blocks.shape[0] - whole :].reshape(-1, joined, 2).sum(axis=1)
     return np.asarray(joint, dtype=np.float64)
-
-
-def _lasts(blocks: FloatArray, *, split: int, effect: float, needed: float) -> bool:
-    """Whether the younger half of what followed differs from before as well, in one direction."""
-    middle = split + (blocks.shape[0] - split) // 2
-    before, elder, younger = (part[:, :2].sum(axis=0) for part in np.split(blocks, [split, middle]))
-    up = [part[1] / part[0] > before[1] / before[0] for part in (elder, younger)]
-    evidence = two_rates(*(before / effect), *(younger / effect))
-    return up[0] == up[1] and float(evidence) >= needed

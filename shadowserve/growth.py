@@ -263,11 +263,13 @@ def robust_line(shape: FloatArray, ms: FloatArray) -> tuple[FloatArray, FloatArr
     fixed = np.full(n_shapes, np.median(ms))
     variable = np.zeros(n_shapes)
     noise = np.ones(n_shapes)
-    for _ in range(12):
+    for turn in range(16):
         predicted = fixed[:, None] + variable[:, None] * shape
         errors = np.log(ms) - np.log(predicted)
         noise = np.maximum(1.4826 * np.median(np.abs(errors), axis=1), 0.02)
-        weights = np.minimum(1, 1.345 * noise[:, None] / np.maximum(np.abs(errors), 1e-12))
+        # Logarithms first, which let a poor start find the large inputs; then the errors fitted.
+        size = np.abs(errors if turn < 8 else ms / predicted - 1)
+        weights = np.minimum(1, 1.345 * noise[:, None] / np.maximum(size, 1e-12))
         fixed, variable = _weighted_line(shape, ms, weights / predicted**2)
     return fixed, variable, noise
 
