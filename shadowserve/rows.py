@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 ColumnName = str | int
+_TEXT = pd.Series(["text"]).dtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Rows:
         Inference parameters of MLflow's protocol; requests with different ones share no batch.
     extra : tuple of str
         Names that the request carried and the signature does not know. Ignored, but counted.
+    text : frozenset of name
+        Optional columns of text: where all of one is missing, its values do not show what it is.
     """
 
     columns: Mapping[ColumnName, np.ndarray]
@@ -41,6 +44,7 @@ class Rows:
     tensor: np.ndarray | Mapping[str, np.ndarray] | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     extra: tuple[str, ...] = ()
+    text: frozenset[ColumnName] = frozenset()
 
     def frame(self) -> pd.DataFrame:
         """Columns as a frame with a fresh range index, private to the caller.
@@ -50,7 +54,21 @@ class Rows:
         DataFrame of shape (n_rows, n_columns)
             The arrays are copied: a model that writes into its input changes nobody else's.
         """
-        return pd.DataFrame({name: values.copy() for name, values in self.columns.items()})
+        columns = {name: values.copy() for name, values in self.columns.items()}
+        return pd.DataFrame({**columns, **self.missing_text()})
+
+    def missing_text(self) -> dict[ColumnName, Any]:
+        """Return the columns of text that are missing in every row, in the type of text.
+
+        pandas 3 gives a column of strings a type of its own, but not one in which all is missing.
+        """
+        if isinstance(_TEXT, np.dtype):
+            return {}
+        return {
+            name: pd.array(self.columns[name], dtype=_TEXT)
+            for name in self.text
+            if pd.isna(self.columns[name]).all()
+        }
 
     def model_input(self) -> Any:
         """Return what the model's own `predict` is called with: a frame, an ndarray or a dict."""
@@ -74,7 +92,13 @@ def concat(parts: Sequence[Rows]) -> Rows:
     first = parts[0]
     columns = {name: np.concatenate([p.columns[name] for p in parts]) for name in first.columns}
     n_rows = sum(p.n_rows for p in parts)
-    return Rows(columns=columns, n_rows=n_rows, tensor=_concat_tensors(parts), params=first.params)
+    return Rows(
+        columns=columns,
+        n_rows=n_rows,
+        tensor=_concat_tensors(parts),
+        params=first.params,
+        text=first.text,
+    )
 
 
 def _concat_tensors(parts: Sequence[Rows]) -> np.ndarray | dict[str, np.ndarray] | None:

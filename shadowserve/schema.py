@@ -42,6 +42,7 @@ class Schema:
     params: tuple[Param, ...] = ()
     named: bool = True
     _casts: tuple[tuple[str, ColumnName, Cast], ...] = field(init=False, repr=False, compare=False)
+    _text: frozenset[ColumnName] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         keys = [column.key for column in self.columns]
@@ -52,6 +53,8 @@ class Schema:
             )
         casts = tuple((c.key, c.name, c.caster()) for c in self.columns)
         object.__setattr__(self, "_casts", casts)
+        text = frozenset(c.name for c in self.columns if c.type == "string" and not c.required)
+        object.__setattr__(self, "_text", text)
 
     @classmethod
     def from_signature(cls, signature: Mapping[str, Any] | None) -> Schema:
@@ -150,7 +153,7 @@ class Schema:
         }
         whole = all(len(record) == len(casts) for record in records)
         extra = () if whole else self._strangers(records)
-        return Rows(columns=columns, n_rows=len(records), extra=extra)
+        return Rows(columns=columns, n_rows=len(records), extra=extra, text=self._text)
 
     def type_columns(self, table: Mapping[str, Sequence[Any]], *, n_rows: int) -> Rows:
         """Type rows that came column by column, in any order of columns.
@@ -170,7 +173,7 @@ class Schema:
         columns = {name: caster(table.get(key, absent)) for key, name, caster in casts}
         known = {key for key, _, _ in casts}
         extra = tuple(key for key in table if key not in known)
-        return Rows(columns=columns, n_rows=n_rows, extra=extra)
+        return Rows(columns=columns, n_rows=n_rows, extra=extra, text=self._text)
 
     def type_lists(self, lists: Sequence[Sequence[Any]]) -> Rows:
         """Type rows that came as lists of values in the order of the signature.
@@ -198,7 +201,7 @@ class Schema:
                 )
         turned = zip(casts, zip(*lists, strict=True), strict=True)
         columns = {name: caster(values) for (_, name, caster), values in turned}
-        return Rows(columns=columns, n_rows=len(lists))
+        return Rows(columns=columns, n_rows=len(lists), text=self._text)
 
     def type_tensors(self, values: Mapping[Any, Any]) -> Rows:
         """Type the arrays of a tensor signature.
@@ -253,7 +256,8 @@ class Schema:
             name: caster([record.get(key) for record in records])
             for key, name, caster in self._casts
         }
-        return Rows(columns=columns, n_rows=len(records), extra=self._strangers(records))
+        extra = self._strangers(records)
+        return Rows(columns=columns, n_rows=len(records), extra=extra, text=self._text)
 
     def _strangers(self, records: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         """Name the keys that the signature does not know, each once, in order of appearance."""

@@ -52,7 +52,8 @@ class Columns:
     @classmethod
     def of_rows(cls, rows: Rows) -> Columns:
         """Take the columns of typed rows, under the index that `Rows.frame` would give."""
-        return cls(rows.columns, pd.RangeIndex(rows.n_rows))
+        arrays = {**rows.columns, **rows.missing_text()} if rows.text else rows.columns
+        return cls(arrays, pd.RangeIndex(rows.n_rows))
 
     @classmethod
     def of_frame(cls, frame: pd.DataFrame) -> Columns:
