@@ -345,13 +345,15 @@ def test_frames_share_no_memory_with_each_other_or_the_request() -> None:
     before = {name: values.copy() for name, values in rows.columns.items()}
     columns = Columns.of_rows(rows)
     names = ["runtime", "story"]
-    one, other = (columns.frame(names, pd.Index(names)) for _ in range(2))
+    labels = pd.Index(names)
+    one, other = (columns.frame(names, labels) for _ in range(2))
     one.iloc[:, :] = one.iloc[::-1].to_numpy()
     one.columns.name = one.index.name = "touched"
     single = columns.series("story")
     single[:] = "written over"
-    assert difference(other, rows.frame()[names]) == ""
-    assert other.columns.name is None
+    for frame in (other, columns.frame(names, labels)):
+        assert difference(frame, rows.frame()[names]) == ""
+        assert frame.columns.name is None
     for name, values in rows.columns.items():
         assert difference(values, before[name]) == ""
 
