@@ -183,6 +183,7 @@ def archive(places: Places, deployment: Deployment) -> Path:
         places.root / "lanes",
         places.root / "counters",
         places.evidence,
+        places.labels,
         places.deployment,
     )
     for place in moved:

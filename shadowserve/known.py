@@ -9,8 +9,10 @@ from functools import cached_property
 import numpy as np
 import orjson
 
+from shadowserve import labels
 from shadowserve import ledger as ledgers
 from shadowserve.deployment import Deployment
+from shadowserve.labels import Losses
 from shadowserve.lane.learned import Learned
 from shadowserve.lane.state import Snapshot, snapshot
 from shadowserve.ledger import LaneLedger, Ledger
@@ -49,6 +51,8 @@ class Known:
         What the challenger's and the control's lane remember; None before their first commit.
     pairs : tuple of Pair
         In the order of the journal.
+    losses : Losses or None
+        What labels say; None where none ever came.
     """
 
     deployment: Deployment
@@ -59,6 +63,7 @@ class Known:
     control: Learned | None
     pairs: tuple[Pair, ...]
     windows: int
+    losses: Losses | None = None
 
     @property
     def champion(self) -> Version:
@@ -69,6 +74,14 @@ class Known:
     def name(self) -> str:
         """The challenger as people call it."""
         return self.challenger.pin.label
+
+    @property
+    def rate_per_s(self) -> float | None:
+        """Requests a second that the lane has met so far; None before there is a span of time."""
+        if self.learned is None:
+            return None
+        span_ns = self.learned.last_arrival_ns - self.learned.first_arrival_ns
+        return self.learned.requests * 1e9 / span_ns if span_ns > 0 else None
 
     @cached_property
     def ratio(self) -> PairedRatio:
@@ -105,15 +118,22 @@ def know(places: Places, deployment: Deployment, *, challenger: int) -> Known:
     own = snapshot(places.lane(Role.CHALLENGER, challenger).state)
     control_state = places.lane(Role.CONTROL, deployment.champion.number).state
     control = snapshot(control_state) if deployment.control else None
+    learned = _learned(own)
     return Known(
         deployment=deployment,
         challenger=deployment.version(challenger),
         ledger=ledger,
         lane=lane,
-        learned=_learned(own),
+        learned=learned,
         control=_learned(control) if control else None,
         pairs=_pairs(own, control) if control else (),
         windows=own.windows,
+        losses=labels.learn(
+            places,
+            deployment,
+            challenger=lane.name,
+            kind=learned.outputs.kind if learned else None,
+        ),
     )
 
 

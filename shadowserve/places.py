@@ -16,6 +16,7 @@
             comparisons/        Parquet parts
         models/<digest>/        downloaded versions
         evidence.db             what has reached MLflow
+        labels.db               what turned out to be true, by request id
         logs/                   each process's talk
 """
 
@@ -99,6 +100,11 @@ class Places:
     def evidence(self) -> Path:
         """What has reached MLflow."""
         return self.root / "evidence.db"
+
+    @property
+    def labels(self) -> Path:
+        """What turned out to be true, by request id; missing until a label comes."""
+        return self.root / "labels.db"
 
     @property
     def logs(self) -> Path:

@@ -32,6 +32,13 @@ class Policy:
         Share of requests on which only the challenger may fail.
     latency_margin : float
         How much slower than the control it may be, as a share; at least 0.10.
+    max_loss_increase : float
+        How much larger than the champion's its loss may be once labels tell: absolute for shares
+        wrong, as a share of the champion's for numbers. Negative asks for a gain.
+    loss_margin : float
+        What is too little to matter, on top of it: "not worse" can only be proven with a margin.
+    min_labels : int
+        Labels from which they decide in the place of disagreement.
     min_requests : int
         Requests that both must have answered before there is a verdict.
     min_examples : int
@@ -46,6 +53,9 @@ class Policy:
     min_disagreement: float = 0.005
     max_error_rate: float = 0.001
     latency_margin: float = 0.10
+    max_loss_increase: float = 0.0
+    loss_margin: float = 0.02
+    min_labels: int = 200
     min_requests: int = 1_000
     min_examples: int = 5
     log_inputs: str | tuple[str, ...] = "none"
@@ -54,6 +64,11 @@ class Policy:
     def alarm_alpha(self) -> float:
         """What one kind of alarm may spend: an equal share for each of the ten that use a test."""
         return self.alarm_alpha_total / 10
+
+    @property
+    def allowed_loss(self) -> float:
+        """How much worse a challenger may be where labels decide."""
+        return self.max_loss_increase + self.loss_margin
 
     @classmethod
     def of(cls, table: Mapping[str, Any], *, log_inputs: str | tuple[str, ...] = "none") -> Self:
@@ -84,8 +99,15 @@ class Policy:
         return {name: value for name, value in asdict(self).items() if name != "log_inputs"}
 
 
-_SHARES = ("alpha", "alarm_alpha_total", "max_disagreement", "min_disagreement", "max_error_rate")
-_COUNTS = ("min_requests", "min_examples")
+_SHARES = (
+    "alpha",
+    "alarm_alpha_total",
+    "max_disagreement",
+    "min_disagreement",
+    "max_error_rate",
+    "loss_margin",
+)
+_COUNTS = ("min_labels", "min_requests", "min_examples")
 
 
 def _faults(table: Mapping[str, Any]) -> Iterator[str]:
@@ -101,5 +123,7 @@ def _faults(table: Mapping[str, Any]) -> Iterator[str]:
             yield f"[verdict] {name}: a share above 0 and below 1 is expected."
         elif name == "latency_margin" and not 0.10 <= value <= 10:
             yield "[verdict] latency_margin: at least 0.10; two processes of one version differ by 2 % for ever."
+        elif name == "max_loss_increase" and not -1 < value < 1:
+            yield "[verdict] max_loss_increase: a share above -1 and below 1 is expected."
         elif name in _COUNTS and (not isinstance(value, int) or value < 1):
             yield f"[verdict] {name}: a whole number of at least 1 is expected."

@@ -250,6 +250,8 @@ class Comparison:
         Probability with which a request like this one is timed.
     sizes : mapping of column to int
         Characters, bytes or items, summed over the rows.
+    lane_scores : mapping of class to probability
+        The lane's for a request of one row, the class as JSON text; empty where there are none.
     """
 
     position: int
@@ -278,4 +280,5 @@ class Comparison:
     inclusion: float = 1.0
     sizes: Mapping[str, int] = field(default_factory=dict)
     nonfinite: int = 0
+    lane_scores: Mapping[str, float] = field(default_factory=dict)
     fault: Fault | None = None

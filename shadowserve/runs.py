@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["comparisons", "lanes", "local_comparisons", "metrics", "report"]
 
-_BY_NAME = ("champion_steps_ms", "lane_steps_ms", "divergence", "sizes")
+_BY_NAME = ("champion_steps_ms", "lane_steps_ms", "divergence", "sizes", "lane_scores")
 
 
 def lanes(model: str, tracking_uri: str | None = None) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from shadowserve.findings import Finding, Severity, number, share
-from shadowserve.findings.divergence import above_noise
+from shadowserve.findings.divergence import above_noise, by_labels
 from shadowserve.findings.origins import compared
 from shadowserve.known import Known
 from shadowserve.policy import Policy
@@ -93,9 +93,10 @@ def judge(known: Known, findings: Sequence[Finding], policy: Policy) -> Judgemen
 
 
 def _limits(known: Known, policy: Policy) -> tuple[Limit, ...]:
+    labelled = by_labels(known, policy) is not None
     return (
         _coverage(known, policy),
-        _disagreement(known, policy),
+        _loss(known, policy) if labelled else _disagreement(known, policy),
         _errors(known, policy),
         _latency(known, policy),
     )
@@ -127,6 +128,28 @@ def _disagreement(known: Known, policy: Policy) -> Limit:
     return Limit(
         "disagreement", "undecided", says, outputs.disagreement.needed(limit, alpha=policy.alpha)
     )
+
+
+def _loss(known: Known, policy: Policy) -> Limit:
+    """Judge by labels: an honest improvement must disagree, but may not be wrong more often."""
+    loss = known.losses.decisive if known.losses else None
+    if loss is None:
+        return Limit("loss", "undecided", "No label has been joined yet.")
+    limit = policy.allowed_loss
+    low, high = loss.interval(policy.alpha)
+    between = (
+        f"lies between {number(low)} and {number(high)}"
+        if low is not None and high is not None
+        else "is not known yet"
+    )
+    what = loss.measure.replace("_", " ")
+    says = (
+        f"By {loss.n:,} labels its {what} is {number(loss.challenger)}, the champion's "
+        f"{number(loss.champion)}; the difference {between}, {number(limit * loss.unit)} is allowed."
+    )
+    state = by_labels(known, policy) or "undecided"
+    more = loss.needed(limit, alpha=policy.alpha) if state == "undecided" else None
+    return Limit("loss", state, says, more)
 
 
 def _errors(known: Known, policy: Policy) -> Limit:

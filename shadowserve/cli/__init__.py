@@ -7,6 +7,8 @@ import sys
 import click
 
 from shadowserve.cli.demo import demo
+from shadowserve.cli.judging import verdict
+from shadowserve.cli.labelling import labels
 from shadowserve.cli.looking import pins, report, status
 from shadowserve.cli.serving import serve
 from shadowserve.cli.steering import pause, resume
@@ -33,5 +35,5 @@ def main() -> None:
     """
 
 
-for command in (serve, demo, pins, status, report, pause, resume):
+for command in (serve, demo, pins, status, report, verdict, labels, pause, resume):
     main.add_command(command)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Any
 
 import orjson
@@ -13,10 +14,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shadowserve import deployment as deployments
+from shadowserve import labels as labelled
 from shadowserve import ledger, report
 from shadowserve.deployment import Deployment
 from shadowserve.errors import ShadowserveError
 from shadowserve.places import Places
+
+MAX_LABELS = 16 * 2**20
+"""Bytes of labels in one request."""
 
 
 class Console:
@@ -39,6 +44,7 @@ class Console:
                 Route("/readyz", self.live),
                 Route("/status.json", self.status),
                 Route("/report.json", self.report),
+                Route("/labels", self.labels, methods=["POST"]),
                 Route("/pause", self.pause, methods=["POST"]),
                 Route("/resume", self.resume, methods=["POST"]),
             ]
@@ -61,6 +67,25 @@ class Console:
             )
         )
 
+    async def labels(self, request: Request) -> Response:
+        """Take labels, all or none: a JSON list of ``{"request_id", "label"}``, or one a line.
+
+        Until there are tokens, only from this machine: labels decide what is promoted.
+        """
+        if not _is_local(request):
+            return _refused("not_local", "Labels are taken from this machine only.", status=403)
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_LABELS:
+                told = f"More than {MAX_LABELS // 2**20} MiB came. Send labels in several requests."
+                return _refused("too_large", told, status=413)
+        return await self._told(
+            lambda deployment: labelled.take(
+                self._places, deployment, labelled.read_body(bytes(body))
+            ).to_dict()
+        )
+
     async def pause(self, _request: Request) -> Response:
         """Let lanes skip what comes."""
         self._places.paused.touch(mode=0o600)
@@ -76,13 +101,24 @@ class Console:
         """Read and compute off the loop, so that health checks are never held up."""
         deployment = deployments.read(self._places)
         if deployment is None:
-            return _json(
-                {"error": {"code": "starting", "message": "Nothing is served yet."}}, status=503
-            )
+            return _refused("starting", "Nothing is served yet.", status=503)
         try:
             return _json(await asyncio.to_thread(tell, deployment))
+        except labelled.LabelsError as error:
+            return _refused("bad_labels", str(error), status=400, faults=error.told())
         except ShadowserveError as error:
-            return _json({"error": {"code": "misuse", "message": str(error)}}, status=400)
+            return _refused("misuse", str(error), status=400)
+
+
+def _is_local(request: Request) -> bool:
+    try:
+        return request.client is not None and ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False
+
+
+def _refused(code: str, message: str, *, status: int, **more: Any) -> Response:
+    return _json({"error": {"code": code, "message": message, **more}}, status=status)
 
 
 def _json(value: Any, *, status: int = 200) -> Response:

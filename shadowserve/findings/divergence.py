@@ -19,6 +19,10 @@ SCORE_CLIP = 0.25
 MIN_SHIFT = 0.02
 CONCENTRATED = 0.2
 FEW_ITEMS = 10
+LIMITS = 4
+"""Among which a reject shares alpha."""
+
+_ALARMS = (Severity.INFO, Severity.NOTE, Severity.WARNING, Severity.CRITICAL)
 
 
 def look(known: Known, policy: Policy) -> Iterator[Finding]:
@@ -41,6 +45,34 @@ def above_noise(known: Known, outputs: Outputs, *, alpha: float) -> tuple[float,
     return difference(outputs.disagreement, known.control.outputs.disagreement, alpha=alpha)
 
 
+def by_labels(known: Known, policy: Policy) -> str | None:
+    """Return what labels say of the limit on loss: ``kept``, ``broken`` or ``undecided``.
+
+    None where there are too few of them, so that disagreement decides.
+    """
+    loss = known.losses.decisive if known.losses else None
+    if loss is None or loss.n < policy.min_labels:
+        return None
+    return loss.standing(
+        policy.allowed_loss, alpha=policy.alpha, broken_alpha=policy.alpha / LIMITS
+    )
+
+
+def _weighed(known: Known, policy: Policy, severity: Severity) -> tuple[Severity, str]:
+    """Return the severity of a disagreement in the light of labels, and what to add to its story.
+
+    Labels proving that the challenger is not worse make it a note: it disagrees because it is right.
+    """
+    standing = by_labels(known, policy)
+    if standing == "kept":
+        return Severity.NOTE, " Labels show that its answers are no worse."
+    if standing == "broken":
+        return Severity.CRITICAL, " Labels show that its answers are worse."
+    if standing == "undecided":
+        return Severity.WARNING, " Labels do not tell yet which of the two is right."
+    return severity, ""
+
+
 def _apart(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
     alpha = policy.alarm_alpha
     low, high = above_noise(known, outputs, alpha=alpha)
@@ -52,11 +84,12 @@ def _apart(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
     rate = outputs.intolerant.mean
     broken = low > policy.max_disagreement
     measured, story = _how(outputs, rate, known.name)
+    severity, labels = _weighed(known, policy, Severity.CRITICAL if broken else Severity.WARNING)
     floor = f" The champion disagrees with itself on {share(noise)}." if noise else ""
     yield Finding(
         kind="prediction_divergence",
-        severity=Severity.CRITICAL if broken else Severity.WARNING,
-        message=f"{story}{floor} Look at the worst requests before switching.",
+        severity=severity,
+        message=f"{story}{floor}{labels} Look at the worst requests before switching.",
         where=Where(output=str(outputs.kind), columns=_explaining(outputs)),
         effect=Effect(
             "disagreement", outputs.disagreement.mean, low, high, measured, noise, "control"
@@ -138,13 +171,14 @@ def _scores(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]
         if least > MIN_SHIFT:
             direction = "higher" if low > 0 else "lower"
             flips = share(outputs.intolerant.mean)
+            severity, labels = _weighed(known, policy, Severity.WARNING)
             yield Finding(
                 kind="score_shift",
-                severity=Severity.WARNING,
+                severity=min(severity, Severity.WARNING, key=_ALARMS.index),
                 message=(
                     f"{known.name}'s probabilities are {number(abs(shift.mean), 2)} {direction} than the "
                     f"champion's on the same requests, while labels differ on {flips}. "
-                    "A threshold tuned for the champion will not fit."
+                    f"A threshold tuned for the champion will not fit.{labels}"
                 ),
                 where=Where(output=f"probability of class {column}"),
                 effect=Effect("shift", shift.mean, low, high, "probability", 0.0, "control"),
@@ -160,13 +194,14 @@ def _slices(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]
     ):
         if found.rate - found.rate_outside < policy.min_disagreement:
             continue
+        severity, labels = _weighed(known, policy, Severity.WARNING)
         yield Finding(
             kind="slice_divergence",
-            severity=Severity.WARNING,
+            severity=min(severity, Severity.WARNING, key=_ALARMS.index),
             message=(
                 f"Where {found.describe} ({share(found.share)} of traffic), {known.name} disagrees by "
                 f"{share(found.rate)}, elsewhere by {share(found.rate_outside)}. "
-                "Ask what that part of the data met in training."
+                f"Ask what that part of the data met in training.{labels}"
             ),
             where=Where(columns=tuple(map(str, found.columns)), slice=found.describe),
             effect=Effect(

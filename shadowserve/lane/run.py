@@ -27,6 +27,7 @@ from shadowserve.lane.intake import LargeInputs, Turn, burst_of, turn
 from shadowserve.lane.learned import Learned
 from shadowserve.lane.observing import Observer, Typed
 from shadowserve.lane.rescoring import Rescorer
+from shadowserve.lane.scores import by_class
 from shadowserve.lane.state import Death, LaneState, Progress, Window
 from shadowserve.metrics import RoleMetrics
 from shadowserve.places import LanePlaces, Places
@@ -92,6 +93,10 @@ class Lane:
     _window_opened_ns: int = 0
     _poison: dict[int, tuple[int, str]] = field(default_factory=dict)
     _condition: tuple[str, str | None] = ("starting", None)
+
+    @property
+    def _classes(self) -> Sequence[Any] | None:
+        return self.observer.scorer.loaded.classes
 
     @property
     def lane_places(self) -> LanePlaces:
@@ -355,6 +360,7 @@ class Lane:
             inclusion=scoring.inclusion,
             sizes=scoring.sizes,
             nonfinite=seen.nonfinite,
+            lane_scores=by_class(seen.scores, compared.get("lane"), self._classes),
             fault=seen.fault,
             **compared,
         )

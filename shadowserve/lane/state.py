@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -272,6 +272,19 @@ def snapshot(path: Path, *, whole: bool = True) -> Snapshot:
 
 def _if(wanted: bool, connection: sqlite3.Connection, query: str) -> Iterable[tuple]:  # type: ignore[type-arg]
     return connection.execute(query) if wanted else ()
+
+
+def open_comparisons(path: Path) -> Iterator[bytes]:
+    """Yield the comparisons that lie in no part yet, in the order of positions."""
+    if not path.exists():
+        return
+    query = "SELECT record FROM comparison ORDER BY position"
+    with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=10.0)) as connection:
+        try:
+            for (record,) in connection.execute(query):
+                yield record
+        except sqlite3.OperationalError:  # so young that it holds no table yet
+            return
 
 
 def closed_windows(path: Path, *, after: int) -> list[Window]:

@@ -118,6 +118,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
         columns[f"{name}_steps_ms"] = [list(row[f"{name}_steps"].items()) for row in rows]
     columns["divergence"] = [_numbers(row["values"]) for row in rows]
     columns["sizes"] = [list(row["sizes"].items()) for row in rows]
+    columns["lane_scores"] = [list(row.get("lane_scores", {}).items()) for row in rows]
     columns["error"] = [row["fault"]["type"] if row["fault"] else None for row in rows]
     columns["error_step"] = [row["fault"]["step"] if row["fault"] else None for row in rows]
     return pa.table(columns, schema=SCHEMA)
@@ -147,6 +148,7 @@ SCHEMA = pa.schema(
         ("lane_steps_ms", _BY_NAME),
         ("divergence", _BY_NAME),
         ("sizes", pa.map_(pa.string(), pa.int64())),
+        ("lane_scores", _BY_NAME),
         ("error", pa.string()),
         ("error_step", pa.string()),
     ]

@@ -1,0 +1,118 @@
+"""`verdict`: whether to switch, in a word for people and an exit code for pipelines."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from shadowserve import report as reports
+from shadowserve.cli.looking import as_json, present, print_json, screen
+from shadowserve.cli.options import state_dir_option
+
+EXIT_CODES = {"promote": 0, "continue": 1, "reject": 3}
+_PARTS = ("deployment", "model", "champion", "challenger", "requests", "compared", "rate_per_s")
+_COLOURS = {"promote": "bold green", "continue": "yellow", "reject": "bold red"}
+_UNITS = ((86_400.0, "days"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
+
+
+@click.command(short_help="Say promote, continue or reject; the exit code says it too.")
+@click.option(
+    "--challenger", metavar="PIN", default=None, help="Which challenger, by default the first."
+)
+@state_dir_option
+@as_json
+def verdict(challenger: str | None, state_dir: str | None, as_json: bool) -> None:
+    """Judge a challenger by the deployment's policy, as things stand now.
+
+    Exit codes: 0 promote, 1 continue, 3 reject; 2 misuse, 4 nothing to be reached.
+
+    Example: shadowserve verdict --challenger v4 && ./switch.sh
+    """
+    places, deployment = present(state_dir)
+    number = reports.number_of(deployment, challenger)
+    told = summary(reports.build(places, deployment, challenger=number))
+    if as_json:
+        print_json(told)
+    else:
+        _print(told, screen())
+    sys.exit(told["exit_code"])
+
+
+def summary(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a verdict rests on, taken from a report.
+
+    Parameters
+    ----------
+    report : mapping
+        As `report.build` gives it.
+
+    Returns
+    -------
+    dict
+        Each limit's ``more_seconds`` is how long its ``more`` requests take at the present rate;
+        None where either is not known.
+    """
+    judgement, rate = report["judgement"], report["rate_per_s"]
+    limits = [{**limit, "more_seconds": _seconds(limit, rate)} for limit in judgement["limits"]]
+    return {
+        **{name: report[name] for name in _PARTS},
+        "verdict": report["verdict"],
+        "exit_code": EXIT_CODES[report["verdict"]],
+        "reasons": judgement["reasons"],
+        "limits": limits,
+        "policy": judgement["policy"],
+        "findings": report["findings"],
+        "labels": report["labels"],
+    }
+
+
+def _seconds(limit: Mapping[str, Any], rate: float | None) -> float | None:
+    """Labels come at their own pace, so no time is told for them."""
+    if limit["more"] is None or not rate or limit["name"] == "loss":
+        return None
+    return float(limit["more"] / rate)
+
+
+def _print(told: Mapping[str, Any], out: Console) -> None:
+    out.print(
+        f"{told['model']}: champion v{told['champion']}, challenger v{told['challenger']}; "
+        f"{told['compared']} of {told['requests']} requests compared"
+    )
+    out.print(f"Verdict: [{_COLOURS[told['verdict']]}]{told['verdict']}[/]")
+    table = Table("limit", "stands", "what is known", "still needs")
+    for limit in told["limits"]:
+        table.add_row(limit["name"], limit["state"], escape(limit["says"]), _needs(limit))
+    out.print(table)
+    out.print("Findings" if told["findings"] else "No findings.")
+    for finding in told["findings"]:
+        out.print(f"  {finding['severity']} {finding['kind']}: {escape(finding['message'])}")
+    policy = ", ".join(f"{name} {value:g}" for name, value in told["policy"].items())
+    out.print(f"Policy         {policy}")
+
+
+def _needs(limit: Mapping[str, Any]) -> str:
+    if limit["state"] != "undecided":
+        return ""
+    if limit["more"] is None:
+        return "more than can be told yet"
+    what = "labels" if limit["name"] == "loss" else "requests"
+    wait = limit["more_seconds"]
+    return f"about {limit['more']:,} {what}" + (f", {duration(wait)}" if wait is not None else "")
+
+
+def duration(seconds: float) -> str:
+    """Write a span of time as people say it.
+
+    Examples
+    --------
+    >>> duration(0.2), duration(90), duration(7200)
+    ('1 s', '1.5 min', '2 h')
+    """
+    width, unit = next((u for u in _UNITS if seconds >= u[0]), _UNITS[-1])
+    return f"{max(seconds / width, 1):.2g} {unit}"

@@ -1,0 +1,87 @@
+"""`labels`: what turned out to be true, joined to the requests by their ids."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shadowserve import report as reports
+from shadowserve.cli.looking import as_json, present, print_json, screen
+from shadowserve.cli.options import state_dir_option
+from shadowserve.labels import LabelsError, RowList, Taken, read_file, take
+
+_WORDS = {
+    "duplicate": "had this label already",
+    "conflicting": "had another label already, which stays",
+    "ambiguous": "have an id that several requests bear, and count nowhere",
+    "unknown": "have an id that has not been compared yet, and wait for it",
+}
+
+
+@click.command(short_help="Join delayed ground truth to requests by their ids.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--id-column", default="request_id", show_default=True, metavar="NAME")
+@click.option("--label-column", default="label", show_default=True, metavar="NAME")
+@state_dir_option
+@as_json
+def labels(
+    file: Path, id_column: str, label_column: str, state_dir: str | None, as_json: bool
+) -> None:
+    """Take labels from a CSV, JSON lines or Parquet FILE, all of them or none.
+
+    Once there are enough, the difference in loss decides in the place of disagreement.
+
+    Example: shadowserve labels outcomes.csv --id-column order_id --label-column bought
+    """
+    places, deployment = present(state_dir)
+    raw = read_file(file, id_column=id_column, label_column=label_column)
+    try:
+        taken = take(places, deployment, raw)
+    except LabelsError as error:
+        if as_json and error.faults:
+            print_json({"error": {"code": "bad_labels", "faults": error.told()}})
+        raise
+    told = taken.to_dict()
+    told["challengers"] = [
+        {"version": version.number, "labels": _learned(places, deployment, version.number)}
+        for version in deployment.challengers
+    ]
+    if as_json:
+        print_json(told)
+        return
+    _print(taken, told["challengers"])
+
+
+def _learned(places: Any, deployment: Any, number: int) -> Any:
+    return reports.build(places, deployment, challenger=number)["labels"]
+
+
+def _print(taken: Taken, challengers: list[Mapping[str, Any]]) -> None:
+    out = screen()
+    out.print(f"{taken.accepted:,} of {taken.rows:,} rows are new labels.")
+    for name, words in _WORDS.items():
+        found: RowList = getattr(taken, name)
+        if found.n:
+            out.print(f"{found.n:,} {words}: {found}.")
+    for challenger in challengers:
+        out.print(_line(challenger))
+    sys.stdout.flush()
+
+
+def _line(challenger: Mapping[str, Any]) -> str:
+    told, name = challenger["labels"], f"v{challenger['version']}"
+    loss = told["loss"]
+    if loss is None:
+        return f"{name}: {told['joined']:,} labels joined; no loss is known for its output yet."
+    between = (
+        f", between {loss['low']:.3g} and {loss['high']:.3g}" if loss["low"] is not None else ""
+    )
+    return (
+        f"{name}: {told['joined']:,} labels joined; {loss['measure'].replace('_', ' ')} "
+        f"{loss['challenger']:.3g}, the champion's {loss['champion']:.3g}; "
+        f"difference {loss['difference']:+.3g}{between}."
+    )

@@ -1,0 +1,17 @@
+"""Labels that come later: taken whole, joined by request id, turned into a difference of losses."""
+
+from shadowserve.labels.joining import Losses, Taken, learn, take
+from shadowserve.labels.losses import Loss
+from shadowserve.labels.reading import LabelsError, RowList, read_body, read_file
+
+__all__ = [
+    "LabelsError",
+    "Loss",
+    "Losses",
+    "RowList",
+    "Taken",
+    "learn",
+    "read_body",
+    "read_file",
+    "take",
+]
