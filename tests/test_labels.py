@@ -1,0 +1,321 @@
+"""Labels are taken whole, joined by request id, and turned into a difference of losses."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from labels_fixtures import CHALLENGER, CONTROL, SIGNATURE, Kind, answers, serve, work
+
+from shadowserve import deployment as deployments
+from shadowserve.labels import LabelsError, Losses, learn, read_body, read_file, take
+from shadowserve.labels.losses import DECLARE_FROM, Labelled, Loss, losses_of
+from shadowserve.labels.reading import Text
+from shadowserve.labels.store import LabelStore
+from shadowserve.labels.typed import Expected, expected, typed
+from shadowserve.version import Version
+
+
+def labels(truth, first=1):
+    return [(i + 1, f"request-{first + i}", label) for i, label in enumerate(truth)]
+
+
+def read(path):
+    return list(read_file(path, id_column="request_id", label_column="label"))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.json", "a.parquet"])
+def test_every_format_gives_the_same_labels(tmp_path, name):
+    table = pd.DataFrame({"request_id": ["a", "b"], "label": [1, 0]})
+    path = tmp_path / name
+    {
+        ".csv": lambda: table.to_csv(path, index=False),
+        ".jsonl": lambda: table.to_json(path, orient="records", lines=True),
+        ".json": lambda: table.to_json(path, orient="records"),
+        ".parquet": lambda: table.to_parquet(path),
+    }[path.suffix]()
+    found = [(row, key, typed(label, Expected.NUMBER)) for row, key, label in read(path)]
+    assert found == [(1, "a", 1), (2, "b", 0)]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.csv", "id,label\na,1\n", "lacks request_id; its columns are id, label"),
+        ("a.csv", "", "its columns are none"),
+        ("a.txt", "a", "ending that is not known"),
+        ("a.parquet", "no parquet", "cannot be read"),
+        ("a.json", "", "No labels came"),
+        ("a.json", "[1,", "no valid JSON list"),
+    ],
+)
+def test_a_file_that_is_none_of_ours_is_refused(tmp_path, name, text, said):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(LabelsError, match=said):
+        read(tmp_path / name)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(LabelsError, match="There is no file"):
+        read(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize(
+    ("label", "wanted", "value"),
+    [
+        (Text("1"), Expected.NUMBER, 1),
+        (Text("0.5"), Expected.NUMBER, 0.5),
+        (Text("1"), Expected.TEXT, "1"),
+        (Text("true"), Expected.FLAG, True),
+        (Text("[1, 2]"), Expected.NUMBER, [1, 2]),
+        (Text("x"), Expected.ANY, "x"),
+        (True, Expected.FLAG, True),
+    ],
+)
+def test_a_label_takes_the_type_of_the_answers(label, wanted, value):
+    assert typed(label, wanted) == value
+    assert type(typed(label, wanted)) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("label", "wanted", "said"),
+    [
+        (Text("secret"), Expected.NUMBER, "a number is expected, a text came"),
+        ("1", Expected.NUMBER, "a number is expected, a text came"),
+        (1, Expected.TEXT, "a text is expected, a number came"),
+        (True, Expected.NUMBER, "a number is expected, a boolean came"),
+        (None, Expected.NUMBER, "the label is missing"),
+        (Text(""), Expected.TEXT, "the label is missing"),
+        (float("nan"), Expected.NUMBER, "the label is missing"),
+        ({"a": 1}, Expected.ANY, "an object came"),
+    ],
+)
+def test_a_label_of_another_type_is_refused_without_its_value(label, wanted, said):
+    with pytest.raises(ValueError, match=said) as raised:
+        typed(label, wanted)
+    assert "secret" not in str(raised.value)
+
+
+def test_the_answers_say_what_labels_must_be_and_else_the_signature():
+    assert expected([[1, 2], 3.5], None) is Expected.NUMBER
+    assert expected(["a"], SIGNATURE) is Expected.TEXT
+    assert expected([], SIGNATURE) is Expected.NUMBER
+    assert expected([], None) is Expected.ANY
+    assert expected([1, "a"], None) is Expected.ANY
+
+
+def test_a_set_of_labels_is_taken_whole_or_not_at_all(tmp_path):
+    places, served = serve(tmp_path)
+    work(places, CHALLENGER, answers(4)[1], part=True)
+    bad = [(1, "request-1", 1), (2, "request-2", "secret"), (3, "", 0), (4, "request-4", "x")]
+    with pytest.raises(LabelsError) as raised:
+        take(places, served, bad)
+    told = str(raised.value)
+    assert "Rows 2, 4: a number is expected, a text came." in told
+    assert "Row 3: the request id is missing." in told
+    assert "secret" not in told
+    assert raised.value.told()[0]["rows"] == [2, 4]
+    with LabelStore(places.labels) as store:
+        assert store.counts()["labels"] == 0
+
+
+def test_json_rows_without_the_keys_are_refused_by_row(tmp_path):
+    places, served = serve(tmp_path)
+    body = b'{"request_id": "a", "label": 1}\n{"label": 1}\n[1]\nnonsense\n'
+    with pytest.raises(LabelsError) as raised:
+        take(places, served, read_body(body))
+    assert "Row 2: request_id missing." in str(raised.value)
+    assert "Rows 3, 4: an object" in str(raised.value)
+
+
+def test_every_label_is_counted_as_what_it_is(tmp_path):
+    places, served = serve(tmp_path)
+    _, rows = answers(6)
+    rows[4]["request_id"] = rows[5]["request_id"] = "twice"
+    rows[3] |= {"outcome": "challenger_error", "champion": None, "lane": None}
+    work(places, CHALLENGER, rows[:3], part=True)
+    work(places, CHALLENGER, rows[3:], part=False)
+    given = ["request-1", "request-2", "request-1", "request-2", "twice", "request-4", "stranger"]
+    taken = take(places, served, [(i + 1, k, int(i == 3)) for i, k in enumerate(given)])
+    assert taken.rows == 7
+    assert taken.accepted == 5
+    assert taken.duplicate.rows == [3]
+    assert taken.conflicting.rows == [4]
+    assert taken.ambiguous.rows == [5]
+    assert taken.unknown.rows == [7]
+    told = learn(places, served, challenger=CHALLENGER, kind=Kind.LABEL).to_dict(alpha=0.05)
+    counts = (
+        "labels",
+        "joined",
+        "duplicate",
+        "conflicting",
+        "ambiguous",
+        "not_compared",
+        "unknown",
+    )
+    assert [told[name] for name in counts] == [5, 2, 1, 1, 1, 1, 1]
+
+
+def test_labels_join_however_late_requests_or_labels_come(tmp_path):
+    """Half of the labels come before their requests; looking in between changes nothing."""
+    places, served = serve(tmp_path)
+    truth, rows = answers(300, better=0.1)
+    assert learn(places, served, challenger=CHALLENGER, kind=Kind.LABEL) is None
+    work(places, CHALLENGER, rows[:100], part=True)
+    take(places, served, labels(truth[:200]))
+    assert learn(places, served, challenger=CHALLENGER, kind=Kind.LABEL).joined == 100
+    work(places, CHALLENGER, rows[100:250], part=True)
+    work(places, CHALLENGER, rows[250:], part=False)
+    assert learn(places, served, challenger=CHALLENGER, kind=Kind.LABEL).joined == 200
+    take(places, served, labels(truth))
+    for _ in range(2):
+        found = learn(places, served, challenger=CHALLENGER, kind=Kind.LABEL)
+        assert (found.joined, found.unknown) == (300, 0)
+        wrong = [
+            np.mean([row[side][0] != t for row, t in zip(answers(300, better=0.1)[1], truth)])
+            for side in ("champion", "lane")
+        ]
+        assert [found.decisive.champion, found.decisive.challenger] == pytest.approx(wrong)
+
+
+def test_nothing_is_joined_before_the_kind_of_output_is_known(tmp_path):
+    places, served = serve(tmp_path)
+    truth, rows = answers(5)
+    work(places, CHALLENGER, rows, part=True)
+    take(places, served, labels(truth))
+    assert learn(places, served, challenger=CHALLENGER, kind=None).joined == 0
+    assert learn(places, served, challenger=CHALLENGER, kind=Kind.LABEL).joined == 5
+
+
+def test_probabilities_are_judged_where_both_versions_have_them(tmp_path):
+    """The challenger's are known for all requests, the champion's for those the control scored."""
+    places, served = serve(tmp_path)
+    truth, rows = answers(20)
+    for row, t in zip(rows, truth, strict=True):
+        row["lane_scores"] = {str(t): 0.9, str(1 - t): 0.1}
+    work(places, CHALLENGER, rows, part=True)
+    sure = [{"position": i, "lane_scores": {"0": 0.5, "1": 0.5}} for i in range(1, 6)]
+    work(places, CONTROL, sure, part=True)
+    take(places, served, labels(truth))
+    found = learn(places, served, challenger=CHALLENGER, kind=Kind.LABEL).measures
+    assert {name: loss.n for name, loss in found.items()} == {
+        "error": 20,
+        "brier": 5,
+        "log_loss": 5,
+    }
+    assert found["brier"].champion == pytest.approx(0.25)
+    assert found["brier"].challenger == pytest.approx(0.01)
+    assert found["log_loss"].challenger == pytest.approx(-np.log(0.9))
+
+
+def test_a_better_challenger_is_proven_no_worse_and_a_worse_one_broken():
+    for better, standing in ((0.05, "kept"), (-0.1, "broken")):
+        truth, rows = answers(2_000, better=better)
+        loss = Loss("error")
+        loss.add([(row["champion"][0] != t, row["lane"][0] != t) for row, t in zip(rows, truth)])
+        assert loss.standing(0.02, alpha=0.05, broken_alpha=0.0125) == standing
+
+
+def test_twins_need_labels_to_be_proven_alike_but_never_break():
+    truth, rows = answers(2_000)
+    loss = Loss("error")
+    assert loss.standing(0.02, alpha=0.05, broken_alpha=0.01) == "undecided"
+    loss.add([(row["champion"][0] != t, row["lane"][0] != t) for row, t in zip(rows, truth)])
+    assert loss.to_dict(alpha=0.05)["difference"] == 0
+    assert loss.standing(0.02, alpha=0.05, broken_alpha=0.01) == "kept"
+
+
+def test_the_clip_of_an_unbounded_loss_is_declared_once_from_the_champion_alone():
+    rng = np.random.default_rng(0)
+    loss = Loss("absolute_error")
+    loss.add([(a, 1e6) for a in rng.random(DECLARE_FROM - 1)])
+    assert loss.interval(0.05) == (None, None)
+    assert loss.needed(0.02, alpha=0.05) == 1
+    loss.add([(0.5, 0.5)])
+    clip = loss.difference.high
+    assert 0.9 < clip < 1
+    loss.add([(1e9, 1e9)] * 50)
+    assert loss.difference.high == clip
+    assert loss.difference.n == loss.n == DECLARE_FROM + 50
+    assert loss.difference.clipped == DECLARE_FROM - 1
+
+
+def test_a_number_that_is_missing_counts_nowhere():
+    loss = Loss("absolute_error")
+    pair = losses_of(Labelled([1.0], [None], [2.0]), Kind.NUMBER)["absolute_error"]
+    loss.add([pair, (1.0, 2.0)])
+    assert (loss.n, loss.champion, loss.challenger) == (1, 1.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "request_", "losses"),
+    [
+        (Kind.LABEL, Labelled([1], [1.0], [0]), {"error": (0, 1)}),
+        (Kind.LABEL, Labelled([1, 0], [1, 1], [1, 0]), {"error": (0.5, 0)}),
+        (Kind.LABEL, Labelled(["a"], ["b"], ["a"]), {"error": (1, 0)}),
+        (
+            Kind.NUMBER,
+            Labelled([2.0], [1.0], [4.0]),
+            {"absolute_error": (1, 2), "squared_error": (1, 4)},
+        ),
+        (
+            Kind.RANKING,
+            Labelled([7], [[7, 8]], [[9, 7]]),
+            {"miss": (0, 0), "rank_loss": (0, 0.5)},
+        ),
+        (
+            Kind.RANKING,
+            Labelled([[7, 1]], [[7, 8]], [[9, 5]]),
+            {"miss": (0.5, 1), "rank_loss": (0, 1)},
+        ),
+        (Kind.TEXT, Labelled(["a"], ["a"], ["b"]), {}),
+    ],
+)
+def test_losses_are_as_by_hand(kind, request_, losses):
+    assert losses_of(request_, kind) == losses
+
+
+@given(st.floats(0.001, 0.999), st.sampled_from(["0", "1", "2"]))
+def test_the_brier_score_of_two_classes_is_the_squared_distance_of_one(p, truth):
+    scores = {"0": 1 - p, "1": p}
+    request = Labelled([int(truth)], [0], [0], champion_scores=scores, challenger_scores=scores)
+    found = losses_of(request, Kind.PROBABILITY)["brier"][0]
+    if truth in scores:
+        assert found == pytest.approx((1 - scores[truth]) ** 2)
+    assert 0 <= found <= 1
+
+
+def test_what_was_learnt_survives_its_state():
+    losses = Losses(Kind.NUMBER)
+    losses.measures["absolute_error"] = Loss("absolute_error")
+    losses.measures["absolute_error"].add([(1.0, 2.0)] * 3)
+    state = json.loads(json.dumps(losses.state()))
+    assert Losses.from_state(state).to_dict(alpha=0.05) == losses.to_dict(alpha=0.05)
+
+
+def test_answers_beyond_the_bound_make_room_for_newer_ones(tmp_path):
+    places, served = serve(tmp_path)
+    work(places, CHALLENGER, answers(10)[1], part=True)
+    take(places, served, labels([1]))
+    with LabelStore(places.labels) as store:
+        with store.writing():
+            store.forget_oldest(str(CHALLENGER), keep=4)
+        assert [store.requests_with(f"request-{i}") for i in (6, 7)] == [0, 1]
+
+
+def test_labels_go_to_the_archive_with_their_deployment(tmp_path):
+    places, served = serve(tmp_path)
+    take(places, served, [(1, "a", 1)])
+    shelf = deployments.archive(places, served)
+    assert (shelf / "labels.db").exists()
+    assert not places.labels.exists()
+
+
+def test_a_version_without_a_signature_takes_any_label(tmp_path):
+    champion = Version(model="m", number=3, created="2026-01-01T00:00:00+00:00")
+    places, served = serve(tmp_path, champion=champion)
+    assert take(places, served, [(1, "a", "x"), (2, 7, 1.5)]).accepted == 2
