@@ -15,6 +15,7 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from shadowserve.records import Request, position, sequence_of
 SEGMENT_BYTES = 64 * 2**20
 SEGMENT_NS = 60 * 10**9
 APPEND_WAIT_MS = 5
+ROLL_AGAIN_NS = 10**9
 
 Steps = Sequence[tuple[str, Sequence[str]]]
 _ROW_BYTES = 200
@@ -31,12 +33,12 @@ _ROW_BYTES = 200
 _log = logging.getLogger(__name__)
 
 _TABLES = """
-CREATE TABLE request (
+CREATE TABLE IF NOT EXISTS request (
     position INTEGER PRIMARY KEY, request_id TEXT, arrived_wall_ns INTEGER, arrived_ns INTEGER,
     protocol TEXT, content_type TEXT, body BLOB, status INTEGER, answer BLOB, n_rows INTEGER,
     times BLOB
 );
-CREATE TABLE meta (key TEXT PRIMARY KEY, value);
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value);
 """
 _INSERT = "INSERT INTO request VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "glusterfs", "lustre"}  # fmt: skip
@@ -66,15 +68,21 @@ def segments(directory: Path, *, worker: int | None = None) -> list[Segment]:
     return sorted(found)
 
 
-def refuse_network(directory: Path) -> None:
+def refuse_network(directory: Path, *, mounts: Path = Path("/proc/mounts")) -> None:
     """Refuse a directory on a network file system, where SQLite's locks cannot be trusted.
+
+    Parameters
+    ----------
+    directory : Path
+    mounts : Path
+        The system's table of mounts; what does not exist refuses nothing.
 
     Raises
     ------
     JournalError
         Naming the file system and what to do.
     """
-    kind = _file_system(directory.resolve())
+    kind = _file_system(directory.resolve(), mounts)
     if kind in _NETWORK_FILE_SYSTEMS:
         raise JournalError(
             f"The state directory {directory} lies on a network file system ({kind}), where the "
@@ -126,7 +134,7 @@ class Writer:
         self._next_number = max(numbers, default=0) + 1
         self._live = self._open()
         _begin(self._live, first=self.sequence + 1, steps=self._steps)
-        self._born_ns, self._written = time.monotonic_ns(), 0
+        self._born_ns, self._written, self._roll_ns = time.monotonic_ns(), 0, 0
         self._keeper = ThreadPoolExecutor(1, thread_name_prefix="journal-keeper")
         self._spare: Future[sqlite3.Connection] = self._keeper.submit(self._open)
 
@@ -158,7 +166,8 @@ class Writer:
 
     def close(self) -> None:
         """Seal the live segment, and leave no empty one behind."""
-        _seal(self._live, self.sequence)
+        with suppress(sqlite3.Error):  # the next writer seals it
+            _seal(self._live, self.sequence)
         self._keeper.submit(self._live.close)
         self._keeper.shutdown(wait=True)
         if self._spare.exception() is None:
@@ -170,16 +179,23 @@ class Writer:
         old = self._written and time.monotonic_ns() - self._born_ns >= self._segment_ns
         if not (full or old) or not self._spare.done():
             return
-        self._born_ns = time.monotonic_ns()  # a failed roll is tried again a segment's age later
+        if time.monotonic_ns() < self._roll_ns:
+            return
+        self._roll_ns = time.monotonic_ns() + ROLL_AGAIN_NS
+        if self._spare.exception() is not None:
+            _log.warning("journal: no new segment could be opened; going on with the full one")
+            self._spare = self._keeper.submit(self._open)
+            return
+        successor = self._spare.result()
         try:
-            successor = self._spare.result()
             _begin(successor, first=self.sequence + 1, steps=self._steps)
             _seal(self._live, self.sequence)
-        except (JournalError, sqlite3.Error):
-            _log.warning("journal: no new segment could be opened; going on with the full one")
-        else:
-            self._keeper.submit(self._live.close)  # closing checkpoints, which takes its time
-            self._live, self._written = successor, 0
+        except sqlite3.Error:  # the successor stays the next one: readers wait for the seal
+            _log.warning("journal: the full segment could not be sealed; going on with it")
+            return
+        self._keeper.submit(self._live.close)  # closing checkpoints, which takes its time
+        self._live, self._written = successor, 0
+        self._born_ns, self._roll_ns = time.monotonic_ns(), 0
         self._spare = self._keeper.submit(self._open)
 
     def _open(self) -> sqlite3.Connection:
@@ -222,17 +238,33 @@ def _seal(connection: sqlite3.Connection, last: int) -> None:
 
 
 def recover(directory: Path, *, worker: int) -> int:
-    """Seal what a dead worker left open and return its last sequence number, 0 if it has none."""
+    """Seal what a dead worker left open and return its last sequence number, 0 if it has none.
+
+    Raises
+    ------
+    JournalError
+        If a segment cannot be sealed: it is locked, or the disk is full. Nothing is deleted then.
+    """
     last = 0
     for segment in segments(directory, worker=worker):
-        connection = sqlite3.connect(segment.path, timeout=1.0)
         try:
-            last = _seal_abandoned(connection, last)
-        except sqlite3.DatabaseError:  # a file born in the moment of death holds no table yet
-            remove(segment)
-        finally:
-            connection.close()
+            with closing(sqlite3.connect(segment.path, timeout=1.0)) as connection:
+                if _is_whole(connection):
+                    last = _seal_abandoned(connection, last)
+                else:
+                    remove(segment)
+        except sqlite3.Error as error:
+            raise JournalError(
+                f"The journal segment {segment.path} cannot be sealed ({error}). "
+                "Free space there and stop what holds it, or give --state-dir another directory."
+            ) from error
     return last
+
+
+def _is_whole(connection: sqlite3.Connection) -> bool:
+    """Tell a segment from a file that was born in the moment of death and lacks its tables."""
+    names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    return {"request", "meta"} <= {name for (name,) in names}
 
 
 def _seal_abandoned(connection: sqlite3.Connection, before: int) -> int:
@@ -253,13 +285,14 @@ def remove(segment: Segment) -> None:
         Path(f"{segment.path}{suffix}").unlink(missing_ok=True)
 
 
-def _file_system(directory: Path) -> str | None:
+def _file_system(directory: Path, mounts_file: Path) -> str | None:
     """Return the kind of file system a directory lies on; None where the system does not say."""
     try:
-        lines = Path("/proc/mounts").read_text().splitlines()
+        lines = mounts_file.read_text().splitlines()
     except OSError:
         return None
-    mounts = {fields[1]: fields[2] for line in lines if len(fields := line.split()) > 2}
+    split = [fields for line in lines if len(fields := line.split()) > 2]
+    mounts = {fields[1].replace("\\040", " "): fields[2] for fields in split}
     for place in (directory, *directory.parents):
         if (kind := mounts.get(str(place))) is not None:
             return kind

@@ -66,7 +66,11 @@ class Tail:
     def steps(self, worker: int) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """Return names and columns of the champion's steps, as that worker's segment tells."""
         reader = self._readers.get(worker)
-        return reader.steps if reader else ()
+        if reader is None:
+            return ()
+        if not reader.steps:
+            reader.steps = _steps(reader.connection)
+        return reader.steps
 
     def read(self, limit: int, *, upto: Mapping[int, int] | None = None) -> Batch:
         """Read at most `limit` requests (and about 32 MiB), without waiting.
@@ -117,18 +121,20 @@ class Tail:
     def _reader(self, worker: int) -> _Reader | None:
         if worker not in self._readers:
             found = segments(self._directory, worker=worker)
-            if not found:
+            opened = _open(found[0]) if found else None
+            if opened is None:
                 return None
-            self._readers[worker] = _open(found[0])
+            self._readers[worker] = opened
         return self._readers[worker]
 
     def _advance(self, worker: int, reader: _Reader) -> bool:
         """Go on to the next segment once the present one is sealed and read."""
         later = [s for s in segments(self._directory, worker=worker) if s > reader.segment]
-        if not later:
+        opened = _open(later[0]) if later else None
+        if opened is None:
             return False
         reader.connection.close()
-        self._readers[worker] = _open(later[0])
+        self._readers[worker] = opened
         return True
 
 
@@ -241,7 +247,7 @@ class _reading:  # noqa: N801 - used as a function
     """A short look into a segment that may be deleted at any moment."""
 
     def __init__(self, segment: Segment) -> None:
-        self._connection = _connect(segment.path)
+        self._connection = _connect(segment.path) or _nothing()
 
     def __enter__(self) -> sqlite3.Connection:
         return self._connection
@@ -250,13 +256,23 @@ class _reading:  # noqa: N801 - used as a function
         self._connection.close()
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path) -> sqlite3.Connection | None:
+    """Open a segment; None if it is deleted, or so young that it holds no table yet."""
     try:
-        connection = sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=1.0)
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=1.0)
+    except sqlite3.OperationalError:
+        return None
+    try:
         connection.execute("SELECT 1 FROM meta LIMIT 1")
-    except sqlite3.OperationalError:  # deleted, or so young that it holds no table yet
-        connection = sqlite3.connect(":memory:")
-        connection.executescript(_EMPTY)
+    except sqlite3.OperationalError:
+        connection.close()
+        return None
+    return connection
+
+
+def _nothing() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:")
+    connection.executescript(_EMPTY)
     return connection
 
 
@@ -267,11 +283,16 @@ _EMPTY = (
 )
 
 
-def _open(segment: Segment) -> _Reader:
+def _open(segment: Segment) -> _Reader | None:
     connection = _connect(segment.path)
+    if connection is None:
+        return None
+    return _Reader(segment=segment, connection=connection, steps=_steps(connection))
+
+
+def _steps(connection: sqlite3.Connection) -> tuple[tuple[str, tuple[str, ...]], ...]:
     row = connection.execute("SELECT value FROM meta WHERE key = 'steps'").fetchone()
-    steps = tuple((name, tuple(columns)) for name, columns in json.loads(row[0])) if row else ()
-    return _Reader(segment=segment, connection=connection, steps=steps)
+    return tuple((name, tuple(columns)) for name, columns in json.loads(row[0])) if row else ()
 
 
 def _extent(connection: sqlite3.Connection) -> tuple[int | None, int | None]:
