@@ -57,7 +57,19 @@ class Outputs:
         self.worst.add(by_request, positions, [c.request_id for c in comparisons])
         if self.first_differing is None and differing.any():
             self.first_differing = int(positions[differing][0])
-        self._add_slices(side, by_row, salt=salt)
+        self._add_slices(side, self._graded(side, by_row), salt=salt)
+
+    def _graded(self, side: Side, by_row: np.ndarray) -> np.ndarray:
+        """Return what slices are searched by: for numbers the rank of the error, which uses all of [0, 1].
+
+        An error beyond tolerance is 1 for nearly every row of a wrong regression, and then no part of
+        the traffic stands out.
+        """
+        if self.tally is None or self.tally.kind is not Kind.NUMBER:
+            return by_row
+        errors = side.compared.values["absolute"]
+        ranks = np.asarray([self.tally.parts["absolute"].rank(float(e)) for e in errors])
+        return np.where(side.compared.tolerant, 0.0, np.where(np.isnan(errors), 1.0, ranks))
 
     def _add_slices(self, side: Side, by_row: np.ndarray, *, salt: bytes) -> None:
         """Search slices over typed columns; several requests' columns are laid end to end."""
