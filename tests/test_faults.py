@@ -82,7 +82,9 @@ def test_f08_says_the_opposite() -> None:
 
 def test_f09_moves_probabilities_by_eight_hundredths() -> None:
     champion, challenger, rows = pair("F09")
-    moved = challenger.predict_proba(rows)[:, 1] - champion.predict_proba(rows)[:, 1]
+    before, after = champion.predict_proba(rows)[:, 1], challenger.predict_proba(rows)[:, 1]
+    assert np.array_equal(before > 0.5, after > 0.5)
+    moved = after - before
     assert np.median(moved) == pytest.approx(0.08)
     assert moved.max() <= 0.08 + 1e-12
 
