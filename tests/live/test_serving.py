@@ -1,0 +1,182 @@
+"""What callers and the team get over HTTP from a healthy deployment."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import tiny
+from served import Served, expected
+
+pytestmark = pytest.mark.live
+
+JSON = {"content-type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory, store):
+    options = ("--max-body", "1MiB")
+    with Served(tmp_path_factory.mktemp("serving"), store, *options) as deployment:
+        yield deployment
+
+
+def test_an_answer_carries_the_callers_id_and_the_champions_name(served):
+    told = served.post(**{"X-Request-ID": "my-id"})
+    assert told.status_code == 200
+    assert told.headers["x-request-id"] == "my-id"
+    assert told.headers["x-shadowserve-model"] == "tiny/1"
+    assert served.post().headers["x-request-id"] != served.post().headers["x-request-id"]
+
+
+def test_the_answer_is_the_champions(served):
+    (value,) = served.post("nnnn", x=2.0).json()["predictions"]
+    assert value == pytest.approx(expected(2.0, "nnnn"), abs=0.5)
+
+
+def refused(served, body: bytes, status: int, *, path="/invocations", headers=JSON, method="POST"):
+    told = served.client.request(method, served.url + path, content=body, headers=headers)
+    assert told.status_code == status, told.text
+    return told.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("record", "code", "column"),
+    [
+        ({"x": 1.0}, "missing_column", "note"),
+        ({"x": "warm", "note": "n"}, None, "x"),
+        ({"x": 1.0, "note": 3}, None, "note"),
+    ],
+)
+def test_bad_input_is_named_by_column_and_rule(served, record, code, column):
+    error = refused(served, json.dumps({"dataframe_records": [record]}).encode(), 400)
+    assert set(error) == {"code", "message", "column", "row", "request_id"}
+    assert error["column"] == column
+    assert code is None or error["code"] == code
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b"\xff\xfe", b'{"dataframe_records": 3}', b'{"what": []}', b"[" * 100_000,
+     b'{"dataframe_records":' + b'[{"x":' * 50_000],
+)  # fmt: skip
+def test_what_is_no_request_is_a_400_not_a_500(served, body):
+    assert refused(served, body, 400)["request_id"]
+
+
+def test_other_refusals_have_the_same_form(served):
+    assert refused(served, b"x" * (2**20 + 1), 413)["code"] == "too_large"
+    assert refused(served, b"a;b", 415, headers={"content-type": "text/x-unknown"})["code"]
+    assert refused(served, b"{}", 415, headers={**JSON, "content-encoding": "gzip"})["code"]
+    assert refused(served, b"", 405, method="GET")["code"] == "method_not_allowed"
+
+
+def test_an_unknown_path_is_a_404(served):
+    assert served.client.get(f"{served.url}/nowhere").status_code == 404
+    assert served.client.post(f"{served.url}/v2/models/other/infer").status_code == 404
+
+
+def test_health_metrics_and_metadata_answer(served):
+    get = served.client.get
+    for path in ("/livez", "/readyz", "/v2/health/live", "/v2/health/ready", "/v2"):
+        assert get(served.url + path).status_code == 200, path
+    about = get(f"{served.url}/v2/models/tiny").json()
+    assert about["name"] == "tiny"
+    assert "1" in about["versions"]
+    assert get(f"{served.console}/livez").status_code == 200
+    assert "shadowserve_requests_total" in get(f"{served.url}/metrics").text
+
+
+def test_the_inference_protocol_answers_what_invocations_answers(served):
+    inputs = [
+        {"name": "x", "datatype": "FP64", "shape": [1, 1], "data": [1.5]},
+        {"name": "note", "datatype": "BYTES", "shape": [1, 1], "data": ["nn"]},
+    ]
+    told = served.client.post(f"{served.url}/v2/models/tiny/infer", json={"inputs": inputs}).json()
+    assert told["outputs"][0]["data"] == served.post("nn", x=1.5).json()["predictions"]
+
+
+@pytest.mark.filterwarnings("ignore")  # BentoML's own, on import
+def test_bentomls_own_client_is_answered(served):
+    import bentoml
+
+    with bentoml.SyncHTTPClient(served.url) as client:
+        told = client.predict(rows=[tiny.row(1.5, "nn"), tiny.row(0.5, "n")])
+    assert told[0] == served.post("nn", x=1.5).json()["predictions"][0]
+    assert len(told) == 2
+
+
+def test_each_of_many_callers_gets_the_answer_to_its_own_row(served):
+    """SS-027: answers of a shared batch are not mixed up."""
+    xs = [i / 100 for i in range(-100, 100)]
+    with ThreadPoolExecutor(32) as pool:
+        told = list(pool.map(lambda x: served.post("nn", x=x).json()["predictions"], xs))
+    alone = [served.post("nn", x=x).json()["predictions"] for x in xs[::20]]
+    assert all(len(one) == 1 for one in told)
+    assert [one[0] for one in told] == pytest.approx([expected(x, "nn") for x in xs], abs=0.5)
+    for together, single in zip(told[::20], alone, strict=True):
+        assert together == pytest.approx(single, rel=1e-9, abs=1e-12)
+
+
+def test_wide_and_unknown_columns_do_no_harm(served):
+    """SS-036: nothing of a request's width goes into a header."""
+    record = tiny.row() | {f"unknown_{i}": i for i in range(1000)}
+    told = served.client.post(f"{served.url}/invocations", json={"dataframe_records": [record]})
+    assert told.status_code == 200
+
+
+def test_the_ledger_balances_and_has_its_shape(served):
+    told = served.settled()
+    assert told["balanced"] is True
+    champion, journal = told["champion"], told["journal"]
+    assert champion["version"] == 1
+    assert champion["answered"] + champion["failed"] == journal["appended"]
+    assert champion["rejected"] > 0
+    assert [(lane["role"], lane["version"]) for lane in told["lanes"]] == [
+        ("challenger", tiny.BETTER),
+        ("control", tiny.CHAMPION),
+    ]
+    for lane in told["lanes"]:
+        assert lane["state"] == "running"
+        ended = sum(v for k, v in lane.items() if k in OUTCOMES) + sum(lane["skipped"].values())
+        assert ended + lane["pending"] == journal["appended"]
+
+
+OUTCOMES = (
+    "both_ok", "challenger_error", "champion_error", "both_error", "timed_out", "crashed",
+    "sampled_out",
+)  # fmt: skip
+
+
+def test_the_report_is_the_contracts(served):
+    told = served.report(tiny.BETTER)
+    wanted = {
+        "schema", "model", "champion", "challenger", "requests", "windows", "verdict", "findings",
+        "divergence", "latency", "features", "slices", "ledger",
+    }  # fmt: skip
+    assert wanted <= set(told)
+    assert told["verdict"] in {"promote", "continue", "reject"}
+    unknown = served.client.get(f"{served.console}/report.json", params={"challenger": "9"})
+    assert unknown.status_code == 400
+
+
+def test_every_series_moves(served):
+    """SS-076: champion, challenger and each step are exported."""
+    served.settled()
+    text = served.client.get(f"{served.url}/metrics").text
+    for role in ("champion", "challenger", "control"):
+        assert any(
+            f'role="{role}"' in line and not line.endswith(" 0.0")
+            for line in text.splitlines()
+            if line.startswith("shadowserve_step_seconds_count")
+        ), role
+
+
+def test_two_at_once_on_one_state_directory_are_refused(served):
+    other = Served(served.root, tiny.Store("", served.store))
+    other.talk = served.root / "other.txt"
+    other.start(wait=False)
+    assert other.process.wait(30) == 2
+    assert "Another 'shadowserve serve' runs on" in other.said()
+    assert "Traceback" not in other.said()
+    assert served.post().status_code == 200
