@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
@@ -30,6 +29,7 @@ from shadowserve.metrics import RoleMetrics, exposition
 from shadowserve.places import Places
 from shadowserve.sampling import Sampling
 from shadowserve.supervisor.leash import watch_parent
+from shadowserve.talk import keep_to_oneself
 
 DEPLOYMENT_WAIT_S = 120.0
 
@@ -171,6 +171,7 @@ class _Front:
 
     def __init__(self, app: App) -> None:
         watch_parent(int(os.environ["SHADOWSERVE_PARENT"]))
+        keep_to_oneself()
         worker = _worker()
         self._plane = DataPlane(
             app,
@@ -198,7 +199,7 @@ def _report_failure(places: Places, error: Exception) -> None:
     known = isinstance(error, ShadowserveError)
     reason = str(error) if known else f"{type(error).__name__} while loading the champion"
     write_whole(places.root / "champion_failed.json", json.dumps({"reason": reason}))
-    sys.stderr.write(f"{reason}\n")
+    _log.error("%s", reason)
 
 
 ShadowChampion = _FrontedService(name="ShadowChampion", inner=_Champion)

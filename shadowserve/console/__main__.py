@@ -13,6 +13,7 @@ from setproctitle import setproctitle
 from shadowserve.console.app import Console
 from shadowserve.places import Places
 from shadowserve.supervisor.leash import watch_parent
+from shadowserve.talk import keep_to_oneself
 
 
 def main(descriptor: int) -> None:
@@ -20,6 +21,7 @@ def main(descriptor: int) -> None:
     root = os.environ["SHADOWSERVE_STATE_DIR"]
     setproctitle(f"shadowserve console {root}")
     watch_parent(int(os.environ["SHADOWSERVE_PARENT"]))
+    keep_to_oneself()
     config = uvicorn.Config(
         Console(Places(Path(root))).app(),
         log_config=None,

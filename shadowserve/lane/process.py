@@ -36,6 +36,7 @@ from shadowserve.records import Role
 from shadowserve.schema import Schema
 from shadowserve.supervisor.leash import watch_parent
 from shadowserve.tail import Tail
+from shadowserve.talk import keep_to_oneself
 
 _log = logging.getLogger("shadowserve.lane")
 _stopped = False
@@ -50,11 +51,11 @@ def main(arguments: Sequence[str]) -> int:
     watch_parent(int(os.environ.get("SHADOWSERVE_PARENT", os.getppid())))
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _stop)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     deployment = deployments.read(places)
     if deployment is None:
         sys.stderr.write(f"No deployment in {root}: a lane is started by 'shadowserve serve'.\n")
         return 2
+    keep_to_oneself()
     try:
         lane = build(name, places, deployment)
     except Exception as error:

@@ -17,14 +17,14 @@ STOREYS = (
     "stores tally",
     # records, settings and pure mathematics
     "changepoint divergence featurization growth metrics mlmodel nested ratio settings slices "
-    "tail tensors",
+    "tail talk tensors",
     "callcost columns params version",
     "cache deployment lineage schema shipped",
     "labels ledger loading registry wire",
     "protocols",
     # the story: a request is answered, scored again, and what was learned is judged
     "evidence scoring",
-    "champion lane",
+    "champion check lane",
     "dataplane known runs",
     "findings",
     "verdict",

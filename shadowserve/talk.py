@@ -1,0 +1,68 @@
+"""What a process says in its log: our own sentences, and of everybody else's only the place.
+
+A model prints its input, a library warns with a value in the text, an exception quotes the row it
+could not take. None of that may leave the journal, so a process that runs a model, or answers for
+one, gives its standard output and error away and keeps the log for itself.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import sys
+import threading
+import traceback
+from pathlib import Path
+from types import TracebackType
+
+from shadowserve.faults import fault_of
+
+OWN = "shadowserve"
+_HERE = Path(__file__).resolve().parent
+
+
+class Discreet(logging.Formatter):
+    """Writes our own records out, and names only logger, level and line of all others.
+
+    A record is ours if the code that made it is: anybody can take a logger by our name.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one line; an exception appears as its type and frame."""
+        head = f"{self.formatTime(record)} {record.levelname} {record.name}"
+        where = f"{Path(record.pathname).name}:{record.lineno}"
+        ours = Path(record.pathname).resolve().is_relative_to(_HERE)
+        text = record.getMessage() if ours else f"said something at {where}"
+        if record.exc_info and record.exc_info[1] is not None:
+            fault = fault_of(record.exc_info[1])
+            text += f" ({fault.type} at {fault.frame})"
+        return f"{head} {text}"
+
+
+def keep_to_oneself() -> None:
+    """Keep this process's log for its own records; what anybody prints goes nowhere.
+
+    Standard output and error are pointed at nothing, for the processes that a model may start as
+    well. Handlers that others set up write there too.
+    """
+    log = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="replace")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+    handler = logging.StreamHandler(log)
+    handler.setFormatter(Discreet())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger(OWN).setLevel(logging.INFO)
+    faulthandler.enable(log)  # a native crash leaves frames, which hold no values
+    sys.excepthook = _tell
+    threading.excepthook = lambda args: _tell(args.exc_type, args.exc_value, args.exc_traceback)
+
+
+def _tell(
+    kind: type[BaseException], _error: BaseException | None, trace: TracebackType | None
+) -> None:
+    """Log an exception that nobody caught: its type and frames, never its text."""
+    frames = [f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in traceback.extract_tb(trace)]
+    logging.getLogger(OWN).critical("%s at %s", kind.__name__, " > ".join(frames))
