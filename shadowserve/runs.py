@@ -18,7 +18,7 @@ from shadowserve.errors import RegistryError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["comparisons", "lanes", "local_comparisons", "metrics", "report"]
+__all__ = ["comparisons", "lanes", "local_comparisons", "read_report", "window_metrics"]
 
 _BY_NAME = ("champion_steps_ms", "lane_steps_ms", "divergence", "sizes", "lane_scores")
 
@@ -168,8 +168,8 @@ def _frame(parts: Iterable[Path]) -> pd.DataFrame:
 
     from shadowserve.lane.windows import SCHEMA
 
-    tables = [pq.read_table(path) for path in parts]
-    whole = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
+    tables = [SCHEMA.empty_table(), *(pq.read_table(path) for path in parts)]
+    whole = pa.concat_tables(tables, promote_options="default")  # older parts have fewer columns
     frame: pd.DataFrame = whole.sort_by("position").to_pandas()
     for name in _BY_NAME:
         frame[name] = frame[name].map(lambda pairs: dict(pairs if pairs is not None else ()))

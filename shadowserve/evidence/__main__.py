@@ -22,6 +22,7 @@ from setproctitle import setproctitle
 from shadowserve import deployment as deployments
 from shadowserve.deployment import Deployment
 from shadowserve.evidence.carrying import Carrier
+from shadowserve.faults import fault_of
 from shadowserve.places import Places
 from shadowserve.stores import redact
 from shadowserve.supervisor.leash import watch_parent
@@ -66,12 +67,24 @@ def _report(places: Places, deployment: Deployment, challenger: int) -> Mapping[
 
 
 def _talk() -> None:
-    """Send all talk, MLflow's too, through one handler that hides credentials."""
+    """Send all talk, MLflow's too, through one handler that hides credentials.
+
+    MLflow prints the address of a finished run, password and all: nothing here is printed.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     handler = logging.StreamHandler()
     handler.setFormatter(_Discreet("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.captureWarnings(True)
+    sys.excepthook = _last_words
     os.environ["MLFLOW_LOGGING_LEVEL"] = "ERROR"
     os.environ["MLFLOW_CONFIGURE_LOGGING"] = "false"
+
+
+def _last_words(_kind: type[BaseException], error: BaseException, _trace: Any) -> None:
+    """Tell what ended the process by type and place; its text may quote anything."""
+    fault = fault_of(error)
+    _log.error("ended by %s at %s", fault.type, fault.frame)
 
 
 def _claim(places: Places) -> int | None:

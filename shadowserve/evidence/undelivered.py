@@ -6,6 +6,7 @@ are never passed on: an error is told by its status, its code and what was being
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from shadowserve.errors import ShadowserveError
@@ -21,6 +22,9 @@ _NO_ANSWER = frozenset(
         "gaierror",
     }
 )
+
+
+_GAVE_UP = re.compile(r"too many (\d{3}) error responses")
 
 
 class UndeliveredError(ShadowserveError):
@@ -90,5 +94,9 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _status(error: Exception) -> int | None:
+    """Return the HTTP status; those that a client may retry are only in the last cause's text."""
+    for one in _causes(error):
+        if found := _GAVE_UP.search(str(one)):
+            return int(found[1])
     ask = getattr(error, "get_http_status_code", None)
     return int(ask()) if ask is not None else None
