@@ -9,6 +9,7 @@ here knows that lanes exist.
 from __future__ import annotations
 
 import collections
+import contextlib
 import logging
 import threading
 import time
@@ -216,7 +217,7 @@ class Champion:
             outputs = self._scorer.split(scored.output, [work.rows.n_rows for work in batch])
             encoding_ns = time.monotonic_ns()
             bodies = [work.encode(output) for work, output in zip(batch, outputs, strict=True)]
-        except Exception as error:
+        except BaseException as error:  # a model's sys.exit() must not end the thread
             if len(batch) > 1:
                 return [alone for work in batch for alone in self._answer([work], started_ns)]
             return [_failed(batch[0], error, started_ns)]
@@ -233,9 +234,10 @@ class Champion:
         appended = len(served)
         try:
             self._journal.append([self._request(i, one) for i, one in enumerate(served)])
-        except JournalError as error:
+        except Exception as error:  # whatever it is, the answers leave
             appended = 0
-            _log.error("journal: %d answered requests not recorded (%s)", len(served), error)
+            told = error if isinstance(error, JournalError) else type(error).__name__
+            _log.error("journal: %d answered requests not recorded (%s)", len(served), told)
         self._counters.journal_step(
             answered=len(served) - failed,
             failed=failed,
@@ -261,9 +263,10 @@ class Champion:
         )
 
     def _measure(self, served: list[Served]) -> None:
-        """Observe the times once the answers have left."""
-        if self._metrics is not None:
-            self._metrics.observe(served[0].times)
+        """Observe the times once the answers have left; it may fail without anybody's harm."""
+        if self._metrics is not None and served[0].status == 200:
+            with contextlib.suppress(Exception):
+                self._metrics.observe(served[0].times)
 
 
 def _times(
@@ -280,7 +283,7 @@ def _times(
     )
 
 
-def _failed(work: Work, error: Exception, started_ns: int) -> Served:
+def _failed(work: Work, error: BaseException, started_ns: int) -> Served:
     fault = fault_of(error)
     _log.error(
         "the champion failed on request %s: %s at %s", work.request_id, fault.type, fault.frame

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from shadowserve import featurization, wire
-from shadowserve.errors import ModelError, ShadowserveError
+from shadowserve.errors import AlignmentError, ModelError, ShadowserveError
 from shadowserve.faults import fault_of
 from shadowserve.loading import Loaded, load
 from shadowserve.rows import Rows, concat
@@ -124,7 +125,16 @@ class Scorer:
         return self._scored(timed.output, timed.times, found)
 
     def split(self, output: Any, lengths: Sequence[int]) -> list[Any]:
-        """Cut a batch's prediction into the requests' own."""
+        """Cut a batch's prediction into the requests' own.
+
+        Raises
+        ------
+        AlignmentError
+            If the answer has another number of rows than the requests. One row may be answered with
+            a list of any length but 0, since that can be its one answer.
+        """
+        if len(lengths) == 1:
+            _check_length(output, lengths[0])
         return wire.split(output, lengths)
 
     def _scored(self, output: Any, times: StepTimes, scores: Any) -> Scored:
@@ -166,8 +176,28 @@ def open_version(version: Version, path: Path, *, method: str = "predict") -> Sc
     names: StepNames = (("predict", ()),)
     if plan is not None:
         names = tuple((step.name, tuple(map(str, step.columns))) for step in plan.steps)
-    scorer = Scorer(version, loaded, plan, schema, step_names=names, notes=notes)
+    if not schema.batchable:
+        notes = (*notes, "its signature does not fix every type and shape; it is served unbatched")
+    elif example is None and loaded.native is None:
+        notes = (*notes, "has no input example to try batches on; it is served unbatched")
+    batched = schema.batchable and (example is not None or loaded.native is not None)
+    scorer = Scorer(version, loaded, plan, schema, batched=batched, step_names=names, notes=notes)
     return scorer if example is None else _probed(scorer, example)
+
+
+def _check_length(output: Any, n_rows: int) -> None:
+    """Refuse an answer to several rows that has another number of rows, or none at all."""
+    if not isinstance(output, (list, np.ndarray, pd.DataFrame, pd.Series)):
+        return
+    given = len(output) if not isinstance(output, np.ndarray) or output.ndim else n_rows
+    if given == n_rows or (n_rows == 1 and given):
+        return
+    arrays = isinstance(output, list) and all(isinstance(part, np.ndarray) for part in output)
+    if arrays and {part.shape[:1] for part in output} == {(n_rows,)}:
+        return  # one array for each of several outputs
+    raise AlignmentError(
+        f"The model answered {n_rows} rows with {given} entries; one entry a row is expected."
+    )
 
 
 def warm(scorer: Scorer) -> None:
@@ -222,19 +252,17 @@ def _plan(
 
 def _probed(scorer: Scorer, example: Rows) -> Scorer:
     """Find out whether a row is answered alike alone and in a batch, and twice alike."""
-    copies = concat([example] * max(2, PROBE_ROWS // example.n_rows))
-    lengths = [example.n_rows] * (copies.n_rows // example.n_rows)
     try:
-        alone, again = (_numbers(scorer.score(example).output) for _ in range(2))
-        together = [_numbers(part) for part in scorer.split(scorer.score(copies).output, lengths)]
+        alone, again = (_alone(scorer, example) for _ in range(2))
+        together = _together(scorer, example) if scorer.batched else []
     except Exception as error:
         raise _failed(scorer.version, error) from error
     deterministic = alone == again
-    batched = not deterministic or all(alike(alone, part) for part in together)
+    batched = scorer.batched and (not deterministic or all(alike(alone, t) for t in together))
     notes = list(scorer.notes)
     if not deterministic:
         notes.append("answers one row differently on a second call (nondeterministic)")
-    if not batched:
+    if scorer.batched and not batched:
         notes.append("answers a row differently alone and in a batch; it is served unbatched")
     return Scorer(
         scorer.version,
@@ -246,6 +274,17 @@ def _probed(scorer: Scorer, example: Rows) -> Scorer:
         notes=tuple(notes),
         step_names=scorer.step_names,
     )
+
+
+def _alone(scorer: Scorer, example: Rows) -> Any:
+    (part,) = scorer.split(scorer.score(example).output, [example.n_rows])
+    return _numbers(part)
+
+
+def _together(scorer: Scorer, example: Rows) -> list[Any]:
+    lengths = [example.n_rows] * max(2, PROBE_ROWS // example.n_rows)
+    scored = scorer.score(concat([example] * len(lengths)))
+    return [_numbers(part) for part in scorer.split(scored.output, lengths)]
 
 
 def _numbers(output: Any) -> Any:
@@ -267,6 +306,8 @@ def alike(left: Any, right: Any) -> bool:
 def _failed(version: Version, error: Exception) -> ModelError:
     if isinstance(error, ModelError):
         return error
+    if isinstance(error, AlignmentError):
+        return ModelError(f"{version.pin} loads, but cannot be served. {error}")
     fault = fault_of(error)
     return ModelError(
         f"{version.pin} loads, but fails on its own input example: {fault.type} at {fault.frame}. "
