@@ -98,7 +98,7 @@ class Deployment:
         raise LookupError(f"Version {number} is not part of this deployment.")
 
     def same_as(self, other: Deployment) -> bool:
-        """Tell whether two deployments serve the same files, so that one can resume the other."""
+        """Tell whether two deployments serve the same files alike, so that one can resume the other."""
         return _identity(self) == _identity(other)
 
     def to_json(self) -> str:
@@ -140,6 +140,8 @@ def _identity(deployment: Deployment) -> tuple[object, ...]:
         deployment.champion.digest,
         tuple((version.number, version.digest) for version in deployment.challengers),
         deployment.control,
+        deployment.options.get("method"),
+        deployment.options.get("output_kind"),
     )
 
 
@@ -187,6 +189,8 @@ def archive(places: Places, deployment: Deployment) -> Path:
         places.deployment,
     )
     for place in moved:
-        if place.exists():
-            place.rename(shelf / place.name)
+        for suffix in ("", "-journal", "-wal", "-shm"):  # a database's own, left by a killed writer
+            part = place.with_name(f"{place.name}{suffix}")
+            if part.exists():
+                part.rename(shelf / part.name)
     return shelf

@@ -149,6 +149,25 @@ def read(places: Places, deployment: Deployment) -> Ledger:
     )
 
 
+def reconcile(places: Places, counted: counters.Counters, *, worker: int) -> None:
+    """Count what a worker's last process journaled but did not live to count.
+
+    To be called while no process of the worker runs, before what it journaled may be deleted.
+    """
+    known = counted.counts().sequence
+    end = tail.extent(places.journal).last.get(worker, 0)
+    beyond = tail.statuses(places.journal, worker=worker, after=known, upto=end)
+    total, answered = sum(beyond.values()), beyond.get(200, 0)
+    if total:
+        counted.journal_step(
+            answered=answered,
+            failed=total - answered,
+            appended=total,
+            append_failed=0,
+            sequence=end,
+        )
+
+
 def _sum(left: counters.Counts, right: counters.Counts) -> counters.Counts:
     names = [field.name for field in fields(counters.Counts)]
     return counters.Counts(**{name: getattr(left, name) + getattr(right, name) for name in names})

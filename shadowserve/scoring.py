@@ -192,8 +192,8 @@ def _check_length(output: Any, n_rows: int) -> None:
     given = len(output) if not isinstance(output, np.ndarray) or output.ndim else n_rows
     if given == n_rows or (n_rows == 1 and given):
         return
-    arrays = isinstance(output, list) and all(isinstance(part, np.ndarray) for part in output)
-    if arrays and {part.shape[:1] for part in output} == {(n_rows,)}:
+    arrays = [part for part in output if isinstance(part, np.ndarray)]
+    if len(arrays) == given and {part.shape[:1] for part in arrays} == {(n_rows,)}:
         return  # one array for each of several outputs
     raise AlignmentError(
         f"The model answered {n_rows} rows with {given} entries; one entry a row is expected."

@@ -19,7 +19,7 @@ from shadowserve import counters, journal, tail
 from shadowserve.deployment import Deployment, LaneName, write_whole
 from shadowserve.errors import ModelError
 from shadowserve.lane.state import snapshot
-from shadowserve.ledger import condition
+from shadowserve.ledger import condition, reconcile
 from shadowserve.places import Places
 from shadowserve.records import Role
 from shadowserve.settings import Settings
@@ -72,8 +72,11 @@ class Supervisor:
         """Start the champion's workers; they import while the pins are resolved."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
-        for worker in self.places.all_counters():
+        for worker, path in self.places.all_counters().items():
             journal.recover(self.places.journal, worker=worker)
+            counted = counters.Counters(path)
+            reconcile(self.places, counted, worker=worker)
+            counted.close()
         (self.places.root / "champion_failed.json").unlink(missing_ok=True)
         self.workers = [self._worker(index) for index in range(self.settings.workers)]
         for child in self.workers:

@@ -1,0 +1,96 @@
+"""The deployment file: written whole, resumed for the same files, archived for others."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import stat
+
+import pytest
+from deployment_fixtures import CHALLENGER, CONTROL, deployment, made
+from scoring_fixtures import version
+
+from shadowserve import deployment as deployments
+from shadowserve.deployment import Deployment, LaneName
+from shadowserve.places import Places
+from shadowserve.records import Role
+
+
+def test_a_deployment_is_read_back_as_it_was_written(tmp_path):
+    places = made(tmp_path / "state")
+    wanted = deployment(options={"method": "predict", "deadline": 10.0, "verdict": {"alpha": 0.1}})
+    deployments.write(places, wanted)
+    assert deployments.read(places) == wanted
+    assert stat.S_IMODE(places.deployment.stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.glob("state/.*")] == []
+
+
+def test_a_state_directory_without_deployment_has_none(tmp_path):
+    assert deployments.read(Places(tmp_path)) is None
+
+
+def test_lanes_are_the_challengers_in_order_then_the_control():
+    wanted = deployment(challengers=(version(5), version(4)))
+    assert wanted.lanes == (LaneName(Role.CHALLENGER, 5), CHALLENGER, CONTROL)
+    assert dataclasses.replace(wanted, control=False).lanes[-1] == CHALLENGER
+    assert str(CONTROL) == "control v3"
+    assert wanted.model == "films"
+
+
+def test_a_version_is_found_by_number():
+    assert deployment().version(4).number == 4
+    assert deployment().version(3).number == 3
+    with pytest.raises(LookupError, match="Version 9"):
+        deployment().version(9)
+
+
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        ({"id": "other", "start": "later", "salt": "x", "files": {}}, True),
+        ({"tracking_uri": "http://elsewhere"}, True),
+        ({"champion": version(2)}, False),
+        ({"challengers": (version(4), version(5))}, False),
+        ({"challengers": ()}, False),
+        ({"control": False}, False),
+        ({"challengers": (dataclasses.replace(version(4), digest="f" * 64),)}, False),
+        ({"options": {"method": "predict_proba"}}, False),
+    ],
+)
+def test_only_the_same_files_served_alike_resume(changes, same):
+    assert deployment().same_as(deployment(**changes)) is same
+
+
+def test_ids_are_never_the_same():
+    found = {deployments.new_id("films") for _ in range(100)}
+    assert len(found) == 100
+    assert all(one.startswith("films-2") for one in found)
+
+
+def test_another_deployment_is_archived_whole(tmp_path):
+    """Nothing of it may be taken for the new one's: not even a database's half-written journal."""
+    places = made(tmp_path, CHALLENGER)
+    present = deployment()
+    deployments.write(places, present)
+    left = ["journal/0-1.db", "counters/0.bin", "evidence.db", "evidence.db-journal"]
+    for name in left:
+        (tmp_path / name).write_bytes(b"x")
+    (places.models / "digest").mkdir()
+    shelf = deployments.archive(places, present)
+    assert shelf == tmp_path / "archive" / present.id
+    assert all((shelf / name).exists() for name in [*left, "lanes", "deployment.json"])
+    assert not any((tmp_path / name).exists() for name in [*left, "lanes", "deployment.json"])
+    assert (places.models / "digest").exists()
+    assert json.loads((shelf / "deployment.json").read_text())["id"] == present.id
+
+
+def test_a_file_is_replaced_whole(tmp_path):
+    path = tmp_path / "lane.json"
+    for text in ("a long text", "short"):
+        deployments.write_whole(path, text)
+        assert path.read_text() == text
+    assert [one.name for one in tmp_path.iterdir()] == ["lane.json"]
+
+
+def test_what_was_written_by_to_json_is_json():
+    assert Deployment.from_json(deployment().to_json()) == deployment()
