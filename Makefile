@@ -13,7 +13,7 @@ install: $(READY)
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	{ $(BIN)/python -m pip install --quiet --disable-pip-version-check uv && \
-	  $(BIN)/uv pip install --python $(BIN)/python $(WANTED); } || \
+	  $(BIN)/uv pip install --compile-bytecode --python $(BIN)/python $(WANTED); } || \
 	  $(BIN)/python -m pip install --disable-pip-version-check $(WANTED)
 	touch $(READY)
 
