@@ -181,7 +181,10 @@ class Champion:
             self._serve(batch)
 
     def _serve(self, batch: list[Work]) -> None:
-        served = self._answer(batch, time.monotonic_ns())
+        started_ns = time.monotonic_ns()
+        self._counters.set("busy_ns", started_ns)
+        served = self._answer(batch, started_ns)
+        self._counters.set("busy_ns", 0)
         self._record(served)
         batch[0].loop.call_soon_threadsafe(_deliver, served)
         self._measure(served)

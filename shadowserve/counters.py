@@ -14,7 +14,16 @@ import struct
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-_PLAIN = ("pid", "ready", "rejected", "overloaded", "client_gone", "extra_columns", "bank")
+_PLAIN = (
+    "pid",
+    "ready",
+    "rejected",
+    "overloaded",
+    "client_gone",
+    "extra_columns",
+    "busy_ns",
+    "bank",
+)
 _BANKED = ("answered", "failed", "appended", "append_failed", "sequence")
 _SLOT = {name: index for index, name in enumerate(_PLAIN)}
 _WORDS = len(_PLAIN) + 2 * len(_BANKED)
@@ -33,6 +42,8 @@ class Counts:
         1 once that process loaded the champion and warmed it through the whole path.
     extra_columns : int
         Request columns that the signature does not know, ignored.
+    busy_ns : int
+        Monotonic time since which a call of the model is running; 0 between calls.
     sequence : int
         The last journal sequence number that is in `appended`.
     """
@@ -43,6 +54,7 @@ class Counts:
     overloaded: int = 0
     client_gone: int = 0
     extra_columns: int = 0
+    busy_ns: int = 0
     answered: int = 0
     failed: int = 0
     appended: int = 0
@@ -78,6 +90,20 @@ def is_alive(pid: int) -> bool:
     return True
 
 
+def reserve(descriptor: int, size: int) -> None:
+    """Give a file that will be mapped all its blocks now: a hole met on a full disk is fatal.
+
+    Raises
+    ------
+    OSError
+        If there is no room.
+    """
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+    elif os.fstat(descriptor).st_size < size:
+        os.ftruncate(descriptor, size)
+
+
 class Counters:
     """The writing side: one worker, one file, opened for the worker's life.
 
@@ -92,8 +118,7 @@ class Counters:
     def __init__(self, path: Path) -> None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            if os.fstat(descriptor).st_size < _SIZE:
-                os.ftruncate(descriptor, _SIZE)
+            reserve(descriptor, _SIZE)
             self._map = mmap.mmap(descriptor, _SIZE)
         finally:
             os.close(descriptor)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -16,9 +17,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from shadowserve import tokens
 from shadowserve.champion import Champion, Overloaded, Work
 from shadowserve.counters import Counters
 from shadowserve.errors import RequestError
+from shadowserve.faults import fault_of
 from shadowserve.metrics import observe_response
 from shadowserve.protocols import Protocol, model_metadata, protocols, refusal, server_metadata
 from shadowserve.sampling import Sampling
@@ -29,6 +32,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_log = logging.getLogger(__name__)
 
 LARGE_BODY = 64 * 2**10
 MAX_ID_LENGTH = 256
@@ -64,6 +69,8 @@ class DataPlane:
         Text of ``/metrics``, all workers together.
     max_body : int
         Bytes; a larger body is refused before it is parsed.
+    token : bytes, optional
+        What every caller but a health probe must bear.
     """
 
     def __init__(
@@ -74,12 +81,14 @@ class DataPlane:
         all_ready: Callable[[], bool],
         metrics: Callable[[], bytes],
         max_body: int,
+        token: bytes | None = None,
     ) -> None:
         self._app = app
         self._counters = counters
         self._all_ready = all_ready
         self._metrics = metrics
         self._max_body = max_body
+        self._token = token
         self._ready: Ready | None = None
         self._label = b"none"
         self._routes = self._make_routes("", 0)
@@ -93,6 +102,11 @@ class DataPlane:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or hand it to BentoML."""
         if scope["type"] == "http":
+            if self._token is not None and not self._admits(scope):
+                await self._refuse(
+                    send, 401, "unauthorized", "Send the header Authorization: Bearer <token>."
+                )
+                return
             handler = self._routes.get(scope["path"])
             if handler is not None:
                 methods, handle = handler
@@ -104,6 +118,10 @@ class DataPlane:
                     await handle(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+    def _admits(self, scope: Scope) -> bool:
+        given = dict(scope["headers"]).get(b"authorization")
+        return scope["path"] in tokens.OPEN_PATHS or tokens.admits(self._token, given)
 
     def _make_routes(
         self, model: str, version: int
@@ -157,10 +175,18 @@ class DataPlane:
             await _send(send, 503, protocol.refuse(busy, request_id), head)
         except ClientGone:
             self._counters.add("client_gone")
+        except Exception as error:  # ours to mend; the caller gets no plain text and no traceback
+            self._counters.add("rejected")
+            fault = fault_of(error)
+            _log.error("request %s: %s at %s", request_id, fault.type, fault.frame)
+            broken = RequestError(
+                "The request could not be taken.", code="internal_error", status=500
+            )
+            await _send(send, 500, protocol.refuse(broken, request_id), self._head(request_id))
         else:
-            await self._deliver(protocol, send, work)
+            await self._deliver(protocol, receive, send, work)
 
-    async def _deliver(self, protocol: Protocol, send: Send, work: Work) -> None:
+    async def _deliver(self, protocol: Protocol, receive: Receive, send: Send, work: Work) -> None:
         answer = await work.done
         body = answer.body
         if answer.status != 200:
@@ -168,11 +194,11 @@ class DataPlane:
                 "The model failed on this request.", code="model_error", status=500
             )
             body = protocol.refuse(failed, work.request_id)
-        try:
-            await _send(send, answer.status, body, self._head(work.request_id))
-            observe_response(answer.status, (time.monotonic_ns() - work.arrived_ns) / 1e9)
-        except OSError:  # it was scored and journaled all the same
+        if _is_gone(receive):  # it was scored and journaled all the same
             self._counters.add("client_gone")
+            return
+        await _send(send, answer.status, body, self._head(work.request_id))
+        observe_response(answer.status, (time.monotonic_ns() - work.arrived_ns) / 1e9)
 
     async def _work(
         self,
@@ -299,6 +325,11 @@ async def _send(
     head += [(b"content-type", content_type), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": body})
+
+
+def _is_gone(receive: Receive) -> bool:
+    """Tell whether the caller closed the connection; uvicorn drops what is sent to it in silence."""
+    return bool(getattr(getattr(receive, "__self__", None), "disconnected", False))
 
 
 def _request_id(given: bytes | None) -> str:

@@ -13,21 +13,24 @@ import os
 import signal
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import bentoml
 
-from shadowserve import counters, journal
+from shadowserve import counters, journal, tokens
 from shadowserve.champion import Champion
 from shadowserve.counters import Counters
 from shadowserve.dataplane import App, DataPlane, Ready, Receive, Scope, Send
 from shadowserve.deployment import Deployment, write_whole
 from shadowserve.deployment import read as read_deployment
-from shadowserve.errors import ShadowserveError
+from shadowserve.errors import JournalError, ShadowserveError
+from shadowserve.ledger import reconcile
 from shadowserve.metrics import RoleMetrics, exposition
 from shadowserve.places import Places
 from shadowserve.sampling import Sampling
+from shadowserve.standby import Standby
 from shadowserve.supervisor.leash import watch_parent
 from shadowserve.talk import keep_to_oneself
 
@@ -47,7 +50,7 @@ class _Worker:
         self.counters.set("ready", 0)
         self.counters.set("pid", os.getpid())
         self.champion: Champion | None = None
-        self.writer: journal.Writer | None = None
+        self.writer: journal.Writer | Standby | None = None
 
     def all_ready(self) -> bool:
         """Whether every worker's process lives and has warmed its champion."""
@@ -69,10 +72,7 @@ class _Worker:
             method=deployment.options["method"],
         )
         scoring.warm(scorer)
-        self.writer = journal.Writer(
-            self.places.journal, worker=self.worker, steps=scorer.step_names
-        )
-        self._reconcile(self.writer.sequence)
+        self.writer = self._journal(scorer.step_names)
         steps = [name for name, _ in scorer.step_names]
         metrics = RoleMetrics("champion", number, steps=steps)
         self.champion = Champion(scorer, self.writer, counters=self.counters, metrics=metrics)
@@ -92,23 +92,15 @@ class _Worker:
         )
         self.counters.set("ready", 1)
 
-    def _reconcile(self, journaled: int) -> None:
-        """Count what the last process journaled but did not live to count."""
-        from shadowserve import tail
-
-        counted = self.counters.counts()
-        if journaled > counted.sequence:
-            beyond = tail.statuses(
-                self.places.journal, worker=self.worker, after=counted.sequence, upto=journaled
-            )
-            total, answered = sum(beyond.values()), beyond.get(200, 0)
-            self.counters.journal_step(
-                answered=answered,
-                failed=total - answered,
-                appended=total,
-                append_failed=0,
-                sequence=journaled,
-            )
+    def _journal(self, steps: journal.Steps) -> journal.Writer | Standby:
+        """Open the journal; where that fails, serve without it until it can be opened."""
+        reconcile(self.places, self.counters, worker=self.worker)
+        opening = partial(journal.Writer, self.places.journal, worker=self.worker, steps=steps)
+        try:
+            return opening()
+        except JournalError as error:
+            _log.error("%s Serving goes on; what is answered meanwhile is not recorded.", error)
+            return Standby(opening, worker=self.worker, sequence=self.counters.counts().sequence)
 
     def close(self) -> None:
         """Finish what is in line, then seal the journal."""
@@ -179,6 +171,7 @@ class _Front:
             all_ready=worker.all_ready,
             metrics=worker.metrics,
             max_body=int(os.environ["SHADOWSERVE_MAX_BODY"]),
+            token=tokens.from_environment(),
         )
         threading.Thread(target=self._load, args=(worker,), name="loader", daemon=True).start()
 

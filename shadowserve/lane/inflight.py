@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shadowserve.clock import run_delay_ns
+from shadowserve.counters import reserve
 
 MAX_IN_HAND = 256
 GAVE_UP = 17
@@ -64,7 +65,7 @@ class InFlight:
     def __init__(self, path: Path) -> None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            os.ftruncate(descriptor, _SIZE)
+            reserve(descriptor, _SIZE)
             self._map = mmap.mmap(descriptor, _SIZE)
         finally:
             os.close(descriptor)

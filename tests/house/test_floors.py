@@ -11,13 +11,13 @@ from sources import Import, imports, modules, own
 
 STOREYS = (
     # the ground: what needs nothing of ours
-    "clock counters errors reading records rows scalars sources spellings steps training "
+    "clock counters errors page reading records rows scalars sources spellings steps training "
     "supervisor.leash supervisor.placement supervisor.worker",
     "casting faults journal lane.inflight lane.state pins places policy sampling sequential "
-    "stores tally",
+    "stores tally tokens",
     # records, settings and pure mathematics
     "changepoint divergence featurization growth metrics mlmodel nested ratio settings slices "
-    "tail talk tensors",
+    "standby tail talk tensors",
     "callcost columns params version",
     "cache deployment lineage schema shipped",
     "labels ledger loading registry wire",

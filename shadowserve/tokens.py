@@ -1,0 +1,57 @@
+"""The bearer token of both ports: read from a file, carried by its path, compared in constant time."""
+
+from __future__ import annotations
+
+import hmac
+import os
+from pathlib import Path
+
+from shadowserve.errors import SettingsError
+
+VARIABLE = "SHADOWSERVE_TOKEN_FILE"
+OPEN_PATHS = frozenset(
+    {"/livez", "/readyz", "/ping", "/health", "/v2/health/live", "/v2/health/ready"}
+)
+"""What a probe asks without a token."""
+
+
+def read(path: Path) -> bytes:
+    """Return the token in a file: its one word, without what surrounds it.
+
+    Raises
+    ------
+    SettingsError
+        If the file cannot be read, is empty or holds more than one word, or others may read it.
+    """
+    try:
+        words = path.read_bytes().split()
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise SettingsError(
+            f"--token-file: {path} cannot be read ({error.strerror}). Write the token into it."
+        ) from error
+    if len(words) != 1:
+        raise SettingsError(f"--token-file: {path} holds {len(words)} words. Write one token.")
+    if mode & 0o077:
+        raise SettingsError(f"--token-file: others may read {path}. Run: chmod 600 {path}")
+    return words[0]
+
+
+def from_environment() -> bytes | None:
+    """Return the token that this process shall ask for; None if none."""
+    path = os.environ.get(VARIABLE)
+    return read(Path(path)) if path else None
+
+
+def admits(token: bytes | None, authorization: bytes | None) -> bool:
+    """Tell whether an Authorization header's value holds the token.
+
+    Examples
+    --------
+    >>> admits(b"abc", b"Bearer abc"), admits(b"abc", b"Bearer abd"), admits(None, None)
+    (True, False, True)
+    """
+    if token is None:
+        return True
+    scheme, _, given = (authorization or b"").partition(b" ")
+    return scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(), token)
