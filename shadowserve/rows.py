@@ -65,7 +65,7 @@ class Rows:
         if isinstance(_TEXT, np.dtype):
             return {}
         return {
-            name: pd.array(self.columns[name], dtype=_TEXT)
+            name: pd.Series(self.columns[name], dtype=_TEXT).array
             for name in self.text
             if pd.isna(self.columns[name]).all()
         }
@@ -107,4 +107,4 @@ def _concat_tensors(parts: Sequence[Rows]) -> np.ndarray | dict[str, np.ndarray]
         return None
     if isinstance(first, np.ndarray):
         return np.concatenate([np.asarray(p.tensor) for p in parts])
-    return {name: np.concatenate([p.tensor[name] for p in parts]) for name in first}  # type: ignore[index, call-overload]
+    return {name: np.concatenate([p.tensor[name] for p in parts]) for name in first}  # type: ignore[index]

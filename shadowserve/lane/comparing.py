@@ -94,7 +94,9 @@ class Side:
         known = ~np.isnan(values)
         totals = np.add.reduceat(np.where(known, values, 0.0), self.starts)
         counts = np.add.reduceat(known.astype(np.float64), self.starts)
-        return np.divide(totals, counts, out=np.full(len(self.starts), np.nan), where=counts > 0)
+        means = np.full(len(self.starts), np.nan)
+        np.divide(totals, counts, out=means, where=counts > 0)
+        return means
 
     def any(self, flags: np.ndarray) -> np.ndarray:
         """Return whether any of each request's rows is flagged."""

@@ -130,12 +130,14 @@ class Noise:
         self.examples: list[int] = []
 
     def add(
-        self, *, again: Sequence[bool], together: Sequence[bool], positions: Sequence[int]
+        self, *, again: Sequence[bool], together: Sequence[bool] | None, positions: Sequence[int]
     ) -> None:
-        """Take in which second answers, alone and in a batch, differed from the first."""
+        """Take in which second answers, alone and in a batch if tried, differed from the first."""
         self.again.add([float(differs) for differs in again])
-        self.together.add([float(differs) for differs in together])
-        differing = [p for p, a, t in zip(positions, again, together, strict=True) if a or t]
+        if together is not None:
+            self.together.add([float(differs) for differs in together])
+        batch = together if together is not None else again
+        differing = [p for p, a, t in zip(positions, again, batch, strict=True) if a or t]
         self.examples += differing[: MAX_EXAMPLES - len(self.examples)]
 
     def state(self) -> dict[str, Any]:

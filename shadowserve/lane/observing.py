@@ -82,9 +82,11 @@ class Observer:
     def together(self, batch: Sequence[Typed]) -> list[Observation]:
         """Score several requests in one call; where that fails, each by itself."""
         observed = self._observe(batch)
-        if len(batch) > 1 and any(one.fault is not None for one in observed):
-            return [self.alone(typed) for typed in batch]
-        return observed
+        failed = any(
+            one.fault is not None and typed.refusal is None
+            for typed, one in zip(batch, observed, strict=True)
+        )
+        return [self.alone(typed) for typed in batch] if failed and len(batch) > 1 else observed
 
     def _observe(self, batch: Sequence[Typed]) -> list[Observation]:
         taken = [typed for typed in batch if typed.rows is not None]
@@ -97,7 +99,7 @@ class Observer:
             starved_ns = (self._starvation.delay_ns() or 0) - delay_ns
             outputs = self.scorer.split(scored.output, [t.rows.n_rows for t in taken if t.rows])
             answers = [self._encode(t, output) for t, output in zip(taken, outputs, strict=True)]
-        except Exception as error:
+        except BaseException as error:  # a model's sys.exit() is its fault, not the lane's end
             fault = fault_of(error, step=self._running_step())
             return [typed.refusal or Observation(fault=fault) for typed in batch]
         scores = _cut(scored, taken)

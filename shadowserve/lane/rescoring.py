@@ -8,6 +8,7 @@ or depend on their neighbours.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 from shadowserve.lane.failures import Noise
 from shadowserve.lane.observing import Observer, Typed
@@ -49,18 +50,26 @@ class Rescorer:
     def _again(self, noise: Noise) -> None:
         batch = [typed for typed, _ in self._recent]
         firsts = [answer for _, answer in self._recent]
-        alone = [self._observer.alone(typed) for typed in batch]
-        together = self._observer.together(batch)
+        again = self._differing(batch, firsts, [self._observer.alone(typed) for typed in batch])
+        together = None
+        if self._may_batch(batch):
+            together = self._differing(batch, firsts, self._observer.together(batch))
         noise.add(
-            again=[
-                self._differ(t, a, b.answer) for t, a, b in zip(batch, firsts, alone, strict=True)
-            ],
-            together=[
-                self._differ(t, a, b.answer)
-                for t, a, b in zip(batch, firsts, together, strict=True)
-            ],
-            positions=[typed.request.position for typed in batch],
+            again=again, together=together, positions=[typed.request.position for typed in batch]
         )
+
+    def _may_batch(self, batch: Sequence[Typed]) -> bool:
+        """Whether these would ever share a call: a version served unbatched is not tried on it."""
+        params = [typed.rows.params for typed in batch if typed.rows is not None]
+        return self._observer.scorer.batched and all(own == params[0] for own in params)
+
+    def _differing(
+        self, batch: Sequence[Typed], firsts: Sequence[bytes], seconds: Sequence[Observation]
+    ) -> list[bool]:
+        return [
+            self._differ(typed, first, second.answer)
+            for typed, first, second in zip(batch, firsts, seconds, strict=True)
+        ]
 
     def _differ(self, typed: Typed, first: bytes, second: bytes | None) -> bool:
         if first == second:

@@ -37,6 +37,7 @@ from shadowserve.tail import Tail
 
 READ_REQUESTS = 64
 BATCH_ROWS = 64
+BATCH_MS = 1_000.0
 COMMIT_NS = 400 * 10**6
 IDLE_S = 0.01
 WARMUP_REQUESTS = 20
@@ -195,10 +196,17 @@ class Lane:
                 self._keep(typed, self.observer.alone(typed), what, sizes)
             else:
                 together.append((typed, what))
-                if sum(t.rows.n_rows if t.rows else 1 for t, _ in together) >= BATCH_ROWS:
+                if sum(t.rows.n_rows if t.rows else 1 for t, _ in together) >= self._batch_rows():
                     together = self._score_together(together)
         self._score_together(together)
         self.inflight.clear()
+
+    def _batch_rows(self) -> int:
+        """Return how many rows share a call: never so many that the deadline is for the batch."""
+        if not self.learned.busy_ms.n:
+            return BATCH_ROWS
+        usual_ms = max(float(self.learned.busy_ms.summary()["mean"]), 1e-3)
+        return max(1, min(BATCH_ROWS, int(BATCH_MS / usual_ms)))
 
     def _score_together(self, batch: list[tuple[Typed, Turn]]) -> list[tuple[Typed, Turn]]:
         if batch:
@@ -335,7 +343,7 @@ class Lane:
         times = seen.times
         champion_steps = dict(self.tail.steps(worker_of(request.position)))
         own_steps = [name for name, _ in self.observer.scorer.step_names]
-        lone = champion.batch_requests == 1
+        lone = champion.batch_requests == 1 and request.status == 200
         return Comparison(
             position=request.position,
             request_id=request.request_id,

@@ -255,7 +255,7 @@ def snapshot(path: Path, *, whole: bool = True) -> Snapshot:
     """
     if not path.exists():
         return Snapshot(outcomes={}, cursor={}, summaries={}, bursts=())
-    with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=10.0)) as connection:
+    with closing(sqlite3.connect(_address(path), uri=True, timeout=10.0)) as connection:
         connection.isolation_level = None
         try:
             connection.execute("BEGIN")
@@ -270,6 +270,10 @@ def snapshot(path: Path, *, whole: bool = True) -> Snapshot:
             return Snapshot(outcomes={}, cursor={}, summaries={}, bursts=())
 
 
+def _address(path: Path) -> str:
+    return f"{path.resolve().as_uri()}?mode=rw"
+
+
 def _if(wanted: bool, connection: sqlite3.Connection, query: str) -> Iterable[tuple]:  # type: ignore[type-arg]
     return connection.execute(query) if wanted else ()
 
@@ -279,7 +283,7 @@ def open_comparisons(path: Path) -> Iterator[bytes]:
     if not path.exists():
         return
     query = "SELECT record FROM comparison ORDER BY position"
-    with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=10.0)) as connection:
+    with closing(sqlite3.connect(_address(path), uri=True, timeout=10.0)) as connection:
         try:
             for (record,) in connection.execute(query):
                 yield record
@@ -292,7 +296,7 @@ def closed_windows(path: Path, *, after: int) -> list[Window]:
     if not path.exists():
         return []
     query = "SELECT * FROM window WHERE number > ? AND part IS NOT NULL ORDER BY number"
-    with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=10.0)) as connection:
+    with closing(sqlite3.connect(_address(path), uri=True, timeout=10.0)) as connection:
         try:
             return [Window(*row) for row in connection.execute(query, (after,))]
         except sqlite3.OperationalError:

@@ -26,6 +26,7 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 MAX_QUICK_POISONINGS = 20
 QUICK_NS = 30 * 10**9
+STEADY_NS = 120 * 10**9
 _FROM_OUTSIDE = (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
 
 
@@ -122,7 +123,8 @@ class LaneWatch:
 
     def _barren(self, code: int | None) -> None:
         """Wait longer after each death of nothing in hand, and at last for somebody."""
-        self.barren_deaths += 1
+        steady = time.monotonic_ns() - self.child.started_ns > STEADY_NS
+        self.barren_deaths = 1 if steady else self.barren_deaths + 1
         if self.barren_deaths >= MAX_BARREN_DEATHS:
             times = f"{self.barren_deaths} times without progress"
             self._give_up(f"{self.name} died {times} ({_ending(code)}); its log says more")
