@@ -18,8 +18,11 @@ from shadowserve import labels as labelled
 from shadowserve import ledger, report
 from shadowserve.deployment import Deployment
 from shadowserve.errors import ShadowserveError
+from shadowserve.page import render, waiting
 from shadowserve.places import Places
 
+REFRESH_S = 10
+"""How often an open page asks again; building a report takes some tenths of a second."""
 MAX_LABELS = 16 * 2**20
 """Bytes of labels in one request."""
 
@@ -40,6 +43,8 @@ class Console:
         """Return the ASGI application."""
         return Starlette(
             routes=[
+                Route("/", self.page),
+                Route("/report.html", self.page),
                 Route("/livez", self.live),
                 Route("/readyz", self.live),
                 Route("/status.json", self.status),
@@ -66,6 +71,24 @@ class Console:
                 self._places, deployment, challenger=report.number_of(deployment, wanted)
             )
         )
+
+    async def page(self, request: Request) -> Response:
+        """Return the report as a page that asks again by itself; ``?challenger=4`` picks it."""
+        wanted = request.query_params.get("challenger")
+        deployment = deployments.read(self._places)
+        if deployment is None or not deployment.challengers:
+            told = "Nothing is served yet." if deployment is None else "No challenger is served."
+            return _html(waiting(told, refresh_s=REFRESH_S), status=503)
+        try:
+            number = report.number_of(deployment, wanted)
+            told = await asyncio.to_thread(self._rendered, deployment, number)
+        except ShadowserveError as error:
+            return _html(waiting(str(error), refresh_s=REFRESH_S), status=400)
+        return _html(told)
+
+    def _rendered(self, deployment: Deployment, challenger: int) -> str:
+        told = report.build(self._places, deployment, challenger=challenger)
+        return render(told, refresh_s=REFRESH_S)
 
     async def labels(self, request: Request) -> Response:
         """Take labels, all or none: a JSON list of ``{"request_id", "label"}``, or one a line.
@@ -119,6 +142,13 @@ def _is_local(request: Request) -> bool:
 
 def _refused(code: str, message: str, *, status: int, **more: Any) -> Response:
     return _json({"error": {"code": code, "message": message, **more}}, status=status)
+
+
+def _html(text: str, *, status: int = 200) -> Response:
+    """Return a page that may load nothing, run nothing and stand in no other page."""
+    policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+    headers = {"Content-Security-Policy": policy, "Cache-Control": "no-store"}
+    return Response(text, status_code=status, media_type="text/html", headers=headers)
 
 
 def _json(value: Any, *, status: int = 200) -> Response:

@@ -7,7 +7,8 @@ from typing import Any
 
 import orjson
 
-from shadowserve.evidence import page, tables
+from shadowserve import page
+from shadowserve.evidence import tables
 from shadowserve.evidence.store import Store
 
 VERDICT = "shadowserve.verdict"
@@ -29,13 +30,8 @@ def publish_tables(store: Store, run_id: str, summaries: Mapping[str, bytes]) ->
         store.put_text(run_id, orjson.dumps(table).decode(), name)
 
 
-def publish_report(store: Store, run_id: str, report: Mapping[str, Any]) -> str | None:
-    """Bring the report up to date, for programs and for people, and return its verdict."""
-    text = orjson.dumps(report, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY)
-    store.put_text(run_id, text.decode(), "report.json")
-    store.put_text(run_id, page.render(report), "report.html")
-    verdict = report.get("verdict")
-    if verdict is None:
-        return None
-    store.tag(run_id, {VERDICT: str(verdict)})
-    return str(verdict)
+def report_files(report: Mapping[str, Any]) -> dict[str, str]:
+    """Return a report's artifacts by name: for programs, and for people."""
+    options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+    text = orjson.dumps(report, option=options).decode()
+    return {"report.json": text, "report.html": page.render(report)}

@@ -1,0 +1,95 @@
+"""Elements of a page. Text is escaped where it goes in, so that it cannot be forgotten."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from html import escape
+
+Child = object
+_NUMBER = re.compile(r"-?[\d.,]+(e[+-]\d+)?( %)?")
+
+
+class Html(str):
+    """Text that is HTML already."""
+
+    __slots__ = ()
+
+
+def element(name: str, *children: Child, **attributes: object) -> Html:
+    """Return an element with its children; None is left out, whatever is not `Html` is escaped.
+
+    Parameters
+    ----------
+    name : str
+        Of the element, or of the element and its class: ``"p.note"``.
+    *children
+        Text, numbers, elements, or lists of them.
+    **attributes
+        ``_`` in a name is written ``-``; an attribute that is None is left out.
+
+    Examples
+    --------
+    >>> element("p.note", "1 < 2, ", element("b", 3), title='"so"')
+    '<p class="note" title="&quot;so&quot;">1 &lt; 2, <b>3</b></p>'
+    """
+    tag, _, css = name.partition(".")
+    given = {"class": css.replace(".", " ") or None, **attributes}
+    written = "".join(
+        f' {key.replace("_", "-")}="{escape(str(value))}"'
+        for key, value in given.items()
+        if value is not None
+    )
+    return Html(f"<{tag}{written}>{join(children)}</{tag}>")
+
+
+def join(children: Iterable[Child]) -> Html:
+    """Return children one after another."""
+    return Html("".join(_text(child) for child in children))
+
+
+def _text(child: Child) -> str:
+    if child is None:
+        return ""
+    if isinstance(child, Html):
+        return str(child)
+    if isinstance(child, list | tuple):
+        return join(child)
+    return escape(str(child))
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[Child]]) -> Html:
+    """Return a table; cells that hold a number, also one in per cent, are set to the right."""
+    return element(
+        "table",
+        element("tr", [element("th", text) for text in head]),
+        [element("tr", [_cell(child) for child in row]) for row in rows],
+    )
+
+
+def _cell(child: Child) -> Html:
+    return element("td.number" if _NUMBER.fullmatch(_text(child)) else "td", child)
+
+
+def short(value: float | None) -> str:
+    """Write a number with three digits; empty if there is none.
+
+    Examples
+    --------
+    >>> short(0.012345), short(1304.2), short(None)
+    ('0.0123', '1,304', '')
+    """
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.3g}"
+
+
+def percent(value: float | None) -> str:
+    """Write a share as a percentage; empty if there is none.
+
+    Examples
+    --------
+    >>> percent(0.123), percent(0.0004), percent(None)
+    ('12.3 %', '0.04 %', '')
+    """
+    return "" if value is None else f"{100 * value:.3g} %"

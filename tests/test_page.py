@@ -1,0 +1,208 @@
+"""The page shows what the report holds: escaped, whole, and without asking anybody for anything."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from shadowserve.page import render, waiting
+
+TIMES = {"p50_ms": 0.05, "p90_ms": 0.2, "p99_ms": None, "max_ms": 1399.5}
+QUIET = {"champion": {"version": 3, "answered": 7}, "journal": {"appended": 7, "append_failed": 0}}
+
+
+def lane(role: str, version: int) -> dict:
+    counts = dict.fromkeys(
+        ("both_ok", "challenger_error", "champion_error", "both_error", "timed_out", "crashed"), 0
+    )
+    return {
+        **counts,
+        "role": role,
+        "version": version,
+        "state": "running",
+        "reason": None,
+        "sampled_out": 0,
+        "skipped": {"paused": 0, "budget": 2},
+        "pending": 1,
+    }
+
+
+def finding(**changes) -> dict:
+    return {
+        "kind": "slow_feature",
+        "severity": "critical",
+        "message": "Step 'phrases' gets slow.",
+        "where": {
+            "role": "challenger",
+            "step": "phrases",
+            "columns": ["description"],
+            "slice": None,
+            "items": [],
+            "output": None,
+        },
+        "effect": {
+            "measure": "exponent",
+            "value": 1.8,
+            "low": 1.7,
+            "high": 1.9,
+            "unit": "",
+            "baseline": None,
+            "baseline_role": None,
+        },
+        "since": 12,
+        "examples": [1410],
+        **changes,
+    }
+
+
+def report(**changes) -> dict:
+    feature = {
+        "role": "challenger",
+        "step": "phrases",
+        "n": 392,
+        "share": 0.5,
+        "growth": {"column": "description", "exponent": 1.8, "superlinear": True},
+        **TIMES,
+    }
+    limit = {"name": "coverage", "state": "undecided", "says": "7 of 1000.", "more": 993}
+    return {
+        "schema": "shadowserve/report/1",
+        "deployment": "films-1",
+        "model": "films",
+        "champion": 3,
+        "challenger": 4,
+        "requests": 7,
+        "compared": 7,
+        "rate_per_s": 1.5,
+        "windows": 1,
+        "verdict": "continue",
+        "judgement": {"limits": [limit]},
+        "findings": [finding()],
+        "divergence": {},
+        "features": [feature],
+        "slices": [],
+        "slow_requests": [],
+        "ledger": {**QUIET, "lanes": [lane("challenger", 4)], "balanced": True},
+        **changes,
+    }
+
+
+class Reader(HTMLParser):
+    """Collects a page's elements and its text, and finds what is left open."""
+
+    VOID = ("meta", "link", "img", "br")
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements, self.attributes, self.open, self.text = [], [], [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append(tag)
+        self.attributes += attrs
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def text_of(page: str) -> str:
+    return " ".join(Reader(page).text)
+
+
+def test_verdict_findings_limits_steps_and_ledger_are_on_the_page():
+    told = text_of(render(report()))
+    for part in ("continue", "Step 'phrases' gets slow.", "993", "1,400", "It balances.", "7 of 7"):
+        assert part in told
+
+
+def test_what_does_not_balance_is_said():
+    unbalanced = report(ledger={**report()["ledger"], "balanced": False})
+    assert "It does not balance." in text_of(render(unbalanced))
+
+
+def test_every_element_is_closed_in_its_place():
+    assert Reader(render(report())).open == []
+
+
+NASTY = '<script>alert("x")</script>'
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        report(model=NASTY),
+        report(findings=[finding(message=NASTY)]),
+        report(features=[{**report()["features"][0], "step": NASTY}]),
+        report(slices=[{"slice": NASTY, "share": 0.1, "disagreement": 0.2, "elsewhere": 0.0}]),
+        report(
+            divergence={
+                "kind": NASTY,
+                "agreement": {"share_exact": None},
+                "measures": {},
+                "movers": [{"item": NASTY, "before": 0.0, "after": 1.0}],
+            }
+        ),
+    ],
+    ids=["model", "message", "step", "slice", "item"],
+)
+def test_no_name_and_no_message_becomes_markup(spoiled):
+    page = render(spoiled)
+    assert "script" not in Reader(page).elements
+    assert NASTY in text_of(page)
+
+
+def test_the_page_fetches_nothing():
+    page = render(report())
+    assert not re.search(r"https?:|url\(|@import", page)
+    assert {name for name, _ in Reader(page).attributes} & {"src", "href", "srcset"} == set()
+
+
+def test_an_artifact_stays_as_it_is_and_a_live_page_asks_again():
+    assert "refresh" not in render(report())
+    assert ("content", "10") in Reader(render(report(), refresh_s=10)).attributes
+
+
+def test_a_live_page_leads_to_the_other_challengers():
+    both = {**report()["ledger"], "lanes": [lane("challenger", 4), lane("challenger", 5)]}
+    live = Reader(render(report(ledger=both), refresh_s=10))
+    assert [value for name, value in live.attributes if name == "href"] == ["?challenger=5"]
+
+
+def test_a_report_that_lacks_parts_still_makes_a_page():
+    told = text_of(render({"model": "films", "verdict": "reject"}))
+    assert "films" in told
+    assert "reject" in told
+    assert "Ledger" not in told
+
+
+@pytest.mark.parametrize(
+    ("compared", "told"), [(0, "Nothing has been compared yet."), (7, "Nothing has been found.")]
+)
+def test_no_findings_is_not_the_same_as_no_data(compared, told):
+    assert told in text_of(render(report(findings=[], compared=compared)))
+
+
+def test_a_step_takes_its_place_on_the_axis_by_its_times():
+    """From the median, 0.05 ms, to the slowest: further right by the decades between them."""
+    slow = report()["features"][0]
+    quick = {**slow, "step": "quick", "max_ms": 0.05}
+    circles = re.findall(
+        r'<circle(?: class="end")? cx="([\d.]+)"', render(report(features=[slow, quick]))
+    )
+    median, slowest, median_again, same = map(float, circles)
+    assert median == median_again == same
+    decade = (slowest - median) / 4.447  # log10(1399.5 / 0.05)
+    assert decade == pytest.approx((900 - 280 - 40) / 6, rel=1e-3)  # 0.01 ms to 10,000 ms
+
+
+def test_while_there_is_no_report_the_page_says_why_and_asks_again():
+    page = waiting("Nothing is <served> yet.", refresh_s=5)
+    assert "Nothing is <served> yet." in text_of(page)
+    assert ("content", "5") in Reader(page).attributes
