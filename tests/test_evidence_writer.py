@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from evidence_fixtures import (
     deployment,
     fresh_store,
     state_directory,
+    version,
 )
 
 from shadowserve.deployment import Deployment
@@ -92,6 +94,56 @@ def test_a_lanes_windows_arrive_with_all_that_belongs_to_them(uri: str, tmp_path
     names = {one.path for one in client(uri).list_artifacts(run.info.run_id)}
     assert names >= {"report.json", "report.html", "slow_requests.json", "metric_names.json"}
     assert not (tmp_path / "wrong.db").exists()
+
+
+def test_a_runs_present_value_is_the_last_windows(uri: str, tmp_path: Path) -> None:
+    served = deployment(uri)
+    places = state_directory(tmp_path, served)
+    for value in (5.0, 900.0, 7.0):
+        close_windows(places, CHALLENGER, 1, metrics={"latency_ms/challenger/p99": value})
+    Writer(places, served).turn()
+    (run,) = runs_of(uri, served)
+    assert run.data.metrics["latency_ms/challenger/p99"] == 7.0
+
+
+def test_a_report_that_cannot_be_built_holds_nothing_up(uri: str, tmp_path: Path) -> None:
+    def fails(*_: object) -> dict:
+        raise ValueError("s3cret-value")
+
+    served = deployment(uri)
+    places = state_directory(tmp_path, served)
+    close_windows(places, CHALLENGER, 1)
+    writer = Writer(places, served, report=fails)
+    writer.turn()
+    writer.publish()
+    writer.finish()
+    (run,) = runs_of(uri, served)
+    names = {one.path for one in client(uri).list_artifacts(run.info.run_id)}
+    assert "slow_requests.json" in names
+    assert "report.json" not in names
+
+
+def test_a_verdict_is_tagged_on_the_version_that_was_judged_and_on_no_other(
+    uri: str, tmp_path: Path
+) -> None:
+    registry = client(uri)
+    registry.create_registered_model("it's films")
+    for number in (1, 2, 3, 4):
+        made = registry.create_model_version("it's films", f"file://{tmp_path}", run_id=None)
+        assert int(made.version) == number
+    judged = replace(version(4), run_id=None)
+    served = deployment(uri, challengers=(judged,))
+    places = state_directory(tmp_path, served)
+    close_windows(places, CHALLENGER, 1)
+    writer = Writer(places, served, report=lambda *_: {"verdict": "promote"})
+    writer.publish()
+    tags = registry.get_model_version("it's films", "4").tags
+    assert tags["shadowserve.verdict"] == "promote"
+    (run,) = runs_of(uri, served)
+    assert tags["shadowserve.run_id"] == run.info.run_id
+    assert registry.get_model_version("it's films", "3").tags == {}
+    Writer(places, deployment(uri, id="another"), report=lambda *_: {"verdict": "reject"}).publish()
+    assert registry.get_model_version("it's films", "4").tags == tags  # of another training run
 
 
 def test_awkward_names_are_mapped_and_none_is_lost(uri: str, tmp_path: Path) -> None:

@@ -29,9 +29,12 @@ class Shipped:
     ----------
     path : Path
         Created with mode 0600 if missing. It is no WAL file: the archive moves it as one file.
+    deployment : str
+        Whose lanes are meant; another one's are not seen.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, deployment: str) -> None:
+        self._deployment = deployment
         try:
             self._connection = _opened(path)
         except sqlite3.OperationalError:
@@ -54,41 +57,45 @@ class Shipped:
         """Note a lane's run, of which nothing has been delivered."""
         with self._connection:
             self._connection.execute(
-                "INSERT OR REPLACE INTO lane VALUES (?, ?, -1)", (lane, run_id)
+                "INSERT OR REPLACE INTO lane VALUES (?, ?, -1)", (self._of(lane), run_id)
             )
 
     def forget(self, lane: str) -> None:
         """Forget a lane's run and what it held."""
         with self._connection:
-            self._connection.execute("DELETE FROM lane WHERE name = ?", (lane,))
-            self._connection.execute("DELETE FROM name WHERE lane = ?", (lane,))
+            self._connection.execute("DELETE FROM lane WHERE name = ?", (self._of(lane),))
+            self._connection.execute("DELETE FROM name WHERE lane = ?", (self._of(lane),))
 
     def arrived(self, lane: str, window: int) -> None:
         """Note that a window, and all before it, has arrived."""
         with self._connection:
             self._connection.execute(
-                "UPDATE lane SET delivered = max(delivered, ?) WHERE name = ?", (window, lane)
+                "UPDATE lane SET delivered = max(delivered, ?) WHERE name = ?",
+                (window, self._of(lane)),
             )
 
     def names(self, lane: str) -> dict[str, str]:
         """Return the renamed metrics of a lane: original to stored name."""
         query = "SELECT original, safe FROM name WHERE lane = ? ORDER BY original"
-        return dict(self._connection.execute(query, (lane,)))
+        return dict(self._connection.execute(query, (self._of(lane),)))
 
     def add_names(self, lane: str, renamed: Mapping[str, str]) -> None:
         """Note renamed metrics."""
         with self._connection:
             self._connection.executemany(
                 "INSERT OR REPLACE INTO name VALUES (?, ?, ?)",
-                [(lane, original, safe) for original, safe in renamed.items()],
+                [(self._of(lane), original, safe) for original, safe in renamed.items()],
             )
 
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
 
+    def _of(self, lane: str) -> str:
+        return f"{self._deployment}: {lane}"
+
     def _one(self, query: str, lane: str) -> tuple[Any, ...] | None:
-        row: tuple[Any, ...] | None = self._connection.execute(query, (lane,)).fetchone()
+        row: tuple[Any, ...] | None = self._connection.execute(query, (self._of(lane),)).fetchone()
         return row
 
 

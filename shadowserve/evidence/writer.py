@@ -19,7 +19,7 @@ from shadowserve.deployment import Deployment, LaneName
 from shadowserve.evidence import parts, tables
 from shadowserve.evidence.lane_runs import LaneRuns
 from shadowserve.evidence.points import Points, points_of
-from shadowserve.evidence.publishing import VERDICT, publish_report, publish_tables
+from shadowserve.evidence.publishing import VERDICT, publish_tables, report_files
 from shadowserve.evidence.shipped import Shipped
 from shadowserve.evidence.store import Store
 from shadowserve.evidence.traces import Sides, traces_of
@@ -66,7 +66,7 @@ class Writer:
     ) -> None:
         self.places = places
         self.deployment = deployment
-        self._shipped = Shipped(places.evidence)
+        self._shipped = Shipped(places.evidence, deployment.id)
         registry = deployment.options.get("registry_uri")
         self._connect = connect or (lambda: Store(deployment.tracking_uri, registry))
         self._report = report
@@ -209,13 +209,17 @@ class Writer:
             return
         try:
             report = self._report(self.places, self.deployment, lane.version)
+            files = report_files(report)
         except Exception as error:  # a report that fails must not hold up the windows
             fault = fault_of(error)
             _log.error("the report of %s cannot be built: %s at %s", lane, fault.type, fault.frame)
             return
-        verdict = publish_report(runs.store, runs.of(lane), report)
-        if verdict is not None:
-            self._tag_version(lane, {VERDICT: verdict, "shadowserve.run_id": runs.of(lane)}, runs)
+        run_id = runs.of(lane)
+        for name, text in files.items():
+            runs.store.put_text(run_id, text, name)
+        if verdict := report.get("verdict"):
+            runs.store.tag(run_id, {VERDICT: str(verdict)})
+            self._tag_version(lane, {VERDICT: str(verdict), "shadowserve.run_id": run_id}, runs)
 
     def _tag_version(self, lane: LaneName, tags: Mapping[str, str], runs: LaneRuns) -> None:
         version = self.deployment.version(lane.version)
