@@ -48,6 +48,7 @@ class _Worker:
         self.workers = int(os.environ["SHADOWSERVE_WORKERS"])
         self.counters = Counters(self.places.counters(self.worker))
         self.counters.set("ready", 0)
+        self.counters.set("busy_ns", 0)
         self.counters.set("pid", os.getpid())
         self.champion: Champion | None = None
         self.writer: journal.Writer | Standby | None = None

@@ -22,6 +22,8 @@ from shadowserve.counters import reserve
 MAX_IN_HAND = 256
 GAVE_UP = 17
 """Exit code of a lane that has said itself why it cannot go on."""
+NO_ROOM = 75
+"""Exit code of a lane whose state file could not be written; sysexits.h calls it a passing failure."""
 _HEAD = struct.Struct("<6q")
 _STEP_WORD = 4
 _SIZE = _HEAD.size + 8 * MAX_IN_HAND

@@ -5,6 +5,7 @@ python -m shadowserve.lane.process challenger v4 .shadowserve
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -23,12 +24,12 @@ from shadowserve.divergence import Kind
 from shadowserve.errors import ShadowserveError
 from shadowserve.faults import fault_of
 from shadowserve.lane.comparing import Comparer
-from shadowserve.lane.inflight import GAVE_UP, InFlight
+from shadowserve.lane.inflight import GAVE_UP, NO_ROOM, InFlight
 from shadowserve.lane.learned import Learned
 from shadowserve.lane.observing import Observer
 from shadowserve.lane.rescoring import Rescorer
 from shadowserve.lane.run import Lane, follow
-from shadowserve.lane.state import LaneState
+from shadowserve.lane.state import LaneState, Unwritable
 from shadowserve.metrics import RoleMetrics
 from shadowserve.places import Places
 from shadowserve.protocols import Protocol, protocols
@@ -59,9 +60,16 @@ def main(arguments: Sequence[str]) -> int:
     try:
         lane = build(name, places, deployment)
     except Exception as error:
+        if _passes(error):
+            return _no_room(name, error)
         _give_up(name, places, error)
         return GAVE_UP
-    lane.run()
+    try:
+        lane.run()
+    except (OSError, Unwritable) as error:
+        if _passes(error):
+            return _no_room(name, error)
+        raise
     return 0
 
 
@@ -138,6 +146,19 @@ def _give_up(name: LaneName, places: Places, error: Exception) -> None:
     _log.error("lane %s cannot work: %s", name, reason)
     text = json.dumps({"state": "degraded", "reason": reason})
     write_whole(places.lane(name.role, name.version).condition, text)
+
+
+def _passes(error: BaseException) -> bool:
+    """Tell whether a failure is the disk's and may pass: full, over quota, read-only or locked."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+    return full or isinstance(error, Unwritable)
+
+
+def _no_room(name: LaneName, error: BaseException) -> int:
+    """End for now: what was not committed is scored again once there is room."""
+    fault = fault_of(error)
+    _log.error("lane %s cannot keep its state: %s at %s", name, fault.type, fault.frame)
+    return NO_ROOM
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

@@ -18,6 +18,9 @@ from typing import Any
 
 from shadowserve.records import Outcome, position
 
+Unwritable = sqlite3.OperationalError
+"""What writing or opening the file raises on a full disk or under a foreign lock."""
+
 _TABLES = """
 CREATE TABLE IF NOT EXISTS ledger (outcome TEXT PRIMARY KEY, n INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS cursor (worker INTEGER PRIMARY KEY, sequence INTEGER NOT NULL);

@@ -17,7 +17,8 @@ from types import FrameType
 
 from shadowserve import counters, journal, tail
 from shadowserve.deployment import Deployment, LaneName, write_whole
-from shadowserve.errors import ModelError
+from shadowserve.errors import ModelError, ShadowserveError
+from shadowserve.faults import fault_of
 from shadowserve.lane.state import snapshot
 from shadowserve.ledger import condition, reconcile
 from shadowserve.places import Places
@@ -25,15 +26,19 @@ from shadowserve.records import Role
 from shadowserve.settings import Settings
 from shadowserve.supervisor.child import Child, without_secrets
 from shadowserve.supervisor.placement import Placement
+from shadowserve.supervisor.standin import STAND_IN, StandIn
 from shadowserve.supervisor.watch import LaneWatch
 from shadowserve.supervisor.worker import worker_command, worker_environment
 
 TURN_S = 0.05
 CHORES_S = 1.0
+FAILED = "champion_failed.json"
 DRAIN_S = 20.0
 FLUSH_S = 20.0
 WORKER_END_S = 10.0
-MAX_QUICK_WORKER_DEATHS = 5
+STUCK_S = 60.0
+LONGEST_WORKER_PAUSE_S = 10.0
+HELPER_PAUSE_S = 2.0
 
 
 @dataclass(slots=True)
@@ -65,8 +70,11 @@ class Supervisor:
     lanes: list[LaneWatch] = field(default_factory=list)
     helpers: list[Child] = field(default_factory=list)
     worker_deaths: int = 0
+    stuck_s: float = STUCK_S
+    stand_in: StandIn | None = None
     deployment: Deployment | None = None
     stop_signals: int = 0
+    _told: str = ""
 
     def begin(self) -> None:
         """Start the champion's workers; they import while the pins are resolved."""
@@ -77,10 +85,16 @@ class Supervisor:
             counted = counters.Counters(path)
             reconcile(self.places, counted, worker=worker)
             counted.close()
-        (self.places.root / "champion_failed.json").unlink(missing_ok=True)
+        (self.places.root / FAILED).unlink(missing_ok=True)
         self.workers = [self._worker(index) for index in range(self.settings.workers)]
         for child in self.workers:
             child.start()
+        self.stand_in = StandIn(
+            self.data_socket,
+            needed=lambda: not any(map(self._accepts, range(len(self.workers)))),
+            label=self._label,
+            counters=counters.Counters(self.places.counters(STAND_IN)),
+        )
         self._write_down()
 
     def deploy(self, deployment: Deployment) -> None:
@@ -110,16 +124,33 @@ class Supervisor:
         """Look after everything until a signal comes or `until` says so."""
         chores_ns = 0
         while not self.stop_signals and not until():
-            self._look_after_workers()
-            for watch in self.lanes:
-                watch.look()
-            for child in self.helpers:
-                if not child.running:
-                    child.start()
+            self._try(self._look_after_workers)
+            self._try(self._look_after_lanes)
             if time.monotonic_ns() >= chores_ns:
-                self._chores()
+                self._try(self._chores)
                 chores_ns = time.monotonic_ns() + int(CHORES_S * 1e9)
             time.sleep(TURN_S)
+
+    def _try(self, look: Callable[[], None]) -> None:
+        """Do what a full disk or a locked file may prevent; the next turn tries again."""
+        try:
+            look()
+        except ShadowserveError:
+            raise
+        except Exception as error:
+            fault = fault_of(error)
+            told = f"{fault.type} at {fault.frame}; it is tried again."
+            if told != self._told:
+                self._told = told
+                self.say(told)
+
+    def _look_after_lanes(self) -> None:
+        for watch in self.lanes:
+            watch.look()
+        for child in self.helpers:
+            waited_ns = time.monotonic_ns() - child.started_ns
+            if not child.running and waited_ns >= HELPER_PAUSE_S * 1e9:
+                child.start()
 
     def end(self) -> None:
         """Drain: finish requests, let lanes catch up, let evidence arrive, end everything."""
@@ -129,8 +160,8 @@ class Supervisor:
         for child in self.workers:
             child.wait(until - time.monotonic())
             child.kill()
-        self.data_socket.close()
-        self._drain_lanes()
+        self._close_data_plane()
+        self._try(self._drain_lanes)
         for watch in self.lanes:
             watch.child.end(deadline_s=5.0)
         for child in reversed(self.helpers):
@@ -140,9 +171,15 @@ class Supervisor:
 
     def kill(self) -> None:
         """End everything now; used when the start failed."""
+        self._close_data_plane()
         for child in (*self.workers, *(watch.child for watch in self.lanes), *self.helpers):
             child.kill()
         self.places.supervisor.unlink(missing_ok=True)
+
+    def _close_data_plane(self) -> None:
+        if self.stand_in is not None:
+            self.stand_in.stop()
+        self.data_socket.close()
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self.stop_signals += 1
@@ -169,18 +206,36 @@ class Supervisor:
         return waiting
 
     def _look_after_workers(self) -> None:
-        for child in self.workers:
+        """Replace what died or hangs; wait longer after each death without being ready between."""
+        for index, child in enumerate(self.workers):
             if child.running:
+                self._end_if_stuck(index, child)
                 continue
-            self._raise_if_failed()
+            pause = min(LONGEST_WORKER_PAUSE_S, 2.0 ** (self.worker_deaths - 2))
+            if self.worker_deaths and time.monotonic_ns() < child.started_ns + pause * 1e9:
+                continue
             self.worker_deaths += 1
-            if self.worker_deaths > MAX_QUICK_WORKER_DEATHS:
-                raise ModelError(
-                    f"The champion's worker died {self.worker_deaths} times. "
-                    f"{child.log} says more; serving has stopped."
-                )
-            self.say(f"{child.name} died (exit code {child.exit_code}); it is being replaced.")
+            reason = self._failure() or f"exit code {child.exit_code}"
+            self.say(f"{child.name} died ({reason}); it is being replaced.")
+            (self.places.root / FAILED).unlink(missing_ok=True)
             child.start()
+
+    def _end_if_stuck(self, index: int, child: Child) -> None:
+        counted = counters.read(self.places.counters(index))
+        if counted.pid == child.pid and counted.busy_ns:
+            spent_s = (time.monotonic_ns() - counted.busy_ns) / 1e9
+            if spent_s > self.stuck_s:
+                self.say(f"{child.name} has been in one call of the model for {spent_s:.0f} s.")
+                child.kill()
+
+    def _accepts(self, index: int) -> bool:
+        """Tell whether a worker has come so far that it takes connections."""
+        child = self.workers[index]
+        return child.running and counters.read(self.places.counters(index)).pid == child.pid
+
+    def _label(self) -> str:
+        known = self.deployment
+        return f"{known.model}/{known.champion.number}" if known else "none"
 
     def _chores(self) -> None:
         """Once a second: delete what is read, keep to the budget, heed the team's wishes."""
@@ -212,22 +267,22 @@ class Supervisor:
         return all(c.ready and c.pid == pid for c, pid in zip(counts, pids, strict=True))
 
     def _raise_if_failed(self) -> None:
-        failed = self.places.root / "champion_failed.json"
-        if failed.exists():
-            raise ModelError(json.loads(failed.read_text())["reason"])
-        if self.deployment is None:
-            return
+        """End the start with the reason why the champion cannot serve."""
+        if reason := self._failure():
+            raise ModelError(reason)
         for child in self.workers:
-            if child.exit_code is not None and not self._was_ready():
+            if child.exit_code is not None:
                 raise ModelError(
                     f"{child.name} ended with exit code {child.exit_code} before it was ready. "
                     f"{child.log} says more."
                 )
 
-    def _was_ready(self) -> bool:
-        return self.places.supervisor.exists() and bool(
-            self.lanes and self.lanes[0].child.started_ns
-        )
+    def _failure(self) -> str | None:
+        """Return why a worker gave up, in its own words."""
+        try:
+            return str(json.loads((self.places.root / FAILED).read_text())["reason"])
+        except FileNotFoundError:
+            return None
 
     def _write_down(self) -> None:
         host, port = self.data_socket.getsockname()[:2]

@@ -8,6 +8,7 @@ longer and longer pauses, then to `degraded` until somebody says `resume`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import time
@@ -17,7 +18,7 @@ from pathlib import Path
 from shadowserve import clock
 from shadowserve.deployment import LaneName, write_whole
 from shadowserve.lane import inflight
-from shadowserve.lane.inflight import GAVE_UP
+from shadowserve.lane.inflight import GAVE_UP, NO_ROOM
 from shadowserve.places import LanePlaces
 from shadowserve.supervisor.child import Child
 
@@ -25,6 +26,7 @@ MAX_BARREN_DEATHS = 5
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 MAX_QUICK_POISONINGS = 20
+NO_ROOM_PAUSE_S = 2.0
 QUICK_NS = 30 * 10**9
 STEADY_NS = 120 * 10**9
 _FROM_OUTSIDE = (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
@@ -97,9 +99,13 @@ class LaneWatch:
         code, cause = self.child.exit_code, self._why()
         mark = inflight.read(self.places.inflight)
         in_hand = mark.positions if mark.pid == self.child.pid else ()
+        self.child.kill()  # what it had started itself
         self.child.process = None
         if code == GAVE_UP:
             self.degraded = True
+        elif code == NO_ROOM:
+            self.start_again_ns = time.monotonic_ns() + int(NO_ROOM_PAUSE_S * 1e9)
+            self._say("starting", "waits for room to keep its state; nothing is lost")
         elif in_hand:
             death = {
                 "id": f"{mark.pid}-{mark.started_ns}",
@@ -145,7 +151,8 @@ class LaneWatch:
         return "outside" if self.child.exit_code in _FROM_OUTSIDE else "crash"
 
     def _say(self, state: str, reason: str | None) -> None:
-        write_whole(self.places.condition, json.dumps({"state": state, "reason": reason}))
+        with contextlib.suppress(OSError):  # a full disk; what matters is that it goes on
+            write_whole(self.places.condition, json.dumps({"state": state, "reason": reason}))
 
 
 def oom_kills() -> int:
