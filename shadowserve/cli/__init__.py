@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from shadowserve.cli.checking import check
 from shadowserve.cli.demo import demo
 from shadowserve.cli.judging import verdict
 from shadowserve.cli.labelling import labels
@@ -35,5 +36,5 @@ def main() -> None:
     """
 
 
-for command in (serve, demo, pins, status, report, verdict, labels, pause, resume):
+for command in (serve, check, demo, pins, status, report, verdict, labels, pause, resume):
     main.add_command(command)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -281,7 +282,7 @@ def _collapsed(known: Known, how: str, value: float, baseline: float, measure: s
 
 
 def _spread(side: dict[str, Any]) -> float:
-    return float(side.get("variance") or 0.0) ** 0.5
+    return sqrt(side.get("variance") or 0.0)
 
 
 def _top_share(told: dict[str, Any], side: str) -> float:

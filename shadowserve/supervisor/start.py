@@ -122,7 +122,7 @@ def resolve(settings: Settings, addresses: Uris, places: Places, *, start: str) 
     challengers = [
         registry.resolve(pins.parse(text), champion.model) for text in settings.challengers
     ]
-    _refuse_strangers(champion, challengers)
+    refuse_strangers(champion, challengers)
     fetched = {
         pin: registry.fetch(pin, places.models) for pin in dict.fromkeys((champion, *challengers))
     }
@@ -140,7 +140,13 @@ def resolve(settings: Settings, addresses: Uris, places: Places, *, start: str) 
     )
 
 
-def _refuse_strangers(champion: pins.Pin, challengers: list[pins.Pin]) -> None:
+def refuse_strangers(champion: pins.Pin, challengers: list[pins.Pin]) -> None:
+    """Refuse challengers of another model, and one given twice.
+
+    Raises
+    ------
+    SettingsError
+    """
     for pin in challengers:
         if pin.model != champion.model:
             raise SettingsError(
@@ -157,9 +163,7 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple | frozenset) else value
 
 
-def settle(
-    places: Places, wanted: Deployment, *, fresh: bool = False
-) -> tuple[Deployment, str]:
+def settle(places: Places, wanted: Deployment, *, fresh: bool = False) -> tuple[Deployment, str]:
     """Resume the directory's deployment if it serves the same files, else archive it.
 
     Returns

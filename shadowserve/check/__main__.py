@@ -1,0 +1,33 @@
+"""One version in a process of its own: ``python -m shadowserve.check <files>``, asked on stdin.
+
+What the version prints goes to stderr; stdout carries one JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from shadowserve.check.trial import try_version
+from shadowserve.version import Version
+
+
+def main(path: str) -> None:
+    """Try a version out and print the record."""
+    answer = os.dup(1)
+    os.dup2(2, 1)
+    asked = json.load(sys.stdin)
+    trial = try_version(
+        Version.from_dict(asked["version"]),
+        Path(path),
+        method=asked["method"],
+        champion_body=asked["champion_body"],
+    )
+    with os.fdopen(answer, "w") as out:
+        json.dump(trial.to_dict(), out)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

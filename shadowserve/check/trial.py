@@ -1,0 +1,215 @@
+"""One version tried out in this process: loaded, its steps listed, its example sent through it.
+
+The record holds no value of a request but one: the answers to the examples, which the parent lays
+side by side and never prints.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any, Self
+
+from shadowserve import wire
+from shadowserve.divergence import by_row, detect
+from shadowserve.errors import ShadowserveError
+from shadowserve.faults import fault_of
+from shadowserve.schema import Schema
+from shadowserve.scoring import Scorer, open_version
+from shadowserve.version import Version
+
+REPEATS = 5
+PHASES = ("parse", "featurization", "inference", "encode")
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One request through the whole path: typed, scored, encoded.
+
+    Parameters
+    ----------
+    fault : str or None
+        Why it did not get through; type, step, column and frame only.
+    n_rows : int
+        Rows in the request.
+    kind : str or None
+        Kind of output.
+    answers : list
+        One a row, as JSON values; never shown.
+    phases_ms, steps_ms : mapping of name to milliseconds
+        Medians of a few passages after the first.
+    """
+
+    fault: str | None = None
+    n_rows: int = 0
+    kind: str | None = None
+    answers: list[Any] = field(default_factory=list)
+    phases_ms: Mapping[str, float] = field(default_factory=dict)
+    steps_ms: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What came of loading one version.
+
+    Parameters
+    ----------
+    failure : str or None
+        Why it cannot be loaded; everything else is empty then.
+    load_s : float
+        Seconds to load and to probe it, imports included.
+    columns : list of [name, type, required]
+        What it takes.
+    steps : list of mapping
+        Name, columns, kind and n_jobs of each step of the timed walk.
+    notes : list of str
+        Opaque parts and why, other libraries, warnings.
+    threads : list of mapping
+        Parts with an ``n_jobs``, and what it amounts to here.
+    has_scores : bool
+        Whether probabilities can be had beside labels.
+    own, champion : Passage or None
+        Its own input example, and the champion's; None where there is none.
+    """
+
+    failure: str | None = None
+    load_s: float = 0.0
+    columns: list[Any] = field(default_factory=list)
+    steps: list[Mapping[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    threads: list[Mapping[str, Any]] = field(default_factory=list)
+    batched: bool = True
+    deterministic: bool = True
+    has_scores: bool = False
+    own: Passage | None = None
+    champion: Passage | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as JSON-able values."""
+        return asdict(self)
+
+    def shown(self) -> dict[str, Any]:
+        """Return the record without the answers to the examples."""
+        told = self.to_dict()
+        for name in ("own", "champion"):
+            if told[name] is not None:
+                del told[name]["answers"]
+        return told
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote."""
+        passages = {
+            name: Passage(**values[name]) if values[name] is not None else None
+            for name in ("own", "champion")
+        }
+        return cls(**{**values, **passages})
+
+
+def try_version(version: Version, path: Path, *, method: str, champion_body: Any = None) -> Trial:
+    """Load a version here and send the examples through it; whatever fails is part of the record.
+
+    Parameters
+    ----------
+    version : Version
+    path : Path
+        Its files.
+    method : str
+        ``predict`` or ``predict_proba``.
+    champion_body : object, optional
+        The champion's input example as a body for ``/invocations``.
+    """
+    started = time.monotonic()
+    try:
+        scorer = open_version(version, path, method=method)
+    except ShadowserveError as error:
+        return Trial(failure=str(error))
+    except Exception as error:
+        return Trial(failure=f"{version.pin} cannot be loaded: {_said(error)}")
+    load_s = time.monotonic() - started
+    example = scorer.loaded.input_example
+    own = _passage(scorer, example)
+    other = own if champion_body == example else _passage(scorer, champion_body)
+    return Trial(
+        load_s=load_s,
+        columns=_columns(scorer.schema),
+        steps=_steps(scorer),
+        notes=list(scorer.notes),
+        threads=[asdict(part) for part in scorer.loaded.threads],
+        batched=scorer.batched,
+        deterministic=scorer.deterministic,
+        has_scores=scorer.has_scores,
+        own=own,
+        champion=other,
+    )
+
+
+def _passage(scorer: Scorer, body: Any) -> Passage | None:
+    if body is None:
+        return None
+    sent = json.dumps(body, default=str).encode()
+    try:
+        return _timed(scorer, sent)
+    except Exception as error:
+        return Passage(fault=_said(error))
+
+
+def _timed(scorer: Scorer, sent: bytes) -> Passage:
+    phases: list[tuple[float, ...]] = []
+    steps: list[tuple[int, ...]] = []
+    for _ in range(REPEATS + 1):
+        began = time.perf_counter_ns()
+        rows = wire.parse(sent, "application/json", scorer.schema)
+        parsed = time.perf_counter_ns()
+        scored = scorer.score(rows)
+        done = time.perf_counter_ns()
+        answer = wire.answer(scored.output)
+        left = time.perf_counter_ns()
+        phases.append((parsed - began, scored.featurization_ns, scored.inference_ns, left - done))
+        steps.append(scored.wall_ns)
+    answers = by_row(wire.read_answer(answer), rows.n_rows)
+    classes = scorer.loaded.classes
+    proba = scorer.loaded.method == "predict_proba"
+    kind = detect(
+        (scorer.version.signature or {}).get("outputs"),
+        answers,
+        classifier=True if classes and not proba else None,
+        n_classes=len(classes) if classes else None,
+    )
+    return Passage(
+        n_rows=rows.n_rows,
+        kind=kind.value,
+        answers=answers,
+        phases_ms=dict(zip(PHASES, _medians(phases[1:]), strict=True)),
+        steps_ms=dict(zip([n for n, _ in scorer.step_names], _medians(steps[1:]), strict=False)),
+    )
+
+
+def _medians(runs: list[Any]) -> list[float]:
+    return [median(column) / 1e6 for column in zip(*runs, strict=True)]
+
+
+def _columns(schema: Schema) -> list[Any]:
+    tensors = [[str(t.name or ""), f"tensor {t.dtype}", True] for t in schema.tensors]
+    return [[c.key, c.type, c.required] for c in schema.columns] + tensors
+
+
+def _steps(scorer: Scorer) -> list[Mapping[str, Any]]:
+    if scorer.plan is None:
+        return [{"name": name, "columns": [], "kind": "opaque"} for name, _ in scorer.step_names]
+    return [
+        {"name": s.name, "columns": list(map(str, s.columns)), "kind": s.kind, "n_jobs": s.n_jobs}
+        for s in scorer.plan.steps
+    ]
+
+
+def _said(error: BaseException) -> str:
+    """Describe a failure without its text, unless it is one of ours, which hold no values."""
+    if isinstance(error, ShadowserveError):
+        return str(error)
+    fault = fault_of(error)
+    return f"{fault.type} at {fault.frame}"

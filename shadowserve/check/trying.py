@@ -1,0 +1,79 @@
+"""Trying a version out at arm's length: in a process of its own, which may crash or hang."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from shadowserve.check.trial import Trial
+from shadowserve.version import Version
+
+PATIENCE_S = 180.0
+
+
+def try_out(
+    version: Version,
+    path: Path,
+    *,
+    method: str = "predict",
+    champion_body: Any = None,
+    patience_s: float = PATIENCE_S,
+) -> Trial:
+    """Load a version in a fresh process and send the examples through it.
+
+    Parameters
+    ----------
+    version : Version
+    path : Path
+        Its files.
+    method : str
+        ``predict`` or ``predict_proba``.
+    champion_body : object, optional
+        The champion's input example, parsed.
+    patience_s : float
+        Seconds after which the process is killed, with all that it started.
+
+    Returns
+    -------
+    Trial
+        A process that died or hung is a failure like any other.
+    """
+    asked = json.dumps(
+        {"version": version.to_dict(), "method": method, "champion_body": champion_body},
+        default=str,
+    )
+    command = [sys.executable, "-m", "shadowserve.check", str(path)]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            answer, _ = process.communicate(asked, timeout=patience_s)
+        except subprocess.TimeoutExpired:
+            return Trial(
+                failure=f"{version.pin} was not ready within {patience_s:g} s. "
+                "Does it wait for something?"
+            )
+        finally:  # leave nothing behind: neither the process nor what it started
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    if process.returncode != 0:
+        return Trial(
+            failure=f"{version.pin} ended its process while it was loaded or tried "
+            f"({_ending(process.returncode)}). Try it where it was trained."
+        )
+    return Trial.from_dict(json.loads(answer))
+
+
+def _ending(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

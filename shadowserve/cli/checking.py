@@ -1,0 +1,196 @@
+"""`check`: both versions tried out before any traffic meets them."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from shadowserve import pins
+from shadowserve.check import Check, Side, try_out
+from shadowserve.check import check as compare
+from shadowserve.cli.looking import as_json, print_json, screen
+from shadowserve.cli.options import options
+from shadowserve.loading import input_example
+from shadowserve.places import Places
+from shadowserve.settings import Settings
+from shadowserve.stores import preflight, uris
+from shadowserve.supervisor.start import refuse_strangers
+
+INCOMPATIBLE = 3
+
+
+@click.command(short_help="Try both versions out, without traffic.")
+@options("champion", "challengers", "model", "tracking_uri", "registry_uri", "state_dir", "method")
+@as_json
+def check(as_json: bool, **flags: Any) -> None:
+    """Load both versions, each in a process of its own, and say what will be comparable.
+
+    Nothing is served. Exit codes: 0 fine, 3 incompatible; 2 misuse, 4 nothing to be reached.
+
+    Example: shadowserve check --champion v3 --challenger v4
+    """
+    settings = Settings.load(flags, required=("champion", "challengers"))
+    addresses = uris(settings.tracking_uri, settings.registry_uri)
+    preflight(addresses)
+    click.echo(f"Store {addresses}; each version is tried in a process of its own.", err=True)
+    with _cache(Places(settings.state_dir.resolve())) as cache:
+        checks = _checks(settings, addresses, cache)
+    if as_json:
+        told = [one.to_dict() for one in checks]
+        print_json({"compatible": all(one.compatible for one in checks), "checks": told})
+    else:
+        for one in checks:
+            print_check(one, screen())
+    sys.exit(0 if all(one.compatible for one in checks) else INCOMPATIBLE)
+
+
+@contextmanager
+def _cache(places: Places) -> Iterator[Path]:
+    """Yield where files are brought: the deployment's own cache if there is one."""
+    if places.models.is_dir():
+        yield places.models
+        return
+    with tempfile.TemporaryDirectory(prefix="shadowserve-check-") as folder:
+        yield Path(folder)
+
+
+def _checks(settings: Settings, addresses: Any, cache: Path) -> list[Check]:
+    """Resolve and fetch the pins, and try them side by side."""
+    from shadowserve.registry import Registry  # imports MLflow: seconds
+
+    registry = Registry(addresses)
+    champion = registry.resolve(pins.parse(settings.champion), settings.model)
+    challengers = [
+        registry.resolve(pins.parse(text), champion.model) for text in settings.challengers
+    ]
+    refuse_strangers(champion, challengers)
+    fetched = [registry.fetch(pin, cache) for pin in (champion, *challengers)]
+    body = input_example(fetched[0].path)
+    with ThreadPoolExecutor(2) as pool:
+        tried = pool.map(
+            lambda one: try_out(one.version, one.path, method=settings.method, champion_body=body),
+            fetched,
+        )
+        first, *others = [
+            Side(one.version, trial) for one, trial in zip(fetched, tried, strict=True)
+        ]
+    return [compare(first, other) for other in others]
+
+
+def print_check(found: Check, out: Console) -> None:
+    """Print a check for people: both versions, their differences, and what follows."""
+    told = [found.champion.to_dict(), found.challenger.to_dict()]
+    table = Table("", *(side.name for side in (found.champion, found.challenger)))
+    for name, rows in _facts(told).items():
+        table.add_row(name, *(escape(row) for row in rows))
+    out.print(table)
+    _list("Their records differ in", [str(one) for one in found.differences], out)
+    _list(f"Steps of {found.champion.name} only", found.only_champion, out)
+    _list(f"Steps of {found.challenger.name} only", found.only_challenger, out)
+    for side in (found.champion, found.challenger):
+        _list(f"Notes on {side.name}", side.trial.notes, out)
+    if not found.compatible:
+        _list("They cannot be compared", found.incompatible, out)
+        return
+    _list("What will be comparable", found.comparable, out)
+    _list("What will not", found.not_comparable, out)
+
+
+def _list(title: str, lines: Any, out: Console) -> None:
+    if lines:
+        out.print(f"{title}:")
+        for line in lines:
+            out.print(f"  - {escape(line)}")
+
+
+def _facts(sides: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """Return what is shown of each side, line by line."""
+    return {name: [fact(side) for side in sides] for name, fact in _FACTS.items()}
+
+
+def _training(side: Mapping[str, Any]) -> str:
+    return "; ".join(
+        f"{data['name']}, {data['rows'] or '?'} rows, {data['since'] or '?'} to {data['until'] or '?'}"
+        for data in side["version"]["training_data"]
+    )
+
+
+def _libraries(side: Mapping[str, Any]) -> str:
+    return "; ".join(side["libraries"]) or "as in training"
+
+
+def _columns(side: Mapping[str, Any]) -> str:
+    shown = [
+        f"{name} {kind}{'' if required else '?'}"
+        for name, kind, required in side["trial"]["columns"]
+    ]
+    return ", ".join(shown[:12]) + (f" and {len(shown) - 12} more" if len(shown) > 12 else "")
+
+
+def _outcome(side: Mapping[str, Any]) -> str:
+    if side["trial"]["failure"]:
+        return "cannot be loaded"
+    passage = side["trial"]["own"]
+    if passage is None:
+        return "no input example"
+    return passage["fault"] or f"{passage['n_rows']} rows answered, {passage['kind']}"
+
+
+def _times(side: Mapping[str, Any]) -> str:
+    passage = side["trial"]["own"] or {}
+    phases = passage.get("phases_ms") or {}
+    return ", ".join(f"{name} {spent:.2g}" for name, spent in phases.items())
+
+
+def _steps(side: Mapping[str, Any]) -> str:
+    spent = (side["trial"]["own"] or {}).get("steps_ms") or {}
+    return "; ".join(
+        f"{step['name']} {spent.get(step['name'], float('nan')):.2g}"
+        + (" (opaque)" if step["kind"] == "opaque" else "")
+        for step in side["trial"]["steps"]
+    )
+
+
+def _threads(side: Mapping[str, Any]) -> str:
+    parts = side["trial"]["threads"]
+    return "; ".join(
+        f"{part['part'] or 'model'} n_jobs={part['n_jobs']} ({part['effective']} here)"
+        for part in parts
+        if part["n_jobs"] is not None
+    ) or ("" if side["trial"]["failure"] else "no part asks for any")
+
+
+def _behaviour(side: Mapping[str, Any]) -> str:
+    trial = side["trial"]
+    if trial["failure"]:
+        return ""
+    again = "answers alike twice" if trial["deterministic"] else "answers differently each time"
+    return f"{again}, {'batchable' if trial['batched'] else 'row by row'}"
+
+
+_FACTS: Mapping[str, Any] = {
+    "registered": lambda side: f"{side['age']} ago",
+    "sha256": lambda side: (side["version"]["digest"] or "")[:12],
+    "run": lambda side: (side["version"]["run_id"] or "unknown")[:8],
+    "flavor": lambda side: " ".join(side["version"]["flavors"]),
+    "trained on": lambda side: _training(side) or "unknown",
+    "takes": _columns,
+    "libraries": _libraries,
+    "loading": lambda side: side["loads"],
+    "loaded in s": lambda side: f"{side['trial']['load_s']:.1f}",
+    "its example": _outcome,
+    "phases ms": _times,
+    "steps ms": _steps,
+    "threads": _threads,
+    "behaviour": _behaviour,
+}

@@ -1,0 +1,279 @@
+"""Preflight: each version tried in its own process, and what two of them can be compared in."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import cloudpickle
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from mlflow.models import infer_signature
+from mlflow.pyfunc import PythonModel
+from registry_fixtures import FRAME, LABELS, register, shared_store, write_code
+from sklearn.linear_model import LinearRegression, LogisticRegression
+
+from shadowserve.check import Side, Trial, check, try_out
+from shadowserve.check.trial import Passage
+from shadowserve.cli import main
+from shadowserve.loading import input_example
+from shadowserve.pins import Pin
+from shadowserve.registry import Registry
+from shadowserve.training import TrainingData
+from shadowserve.version import Version
+
+VERSION = Version(
+    model="films",
+    number=3,
+    created="2026-01-01T00:00:00+00:00",
+    signature={"inputs": [], "outputs": [], "params": None},
+    training_data=(TrainingData("events"),),
+)
+PASSAGE = Passage(n_rows=2, kind="number", answers=[1.0, 2.5])
+TRIAL = Trial(
+    columns=[["a", "double", True], ["b", "string", False]],
+    steps=[{"name": "scale", "columns": ["a"], "kind": "featurization", "n_jobs": None}],
+    own=PASSAGE,
+    champion=PASSAGE,
+)
+
+
+def side(number=3, *, version=None, **changes):
+    known = replace(VERSION, number=number, **(version or {}))
+    return Side(known, replace(TRIAL, **changes))
+
+
+def test_a_version_against_itself_is_comparable_in_everything():
+    found = check(side(3), side(4))
+    assert found.compatible
+    assert found.differences == ()
+    assert found.not_comparable == ()
+    assert "Answers, as number; on the champion's example 2 of 2 rows are answered alike." in (
+        found.comparable
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"failure": "films:4 cannot be loaded"}, "films:4 cannot be loaded"),
+        (
+            {"columns": [["c", "double", True]]},
+            "v4 requires column 'c', which v3's signature lacks",
+        ),
+        ({"columns": [["a", "string", True]]}, "Column 'a' is double for v3 and string for v4"),
+        ({"champion": Passage(fault="KeyError at x.py:1 f")}, "v4 fails on v3's input example"),
+        (
+            {"champion": replace(PASSAGE, kind="label", answers=[0, 1])},
+            "v3 answers a number, v4 a label",
+        ),
+        (
+            {"champion": replace(PASSAGE, answers=["1", "2"])},
+            "v3 answers numbers, v4 text",
+        ),
+    ],
+)
+def test_what_rules_a_comparison_out_is_said(changes, said):
+    found = check(side(3), side(4, **changes))
+    assert not found.compatible
+    assert any(said in text for text in found.incompatible), found.incompatible
+    assert found.comparable == found.not_comparable == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"own": None, "champion": None}, "Nothing was tried with v4"),
+        ({"version": {"signature": None}}, "it has no signature"),
+        ({"version": {"training_data": ()}}, "its run tells no training data"),
+        ({"deterministic": False}, "differently on a second call"),
+        ({"batched": False}, "scored row by row"),
+        ({"has_scores": True}, "Probabilities: v3 has none"),
+        ({"steps": [{"name": "all", "kind": "opaque"}]}, "Time inside all of v4"),
+        ({"columns": [["a", "double", True], ["b", "string", True]]}, "v4 requires it"),
+        ({"columns": [["a", "long", True], ["b", "string", False]]}, "whole numbers only"),
+        ({"columns": [["a", "double", True]]}, "The effect of b: v4 does not look at it"),
+    ],
+)
+def test_what_cannot_be_compared_is_said_and_rules_nothing_out(changes, said):
+    found = check(side(3), side(4, **changes))
+    assert found.compatible
+    assert any(said in text for text in found.not_comparable), found.not_comparable
+
+
+def test_whole_numbers_and_fractions_are_one_form():
+    whole = replace(PASSAGE, answers=[1, 2])
+    assert check(side(3, champion=whole), side(4)).compatible
+
+
+def test_the_answers_to_the_examples_are_never_told():
+    told = json.dumps(check(side(3), side(4)).to_dict())
+    assert "answers" not in json.loads(told)["champion"]["trial"]["own"]
+    assert "2.5" not in told
+
+
+def test_a_trial_survives_its_trip_through_json():
+    assert Trial.from_dict(json.loads(json.dumps(TRIAL.to_dict()))) == TRIAL
+
+
+# The children cannot import this file: its models travel whole.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+
+class Crashing(PythonModel):
+    def load_context(self, context):
+        import os
+
+        os._exit(7)
+
+    def predict(self, context, model_input: pd.DataFrame):
+        return model_input["a"]
+
+
+class Chatty(PythonModel):
+    def predict(self, context, model_input: pd.DataFrame):
+        print('{"not": "the record"}')
+        return model_input["a"]
+
+
+class Waiting(Chatty):
+    def load_context(self, context):
+        import time
+
+        time.sleep(600)
+
+
+def fetched(name, number, folder):
+    return Registry(shared_store().uris).fetch(Pin(name, number), folder)
+
+
+@pytest.mark.live
+def test_a_version_is_tried_in_a_process_of_its_own(tmp_path):
+    one = fetched("films", 1, tmp_path)
+    trial = try_out(one.version, one.path, champion_body=input_example(one.path))
+    assert trial.failure is None
+    assert trial.own == trial.champion
+    assert trial.own.kind == "number"
+    assert set(trial.own.phases_ms) == {"parse", "featurization", "inference", "encode"}
+    assert [step["name"] for step in trial.steps] == list(trial.own.steps_ms)
+    assert trial.batched
+    assert trial.deterministic
+
+
+@pytest.mark.live
+def test_a_version_that_ends_its_process_is_a_failure_like_any_other(tmp_path):
+    number = register(shared_store(), "crashing", Crashing())
+    one = fetched("crashing", number, tmp_path)
+    trial = try_out(one.version, one.path)
+    assert "exit code 7" in trial.failure
+
+
+@pytest.mark.live
+def test_a_version_that_hangs_is_given_up_and_leaves_no_process(tmp_path):
+    number = register(shared_store(), "waiting", Waiting())
+    one = fetched("waiting", number, tmp_path)
+    trial = try_out(one.version, one.path, patience_s=15)
+    assert "was not ready within 15 s" in trial.failure
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    assert str(one.path) not in listed.stdout
+
+
+@pytest.mark.live
+def test_what_a_version_prints_does_not_mix_with_the_record(tmp_path):
+    number = register(shared_store(), "chatty", Chatty(), input_example=FRAME[:2])
+    one = fetched("chatty", number, tmp_path)
+    assert try_out(one.version, one.path).own.fault is None
+
+
+@pytest.mark.live
+def test_two_versions_that_ship_one_module_name_are_each_tried_with_their_own(tmp_path):
+    store = shared_store()
+    for factor in (2, 3):
+        code = write_code(
+            tmp_path / str(factor),
+            "shipped_factor.py",
+            f"""
+            from mlflow.pyfunc import PythonModel
+            class Model(PythonModel):
+                def predict(self, context, model_input):
+                    return model_input["a"] * {factor}
+            """,
+        )
+        script = tmp_path / f"entry{factor}.py"
+        script.write_text(
+            "from mlflow.models import set_model\nfrom shipped_factor import Model\nset_model(Model())\n"
+        )
+        _log_code(store, script, code)
+    found = run("shipping", "v1", "v2")
+    told = json.loads(found.stdout)
+    assert found.exit_code == 0, told
+    assert "0 of 2 rows are answered alike" in told["checks"][0]["comparable"][0]
+
+
+def _log_code(store, script, code):
+    """Log a model from code in a process of its own: two modules of one name do not mix here either."""
+    text = f"""
+import mlflow, pandas as pd
+mlflow.set_tracking_uri({store.uris.tracking!r})
+mlflow.set_experiment("train")
+frame = pd.DataFrame({{"a": [1.0, 2.0]}})
+with mlflow.start_run():
+    mlflow.pyfunc.log_model(name="model", python_model={str(script)!r}, code_paths=[{str(code)!r}],
+        input_example=frame, signature=mlflow.models.infer_signature(frame, frame["a"]),
+        pip_requirements=[], registered_model_name="shipping")
+"""
+    env = {"PYTHONPATH": str(code.parent), "PATH": "/usr/bin:/bin", "HOME": str(code.parent)}
+    subprocess.run(
+        [sys.executable, "-c", text], check=True, capture_output=True, env=env, cwd=code.parent
+    )
+
+
+def run(model, champion, challenger, *more):
+    store = shared_store()
+    arguments = ["check", "--champion", champion, "--challenger", challenger, "--model", model]
+    where = ["--tracking-uri", store.uris.tracking, "--state-dir", str(store.root / "none")]
+    return CliRunner().invoke(main, [*arguments, *where, "--json", *more])
+
+
+@pytest.mark.live
+def test_a_challenger_that_needs_a_column_the_traffic_lacks_is_incompatible():
+    found = run("films", "v1", "v2")
+    told = json.loads(found.stdout)["checks"][0]
+    assert found.exit_code == 3
+    assert "v2 requires column 'c'" in told["incompatible"][0]
+    assert any("training_data" in d["kind"] for d in told["differences"])
+    assert told["challenger"]["trial"]["threads"]
+
+
+@pytest.mark.live
+def test_an_estimator_against_a_better_one_is_fine():
+    store = shared_store()
+    for strength in (1.0, 10.0):
+        model = LogisticRegression(C=strength).fit(FRAME, LABELS)
+        signature = infer_signature(FRAME, model.predict(FRAME))
+        register(store, "fine", model, signature=signature, input_example=FRAME[:2])
+    found = run("fine", "v1", "v2")
+    told = json.loads(found.stdout)["checks"][0]
+    assert found.exit_code == 0
+    assert "Probabilities beside the labels that callers get." in told["comparable"]
+
+
+@pytest.mark.live
+def test_a_classifier_in_the_place_of_a_regressor_is_incompatible():
+    store = shared_store()
+    for model in (LinearRegression(), LogisticRegression()):
+        model.fit(FRAME, LABELS)
+        register(store, "mixed", model, input_example=FRAME[:2])
+    found = run("mixed", "v1", "v2")
+    assert found.exit_code == 3
+    assert "v1 answers a number, v2 a label" in found.stdout
+
+
+def test_misuse_and_a_missing_store_have_exit_codes_of_their_own(tmp_path):
+    assert CliRunner().invoke(main, ["check", "--champion", "v1"]).exit_code == 2
+    away = ["--tracking-uri", "http://127.0.0.1:1"]
+    asked = ["check", "--champion", "v1", "--challenger", "v2", *away]
+    assert CliRunner().invoke(main, asked).exit_code == 4
