@@ -15,7 +15,8 @@ from shadowserve.policy import Policy
 from shadowserve.ratio import PairedRatio
 
 MIN_TIMED = 30
-MIN_STEP_MS = 1.0
+MIN_STEP_MS = 2.0
+MIN_STEP_SHARE = 0.5
 CLEARLY_SLOWER = 0.5
 HEADROOM = 0.9
 CRITICAL_TAIL_MS = 100.0
@@ -115,7 +116,7 @@ def _constant(known: Known, learned: Learned, policy: Policy) -> Iterator[Findin
         theirs, role = baseline(known, name, timing)
         base = theirs.wall.quantile(0.5) if theirs is not None else 0.0
         more = median - base
-        if more < max(MIN_STEP_MS, policy.latency_margin * usual):
+        if more < max(MIN_STEP_MS, MIN_STEP_SHARE * usual):
             continue
         if theirs is not None and not _proven_slower(known, index, name, policy):
             continue
