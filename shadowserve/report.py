@@ -79,6 +79,7 @@ def build(places: Places, deployment: Deployment, *, challenger: int) -> dict[st
         "divergence": _divergence(known),
         "latency": _latency(known),
         "features": list(_features(known)),
+        "notes": _notes(known),
         "slices": _slices(known, policy),
         "slow_requests": known.learned.slowest.rows()[:20] if known.learned else [],
         "worst_requests": known.learned.outputs.worst.rows()[:20] if known.learned else [],
@@ -175,6 +176,20 @@ def _growth(timing: StepTiming) -> dict[str, Any] | None:
         "high": found.high,
         "superlinear": found.superlinear,
     }
+
+
+def _notes(known: Known) -> list[str]:
+    """Return what is not measured as one would expect: opaque steps, batches, library versions."""
+    if known.learned is None:
+        return []
+    noise = known.learned.noise
+    proved = f"timed walk compared with the model's own path {noise.proofs} times"
+    broken = (
+        f", {noise.broken_proofs} of them differed"
+        if noise.broken_proofs
+        else ", always equal to the bit"
+    )
+    return [*known.learned.notes, *([proved + broken] if noise.proofs else [])]
 
 
 def _slices(known: Known, policy: Policy) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import MutableSequence, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,15 @@ class Scorer:
         """Index of the step that is inference; those before are featurization."""
         return len(self.step_names) - 1
 
+    def with_plan(self, plan: featurization.Plan) -> Scorer:
+        """Return the same version timed by another plan of it."""
+        return replace(
+            self,
+            plan=plan,
+            step_names=_step_names(plan),
+            notes=tuple(dict.fromkeys((*self.notes, *plan.notes))),
+        )
+
     @property
     def has_scores(self) -> bool:
         """Whether labels are served while probabilities exist."""
@@ -151,6 +160,10 @@ class Scorer:
         )
 
 
+def _step_names(plan: featurization.Plan) -> StepNames:
+    return tuple((step.name, tuple(map(str, step.columns))) for step in plan.steps)
+
+
 def open_version(version: Version, path: Path, *, method: str = "predict") -> Scorer:
     """Load a version, compile its timed walk and probe both on its own input example.
 
@@ -175,7 +188,7 @@ def open_version(version: Version, path: Path, *, method: str = "predict") -> Sc
     plan, notes = _plan(loaded, method, example)
     names: StepNames = (("predict", ()),)
     if plan is not None:
-        names = tuple((step.name, tuple(map(str, step.columns))) for step in plan.steps)
+        names = _step_names(plan)
     if not schema.batchable:
         notes = (*notes, "its signature does not fix every type and shape; it is served unbatched")
     elif example is None and loaded.native is None:

@@ -85,7 +85,7 @@ def _replay(supervisor: Supervisor, records: Any, n: int, talk: Console) -> None
         supervisor.run(until=lambda: replay.finished)
     if replay.failure is not None:
         raise UnreachableError(f"The replay stopped: {type(replay.failure).__name__}.")
-    told = ", ".join(f"{count} × {status}" for status, count in sorted(replay.statuses.items()))
+    told = ", ".join(f"{count} with {status}" for status, count in sorted(replay.statuses.items()))
     talk.print(f"Callers got    {told}")
 
 

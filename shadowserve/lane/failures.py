@@ -128,6 +128,13 @@ class Noise:
         self.again = MeanSequence()
         self.together = MeanSequence()
         self.examples: list[int] = []
+        self.proofs = 0
+        self.broken_proofs = 0
+
+    def proved(self, holds: bool) -> None:
+        """Count one comparison of the timed walk with the model's own path."""
+        self.proofs += 1
+        self.broken_proofs += not holds
 
     def add(
         self, *, again: Sequence[bool], together: Sequence[bool] | None, positions: Sequence[int]
@@ -146,6 +153,8 @@ class Noise:
             "again": self.again.state(),
             "together": self.together.state(),
             "examples": self.examples,
+            "proofs": self.proofs,
+            "broken_proofs": self.broken_proofs,
         }
 
     @classmethod
@@ -155,4 +164,5 @@ class Noise:
         it.again = MeanSequence.from_state(state["again"])
         it.together = MeanSequence.from_state(state["together"])
         it.examples = list(state["examples"])
+        it.proofs, it.broken_proofs = state["proofs"], state["broken_proofs"]
         return it

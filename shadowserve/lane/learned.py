@@ -52,6 +52,7 @@ class Learned:
         self.first_arrival_ns = 0
         self.last_arrival_ns = 0
         self.memory: list[tuple[int, int]] = []
+        self.notes: list[str] = []
 
     def add(
         self,
@@ -150,7 +151,7 @@ _PARTS: Mapping[str, Any] = {
     "starved_ms": Moments,
     "lag_ms": Quantiles,
 }
-_NUMBERS = ("requests", "timed", "first_arrival_ns", "last_arrival_ns", "memory")
+_NUMBERS = ("requests", "timed", "first_arrival_ns", "last_arrival_ns", "memory", "notes")
 
 
 def _slow(call: Comparison) -> dict[str, Any]:

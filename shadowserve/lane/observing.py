@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from shadowserve import wire
+from shadowserve import featurization, wire
 from shadowserve.clock import Starvation
 from shadowserve.faults import fault_of
 from shadowserve.protocols import Protocol
@@ -117,6 +117,26 @@ class Observer:
             for typed, answer, own, output in zip(taken, answers, scores, outputs, strict=True)
         )
         return [typed.refusal or next(found) for typed in batch]
+
+    def prove(self, typed: Typed) -> bool:
+        """Compare the timed walk with the model's own path on one request, bit for bit.
+
+        Returns
+        -------
+        bool
+            False where they differ although the model agrees with itself: from here on that part
+            is timed as one opaque step, and the scorer's notes say so.
+        """
+        plan = self.scorer.plan
+        if plan is None or typed.rows is None:
+            return True
+        try:
+            if featurization.check_identity(plan, typed.rows).holds:
+                return True
+            self.scorer = self.scorer.with_plan(featurization.verify(plan, typed.rows))
+        except Exception:  # the model's own path failed: there is nothing to compare
+            return True
+        return False
 
     def _encode(self, typed: Typed, output: object) -> bytes:
         encode = partial(self._protocols[typed.request.protocol].encode, echo=typed.echo)

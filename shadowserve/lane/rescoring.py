@@ -54,6 +54,7 @@ class Rescorer:
         together = None
         if self._may_batch(batch):
             together = self._differing(batch, firsts, self._observer.together(batch))
+        noise.proved(self._observer.prove(batch[-1]))
         noise.add(
             again=again, together=together, positions=[typed.request.position for typed in batch]
         )

@@ -300,6 +300,7 @@ class Lane:
             inner=_inner(self._scorings),
             salt=self.salt,
         )
+        self.learned.notes = list(self.observer.scorer.notes)
         self._watch_memory()
         everything = sorted([*comparisons, *self._skipped], key=lambda one: one.position)
         self._progress.comparisons = [(c.position, c.window, windows.encode(c)) for c in everything]
