@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -354,11 +355,24 @@ class Settings:
         return settings
 
     def _contradictions(self) -> Iterator[str]:
+        if self.token_file is None and not _is_loopback(self.console_host):
+            yield (
+                f"--console-host {self.console_host} can be reached by others, who could pause "
+                "lanes and read reports. Give --token-file FILE, or keep it on 127.0.0.1."
+            )
         same = (self.host, self.port) == (self.console_host, self.console_port)
         if same and self.port != 0:
             yield (
                 f"--port and --console-port are both {self.port}. Choose another for one of them."
             )
+
+
+def _is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches an address; a name other than localhost may not be."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 _FIELDS = {option.name: option for option in dataclasses.fields(Settings)}

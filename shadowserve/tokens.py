@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import hmac
 import os
 from pathlib import Path
@@ -44,7 +46,7 @@ def from_environment() -> bytes | None:
 
 
 def admits(token: bytes | None, authorization: bytes | None) -> bool:
-    """Tell whether an Authorization header's value holds the token.
+    """Tell whether an Authorization header's value holds the token, as bearer or as password.
 
     Examples
     --------
@@ -54,4 +56,9 @@ def admits(token: bytes | None, authorization: bytes | None) -> bool:
     if token is None:
         return True
     scheme, _, given = (authorization or b"").partition(b" ")
-    return scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(), token)
+    if scheme.lower() == b"basic":
+        with contextlib.suppress(ValueError):
+            given = base64.b64decode(given, validate=True).partition(b":")[2]
+    elif scheme.lower() != b"bearer":
+        return False
+    return hmac.compare_digest(given.strip(), token)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +26,7 @@ SERVE_OPTIONS = (
     "champion", "challengers", "control", "model", "tracking_uri", "registry_uri", "host", "port",
     "console_host", "console_port", "workers", "state_dir", "sample_rate", "deadline",
     "journal_budget", "max_body", "lane_memory", "method", "output_kind", "entity", "rescore",
+    "log_inputs", "strict_versions", "allow_digests", "lane_network", "token_file",
 )  # fmt: skip
 
 
@@ -74,6 +76,7 @@ class running:  # noqa: N801 - reads as a verb
 
     def __enter__(self) -> Supervisor:
         settings, say = self._settings, self._say
+        start.refuse_settings(settings)
         addresses = uris(settings.tracking_uri, settings.registry_uri)
         preflight(addresses)
         places = Places(settings.state_dir.resolve())
@@ -172,4 +175,5 @@ def _lanes_line(supervisor: Supervisor) -> str:
 
 
 def _say(line: str) -> None:
-    click.echo(line, err=True)
+    with contextlib.suppress(OSError):  # the terminal is gone; serving is not
+        click.echo(line, err=True)

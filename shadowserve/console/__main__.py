@@ -10,7 +10,9 @@ from pathlib import Path
 import uvicorn
 from setproctitle import setproctitle
 
+from shadowserve import tokens
 from shadowserve.console.app import Console
+from shadowserve.console.guard import Guard
 from shadowserve.places import Places
 from shadowserve.supervisor.leash import watch_parent
 from shadowserve.talk import keep_to_oneself
@@ -23,7 +25,7 @@ def main(descriptor: int) -> None:
     watch_parent(int(os.environ["SHADOWSERVE_PARENT"]))
     keep_to_oneself()
     config = uvicorn.Config(
-        Console(Places(Path(root))).app(),
+        Guard(Console(Places(Path(root))).app(), tokens.from_environment()),
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=2,

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from shadowserve.supervisor.isolation import cut_network
 from shadowserve.supervisor.leash import tie_to_parent
 
 _SECRET_WORDS = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "API_KEY", "ACCESS_KEY", "PRIVATE_KEY", "TRACKING_URI", "REGISTRY_URI", "USERNAME")  # fmt: skip
@@ -44,6 +45,8 @@ class Child:
         Descriptors it inherits.
     idle : bool
         Whether it runs only when nobody else wants the CPU.
+    network : bool
+        Whether it may use the network.
     cpus : frozenset of int, optional
         The CPUs it is confined to.
     """
@@ -54,6 +57,7 @@ class Child:
     log: Path
     pass_fds: tuple[int, ...] = ()
     idle: bool = False
+    network: bool = True
     cpus: frozenset[int] | None = None
     started_ns: int = 0
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
@@ -124,7 +128,12 @@ class Child:
         return True
 
     def _prepare(self) -> None:
-        """Run in the child before its program: the leash, the priority and the CPUs."""
+        """Run in the child before its program: the leash, the priority and the CPUs.
+
+        The network comes first: a new user namespace would undo the leash.
+        """
+        if not self.network:
+            cut_network()
         tie_to_parent()
         if self.idle and hasattr(os, "SCHED_IDLE"):
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))

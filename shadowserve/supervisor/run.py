@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import FrameType
 
-from shadowserve import counters, journal, tail
+from shadowserve import counters, journal, tail, tokens
 from shadowserve.deployment import Deployment, LaneName, write_whole
 from shadowserve.errors import ModelError, ShadowserveError
 from shadowserve.faults import fault_of
@@ -80,11 +80,7 @@ class Supervisor:
         """Start the champion's workers; they import while the pins are resolved."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
-        for worker, path in self.places.all_counters().items():
-            journal.recover(self.places.journal, worker=worker)
-            counted = counters.Counters(path)
-            reconcile(self.places, counted, worker=worker)
-            counted.close()
+        self._recover()
         (self.places.root / FAILED).unlink(missing_ok=True)
         self.workers = [self._worker(index) for index in range(self.settings.workers)]
         for child in self.workers:
@@ -96,6 +92,18 @@ class Supervisor:
             counters=counters.Counters(self.places.counters(STAND_IN)),
         )
         self._write_down()
+
+    def _recover(self) -> None:
+        """Seal and count what earlier workers left; what cannot be sealed now is so later."""
+        for worker, path in self.places.all_counters().items():
+            try:
+                journal.recover(self.places.journal, worker=worker)
+            except JournalError as error:
+                self.say(str(error))
+                continue
+            counted = counters.Counters(path)
+            reconcile(self.places, counted, worker=worker)
+            counted.close()
 
     def deploy(self, deployment: Deployment) -> None:
         """Make lanes, console and evidence writer for what was resolved."""
@@ -309,12 +317,21 @@ class Supervisor:
             "SHADOWSERVE_MAX_BODY": str(self.settings.max_body),
         }
 
+    def _token(self) -> dict[str, str]:
+        """Return where the ports' own processes find the token; lanes are not told."""
+        path = self.settings.token_file
+        return {} if path is None else {tokens.VARIABLE: str(path.resolve())}
+
     def _worker(self, index: int) -> Child:
         descriptor = self.data_socket.fileno()
         return Child(
             name=f"champion worker {index}",
             command=worker_command(socket_fd=descriptor, worker=index),
-            env={**self._environment("champion"), "SHADOWSERVE_WORKER": str(index)},
+            env={
+                **self._environment("champion"),
+                **self._token(),
+                "SHADOWSERVE_WORKER": str(index),
+            },
             log=self.places.logs / f"champion-{index}.log",
             pass_fds=(descriptor,),
             cpus=self.placement.worker(index),
@@ -330,6 +347,7 @@ class Supervisor:
             env=self._environment(name.role.value),
             log=self.places.logs / f"lane-{name.role.value}-v{name.version}.log",
             idle=True,
+            network=self.settings.lane_network,
             cpus=self.placement.lanes,
         )
         return LaneWatch(
@@ -345,7 +363,7 @@ class Supervisor:
         return Child(
             name="console",
             command=("-m", "shadowserve.console", str(descriptor)),
-            env=self._environment("console"),
+            env={**self._environment("console"), **self._token()},
             log=self.places.logs / "console.log",
             pass_fds=(descriptor,),
         )

@@ -19,13 +19,16 @@ from pathlib import Path
 from typing import Any
 
 from shadowserve import deployment as deployments
-from shadowserve import pins
+from shadowserve import pins, tokens
 from shadowserve.deployment import Deployment
-from shadowserve.errors import JournalError, SettingsError, UnreachableError
+from shadowserve.errors import JournalError, ModelError, SettingsError, UnreachableError
 from shadowserve.journal import refuse_network
+from shadowserve.mlmodel import library_differences
 from shadowserve.places import Places
 from shadowserve.settings import Settings
 from shadowserve.stores import Uris
+from shadowserve.supervisor import isolation
+from shadowserve.version import Version
 
 _CARRIED = (
     "method", "sample_rate", "entity", "output_kind", "log_inputs", "rescore", "deadline",
@@ -126,6 +129,7 @@ def resolve(settings: Settings, addresses: Uris, places: Places, *, start: str) 
     fetched = {
         pin: registry.fetch(pin, places.models) for pin in dict.fromkeys((champion, *challengers))
     }
+    _refuse_files(settings, [fetched[pin].version for pin in fetched])
     return Deployment(
         id=deployments.new_id(champion.model),
         champion=fetched[champion].version,
@@ -138,6 +142,40 @@ def resolve(settings: Settings, addresses: Uris, places: Places, *, start: str) 
         tracking_uri=addresses.tracking,
         options={name: _plain(getattr(settings, name)) for name in _CARRIED},
     )
+
+
+def refuse_settings(settings: Settings) -> None:
+    """Refuse what this machine cannot do or the token's file does not hold.
+
+    Raises
+    ------
+    SettingsError
+    """
+    if settings.token_file is not None:
+        tokens.read(settings.token_file)
+    if not settings.lane_network and (why := isolation.why_not()):
+        raise SettingsError(
+            f"--lane-network off: this process may not make a network namespace ({why}). "
+            "Run it as root or where user namespaces are allowed, or leave the option away."
+        )
+
+
+def _refuse_files(settings: Settings, versions: list[Version]) -> None:
+    """Refuse files that are not on the list of digests, or trained with other libraries."""
+    faults = []
+    for version in versions:
+        if settings.allow_digests and version.digest not in settings.allow_digests:
+            faults.append(
+                f"{version.pin} has digest {version.digest}, which no --allow-digest names."
+            )
+        differences = library_differences(version.libraries) if settings.strict_versions else []
+        if differences:
+            faults.append(
+                f"{version.pin} was trained with other libraries: {'; '.join(differences)}. "
+                "Install those, or leave --strict-versions away."
+            )
+    if faults:
+        raise ModelError("\n".join(faults))
 
 
 def refuse_strangers(champion: pins.Pin, challengers: list[pins.Pin]) -> None:

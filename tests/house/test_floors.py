@@ -12,7 +12,7 @@ from sources import Import, imports, modules, own
 STOREYS = (
     # the ground: what needs nothing of ours
     "clock counters errors page reading records rows scalars sources spellings steps training "
-    "supervisor.leash supervisor.placement supervisor.worker",
+    "supervisor.isolation supervisor.leash supervisor.placement supervisor.worker",
     "casting faults journal lane.inflight lane.state pins places policy sampling sequential "
     "stores tally tokens",
     # records, settings and pure mathematics

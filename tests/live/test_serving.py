@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -96,12 +98,17 @@ def test_the_inference_protocol_answers_what_invocations_answers(served):
     assert told["outputs"][0]["data"] == served.post("nn", x=1.5).json()["predictions"]
 
 
-@pytest.mark.filterwarnings("ignore")  # BentoML's own, on import
-def test_bentomls_own_client_is_answered(served):
-    import bentoml
+CLIENT = """
+import json, sys, bentoml
+with bentoml.SyncHTTPClient(sys.argv[1]) as client:
+    print(json.dumps(client.predict(rows=json.loads(sys.argv[2]))))
+"""
 
-    with bentoml.SyncHTTPClient(served.url) as client:
-        told = client.predict(rows=[tiny.row(1.5, "nn"), tiny.row(0.5, "n")])
+
+def test_bentomls_own_client_is_answered(served):
+    rows = json.dumps([tiny.row(1.5, "nn"), tiny.row(0.5, "n")])
+    run = [sys.executable, "-W", "ignore", "-c", CLIENT, served.url, rows]
+    told = json.loads(subprocess.run(run, capture_output=True, text=True, check=True).stdout)
     assert told[0] == served.post("nn", x=1.5).json()["predictions"][0]
     assert len(told) == 2
 

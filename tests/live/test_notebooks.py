@@ -1,0 +1,56 @@
+"""The notebooks run from top to bottom on what a real deployment left, and are kept without outputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+import tiny
+from nbclient import NotebookClient
+from served import Load, Served
+
+pytestmark = pytest.mark.live
+
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+
+
+@pytest.fixture(scope="module")
+def evidence(tmp_path_factory, store) -> Path:
+    """The directory of a deployment that has scored some hundreds of requests and stopped."""
+    root = tmp_path_factory.mktemp("notebook")
+    with Served(root, store, challengers=(tiny.BETTER, tiny.TRICKY)) as served:
+        with Load(served) as load:
+            served.until(lambda: load.n >= 200, "200 answers")
+        served.settled()
+        assert served.stop() == 0
+    return root
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Jupyter's own, of its paths and sockets
+def test_a_notebook_runs_on_what_a_deployment_left(path, evidence, monkeypatch):
+    monkeypatch.chdir(evidence)
+    monkeypatch.setenv("SHADOWSERVE_MODEL", "tiny")
+    monkeypatch.delenv(
+        "MPLBACKEND", raising=False
+    )  # the kernel's own, which shows figures in cells
+    notebook = nbformat.read(path, as_version=4)
+    place = {"metadata": {"path": str(evidence)}}
+    NotebookClient(notebook, timeout=120, kernel_name="python3", resources=place).execute()
+    shown = nbformat.writes(notebook)
+    assert "v1 vs v" in shown
+    assert shown.count('"image/png"') >= 2
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_kept_without_outputs_and_defines_nothing(path):
+    cells = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+    assert [cell.outputs for cell in cells if cell.outputs] == []
+    assert [cell.execution_count for cell in cells if cell.execution_count is not None] == []
+    lines = [line.split() for cell in cells for line in cell.source.splitlines() if line.strip()]
+    assert [words for words in lines if words and words[0] in ("def", "class")] == []
+
+
+def test_the_demos_notebook_is_among_them():
+    assert "explore_divergence" in {path.stem for path in NOTEBOOKS}
