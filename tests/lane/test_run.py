@@ -1,0 +1,447 @@
+"""A lane at work: every request has one outcome, through any death, and all of it adds up."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+import time
+
+import numpy as np
+import orjson
+import pytest
+from deployment_fixtures import CHALLENGER, CONTROL, deployment, made
+from lane_fixtures import answer, close, in_a_child, lane, parts, records, told, work
+from scoring_fixtures import double, native, opaque, pipeline
+
+from shadowserve import journal, ledger
+from shadowserve.journal import segments
+from shadowserve.lane import inflight, run, windows
+from shadowserve.lane.learned import Learned
+from shadowserve.lane.run import follow
+from shadowserve.lane.state import snapshot
+from shadowserve.records import Times
+
+
+def places_at(tmp_path):
+    return made(tmp_path, CHALLENGER, CONTROL)
+
+
+def learned(places, name=CHALLENGER):
+    return Learned.from_state(snapshot(places.lane(name.role, name.version).state).summaries)
+
+
+def test_the_same_version_agrees_on_everything(tmp_path):
+    places = places_at(tmp_path)
+    scorer = native(pipeline())
+    answer(places, records(60), champion=scorer)
+    work(places, native(pipeline(), number=4), rescore=True)
+    assert told(places) == {"both_ok": 60}
+    outputs = learned(places).outputs
+    assert outputs.disagreement.n == 60
+    assert outputs.disagreement.mean == 0.0
+    assert outputs.first_differing is None
+    assert learned(places).noise.again.n == 24
+    assert learned(places).noise.again.mean == learned(places).noise.together.mean == 0.0
+
+
+def test_a_version_that_differs_is_measured_and_placed(tmp_path):
+    places = places_at(tmp_path)
+    answer(places, records(40))
+    late = opaque(lambda f, p: double(f, p) + 100.0 * (f["age"].to_numpy() >= 30))
+    work(places, late)
+    outputs = learned(places).outputs
+    assert outputs.intolerant.mean == pytest.approx(0.25)
+    assert outputs.first_differing == 31
+    assert {row["position"] for row in outputs.worst.rows()[:10]} == set(range(31, 41))
+
+
+def failing(when):
+    def predict(frame, params):
+        if when(frame["age"].to_numpy()).any():
+            raise ValueError("s3cret-value")
+        return double(frame, params)
+
+    return opaque(predict)
+
+
+def test_every_way_to_end_is_an_outcome(tmp_path):
+    """Errors are outcomes, not gaps (law 3)."""
+    places = places_at(tmp_path)
+    answer(places, records(20), champion=failing(lambda age: age < 5))
+    work(places, failing(lambda age: (age >= 3) & (age < 10)))
+    assert told(places) == {
+        "champion_error": 3,
+        "both_error": 2,
+        "challenger_error": 5,
+        "both_ok": 10,
+    }
+    rows = parts(places)
+    assert rows["error"].dropna().tolist() == ["ValueError"] * 7
+    assert "s3cret" not in rows.to_json()
+
+
+def test_a_request_that_the_champion_failed_on_has_no_champion_time(tmp_path):
+    places = places_at(tmp_path)
+    answer(places, records(60), champion=failing(lambda age: age < 40))
+    work(places)
+    assert learned(places).champion.total.spent.n == 20
+    assert parts(places)["champion_ms"].isna().sum() == 40
+
+
+def test_a_model_that_leaves_is_an_error_not_a_death(tmp_path):
+    places = places_at(tmp_path)
+    answer(places, records(5))
+    work(places, opaque(lambda frame, params: sys.exit(3)))
+    assert told(places) == {"challenger_error": 5}
+
+
+def test_what_was_sampled_out_is_counted(tmp_path):
+    places = places_at(tmp_path)
+    answer(places, records(30), sampled=lambda n: n % 3 == 0)
+    work(places)
+    assert told(places) == {"both_ok": 10, "sampled_out": 20}
+
+
+def test_a_paused_lane_skips_and_goes_on_afterwards(tmp_path):
+    places = places_at(tmp_path)
+    answer(places, records(10))
+    places.paused.touch()
+    work(places)
+    assert told(places) == {"skipped_paused": 10}
+    places.paused.unlink()
+    answer(places, records(5))
+    work(places)
+    assert told(places) == {"skipped_paused": 10, "both_ok": 5}
+    assert parts(places)["position"].tolist() == list(range(11, 16))
+
+
+def test_what_the_budget_deleted_is_skipped(tmp_path):
+    places = places_at(tmp_path)
+    answer(places, records(12), segment_bytes=1)
+    work(places, upto=2)
+    for segment in segments(places.journal)[4:9]:
+        journal.remove(segment)
+    assert told(places)["skipped_budget"] == 5  # before the lane has come to it
+    work(places)
+    assert told(places) == {"both_ok": 7, "skipped_budget": 5}
+
+
+def test_a_lane_that_goes_on_counts_nothing_twice(tmp_path):
+    places = places_at(tmp_path)
+    answer(places, records(200))
+    for _ in range(3):
+        work(places, upto=40)
+        counts = told(places)
+        assert counts["both_ok"] + counts["pending"] == 200
+    work(places)
+    assert told(places) == {"both_ok": 200}
+    assert parts(places)["position"].tolist() == list(range(1, 201))
+    assert learned(places).requests == 200
+    assert learned(places).outputs.disagreement.n == 200
+
+
+def test_all_workers_requests_are_scored(tmp_path):
+    places = places_at(tmp_path)
+    for worker in range(3):
+        answer(places, records(30), worker=worker)
+    work(places)
+    assert told(places) == {"both_ok": 90}
+    assert parts(places)["position"].is_unique
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_lane_killed_at_any_instant_loses_nothing(tmp_path, monkeypatch, seed):
+    """Outcomes and pending add up to the journal at each death, and each request is scored once."""
+    monkeypatch.setattr(run, "COMMIT_NS", 10**7)
+    monkeypatch.setattr(windows, "WINDOW_REQUESTS", 50)
+    monkeypatch.setattr(run, "READ_REQUESTS", 8)
+    chance = random.Random(seed)
+    places = places_at(tmp_path)
+    answer(places, records(200), segment_bytes=20_000)
+    deaths = 0
+    while told(places).get("both_ok", 0) < 200:
+        ended = in_a_child(lambda: work(places), kill_after_s=chance.uniform(0.02, 0.3))
+        deaths += ended != 0
+        counts = told(places)
+        assert counts.get("both_ok", 0) + counts.get("pending", 0) == 200
+        assert set(counts) <= {"both_ok", "pending"}
+    assert deaths > 1
+    work(places)
+    rows = parts(places)
+    assert sorted(rows["position"]) == list(range(1, 201))
+    assert learned(places).requests == 200
+    assert learned(places).outputs.disagreement.n == 200
+
+
+def test_a_request_that_kills_is_tried_once_more_alone_and_then_named(tmp_path):
+    """A batch dies of one request; the others are scored, that one ends as crashed."""
+    places = places_at(tmp_path)
+    answer(places, [{**one, "age": float(n)} for n, one in enumerate(records(40))])
+
+    def dies(frame, params):
+        if (frame["age"] == 17).any():
+            os._exit(9)
+        return double(frame, params)
+
+    files = places.lane(CHALLENGER.role, 4)
+    for death in ("first", "second"):
+        assert in_a_child(lambda: work(places, opaque(dies))) == 9
+        mark = inflight.read(files.inflight)
+        assert mark.positions == (18,), death
+        write_death(files, cause="crash", positions=mark.positions, of=death)
+        assert told(places)["pending"] >= 23
+    work(places, opaque(dies))
+    assert told(places) == {"both_ok": 39, "crashed": 1}
+    (poison,) = learned(places).failures.poison
+    assert (poison.position, poison.cause) == (18, "crash")
+    assert parts(places).set_index("position").loc[18, "outcome"] == "crashed"
+    assert not files.death.exists()
+
+
+def write_death(files, *, cause, positions, of):
+    """Say, as the supervisor does, how the lane's last process ended."""
+    told = {"id": of, "positions": positions, "cause": cause, "step": 0, "worked_ms": 1234.0}
+    files.death.write_text(json.dumps(told))
+
+
+def die(places, *, cause, positions, times=1):
+    for death in range(times):
+        write_death(
+            places.lane(CHALLENGER.role, 4), cause=cause, positions=positions, of=str(death)
+        )
+        one = lane(places, opaque(double))
+        one._take_up()
+        close(one)
+
+
+@pytest.mark.parametrize(
+    ("cause", "outcome"), [("deadline", "timed_out"), ("memory", "crashed"), ("crash", "crashed")]
+)
+def test_the_second_death_is_the_outcome(tmp_path, cause, outcome):
+    places = places_at(tmp_path)
+    answer(places, records(5))
+    die(places, cause=cause, positions=[3], times=2)
+    work(places)
+    assert told(places) == {"both_ok": 4, outcome: 1}
+    (poison,) = learned(places).failures.poison
+    assert (poison.cause, poison.step, poison.worked_ms) == (cause, "predict", 1234.0)
+    assert poison.sizes == {"title": len("green green")}
+
+
+def test_one_death_is_no_outcome_yet(tmp_path):
+    places = places_at(tmp_path)
+    answer(places, records(5))
+    die(places, cause="crash", positions=[1, 2, 3])
+    work(places)
+    assert told(places) == {"both_ok": 5}
+
+
+def test_a_death_from_outside_is_held_against_nobody(tmp_path):
+    places = places_at(tmp_path)
+    answer(places, records(5))
+    die(places, cause="outside", positions=[3], times=4)
+    work(places)
+    assert told(places) == {"both_ok": 5}
+
+
+def test_the_control_scores_bursts_and_samples_out_the_rest(tmp_path):
+    places = places_at(tmp_path)
+    sent = [{"age": 1.0, "title": "short"} for _ in range(450)]
+    answer(places, sent, champion=native(pipeline()))
+    work(places, native(pipeline()), name=CONTROL)
+    assert told(places, CONTROL, control=True, challengers=()) == {
+        "both_ok": 60,
+        "sampled_out": 390,
+    }
+    bursts = snapshot(places.lane(CONTROL.role, 3).state).bursts
+    assert [(burst, place) for _, burst, place, _ in bursts[18:22]] == [
+        (0, 18),
+        (0, 19),
+        (1, 0),
+        (1, 1),
+    ]
+    timed = [orjson.loads(record)["ms"] is not None for *_, record in bursts]
+    assert timed == [False] * 20 + ([False] * 4 + [True] * 16) * 2  # the first 20 are warm-up
+
+
+def test_the_largest_inputs_are_scored_by_the_control_too(tmp_path):
+    places = places_at(tmp_path)
+    sent = [{"age": 1.0, "title": "x" * (5 if n != 150 else 500)} for n in range(199)]
+    answer(places, sent)
+    work(places, name=CONTROL)
+    assert told(places, CONTROL, control=True, challengers=()) == {
+        "both_ok": 21,
+        "sampled_out": 178,
+    }
+    assert 151 in parts(places, CONTROL)["position"].tolist()
+
+
+def test_the_control_never_passes_the_challenger(tmp_path):
+    places = places_at(tmp_path)
+    answer(places, records(100))
+    limit = follow(places, [CHALLENGER])
+    assert limit() == {}  # the challenger is starting, at nothing
+    work(places, upto=30)
+    reached = snapshot(places.lane(CHALLENGER.role, 4).state).cursor
+    assert 30 <= limit()[0] == reached[0] < 100
+    control = lane(places, opaque(double), name=CONTROL)
+    control.limit = limit
+    control._take_up()
+    while control.turn():
+        pass
+    assert control.tail._cursor == reached
+    close(control)
+
+
+def test_the_control_waits_for_no_challenger_that_has_given_up(tmp_path):
+    places = places_at(tmp_path)
+    places.lane(CHALLENGER.role, 4).condition.write_text('{"state": "degraded", "reason": "x"}')
+    assert follow(places, [CHALLENGER])() is None
+
+
+def test_a_version_that_lacks_a_column_is_incompatible(tmp_path):
+    places = places_at(tmp_path)
+    answer(places, records(5))
+    wider = {
+        "inputs": [
+            {"name": "age", "type": "double", "required": True},
+            {"name": "tenure", "type": "double", "required": True},
+        ]
+    }
+    work(places, opaque(double, signature=wider))
+    assert told(places) == {"challenger_error": 5}
+    files = places.lane(CHALLENGER.role, 4)
+    assert ledger.condition(files) == ("incompatible", "missing_column:tenure")
+    assert learned(places).failures.faults[0].fault.column == "tenure"
+
+
+def test_a_lane_at_work_says_so(tmp_path):
+    places = places_at(tmp_path)
+    assert ledger.condition(places.lane(CHALLENGER.role, 4)) == ("starting", None)
+    answer(places, records(5))
+    work(places)
+    assert ledger.condition(places.lane(CHALLENGER.role, 4)) == ("running", None)
+
+
+def test_nan_is_an_outcome_and_a_number_that_is_counted(tmp_path):
+    places = places_at(tmp_path)
+    answer(places, records(40))
+    sometimes = opaque(lambda f, p: np.where(f["age"].to_numpy() % 4 == 0, np.nan, double(f, p)))
+    work(places, sometimes)
+    assert told(places) == {"both_ok": 40}
+    outputs = learned(places).outputs
+    assert outputs.nonfinite.mean == pytest.approx(0.25)
+    assert outputs.champion_nonfinite.mean == 0.0
+    assert outputs.disagreement.mean == pytest.approx(0.25)
+    rows = parts(places)
+    assert rows["nonfinite"].sum() == 10
+    assert rows["disagreement"].notna().all()
+
+
+def test_nan_on_both_sides_is_agreement(tmp_path):
+    places = places_at(tmp_path)
+    nothing = opaque(lambda f, p: np.full(len(f), np.nan), number=3)
+    answer(places, records(30), champion=nothing)
+    work(places, nothing)
+    assert told(places) == {"both_ok": 30}
+    assert learned(places).outputs.disagreement.mean == 0.0
+
+
+def test_a_lane_that_is_behind_scores_in_batches_and_agrees_all_the_same(tmp_path):
+    places = places_at(tmp_path)
+    calls = []
+
+    def noted(frame, params):
+        calls.append(len(frame))
+        return double(frame, params)
+
+    answer(places, records(300), arrived_wall_ns=time.time_ns() - 10**10)
+    work(places, opaque(noted))
+    assert told(places) == {"both_ok": 300}
+    assert max(calls) > 20
+    rows = parts(places)
+    assert learned(places).outputs.disagreement.mean == 0.0
+    assert rows["alone"].mean() < 0.2
+    assert rows["lane_ms"].notna().sum() == rows["alone"].sum()
+
+
+def test_a_slow_version_that_is_behind_is_not_batched_into_the_deadline(tmp_path):
+    places = places_at(tmp_path)
+    one = lane(places, opaque(double))
+    assert one._batch_rows() == run.BATCH_ROWS
+    one.learned.busy_ms.add(np.array([250.0]))
+    assert one._batch_rows() == 4
+    one.learned.busy_ms.add(np.array([10_000.0]))
+    assert one._batch_rows() == 1
+    close(one)
+
+
+def test_a_version_that_is_unbatched_is_never_batched(tmp_path):
+    places = places_at(tmp_path)
+    calls = []
+
+    def noted(frame, params):
+        calls.append(len(frame))
+        return double(frame, params)
+
+    answer(places, records(50), arrived_wall_ns=time.time_ns() - 10**10)
+    work(places, opaque(noted, batched=False), rescore=True)
+    assert set(calls) == {1}
+    assert learned(places).noise.together.n == 0
+
+
+def test_a_window_is_full_after_so_many_requests(tmp_path, monkeypatch):
+    monkeypatch.setattr(windows, "WINDOW_REQUESTS", 50)
+    monkeypatch.setattr(run, "READ_REQUESTS", 25)
+    monkeypatch.setattr(run, "COMMIT_NS", 0)
+    places = places_at(tmp_path)
+    answer(places, records(120))
+    work(places)
+    files = sorted(places.lane(CHALLENGER.role, 4).parts.iterdir())
+    assert [file.name.split("-")[0].lstrip("0") for file in files] == ["1", "51", "101"]
+    assert parts(places)["window"].tolist() == [0] * 50 + [1] * 50 + [2] * 20
+
+
+def test_memory_is_noted_now_and_then(tmp_path):
+    places = places_at(tmp_path)
+    answer(places, records(120))
+    work(places)
+    notes = learned(places).memory
+    assert notes
+    assert all(used > 10**6 for _, used in notes)
+
+
+def test_warm_up_is_kept_apart(tmp_path):
+    places = places_at(tmp_path)
+    answer(places, records(50))
+    work(places)
+    found = learned(places)
+    assert (found.warmup.n, found.timed) == (20, 30)
+    assert found.lane.total.spent.n == 30
+
+
+def test_steps_of_both_sides_are_timed_by_name(tmp_path):
+    places = places_at(tmp_path)
+    scorer = native(pipeline())
+    times = Times(phases_ns=(1, 2, 3_000_000, 4_000_000, 5), wall_ns=(10**6, 2 * 10**6, 4 * 10**6), cpu_ns=(1, 2, 3))  # fmt: skip
+    answer(places, records(60), champion=scorer, times=times.pack())
+    work(places, native(pipeline(), number=4))
+    found = learned(places)
+    names = [name for name, _ in scorer.step_names]
+    assert list(found.lane.steps) == names
+    assert found.champion.steps[names[1]].spent.summary()["mean"] == pytest.approx(2.0)
+    assert found.lane.steps[names[1]].columns == ("title",)
+    assert found.lane.steps[names[1]].spent.summary()["mean"] > 0
+    assert parts(places)["champion_ms"].tolist() == [7.0] * 60
+
+
+def test_the_ledger_of_two_lanes_balances(tmp_path):
+    places = places_at(tmp_path)
+    answer(places, records(30))
+    work(places)
+    counted = ledger.read(places, deployment())
+    assert counted.balanced
+    assert [one.total for one in counted.lanes] == [30, 30]
+    assert counted.lanes[1].pending == 30

@@ -1,0 +1,172 @@
+"""A whole lane in this process, over a journal of requests that a champion has answered."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from deployment_fixtures import CHALLENGER, deployment
+from journal_fixtures import TIMES, request
+from scoring_fixtures import body, double, opaque, record
+
+from shadowserve import ledger, tail
+from shadowserve.counters import Counters
+from shadowserve.deployment import LaneName
+from shadowserve.divergence import Kind
+from shadowserve.faults import fault_of, to_json
+from shadowserve.journal import Writer
+from shadowserve.lane.comparing import Comparer
+from shadowserve.lane.inflight import InFlight
+from shadowserve.lane.learned import Learned
+from shadowserve.lane.observing import Observer
+from shadowserve.lane.rescoring import Rescorer
+from shadowserve.lane.run import Lane
+from shadowserve.lane.state import LaneState
+from shadowserve.metrics import RoleMetrics
+from shadowserve.places import Places
+from shadowserve.protocols import protocols
+from shadowserve.records import Request
+from shadowserve.scoring import Scorer
+from shadowserve.tail import Tail
+
+TABLE = dict(protocols("films", 3))
+
+
+def answer(
+    places: Places,
+    records: Sequence[Mapping[str, Any]],
+    *,
+    champion: Scorer | None = None,
+    worker: int = 0,
+    sampled: Callable[[int], bool] = lambda _: True,
+    segment_bytes: int = 64 * 2**20,
+    **changes: Any,
+) -> list[Request]:
+    """Journal and count one request a record, each answered by the champion, and close the journal."""
+    champion = champion or opaque(double, number=3)
+    writer = Writer(
+        places.journal, worker=worker, steps=champion.step_names, segment_bytes=segment_bytes
+    )
+    counted = Counters(places.counters(worker))
+    made = []
+    for n, one in enumerate(records):
+        writer._spare.exception()
+        made.append(_answered(writer, champion, one, sampled=sampled(n), changes=changes))
+        writer.append(made[-1:])
+        good = made[-1].status == 200
+        counted.journal_step(
+            answered=good, failed=not good, appended=1, append_failed=0, sequence=writer.sequence
+        )
+    writer.close()
+    counted.close()
+    return made
+
+
+def _answered(
+    writer: Writer, champion: Scorer, one: Mapping[str, Any], *, sampled: bool, changes: Any
+) -> Request:
+    sent, protocol = body(one), TABLE["invocations"]
+    try:
+        rows, echo = protocol.parse(sent, "application/json", champion.schema)
+        status, told = 200, protocol.encode(champion.score(rows).output, echo=echo)
+    except Exception as error:
+        status, told = 500, to_json(fault_of(error))
+    fields = {"times": TIMES, **changes}
+    return request(
+        writer.position(0), body=sent if sampled else None, status=status,
+        answer=told if sampled else b"", **fields,
+    )  # fmt: skip
+
+
+def lane(
+    places: Places, scorer: Scorer, *, name: LaneName = CHALLENGER, rescore: bool = False
+) -> Lane:
+    """Put a lane together at its cursor, as its process does."""
+    files = places.lane(name.role, name.version)
+    files.parts.mkdir(parents=True, exist_ok=True)
+    state = LaneState(files.state)
+    known = state.summaries()
+    inflight = InFlight(files.inflight)
+    observer = Observer(scorer, TABLE, mark=inflight.step)
+    made = Lane(
+        name=name,
+        places=places,
+        observer=observer,
+        comparer=Comparer(TABLE, classes=scorer.loaded.classes),
+        rescorer=Rescorer(observer, TABLE) if rescore else None,
+        learned=Learned.from_state(known) if known else Learned({}, dict(scorer.step_names)),
+        state=state,
+        tail=Tail(places.journal, cursor=state.cursor()),
+        inflight=inflight,
+        metrics=RoleMetrics(name.role.value, name.version, steps=[n for n, _ in scorer.step_names]),
+        salt=b"salt",
+    )
+    if made.learned.outputs.kind is not None:
+        made.comparer.settle(Kind(made.learned.outputs.kind))
+    return made
+
+
+def work(
+    places: Places, scorer: Scorer | None = None, *, upto: int | None = None, **options: Any
+) -> Lane:
+    """Let a lane score the journal to its end, or so many requests at least; return it, closed."""
+    made = lane(places, scorer or opaque(double), **options)
+    goal = tail.extent(places.journal).last
+    started = sum(made.state.cursor().values())
+
+    def stopping() -> bool:
+        read = made.tail._cursor
+        if upto is not None and sum(read.values()) - started >= upto:
+            return True
+        return all(read.get(worker, 0) >= last for worker, last in goal.items())
+
+    made.stopping = stopping
+    made.run()
+    close(made)
+    return made
+
+
+def close(made: Lane) -> None:
+    made.tail.close()
+    made.state.close()
+    made.inflight.close()
+
+
+def told(places: Places, name: LaneName = CHALLENGER, **changes: Any) -> dict[str, int]:
+    """Return a lane's outcomes that are not 0, pending among them; the ledger must balance."""
+    counted = ledger.read(places, deployment(**{"control": False, **changes}))
+    assert counted.balanced
+    one = next(entry for entry in counted.lanes if entry.name == name)
+    found = {outcome.value: n for outcome, n in one.outcomes.items()} | {"pending": one.pending}
+    return {outcome: n for outcome, n in found.items() if n}
+
+
+def parts(places: Places, name: LaneName = CHALLENGER) -> pd.DataFrame:
+    """Return all rows of a lane's Parquet parts."""
+    files = sorted(places.lane(name.role, name.version).parts.glob("*.parquet"))
+    return pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
+
+
+def in_a_child(run: Callable[[], None], *, kill_after_s: float | None = None) -> int:
+    """Run a function in a forked process, kill it if asked to, and return how it ended."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of forking beside threads, which the child does not use
+        pid = os.fork()
+    if pid == 0:
+        try:
+            run()
+        finally:
+            os._exit(0)
+    if kill_after_s is not None:
+        time.sleep(kill_after_s)
+        os.kill(pid, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def records(n: int) -> list[dict[str, Any]]:
+    return [record(i) for i in range(n)]
