@@ -15,9 +15,14 @@ def test_a_point_carries_the_windows_number_and_closing_time() -> None:
 
 
 def test_what_is_no_finite_number_is_left_out_and_counted() -> None:
-    text = b'{"a": 1.5, "b": null, "c": true, "d": "1", "e": [1]}'
+    text = b'{"a": 1.5, "b": null, "c": true, "d": "1", "e": [1], "f": NaN, "g": -Infinity, "h": 1e999}'
     values = {point.name: point.value for point in points_of(window(text)).points}
-    assert values == {"a": 1.5, LEFT_OUT: 4.0}
+    assert values == {"a": 1.5, LEFT_OUT: 7.0}
+
+
+def test_an_integer_beyond_any_float_is_left_out() -> None:
+    values = {p.name: p.value for p in points_of(window(b'{"a": 1' + b"0" * 400 + b"}")).points}
+    assert values == {LEFT_OUT: 1.0}
 
 
 def test_the_same_window_gives_the_same_points() -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-
-import orjson
 
 from shadowserve.evidence.names import safe_name
 from shadowserve.lane.state import Window
@@ -52,7 +51,7 @@ def points_of(window: Window) -> Points:
     window : Window
         Values that are NaN, infinite or no number are left out and counted.
     """
-    found: Mapping[str, Any] = orjson.loads(window.metrics)
+    found: Mapping[str, Any] = json.loads(window.metrics)  # reads NaN too, to leave it out
     values = {name: value for name, raw in found.items() if (value := _finite(raw)) is not None}
     if len(values) < len(found):
         values[LEFT_OUT] = float(len(found) - len(values))
