@@ -6,7 +6,6 @@ from pathlib import Path
 
 import nbformat
 import pytest
-import tiny
 from nbclient import NotebookClient
 from served import Load, Served
 
@@ -19,7 +18,7 @@ NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 def evidence(tmp_path_factory, store) -> Path:
     """The directory of a deployment that has scored some hundreds of requests and stopped."""
     root = tmp_path_factory.mktemp("notebook")
-    with Served(root, store, challengers=(tiny.BETTER, tiny.TRICKY)) as served:
+    with Served(root, store) as served:
         with Load(served) as load:
             served.until(lambda: load.n >= 200, "200 answers")
         served.settled()
