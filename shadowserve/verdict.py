@@ -13,10 +13,11 @@ from enum import StrEnum
 from typing import Any
 
 from shadowserve.findings import Finding, Severity, number, share
-from shadowserve.findings.divergence import above_noise, by_labels
+from shadowserve.findings.divergence import LIMITS, above_noise, by_labels
 from shadowserve.findings.origins import compared
 from shadowserve.known import Known
 from shadowserve.policy import Policy
+from shadowserve.sequential import MeanSequence
 
 
 class Verdict(StrEnum):
@@ -118,16 +119,14 @@ def _disagreement(known: Known, policy: Policy) -> Limit:
     if known.learned is None or not known.learned.outputs.disagreement.n:
         return Limit("disagreement", "undecided", "Nothing has been compared yet.")
     outputs = known.learned.outputs
-    low, _ = above_noise(known, outputs, alpha=policy.alpha / 4)
+    low, _ = above_noise(known, outputs, alpha=policy.alpha / LIMITS)
     _, high = above_noise(known, outputs, alpha=policy.alpha)
     says = f"Disagreement above the noise lies between {share(max(low, 0.0))} and {share(high)}; {share(limit)} is allowed."
     if high < limit:
         return Limit("disagreement", "kept", says)
     if low > limit:
         return Limit("disagreement", "broken", says)
-    return Limit(
-        "disagreement", "undecided", says, outputs.disagreement.needed(limit, alpha=policy.alpha)
-    )
+    return Limit("disagreement", "undecided", says, _needed(outputs.disagreement, limit, policy))
 
 
 def _loss(known: Known, policy: Policy) -> Limit:
@@ -148,7 +147,9 @@ def _loss(known: Known, policy: Policy) -> Limit:
         f"{number(loss.champion)}; the difference {between}, {number(limit * loss.unit)} is allowed."
     )
     state = by_labels(known, policy) or "undecided"
-    more = loss.needed(limit, alpha=policy.alpha) if state == "undecided" else None
+    more = None
+    if state == "undecided":
+        more = loss.needed(limit, alpha=policy.alpha, broken_alpha=policy.alpha / LIMITS)
     return Limit("loss", state, says, more)
 
 
@@ -160,11 +161,17 @@ def _errors(known: Known, policy: Policy) -> Limit:
     allowed = limit + known.learned.failures.champion_rate.mean
     low, high = rate.interval(policy.alpha)
     says = f"Errors lie between {share(low)} and {share(high)}; {share(allowed)} is allowed."
-    if rate.is_above(allowed, alpha=policy.alpha / 4):
+    if rate.is_above(allowed, alpha=policy.alpha / LIMITS):
         return Limit("errors", "broken", says)
     if rate.is_below(allowed, alpha=policy.alpha):
         return Limit("errors", "kept", says)
-    return Limit("errors", "undecided", says, rate.needed(allowed, alpha=policy.alpha))
+    return Limit("errors", "undecided", says, _needed(rate, allowed, policy))
+
+
+def _needed(seen: MeanSequence, limit: float, policy: Policy) -> int | None:
+    """Return how many more requests prove the limit kept or broken, whichever it looks like."""
+    broken = seen.mean > limit
+    return seen.needed(limit, alpha=policy.alpha / LIMITS if broken else policy.alpha)
 
 
 def _latency(known: Known, policy: Policy) -> Limit:
@@ -180,7 +187,7 @@ def _latency(known: Known, policy: Policy) -> Limit:
             "latency", "undecided", "No request has been timed by both challenger and control yet."
         )
     says = f"It takes between {number(found.low)} and {number(found.high)} times the champion's time; {allowed}."
-    if ratio.is_slower(margin=margin, alpha=policy.alpha / 4):
+    if ratio.is_slower(margin=margin, alpha=policy.alpha / LIMITS):
         return Limit("latency", "broken", says)
     if ratio.is_not_slower(margin=margin, alpha=policy.alpha):
         return Limit("latency", "kept", says)

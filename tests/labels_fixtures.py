@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import numpy as np
 from evidence_fixtures import CHALLENGER, CONTROL, comparison, deployment, state_directory
 
 from shadowserve.deployment import Deployment, LaneName
-from shadowserve.divergence import Kind
+from shadowserve.divergence import Kind, divergence_of
 from shadowserve.lane import windows
+from shadowserve.lane.comparing import Outputs, Side
 from shadowserve.lane.learned import Learned
 from shadowserve.lane.state import LaneState, Progress, Window
 from shadowserve.places import Places
+from shadowserve.records import Comparison, Outcome
 
 __all__ = ["CHALLENGER", "CONTROL", "Kind", "answers", "serve", "work"]
 
@@ -34,19 +37,38 @@ def work(places: Places, lane: LaneName, rows: list[dict[str, Any]], *, part: bo
     own = places.lane(lane.role, lane.version)
     state = LaneState(own.state)
     number = state.next_window()
-    encoded = [windows.encode(comparison(row.pop("position"), number, **row)) for row in rows]
+    made = [comparison(row.pop("position"), number, **row) for row in rows]
+    encoded = [windows.encode(one) for one in made]
     places_ = [json.loads(text)["position"] for text in encoded]
     state.commit(
         Progress(
             cursor={0: max(places_)},
             comparisons=[(p, number, text) for p, text in zip(places_, encoded, strict=True)],
-            summaries=Learned({}, {}).state(),
+            summaries=_learned(made).state(),
         )
     )
     if part:
         state.close_window(Window(number, 1, 2, len(rows), b"{}", None))
         state.part_written(number, windows.write_part(own.parts, encoded))
     state.close()
+
+
+def _learned(made: list[Comparison]) -> Learned:
+    """Learn what a lane learns of the outputs, labels all."""
+    learned = Learned({}, {})
+    both = [one for one in made if one.outcome == Outcome.BOTH_OK and len(one.champion) == 1]
+    if both:
+        divergence = divergence_of(Kind.LABEL)
+        champion, lane = ([getattr(c, side)[0] for c in both] for side in ("champion", "lane"))
+        compared = divergence.compare(champion, lane)
+        apart = [
+            replace(c, disagreement=float(d), tolerant=d == 0)
+            for c, d in zip(both, compared.disagreement(), strict=True)
+        ]
+        outputs = [Outputs(one.champion, one.lane) for one in both]
+        side = Side([], outputs, compared, np.arange(len(both)))
+        learned.outputs.add(side, apart, divergence, salt=b"salt")
+    return learned
 
 
 def answers(n: int, *, first: int = 1, seed: int = 0, better: float = 0.0) -> tuple[list, list]:

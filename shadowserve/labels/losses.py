@@ -131,11 +131,13 @@ class Loss:
             return "broken"
         return "kept" if self.difference.is_below(allowed, alpha=alpha) else "undecided"
 
-    def needed(self, limit: float, *, alpha: float) -> int | None:
+    def needed(self, limit: float, *, alpha: float, broken_alpha: float) -> int | None:
         """Return how many more labels decide a limit; None where that cannot be told."""
         if self.difference is None:
             return DECLARE_FROM - self.n
-        return self.difference.needed(limit * self.unit, alpha=alpha)
+        allowed = limit * self.unit
+        spent = broken_alpha if self.difference.mean > allowed else alpha
+        return self.difference.needed(allowed, alpha=spent)
 
     def to_dict(self, *, alpha: float) -> dict[str, Any]:
         """Return what is known as JSON-able values."""
