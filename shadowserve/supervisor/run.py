@@ -17,7 +17,7 @@ from types import FrameType
 
 from shadowserve import counters, journal, tail, tokens
 from shadowserve.deployment import Deployment, LaneName, write_whole
-from shadowserve.errors import ModelError, ShadowserveError
+from shadowserve.errors import JournalError, ModelError, ShadowserveError
 from shadowserve.faults import fault_of
 from shadowserve.lane.state import snapshot
 from shadowserve.ledger import condition, reconcile
