@@ -12,7 +12,7 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -103,21 +103,33 @@ class DataPlane:
         """Answer one request, or hand it to BentoML."""
         if scope["type"] == "http":
             if self._token is not None and not self._admits(scope):
-                await self._refuse(
-                    send, 401, "unauthorized", "Send the header Authorization: Bearer <token>."
-                )
+                says = "Send the header Authorization: Bearer <token>."
+                await self._refuse(scope, send, 401, "unauthorized", says)
                 return
-            handler = self._routes.get(scope["path"])
-            if handler is not None:
-                methods, handle = handler
-                if scope["method"] not in methods:
-                    await self._refuse(
-                        send, 405, "method_not_allowed", f"Use {' or '.join(methods)}."
-                    )
-                else:
-                    await handle(scope, receive, send)
+            methods, handle = self._routes.get(scope["path"], ((), None))
+            if handle is None and scope["path"].startswith("/v2/models/"):
+                await self._unknown_model(scope, send)
+                return
+            if handle is not None and scope["method"] not in methods:
+                says = f"Use {' or '.join(methods)}."
+                allow = [(b"allow", ", ".join(methods).encode())]
+                await self._refuse(scope, send, 405, "method_not_allowed", says, allow)
+                return
+            if handle is not None:
+                await handle(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+    async def _unknown_model(self, scope: Scope, send: Send) -> None:
+        if self._ready is None:
+            await self._not_ready(scope, send)
+            return
+        served = f"{self._ready.model}, version {self._ready.version}"
+        says = f"No such model, version or route here. Served: {served}."
+        await self._refuse(scope, send, 404, "not_found", says)
+
+    async def _not_ready(self, scope: Scope, send: Send) -> None:
+        await self._refuse(scope, send, 503, "not_ready", "The champion is being loaded.")
 
     def _admits(self, scope: Scope) -> bool:
         given = dict(scope["headers"]).get(b"authorization")
@@ -285,10 +297,18 @@ class DataPlane:
             (b"x-shadowserve-model", self._label),
         ]
 
-    async def _refuse(self, send: Send, status: int, code: str, message: str) -> None:
-        request_id = _request_id(None)
+    async def _refuse(
+        self,
+        scope: Scope,
+        send: Send,
+        status: int,
+        code: str,
+        message: str,
+        head: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
+        request_id = _request_id(dict(scope["headers"]).get(b"x-request-id"))
         error = RequestError(message, code=code, status=status)
-        await _send(send, status, refusal(error, request_id), self._head(request_id))
+        await _send(send, status, refusal(error, request_id), [*self._head(request_id), *head])
 
     async def _live(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         await _send(send, 200, b"{}", [])
@@ -304,9 +324,9 @@ class DataPlane:
     async def _server_metadata(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         await _send(send, 200, server_metadata(), [])
 
-    async def _model_metadata(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+    async def _model_metadata(self, scope: Scope, _receive: Receive, send: Send) -> None:
         if self._ready is None:
-            await self._refuse(send, 503, "not_ready", "The champion is being loaded.")
+            await self._not_ready(scope, send)
         else:
             body = model_metadata(
                 self._ready.schema, model=self._ready.model, version=self._ready.version

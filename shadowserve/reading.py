@@ -23,6 +23,7 @@ def print_report(told: dict[str, Any], out: Console) -> None:
     _print_findings(told, out)
     _print_divergence(told["divergence"], out)
     _print_features(told, out)
+    _print_cost(told, out)
     if verdict == "continue":
         for limit in told["judgement"]["limits"]:
             more = f" (about {limit['more']} more requests)" if limit["more"] else ""
@@ -58,6 +59,12 @@ def _print_divergence(told: dict[str, Any], out: Console) -> None:
         out.print(
             f"Equal to the bit: {100 * exact:.1f} %; within tolerance: {100 * tolerant:.1f} %."
         )
+
+
+def _print_cost(told: dict[str, Any], out: Console) -> None:
+    for cost in told["latency"].get("cost_to_callers", []):
+        low, high = 100 * cost["low"], 100 * cost["high"]
+        out.print(f"Lanes cost callers between {low:+.1f} % and {high:+.1f} % at {cost['rank']}.")
 
 
 def _print_features(told: dict[str, Any], out: Console) -> None:

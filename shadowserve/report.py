@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
@@ -112,6 +113,7 @@ def _latency(known: Known) -> dict[str, Any]:
         "timed_alone": learned.timed,
         "warmup": learned.warmup.summary(),
         "starved_ms": learned.starved_ms.summary(),
+        "cost_to_callers": [asdict(cost) for cost in learned.harm.costs()],
         "lag_ms": _ranks(learned.lag_ms, ("p50", 0.5), ("p99", 0.99)),
     }
 

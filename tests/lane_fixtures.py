@@ -32,6 +32,7 @@ from shadowserve.places import Places
 from shadowserve.protocols import protocols
 from shadowserve.records import Request
 from shadowserve.scoring import Scorer
+from shadowserve.stillness import Schedule
 from shadowserve.tail import Tail
 
 TABLE = dict(protocols("films", 3))
@@ -105,6 +106,7 @@ def lane(
         inflight=inflight,
         metrics=RoleMetrics(name.role.value, name.version, steps=[n for n, _ in scorer.step_names]),
         salt=b"salt",
+        schedule=Schedule(time.time_ns(), "salt"),
     )
     if made.learned.outputs.kind is not None:
         made.comparer.settle(Kind(made.learned.outputs.kind))

@@ -19,6 +19,7 @@ from shadowserve.lane.failures import Failures, Noise
 from shadowserve.lane.outputs import Outputs
 from shadowserve.lane.timing import RoleTiming
 from shadowserve.records import Comparison, Outcome
+from shadowserve.stillness import Harm
 from shadowserve.tally import Moments, Quantiles, Worst
 
 SLOWEST = 50
@@ -51,6 +52,7 @@ class Learned:
         self.timed = 0
         self.first_arrival_ns = 0
         self.last_arrival_ns = 0
+        self.harm = Harm()
         self.memory: list[tuple[int, int]] = []
         self.notes: list[str] = []
 
@@ -150,6 +152,7 @@ _PARTS: Mapping[str, Any] = {
     "busy_ms": Moments,
     "starved_ms": Moments,
     "lag_ms": Quantiles,
+    "harm": Harm,
 }
 _NUMBERS = ("requests", "timed", "first_arrival_ns", "last_arrival_ns", "memory", "notes")
 

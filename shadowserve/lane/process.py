@@ -35,6 +35,7 @@ from shadowserve.places import Places
 from shadowserve.protocols import Protocol, protocols
 from shadowserve.records import Role
 from shadowserve.schema import Schema
+from shadowserve.stillness import Schedule
 from shadowserve.supervisor.leash import watch_parent
 from shadowserve.tail import Tail
 from shadowserve.talk import keep_to_oneself
@@ -105,6 +106,7 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
         inflight=inflight,
         metrics=RoleMetrics(name.role.value, name.version, steps=[n for n, _ in scorer.step_names]),
         salt=deployment.salt.encode(),
+        schedule=Schedule.of(deployment.started, deployment.salt),
         stopping=lambda: _stopped,
     )
     if name.role is Role.CONTROL:

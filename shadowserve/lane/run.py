@@ -33,6 +33,7 @@ from shadowserve.metrics import RoleMetrics
 from shadowserve.places import LanePlaces, Places
 from shadowserve.records import Comparison, Observation, Outcome, Request, Times, worker_of
 from shadowserve.rows import Rows
+from shadowserve.stillness import Block, Schedule
 from shadowserve.tail import Tail
 
 READ_REQUESTS = 64
@@ -65,6 +66,8 @@ class Lane:
         As of the state file's cursor.
     salt : bytes
         Keys the labels that stand for values.
+    schedule : Schedule
+        When lanes stand still, so that callers' times without them are known.
     limit : callable
         The cursor that this lane must not pass; the control follows the challengers.
     """
@@ -80,6 +83,7 @@ class Lane:
     inflight: InFlight
     metrics: RoleMetrics
     salt: bytes
+    schedule: Schedule
     limit: Callable[[], Mapping[int, int] | None] = lambda: None
     stopping: Callable[[], bool] = lambda: False
     first_state: tuple[str, str | None] = ("running", None)
@@ -115,6 +119,8 @@ class Lane:
 
     def turn(self) -> bool:
         """Read and deal with what has come; False if nothing had."""
+        if self.schedule.block(time.time_ns())[1] is Block.STILL:
+            return False
         batch = self.tail.read(READ_REQUESTS, upto=self.limit())
         if batch.deleted:
             self._progress.count(Outcome.SKIPPED_BUDGET, batch.deleted)
@@ -301,6 +307,8 @@ class Lane:
             salt=self.salt,
         )
         self.learned.notes = list(self.observer.scorer.notes)
+        for one in comparisons:
+            self.learned.harm.add(*self.schedule.block(one.arrived_wall_ns), one.response_ms)
         self._watch_memory()
         everything = sorted([*comparisons, *self._skipped], key=lambda one: one.position)
         self._progress.comparisons = [(c.position, c.window, windows.encode(c)) for c in everything]

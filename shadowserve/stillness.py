@@ -1,0 +1,146 @@
+"""Proof in production that lanes cost callers nothing: now and then they stand still.
+
+In each cycle of ten blocks of 30 s, one block drawn by the deployment's salt is *still*: lanes do
+nothing in it. They catch up in the next, which is not measured, and run as *usual* in the third. The
+champion's response times of a cycle's still and usual block are compared. Nothing is skipped: every
+request is scored all the same, some half a minute later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Self
+
+import numpy as np
+from scipy.stats import t as student
+
+BLOCK_NS = 30 * 10**9
+CYCLE_BLOCKS = 10
+KEPT_CYCLES = 500
+KEPT_TIMES = 4_000
+FEWEST_CYCLES = 3
+FEWEST_TIMES = 50
+
+
+class Block(StrEnum):
+    """What lanes do in a block."""
+
+    STILL = "still"
+    CATCH_UP = "catch_up"
+    USUAL = "usual"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Which block is which; the same for every process of a deployment.
+
+    Parameters
+    ----------
+    start_ns : int
+        Since the epoch; the first cycle after it has no still block.
+    salt : str
+        The deployment's own.
+    """
+
+    start_ns: int
+    salt: str
+
+    @classmethod
+    def of(cls, started: str, salt: str) -> Self:
+        """Return the schedule of a deployment that started at an ISO 8601 time."""
+        return cls(int(datetime.fromisoformat(started).timestamp() * 1e9), salt)
+
+    def block(self, wall_ns: int) -> tuple[int, Block]:
+        """Return the cycle and the kind of block that a time (since the epoch) falls into.
+
+        Examples
+        --------
+        >>> schedule = Schedule(0, "salt")
+        >>> kinds = [schedule.block(BLOCK_NS * block)[1] for block in range(10, 20)]
+        >>> kinds.count(Block.STILL), kinds.count(Block.USUAL), kinds.count(Block.OTHER)
+        (1, 1, 7)
+        """
+        cycle, place = divmod((wall_ns - self.start_ns) // BLOCK_NS, CYCLE_BLOCKS)
+        if cycle < 1:
+            return cycle, Block.OTHER
+        drawn = hashlib.blake2b(f"{self.salt}:{cycle}".encode(), digest_size=8).digest()
+        still = int.from_bytes(drawn, "big") % (CYCLE_BLOCKS - 2)
+        kinds = {0: Block.STILL, 1: Block.CATCH_UP, 2: Block.USUAL}
+        return cycle, kinds.get(place - still, Block.OTHER)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What lanes cost callers: usual over still response times, less 1, with a 95 % interval."""
+
+    rank: str
+    value: float
+    low: float
+    high: float
+    cycles: int
+
+    def __str__(self) -> str:
+        return (
+            f"lanes cost callers between {100 * self.low:+.1f} % and {100 * self.high:+.1f} % "
+            f"at {self.rank} ({self.cycles} pairs of blocks)"
+        )
+
+
+class Harm:
+    """The champion's response times in still and usual blocks, cycle by cycle."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, list[float]] = {}
+        self._cycles: dict[int, dict[str, list[float]]] = {}
+
+    def add(self, cycle: int, block: Block, response_ms: float) -> None:
+        """Take in one request; blocks that are not measured are left out."""
+        if block not in (Block.STILL, Block.USUAL):
+            return
+        key = f"{cycle}:{block.value}"
+        times = self._open.setdefault(key, [])
+        if len(times) < KEPT_TIMES:
+            times.append(response_ms)
+        for old in [name for name in self._open if int(name.partition(":")[0]) < cycle]:
+            self._settle(old)
+
+    def _settle(self, key: str) -> None:
+        cycle, _, block = key.partition(":")
+        times = self._open.pop(key)
+        if len(times) >= FEWEST_TIMES:
+            ranks = np.quantile(times, [0.5, 0.99]).tolist()
+            self._cycles.setdefault(int(cycle), {})[block] = ranks
+        while len(self._cycles) > KEPT_CYCLES:
+            del self._cycles[min(self._cycles)]
+
+    def costs(self) -> list[Cost]:
+        """Return the cost at the median and at p99; empty before three whole cycles."""
+        pairs = [c for c in self._cycles.values() if {"still", "usual"} <= c.keys()]
+        if len(pairs) < FEWEST_CYCLES:
+            return []
+        logs = np.log([np.divide(pair["usual"], pair["still"]) for pair in pairs])
+        error = logs.std(axis=0, ddof=1) / np.sqrt(len(pairs))
+        reach = student.ppf(0.975, len(pairs) - 1) * error
+        middle = logs.mean(axis=0)
+        bounds = np.expm1([middle, middle - reach, middle + reach]).T.tolist()
+        return [
+            Cost(rank, value, low, high, len(pairs))
+            for rank, (value, low, high) in zip(("p50", "p99"), bounds, strict=True)
+        ]
+
+    def state(self) -> dict[str, Any]:
+        """Return everything as JSON-able values."""
+        return {"open": self._open, "cycles": {str(c): ranks for c, ranks in self._cycles.items()}}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Read what `state` wrote."""
+        it = cls()
+        it._open = {key: list(times) for key, times in state["open"].items()}
+        it._cycles = {int(cycle): dict(ranks) for cycle, ranks in state["cycles"].items()}
+        return it
