@@ -1,0 +1,379 @@
+"""The data plane: HTTP in, the champion's answer out, every refusal in one form and without a value."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import httpx
+import orjson
+import pandas as pd
+import pytest
+from champion_fixtures import Serving
+from scoring_fixtures import SIGNATURE, body, double, native, opaque, pipeline, record
+
+from shadowserve import counters
+from shadowserve.champion import Overloaded
+from shadowserve.dataplane import LARGE_BODY, DataPlane, Ready
+from shadowserve.sampling import Sampling
+
+JSON = {"content-type": "application/json"}
+SECRET = "s3cret-value"
+MAX_BODY = 4096
+
+
+async def behind(scope, receive, send):
+    """BentoML's place: everything that is not ours."""
+    await send({"type": "http.response.start", "status": 418, "headers": []})
+    await send({"type": "http.response.body", "body": b"behind"})
+
+
+class Plane:
+    """A data plane over a champion, asked without a server."""
+
+    def __init__(self, tmp_path, scorer=None, *, opened=True, ready=True, **options: Any) -> None:
+        scorer = scorer or native(pipeline())
+        self.serving = Serving(tmp_path, scorer)
+        sampling = options.pop("sampling", Sampling())
+        self.plane = DataPlane(
+            behind,
+            counters=self.serving.counters,
+            all_ready=lambda: ready,
+            metrics=lambda: b"shadowserve_requests_total 0\n",
+            max_body=options.pop("max_body", MAX_BODY),
+            **options,
+        )
+        self._opened = opened
+        self._ready = (scorer.schema, sampling)
+
+    def __enter__(self):
+        self.serving.__enter__()
+        schema, sampling = self._ready
+        if self._opened:
+            self.plane.open(Ready("films", 3, self.serving.champion, schema, sampling))
+        return self
+
+    def __exit__(self, *error):
+        self.serving.__exit__(*error)
+
+    def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        async def send():
+            transport = httpx.ASGITransport(self.plane)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                return await client.request(method, path, **options)
+
+        return asyncio.run(send())
+
+    def post(self, sent: bytes | None = None, path: str = "/invocations", **head: str):
+        headers = {**JSON, **{name.replace("_", "-"): value for name, value in head.items()}}
+        return self.ask("POST", path, content=body(record(1)) if sent is None else sent, headers=headers)  # fmt: skip
+
+    @property
+    def counts(self):
+        return self.serving.counters.counts()
+
+
+def error_of(response) -> dict[str, Any]:
+    found = response.json()["error"]
+    assert set(found) == {"code", "message", "column", "row", "request_id"}
+    assert found["request_id"] == response.headers["x-request-id"]
+    assert response.headers["content-type"] == "application/json"
+    return found
+
+
+def test_a_request_gets_the_champions_answer(tmp_path):
+    with Plane(tmp_path) as plane:
+        response = plane.post(body(record(1), record(2)))
+        assert response.status_code == 200
+        own = pipeline().predict(pd.DataFrame([record(1), record(2)]))
+        assert response.json()["predictions"] == pytest.approx(own.tolist())
+        assert response.headers["x-shadowserve-model"] == "films/3"
+        assert response.headers["content-type"] == "application/json"
+        (journaled,) = plane.serving.journaled()
+        assert journaled.answer == response.content
+        assert journaled.body == body(record(1), record(2))
+        assert (journaled.protocol, journaled.content_type) == ("invocations", "application/json")
+
+
+def test_the_callers_id_is_echoed_and_else_a_new_one_made(tmp_path):
+    with Plane(tmp_path) as plane:
+        assert plane.post(x_request_id="mine").headers["x-request-id"] == "mine"
+        made = {plane.post().headers["x-request-id"] for _ in range(5)}
+        assert len(made) == 5
+        assert plane.post(x_request_id="x" * 300).headers["x-request-id"] != "x" * 300
+        assert plane.serving.journaled()[0].request_id == "mine"
+        assert plane.ask("GET", "/invocations", headers={"x-request-id": "mine"}).headers["x-request-id"] == "mine"  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "sent", "read"),
+    [
+        ("/predict", orjson.dumps({"rows": [record(1)]}), lambda told: told[0]),
+        (
+            "/v2/models/films/infer",
+            orjson.dumps(
+                {
+                    "id": "own",
+                    "inputs": [
+                        {"name": "age", "datatype": "FP64", "shape": [1], "data": [1.0]},
+                        {"name": "title", "datatype": "BYTES", "shape": [1], "data": ["blue blue"]},
+                    ],
+                }
+            ),
+            lambda told: told["outputs"][0]["data"][0] if told["id"] == "own" else None,
+        ),
+    ],
+)
+def test_every_protocol_gives_the_same_number(tmp_path, path, sent, read):
+    with Plane(tmp_path) as plane:
+        expected = plane.post().json()["predictions"][0]
+        response = plane.post(sent, path)
+        assert response.status_code == 200
+        assert read(response.json()) == pytest.approx(expected)
+        versioned = path.replace("films", "films/versions/3")
+        assert plane.post(sent, versioned).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("sent", "head", "status", "code"),
+    [
+        (b"{", {}, 400, "bad_json"),
+        (orjson.dumps({"dataframe_records": [{"age": SECRET, "title": "x"}]}), {}, 400, "wrong_type"),
+        (orjson.dumps({"dataframe_records": [{"age": 1.0}]}), {}, 400, "missing_column"),
+        (orjson.dumps({"dataframe_records": []}), {}, 400, "empty"),
+        (orjson.dumps({"rows": [SECRET]}), {}, 400, None),
+        (b'{"dataframe_records":[{"age":1e999,"title":"x"}]}', {}, 400, None),
+        (b"\xff\xfe" + SECRET.encode(), {}, 400, None),
+        (SECRET.encode(), {"content_type": "text/plain"}, 415, "unsupported_media_type"),
+        (SECRET.encode(), {"content_encoding": "gzip"}, 415, "content_encoding"),
+        (SECRET.encode() * 500, {}, 413, "too_large"),
+    ],
+)  # fmt: skip
+def test_a_bad_request_is_refused_in_one_form_and_without_a_value(
+    tmp_path, caplog, sent, head, status, code
+):
+    caplog.set_level(logging.DEBUG)
+    with Plane(tmp_path) as plane:
+        response = plane.post(sent, **head)
+        assert response.status_code == status
+        error = error_of(response)
+        assert code in (None, error["code"])
+        assert SECRET not in response.text + caplog.text
+        assert response.headers["x-shadowserve-model"] == "films/3"
+        assert plane.counts.rejected == 1
+        assert plane.serving.journaled() == []
+
+
+def test_a_refusal_names_column_and_row(tmp_path):
+    with Plane(tmp_path) as plane:
+        sent = orjson.dumps({"dataframe_records": [record(1), {"age": "no", "title": "x"}]})
+        error = error_of(plane.post(sent))
+        assert (error["column"], error["row"]) == ("age", 1)
+
+
+def test_a_body_beyond_the_limit_is_refused_before_it_is_read(tmp_path):
+    """A declared length is enough; an undeclared one is counted as it comes."""
+
+    async def endless():
+        while True:
+            yield b"x" * 1000
+
+    with Plane(tmp_path) as plane:
+        error = error_of(plane.ask("POST", "/invocations", content=endless(), headers=JSON))
+        assert error["code"] == "too_large"
+        declared = {**JSON, "content-length": str(10**12)}
+        assert plane.ask("POST", "/invocations", content=b"", headers=declared).status_code == 413
+        assert plane.counts.rejected == 2
+
+
+def test_a_body_in_pieces_is_put_together(tmp_path):
+    async def pieces():
+        sent = body(record(1))
+        for start in range(0, len(sent), 7):
+            yield sent[start : start + 7]
+
+    with Plane(tmp_path) as plane:
+        response = plane.ask("POST", "/invocations", content=pieces(), headers=JSON)
+        assert response.content == plane.post().content
+
+
+def test_a_large_body_is_answered_as_a_small_one_is(tmp_path):
+    sent = body(*[record(n) for n in range(3000)])
+    assert len(sent) > LARGE_BODY
+    with Plane(tmp_path, max_body=2**24) as plane:
+        assert len(plane.post(sent).json()["predictions"]) == 3000
+
+
+def test_a_wide_record_is_taken(tmp_path):
+    """A thousand features in one request (SS-036)."""
+    names = [f"f{n}" for n in range(1000)]
+    wide = {"inputs": [{"name": name, "type": "double", "required": True} for name in names]}
+    scorer = opaque(lambda frame, _: frame.sum(axis=1).to_numpy(), signature=wide)
+    with Plane(tmp_path, scorer, max_body=2**20) as plane:
+        response = plane.post(body(dict.fromkeys(names, 1.0)))
+        assert response.json()["predictions"] == [1000.0]
+
+
+def test_the_champions_own_exception_is_a_500_without_its_text(tmp_path, caplog):
+    def fail(frame, params):
+        raise ValueError(SECRET)
+
+    with Plane(tmp_path, opaque(fail)) as plane:
+        response = plane.post(x_request_id="mine")
+        assert response.status_code == 500
+        assert error_of(response)["code"] == "model_error"
+        assert SECRET not in response.text + caplog.text
+        assert "mine" in caplog.text
+        assert (plane.counts.failed, plane.counts.appended) == (1, 1)
+
+
+def test_an_overloaded_champion_says_when_to_come_back(tmp_path):
+    class Full:
+        def submit(self, work):
+            raise Overloaded
+
+    with Plane(tmp_path, opened=False) as plane:
+        schema, sampling = plane._ready
+        plane.plane.open(Ready("films", 3, Full(), schema, sampling))
+        response = plane.post()
+        assert response.status_code == 503
+        assert response.headers["retry-after"] == "1"
+        assert error_of(response)["code"] == "overloaded"
+        assert plane.counts.overloaded == 1
+
+
+def test_until_the_champion_is_ready_every_question_gets_a_503(tmp_path):
+    with Plane(tmp_path, opened=False, ready=False) as plane:
+        assert plane.post().status_code == 503
+        for path in ("/readyz", "/ping", "/health", "/v2/health/ready", "/v2/models/films", "/v2/models/films/ready"):  # fmt: skip
+            assert plane.ask("GET", path).status_code == 503, path
+        assert plane.post(path="/v2/models/films/infer").status_code == 503
+        assert plane.ask("GET", "/livez").status_code == 200
+
+
+def test_readiness_is_that_of_every_worker(tmp_path):
+    with Plane(tmp_path, ready=False) as plane:
+        assert plane.ask("GET", "/readyz").json() == {"ready": False, "model": "films/3"}
+        assert plane.post().status_code == 200  # this worker's own champion can answer
+    with Plane(tmp_path / "all") as plane:
+        for path in ("/readyz", "/livez", "/ping", "/health", "/v2/health/live", "/v2/health/ready", "/v2/models/films/ready"):  # fmt: skip
+            assert plane.ask("GET", path).status_code == 200, path
+            assert plane.ask("HEAD", path).status_code == 200, path
+
+
+def test_another_method_is_refused_and_the_right_one_named(tmp_path):
+    with Plane(tmp_path) as plane:
+        response = plane.ask("GET", "/invocations")
+        assert response.status_code == 405
+        assert response.headers["allow"] == "POST"
+        assert error_of(response)["code"] == "method_not_allowed"
+        assert plane.ask("POST", "/readyz").headers["allow"] == "GET, HEAD"
+
+
+@pytest.mark.parametrize(
+    "path", ["/v2/models/other/infer", "/v2/models/films/versions/4", "/v2/models/films/nothing"]
+)
+def test_another_model_or_version_is_not_found(tmp_path, path):
+    with Plane(tmp_path) as plane:
+        response = plane.post(path=path)
+        assert response.status_code == 404
+        assert "films, version 3" in error_of(response)["message"]
+
+
+def test_other_paths_are_bentomls(tmp_path):
+    with Plane(tmp_path) as plane:
+        assert plane.ask("GET", "/docs.json").content == b"behind"
+        assert plane.ask("GET", "/").status_code == 418
+
+
+def test_metadata_and_metrics_are_told(tmp_path):
+    with Plane(tmp_path) as plane:
+        told = plane.ask("GET", "/v2/models/films").json()
+        assert (told["name"], told["versions"]) == ("films", ["3"])
+        assert [one["name"] for one in told["inputs"]] == ["age", "title"]
+        assert plane.ask("GET", "/v2").json()["name"] == "shadowserve"
+        metrics = plane.ask("GET", "/metrics")
+        assert metrics.text == "shadowserve_requests_total 0\n"
+        assert metrics.headers["content-type"].startswith("text/plain")
+
+
+def test_unknown_columns_are_ignored_and_counted(tmp_path):
+    with Plane(tmp_path) as plane:
+        sent = body({**record(1), "tenure": 3, "region": 4})
+        assert plane.post(sent).content == plane.post().content
+        assert plane.counts.extra_columns == 2
+
+
+def test_a_share_of_the_requests_is_sampled_by_their_id(tmp_path):
+    with Plane(tmp_path, sampling=Sampling(rate=0.5, salt="s")) as plane:
+        for n in range(40):
+            assert plane.post(x_request_id=f"r{n % 10}").status_code == 200
+        taken = {one.request_id for one in plane.serving.journaled() if one.body is not None}
+        left = {one.request_id for one in plane.serving.journaled() if one.body is None}
+    assert taken and left and not taken & left  # noqa: PT018 - one statement: a partition
+
+
+def test_a_client_that_leaves_before_its_request_is_whole_is_counted(tmp_path):
+    async def leave(plane):
+        messages = iter(
+            [
+                {"type": "http.request", "body": b"{", "more_body": True},
+                {"type": "http.disconnect"},
+            ]
+        )
+
+        async def receive():
+            return next(messages)
+
+        async def send(message):
+            raise AssertionError(message)
+
+        scope = {"type": "http", "method": "POST", "path": "/invocations", "headers": []}
+        await plane.plane(scope, receive, send)
+
+    with Plane(tmp_path) as plane:
+        asyncio.run(leave(plane))
+        assert plane.counts.client_gone == 1
+
+
+def test_what_nobody_foresaw_is_answered_without_a_text(tmp_path, caplog):
+    class Broken:
+        def takes(self, request_id, rows):
+            raise LookupError(SECRET)
+
+    with Plane(tmp_path, sampling=Broken()) as plane:
+        response = plane.post()
+        assert response.status_code == 500
+        assert error_of(response)["code"] == "internal_error"
+        assert SECRET not in response.text + caplog.text
+
+
+def test_a_caller_without_the_token_is_turned_away(tmp_path):
+    with Plane(tmp_path, token=b"abc") as plane:
+        response = plane.post()
+        assert response.status_code == 401
+        assert error_of(response)["code"] == "unauthorized"
+        assert plane.post(authorization="Bearer abc").status_code == 200
+        assert plane.ask("GET", "/livez").status_code == 200
+        assert plane.counts.appended == 1
+
+
+def test_everything_that_was_asked_is_counted_once(tmp_path):
+    """Ten good, three that the model refuses, two malformed (SS-074)."""
+
+    def picky(frame, params):
+        if (frame["age"] < 0).any():
+            raise ValueError
+        return double(frame, params)
+
+    with Plane(tmp_path, opaque(picky, signature=SIGNATURE)) as plane:
+        for n in range(10):
+            plane.post(body(record(n)))
+        for _ in range(3):
+            plane.post(body({"age": -1.0, "title": ""}))
+        for _ in range(2):
+            plane.post(b"[")
+        found = counters.read(tmp_path / "0.bin")
+    assert (found.answered, found.failed, found.rejected) == (10, 3, 2)
+    assert found.appended == 13
