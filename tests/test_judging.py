@@ -62,7 +62,7 @@ def test_labels_that_prove_a_challenger_worse_reject_it(tmp_path):
 
 
 def test_labels_that_do_not_tell_yet_leave_an_alarm_and_say_how_many_more(tmp_path):
-    places, _ = judged(tmp_path, better=-0.02, n=400)
+    places, _ = judged(tmp_path, better=-0.04, n=400)
     told = json.loads(run(places, "verdict", "--json").stdout)
     assert limits(told)["loss"]["state"] == "undecided"
     assert limits(told)["loss"]["more"] > 0
