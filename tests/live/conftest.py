@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import tiny
+
+from benchmarks.chaos import tiny
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,9 @@ import time
 import httpx
 import psutil
 import pytest
-import tiny
-from served import Load, Served
+
+from benchmarks.chaos import tiny
+from benchmarks.chaos.served import Load, Served
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 
@@ -86,7 +87,7 @@ def test_killing_everything_loses_nothing_and_a_restart_goes_on(served):
     below = served.processes()
     served.process.kill()
     served.process.wait()
-    gone, alive = psutil.wait_procs(below, timeout=5)
+    _gone, alive = psutil.wait_procs(below, timeout=5)
     assert not alive
     for port in (ports["port"], ports["console_port"]):
         with socket.socket() as probe:

@@ -7,8 +7,9 @@ import signal
 import time
 
 import pytest
-import tiny
-from served import Load, Served
+
+from benchmarks.chaos import tiny
+from benchmarks.chaos.served import Load, Served
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
-from served import Load, Served
+
+from benchmarks.chaos.served import Load, Served
 
 pytestmark = pytest.mark.live
 

@@ -8,8 +8,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import tiny
-from served import Served, expected
+
+from benchmarks.chaos import tiny
+from benchmarks.chaos.served import Served, expected
 
 pytestmark = pytest.mark.live
 

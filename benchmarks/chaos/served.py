@@ -19,7 +19,8 @@ from typing import Any
 
 import httpx
 import psutil
-import tiny
+
+from benchmarks.chaos import tiny
 
 START_S = 120.0
 SETTLE_S = 90.0

@@ -1,0 +1,131 @@
+"""Values stay home: a marker in every column and error path is found in the journal and nowhere else."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.chaos import tiny
+from benchmarks.chaos.served import Served
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
+
+MARKER = "ZQMARKQZ"
+NUMBER = 98765.4321987
+JSON = {"content-type": "application/json"}
+
+
+def traces(value: float) -> list[bytes]:
+    return [repr(value).encode(), struct.pack("<d", value), struct.pack(">d", value)]
+
+
+NEEDLES = [MARKER.encode(), *traces(NUMBER)]
+
+
+def bad_bodies() -> Iterator[tuple[str, bytes, dict[str, str]]]:
+    """Every way to be refused with the marker in it."""
+    good = tiny.row(NUMBER, MARKER)
+    for records in (
+        [{**good, "x": MARKER}],
+        [{**good, "note": NUMBER}],
+        [{"x": MARKER}],
+        [{"note": MARKER}],
+        [{**good, "x": [MARKER]}],
+        [{**good, "note": {MARKER: MARKER}}],
+        [good, MARKER],
+        MARKER,
+        [{**good, "x": True}],
+        [{**good, "x": "1" * 400 + MARKER}],
+    ):
+        for key in ("dataframe_records", "inputs", "instances", MARKER):
+            yield "/invocations", json.dumps({key: records}).encode(), JSON
+        yield "/predict", json.dumps({"rows": records}).encode(), JSON
+    split = {"columns": ["x", "note"], "data": [[MARKER, NUMBER], [MARKER]]}
+    yield "/invocations", json.dumps({"dataframe_split": split}).encode(), JSON
+    yield "/invocations", f'{{"dataframe_records": [{MARKER}'.encode(), JSON
+    yield "/invocations", MARKER.encode(), JSON
+    yield "/invocations", f"x,note\n{MARKER},{MARKER}".encode(), {"content-type": "text/csv"}
+    yield "/invocations", f"{MARKER}\n1".encode(), {"content-type": "text/csv"}
+    yield "/invocations", MARKER.encode(), {"content-type": "text/plain"}
+    yield "/invocations", MARKER.encode() * 200_000, JSON
+    yield "/predict", MARKER.encode(), JSON
+    for data in ([MARKER], [[MARKER]], MARKER, [None]):
+        inputs = [
+            {"name": "x", "datatype": "FP64", "shape": [1], "data": data},
+            {"name": "note", "datatype": "BYTES", "shape": [1], "data": data},
+        ]
+        yield "/v2/models/tiny/infer", json.dumps({"inputs": inputs}).encode(), JSON
+    params = {"dataframe_records": [good], "params": {MARKER: MARKER}}
+    yield "/invocations", json.dumps(params).encode(), JSON
+
+
+def test_a_marker_is_found_nowhere_but_in_the_journal(tmp_path, store):
+    """SS-119, law 8: HTTP errors, logs, state, reports, console, MLflow and temporary files."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    challengers = (tiny.TRICKY, tiny.WANTING)
+    served = Served(
+        tmp_path / "deployment",
+        store,
+        "--max-body", "1MiB",
+        champion=tiny.TALKING,
+        challengers=challengers,
+        environ={"TMPDIR": str(temporary)},
+    )  # fmt: skip
+    told: dict[str, bytes] = {}
+    with served:
+        for i, (path, body, headers) in enumerate(bad_bodies()):
+            response = served.client.post(served.url + path, content=body, headers=headers)
+            told[f"{i} {path} {response.status_code}"] = response.content
+            assert response.status_code in (200, 400, 413, 415, 500), response.text
+        for i in range(120):
+            word = ("", "raise", "chain", "tell", "exit")[i % 5 if i < 20 else 0]
+            response = served.post(f"{MARKER}{word}", x=NUMBER)
+            told[f"scored {i} {response.status_code}"] = response.content
+        served.settled()
+        os.kill(served.worker_pid(), signal.SIGKILL)
+        os.kill(served.lane_pid(tiny.TRICKY), signal.SIGKILL)
+        served.until(lambda: served.post().status_code == 200, "a new worker")
+        served.settled()
+        for path in ("status.json", "report.json?challenger=2", "?challenger=2", "livez"):
+            told[f"console {path}"] = served.client.get(f"{served.console}/{path}").content
+        told["metrics"] = served.client.get(f"{served.url}/metrics").content
+        assert served.stop() == 0
+    assert any(name.endswith("500") for name in told)
+    places = {**told, **dict(files(served.root)), **dict(files(temporary))}
+    found = [name for name, content in places.items() if any(n in content for n in NEEDLES)]
+    assert not [name for name in found if "/journal/" not in name]
+    assert {"champion-0.log", "evidence.log", "mlflow.db"} <= {Path(name).name for name in places}
+
+
+def files(root: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield every file, a compressed one as what it says."""
+    import pyarrow.parquet as pq
+
+    for path in root.rglob("*"):
+        if path.is_file() and "models" not in path.parts:
+            content = path.read_bytes()
+            if path.suffix == ".parquet":
+                content += repr(pq.read_table(path).to_pylist()).encode()
+            yield str(path), content
+
+
+def test_what_is_written_is_readable_by_its_owner_only(tmp_path, store):
+    with Served(tmp_path, store, "--no-control") as served:
+        served.post()
+        served.settled()
+        assert served.stop() == 0
+    open_to_others = [
+        path
+        for path in (served.state, *served.state.rglob("*"))
+        if path.stat().st_mode & 0o077 and "models" not in path.parts and "run" not in path.parts
+        and not path.is_dir()
+    ]  # fmt: skip
+    assert not open_to_others
+    assert served.state.stat().st_mode & 0o077 == 0

@@ -1,0 +1,219 @@
+"""The world around a deployment fails: disk, MLflow, neighbours, callers. Callers get their answers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from benchmarks.chaos import tiny
+from benchmarks.chaos.served import Load, Served
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory, store):
+    root = tmp_path_factory.mktemp("surroundings")
+    options = ("--deadline", "3s", "--max-body", "32MiB")
+    with Served(root, store, *options, champion=tiny.BURNING) as deployment:
+        yield deployment
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 64 MiB, where this user may mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(disk)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip("this user may not mount a small file system")
+    yield disk
+    for _ in range(50):
+        if not subprocess.run(["umount", str(disk)], capture_output=True, check=False).returncode:
+            break
+        time.sleep(0.1)
+
+
+def test_a_full_disk_takes_the_record_and_no_answer(tmp_path, store, small_disk):
+    """Answers leave, each failure is counted, and the record goes on when there is room again."""
+    served = Served(tmp_path, store, "--no-control", state=small_disk / "state")
+    with served:
+        for _ in range(20):
+            assert served.post().status_code == 200
+        served.settled()
+        filler = small_disk / "filler"
+        with filler.open("wb") as file, contextlib.suppress(OSError):
+            while True:
+                file.write(b"x" * 4096)
+                file.flush()
+        lost = [served.post("n" * 3000).status_code for _ in range(120)]
+        assert set(lost) == {200}
+        assert served.process.poll() is None
+        pid = served.worker_pid()
+        os.kill(pid, 9)
+        served.until(lambda: served.worker_pid() != pid, "a new worker")
+        served.until(lambda: served.post().status_code == 200, "answers on a full disk")
+        filler.unlink()
+        served.until(lambda: served.post().status_code == 200, "room")
+        time.sleep(2.5)
+        for _ in range(20):
+            assert served.post().status_code == 200
+        told = served.settled()
+        assert told["balanced"]
+        assert told["journal"]["append_failed"] >= 1
+        assert told["champion"]["answered"] == sum(
+            told["journal"][name] for name in ("appended", "append_failed")
+        )
+        (lane,) = told["lanes"]
+        assert lane["both_ok"] == told["journal"]["appended"] >= 40
+
+
+def test_a_locked_and_a_missing_mlflow_store_wait_and_lose_nothing(tmp_path, store):
+    """SS-022, SS-069: requests go on, evidence arrives later and once."""
+    import mlflow
+
+    with Served(tmp_path, store) as served:
+        held = sqlite3.connect(served.store, isolation_level=None)
+        held.execute("BEGIN EXCLUSIVE")
+        with Load(served, callers=2) as load:
+            served.until(lambda: load.n > 1200, "traffic while MLflow's file is locked")
+        assert set(load.told) == {"200"}
+        held.execute("ROLLBACK")
+        held.close()
+        away = served.store.with_suffix(".away")
+        served.store.rename(away)
+        for _ in range(50):
+            assert served.post().status_code == 200
+        served.settled()
+        served.store.unlink(missing_ok=True)
+        away.rename(served.store)
+        told = served.settled()
+        assert told["balanced"]
+        assert served.stop() == 0
+    client = mlflow.MlflowClient(f"sqlite:///{served.store}", f"sqlite:///{served.store}")
+    experiment = client.get_experiment_by_name("shadowserve/tiny")
+    runs = client.search_runs([experiment.experiment_id])
+    assert len(runs) == 2
+    for run in runs:
+        points = client.get_metric_history(run.info.run_id, "ledger/requests")
+        assert len({point.step for point in points}) == len(points)
+        if "control" not in run.info.run_name:
+            assert sum(point.value for point in points) == told["journal"]["appended"]
+
+
+def test_health_answers_while_everything_is_busy(served):
+    """SS-037: champion and lanes are saturated; probes are never held up for long."""
+    with Load(served, callers=8) as load, ThreadPoolExecutor(4) as pool:
+        burning = [pool.submit(served.post, "burn") for _ in range(24)]
+        spent = []
+        while not all(one.done() for one in burning):
+            for url in (f"{served.url}/livez", f"{served.url}/readyz", f"{served.console}/livez"):
+                began = time.monotonic()
+                assert httpx.get(url, timeout=5.0).status_code == 200
+                spent.append(time.monotonic() - began)
+        assert {one.result().status_code for one in burning} == {200}
+    assert set(load.told) == {"200"}
+    assert sorted(spent)[len(spent) // 2] < 0.5, sorted(spent)[-10:]
+
+
+def test_a_body_of_33_mb_is_refused_before_it_is_parsed(served):
+    """SS-122: 413 from its declared length; the others do not notice."""
+    body = json.dumps({"dataframe_records": [tiny.row(1.0, "n" * 50)] * 400_000}).encode()
+    assert len(body) > 32 * 2**20
+    with Load(served, callers=2) as load:
+        served.until(lambda: load.n > 20, "traffic")
+        with socket.create_connection((served.facts["host"], served.facts["port"])) as caller:
+            head = f"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
+            caller.sendall(head.encode())
+            caller.settimeout(10)
+            assert b" 413 " in caller.recv(4096)
+        with contextlib.suppress(httpx.WriteError, httpx.ReadError):
+            told = served.client.post(f"{served.url}/invocations", content=body)
+            assert told.status_code == 413
+    assert set(load.told) == {"200"}
+
+
+def test_many_callers_at_once_get_an_answer_each(served):
+    """64 in a closed loop: nothing but 200 (BentoML's batching answers 503 here)."""
+    with Load(served, callers=64) as load:
+        served.until(lambda: load.n > 1500, "traffic", seconds=120)
+    assert set(load.told) == {"200"}
+    assert load.wrong == 0
+    assert served.settled()["balanced"]
+
+
+def test_beyond_the_bound_callers_are_told_when_to_come_back(served):
+    """SS-020: a full line by rows answers 503 with Retry-After; none hangs, none is lost."""
+    rows = [tiny.row(1.0, "n")] * 6000
+    slow = [tiny.row(1.0, "burn")] * 10
+    before = served.ledger()["champion"]
+
+    def ask(records):
+        body = {"dataframe_records": records}
+        return httpx.post(f"{served.url}/invocations", json=body, timeout=120.0)
+
+    with ThreadPoolExecutor(9) as pool:
+        first = pool.submit(ask, slow)
+        time.sleep(0.5)
+        told = [one.result() for one in [pool.submit(ask, rows) for _ in range(8)]]
+        assert first.result().status_code == 200
+    statuses = sorted({one.status_code for one in told})
+    assert statuses == [200, 503]
+    assert all(one.headers["retry-after"] for one in told if one.status_code == 503)
+    after = served.ledger()["champion"]
+    refused = sum(one.status_code == 503 for one in told)
+    assert after["overloaded"] - before["overloaded"] == refused
+
+
+def test_a_caller_that_leaves_is_counted_and_its_request_recorded(served):
+    before = served.settled()
+    body = json.dumps({"dataframe_records": [tiny.row(1.0, "burn")]}).encode()
+    with socket.create_connection((served.facts["host"], served.facts["port"])) as caller:
+        head = f"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
+        caller.sendall(head.encode() + body)
+    served.until(lambda: served.ledger()["champion"]["client_gone"] > 0, "the count")
+    after = served.settled()
+    assert after["champion"]["client_gone"] - before["champion"]["client_gone"] == 1
+    assert after["journal"]["appended"] - before["journal"]["appended"] == 1
+
+
+def test_strangers_on_every_core_starve_lanes_and_time_nobody_out(served):
+    """Both cores taken: starvation is no timeout and no poison."""
+    burn = "while True: pass"
+    cores = os.cpu_count() or 1
+    strangers = [subprocess.Popen([sys.executable, "-c", burn]) for _ in range(cores)]
+    try:
+        with Load(served, callers=2, pause_s=0.05) as load:
+            served.until(lambda: load.n > 100, "traffic", seconds=120)
+            time.sleep(5)
+    finally:
+        for one in strangers:
+            one.kill()
+            one.wait()
+    assert set(load.told) == {"200"}
+    told = served.settled()
+    assert told["balanced"]
+    assert not any(lane["timed_out"] or lane["crashed"] for lane in told["lanes"])
+
+
+def test_a_flooded_console_is_not_on_anybodys_way(served):
+    with Load(served, callers=2) as load, ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(served.report) for _ in range(24)]
+        probes = [httpx.get(f"{served.console}/livez", timeout=10).status_code for _ in range(10)]
+        assert all(one.result()["schema"] for one in asked)
+    assert set(probes) == {200}
+    assert set(load.told) == {"200"}
