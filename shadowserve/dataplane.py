@@ -23,9 +23,17 @@ from shadowserve.counters import Counters
 from shadowserve.errors import RequestError
 from shadowserve.faults import fault_of
 from shadowserve.metrics import observe_response
-from shadowserve.protocols import Protocol, model_metadata, protocols, refusal, server_metadata
+from shadowserve.openapi import document
+from shadowserve.protocols import (
+    Protocol,
+    model_metadata,
+    protocols,
+    refusal_at,
+    server_metadata,
+)
 from shadowserve.sampling import Sampling
 from shadowserve.schema import Schema
+from shadowserve.wire.answers import dumps
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -91,12 +99,17 @@ class DataPlane:
         self._token = token
         self._ready: Ready | None = None
         self._label = b"none"
+        self._described: bytes | None = None
         self._routes = self._make_routes("", 0)
 
     def open(self, ready: Ready) -> None:
         """Begin to answer; until then every scoring request gets a 503."""
         self._label = f"{ready.model}/{ready.version}".encode("ascii", "replace")
         self._routes = self._make_routes(ready.model, ready.version)
+        guarded = self._token is not None
+        self._described = dumps(
+            document(ready.schema, model=ready.model, version=ready.version, guarded=guarded)
+        )
         self._ready = ready
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -147,6 +160,7 @@ class DataPlane:
             "/livez": (get, self._live),
             "/readyz": (get, self._readiness),
             "/metrics": (get, self._metric_text),
+            "/openapi.json": (get, self._description),
             "/ping": (get, self._readiness),
             "/health": (get, self._readiness),
             "/v2": (get, self._server_metadata),
@@ -258,6 +272,13 @@ class DataPlane:
                 code="content_encoding",
                 status=415,
             )
+        if b"inference-header-content-length" in headers:
+            raise RequestError(
+                "The binary data extension is not spoken here; send data as JSON "
+                "(binary_data=False in tritonclient).",
+                code="unsupported_media_type",
+                status=415,
+            )
         declared = headers.get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > self._max_body:
             raise self._too_large()
@@ -308,7 +329,8 @@ class DataPlane:
     ) -> None:
         request_id = _request_id(dict(scope["headers"]).get(b"x-request-id"))
         error = RequestError(message, code=code, status=status)
-        await _send(send, status, refusal(error, request_id), [*self._head(request_id), *head])
+        body = refusal_at(scope["path"], error, request_id)
+        await _send(send, status, body, [*self._head(request_id), *head])
 
     async def _live(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         await _send(send, 200, b"{}", [])
@@ -323,6 +345,12 @@ class DataPlane:
 
     async def _server_metadata(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         await _send(send, 200, server_metadata(), [])
+
+    async def _description(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        if self._described is None:
+            await self._not_ready(scope, send)
+        else:
+            await _send(send, 200, self._described, [])
 
     async def _model_metadata(self, scope: Scope, _receive: Receive, send: Send) -> None:
         if self._ready is None:

@@ -66,6 +66,18 @@ def refusal(error: RequestError, request_id: str) -> bytes:
     )
 
 
+def refusal_at(path: str, error: RequestError, request_id: str) -> bytes:
+    """Encode a refusal in the form of the protocol that a path belongs to.
+
+    Examples
+    --------
+    >>> refusal_at("/v2/models/films", RequestError("Use GET.", code="x"), "r1")
+    b'{"error":"Use GET."}'
+    """
+    is_oip = path == "/v2" or path.startswith("/v2/")
+    return (oip.refusal if is_oip else refusal)(error, request_id)
+
+
 def _parse_invocations(body: bytes, content_type: str, schema: Schema) -> tuple[Rows, str | None]:
     return wire.parse(body, content_type, schema), None
 

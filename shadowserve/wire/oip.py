@@ -153,7 +153,8 @@ def _table(inputs: Sequence[Any], limits: Limits) -> dict[str, tuple[list[Any], 
     for each in inputs:
         if type(each) is not dict or type(each.get("name")) is not str:
             raise _malformed("An input is an object with name, shape, datatype and data")
-        if "binary_data_size" in (each.get("parameters") or {}):
+        options = each.get("parameters")
+        if type(options) is dict and "binary_data_size" in options:
             raise RequestError(
                 "The binary data extension is not spoken here; send data as JSON.",
                 code="unsupported_media_type",

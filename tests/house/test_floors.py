@@ -21,7 +21,7 @@ STOREYS = (
     "callcost columns params version",
     "cache deployment lineage schema shipped",
     "labels ledger loading registry wire",
-    "protocols",
+    "openapi protocols",
     # the story: a request is answered, scored again, and what was learned is judged
     "evidence scoring",
     "champion check lane",
