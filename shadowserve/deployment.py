@@ -55,7 +55,7 @@ class Deployment:
     salt : str
         Of the sampling.
     tracking_uri : str
-        Where evidence goes; read by the evidence writer alone.
+        Where evidence goes, without credentials: those are told to the evidence writer alone.
     options : mapping
         The settings that reach workers and lanes, by the settings' names.
     """

@@ -88,6 +88,7 @@ class running:  # noqa: N801 - reads as a verb
         start.scratch_directory(places)
         supervisor = Supervisor(
             settings=settings,
+            addresses=addresses,
             places=places,
             data_socket=data,
             console_socket=console,

@@ -83,7 +83,13 @@ class KindTally:
         """Feed the summaries that only this kind keeps."""
 
     def merge(self, other: Self) -> None:
-        """Take in the tally of another stream of the same kind and measures."""
+        """Take in the tally of another stream of the same kind and measures.
+
+        Raises
+        ------
+        StateError
+            If the other is of another kind, or has other measures.
+        """
         if self.parts.keys() != other.parts.keys() or self.kind != other.kind:
             raise StateError(f"A tally of {self.kind} does not merge with one of {other.kind}.")
         for name, part in self.parts.items():

@@ -7,6 +7,7 @@ window has arrived. Each of them, done twice, is done once.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -38,6 +39,12 @@ Report = Callable[[Places, Deployment, int], Mapping[str, Any]]
 _log = logging.getLogger("shadowserve.evidence")
 
 
+def _connect(deployment: Deployment) -> Store:
+    """Open the store; its addresses with credentials are told to this process alone."""
+    tracking = os.environ.get("MLFLOW_TRACKING_URI") or deployment.tracking_uri
+    return Store(tracking, os.environ.get("MLFLOW_REGISTRY_URI"))
+
+
 class Writer:
     """What carries one deployment's evidence.
 
@@ -67,8 +74,7 @@ class Writer:
         self.places = places
         self.deployment = deployment
         self._shipped = Shipped(places.evidence, deployment.id)
-        registry = deployment.options.get("registry_uri")
-        self._connect = connect or (lambda: Store(deployment.tracking_uri, registry))
+        self._connect = connect or (lambda: _connect(deployment))
         self._report = report
         self._runs: LaneRuns | None = None
         self._published: dict[LaneName, object] = {}

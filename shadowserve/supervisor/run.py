@@ -24,6 +24,7 @@ from shadowserve.ledger import condition, reconcile
 from shadowserve.places import Places
 from shadowserve.records import Role
 from shadowserve.settings import Settings
+from shadowserve.stores import Uris
 from shadowserve.supervisor.child import Child, without_secrets
 from shadowserve.supervisor.placement import Placement
 from shadowserve.supervisor.standin import STAND_IN, StandIn
@@ -49,6 +50,8 @@ class Supervisor:
     ----------
     settings : Settings
         What the user asked.
+    addresses : Uris
+        Of tracking server and registry; told to the evidence writer alone.
     places : Places
         The state directory, already claimed.
     data_socket, console_socket : socket
@@ -60,6 +63,7 @@ class Supervisor:
     """
 
     settings: Settings
+    addresses: Uris
     places: Places
     data_socket: socket.socket
     console_socket: socket.socket
@@ -372,7 +376,11 @@ class Supervisor:
         return Child(
             name="evidence writer",
             command=("-m", "shadowserve.evidence"),
-            env=self._environment("evidence", secrets=True),
+            env={
+                **self._environment("evidence", secrets=True),
+                "MLFLOW_TRACKING_URI": self.addresses.tracking,
+                "MLFLOW_REGISTRY_URI": self.addresses.registry,
+            },
             log=self.places.logs / "evidence.log",
             idle=True,
             cpus=self.placement.lanes,

@@ -26,7 +26,7 @@ from shadowserve.journal import refuse_network
 from shadowserve.mlmodel import library_differences
 from shadowserve.places import Places
 from shadowserve.settings import Settings
-from shadowserve.stores import Uris
+from shadowserve.stores import Uris, redact
 from shadowserve.supervisor import isolation
 from shadowserve.version import Version
 
@@ -139,7 +139,7 @@ def resolve(settings: Settings, addresses: Uris, places: Places, *, start: str) 
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         start=start,
         salt=secrets.token_hex(8),
-        tracking_uri=addresses.tracking,
+        tracking_uri=redact(addresses.tracking),
         options={name: _plain(getattr(settings, name)) for name in _CARRIED},
     )
 

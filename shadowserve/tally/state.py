@@ -51,7 +51,13 @@ def labelled(kind: str, **content: Any) -> State:
 
 
 def checked(state: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    """Return the state if it is of this kind and version, else raise `StateError`."""
+    """Return the state if it is of this kind and version.
+
+    Raises
+    ------
+    StateError
+        If it is another summary's, or another release's.
+    """
     found = (state.get("kind"), state.get("version"))
     if found != (kind, STATE_VERSION):
         raise StateError(
