@@ -98,6 +98,11 @@ class Served:
             self.until(self._begun, "serve to be ready", seconds=START_S)
         return self
 
+    def use_ports(self, port: int, console_port: int) -> None:
+        """Start on these ports from now on."""
+        at = self.arguments.index("--port")
+        self.arguments[at : at + 4] = ["--port", str(port), "--console-port", str(console_port)]
+
     def _begun(self) -> bool:
         if self.process is None or self.process.poll() is not None:
             raise AssertionError(f"serve ended:\n{self.said()}")
@@ -154,8 +159,13 @@ class Served:
 
     def lane_pid(self, version: int, role: str = "challenger") -> int:
         """Return the process id of a lane; 0 while it has none."""
-        title = f"shadowserve lane {role} v{version} {self.state}"
-        return next((p.pid for p in self.processes() if _title(p).startswith(title)), 0)
+        started = f"shadowserve.lane.process {role} v{version} {self.state}"
+        named = f"shadowserve lane {role} v{version} {self.state}"
+        for process in self.processes():
+            title = _title(process)
+            if named in title or started in title:
+                return process.pid
+        return 0
 
     def worker_pid(self, worker: int = 0) -> int:
         """Return the process id of a champion worker, as it counts it itself."""

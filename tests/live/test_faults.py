@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import time
 
@@ -93,14 +94,13 @@ def test_twenty_deaths_from_outside_cost_nothing_and_are_no_finding(served):
     known = [f["message"] for f in poison(served, tiny.TRICKY)]
     before = lane(settled(served), tiny.TRICKY)
     killed = set()
+    rng = random.Random(1)
     with Load(served, callers=2, pause_s=0.01) as load:
-        until = time.monotonic() + 120
-        while len(killed) < 20 and time.monotonic() < until:
-            pid = served.lane_pid(tiny.TRICKY)
-            if pid and pid not in killed:
-                os.kill(pid, signal.SIGKILL)
-                killed.add(pid)
-            time.sleep(0.05)
+        while len(killed) < 20:
+            served.until(lambda: served.lane_pid(tiny.TRICKY) not in killed | {0}, "a new lane")
+            time.sleep(rng.choice([0.2, 1.0, 3.0]))
+            killed.add(pid := served.lane_pid(tiny.TRICKY))
+            os.kill(pid, signal.SIGKILL)
     assert len(killed) == 20
     assert set(load.told) == {"200"}
     assert load.wrong == 0
