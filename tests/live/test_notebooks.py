@@ -1,18 +1,22 @@
-"""The notebooks run from top to bottom on what a real deployment left, and are kept without outputs."""
+"""What a real deployment leaves in MLflow: notebooks run on it, and its report is what it should be."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import nbformat
 import pytest
+from jsonschema import Draft202012Validator
 from nbclient import NotebookClient
+from served import Load, Served
 
-from benchmarks.chaos.served import Load, Served
+import shadowserve
 
 pytestmark = pytest.mark.live
 
-NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +54,16 @@ def test_a_notebook_is_kept_without_outputs_and_defines_nothing(path):
     assert [cell.execution_count for cell in cells if cell.execution_count is not None] == []
     lines = [line.split() for cell in cells for line in cell.source.splitlines() if line.strip()]
     assert [words for words in lines if words and words[0] in ("def", "class")] == []
+
+
+def test_the_published_report_is_what_the_published_schema_says(evidence):
+    store = f"sqlite:///{evidence}/mlflow.db"
+    runs = shadowserve.lanes("tiny", store)
+    (run_id,) = runs.loc[runs["role"] == "challenger", "run_id"]
+    told = shadowserve.read_report(run_id, store)
+    assert told["compared"] >= 200
+    schema = json.loads((ROOT / "docs/report.schema.json").read_text())
+    assert [fault.message for fault in Draft202012Validator(schema).iter_errors(told)] == []
 
 
 def test_the_demos_notebook_is_among_them():
