@@ -202,6 +202,28 @@ def test_a_step_takes_its_place_on_the_axis_by_its_times():
     assert decade == pytest.approx((900 - 280 - 40) / 6, rel=1e-3)  # 0.01 ms to 10,000 ms
 
 
+def test_labels_time_as_a_whole_and_notes_are_on_the_page_where_there_are_any():
+    loss = {"measure": "error rate", "n": 250, "champion": 0.1, "challenger": 0.12}
+    loss |= {"difference": 0.02, "low": 0.015, "high": 0.025}
+    counts = dict.fromkeys(
+        ("joined", "late", "duplicate", "conflicting", "ambiguous", "unknown"), 250
+    )
+    ratio = {"value": 1.25, "low": 1.2, "high": 1.3, "n": 400}
+    cost = {"rank": "p99", "value": 0.01, "low": -0.02, "high": 0.04, "cycles": 3}
+    told = text_of(
+        render(
+            report(
+                labels={**counts, "loss": loss, "others": []},
+                latency={"paired_ratio": ratio, "cost_to_callers": [cost]},
+                notes=["step 'rank' is opaque"],
+            )
+        )
+    )
+    for part in ("error rate", "250 joined", "1.25 times", "between -2 % and 4 % at p99", "opaque"):
+        assert part in told
+    assert "Labels" not in text_of(render(report(labels=None)))
+
+
 def test_while_there_is_no_report_the_page_says_why_and_asks_again():
     page = waiting("Nothing is <served> yet.", refresh_s=5)
     assert "Nothing is <served> yet." in text_of(page)

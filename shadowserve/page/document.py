@@ -12,9 +12,11 @@ from shadowserve.page.html import Html, element, short
 _SECTIONS = {
     "findings": sections.findings,
     "judgement": sections.limits,
+    "labels": sections.labels,
     "divergence": sections.divergence,
     "slices": sections.slices,
     "features": sections.steps,
+    "notes": sections.notes,
     "slow_requests": sections.requests,
     "ledger": sections.ledger,
 }

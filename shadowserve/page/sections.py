@@ -118,6 +118,25 @@ def _movers(movers: Sequence[Mapping[str, Any]]) -> Iterator[Html]:
     )
 
 
+def labels(report: Report) -> Iterator[Html]:
+    """Yield what came out of the requests, where somebody has said so."""
+    told = report["labels"]
+    if not told:
+        return
+    yield element("h2", "Labels")
+    counted = ("joined", "late", "duplicate", "conflicting", "ambiguous", "unknown")
+    yield element("p", ", ".join(f"{told[name]:,} {name}" for name in counted), ".")
+    losses = [loss for loss in (told["loss"], *told["others"]) if loss]
+    numbers = ("champion", "challenger", "difference", "low", "high")
+    yield table(
+        ("loss", "labels", *numbers),
+        [
+            (loss["measure"], f"{loss['n']:,}", *(short(loss[name]) for name in numbers))
+            for loss in losses
+        ],
+    )
+
+
 def slices(report: Report) -> Iterator[Html]:
     """Yield where in the traffic the two disagree most."""
     if not report["slices"]:
@@ -138,6 +157,7 @@ def steps(report: Report) -> Iterator[Html]:
     if not features:
         return
     yield element("h2", "Time by step")
+    yield from _whole(report.get("latency") or {})
     yield element("p.legend", [element(f"span.{role}", role) for role in ROLES])
     yield element("p.note", "Dot: median. Thick: to the p90. Thin: to the slowest seen.")
     yield step_ranges(features) or element("p", "Nothing has been timed yet.")
@@ -157,12 +177,32 @@ def steps(report: Report) -> Iterator[Html]:
     )
 
 
+def _whole(latency: Mapping[str, Any]) -> Iterator[Html]:
+    """Yield what is known of the time as a whole: beside the control, and to callers."""
+    ratio = latency.get("paired_ratio")
+    if ratio and ratio["n"]:
+        yield element(
+            "p",
+            f"On the same requests the challenger takes {short(ratio['value'])} times the control's "
+            f"time (between {short(ratio['low'])} and {short(ratio['high'])}; {ratio['n']:,} pairs).",
+        )
+    for cost in latency.get("cost_to_callers") or ():
+        low, high = percent(cost["low"]), percent(cost["high"])
+        yield element("p", f"Lanes cost callers between {low} and {high} at {cost['rank']}.")
+
+
 def _growth(growth: Mapping[str, Any] | None) -> Html | None:
     if growth is None:
         return None
     power = element("sup", short(growth["exponent"]))
     mark = "b" if growth["superlinear"] else "span"
     return element(mark, growth["column"], power)
+
+
+def notes(report: Report) -> Iterator[Html]:
+    """Yield what is not measured as one would expect."""
+    if report["notes"]:
+        yield element("ul.note", [element("li", note) for note in report["notes"]])
 
 
 def requests(report: Report) -> Iterator[Html]:
