@@ -27,7 +27,7 @@ from shadowserve.deployment import Deployment, write_whole
 from shadowserve.deployment import read as read_deployment
 from shadowserve.errors import JournalError, ShadowserveError
 from shadowserve.ledger import reconcile
-from shadowserve.metrics import RoleMetrics, exposition
+from shadowserve.metrics import RoleMetrics, exposition, reserve
 from shadowserve.places import Places
 from shadowserve.sampling import Sampling
 from shadowserve.standby import Standby
@@ -75,6 +75,7 @@ class _Worker:
         scoring.warm(scorer)
         self.writer = self._journal(scorer.step_names)
         steps = [name for name, _ in scorer.step_names]
+        reserve(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
         metrics = RoleMetrics("champion", number, steps=steps)
         self.champion = Champion(scorer, self.writer, counters=self.counters, metrics=metrics)
         sampling = Sampling(

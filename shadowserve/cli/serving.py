@@ -102,7 +102,8 @@ class running:  # noqa: N801 - reads as a verb
             say(f"Store          {addresses}")
             wanted = start.resolve(settings, addresses, places, start=supervisor.start_token)
             deployment, story = start.settle(places, wanted, fresh=self._fresh)
-            for line in _opening(deployment, settings, places, story=story):
+            port = console.getsockname()[1]
+            for line in _opening(deployment, settings, places, story=story, console_port=port):
                 say(line)
             say(f"Placement      {placement.describe()}")
             say(f"This system    {_abilities()}")
@@ -120,7 +121,7 @@ class running:  # noqa: N801 - reads as a verb
 
 
 def _opening(
-    deployment: Deployment, settings: Settings, places: Places, *, story: str
+    deployment: Deployment, settings: Settings, places: Places, *, story: str, console_port: int
 ) -> list[str]:
     """Say what will be served, and where everything is kept."""
     budget = settings.journal_budget / 2**30
@@ -137,7 +138,7 @@ def _opening(
         f"{copies} processes hold a model ({sizes / 2**20:.1f} MiB of files)",
         f"Request bodies {places.journal}, readable by you alone, until every lane has scored them "
         f"(at most {budget:g} GiB)",
-        f"Console        http://{settings.console_host}:{settings.console_port}/status.json",
+        f"Console        http://{settings.console_host}:{console_port}/status.json",
         f"Evidence       MLflow experiment shadowserve/{deployment.model}",
     ]
 

@@ -30,7 +30,7 @@ from shadowserve.lane.observing import Observer
 from shadowserve.lane.rescoring import Rescorer
 from shadowserve.lane.run import Lane, follow
 from shadowserve.lane.state import LaneState, Unwritable
-from shadowserve.metrics import RoleMetrics
+from shadowserve.metrics import RoleMetrics, reserve
 from shadowserve.places import Places
 from shadowserve.protocols import Protocol, protocols
 from shadowserve.records import Role
@@ -89,6 +89,8 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
     scorer = scoring.open_version(version, path, method=deployment.options["method"])
     scoring.warm(scorer)
     state = LaneState(files.state)
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        reserve(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
     known = state.summaries()
     inflight = InFlight(files.inflight)
     table = dict(protocols(deployment.model, deployment.champion.number))
