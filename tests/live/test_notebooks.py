@@ -9,9 +9,9 @@ import nbformat
 import pytest
 from jsonschema import Draft202012Validator
 from nbclient import NotebookClient
-from served import Load, Served
 
 import shadowserve
+from benchmarks.chaos.served import Load, Served
 
 pytestmark = pytest.mark.live
 
@@ -36,9 +36,7 @@ def evidence(tmp_path_factory, store) -> Path:
 def test_a_notebook_runs_on_what_a_deployment_left(path, evidence, monkeypatch):
     monkeypatch.chdir(evidence)
     monkeypatch.setenv("SHADOWSERVE_MODEL", "tiny")
-    monkeypatch.delenv(
-        "MPLBACKEND", raising=False
-    )  # the kernel's own, which shows figures in cells
+    monkeypatch.delenv("MPLBACKEND", raising=False)  # the kernel's own shows figures in cells
     notebook = nbformat.read(path, as_version=4)
     place = {"metadata": {"path": str(evidence)}}
     NotebookClient(notebook, timeout=120, kernel_name="python3", resources=place).execute()
