@@ -41,8 +41,8 @@ _log = logging.getLogger("shadowserve.evidence")
 
 def _connect(deployment: Deployment) -> Store:
     """Open the store; its addresses with credentials are told to this process alone."""
-    tracking = os.environ.get("MLFLOW_TRACKING_URI") or deployment.tracking_uri
-    return Store(tracking, os.environ.get("MLFLOW_REGISTRY_URI"))
+    tracking = os.environ.get("SHADOWSERVE_TRACKING_URI") or deployment.tracking_uri
+    return Store(tracking, os.environ.get("SHADOWSERVE_REGISTRY_URI"))
 
 
 class Writer:

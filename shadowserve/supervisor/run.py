@@ -378,8 +378,8 @@ class Supervisor:
             command=("-m", "shadowserve.evidence"),
             env={
                 **self._environment("evidence", secrets=True),
-                "MLFLOW_TRACKING_URI": self.addresses.tracking,
-                "MLFLOW_REGISTRY_URI": self.addresses.registry,
+                "SHADOWSERVE_TRACKING_URI": self.addresses.tracking,
+                "SHADOWSERVE_REGISTRY_URI": self.addresses.registry,
             },
             log=self.places.logs / "evidence.log",
             idle=True,
