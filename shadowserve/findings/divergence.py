@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -282,7 +281,7 @@ def _collapsed(known: Known, how: str, value: float, baseline: float, measure: s
 
 
 def _spread(side: dict[str, Any]) -> float:
-    return sqrt(side.get("variance") or 0.0)
+    return float(side.get("std") or 0.0)
 
 
 def _top_share(told: dict[str, Any], side: str) -> float:

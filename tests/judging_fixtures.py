@@ -1,0 +1,58 @@
+"""What is known of a challenger after its lane and the control have scored a journal."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from deployment_fixtures import CHALLENGER, CONTROL, OPTIONS, deployment, made
+from lane_fixtures import answer, records, work
+from scoring_fixtures import double, opaque
+
+from shadowserve.deployment import Deployment
+from shadowserve.known import Known, Pair, know
+from shadowserve.places import Places
+from shadowserve.policy import Policy
+from shadowserve.scoring import Scorer
+
+FEW = {"min_requests": 100}
+
+
+def shadowed(
+    root: Path,
+    challenger: Scorer,
+    *,
+    champion: Scorer | None = None,
+    sent: Sequence[Mapping[str, Any]] | None = None,
+    n: int = 300,
+    rescore: bool = False,
+    **changes: Any,
+) -> tuple[Places, Deployment]:
+    """Answer requests with the champion, score them with challenger and control."""
+    places = made(root, CHALLENGER, CONTROL)
+    champion = champion or opaque(double, number=3)
+    answer(places, sent if sent is not None else records(n), champion=champion)
+    work(places, challenger, rescore=rescore)
+    work(places, champion, name=CONTROL, rescore=rescore)
+    return places, deployment(**{"options": {**OPTIONS, "verdict": FEW}, **changes})
+
+
+def known_of(root: Path, challenger: Scorer, **options: Any) -> Known:
+    return know(*shadowed(root, challenger, **options), challenger=4)
+
+
+def timed(known: Known, *, times: float = 1.0, n: int = 3_000) -> Known:
+    """Put timings in: the challenger takes so many times the control's time."""
+    noise = np.random.default_rng(0).lognormal(0.0, 0.05, (n, 2))
+    pairs = tuple(
+        Pair(i + 1, float(times * a), float(b), (), (), None, None)
+        for i, (a, b) in enumerate(noise)
+    )
+    return dataclasses.replace(known, pairs=pairs)
+
+
+def policy(**limits: Any) -> Policy:
+    return Policy.of({**FEW, **limits})

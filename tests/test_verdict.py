@@ -1,0 +1,139 @@
+"""The verdict: promote what is proven to keep every limit, reject what is proven to break one."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from deployment_fixtures import deployment
+from judging_fixtures import known_of, policy, timed
+from scoring_fixtures import double, opaque
+
+from shadowserve.findings import look
+from shadowserve.known import Known
+from shadowserve.policy import Policy
+from shadowserve.verdict import Judgement, Verdict, judge
+
+EASY = {"max_error_rate": 0.05}
+"""What 300 requests without an error can prove."""
+
+
+def judged(known: Known, **limits) -> Judgement:
+    own = policy(**{**EASY, **limits})
+    return judge(known, look(known, own), own)
+
+
+def states(judgement: Judgement) -> dict[str, str]:
+    return {limit.name: limit.state for limit in judgement.limits}
+
+
+@pytest.fixture(scope="module")
+def same(tmp_path_factory) -> Known:
+    return timed(known_of(tmp_path_factory.mktemp("same"), opaque(double)))
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory) -> Known:
+    tripled = opaque(lambda f, p: 3 * double(f, p))
+    return timed(known_of(tmp_path_factory.mktemp("other"), tripled))
+
+
+def test_what_keeps_every_limit_is_promoted(same):
+    judgement = judged(same)
+    assert judgement.verdict is Verdict.PROMOTE
+    assert set(states(judgement).values()) == {"kept"}
+    assert len(judgement.reasons) == 4
+
+
+def test_too_few_requests_are_no_verdict(same):
+    judgement = judged(same, min_requests=1_000)
+    assert judgement.verdict is Verdict.CONTINUE
+    (coverage, *_) = judgement.limits
+    assert (coverage.state, coverage.more) == ("undecided", 700)
+    assert "300 of 1000" in judgement.reasons[0]
+
+
+def test_nothing_compared_is_not_agreement(tmp_path):
+    """No data, no verdict (law 3)."""
+    judgement = judged(known_of(tmp_path, opaque(double), sent=[]))
+    assert judgement.verdict is Verdict.CONTINUE
+    assert set(states(judgement).values()) == {"undecided"}
+
+
+def test_disagreement_beyond_the_limit_is_rejected(other):
+    judgement = judged(other)
+    assert judgement.verdict is Verdict.REJECT
+    assert states(judgement)["disagreement"] == "broken"
+    assert any("v4" in reason for reason in judgement.reasons)
+
+
+def test_disagreement_that_is_allowed_is_no_reason_to_reject(other):
+    judgement = judged(other, max_disagreement=0.9)
+    assert states(judgement)["disagreement"] == "kept"
+    assert judgement.verdict is Verdict.CONTINUE  # an alarm is left to look at
+
+
+def test_a_slower_version_is_not_promoted(same):
+    judgement = judged(timed(same, times=1.5))
+    assert states(judgement)["latency"] == "broken"
+    assert judgement.verdict is Verdict.REJECT
+
+
+def test_a_version_slower_by_less_than_the_margin_is_promoted(same):
+    assert judged(timed(same, times=1.04)).verdict is Verdict.PROMOTE
+
+
+def test_without_times_nothing_is_said_of_latency(same):
+    judgement = judged(dataclasses.replace(same, pairs=()))
+    assert states(judgement)["latency"] == "undecided"
+    assert judgement.verdict is Verdict.CONTINUE
+
+
+def test_without_a_control_there_is_no_fair_comparison_of_times(same):
+    alone = dataclasses.replace(same, deployment=deployment(control=False))
+    judgement = judged(alone)
+    assert "control" in dict(zip(states(judgement), judgement.limits, strict=True))["latency"].says
+    assert judgement.verdict is Verdict.CONTINUE
+
+
+def test_errors_beyond_the_limit_are_rejected(tmp_path):
+    def fail(frame, params):
+        if (frame["age"] % 3 == 0).any():
+            raise ValueError
+        return double(frame, params)
+
+    judgement = judged(timed(known_of(tmp_path, opaque(fail))))
+    assert states(judgement)["errors"] == "broken"
+    assert judgement.verdict is Verdict.REJECT
+
+
+def test_errors_that_cannot_be_told_yet_say_how_many_more(same):
+    judgement = judged(same, max_error_rate=0.001)
+    errors = next(limit for limit in judgement.limits if limit.name == "errors")
+    assert errors.state == "undecided"
+    assert errors.more is None or errors.more > 300
+
+
+def test_a_critical_finding_rejects_though_every_limit_is_kept(tmp_path):
+    """A few NaN do not break a mean, but somebody's caller."""
+
+    def holes(frame, params):
+        return np.where(frame["age"].to_numpy() % 40 == 0, np.nan, double(frame, params))
+
+    judgement = judged(timed(known_of(tmp_path, opaque(holes))))
+    assert "broken" not in states(judgement).values()
+    assert judgement.verdict is Verdict.REJECT
+
+
+def test_a_judgement_tells_its_policy(same):
+    told = judged(same).to_dict()
+    assert told["policy"]["min_requests"] == 100
+    assert [limit["name"] for limit in told["limits"]] == [
+        "coverage",
+        "disagreement",
+        "errors",
+        "latency",
+    ]
+    assert "log_inputs" not in told["policy"]
+    assert isinstance(policy(), Policy)
