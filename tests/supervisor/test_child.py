@@ -1,0 +1,139 @@
+"""A process on the leash: its own environment, log and group, and an end that comes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from shadowserve.supervisor import leash
+from shadowserve.supervisor.child import Child, without_secrets
+
+
+def child(tmp_path, program, **options):
+    fields = {"env": {"PATH": os.environ["PATH"]}, "log": tmp_path / "child.log", **options}
+    return Child(name="child", command=("-c", program), **fields)
+
+
+def until(true, seconds=30.0):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_its_talk_goes_to_a_log_for_its_owner_only(tmp_path):
+    one = child(tmp_path, "print('talk'); import sys; sys.stderr.write('more'); sys.exit(5)")
+    assert (one.pid, one.running, one.exit_code) == (0, False, None)
+    one.start()
+    assert one.wait(30)
+    assert one.exit_code == 5
+    assert sorted(one.log.read_text().splitlines()) in (["more", "talk"], ["moretalk"])
+    assert stat.S_IMODE(one.log.stat().st_mode) == 0o600
+
+
+def test_it_knows_its_parent_and_nothing_of_our_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("OURS", "secret")
+    one = child(tmp_path, "import os; print(sorted(k for k in os.environ if k[0] in 'OS'), os.environ['SHADOWSERVE_PARENT'])")  # fmt: skip
+    one.start()
+    one.wait(30)
+    assert one.log.read_text() == f"['SHADOWSERVE_PARENT'] {os.getpid()}\n"
+
+
+def test_it_ends_when_asked(tmp_path):
+    one = child(tmp_path, "import time; print('up', flush=True); time.sleep(60)")
+    one.start()
+    until(lambda: one.log.read_text())
+    assert one.end(deadline_s=30)
+    assert one.exit_code == -signal.SIGTERM
+    one.signal(signal.SIGTERM)  # nobody is there: nothing happens
+    one.kill()
+
+
+def test_it_is_made_to_end_with_all_that_it_started(tmp_path):
+    program = (
+        "import signal, subprocess, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+        "own = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']);"
+        "print(own.pid, flush=True); time.sleep(60)"
+    )
+    one = child(tmp_path, program)
+    one.start()
+    until(lambda: one.log.read_text().endswith("\n"))
+    assert not one.end(deadline_s=0.05)
+    assert one.exit_code == -signal.SIGKILL
+    grandchild = int(one.log.read_text())
+    until(lambda: not alive(grandchild))
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="Linux")
+def test_an_idle_child_runs_at_the_lowest_class_on_its_cpus(tmp_path):
+    cpu = min(os.sched_getaffinity(0))
+    one = child(
+        tmp_path,
+        "import os; print(os.sched_getscheduler(0) == os.SCHED_IDLE, os.sched_getaffinity(0))",
+        idle=True,
+        cpus=frozenset({cpu}),
+    )
+    one.start()
+    assert one.wait(60)
+    assert one.log.read_text() == f"True {{{cpu}}}\n"
+
+
+PARENT = """
+import os, sys, time
+from pathlib import Path
+from shadowserve.supervisor.child import Child
+one = Child("child", ("-c", "import time; time.sleep(60)"), {}, Path(sys.argv[1]))
+one.start()
+print(one.pid, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(not leash.SUPPORTED, reason="Linux")
+def test_it_does_not_outlive_a_parent_that_is_killed(tmp_path):
+    """SIGKILL of the parent: the kernel ends the child (SS-111)."""
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path / "log")], stdout=subprocess.PIPE, text=True)  # fmt: skip
+    pid = int(parent.stdout.readline())
+    assert alive(pid)
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    until(lambda: not alive(pid), seconds=5.0)
+
+
+def test_a_child_whose_parent_died_before_the_leash_ends_itself():
+    program = "from shadowserve.supervisor.leash import watch_parent; watch_parent(1 << 30); print('lives')"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=False)  # fmt: skip
+    if leash.SUPPORTED:
+        assert (done.returncode, done.stdout) == (1, b"")
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("PATH", True),
+        ("OMP_NUM_THREADS", True),
+        ("MLFLOW_TRACKING_TOKEN", False),
+        ("mlflow_tracking_password", False),
+        ("MLFLOW_TRACKING_URI", False),
+        ("MLFLOW_REGISTRY_URI", False),
+        ("AWS_SECRET_ACCESS_KEY", False),
+        ("GOOGLE_APPLICATION_CREDENTIALS", False),
+    ],
+)
+def test_lanes_are_not_given_what_only_the_evidence_writer_may_know(name, kept):
+    assert (name in without_secrets({name: "x"})) is kept

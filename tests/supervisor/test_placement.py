@@ -1,0 +1,43 @@
+"""A core for each champion worker, the others for the lanes, and one thread count for all."""
+
+from __future__ import annotations
+
+import pytest
+
+from shadowserve.supervisor.placement import place
+
+
+@pytest.mark.parametrize(
+    ("workers", "lanes", "cpus", "own", "others", "threads"),
+    [
+        (1, 2, [0, 1], (0,), {1}, 1),
+        (1, 2, [3, 2, 7, 5], (2,), {3, 5, 7}, 1),
+        (2, 1, range(12), (0, 1), set(range(2, 12)), 4),
+        (2, 2, [0, 1], (), None, 1),
+        (1, 1, [0], (), None, 1),
+        (1, 0, [0, 1], (0,), {1}, 1),
+    ],
+)
+def test_cpus_are_shared_out(workers, lanes, cpus, own, others, threads):
+    placement = place(workers=workers, lanes=lanes, cpus=cpus)
+    assert placement.workers == own
+    assert placement.lanes == (None if others is None else frozenset(others))
+    assert placement.threads == threads
+    assert not set(own) & set(placement.lanes or ())
+
+
+def test_every_role_gets_the_same_thread_count():
+    variables = place(workers=1, lanes=1, cpus=range(8)).environment()
+    assert variables["OMP_NUM_THREADS"] == variables["OPENBLAS_NUM_THREADS"] == "4"
+    assert set(variables.values()) == {"4"}
+
+
+def test_a_worker_runs_on_its_own_cpu_or_anywhere():
+    assert place(workers=2, lanes=1, cpus=[4, 5, 6]).worker(1) == frozenset({5})
+    assert place(workers=2, lanes=1, cpus=[4]).worker(1) is None
+
+
+def test_what_was_chosen_is_said():
+    assert "champion on CPU 0, lanes on CPU 1" in place(workers=1, lanes=1, cpus=[0, 1]).describe()
+    assert "not pinned" in place(workers=1, lanes=1, cpus=[0]).describe()
+    assert place(workers=1, lanes=1).threads >= 1

@@ -1,0 +1,82 @@
+"""From what the user asked to a deployment: what can fail does so early, in one line."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import socket
+
+import pytest
+from deployment_fixtures import CHALLENGER, deployment, made
+from scoring_fixtures import version
+
+from shadowserve import deployment as deployments
+from shadowserve.errors import JournalError, UnreachableError
+from shadowserve.places import Places
+from shadowserve.supervisor import start
+
+
+def test_a_port_is_opened_for_children_to_inherit():
+    with start.listen("127.0.0.1", 0, what="data plane") as listener:
+        assert os.get_inheritable(listener.fileno())
+        with socket.create_connection(listener.getsockname()):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("what", "flag"), [("data plane", "--port"), ("console", "--console-port")]
+)
+def test_a_taken_port_is_named_with_its_flag(what, flag):
+    with start.listen("127.0.0.1", 0, what=what) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UnreachableError, match=f"Port {port} .* already in use.*{flag}"):
+            start.listen("127.0.0.1", port, what=what)
+
+
+def test_a_state_directory_has_one_supervisor(tmp_path):
+    places = Places(tmp_path / "state")
+    assert start.running(places) is None
+    held = start.claim(places)
+    places.supervisor.write_text('{"pid": 77}')
+    assert start.running(places) == {"pid": 77}
+    with pytest.raises(JournalError, match=r"Another .* runs on .* \(process 77\)"):
+        start.claim(places)
+    os.close(held)
+    assert start.running(places) is None
+    os.close(start.claim(places))
+
+
+def test_a_state_directory_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(JournalError, match="cannot be written"):
+        start.claim(Places(tmp_path / "file" / "state"))
+
+
+def test_the_same_files_resume_with_their_identity(tmp_path):
+    places = made(tmp_path)
+    first, story = start.settle(places, deployment())
+    assert story == "new"
+    again = deployment(id="later", salt="other", started="later", start="second")
+    second, story = start.settle(places, again)
+    assert story == "resumed"
+    assert (second.id, second.salt, second.started) == (first.id, first.salt, first.started)
+    assert second.start == "second"
+    assert deployments.read(places) == second
+
+
+def test_other_files_archive_what_was_there(tmp_path):
+    places = made(tmp_path, CHALLENGER)
+    start.settle(places, deployment())
+    (places.journal / "0-1.db").touch()
+    other = deployment(id="other", challengers=(dataclasses.replace(version(5)),))
+    settled, story = start.settle(places, other)
+    assert (settled.id, list(places.journal.iterdir())) == ("other", [])
+    assert "is archived in" in story
+    assert (places.root / "archive" / deployment().id / "journal" / "0-1.db").exists()
+
+
+def test_what_lives_for_one_start_is_emptied(tmp_path):
+    places = made(tmp_path)
+    scratch = start.scratch_directory(places)
+    (scratch / "histogram_1.db").touch()
+    assert list(start.scratch_directory(places).glob("*.db")) == []

@@ -1,0 +1,190 @@
+"""A lane's process is looked after: killed past its deadline, started again, given up in the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+
+import pytest
+from deployment_fixtures import CHALLENGER, made
+
+from shadowserve.ledger import condition
+from shadowserve.supervisor import watch as watching
+from shadowserve.supervisor.child import Child
+from shadowserve.supervisor.watch import GAVE_UP, LaneWatch
+
+IN_HAND = """
+import sys, time, os
+from pathlib import Path
+from shadowserve.lane.inflight import InFlight
+mark = InFlight(Path(sys.argv[1]))
+mark.mark([5, 6])
+mark.step[0] = 2
+print("at work", flush=True)
+{then}
+"""
+
+
+@pytest.fixture
+def lane(tmp_path):
+    """A watch over one process; whatever it started is ended."""
+    places = made(tmp_path, CHALLENGER).lane(CHALLENGER.role, 4)
+    child = Child(name="lane", command=(), env={**os.environ}, log=tmp_path / "lane.log")
+    found = LaneWatch(
+        name=CHALLENGER, places=places, child=child, deadline_s=600.0, memory_bytes=2**40
+    )
+    yield found
+    child.kill()
+
+
+def start(lane, program, *, in_hand=True):
+    """Start a program as the lane's process, and wait until it is at work."""
+    text = IN_HAND.format(then=program) if in_hand else f"print('at work', flush=True)\n{program}"
+    lane.child.command = ("-c", text, str(lane.places.inflight))
+    before = lane.child.log.stat().st_size if lane.child.log.exists() else 0
+    lane.start()
+    until(lambda: b"at work" in lane.child.log.read_bytes()[before:] or not lane.child.running)
+
+
+def until(true, seconds=30.0):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def death(lane):
+    return json.loads(lane.places.death.read_text())
+
+
+def ended(lane):
+    until(lambda: not lane.child.running)
+    lane.look()
+
+
+def test_a_lane_at_work_is_left_alone(lane):
+    start(lane, "time.sleep(60)")
+    lane.look()
+    assert lane.child.running
+    assert condition(lane.places) == ("starting", None)
+
+
+def test_past_the_deadline_a_lane_is_killed_though_it_holds_the_interpreter(lane):
+    """A regex that backtracks cannot be stopped from inside (SS-018)."""
+    start(lane, r"import re; re.match(r'(?:\w+\.?)+@', 'a' * 60)")
+    lane.deadline_s = 0.0
+    lane.look()
+    ended(lane)
+    told = death(lane)
+    assert (told["cause"], told["positions"], told["step"]) == ("deadline", [5, 6], 2)
+    assert told["worked_ms"] > 0
+    lane.look()
+    assert lane.child.running  # it goes on at once
+
+
+def test_a_lane_that_waits_for_work_has_no_deadline(lane):
+    start(lane, "mark.clear(); time.sleep(60)")
+    until(lambda: not watching.inflight.read(lane.places.inflight).positions)
+    lane.deadline_s = 0.0
+    lane.look()
+    assert lane.child.running
+
+
+def test_a_lane_beyond_its_memory_is_restarted(lane):
+    start(lane, "time.sleep(60)")
+    lane.memory_bytes = 1
+    lane.look()
+    ended(lane)
+    assert death(lane)["cause"] == "memory"
+
+
+def test_a_crash_with_requests_in_hand_is_written_down(lane):
+    start(lane, "os._exit(3)")
+    ended(lane)
+    assert death(lane)["cause"] == "crash"
+    assert lane.barren_deaths == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_death_from_outside_is_known_as_such(lane, number):
+    start(lane, "time.sleep(60)")
+    os.kill(lane.child.pid, number)
+    ended(lane)
+    assert death(lane)["cause"] == "outside"
+    assert lane.quick_poisonings == 0
+
+
+def test_two_deaths_are_two_deaths(lane):
+    found = set()
+    for _ in range(2):
+        start(lane, "os._exit(3)")
+        ended(lane)
+        found.add(death(lane)["id"])
+    assert len(found) == 2
+
+
+def test_a_mark_of_an_earlier_process_is_not_held_against_a_later_one(lane):
+    start(lane, "os._exit(3)")
+    ended(lane)
+    lane.places.death.unlink()
+    start(lane, "sys_exit = __import__('os')._exit(3)", in_hand=False)
+    ended(lane)
+    assert not lane.places.death.exists()
+    assert lane.barren_deaths == 1
+
+
+def test_deaths_without_progress_lead_to_longer_pauses_and_then_to_degraded(lane):
+    pauses = []
+    for _ in range(watching.MAX_BARREN_DEATHS):
+        start(lane, "raise SystemExit(3)", in_hand=False)
+        ended(lane)
+        pauses.append(lane.start_again_ns)
+        assert not lane.degraded or len(pauses) == watching.MAX_BARREN_DEATHS
+        lane.look()
+        assert not lane.child.running  # it waits, or has given up
+    assert pauses[:-1] == sorted(set(pauses[:-1]))
+    state, reason = condition(lane.places)
+    assert state == "degraded"
+    assert "resume" in reason
+    lane.look()
+    assert not lane.child.running
+
+
+def test_a_lane_that_lived_long_begins_to_count_anew(lane):
+    lane.barren_deaths = watching.MAX_BARREN_DEATHS - 1
+    start(lane, "raise SystemExit(3)", in_hand=False)
+    lane.child.started_ns -= watching.STEADY_NS
+    ended(lane)
+    assert not lane.degraded
+    assert lane.barren_deaths == 1
+
+
+def test_a_lane_that_gave_up_keeps_its_own_reason_until_resumed(lane):
+    start(lane, f"raise SystemExit({GAVE_UP})", in_hand=False)
+    lane.places.condition.write_text('{"state": "degraded", "reason": "own"}')
+    ended(lane)
+    assert lane.degraded
+    assert condition(lane.places) == ("degraded", "own")
+    lane.resume()
+    lane.child.command = ("-c", "import time; time.sleep(60)")
+    lane.look()
+    assert lane.child.running
+
+
+def test_a_lane_that_dies_of_nearly_every_request_is_given_up(lane):
+    lane.quick_poisonings = watching.MAX_QUICK_POISONINGS - 1
+    start(lane, "os._exit(3)")
+    ended(lane)
+    assert lane.degraded
+    assert "nearly every request" in condition(lane.places)[1]
+    lane.resume()
+    assert lane.quick_poisonings == 0
+
+
+def test_a_clean_end_is_no_death(lane):
+    start(lane, "mark.clear()")
+    ended(lane)
+    assert not lane.places.death.exists()
+    assert lane.barren_deaths == 0
