@@ -11,27 +11,25 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-import numpy as np
 import orjson
 
 from shadowserve import growth
 from shadowserve.clock import rss_bytes
 from shadowserve.deployment import LaneName, write_whole
 from shadowserve.lane import windows
-from shadowserve.lane.comparing import Comparer, Scoring, Side
+from shadowserve.lane.comparing import Comparer, Scoring
 from shadowserve.lane.failures import Poison
 from shadowserve.lane.inflight import InFlight
-from shadowserve.lane.intake import LargeInputs, Turn, burst_of, turn
+from shadowserve.lane.intake import LargeInputs, Turn, turn
 from shadowserve.lane.learned import Learned
 from shadowserve.lane.observing import Observer, Typed
+from shadowserve.lane.recording import Recorder, burst_row
 from shadowserve.lane.rescoring import Rescorer
-from shadowserve.lane.scores import by_class
 from shadowserve.lane.state import Death, LaneState, Progress, Window
 from shadowserve.metrics import RoleMetrics
 from shadowserve.places import LanePlaces, Places
-from shadowserve.records import Comparison, Observation, Outcome, Request, Times, worker_of
+from shadowserve.records import Comparison, Observation, Outcome, Request, worker_of
 from shadowserve.rows import Rows
 from shadowserve.stillness import Block, Schedule
 from shadowserve.tail import Tail
@@ -98,10 +96,6 @@ class Lane:
     _window_opened_ns: int = 0
     _poison: dict[int, tuple[int, str]] = field(default_factory=dict)
     _condition: tuple[str, str | None] = ("starting", None)
-
-    @property
-    def _classes(self) -> Sequence[Any] | None:
-        return self.observer.scorer.loaded.classes
 
     @property
     def lane_places(self) -> LanePlaces:
@@ -293,10 +287,12 @@ class Lane:
         ):
             return
         side = self.comparer.compare(self._scorings)
-        comparisons = self._comparisons(side)
-        for one, scoring in zip(comparisons, self._scorings, strict=True):
+        recorder = Recorder(self.observer.scorer, self.tail, self._window)
+        comparisons = recorder.comparisons(self._scorings, side)
+        for one in comparisons:
             self._progress.count(one.outcome)
-            self._keep_burst(scoring)
+        rows = map(burst_row, self._scorings)
+        self._progress.bursts += [row for row in rows if row is not None]
         self.learned.add(
             [*comparisons, *self._skipped],
             scorings=self._scorings,
@@ -321,82 +317,6 @@ class Lane:
     def _champion_columns(self) -> dict[str, tuple[str, ...]]:
         workers = {worker_of(one.request.position) for one in self._scorings}
         return {name: columns for worker in workers for name, columns in self.tail.steps(worker)}
-
-    def _comparisons(self, side: Side | None) -> list[Comparison]:
-        """Make one comparison for each scoring, in the journal's order."""
-        by_position: dict[int, dict[str, Any]] = {}
-        if side is not None:
-            disagreement = side.mean(side.compared.disagreement())
-            exact = ~side.any(~side.compared.exact)
-            tolerant = ~side.any(~side.compared.tolerant)
-            structure = side.any(side.compared.structure)
-            values = {n: side.mean(v) for n, v in side.compared.values.items()}
-            for i, (scoring, outputs) in enumerate(zip(side.scorings, side.outputs, strict=True)):
-                by_position[scoring.request.position] = {
-                    "disagreement": float(disagreement[i]),
-                    "exact": bool(exact[i]),
-                    "tolerant": bool(tolerant[i]),
-                    "structure": bool(structure[i]),
-                    "values": {n: float(v[i]) for n, v in values.items() if np.isfinite(v[i])},
-                    "champion": outputs.champion,
-                    "lane": outputs.lane,
-                }
-        return [
-            self._comparison(one, by_position.get(one.request.position, {}))
-            for one in self._scorings
-        ]
-
-    def _comparison(self, scoring: Scoring, compared: Mapping[str, Any]) -> Comparison:
-        request, seen = scoring.request, scoring.observation
-        champion = Times.unpack(request.times)
-        times = seen.times
-        champion_steps = dict(self.tail.steps(worker_of(request.position)))
-        own_steps = [name for name, _ in self.observer.scorer.step_names]
-        lone = champion.batch_requests == 1 and request.status == 200
-        return Comparison(
-            position=request.position,
-            request_id=request.request_id,
-            arrived_wall_ns=request.arrived_wall_ns,
-            n_rows=request.n_rows,
-            window=self._window,
-            outcome=scoring.outcome,
-            champion_ms=(champion.phases_ns[2] + champion.phases_ns[3]) / 1e6 if lone else None,
-            champion_steps=_by_step(list(champion_steps), champion.wall_ns) if lone else {},
-            response_ms=champion.total_ns / 1e6,
-            lane_ms=(times.phases_ns[2] + times.phases_ns[3]) / 1e6
-            if times and scoring.alone
-            else None,
-            lane_steps={**_by_step(own_steps, times.wall_ns), **_inner_ms(seen)}
-            if times and scoring.alone
-            else {},
-            lane_cpu=_by_step(own_steps, times.cpu_ns) if times and scoring.alone else {},
-            lag_ms=times.phases_ns[0] / 1e6 if times else 0.0,
-            starved_ms=seen.starved_ns / 1e6,
-            alone=scoring.alone,
-            warmup=scoring.warmup,
-            inclusion=scoring.inclusion,
-            sizes=scoring.sizes,
-            nonfinite=seen.nonfinite,
-            lane_scores=by_class(seen.scores, compared.get("lane"), self._classes),
-            fault=seen.fault,
-            **compared,
-        )
-
-    def _keep_burst(self, scoring: Scoring) -> None:
-        """Keep what challenger and control both saw of a burst's request, to be paired later."""
-        burst = burst_of(scoring.request.position)
-        times = scoring.observation.times
-        if burst is None or times is None:
-            return
-        scores = scoring.observation.scores
-        record = {
-            "ms": (times.phases_ns[2] + times.phases_ns[3]) / 1e6
-            if scoring.alone and not scoring.warmup
-            else None,
-            "steps": [ns / 1e6 for ns in times.wall_ns] if scoring.alone else [],
-            "scores": None if scores is None else scores.mean(axis=0).tolist(),
-        }
-        self._progress.bursts.append((scoring.request.position, *burst, orjson.dumps(record)))
 
     def _watch_memory(self) -> None:
         """Note resident memory now and then; a long run keeps every second note."""
@@ -458,16 +378,6 @@ def sizes_of(rows: Rows | None) -> dict[str, int]:
         if size is not None:
             found[str(name)] = int(size.sum())
     return found
-
-
-def _by_step(names: Sequence[str], wall_ns: Sequence[int]) -> dict[str, float]:
-    if len(names) != len(wall_ns):
-        return {}
-    return {name: ns / 1e6 for name, ns in zip(names, wall_ns, strict=True)}
-
-
-def _inner_ms(seen: Observation) -> dict[str, float]:
-    return {name: wall_ns / 1e6 for name, _, wall_ns, _ in seen.inner}
 
 
 def _inner(scorings: Sequence[Scoring]) -> dict[str, tuple[str, ...]]:
