@@ -77,6 +77,11 @@ class Deployment:
         return self.champion.model
 
     @property
+    def tapped(self) -> bool:
+        """Whether the champion answers elsewhere, and its requests come through the tap."""
+        return bool(self.options.get("tap"))
+
+    @property
     def lanes(self) -> tuple[LaneName, ...]:
         """Challengers in order, then the control."""
         names = [LaneName(Role.CHALLENGER, version.number) for version in self.challengers]
@@ -142,6 +147,7 @@ def _identity(deployment: Deployment) -> tuple[object, ...]:
         deployment.control,
         deployment.options.get("method"),
         deployment.options.get("output_kind"),
+        deployment.options.get("tap", False),
     )
 
 

@@ -227,6 +227,15 @@ class Settings:
             default="4GiB",
         ),
     )
+    tap: bool = field(
+        default=False,
+        metadata=_about(
+            spellings.switch,
+            "--tap",
+            "Answer nobody: shadow a server elsewhere that sends its requests to /tap.",
+            default="off",
+        ),
+    )
     method: str = field(
         default="predict",
         metadata=_about(
@@ -360,10 +369,24 @@ class Settings:
                 f"--console-host {self.console_host} can be reached by others, who could pause "
                 "lanes and read reports. Give --token-file FILE, or keep it on 127.0.0.1."
             )
+        if self.tap:
+            yield from self._not_with_tap()
         same = (self.host, self.port) == (self.console_host, self.console_port)
-        if same and self.port != 0:
+        if same and self.port != 0 and not self.tap:
             yield (
                 f"--port and --console-port are both {self.port}. Choose another for one of them."
+            )
+
+    def _not_with_tap(self) -> Iterator[str]:
+        for name in ("host", "port", "workers"):
+            if getattr(self, name) != _FIELDS[name].default:
+                yield (
+                    f"{flag_of(name)}: with --tap no data plane is started. Leave one of them away."
+                )
+        if not self.control:
+            yield (
+                "--no-control: with --tap the champion is scored here by its control lane alone. "
+                "Leave one of them away."
             )
 
 

@@ -76,7 +76,7 @@ def _models() -> tuple[ModuleType, ModuleType]:
 
 def _replay(supervisor: Supervisor, records: Any, n: int, talk: Console) -> None:
     """Send the events while the supervisor looks after everything."""
-    host, port = supervisor.data_socket.getsockname()[:2]
+    host, port = supervisor.address
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=talk) as progress:
         task = progress.add_task("Real events", total=n)

@@ -26,7 +26,7 @@ SERVE_OPTIONS = (
     "champion", "challengers", "control", "model", "tracking_uri", "registry_uri", "host", "port",
     "console_host", "console_port", "workers", "state_dir", "sample_rate", "deadline",
     "journal_budget", "max_body", "lane_memory", "method", "output_kind", "entity", "rescore",
-    "log_inputs", "strict_versions", "allow_digests", "lane_network", "token_file",
+    "log_inputs", "strict_versions", "allow_digests", "lane_network", "token_file", "tap",
 )  # fmt: skip
 
 
@@ -37,6 +37,8 @@ def serve(**flags: Any) -> None:
 
     Callers get the champion's answers. Divergence, step times and findings go to MLflow and to the
     console; 'shadowserve status' and 'shadowserve report' show them from another shell.
+
+    With --tap nobody is answered here: a server elsewhere sends copies of its requests and answers.
 
     Example: shadowserve serve --champion v3 --challenger v4
     """
@@ -81,10 +83,13 @@ class running:  # noqa: N801 - reads as a verb
         preflight(addresses)
         places = Places(settings.state_dir.resolve())
         self._lock = start.claim(places)
-        data = start.listen(settings.host, settings.port, what="data plane")
+        data = None
+        if not settings.tap:
+            data = start.listen(settings.host, settings.port, what="data plane")
         console = start.listen(settings.console_host, settings.console_port, what="console")
         lanes = len(settings.challengers) + settings.control
-        placement = place(workers=settings.workers, lanes=lanes)
+        workers = 0 if settings.tap else settings.workers
+        placement = place(workers=workers, lanes=lanes)
         start.scratch_directory(places)
         supervisor = Supervisor(
             settings=settings,
@@ -109,7 +114,10 @@ class running:  # noqa: N801 - reads as a verb
             say(f"This system    {_abilities()}")
             supervisor.deploy(deployment)
             if supervisor.wait_until_ready():
-                say(f"Ready          http://{settings.host}:{data.getsockname()[1]}/invocations")
+                host, port = supervisor.address
+                say(
+                    f"Ready          http://{host}:{port}/{'tap' if settings.tap else 'invocations'}"
+                )
         except BaseException:
             supervisor.kill()
             raise
@@ -128,13 +136,19 @@ def _opening(
     lines = [f"Deployment     {deployment.id} ({story})"]
     lines += [_version_line("Champion", deployment.champion)]
     lines += [_version_line("Challenger", version) for version in deployment.challengers]
-    copies = settings.workers + len(deployment.lanes)
+    if settings.tap:
+        lines.append(
+            f"Data plane     none: a server elsewhere answers with {deployment.champion.pin} and "
+            "sends copies to the tap"
+        )
+    serving = 0 if settings.tap else settings.workers
+    copies = serving + len(deployment.lanes)
     sizes = sum(
         version.size_bytes or 0 for version in (deployment.champion, *deployment.challengers)
     )
     return [
         *lines,
-        f"Copies         {settings.workers} of the champion to serve, {len(deployment.lanes)} in lanes; "
+        f"Copies         {serving} of the champion to serve, {len(deployment.lanes)} in lanes; "
         f"{copies} processes hold a model ({sizes / 2**20:.1f} MiB of files)",
         f"Request bodies {places.journal}, readable by you alone, until every lane has scored them "
         f"(at most {budget:g} GiB)",

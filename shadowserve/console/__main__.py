@@ -10,9 +10,11 @@ from pathlib import Path
 import uvicorn
 from setproctitle import setproctitle
 
+from shadowserve import deployment as deployments
 from shadowserve import tokens
 from shadowserve.console.app import Console
 from shadowserve.console.guard import Guard
+from shadowserve.console.tap import Tap
 from shadowserve.places import Places
 from shadowserve.supervisor.leash import watch_parent
 from shadowserve.talk import keep_to_oneself
@@ -24,8 +26,11 @@ def main(descriptor: int) -> None:
     setproctitle(f"shadowserve console {root}")
     watch_parent(int(os.environ["SHADOWSERVE_PARENT"]))
     keep_to_oneself()
+    places = Places(Path(root))
+    deployment = deployments.read(places)
+    tap = Tap(places, deployment) if deployment is not None and deployment.tapped else None
     config = uvicorn.Config(
-        Guard(Console(Places(Path(root))).app(), tokens.from_environment()),
+        Guard(Console(places, tap=tap).app(), tokens.from_environment()),
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=2,

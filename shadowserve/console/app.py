@@ -16,6 +16,7 @@ from starlette.routing import Route
 from shadowserve import deployment as deployments
 from shadowserve import labels as labelled
 from shadowserve import ledger, report
+from shadowserve.console.tap import Tap
 from shadowserve.deployment import Deployment
 from shadowserve.errors import ShadowserveError
 from shadowserve.page import render, waiting
@@ -34,10 +35,13 @@ class Console:
     ----------
     places : Places
         The state directory.
+    tap : Tap, optional
+        Takes requests of a champion that answers elsewhere.
     """
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: Places, *, tap: Tap | None = None) -> None:
         self._places = places
+        self._tap = tap
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
@@ -46,18 +50,34 @@ class Console:
                 Route("/", self.page),
                 Route("/report.html", self.page),
                 Route("/livez", self.live),
-                Route("/readyz", self.live),
+                Route("/readyz", self.ready),
                 Route("/status.json", self.status),
                 Route("/report.json", self.report),
                 Route("/labels", self.labels, methods=["POST"]),
                 Route("/pause", self.pause, methods=["POST"]),
                 Route("/resume", self.resume, methods=["POST"]),
-            ]
+                Route("/tap", self.tap, methods=["POST"]),
+            ],
+            lifespan=self._tap.lifespan if self._tap else None,
         )
 
     async def live(self, _request: Request) -> Response:
         """Say that the control plane answers."""
         return _json({"alive": True})
+
+    async def ready(self, _request: Request) -> Response:
+        """Say whether everything here is taken: with a tap, whether its journal is open."""
+        ready = self._tap is None or self._tap.ready
+        return _json({"ready": ready}, status=200 if ready else 503)
+
+    async def tap(self, request: Request) -> Response:
+        """Take what a champion elsewhere was asked and answered."""
+        if self._tap is None:
+            told = (
+                "Requests come through the data plane here; 'shadowserve serve --tap' takes copies."
+            )
+            return _refused("no_tap", told, status=404)
+        return await self._tap.take(request)
 
     async def status(self, _request: Request) -> Response:
         """Return the ledger."""

@@ -48,6 +48,8 @@ class Placement:
     def describe(self) -> str:
         """Say in a line what was chosen."""
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''} for BLAS and OpenMP in every role"
+        if not self.workers and self.lanes:
+            return f"lanes on any CPU at the lowest priority; {threads}"
         if not self.workers:
             return f"not pinned (too few CPUs, or not Linux); lanes run at the lowest priority; {threads}"
         own = ", ".join(map(str, self.workers))

@@ -55,7 +55,8 @@ class Supervisor:
     places : Places
         The state directory, already claimed.
     data_socket, console_socket : socket
-        Bound and listening; workers and console inherit them.
+        Bound and listening; workers and console inherit them. There is no data plane where the
+        champion answers elsewhere and its requests come through the console's tap.
     placement : Placement
         Which CPUs the champion and the lanes get.
     say : callable
@@ -65,7 +66,7 @@ class Supervisor:
     settings: Settings
     addresses: Uris
     places: Places
-    data_socket: socket.socket
+    data_socket: socket.socket | None
     console_socket: socket.socket
     placement: Placement
     say: Callable[[str], None]
@@ -86,16 +87,31 @@ class Supervisor:
             signal.signal(number, self._on_signal)
         self._recover()
         (self.places.root / FAILED).unlink(missing_ok=True)
-        self.workers = [self._worker(index) for index in range(self.settings.workers)]
+        if self.data_socket is not None:
+            self._open_data_plane(self.data_socket)
+        self._write_down()
+
+    def _open_data_plane(self, listener: socket.socket) -> None:
+        self.workers = [self._worker(i, listener) for i in range(self.settings.workers)]
         for child in self.workers:
             child.start()
         self.stand_in = StandIn(
-            self.data_socket,
+            listener,
             needed=lambda: not any(map(self._accepts, range(len(self.workers)))),
             label=self._label,
             counters=counters.Counters(self.places.counters(STAND_IN)),
         )
-        self._write_down()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where requests come in: the data plane's host and port, or with a tap the console's."""
+        host, port = (self.data_socket or self.console_socket).getsockname()[:2]
+        return host, port
+
+    @property
+    def _journaling(self) -> list[Child]:
+        """Who writes the journal: the champion's workers, or with a tap the console."""
+        return self.helpers[:1] if self.data_socket is None else self.workers
 
     def _recover(self) -> None:
         """Seal and count what earlier workers left; what cannot be sealed now is so later."""
@@ -173,6 +189,9 @@ class Supervisor:
             child.wait(until - time.monotonic())
             child.kill()
         self._close_data_plane()
+        if self.data_socket is None:  # the tap closes before the lanes catch up
+            for child in self._journaling:
+                child.end(deadline_s=WORKER_END_S)
         self._try(self._drain_lanes)
         for watch in self.lanes:
             watch.child.end(deadline_s=5.0)
@@ -191,7 +210,8 @@ class Supervisor:
     def _close_data_plane(self) -> None:
         if self.stand_in is not None:
             self.stand_in.stop()
-        self.data_socket.close()
+        if self.data_socket is not None:
+            self.data_socket.close()
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self.stop_signals += 1
@@ -274,15 +294,15 @@ class Supervisor:
             journal.remove(segment)
 
     def _champion_ready(self) -> bool:
-        counts = [counters.read(self.places.counters(i)) for i in range(len(self.workers))]
-        pids = [child.pid for child in self.workers]
+        pids = [child.pid for child in self._journaling]
+        counts = [counters.read(self.places.counters(i)) for i in range(len(pids))]
         return all(c.ready and c.pid == pid for c, pid in zip(counts, pids, strict=True))
 
     def _raise_if_failed(self) -> None:
         """End the start with the reason why the champion cannot serve."""
         if reason := self._failure():
             raise ModelError(reason)
-        for child in self.workers:
+        for child in self._journaling:
             if child.exit_code is not None:
                 raise ModelError(
                     f"{child.name} ended with exit code {child.exit_code} before it was ready. "
@@ -297,7 +317,7 @@ class Supervisor:
             return None
 
     def _write_down(self) -> None:
-        host, port = self.data_socket.getsockname()[:2]
+        host, port = self.address if self.data_socket is not None else (None, None)
         console_host, console_port = self.console_socket.getsockname()[:2]
         facts = {
             "pid": os.getpid(),
@@ -326,8 +346,8 @@ class Supervisor:
         path = self.settings.token_file
         return {} if path is None else {tokens.VARIABLE: str(path.resolve())}
 
-    def _worker(self, index: int) -> Child:
-        descriptor = self.data_socket.fileno()
+    def _worker(self, index: int, listener: socket.socket) -> Child:
+        descriptor = listener.fileno()
         return Child(
             name=f"champion worker {index}",
             command=worker_command(socket_fd=descriptor, worker=index),

@@ -32,7 +32,7 @@ from shadowserve.version import Version
 
 _CARRIED = (
     "method", "sample_rate", "entity", "output_kind", "log_inputs", "rescore", "deadline",
-    "journal_budget", "max_body", "lane_memory", "verdict",
+    "journal_budget", "max_body", "lane_memory", "verdict", "tap",
 )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from sources import Import, imports, modules, own
 
 STOREYS = (
     # the ground: what needs nothing of ours
-    "clock counters errors page reading records rows scalars sources spellings steps training "
+    "clock counters errors page reading records rows scalars sources spellings steps tap training "
     "supervisor.isolation supervisor.leash supervisor.placement supervisor.worker",
     "casting faults journal lane.inflight lane.state pins places policy sampling sequential "
     "stores tally tokens",
@@ -24,7 +24,7 @@ STOREYS = (
     "openapi protocols",
     # the story: a request is answered, scored again, and what was learned is judged
     "evidence scoring",
-    "champion check lane",
+    "champion check lane tapped",
     "dataplane known runs",
     "findings",
     "verdict",
