@@ -1,6 +1,6 @@
 """shadowserve with lanes on, beside a plain BentoML service of the same version, in one run.
 
-    python -m benchmarks.serving --tracking-uri sqlite:///mlflow.db
+    python -m benchmarks.serving
 
 Both serve films v3 (median description lengths, one row a request). Rounds alternate; each figure is
 the median over rounds, and what counts is the ratio.
@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from models import traffic
+from models.register import ensure
 from shadowserve import pins
 from shadowserve.registry import Registry
 from shadowserve.stores import uris
@@ -91,9 +92,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--challenger", default="v5")
     asked = parser.parse_args()
-    addresses = uris(asked.tracking_uri)
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
+        addresses = uris(asked.tracking_uri or f"sqlite:///{folder}/mlflow.db")
+        ensure(addresses.tracking, models=("films",))
         fetched = Registry(addresses).fetch(pins.Pin("films", 3), scratch / "models")
         records = [r for r in traffic.films(600) if len(str(r["description"])) < 2_000][:500]
         ours, plain = scratch / "ours.jsonl", scratch / "plain.jsonl"
