@@ -54,6 +54,7 @@ def test_a_notebook_is_kept_without_outputs_and_defines_nothing(path):
     assert [words for words in lines if words and words[0] in ("def", "class")] == []
 
 
+@pytest.mark.filterwarnings("ignore")  # MLflow's own, when it is first imported
 def test_the_published_report_is_what_the_published_schema_says(evidence):
     store = f"sqlite:///{evidence}/mlflow.db"
     runs = shadowserve.lanes("tiny", store)

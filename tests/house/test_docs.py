@@ -1,0 +1,59 @@
+"""What the pages in docs/ name exists, and what exists is named."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+
+import pytest
+from sources import ROOT, modules, tree
+from test_readme import FLAG, commands, flags_of
+
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+TEXTS = {page.name: page.read_text() for page in PAGES}
+SCHEMA = json.loads((ROOT / "docs/report.schema.json").read_text())
+
+
+def kinds_built() -> set[str]:
+    """Every kind of finding that the code makes."""
+    return {
+        word.value.value
+        for name, path in modules().items()
+        if name.startswith("findings")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Finding"
+        for word in node.keywords
+        if word.arg == "kind" and isinstance(word.value, ast.Constant)
+    }
+
+
+def test_every_kind_of_finding_is_explained_and_in_the_schema():
+    explained = set(re.findall(r"^### `(\w+)`", TEXTS["findings.md"], re.MULTILINE))
+    assert explained == kinds_built()
+    assert explained == set(SCHEMA["$defs"]["finding"]["properties"]["kind"]["enum"])
+
+
+def test_every_part_of_the_report_is_explained():
+    spans = set(re.findall(r"`([\w.\[\]]+)`", TEXTS["report.md"]))
+    assert set(SCHEMA["properties"]) - spans == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    text = TEXTS[page.name]
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", text):
+        assert not target or (page.parent / target).exists(), target
+        assert not anchor or target or anchor in anchors, anchor
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_shown_exists_with_its_flags(page):
+    known = commands()
+    for name, rest in re.findall(r"shadowserve ([a-z]+)\b([^`\n]*)", TEXTS[page.name]):
+        if name in known:
+            assert set(FLAG.findall(rest)) <= flags_of(known[name]), f"{name}{rest}"
+        else:
+            assert f"`shadowserve {name}" not in TEXTS[page.name], name
