@@ -1,0 +1,77 @@
+"""The in-flight mark: what is in hand, also after the death of who held it."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+import time
+
+import pytest
+from journal_fixtures import killed
+
+from shadowserve.lane import inflight
+from shadowserve.lane.inflight import MAX_IN_HAND, InFlight
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "inflight.bin"
+
+
+def test_what_is_in_hand_is_read_with_who_holds_it(path):
+    mark = InFlight(path)
+    mark.mark([7, 8, 9])
+    mark.step[0] = 4
+    seen = inflight.read(path)
+    assert (seen.pid, seen.tid) == (os.getpid(), threading.get_native_id())
+    assert (seen.positions, seen.step) == ((7, 8, 9), 4)
+    assert 0 <= seen.worked_ns() <= time.monotonic_ns() - seen.started_ns
+    mark.close()
+
+
+def test_nothing_is_in_hand_after_clearing(path):
+    mark = InFlight(path)
+    mark.mark(range(MAX_IN_HAND))
+    assert len(inflight.read(path).positions) == MAX_IN_HAND
+    mark.clear()
+    assert (inflight.read(path).positions, inflight.read(path).step) == ((), -1)
+    mark.close()
+
+
+def test_a_new_mark_begins_between_steps(path):
+    mark = InFlight(path)
+    mark.step[0] = 3
+    mark.mark([1])
+    assert inflight.read(path).step == -1
+    mark.close()
+
+
+def test_a_lane_that_never_started_holds_nothing(path):
+    assert inflight.read(path).positions == ()
+    path.write_bytes(b"x")
+    assert inflight.read(path).positions == ()
+
+
+def test_only_the_owner_may_read(path):
+    InFlight(path).close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+HOLDING = """
+import sys, time
+from pathlib import Path
+from shadowserve.lane.inflight import InFlight
+mark = InFlight(Path(sys.argv[1]))
+mark.mark([5])
+mark.step[0] = 1
+print("holding", flush=True)
+time.sleep(60)
+"""
+
+
+def test_the_mark_outlives_its_process(path):
+    killed(HOLDING, str(path), after_s=0.0)
+    seen = inflight.read(path)
+    assert (seen.positions, seen.step) == ((5,), 1)
+    assert seen.worked_ns() > 0  # of a process that is gone: nothing can be taken out

@@ -1,0 +1,74 @@
+"""Which requests a lane scores, which alone, and with what probability they are timed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shadowserve.lane.intake import ALONE_SHARE, LargeInputs, Turn, burst_of, turn
+from shadowserve.records import Role, position
+
+CALM = {"large": False, "behind": False, "batched": True}
+
+
+def control(place, **changes):
+    return turn(place, role=Role.CONTROL, **{**CALM, **changes})
+
+
+def challenger(place, **changes):
+    return turn(place, role=Role.CHALLENGER, **{**CALM, **changes})
+
+
+def test_the_control_scores_twenty_of_every_two_hundred():
+    scored = [n for n in range(1, 1001) if control(n).score]
+    assert scored == [200 * burst + n for burst in range(5) for n in range(1, 21)]
+
+
+def test_the_first_four_of_a_burst_are_not_timed_and_the_rest_have_their_probability():
+    turns = [control(n) for n in range(1, 21)]
+    assert [one.timed for one in turns] == [False] * 4 + [True] * 16
+    assert {one.inclusion for one in turns} == {16 / 200}
+
+
+def test_bursts_are_each_workers_own():
+    assert [burst_of(position(3, n)) for n in (1, 20, 21, 201)] == [(0, 0), (0, 19), None, (1, 0)]
+
+
+def test_large_inputs_are_always_scored_alone_and_counted_as_certain():
+    for one in (control(50, large=True), challenger(50, large=True, behind=True)):
+        assert one == Turn(score=True, alone=True, timed=True, inclusion=1.0)
+    assert control(2, large=True).timed
+
+
+@given(place=st.integers(1, 10**9))
+def test_a_challenger_scores_everything(place):
+    assert challenger(place) == Turn()
+    assert challenger(place, behind=True).score
+    assert challenger(place, behind=True, batched=False) == Turn()
+
+
+def test_a_challenger_that_is_behind_times_a_share_alone():
+    """The share is what the weights say it is, and bursts stay alone so that they can be paired."""
+    turns = [challenger(n, behind=True) for n in range(1, 40_001)]
+    timed = np.array([one.timed for one in turns])
+    assert timed.mean() == pytest.approx(ALONE_SHARE, abs=0.005)
+    assert all(one.alone for one in turns if one.timed)
+    assert all(one.alone for n, one in enumerate(turns, 1) if burst_of(n))
+    assert sum(1 / one.inclusion for one in turns if one.timed) == pytest.approx(40_000, rel=0.1)
+
+
+def test_the_largest_are_known_once_enough_have_come():
+    large = LargeInputs()
+    assert not any(large.is_large({"text": 10_000 if n == 50 else 10}) for n in range(100))
+    assert not large.is_large({"text": 10})
+    assert large.is_large({"text": 20_000})
+    assert not large.is_large({"other": 20_000})
+    assert not large.is_large({})
+
+
+def test_about_one_in_a_hundred_is_large():
+    large, chance = LargeInputs(), np.random.default_rng(0)
+    flagged = [large.is_large({"text": int(size)}) for size in chance.lognormal(5, 1, 5000)]
+    assert 0.005 < np.mean(flagged[500:]) < 0.02
