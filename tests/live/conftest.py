@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,3 +21,11 @@ def store(tmp_path_factory) -> tiny.Store:
     )
     assert made.returncode == 0, made.stderr
     return tiny.Store(f"sqlite:///{root / 'mlflow.db'}", root / "mlflow.db")
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory) -> dict[str, Any]:
+    """Small models behind MLflow's scoring app and behind the wire, in this process."""
+    from pairs import make_pairs
+
+    return make_pairs(tmp_path_factory.mktemp("pairs"))
