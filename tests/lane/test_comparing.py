@@ -1,0 +1,94 @@
+"""The champion's recorded answer and the lane's own, side by side."""
+
+from __future__ import annotations
+
+import numpy as np
+import orjson
+import pytest
+from journal_fixtures import request
+from lane_fixtures import TABLE
+
+from shadowserve.divergence import Kind
+from shadowserve.lane.comparing import Comparer, Scoring
+from shadowserve.records import Fault, Observation, Outcome
+
+FAULT = Fault("ValueError", None, "x.py:1 f", "abc")
+
+
+def scoring(champion, lane, *, n_rows=1, status=200, fault=None, place=1):
+    answers = [orjson.dumps({"predictions": values}) for values in (champion, lane)]
+    return Scoring(
+        request=request(place, status=status, answer=answers[0], n_rows=n_rows),
+        observation=Observation(answer=None if fault else answers[1], fault=fault),
+        rows=None,
+        sizes={},
+        alone=True,
+        warmup=False,
+        inclusion=1.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "fault", "outcome"),
+    [
+        (200, None, Outcome.BOTH_OK),
+        (200, FAULT, Outcome.CHALLENGER_ERROR),
+        (500, None, Outcome.CHAMPION_ERROR),
+        (500, FAULT, Outcome.BOTH_ERROR),
+    ],
+)
+def test_every_pair_of_ends_has_an_outcome(status, fault, outcome):
+    assert scoring([1], [1], status=status, fault=fault).outcome is outcome
+
+
+def test_only_what_both_answered_is_compared():
+    comparer = Comparer(TABLE)
+    assert comparer.compare([]) is None
+    assert comparer.compare([scoring([1.5], [2.5], fault=FAULT)]) is None
+    side = comparer.compare([scoring([1.5], [1.5]), scoring([1.5], [2.5], status=500)])
+    assert len(side.scorings) == 1
+    assert comparer.divergence.kind is Kind.NUMBER
+
+
+def test_rows_are_averaged_within_each_request():
+    comparer = Comparer(TABLE, output_kind="label")
+    side = comparer.compare(
+        [
+            scoring(["a", "b"], ["a", "c"], n_rows=2),
+            scoring(["a"], ["a"]),
+            scoring(["a", "b", "c"], ["x", "y", "z"], n_rows=3),
+        ]
+    )
+    disagreement = side.compared.disagreement()
+    np.testing.assert_allclose(side.mean(disagreement), [0.5, 0.0, 1.0])
+    assert side.any(disagreement > 0).tolist() == [True, False, True]
+    assert side.champion == ["a", "b", "a", "a", "b", "c"]
+
+
+def test_rows_without_a_number_enter_no_mean():
+    side = Comparer(TABLE).compare(
+        [scoring([1.0, 2.0], [1.0, 2.0], n_rows=2), scoring([1.0], [1.0])]
+    )
+    np.testing.assert_allclose(side.mean(np.array([np.nan, 3.0, np.nan])), [3.0, np.nan])
+
+
+def test_an_answer_of_another_length_is_one_whole_difference():
+    side = Comparer(TABLE, output_kind="number").compare(
+        [scoring([1.0, 2.0], [1.0], n_rows=2), scoring([1.0], [1.0])]
+    )
+    np.testing.assert_allclose(side.mean(side.compared.disagreement()), [1.0, 0.0])
+
+
+def test_the_kind_is_settled_by_the_first_answers_and_kept():
+    comparer = Comparer(TABLE)
+    comparer.compare([scoring([float(n)], [float(n)]) for n in range(20)])
+    first = comparer.divergence
+    comparer.compare([scoring(["a"], ["b"])])
+    assert comparer.divergence is first
+
+
+def test_a_named_kind_is_taken():
+    comparer = Comparer(TABLE, output_kind="set")
+    side = comparer.compare([scoring([["a", "b"]], [["b", "a"]])])
+    assert comparer.divergence.kind is Kind.SET
+    assert side.compared.disagreement().tolist() == [0.0]

@@ -1,0 +1,145 @@
+"""Scoring journaled requests: each fault is its own request's, and starvation is no slowness."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from journal_fixtures import request
+from lane_fixtures import TABLE
+from scoring_fixtures import body, double, native, opaque, pipeline, predictions, record
+
+from shadowserve.lane.failures import Noise
+from shadowserve.lane.observing import Observer, without_starvation
+from shadowserve.lane.rescoring import BATCH, EVERY, Rescorer
+
+
+def observer(scorer):
+    return Observer(scorer, TABLE, mark=[-1])
+
+
+def asked(place, *records, sent=None, **changes):
+    fields = {"content_type": "application/json", "n_rows": len(records), **changes}
+    return request(place, body=body(*records) if sent is None else sent, **fields)
+
+
+def test_a_request_is_answered_as_the_champion_would():
+    own = observer(native(pipeline()))
+    seen = own.alone(own.typed(asked(1, record(1), record(2))))
+    assert len(predictions(seen.answer)) == 2
+    assert seen.fault is None
+    assert seen.times.batch_requests == 1
+    assert len(seen.times.wall_ns) == 3
+    assert seen.times.total_ns > 0
+
+
+def test_requests_scored_together_are_answered_as_alone():
+    own = observer(native(pipeline()))
+    typed = [own.typed(asked(n, record(n))) for n in range(1, 10)]
+    together = [predictions(one.answer)[0] for one in own.together(typed)]
+    alone = [predictions(own.alone(one).answer)[0] for one in typed]
+    assert together == pytest.approx(alone, rel=1e-9)
+
+
+def test_probabilities_are_scored_beside_labels():
+    own = observer(native(pipeline(labels=True)))
+    first, second = own.together([own.typed(asked(1, record(1))), own.typed(asked(2, record(2), record(3)))])  # fmt: skip
+    assert (first.scores.shape, second.scores.shape) == ((1, 2), (2, 2))
+    np.testing.assert_allclose(second.scores.sum(axis=1), 1.0)
+
+
+def test_what_cannot_be_typed_is_a_fault_that_names_the_column():
+    own = observer(opaque(double))
+    typed = own.typed(asked(1, {"age": 1.0}))
+    seen = own.alone(typed)
+    assert typed.rows is None
+    assert seen.fault.column == "title"
+    assert seen.fault.type.endswith(":missing_column")
+    assert seen.fault.step == "schema"
+
+
+def test_a_fault_in_a_batch_is_its_own_requests_only():
+    def fail(frame, params):
+        if (frame["age"] == 2).any():
+            raise ValueError
+        return double(frame, params)
+
+    own = observer(opaque(fail))
+    seen = own.together([own.typed(asked(n, record(n))) for n in range(1, 5)])
+    assert [one.fault is None for one in seen] == [True, False, True, True]
+
+
+def test_a_request_that_was_refused_sends_nobody_through_the_model_twice():
+    calls = []
+
+    def noted(frame, params):
+        calls.append(len(frame))
+        return double(frame, params)
+
+    own = observer(opaque(noted))
+    seen = own.together([own.typed(asked(1, record(1))), own.typed(asked(2, {"age": 1.0})), own.typed(asked(3, record(3)))])  # fmt: skip
+    assert calls == [2]
+    assert [one.fault is None for one in seen] == [True, False, True]
+
+
+@pytest.mark.parametrize("error", [ValueError("s3cret"), SystemExit("s3cret"), MemoryError()])
+def test_whatever_a_model_raises_is_a_fault_without_its_text(error):
+    def fail(frame, params):
+        raise error
+
+    own = observer(opaque(fail))
+    seen = own.alone(own.typed(asked(1, record(1))))
+    assert seen.fault.type == type(error).__name__
+    assert "s3cret" not in str(seen)
+
+
+def test_values_that_are_not_finite_are_counted():
+    own = observer(opaque(lambda f, p: np.where(f["age"] > 1, np.nan, 1.0)))
+    assert own.alone(own.typed(asked(1, record(1), record(2), record(3)))).nonfinite == 2
+
+
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**9)), max_size=6),
+    starved=st.integers(0, 10**10),
+)
+def test_starvation_is_taken_out_of_waiting_never_of_work(steps, starved):
+    wall = [cpu + gap for cpu, gap in steps]
+    cpu = [cpu for cpu, _ in steps]
+    left = without_starvation(wall, cpu, starved)
+    assert all(c <= one <= w for c, one, w in zip(cpu, left, wall, strict=True))
+    taken = sum(wall) - sum(left)
+    assert taken == pytest.approx(min(starved, sum(wall) - sum(cpu)), abs=len(steps) + 1)
+
+
+def offered(scorer, n=EVERY, *, records=None):
+    own, noise = observer(scorer), Noise()
+    again = Rescorer(own, TABLE)
+    for place in range(1, n + 1):
+        typed = own.typed(asked(place, record(place)))
+        again.offer(typed, own.alone(typed), noise)
+    return noise
+
+
+def test_a_share_is_scored_again_alone_and_in_a_batch():
+    noise = offered(native(pipeline()), 2 * EVERY)
+    assert (noise.again.n, noise.together.n) == (2 * BATCH, 2 * BATCH)
+    assert noise.again.mean == noise.together.mean == 0.0
+    assert offered(native(pipeline()), EVERY - 1).again.n == 0
+
+
+def test_a_version_that_depends_on_its_neighbours_differs_in_a_batch_only():
+    noise = offered(opaque(lambda f, p: double(f, p) - f["age"].mean()))
+    assert noise.again.mean == 0.0
+    assert noise.together.mean == 1.0
+    assert noise.examples == [13, 14, 15, 16, 17]
+
+
+def test_a_version_that_is_served_unbatched_is_not_tried_in_a_batch():
+    noise = offered(opaque(lambda f, p: double(f, p) - f["age"].mean(), batched=False))
+    assert (noise.again.n, noise.together.n) == (BATCH, 0)
+
+
+def test_noise_is_read_back_as_it_was():
+    noise = offered(opaque(lambda f, p: double(f, p) - f["age"].mean()))
+    assert Noise.from_state(noise.state()).state() == noise.state()
