@@ -22,8 +22,9 @@ import psutil
 
 from benchmarks.chaos import tiny
 
-START_S = 120.0
-SETTLE_S = 90.0
+START_S = 240.0
+SETTLE_S = 240.0
+PATIENCE_S = 180.0
 COMMAND = str(Path(sys.executable).with_name("shadowserve"))
 
 
@@ -191,7 +192,7 @@ class Served:
         self.until(done, "the lanes to catch up", seconds=seconds)
         return last
 
-    def until(self, true: Callable[[], Any], what: str, *, seconds: float = 60.0) -> None:
+    def until(self, true: Callable[[], Any], what: str, *, seconds: float = PATIENCE_S) -> None:
         """Wait for something."""
         deadline = time.monotonic() + seconds
         while not true():

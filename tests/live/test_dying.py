@@ -67,7 +67,7 @@ def test_what_was_answered_is_in_the_journal_through_kills_of_the_worker(served)
             served.until(lambda load=load: load.n > 100, "traffic")
             os.kill(served.worker_pid(), signal.SIGKILL)
         told_200 += load.told["200"]
-        served.until(lambda: ready(served), "a new worker", seconds=60)
+        served.until(lambda: ready(served), "a new worker")
     after = served.settled()
     answered = after["champion"]["answered"] - before["champion"]["answered"]
     # What a worker answered in its last instant may have been lost on its way to the caller.
@@ -116,7 +116,7 @@ def test_evidence_of_the_killed_deployment_is_there_once(served):
         experiment = client.get_experiment_by_name("shadowserve/tiny")
         return client.search_runs([experiment.experiment_id]) if experiment else []
 
-    served.until(lambda: len(runs()) == 2, "the lanes' runs", seconds=60)
+    served.until(lambda: len(runs()) == 2, "the lanes' runs")
     assert sorted(run.info.run_name for run in runs()) == ["v1 vs v1 control", "v1 vs v8"]
 
 
@@ -126,7 +126,7 @@ def test_a_stop_drains_and_says_so(served):
         served.until(lambda: load.n > 50, "traffic")
         below = served.processes()
         served.process.send_signal(signal.SIGTERM)
-        served.until(lambda: served.process.poll() is not None, "the end", seconds=60)
+        served.until(lambda: served.process.poll() is not None, "the end")
     assert served.process.returncode == 0
     assert load.wrong == 0
     assert not psutil.wait_procs(below, timeout=1)[1]
@@ -188,7 +188,7 @@ def test_three_at_once_start_beside_each_other(tmp_path, store):
         for one in several:
             one.start(wait=False)
         for one in several:
-            one.until(lambda one=one: "Ready  " in one.said(), "a start", seconds=120)
+            one.until(lambda one=one: "Ready  " in one.said(), "a start")
             assert one.post().status_code == 200
     finally:
         for one in several:

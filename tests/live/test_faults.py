@@ -32,7 +32,7 @@ def settled(served):
         last.update(served.ledger())
         return not any(e["pending"] for e in last["lanes"] if e["state"] != "degraded")
 
-    served.until(done, "the lanes to catch up", seconds=90)
+    served.until(done, "the lanes to catch up")
     return last
 
 
@@ -134,7 +134,8 @@ def test_pause_and_resume_act_within_a_second_and_are_counted(served):
 
 
 def test_a_degraded_lane_is_tried_again_on_resume(served):
-    settled(served)
+    served.until(lambda: served.lane(tiny.UNLOADABLE)["state"] == "degraded", "an earlier try")
+    time.sleep(0.5)
     served.client.post(f"{served.console}/resume")
     served.until(lambda: served.lane(tiny.UNLOADABLE)["state"] != "degraded", "a new try")
     served.until(lambda: served.lane(tiny.UNLOADABLE)["state"] == "degraded", "its failure")

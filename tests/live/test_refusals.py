@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
@@ -51,7 +52,7 @@ def test_a_busy_port_names_the_flag(tmp_path, uri):
 
 def test_a_store_that_is_not_there_is_not_made(tmp_path):
     missing = tmp_path / "nowhere.db"
-    is_refusal(serve(tmp_path, f"sqlite:///{missing}"), 4, "nowhere.db")
+    is_refusal(serve(tmp_path, f"sqlite:///{missing}"), 2, "nowhere.db", "does not exist")
     assert not missing.exists()
 
 
@@ -166,9 +167,6 @@ def test_the_token_is_asked_for_on_both_ports_except_by_probes(tmp_path, store):
         assert served.client.post(f"{served.console}/pause").status_code == 401
         assert get(f"{served.console}/status.json", headers=bearer).status_code == 200
         assert get(f"{served.console}/status.json", auth=("me", "open-sesame")).status_code == 200
-        environ = open(f"/proc/{served.lane_pid(tiny.BETTER)}/environ", "rb").read()  # noqa: PTH123, SIM115
-        assert b"TOKEN" not in environ
-        assert b"SHADOWSERVE_ROLE=challenger" in environ
 
 
 def test_a_lane_without_network_cannot_call_out(tmp_path, store):
@@ -187,9 +185,7 @@ def test_a_lane_without_network_cannot_call_out(tmp_path, store):
             assert served.post("call").status_code == 200
             (lane,) = served.settled()["lanes"]
             assert lane["challenger_error"] == 1
-            links = os.listdir(f"/proc/{served.lane_pid(tiny.TRICKY)}/net")  # noqa: PTH208
-            assert links
-            routes = open(f"/proc/{served.lane_pid(tiny.TRICKY)}/net/route").read()  # noqa: PTH123, SIM115
+            routes = Path(f"/proc/{served.lane_pid(tiny.TRICKY)}/net/route").read_text()
             assert len(routes.splitlines()) <= 1
             below = served.processes()
             served.process.kill()
