@@ -1,0 +1,181 @@
+"""The ledger: bounded at one position, counted twice by nobody, balanced at any instant."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from deployment_fixtures import CHALLENGER, CONTROL, deployment, made
+from journal_fixtures import append, killed
+from lane_fixtures import answer, records, told, work
+
+from shadowserve import counters, journal, ledger
+from shadowserve.counters import Counters
+from shadowserve.journal import Writer, segments
+from shadowserve.records import Outcome
+
+CONTRACT = {
+    "deployment": "films-20260101T000000Z-abc",
+    "model": "films",
+    "champion": {
+        "version": 3, "answered": 5, "failed": 0, "rejected": 0, "overloaded": 0,
+        "client_gone": 0, "extra_columns": 0,
+    },
+    "journal": {"appended": 5, "append_failed": 0},
+    "balanced": True,
+}  # fmt: skip
+
+
+@pytest.fixture
+def places(tmp_path):
+    return made(tmp_path, CHALLENGER, CONTROL)
+
+
+def test_the_ledger_has_the_contracts_form(places):
+    answer(places, records(5))
+    work(places)
+    found = ledger.read(places, deployment()).to_dict()
+    assert found["journal"].pop("bytes") > 0
+    challenger, control = found.pop("lanes")
+    assert found == CONTRACT
+    assert challenger.pop("lag_seconds") == 0.0
+    assert challenger == {
+        "role": "challenger", "version": 4, "state": "running", "reason": None, "both_ok": 5,
+        "challenger_error": 0, "champion_error": 0, "both_error": 0, "timed_out": 0, "crashed": 0,
+        "sampled_out": 0, "skipped": {"paused": 0, "budget": 0}, "pending": 0,
+    }  # fmt: skip
+    assert (control["state"], control["pending"]) == ("starting", 5)
+    assert control["lag_seconds"] > 0
+
+
+def test_before_the_first_request_everything_is_nothing(places):
+    found = ledger.read(places, deployment())
+    assert found.balanced
+    assert found.champion == counters.Counts()
+    assert [lane.total for lane in found.lanes] == [0, 0]
+
+
+def test_what_the_journal_knows_beyond_the_counts_is_counted(places):
+    """A worker that died between journal and counter."""
+    answer(places, records(4))
+    writer = Writer(places.journal, worker=0)
+    append(writer, 2)
+    append(writer, status=500)
+    found = ledger.read(places, deployment())
+    assert found.balanced
+    assert (found.champion.answered, found.champion.failed, found.champion.appended) == (6, 1, 7)
+    writer.close()
+
+
+def test_reconciling_counts_it_for_good(places):
+    answer(places, records(4))
+    writer = Writer(places.journal, worker=0)
+    append(writer, 2, status=500)
+    writer.close()
+    counted = Counters(places.counters(0))
+    for _ in range(2):
+        ledger.reconcile(places, counted, worker=0)
+    assert counted.counts() == counters.Counts(answered=4, failed=2, appended=6, sequence=6)
+    counted.close()
+    for segment in segments(places.journal)[:-1]:
+        journal.remove(segment)
+    assert ledger.read(places, deployment(control=False, challengers=())).champion.appended == 6
+
+
+def test_what_could_not_be_appended_is_in_no_lane(places):
+    answer(places, records(3))
+    counted = Counters(places.counters(0))
+    counted.journal_step(answered=2, failed=0, appended=0, append_failed=2, sequence=3)
+    counted.close()
+    found = ledger.read(places, deployment())
+    assert found.balanced
+    assert [lane.total for lane in found.lanes] == [3, 3]
+
+
+def test_a_ledger_that_does_not_balance_says_so(places):
+    answer(places, records(3))
+    counted = Counters(places.counters(0))
+    counted.journal_step(answered=1, failed=0, appended=0, append_failed=0, sequence=3)
+    counted.close()
+    assert not ledger.read(places, deployment()).balanced
+
+
+def test_what_was_deleted_unread_is_skipped_by_budget(places):
+    answer(places, records(10), segment_bytes=1)
+    for segment in segments(places.journal)[2:5]:
+        journal.remove(segment)
+    assert told(places) == {"pending": 7, "skipped_budget": 3}
+
+
+def test_a_lane_that_runs_beside_a_pause_is_paused(places):
+    answer(places, records(2))
+    work(places)
+    places.paused.touch()
+    challenger, control = ledger.read(places, deployment()).lanes
+    assert (challenger.state, control.state) == ("paused", "starting")
+
+
+def test_all_workers_are_added_up(places):
+    for worker in range(3):
+        answer(places, records(2 + worker), worker=worker)
+    found = ledger.read(places, deployment())
+    assert found.balanced
+    assert found.champion.appended == 9
+
+
+def test_the_ledger_balances_while_everything_moves(places):
+    """Readings beside a writer that counts after it appends, and a lane that scores."""
+    done = threading.Event()
+
+    def write():
+        for _ in range(6):
+            answer(places, records(20), segment_bytes=3_000)
+        done.set()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    readings = 0
+    while not done.is_set():
+        found = ledger.read(places, deployment())
+        assert found.balanced, found
+        readings += 1
+        if readings % 3 == 0:
+            work(places)
+    thread.join()
+    work(places)
+    assert told(places) == {"both_ok": 120}
+    assert readings > 2
+
+
+ENDLESS = """
+import sys
+from pathlib import Path
+from journal_fixtures import append
+from shadowserve.counters import Counters
+from shadowserve.journal import Writer
+from shadowserve.places import Places
+places = Places(Path(sys.argv[1]))
+writer, counted = Writer(places.journal, worker=0, segment_bytes=20_000), Counters(places.counters(0))
+counted.journal_step(answered=0, failed=0, appended=0, append_failed=0, sequence=writer.sequence)
+n = 0
+while True:
+    made = append(writer, 3) + append(writer, 1, status=500)
+    counted.journal_step(answered=3, failed=1, appended=4, append_failed=0, sequence=writer.sequence)
+    print(n := n + 4, flush=True)
+"""
+
+
+def test_the_ledger_balances_after_every_death_of_a_worker(places):
+    answered = 0
+    for after_s in (0.0, 0.03, 0.06):
+        answered += int(killed(ENDLESS, str(places.root), after_s=after_s)[-1])
+        assert ledger.read(places, deployment()).balanced
+        journal.recover(places.journal, worker=0)
+        counted = Counters(places.counters(0))
+        ledger.reconcile(places, counted, worker=0)
+        counted.close()
+        found = ledger.read(places, deployment())
+        assert found.balanced
+        assert 0 <= found.champion.appended - answered <= 12
+        assert found.lanes[0].outcomes.get(Outcome.SKIPPED_BUDGET, 0) == 0
+        answered = found.champion.appended
