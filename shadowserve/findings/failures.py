@@ -186,7 +186,8 @@ def growth_per_request(notes: Sequence[Sequence[int]]) -> float | None:
     Parameters
     ----------
     notes : sequence of (requests, bytes)
-        A process that restarts begins anew: what follows the last large drop counts.
+        A process that restarts begins anew, which shows as a large drop. The latest process that
+        lived long enough to tell counts, so that one stopped for its growth is not forgotten.
 
     Returns
     -------
@@ -194,9 +195,11 @@ def growth_per_request(notes: Sequence[Sequence[int]]) -> float | None:
         Median slope (Theil and Sen) over the later half; None where that is too short to tell or
         the whole growth is small.
     """
-    start = max((i for i in range(1, len(notes)) if notes[i][1] < 0.7 * notes[i - 1][1]), default=0)
-    later = notes[start + (len(notes) - start) // 3 :]
-    if len(later) < MIN_MEMORY_NOTES or later[-1][1] - later[0][1] < MIN_LEAK_TOTAL:
+    drops = [i for i in range(1, len(notes)) if notes[i][1] < 0.7 * notes[i - 1][1]]
+    lives = [notes[i:j] for i, j in zip([0, *drops], [*drops, len(notes)], strict=True)]
+    told = (life[len(life) // 3 :] for life in reversed(lives))
+    later = next((life for life in told if len(life) >= MIN_MEMORY_NOTES), [])
+    if not later or later[-1][1] - later[0][1] < MIN_LEAK_TOTAL:
         return None
     n, used = np.asarray(later, dtype=np.float64).T
     i, j = np.triu_indices(len(later), k=1)
