@@ -1,0 +1,78 @@
+"""The console's page: the report for a browser, and a plain word where there is none."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+from evidence_fixtures import close_windows, deployment, state_directory
+
+from shadowserve.console.app import REFRESH_S, Console
+from shadowserve.places import Places
+
+NOWHERE = "sqlite:///none.db"
+
+
+class Browser:
+    """Asks the console of a state directory."""
+
+    def __init__(self, places: Places) -> None:
+        self._app = Console(places).app()
+
+    def get(self, path: str, **params: Any) -> httpx.Response:
+        return asyncio.run(self._get(path, params))
+
+    async def _get(self, path: str, params: Any) -> httpx.Response:
+        transport = httpx.ASGITransport(app=self._app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://console") as client:
+            return await client.get(path, params=params or None)
+
+
+@pytest.fixture
+def browser(tmp_path) -> Browser:
+    served = deployment(NOWHERE)
+    places = state_directory(tmp_path, served)
+    close_windows(places, served.lanes[0], 2)
+    return Browser(places)
+
+
+@pytest.mark.parametrize("path", ["/", "/report.html", "/?challenger=4"])
+def test_the_report_is_a_page_that_asks_again(browser, path):
+    told = browser.get(path)
+    assert told.status_code == 200
+    assert told.headers["content-type"].startswith("text/html")
+    assert f'<meta http-equiv="refresh" content="{REFRESH_S}">' in told.text
+    assert "challenger v4" in told.text
+
+
+def test_the_page_may_load_and_run_nothing(browser):
+    policy = browser.get("/").headers["content-security-policy"]
+    assert policy.split(";")[0] == "default-src 'none'"
+    assert "script-src" not in policy
+
+
+def test_an_unknown_challenger_is_refused_with_the_known_ones(browser):
+    told = browser.get("/?challenger=9")
+    assert told.status_code == 400
+    assert "Its challengers: v4." in told.text
+
+
+def test_a_challenger_that_is_no_number_is_refused_without_markup(browser):
+    told = browser.get("/", challenger="<script>")
+    assert told.status_code == 400
+    assert "<script>" not in told.text
+
+
+def test_before_anything_is_served_the_page_says_so(tmp_path):
+    places = Places(tmp_path / "state")
+    places.make()
+    told = Browser(places).get("/")
+    assert told.status_code == 503
+    assert "Nothing is served yet." in told.text
+
+
+def test_without_a_challenger_the_page_says_so(tmp_path):
+    places = state_directory(tmp_path, deployment(NOWHERE, challengers=()))
+    assert "No challenger is served." in Browser(places).get("/").text
