@@ -9,12 +9,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 BATCH_RECORDS = 64
 BATCH_BYTES = 2**20
-TIMEOUT_S = 2.0
+TIMEOUT_S = 5.0
 PATIENCE_S = 5.0
 PAUSE_S = 0.25
 TELL_EVERY_S = 60.0
@@ -77,7 +78,7 @@ class Outbox:
         if self._where.scheme not in ("http", "https") or not self._where.hostname:
             raise ValueError(f"url {url!r} is no address. Write http://127.0.0.1:3001/tap.")
         self._write = write
-        self._head = {"content-type": "application/x-ndjson"}
+        self._head = {"content-type": "application/x-ndjson", "connection": "close"}
         if token:
             self._head["authorization"] = f"Bearer {token}"
         self._max_records = max_records
@@ -86,9 +87,7 @@ class Outbox:
         self._waiting: collections.deque[Copied] = collections.deque()
         self._bell = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._connection: http.client.HTTPConnection | None = None
         self._closing_s: float | None = None
-        self._in_hand = 0
         self._told_s = 0.0
         self.counts: collections.Counter[str] = collections.Counter()
 
@@ -149,6 +148,7 @@ class Outbox:
                 self._bell.wait()
             if self._is_over():
                 self.counts["dropped"] += len(self._waiting)
+                self._held_bytes -= sum(copied.size for copied in self._waiting)
                 self._waiting.clear()
             batch: list[Copied] = []
             size = 0
@@ -201,22 +201,16 @@ class Outbox:
         return None
 
     def _post(self, body: bytes) -> tuple[int, dict[str, object]]:
-        connection = self._connection or self._connect()
-        self._connection = None
-        connection.request("POST", self._where.path or "/tap", body, self._head)
-        answer = connection.getresponse()
-        raw = answer.read(2**20)
-        if answer.will_close:
-            connection.close()
-        else:
-            self._connection = connection
-        told = json.loads(raw) if answer.status in (202, 400) else {}
-        return answer.status, told if isinstance(told, dict) else {}
-
-    def _connect(self) -> http.client.HTTPConnection:
+        """Send on a connection of its own: an idle one may be closed without anybody knowing."""
         secure = self._where.scheme == "https"
         kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        return kind(self._where.hostname or "", self._where.port, timeout=TIMEOUT_S)
+        connection = kind(self._where.hostname or "", self._where.port, timeout=TIMEOUT_S)
+        with closing(connection):
+            connection.request("POST", self._where.path or "/tap", body, self._head)
+            answer = connection.getresponse()
+            with answer:
+                told = json.loads(answer.read(2**20)) if answer.status in (202, 400) else {}
+                return answer.status, told if isinstance(told, dict) else {}
 
     def _settle(self, told: dict[str, object], *, n: int) -> None:
         rejected, errors = told.get("rejected"), told.get("errors")

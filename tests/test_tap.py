@@ -1,0 +1,387 @@
+"""The middleware copies what passes, and whatever becomes of the copies, the app's callers never know."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from shadowserve.tap import TapMiddleware
+
+ASKED = b'{"dataframe_records": [{"x": 1.10}]}'
+
+
+async def _answer(request):
+    body = await request.body()
+    return Response(b'{"predictions":  [%d]}' % len(body), media_type="application/json",
+                    headers={"x-own": "kept"})  # fmt: skip
+
+
+async def _stream(request):
+    async def parts():
+        for i in range(2_000):
+            yield b"%d," % i
+
+    return StreamingResponse(parts())
+
+
+async def _file(request):
+    return FileResponse(__file__)
+
+
+async def _refuse(request):
+    return JSONResponse({"detail": "no"}, status_code=422)
+
+
+async def _fail(request):
+    await request.body()
+    raise RuntimeError("the model's own")
+
+
+async def _unread(request):
+    return Response(b"{}")
+
+
+PATHS = {"/invocations": _answer, "/stream": _stream, "/file": _file, "/refuse": _refuse,
+         "/fail": _fail, "/unread": _unread}  # fmt: skip
+
+
+def app():
+    return Starlette(
+        routes=[Route(path, take, methods=["POST", "GET"]) for path, take in PATHS.items()]
+    )
+
+
+def ask(served, path="/invocations", body=ASKED, method="POST", **head):
+    """Send one request in process; return what a caller sees of the answer."""
+
+    async def once():
+        transport = httpx.ASGITransport(served, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
+            told = await client.request(method, path, content=body, headers=head)
+            return told.status_code, told.headers.raw, told.content
+
+    return asyncio.run(once())
+
+
+class Tap:
+    """A tap of the test's own that keeps what it got and answers as it is told to."""
+
+    def __init__(self, *, status=202, told=None, hang=False):
+        self.records, self.heads = [], []
+        self.released = threading.Event()
+        if not hang:
+            self.released.set()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                raw = self.rfile.read(int(self.headers["content-length"]))
+                outer.heads.append(dict(self.headers))
+                outer.records += [json.loads(line) for line in raw.split(b"\n")]
+                outer.released.wait()
+                body = json.dumps(told if told is not None else {"rejected": 0}).encode()
+                self.send_response(status)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/tap"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.released.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@contextmanager
+def tap(**options):
+    made = Tap(**options)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@contextmanager
+def mute():
+    """An address that takes connections and never says a word."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(1)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/tap"
+
+
+@pytest.fixture
+def nobody(free_port):
+    return f"http://127.0.0.1:{free_port}/tap"
+
+
+def tapped(url, inner=None, **options):
+    return TapMiddleware(inner or app(), url, **{"paths": list(PATHS), **options})
+
+
+def same_as_alone(middleware):
+    """Ask everything through the middleware and past it; a caller sees the same bytes."""
+    for path in PATHS:
+        assert ask(middleware, path) == ask(app(), path), path
+        assert ask(middleware, path, method="GET") == ask(app(), path, method="GET"), path
+
+
+@pytest.mark.parametrize("status", [202, 400, 401, 404, 413, 500, 503])
+def test_answers_are_the_apps_whatever_the_tap_says(status):
+    with tap(status=status) as there:
+        same_as_alone(tapped(there.url))
+
+
+@pytest.mark.parametrize(
+    "told", [[], "text", {"rejected": "many", "errors": 3}, {"errors": [None]}]
+)
+def test_answers_are_the_apps_whatever_nonsense_the_tap_talks(told):
+    with tap(told=told) as there:
+        middleware = tapped(there.url)
+        same_as_alone(middleware)
+        middleware.close()
+
+
+def test_answers_are_the_apps_without_a_tap(nobody):
+    middleware = tapped(nobody)
+    same_as_alone(middleware)
+    middleware.close(0.1)
+
+
+def test_answers_are_the_apps_while_the_tap_hangs():
+    with mute() as url:
+        same_as_alone(tapped(url))
+    with tap(hang=True) as there:
+        same_as_alone(tapped(there.url))
+
+
+def test_an_exception_of_the_app_passes_as_it_is(nobody):
+    async def broken(scope, receive, send):
+        raise KeyError("its own")
+
+    with pytest.raises(KeyError, match="its own"):
+        asyncio.run(tapped(nobody, broken)(scope(), None, None))
+
+
+def scope(path="/invocations"):
+    return {"type": "http", "path": path, "method": "POST", "headers": []}
+
+
+def test_a_copy_holds_the_bytes_the_status_and_the_time():
+    with tap() as there:
+        middleware = tapped(there.url, token="abc")
+        status, _, answer = ask(middleware, **{"x-request-id": "r1", "content-type": "text/csv"})
+        ask(middleware, "/fail")
+        middleware.close(10)
+        first, failed = there.records
+        assert there.heads[0]["authorization"] == "Bearer abc"
+    assert first["request_text"].encode() == ASKED
+    assert first["answer_text"].encode() == answer
+    assert (first["status"], first["request_id"], first["content_type"]) == (
+        status,
+        "r1",
+        "text/csv",
+    )
+    assert first["protocol"] == "invocations"
+    assert 0 < first["latency_ms"] < 60_000
+    assert failed["status"] == 500
+    assert "answer_text" not in failed
+    assert (middleware.sent, middleware.rejected, middleware.dropped) == (2, 0, 0)
+
+
+def test_bytes_that_are_no_text_travel_as_base64():
+    with tap() as there:
+        middleware = tapped(there.url)
+        ask(middleware, body=b"\xff\x00")
+        middleware.close(10)
+    assert there.records[0]["request_base64"] == "/wA="
+
+
+def test_only_posts_to_its_paths_that_the_app_answered_are_copied():
+    with tap() as there:
+        middleware = tapped(there.url, paths={"/stream": "predict", "/refuse": "predict"})
+        for path in ("/invocations", "/refuse", "/stream"):
+            ask(middleware, path)
+            ask(middleware, path, method="GET")
+        middleware.close(10)
+    assert [one["protocol"] for one in there.records] == ["predict"]
+    assert there.records[0]["answer_text"].startswith("0,1,2,")
+    assert middleware.dropped == 0
+
+
+def test_a_share_is_copied():
+    with tap() as there:
+        none, everything = (tapped(there.url, sample_rate=rate) for rate in (0.0, 1.0))
+        for middleware in (none, everything):
+            ask(middleware)
+            middleware.close(10)
+    assert (none.sent, everything.sent) == (0, 1)
+
+
+def test_an_app_with_a_form_of_its_own_is_adapted():
+    async def own(request):
+        await request.body()
+        return JSONResponse({"result": {"price": 2.5}})
+
+    inner = Starlette(routes=[Route("/price", own, methods=["POST"])])
+    with tap() as there:
+        middleware = tapped(
+            there.url, inner, paths=["/price"],
+            to_records=lambda request: [request["item"]],
+            to_predictions=lambda answer: [answer["result"]["price"]],
+        )  # fmt: skip
+        ask(middleware, "/price", b'{"item": {"x": 1.10, "big": 9007199254740993}}')
+        ask(middleware, "/price", b'{"another": 1}')
+        ask(middleware, "/price", b"no json")
+        middleware.close(10)
+    (record,) = there.records
+    assert json.loads(record["request_text"]) == {
+        "dataframe_records": [{"x": 1.1, "big": 9007199254740993}]
+    }
+    assert json.loads(record["answer_text"]) == {"predictions": [2.5]}
+    assert middleware.dropped == 2
+
+
+def test_what_is_too_large_is_passed_on_and_not_copied():
+    with tap() as there:
+        middleware = tapped(there.url, max_body=100)
+        large = b"x" * 101
+        assert ask(middleware, body=large) == ask(app(), body=large)
+        assert ask(middleware, "/stream") == ask(app(), "/stream")
+        ask(middleware, body=b"x" * 60)
+        middleware.close(10)
+    assert len(there.records) == 1
+    assert middleware.dropped == 2
+
+
+def test_the_queue_is_bounded_by_bytes_and_what_does_not_fit_is_counted():
+    with tap(hang=True) as there:
+        middleware = tapped(there.url, max_queued_bytes=5_000)
+        for _ in range(100):
+            assert ask(middleware, body=b"x" * 1_000)[0] == 200
+        assert middleware.dropped >= 95
+        assert middleware._outbox._held_bytes <= 5_000
+        there.released.set()
+        middleware.close(10)
+        assert middleware.sent + middleware.dropped == 100
+    assert middleware._outbox._held_bytes == 0
+
+
+def test_the_queue_is_bounded_by_records(monkeypatch):
+    monkeypatch.setattr("shadowserve.tap.middleware.MAX_QUEUED_RECORDS", 3)
+    with tap(hang=True) as there:
+        middleware = tapped(there.url)
+        for _ in range(100):
+            ask(middleware, body=b"")
+        assert middleware.dropped >= 30
+        there.released.set()
+        middleware.close(10)
+        assert middleware.sent + middleware.dropped == 100
+
+
+def test_nothing_is_held_once_all_is_said(nobody):
+    middleware = tapped(nobody, max_body=50)
+    for path in PATHS:
+        ask(middleware, path)
+        ask(middleware, path, body=b"x" * 51)
+    middleware.close(0.0)
+    middleware._outbox._thread.join(10)
+    assert middleware._outbox._held_bytes == 0
+    assert middleware.sent == 0
+
+
+def test_a_caller_who_leaves_is_neither_copied_nor_an_error(nobody):
+    async def waits(scope, receive, send):
+        await receive()
+        await asyncio.sleep(60)
+
+    async def leave():
+        middleware = tapped(nobody, waits)
+
+        async def receive():
+            return {"type": "http.request", "body": b"x", "more_body": False}
+
+        task = asyncio.create_task(middleware(scope(), receive, None))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return middleware
+
+    middleware = asyncio.run(leave())
+    assert (middleware.dropped, middleware._outbox._held_bytes) == (0, 0)
+
+
+def test_a_tap_that_comes_later_gets_what_waited(free_port):
+    middleware = tapped(f"http://127.0.0.1:{free_port}/tap")
+    ask(middleware)
+    with socket.socket() as probe:  # refused until somebody listens
+        assert probe.connect_ex(("127.0.0.1", free_port)) != 0
+    late = ThreadingHTTPServer(("127.0.0.1", free_port), _Taking)
+    threading.Thread(target=late.serve_forever, daemon=True).start()
+    middleware.close(10)
+    late.shutdown()
+    late.server_close()
+    assert (middleware.sent, middleware.dropped) == (1, 0)
+
+
+class _Taking(BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(202)
+        self.end_headers()
+        self.wfile.write(b'{"rejected": 0}')
+
+    def log_message(self, *_):
+        pass
+
+
+def test_what_the_tap_rejects_is_counted_and_its_reason_logged(caplog):
+    error = {"code": "missing_column", "message": "Request lacks x."}
+    with tap(status=400, told={"error": error}) as there:
+        middleware = tapped(there.url)
+        ask(middleware)
+        middleware.close(10)
+    assert (middleware.rejected, middleware.dropped) == (1, 0)
+    assert "Request lacks x." in caplog.text
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"url": "127.0.0.1:3001"},
+        {"sample_rate": 2.0},
+        {"to_records": list},
+        {"to_predictions": list},
+    ],
+)
+def test_what_cannot_be_is_refused_when_the_app_is_made(wrong):
+    with pytest.raises(ValueError, match=r"[.]$"):
+        TapMiddleware(app(), **wrong)
+
+
+def test_the_middleware_needs_the_standard_library_alone():
+    code = "import sys, shadowserve; shadowserve.TapMiddleware; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"numpy", "pandas", "orjson", "mlflow", "starlette", "bentoml"}
+    assert not heavy & set(run.stdout.split())
