@@ -1,23 +1,44 @@
-"""The command line: data on stdout, talk on stderr, one clear line for what a user can mend."""
+"""The command line: data on stdout, talk on stderr, one clear line for what a user can mend.
+
+A command's module is imported when the command is used: some need scikit-learn and take seconds,
+and `status` should answer at once.
+"""
 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
 import click
 
-from shadowserve.cli.checking import check
-from shadowserve.cli.demo import demo
-from shadowserve.cli.judging import verdict
-from shadowserve.cli.labelling import labels
-from shadowserve.cli.looking import pins, report, status
-from shadowserve.cli.serving import serve
-from shadowserve.cli.steering import pause, resume
 from shadowserve.errors import ShadowserveError
+
+_MODULES = {
+    "serve": "serving",
+    "check": "checking",
+    "demo": "demo",
+    "pins": "looking",
+    "status": "looking",
+    "report": "looking",
+    "verdict": "judging",
+    "labels": "labelling",
+    "pause": "steering",
+    "resume": "steering",
+}
 
 
 class _Group(click.Group):
-    """Turns errors raised on purpose into their text and exit code."""
+    """Finds commands by name, and turns errors raised on purpose into their text and exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _MODULES:
+            return None
+        module = import_module(f"shadowserve.cli.{_MODULES[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -34,7 +55,3 @@ def main() -> None:
 
     Example: shadowserve serve --champion v3 --challenger v4
     """
-
-
-for command in (serve, check, demo, pins, status, report, verdict, labels, pause, resume):
-    main.add_command(command)

@@ -132,7 +132,8 @@ class Learned:
         """Read what `state` wrote."""
         it = cls({}, {})
         for name, kind in _PARTS.items():
-            setattr(it, name, kind.from_state(orjson.loads(state[name])))
+            if name in state:  # a part that an older release did not have begins empty
+                setattr(it, name, kind.from_state(orjson.loads(state[name])))
         sizes = orjson.loads(state["sizes"])
         it.sizes = {column: SizeCounts.from_state(seen) for column, seen in sizes.items()}
         for name, value in orjson.loads(state["numbers"]).items():

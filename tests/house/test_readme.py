@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import re
-from importlib.util import find_spec
 
 import click
 from sources import ROOT
+
+from shadowserve.cli import main
 
 README = (ROOT / "README.md").read_text()
 SPANS = re.findall(r"```[a-z]*\n(.*?)```|`([^`\n]+)`", README, re.DOTALL)
@@ -16,12 +16,10 @@ FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 
 
 def commands() -> dict[str, click.Command]:
-    """What the command line offers; nothing while there is none."""
-    if find_spec("shadowserve.cli") is None:
-        return {}
-    front = importlib.import_module("shadowserve.cli")
-    groups = [value for value in vars(front).values() if isinstance(value, click.Group)]
-    return {name: command for group in groups for name, command in group.commands.items()}
+    """What the command line offers, by name."""
+    context = click.Context(main)
+    found = {name: main.get_command(context, name) for name in main.list_commands(context)}
+    return {name: command for name, command in found.items() if command is not None}
 
 
 def flags_of(command: click.Command) -> set[str]:
