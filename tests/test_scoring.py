@@ -1,0 +1,183 @@
+"""One loaded version, ready to score: probed when it is opened, alike in every role."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.models import infer_signature
+from mlflow.pyfunc import PythonModel
+from registry_fixtures import FRAME, register, shared_store
+from scoring_fixtures import double, native, opaque, pipeline, record
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from shadowserve import pins, scoring
+from shadowserve.errors import AlignmentError, ModelError
+from shadowserve.registry import Registry
+
+
+def opened(tmp_path, name, model, *, method="predict", signed=True, **options):
+    """Register a model, fetch it and open it as a worker does."""
+    store = shared_store()
+    if signed:
+        options["signature"] = infer_signature(FRAME, np.array([0.5]))
+    number = register(store, name, model, **options)
+    registry = Registry(store.uris)
+    fetched = registry.fetch(registry.resolve(pins.parse(f"{name}:{number}"), None), tmp_path)
+    return scoring.open_version(fetched.version, fetched.path, method=method)
+
+
+def line():
+    return make_pipeline(StandardScaler(), LinearRegression()).fit(FRAME, FRAME["a"] * 2)
+
+
+def test_an_sklearn_pipeline_is_walked_and_batched(tmp_path):
+    scorer = opened(tmp_path, "scoring-line", line(), input_example=FRAME[:1])
+    assert [name for name, _ in scorer.step_names] == ["standardscaler", "linearregression"]
+    assert scorer.batched
+    assert scorer.deterministic
+    scoring.warm(scorer)
+    rows = scorer.schema.type_records(FRAME.to_dict("records"))
+    scored = scorer.score(rows)
+    np.testing.assert_array_equal(scored.output, scorer.loaded.native.predict(FRAME))
+    assert len(scored.wall_ns) == len(scored.cpu_ns) == 2
+    assert scored.inference_ns == scored.wall_ns[-1]
+
+
+class Centred(PythonModel):
+    def predict(self, context, model_input, params=None):
+        return model_input["a"] - model_input["a"].sum()
+
+
+class Wandering(PythonModel):
+    def predict(self, context, model_input, params=None):
+        return np.random.default_rng().random(len(model_input))
+
+
+class Shortened(PythonModel):
+    def predict(self, context, model_input, params=None):
+        return model_input["a"].drop_duplicates().tolist()
+
+
+class Failing(PythonModel):
+    def predict(self, context, model_input, params=None):
+        raise ValueError("s3cret-value")
+
+
+def test_a_version_that_depends_on_its_batch_is_served_unbatched(tmp_path):
+    scorer = opened(tmp_path, "scoring-centred", Centred(), input_example=FRAME[:1])
+    assert not scorer.batched
+    assert any("unbatched" in note for note in scorer.notes)
+
+
+def test_a_version_that_wanders_is_known_as_such_and_batched_all_the_same(tmp_path):
+    scorer = opened(tmp_path, "scoring-wandering", Wandering(), input_example=FRAME[:1])
+    assert scorer.batched
+    assert not scorer.deterministic
+    assert any("nondeterministic" in note for note in scorer.notes)
+
+
+def test_a_version_whose_answers_have_another_length_is_refused(tmp_path):
+    with pytest.raises(ModelError, match="answered 8 rows with 1 entries"):
+        opened(tmp_path, "scoring-short", Shortened(), input_example=FRAME[:1])
+
+
+def test_a_version_that_fails_on_its_own_example_is_refused_without_the_text(tmp_path):
+    with pytest.raises(ModelError, match="ValueError") as caught:
+        opened(tmp_path, "scoring-failing", Failing(), input_example=FRAME[:1])
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_function_that_nothing_was_tried_on_is_served_unbatched(tmp_path):
+    scorer = opened(tmp_path, "scoring-untried", Centred())
+    assert not scorer.batched
+    scoring.warm(scorer)  # there is nothing to warm it with
+
+
+def test_a_pipeline_without_an_example_is_batched_by_its_signature(tmp_path):
+    assert opened(tmp_path, "scoring-unseen", line()).batched
+
+
+def test_a_version_without_a_signature_is_served_unbatched(tmp_path):
+    scorer = opened(tmp_path, "scoring-unsigned", line(), signed=False)
+    assert not scorer.schema.batchable
+    assert not scorer.batched
+    assert any("signature" in note for note in scorer.notes)
+
+
+@pytest.mark.parametrize(
+    ("output", "n_rows"),
+    [
+        (np.array([1.0]), 2),
+        (np.array([1.0, 2.0, 3.0]), 2),
+        ([1, 2, 3], 2),
+        ([], 1),
+        (np.zeros((0, 3)), 1),
+        (pd.DataFrame({"a": [1]}), 2),
+        (pd.Series([1, 2, 3]), 2),
+        ([np.zeros((1, 2))], 2),
+    ],
+)
+def test_an_answer_to_a_lone_request_has_its_length(output, n_rows):
+    with pytest.raises(AlignmentError, match=f"{n_rows} rows"):
+        opaque(double).split(output, [n_rows])
+
+
+@pytest.mark.parametrize(
+    ("output", "n_rows"),
+    [
+        (np.array([1.0, 2.0]), 2),
+        ([["ragged"], [1, 2]], 2),
+        ([1, 2, 3], 1),  # one list is one answer
+        (np.array(3.0), 1),
+        ({"total": 1}, 5),
+        ("one text", 5),
+        (None, 2),
+        ([np.zeros((2, 3)), np.zeros((2, 1)), np.zeros((2, 2))], 2),  # several outputs
+        (pd.DataFrame({"a": [1, 2]}), 2),
+    ],
+    ids=str,
+)
+def test_what_can_be_an_answer_is_handed_on_as_it_is(output, n_rows):
+    (found,) = opaque(double).split(output, [n_rows])
+    assert found is output
+
+
+def test_timing_changes_no_bit():
+    scorer = native(pipeline())
+    rows = scorer.schema.type_records([record(n) for n in range(30)])
+    np.testing.assert_array_equal(scorer.score(rows).output, pipeline().predict(rows.frame()))
+
+
+def test_probabilities_are_scored_only_where_they_are_asked_for():
+    scorer = native(pipeline(labels=True))
+    rows = scorer.schema.type_records([record(1)])
+    assert scorer.has_scores
+    assert scorer.score(rows).scores is None
+    assert scorer.score(rows, scores=True).scores.shape == (1, 2)
+    assert not native(pipeline()).has_scores
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "same"),
+    [
+        (1.0, 1.0 + 1e-10, True),
+        (1.0, 1.0 + 1e-8, False),
+        (0.0, 1e-13, True),
+        (0.0, 1e-11, False),
+        ([1.0, [2.0]], [1.0, [2.0 + 1e-12]], True),
+        ([1.0], [1.0, 2.0], False),
+        ({"a": 1.0}, {"a": 1.0}, True),
+        ({"a": 1.0}, {"b": 1.0}, False),
+        ("a", "a", True),
+        (1, 2, False),
+        (None, None, True),
+        (None, 0.0, False),
+        (True, True, True),
+    ],
+)
+def test_answers_are_alike_within_what_blas_may_differ_by(left, right, same):
+    assert scoring.alike(left, right) is same
+    assert scoring.alike(right, left) is same
