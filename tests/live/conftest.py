@@ -4,23 +4,51 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.chaos import tiny
+from benchmarks.chaos.served import Served
+
+
+def registered(root: Path, script: str) -> tiny.Store:
+    """Make a registry in a process of its own, which leaves nothing imported here."""
+    made = subprocess.run([sys.executable, script, str(root)], capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    return tiny.Store(f"sqlite:///{root / 'mlflow.db'}", root / "mlflow.db")
 
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory) -> tiny.Store:
-    """The registry; made in a process of its own, which leaves nothing imported here."""
-    root = tmp_path_factory.mktemp("registry")
-    made = subprocess.run(
-        [sys.executable, str(Path(tiny.__file__)), str(root)], capture_output=True, text=True
-    )
-    assert made.returncode == 0, made.stderr
-    return tiny.Store(f"sqlite:///{root / 'mlflow.db'}", root / "mlflow.db")
+    """The registry of tiny versions."""
+    return registered(tmp_path_factory.mktemp("registry"), tiny.__file__)
+
+
+@pytest.fixture(scope="session")
+def paired_store(tmp_path_factory) -> tiny.Store:
+    """The registry of models that MLflow's server serves too."""
+    return registered(tmp_path_factory.mktemp("paired"), str(Path(__file__).with_name("paired.py")))
+
+
+@pytest.fixture(scope="session")
+def champion_of(tmp_path_factory, paired_store) -> Iterator[Callable[[str], Served]]:
+    """Serve one of the paired models without lanes; each is started once."""
+    started: dict[str, Served] = {}
+
+    def serve(model: str) -> Served:
+        if model not in started:
+            root = tmp_path_factory.mktemp(model)
+            served = Served(root, paired_store, "--model", model, "--no-control", challengers=())
+            started[model] = served
+            served.start()
+        return started[model]
+
+    yield serve
+    for served in started.values():
+        served.close()
 
 
 @pytest.fixture(scope="session")

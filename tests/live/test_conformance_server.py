@@ -4,55 +4,32 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 
 import httpx
 import paired
 import pytest
 
-from benchmarks.chaos import tiny
-from benchmarks.chaos.served import Served
-
 pytestmark = pytest.mark.live
 
 
-def free_ports(n: int) -> list[int]:
-    """Ports that nobody listens on, held together so that they differ."""
-    probes = [socket.socket() for _ in range(n)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+def free_port() -> int:
+    """A loopback port that nobody listens on at this instant."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory) -> tiny.Store:
-    root = tmp_path_factory.mktemp("paired")
-    made = subprocess.run(
-        [sys.executable, str(Path(paired.__file__)), str(root)], capture_output=True, text=True
-    )
-    assert made.returncode == 0, made.stderr
-    return tiny.Store(f"sqlite:///{root / 'mlflow.db'}", root / "mlflow.db")
-
-
-@pytest.fixture(scope="module")
-def pair(request, registry, tmp_path_factory):
-    """One model behind both servers, as (ours, theirs)."""
+def pair(request, champion_of, paired_store, tmp_path_factory):
+    """One model behind both servers, as (model, ours, theirs)."""
     model = request.param
-    root = tmp_path_factory.mktemp(model)
-    theirs = paired.MlflowServer(root, registry.uri, model, port=free_ports(1)[0])
-    ours = Served(root, registry, "--model", model, "--no-control", challengers=())
+    root = tmp_path_factory.mktemp(f"mlflow-{model}")
+    theirs = paired.MlflowServer(root, paired_store.uri, model, port=free_port())
     try:
-        ours.start()
-        yield model, ours.url, theirs.wait().url
+        yield model, champion_of(model).url, theirs.wait().url
     finally:
-        ours.close()
         theirs.close()
 
 

@@ -144,6 +144,14 @@ CASES = [
         "Timestamp('2024-02-29 15:00:00')",
         datetime="2024-03-01T00:00:00+09:00",
     ),
+    Case(
+        "datetime columns in CSV",
+        "types",
+        pd.DataFrame([TYPED]).to_csv(index=False).encode(),
+        None,
+        "Timestamp('2024-03-01 12:30:15.123456')",
+        CSV,
+    ),
     sent(
         "columns named by number, sent as JSON keys",
         "zero",

@@ -145,12 +145,12 @@ def test_a_degraded_lane_is_tried_again_on_resume(served):
 
 def test_a_leak_is_stopped_at_the_limit_and_named(tmp_path, store):
     """F15: a megabyte a request; the champion's answers do not change."""
-    options = ("--lane-memory", "700MiB", "--no-control")
+    options = ("--lane-memory", "950MiB", "--no-control")
     with Served(tmp_path, store, *options, challengers=(tiny.LEAKY,)) as served:
         first = served.lane_pid(tiny.LEAKY)
         with Load(served, callers=1) as load:
             served.until(lambda: load.n >= 50, "warming")
-        leaked = [served.post("leak" * 3).status_code for _ in range(500)]
+        leaked = [served.post("leak" * 3).status_code for _ in range(720)]
         assert set(leaked) | set(map(int, load.told)) == {200}
         told = served.settled()
         assert told["balanced"]

@@ -1,0 +1,82 @@
+"""A journal that cannot be opened is tried again, and takes over between two appends."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from journal_fixtures import request
+
+from shadowserve import tail
+from shadowserve.errors import JournalError
+from shadowserve.journal import Writer
+from shadowserve.standby import Standby
+
+
+class Disk:
+    """Opens the real journal once there is room."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.room = threading.Event()
+        self.opened = threading.Event()
+
+    def open(self):
+        if not self.room.is_set():
+            raise JournalError("full")
+        writer = Writer(self.directory, worker=0)
+        self.opened.set()
+        return writer
+
+
+def append(journal, n=1):
+    journal.append([request(journal.position(i)) for i in range(n)])
+
+
+def test_nothing_is_written_until_it_opens_and_everything_after(tmp_path):
+    disk = Disk(tmp_path)
+    journal = Standby(disk.open, worker=0, sequence=0, every_s=0.01)
+    for _ in range(3):
+        with pytest.raises(JournalError):
+            append(journal)
+    disk.room.set()
+    assert disk.opened.wait(10)
+    opened = 0
+    for _ in range(1000):
+        try:
+            append(journal, 2)
+        except JournalError:
+            threading.Event().wait(0.01)
+        else:
+            opened += 2
+            if opened == 6:
+                break
+    journal.close()
+    assert journal.sequence == 6
+    assert len(tail.Tail(tmp_path, cursor={}).read(100).requests) == 6
+
+
+def test_it_goes_on_where_an_earlier_process_stopped(tmp_path):
+    earlier = Writer(tmp_path, worker=0)
+    append(earlier, 4)
+    earlier.close()
+    disk = Disk(tmp_path)
+    disk.room.set()
+    journal = Standby(disk.open, worker=0, sequence=4, every_s=0.01)
+    assert disk.opened.wait(10)
+    for _ in range(1000):
+        try:
+            append(journal)
+            break
+        except JournalError:
+            threading.Event().wait(0.01)
+    journal.close()
+    assert journal.sequence == 5
+
+
+def test_closing_ends_the_tries(tmp_path):
+    disk = Disk(tmp_path)
+    journal = Standby(disk.open, worker=0, sequence=7, every_s=60)
+    journal.close()
+    assert journal.sequence == 7
+    assert list(tmp_path.iterdir()) == []

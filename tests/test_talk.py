@@ -1,0 +1,64 @@
+"""Our own sentences reach the log; what others print, warn, log or raise reaches it as a place."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shadowserve import talk
+
+MARKER = "ZQMARKQZ"
+STRANGER = f"""
+import faulthandler, logging, os, sys, threading, warnings
+from shadowserve.talk import keep_to_oneself
+logging.basicConfig(level=logging.INFO)
+keep_to_oneself()
+text = "{MARKER}"
+"""
+
+
+def log_of(tmp_path, code: str) -> str:
+    script = tmp_path / "stranger.py"
+    script.write_text(STRANGER + code)
+    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert MARKER not in run.stdout
+    return run.stderr
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "print(text); print(text, file=sys.stderr)",
+        "os.write(1, text.encode()); os.write(2, text.encode())",
+        "os.system(f'echo {text}; echo {text} >&2')",
+        "warnings.warn(text)",
+        "logging.getLogger('other').error(text)",
+        "logging.getLogger('shadowserve.lane').error('%s', text)",
+        "logging.getLogger().handlers[0].stream and logging.error(text)",
+        "raise ValueError(text)",
+        "threading.Thread(target=lambda: int(text)).start()",
+        "try:\n int(text)\nexcept ValueError:\n logging.getLogger('x').exception(text)",
+    ],
+)
+def test_a_strangers_values_stay_out(tmp_path, code):
+    assert MARKER not in log_of(tmp_path, code)
+
+
+def test_an_uncaught_exception_leaves_its_type_and_place(tmp_path):
+    told = log_of(tmp_path, "def f():\n raise ValueError(text)\nf()")
+    assert "ValueError at stranger.py" in told
+    assert " f" in told
+
+
+def test_a_strangers_record_leaves_its_place(tmp_path):
+    told = log_of(tmp_path, "logging.getLogger('other').error(text)")
+    assert "ERROR other said something at stranger.py:" in told
+
+
+def test_our_own_sentences_are_written_out(tmp_path):
+    code = "from shadowserve.standby import _log\n_log.handle(_log.makeRecord(_log.name, 40, sys.modules['shadowserve.standby'].__file__, 1, 'n %d', (3,), None))"
+    assert "shadowserve.standby n 3" in log_of(tmp_path, code)
+    assert Path(talk.__file__).parent.name == "shadowserve"
