@@ -63,11 +63,14 @@ class StandIn:
 
     def _run(self) -> None:
         while not self._stopped.wait(0 if self._needed() else LOOK_S):
-            if self._needed() and select.select([self._listener], (), (), LOOK_S)[0]:
+            if self._waiting() and self._needed():
                 with contextlib.suppress(OSError):  # a worker was quicker, or the caller left
                     caller, _ = self._listener.accept()
                     with caller:
                         self._answer(caller)
+
+    def _waiting(self) -> bool:
+        return bool(select.select([self._listener], (), (), LOOK_S)[0])
 
     def _answer(self, caller: socket.socket) -> None:
         caller.settimeout(PATIENCE_S)

@@ -1,0 +1,66 @@
+"""While no worker is there, callers are answered at once; with a worker, never."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+
+import httpx
+import pytest
+
+from shadowserve import counters
+from shadowserve.supervisor.standin import StandIn
+
+
+@pytest.fixture
+def data_plane(tmp_path):
+    needed = threading.Event()
+    needed.set()
+    listener = socket.create_server(("127.0.0.1", 0))
+    counted = counters.Counters(tmp_path / "999.bin")
+    stand_in = StandIn(listener, needed=needed.is_set, label=lambda: "films/3", counters=counted)
+    host, port = listener.getsockname()
+    yield f"http://{host}:{port}", needed, counted, listener
+    stand_in.stop()
+    listener.close()
+    counted.close()
+
+
+def test_a_request_gets_a_503_that_says_when_to_come_back(data_plane):
+    url, _, counted, _ = data_plane
+    told = httpx.post(f"{url}/invocations", content=b"x" * 300_000, trust_env=False)
+    assert told.status_code == 503
+    assert told.headers["retry-after"] == "1"
+    assert told.headers["x-shadowserve-model"] == "films/3"
+    error = json.loads(told.content)["error"]
+    assert set(error) == {"code", "message", "column", "row", "request_id"}
+    assert error["request_id"] == told.headers["x-request-id"]
+    assert counted.counts().overloaded == 1
+
+
+def test_probes_learn_that_it_lives_and_is_not_ready(data_plane):
+    url, _, counted, _ = data_plane
+    assert httpx.get(f"{url}/livez?x=1", trust_env=False).status_code == 200
+    assert httpx.get(f"{url}/readyz", trust_env=False).status_code == 503
+    assert counted.counts().overloaded == 1
+
+
+def test_a_caller_that_says_nothing_keeps_nobody_else_waiting_for_long(data_plane):
+    url, _, _, _ = data_plane
+    with socket.create_connection(httpx.URL(url).netloc.decode().split(":")):
+        assert httpx.get(f"{url}/livez", timeout=20, trust_env=False).status_code == 200
+
+
+def test_a_worker_that_accepts_gets_the_callers(data_plane):
+    url, needed, counted, listener = data_plane
+    needed.clear()
+    threading.Event().wait(0.3)  # a look that had begun is over
+    listener.settimeout(20)
+    with socket.create_connection(httpx.URL(url).netloc.decode().split(":")) as caller:
+        threading.Event().wait(0.3)  # the stand-in has looked again
+        accepted, _ = listener.accept()
+        with accepted:
+            caller.sendall(b"hello")
+            assert accepted.recv(5) == b"hello"
+    assert counted.counts().overloaded == 0
