@@ -25,6 +25,7 @@ from shadowserve.errors import JournalError, ModelError, SettingsError, Unreacha
 from shadowserve.journal import refuse_network
 from shadowserve.mlmodel import library_differences
 from shadowserve.places import Places
+from shadowserve.policy import Policy
 from shadowserve.settings import Settings
 from shadowserve.stores import Uris, redact
 from shadowserve.supervisor import isolation
@@ -145,12 +146,13 @@ def resolve(settings: Settings, addresses: Uris, places: Places, *, start: str) 
 
 
 def refuse_settings(settings: Settings) -> None:
-    """Refuse what this machine cannot do or the token's file does not hold.
+    """Refuse an impossible policy, what this machine cannot do or the token's file does not hold.
 
     Raises
     ------
     SettingsError
     """
+    Policy.of(settings.verdict)
     if settings.token_file is not None:
         tokens.read(settings.token_file)
     if not settings.lane_network and (why := isolation.why_not()):

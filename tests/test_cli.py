@@ -1,0 +1,120 @@
+"""The command line: data on stdout, talk on stderr, one line and an exit code for what can be mended."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+from deployment_fixtures import deployment, made
+from judging_fixtures import shadowed
+from lane_fixtures import answer, records
+from scoring_fixtures import double, opaque
+
+from shadowserve import deployment as deployments
+from shadowserve.cli import main
+from shadowserve.supervisor import start
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Run a command in an empty directory."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return lambda *words: CliRunner().invoke(main, [str(word) for word in words])
+
+
+def served(tmp_path):
+    places = made(tmp_path / "state")
+    deployments.write(places, deployment())
+    answer(places, records(5))
+    return places
+
+
+@pytest.mark.parametrize("command", main.list_commands(click.Context(main)))
+def test_every_command_explains_itself_with_an_example(run, command):
+    told = run(command, "--help")
+    assert told.exit_code == 0
+    assert f"Example: shadowserve {command}" in told.output
+    assert main.get_command(click.Context(main), command).short_help
+
+
+def test_status_is_data_for_programs(run, tmp_path):
+    places = served(tmp_path)
+    told = run("status", "--json", "--state-dir", places.root)
+    assert told.exit_code == 0
+    found = json.loads(told.stdout)
+    assert found["journal"]["appended"] == 5
+    assert [lane["pending"] for lane in found["lanes"]] == [5, 5]
+    assert found["balanced"] is True
+
+
+def test_status_is_a_table_for_people(run, tmp_path):
+    told = run("status", "--state-dir", served(tmp_path).root)
+    assert told.exit_code == 0
+    assert "challenger v4" in told.stdout
+    assert "The ledger balances." in told.stdout
+
+
+def test_a_report_is_data_for_programs_and_words_for_people(run, tmp_path):
+    places, wanted = shadowed(tmp_path / "state", opaque(lambda f, p: 3 * double(f, p)), n=150)
+    deployments.write(places, wanted)
+    told = run("report", "--json", "--state-dir", places.root)
+    assert json.loads(told.stdout)["verdict"] == "reject"
+    told = run("report", "--state-dir", places.root, "--challenger", "v4")
+    assert told.exit_code == 0
+    assert "reject" in told.stdout
+    assert "v4" in told.stdout
+
+
+def test_a_challenger_that_is_not_there_is_misuse(run, tmp_path):
+    told = run("report", "--state-dir", served(tmp_path).root, "--challenger", "v9")
+    assert told.exit_code == 2
+    assert told.stdout == ""
+    assert "Its challengers: v4" in told.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "report", "pause", "resume"])
+def test_nothing_served_could_not_be_reached(run, tmp_path, command):
+    told = run(command, "--state-dir", tmp_path / "nowhere")
+    assert told.exit_code == 4
+    assert told.stdout == ""
+    assert "Start 'shadowserve serve'" in told.stderr
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_pause_and_resume_leave_the_teams_wish(run, tmp_path):
+    places = served(tmp_path)
+    held = start.claim(places)
+    try:
+        assert run("pause", "--state-dir", places.root).exit_code == 0
+        assert places.paused.exists()
+        assert run("resume", "--state-dir", places.root).exit_code == 0
+        assert not places.paused.exists()
+        assert places.resume.exists()
+    finally:
+        os.close(held)
+
+
+def test_serving_without_a_champion_is_misuse(run):
+    told = run("serve")
+    assert told.exit_code == 2
+    assert "champion" in told.stderr
+    assert "Traceback" not in told.output
+
+
+def test_every_fault_of_the_settings_is_told_at_once(run):
+    told = run("serve", "--champion", "latest", "--port", "banana", "--deadline", "soon")
+    assert told.exit_code == 2
+    assert all(flag in told.stderr for flag in ("champion", "port", "deadline"))
+
+
+def test_a_policy_that_cannot_be_is_told_before_anything_slow(run):
+    Path("shadowserve.toml").write_text("[verdict]\nalhpa = 0.1\nmin_requests = 0\n")
+    told = run("serve", "--champion", "v3")
+    assert told.exit_code == 2
+    assert "Do you mean alpha?" in told.stderr
+    assert "min_requests" in told.stderr

@@ -1,0 +1,60 @@
+"""What is known of a challenger: both lanes, paired request by request."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from judging_fixtures import known_of, shadowed, timed
+from scoring_fixtures import double, native, opaque, pipeline
+
+from shadowserve.known import Pair, know
+
+
+def pair(place, challenger, control, **scores):
+    fields = {"challenger_scores": None, "control_scores": None, **scores}
+    return Pair(place, challenger, control, (), (), **fields)
+
+
+def test_requests_that_both_lanes_scored_in_a_burst_are_paired(tmp_path):
+    known = known_of(tmp_path, opaque(double), n=220)
+    assert [one.position for one in known.pairs] == [*range(1, 21), *range(201, 221)]
+    counted = [one for one in known.pairs if one.challenger_ms and one.control_ms]
+    assert [one.position for one in counted] == list(range(205, 221))  # past both warm-ups
+
+
+def test_without_a_control_nothing_is_paired(tmp_path):
+    known = know(*shadowed(tmp_path, opaque(double), n=30, control=False), challenger=4)
+    assert known.control is None
+    assert known.pairs == ()
+    assert known.ratio.n == 0
+
+
+def test_a_pair_that_one_side_did_not_time_enters_no_ratio(tmp_path):
+    known = known_of(tmp_path, opaque(double), n=30)
+    pairs = (pair(1, 2.0, 1.0), pair(2, None, 1.0), pair(3, 2.0, None), pair(4, 2.0, 1.0))
+    assert dataclasses.replace(known, pairs=pairs).ratio.n == 2
+
+
+def test_the_ratio_is_the_challengers_time_over_the_controls(tmp_path):
+    known = timed(known_of(tmp_path, opaque(double), n=30), times=3.0)
+    assert abs(known.ratio.interval(0.05).ratio - 3.0) < 0.05
+
+
+def test_probabilities_of_both_lanes_are_laid_side_by_side(tmp_path):
+    own = native(pipeline(labels=True))
+    known = known_of(tmp_path, own, champion=own, n=60)
+    assert known.score_differences().shape == (20, 2)
+    assert not known.score_differences().any()
+    apart = (
+        pair(1, 1.0, 1.0, challenger_scores=[0.25, 0.75], control_scores=[0.5, 0.5]),
+        pair(2, 1.0, 1.0),
+    )
+    known = dataclasses.replace(known, pairs=apart)
+    np.testing.assert_allclose(known.score_differences(), [[-0.25, 0.25]])
+
+
+def test_versions_with_other_classes_have_no_differences(tmp_path):
+    known = known_of(tmp_path, opaque(double), n=30)
+    apart = (pair(1, 1.0, 1.0, challenger_scores=[0.2, 0.3, 0.5], control_scores=[0.5, 0.5]),)
+    assert dataclasses.replace(known, pairs=apart).score_differences().size == 0
