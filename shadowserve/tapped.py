@@ -104,7 +104,7 @@ def read(line: bytes, protocols: Mapping[str, Protocol]) -> Tapped:
     if type(record) is not dict or not record.keys() <= set(FIELDS):
         raise _bad("a record is a JSON object with no other keys than " + ", ".join(FIELDS))
     protocol = record.get("protocol", "invocations")
-    if protocol not in protocols:
+    if type(protocol) is not str or protocol not in protocols:
         raise _bad(f"protocol is one of {', '.join(protocols)}")
     status = record.get("status", 200)
     if type(status) is not int or not 200 <= status <= 599:
