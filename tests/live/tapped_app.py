@@ -26,8 +26,8 @@ def app_of(model: Any, tap: str) -> FastAPI:
 
     @app.post("/price")
     def price(item: dict[str, Any]) -> dict[str, float]:
-        if "x" not in item:
-            raise RuntimeError("an item without x")
+        if item["note"] == "broken":
+            raise RuntimeError("the app's own fault")
         return {"price": _predict(model, [item])[0]}
 
     app.add_middleware(TapMiddleware, url=tap, paths=["/invocations"])

@@ -12,7 +12,11 @@ import pytest
 from benchmarks.chaos import tiny
 from benchmarks.chaos.served import Load, Served
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.timeout(900),
+    pytest.mark.filterwarnings("ignore"),  # sockets of killed servers, and MLflow's own
+]
 
 
 @pytest.fixture(scope="module")

@@ -84,11 +84,14 @@ def test_a_tapped_server_gets_ledger_report_and_verdict(tapping):
             told = client.post(f"{url}/invocations", json=body, headers={"x-request-id": f"r{i}"})
             assert told.status_code == 200
             assert client.post(f"{url}/price", json=tiny.row(i / N)).status_code == 200
+        assert client.post(f"{url}/price", json=tiny.row(1.0, "broken")).status_code == 500
         assert client.post(f"{url}/price", json={"note": "n"}).status_code == 500
         tapping.until(lambda: appended(tapping) == before + 2 * N + 1, "all copies to arrive")
     ledger = tapping.settled()
     assert ledger["balanced"]
     assert ledger["champion"]["failed"] == 1
+    assert ledger["champion"]["rejected"] == 1  # what the signature refuses is no model's failure
+    assert [lane["champion_error"] for lane in ledger["lanes"]] == [1, 0]
     assert ledger["champion"]["answered"] == before + 2 * N
     report = tapping.report()
     assert report["verdict"] in ("promote", "continue")
