@@ -141,7 +141,7 @@ def test_swapped_labels_are_seen_as_such(tmp_path):
 
 def test_a_change_is_dated(tmp_path):
     """The challenger agrees, and from one request on it does not."""
-    known = known_of(tmp_path, opaque(lambda f, p: double(f, p) * (1 + 2 * (f["age"].to_numpy() >= 300))), n=600)  # fmt: skip
+    known = known_of(tmp_path, opaque(lambda f, p: double(f, p) * (1 + 2 * (f["age"].to_numpy() >= 300))), n=900)  # fmt: skip
     one = found(known)["change_point"]
     assert abs(one.since - 301) <= 20
 

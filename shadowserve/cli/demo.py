@@ -77,7 +77,12 @@ def _models() -> tuple[ModuleType, ModuleType]:
 def _replay(supervisor: Supervisor, records: Any, n: int, talk: Console) -> None:
     """Send the events while the supervisor looks after everything."""
     host, port = supervisor.address
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=talk) as progress:
         task = progress.add_task("Real events", total=n)
         replay = Replay(host, port, records, sent=lambda: progress.advance(task))

@@ -152,7 +152,7 @@ def _opening(
         f"{copies} processes hold a model ({sizes / 2**20:.1f} MiB of files)",
         f"Request bodies {places.journal}, readable by you alone, until every lane has scored them "
         f"(at most {budget:g} GiB)",
-        f"Console        http://{settings.console_host}:{console_port}/status.json",
+        f"Console        http://{settings.console_host}:{console_port}/ (status.json, report.json)",
         f"Evidence       MLflow experiment shadowserve/{deployment.model}",
     ]
 

@@ -113,7 +113,7 @@ class Console:
     async def labels(self, request: Request) -> Response:
         """Take labels, all or none: a JSON list of ``{"request_id", "label"}``, or one a line.
 
-        Until there are tokens, only from this machine: labels decide what is promoted.
+        Only from this machine: labels decide what is promoted.
         """
         if not _is_local(request):
             return _refused("not_local", "Labels are taken from this machine only.", status=403)

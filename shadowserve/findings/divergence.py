@@ -195,9 +195,10 @@ def _slices(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]
         if found.rate - found.rate_outside < policy.min_disagreement:
             continue
         severity, labels = _weighed(known, policy, Severity.WARNING)
+        severity = min(severity, Severity.WARNING, key=_ALARMS.index)
         yield Finding(
             kind="slice_divergence",
-            severity=min(severity, Severity.WARNING, key=_ALARMS.index),
+            severity=Severity.NOTE if _is_noise(known, policy) else severity,
             message=(
                 f"Where {found.describe} ({share(found.share)} of traffic), {known.name} disagrees by "
                 f"{share(found.rate)}, elsewhere by {share(found.rate_outside)}. "
@@ -214,6 +215,17 @@ def _slices(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]
                 "challenger",
             ),
         )
+
+
+def _is_noise(known: Known, policy: Policy) -> bool:
+    """Whether the version disagrees with itself about as often as with the champion.
+
+    Noise flips the close calls, so where many are close it looks like a slice.
+    """
+    if known.learned is None or not known.learned.noise.again.n:
+        return False
+    again, apart = known.learned.noise.again, known.learned.outputs.intolerant
+    return again.mean * again.n >= policy.min_examples and again.mean >= 0.5 * apart.mean
 
 
 def _concentration(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]:

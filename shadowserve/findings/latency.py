@@ -100,10 +100,23 @@ def _growth_finding(
         ),
         where=Where(step=name, columns=(column,)),
         effect=Effect(
-            "exponent", growth.exponent, growth.low, growth.high, "power of size", base, role
+            "exponent",
+            growth.exponent,
+            growth.low,
+            growth.high,
+            "power of size",
+            _exponent(theirs, column),
+            role,
         ),
         examples=tuple(row["position"] for row in largest),
     )
+
+
+def _exponent(theirs: StepTiming | None, column: str) -> float | None:
+    """Return the growth of the step that is compared with, where its sizes tell it."""
+    fit = theirs.growth.get(column) if theirs is not None else None
+    growth = fit.fit() if fit is not None else None
+    return growth.exponent if growth is not None and growth.grows else None
 
 
 def _constant(known: Known, learned: Learned, policy: Policy) -> Iterator[Finding]:

@@ -105,5 +105,6 @@ def turn(position: int, *, role: Role, large: bool, behind: bool, batched: bool)
     if not behind or not batched or large:
         return Turn()
     chosen = hash_positions(np.asarray([position]))[0] < ALONE_SHARE
-    in_burst = burst_of(position) is not None
-    return Turn(alone=bool(chosen or in_burst), timed=bool(chosen), inclusion=ALONE_SHARE)
+    alone = bool(chosen) or burst_of(position) is not None
+    in_bursts = BURST_LENGTH / BURST_EVERY
+    return Turn(alone=alone, timed=alone, inclusion=in_bursts + (1 - in_bursts) * ALONE_SHARE)

@@ -13,6 +13,7 @@ import numpy as np
 import orjson
 
 from shadowserve.divergence import Divergence
+from shadowserve.errors import StateError
 from shadowserve.growth import SizeCounts
 from shadowserve.lane.comparing import Scoring, Side
 from shadowserve.lane.failures import Failures, Noise
@@ -129,15 +130,26 @@ class Learned:
 
     @classmethod
     def from_state(cls, state: Mapping[str, bytes]) -> Self:
-        """Read what `state` wrote."""
+        """Read what `state` wrote.
+
+        Raises
+        ------
+        StateError
+            If another release wrote it.
+        """
         it = cls({}, {})
-        for name, kind in _PARTS.items():
-            if name in state:  # a part that an older release did not have begins empty
+        try:
+            for name, kind in _PARTS.items():
                 setattr(it, name, kind.from_state(orjson.loads(state[name])))
-        sizes = orjson.loads(state["sizes"])
-        it.sizes = {column: SizeCounts.from_state(seen) for column, seen in sizes.items()}
-        for name, value in orjson.loads(state["numbers"]).items():
-            setattr(it, name, value)
+            sizes = orjson.loads(state["sizes"])
+            it.sizes = {column: SizeCounts.from_state(seen) for column, seen in sizes.items()}
+            for name, value in orjson.loads(state["numbers"]).items():
+                setattr(it, name, value)
+        except KeyError as error:
+            raise StateError(
+                "The lane's state was written by another release. Read it with that release, or "
+                "give --state-dir a fresh directory."
+            ) from error
         return it
 
 

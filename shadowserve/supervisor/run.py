@@ -390,6 +390,7 @@ class Supervisor:
             env={**self._environment("console"), **self._token()},
             log=self.places.logs / "console.log",
             pass_fds=(descriptor,),
+            cpus=self.placement.lanes,
         )
 
     def _evidence(self) -> Child:
