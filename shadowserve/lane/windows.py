@@ -37,9 +37,12 @@ def width_factor(number: int) -> int:
 
 
 def is_full(number: int, *, n: int, opened_ns: int) -> bool:
-    """Tell whether a window that holds `n` requests since `opened_ns` (since the epoch) is full."""
+    """Tell whether a window that holds `n` requests since `opened_ns` (since the epoch) is full.
+
+    A clock that was set back an hour closes it too, instead of keeping it open until then.
+    """
     factor = width_factor(number)
-    aged = time.time_ns() - opened_ns >= WINDOW_NS * factor
+    aged = abs(time.time_ns() - opened_ns) >= WINDOW_NS * factor
     return n >= WINDOW_REQUESTS * factor or (n > 0 and aged)
 
 

@@ -188,3 +188,28 @@ def test_two_at_once_on_one_state_directory_are_refused(served):
     assert "Another 'shadowserve serve' runs on" in other.said()
     assert "Traceback" not in other.said()
     assert served.post().status_code == 200
+
+
+def test_the_start_says_what_runs_where(served):
+    """SS-033: copies, memory, bodies, placement, addresses."""
+    said = served.said()
+    assert "1 of the champion to serve, 2 in lanes; 3 processes hold a model" in said
+    assert f"console        {served.console}/status.json" in said.lower()
+    assert " MiB" in said.partition("Lanes  ")[2]
+    for word in ("Store", "Champion", "Challenger", "Request bodies", "Evidence", "Placement"):
+        assert word in said
+
+
+def test_answers_are_the_same_bytes_with_and_without_lanes(served, tmp_path, store):
+    """Law 1, one request at a time."""
+    xs = [i / 7 for i in range(100)]
+
+    def answers(deployment):
+        told = [deployment.post("nn" * (i % 3 + 1), x=x) for i, x in enumerate(xs)]
+        return [(one.status_code, one.content) for one in told]
+
+    with Served(tmp_path, store, "--no-control", challengers=()) as alone:
+        without = answers(alone)
+        assert alone.ledger()["lanes"] == []
+        assert alone.ledger()["balanced"]
+    assert answers(served) == without
