@@ -112,7 +112,7 @@ def test_a_generator_function_is_refused_with_the_next_step() -> None:
     with pytest.raises(TypeError, match="decorate the function that reads it"):
 
         @step("items")
-        def items():  # type: ignore[no-untyped-def] # noqa: ANN202
+        def items():  # type: ignore[no-untyped-def]
             yield 1
 
 
