@@ -1,0 +1,149 @@
+"""Requests made from the OpenAPI document, good and bad: no 500, no status that it does not say.
+
+    python -m benchmarks.fuzz                                  # its own deployment of a tiny version
+    python -m benchmarks.fuzz --url http://127.0.0.1:3000      # a running one
+
+schemathesis writes the requests from each operation's schema (half of them break it), and checks
+status, content type and form of every answer against the document. Exit code 1 if anything differs.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from benchmarks.chaos import tiny
+from benchmarks.chaos.served import Served
+
+CHECKS = (
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+)
+MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+SHOWN = 20
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What was sent and told.
+
+    Parameters
+    ----------
+    statuses : Counter of (operation, status)
+    faults : list of str
+        Each answer that differs from the document, in words.
+    """
+
+    statuses: Counter[tuple[str, int]] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def sent(self) -> int:
+        """Number of requests."""
+        return self.statuses.total()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the outcome for programs."""
+        told = {f"{path} {status}": n for (path, status), n in sorted(self.statuses.items())}
+        return {"requests": self.sent, "answers": told, "faults": self.faults}
+
+
+def fuzz(url: str, *, requests: int, number: int = 1) -> Outcome:
+    """Ask a running server about so many requests, most of them where a body is taken.
+
+    Parameters
+    ----------
+    url : str
+        The data plane.
+    requests : int
+        About how many; operations without a body get a few each.
+    number : int
+        Seed.
+    """
+    outcome = Outcome()
+    document = schemathesis.openapi.from_url(f"{url}/openapi.json")
+    operations = [found.ok() for found in document.get_all_operations()]
+    posts = [each for each in operations if each.method == "post"]
+    share = max(1, requests // (len(posts) * len(MODES)))
+    for operation in operations:
+        for mode in MODES if operation in posts else MODES[:1]:
+            _ask(operation, mode, outcome, examples=share, number=number)
+    return outcome
+
+
+def _ask(operation: Any, mode: Any, outcome: Outcome, *, examples: int, number: int) -> None:
+    @seed(number)
+    @settings(
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def ask(case: Any) -> None:
+        response = case.call(timeout=60)
+        outcome.statuses[operation.label, response.status_code] += 1
+        for check in CHECKS:
+            try:
+                case.validate_response(response, checks=[check])
+            except Exception as fault:
+                outcome.faults.append(f"{operation.label} {response.status_code}: {fault}")
+
+    ask()
+
+
+@contextmanager
+def deployment() -> Iterator[str]:
+    """Serve a tiny version for the length of a block; gives the data plane's address."""
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+        root = Path(folder)
+        made = subprocess.run(
+            [sys.executable, str(Path(tiny.__file__)), str(root)], capture_output=True, text=True
+        )
+        if made.returncode:
+            raise SystemExit(made.stderr)
+        store = tiny.Store(f"sqlite:///{root / 'mlflow.db'}", root / "mlflow.db")
+        with Served(root / "run", store, "--no-control", challengers=()) as served:
+            yield served.url
+
+
+@click.command()
+@click.option("--url", help="A running deployment; its own, if not given.")
+@click.option("--requests", default=10_000, show_default=True)
+@click.option("--seed", "number", default=1, show_default=True)
+def main(url: str | None, requests: int, number: int) -> None:
+    """Fuzz a deployment by its own OpenAPI document."""
+    if url is None:
+        with deployment() as own:
+            outcome = fuzz(own, requests=requests, number=number)
+    else:
+        outcome = fuzz(url.rstrip("/"), requests=requests, number=number)
+    told = outcome.to_dict()
+    click.echo(json.dumps({**told, "faults": told["faults"][:SHOWN]}, indent=1))
+    sys.exit(1 if outcome.faults else 0)
+
+
+if __name__ == "__main__":
+    main()
