@@ -35,11 +35,11 @@ def served(tmp_path_factory, store):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 64 MiB, where this user may mount one."""
+    """A file system of 160 MiB, where this user may mount one."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(disk)],
+        ["mount", "-t", "tmpfs", "-o", "size=160m", "tmpfs", str(disk)],
         capture_output=True,
         check=False,
     )
@@ -60,10 +60,9 @@ def test_a_full_disk_takes_the_record_and_no_answer(tmp_path, store, small_disk)
             assert served.post().status_code == 200
         served.settled()
         filler = small_disk / "filler"
-        with filler.open("wb") as file, contextlib.suppress(OSError):
-            while True:
-                file.write(b"x" * 4096)
-                file.flush()
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(b"x" * 4096):
+                pass
         lost = [served.post("n" * 3000).status_code for _ in range(120)]
         assert set(lost) == {200}
         assert served.process.poll() is None
