@@ -1,6 +1,6 @@
 """Requests made from the OpenAPI document, good and bad: no 500, no status that it does not say.
 
-    python -m benchmarks.fuzz                                  # its own deployment of a tiny version
+    python -m benchmarks.fuzz                                  # its own deployment of a constant
     python -m benchmarks.fuzz --url http://127.0.0.1:3000      # a running one
 
 schemathesis writes the requests from each operation's schema (half of them break it), and checks
@@ -24,6 +24,7 @@ import click
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.failures import Failure, FailureGroup
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -33,6 +34,7 @@ from schemathesis.specs.openapi.checks import (
 
 from benchmarks.chaos import tiny
 from benchmarks.chaos.served import Served
+from shadowserve.testing import Constant
 
 CHECKS = (
     not_a_server_error,
@@ -42,6 +44,7 @@ CHECKS = (
 )
 MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 SHOWN = 20
+TYPES = ("boolean", "integer", "long", "float", "double", "string", "binary", "datetime")
 
 
 @dataclass(slots=True)
@@ -108,24 +111,48 @@ def _ask(operation: Any, mode: Any, outcome: Outcome, *, examples: int, number: 
         for check in CHECKS:
             try:
                 case.validate_response(response, checks=[check])
-            except Exception as fault:
-                outcome.faults.append(f"{operation.label} {response.status_code}: {fault}")
+            except (FailureGroup, Failure) as found:
+                outcome.faults.append(f"{operation.label} {response.status_code}: {found}")
 
     ask()
 
 
+def register(root: Path) -> None:
+    """Register a model that takes any row that fits its signature, with a column of every type."""
+    import mlflow
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+
+    mlflow.set_tracking_uri(f"sqlite:///{root / 'mlflow.db'}")
+    mlflow.set_experiment(
+        experiment_id=mlflow.create_experiment("fuzz", artifact_location=str(root / "artifacts"))
+    )
+    columns = [ColSpec(type_, type_) for type_ in TYPES]
+    columns += [ColSpec(type_, f"maybe_{type_}", required=False) for type_ in TYPES]
+    params = ParamSchema([ParamSpec("limit", "double", 1.0), ParamSpec("word", "string", "w")])
+    with mlflow.start_run():
+        mlflow.sklearn.log_model(
+            Constant(0.5).fit([[0]]),
+            name="fuzzed",
+            signature=ModelSignature(Schema(columns), params=params),
+            registered_model_name="fuzzed",
+            serialization_format="cloudpickle",
+            pip_requirements=[],
+        )
+
+
 @contextmanager
 def deployment() -> Iterator[str]:
-    """Serve a tiny version for the length of a block; gives the data plane's address."""
+    """Serve a constant model for the length of a block; gives the data plane's address."""
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
         root = Path(folder)
-        made = subprocess.run(
-            [sys.executable, str(Path(tiny.__file__)), str(root)], capture_output=True, text=True
-        )
+        code = f"import pathlib, benchmarks.fuzz as f; f.register(pathlib.Path({folder!r}))"
+        made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         if made.returncode:
             raise SystemExit(made.stderr)
         store = tiny.Store(f"sqlite:///{root / 'mlflow.db'}", root / "mlflow.db")
-        with Served(root / "run", store, "--no-control", challengers=()) as served:
+        options = ("--model", "fuzzed", "--no-control")
+        with Served(root / "run", store, *options, challengers=()) as served:
             yield served.url
 
 
