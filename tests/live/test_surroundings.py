@@ -88,7 +88,7 @@ def test_a_full_disk_takes_the_record_and_no_answer(tmp_path, store, small_disk)
             told["journal"][name] for name in ("appended", "append_failed")
         )
         (lane,) = told["lanes"]
-        assert lane["both_ok"] == told["journal"]["appended"] >= 40
+        assert lane["both_ok"] == told["journal"]["appended"] >= 30
 
 
 def test_a_locked_and_a_missing_mlflow_store_wait_and_lose_nothing(tmp_path, store):
