@@ -1,0 +1,135 @@
+"""The supervisor's one loop: a worker that hangs is replaced, and nothing but a reason ends it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+
+import pytest
+
+from shadowserve.counters import Counters
+from shadowserve.errors import ModelError
+from shadowserve.places import Places
+from shadowserve.settings import Settings
+from shadowserve.stores import Uris
+from shadowserve.supervisor.child import Child
+from shadowserve.supervisor.placement import place
+from shadowserve.supervisor.run import FAILED, Supervisor
+
+
+@pytest.fixture
+def supervisor(tmp_path):
+    places = Places(tmp_path / "state")
+    places.make()
+    said: list[str] = []
+    with (
+        socket.create_server(("127.0.0.1", 0)) as data,
+        socket.create_server(("127.0.0.1", 0)) as console,
+    ):
+        it = Supervisor(
+            settings=Settings(),
+            places=places,
+            data_socket=data,
+            console_socket=console,
+            placement=place(workers=1, lanes=0),
+            say=said.append,
+            start_token="start",
+            addresses=Uris("sqlite:///x", "sqlite:///x"),
+        )
+        yield it, said
+
+
+def asleep(tmp_path) -> Child:
+    child = Child(
+        name="champion worker 0",
+        command=("-c", "import time; time.sleep(600)"),
+        env=dict(os.environ),
+        log=tmp_path / "log",
+    )
+    child.start()
+    return child
+
+
+def test_a_worker_that_has_been_in_one_call_for_too_long_is_ended(supervisor, tmp_path):
+    it, said = supervisor
+    child = asleep(tmp_path)
+    counted = Counters(it.places.counters(0))
+    counted.set("pid", child.pid)
+    for busy_ns, running in (
+        (0, True),
+        (time.monotonic_ns(), True),
+        (time.monotonic_ns() - 61 * 10**9, False),
+    ):
+        counted.set("busy_ns", busy_ns)
+        it._end_if_stuck(0, child)
+        assert child.running is running
+    counted.close()
+    assert "in one call of the model for 61 s" in said[0]
+
+
+def test_a_call_of_the_process_before_is_not_held_against_the_next(supervisor, tmp_path):
+    it, _ = supervisor
+    child = asleep(tmp_path)
+    counted = Counters(it.places.counters(0))
+    counted.set("pid", child.pid + 1)
+    counted.set("busy_ns", 1)
+    counted.close()
+    it._end_if_stuck(0, child)
+    assert child.running
+    child.kill()
+
+
+def test_a_dead_worker_is_replaced_at_once_and_then_after_longer_and_longer_waits(
+    supervisor, tmp_path
+):
+    it, said = supervisor
+    child = asleep(tmp_path)
+    it.workers = [child]
+    pids = []
+    for _ in range(3):
+        pids.append(child.pid)
+        child.kill()
+        it._look_after_workers()
+        pids.append(child.pid)
+    assert len(set(pids)) == 2  # the second death waits
+    assert it.worker_deaths == 1
+    child.started_ns -= 10**9
+    it._look_after_workers()
+    assert child.running
+    assert len(said) == 2
+    child.kill()
+
+
+def test_a_worker_that_gave_a_reason_is_replaced_with_it_told(supervisor, tmp_path):
+    it, said = supervisor
+    child = asleep(tmp_path)
+    it.workers = [child]
+    (it.places.root / FAILED).write_text('{"reason": "no memory"}')
+    child.kill()
+    it._look_after_workers()
+    assert "died (no memory)" in said[0]
+    assert not (it.places.root / FAILED).exists()
+    child.kill()
+
+
+def test_what_a_full_disk_prevents_is_told_once_and_tried_again(supervisor):
+    it, said = supervisor
+
+    def fails() -> None:
+        raise OSError(28, "No space left on device")
+
+    for _ in range(3):
+        it._try(fails)
+    assert len(said) == 1
+    assert "OSError" in said[0]
+
+
+def test_a_reason_to_end_is_not_swallowed(supervisor):
+    it, _ = supervisor
+
+    def fails() -> None:
+        raise ModelError("no")
+
+    with pytest.raises(ModelError):
+        it._try(fails)
