@@ -81,7 +81,8 @@ def judge(known: Known, findings: Sequence[Finding], policy: Policy) -> Judgemen
     limits = _limits(known, policy)
     critical = [f for f in findings if f.severity is Severity.CRITICAL and f.kind != "coverage"]
     broken = [limit for limit in limits if limit.state == "broken"]
-    covered = known.learned is not None and known.learned.failures.rate.n >= policy.min_examples
+    failed = known.learned.failures.rate.n if known.learned else 0
+    covered = max(compared(known), failed) >= policy.min_examples
     if covered and (critical or broken):
         reasons = [f.message for f in critical] + [limit.says for limit in broken]
         return Judgement(Verdict.REJECT, tuple(reasons), limits, policy)
