@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 import time
+import warnings
 from decimal import Decimal
 from typing import Any
 
@@ -304,3 +305,17 @@ def test_ss_119_no_refusal_holds_the_callers_data(tmp_path, caplog):
             is_refused(told)
             assert "000-00-0000" not in told.text
     assert "000-00-0000" not in caplog.text
+
+
+def test_ss_079_a_model_that_warns_leaves_pythons_filters_as_they_were(tmp_path):
+    def warning(frame: pd.DataFrame, _params: Any) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.warn("not fitted for this", UserWarning, stacklevel=1)
+        return frame["a"].to_numpy()
+
+    before = list(warnings.filters)
+    with Plane(tmp_path, opaque(warning, signature=columns(a="long"))) as plane:
+        for a in range(100):
+            assert ask(plane, {"inputs": {"a": [a]}}).json()["predictions"] == [a]
+    assert warnings.filters == before

@@ -1,0 +1,42 @@
+"""The index of reported cases names tests that exist, and every test that names a case is in it."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pytest
+from sources import ROOT
+
+TESTS = ROOT / "tests"
+INDEX = (TESTS / "cases.md").read_text("utf-8")
+ROWS = dict(re.findall(r"^\| (SS-\d{3}) \| K\d \| .+? \| (.+) \|$", INDEX, re.MULTILINE))
+
+
+def functions(path: str) -> set[str]:
+    """Names of a test file's functions, without importing it."""
+    parsed = ast.parse((TESTS / path).read_text("utf-8"))
+    return {node.name for node in parsed.body if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize("case", ROWS)
+def test_every_test_of_a_case_exists(case):
+    named = re.findall(r"`(\S+?)::(\w+)`", ROWS[case])
+    assert named
+    missing = [f"{path}::{name}" for path, name in named if name not in functions(path)]
+    assert not missing
+
+
+def test_the_index_is_whole_and_in_order():
+    assert len(ROWS) == 36
+    listed = [line for line in INDEX.splitlines() if line.startswith("| SS-")]
+    kinds = [line.split(" | ")[1] for line in listed]
+    assert kinds == sorted(kinds)
+    assert len(listed) == len(ROWS)
+
+
+def test_whoever_names_a_case_by_number_is_listed():
+    for name in functions("test_cases.py") | functions("live/test_versions.py"):
+        numbers = re.match(r"test_ss((?:_\d{3})+)_", name)
+        for number in numbers[1].split("_")[1:] if numbers else ():
+            assert name in ROWS[f"SS-{number}"], name
