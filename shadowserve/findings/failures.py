@@ -14,7 +14,7 @@ from shadowserve.sequential import difference
 
 MIN_LEAK_BYTES = 20_000
 MIN_LEAK_TOTAL = 32 * 2**20
-MIN_MEMORY_NOTES = 8
+MIN_MEMORY_NOTES = 5
 
 
 def look(known: Known, policy: Policy) -> Iterator[Finding]:
