@@ -11,7 +11,9 @@ from test_wire_laws import ask, tables
 
 from shadowserve.errors import RequestError
 from shadowserve.openapi import bodies, document
+from shadowserve.openapi.values import cell
 from shadowserve.protocols import protocols
+from shadowserve.scalars import Refusal, scalar
 from shadowserve.schema import Schema
 from shadowserve.wire import parse
 
@@ -111,6 +113,29 @@ def test_what_the_rule_refuses_by_kind_the_document_refuses(name, sent):
     with pytest.raises(RequestError):
         ask(SCHEMAS[name], sent)
     assert not validator(SCHEMAS[name]).is_valid(sent)
+
+
+TAKEN = {
+    "datetime": ["1677-12-31", "2262-01-01T23:59", "2024-02-29 12:00:59.123456789+2359", "2024-03-01T00:00Z"],
+    "binary": ["", "aGk=", "aGk=\n", "\naA\n==", "AAEC", "AA\nEC\n"],
+}  # fmt: skip
+REFUSED = {
+    "datetime": ["2024-13-01", "2024-00-10", "1500-01-01", "2024-03-01T24:00", "2024-3-1", "x"],
+    "binary": ["a", "aGk", "a===", "a-k=", "é"],
+}
+
+
+@pytest.mark.parametrize("type_", TAKEN)
+def test_patterns_are_the_rules_own(type_):
+    rule, shape = scalar(type_), {"$schema": DRAFT, **cell(type_)}
+    fits = jsonschema_rs.validator_for(shape)
+    for text in TAKEN[type_]:
+        rule(text)
+        assert fits.is_valid(text), text
+    for text in REFUSED[type_]:
+        with pytest.raises(Refusal):
+            rule(text)
+        assert not fits.is_valid(text), text
 
 
 @pytest.mark.parametrize("name", SCHEMAS)

@@ -18,7 +18,13 @@ from shadowserve.tensors import Tensor
 Json = dict[str, Any]
 
 _FLOAT32 = float(np.finfo(np.float32).max)
-_DAY = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?$"
+_YEAR = r"(167[7-9]|16[89]\d|1[7-9]\d\d|2[01]\d\d|22[0-5]\d|226[0-2])"
+_DAY = rf"{_YEAR}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
+_HOUR, _MINUTE = r"([01]\d|2[0-3])", r"[0-5]\d"
+_ZONE = rf"(Z|[+-]{_HOUR}:?{_MINUTE})"
+_MOMENT = rf"^{_DAY}([T ]{_HOUR}:{_MINUTE}(:{_MINUTE}(\.\d{{1,9}})?)?{_ZONE}?)?$"
+_SIGN = r"([A-Za-z0-9+/]\n*)"
+_BASE64 = rf"^\n*({_SIGN}{{4}})*({_SIGN}{{2}}=\n*=\n*|{_SIGN}{{3}}=\n*)?$"
 _SCALARS: Mapping[str, Json] = {
     "boolean": {"type": "boolean"},
     "integer": {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1},
@@ -26,8 +32,8 @@ _SCALARS: Mapping[str, Json] = {
     "float": {"type": "number", "minimum": -_FLOAT32, "maximum": _FLOAT32},
     "double": {"type": "number"},
     "string": {"type": "string"},
-    "binary": {"type": "string", "contentEncoding": "base64"},
-    "datetime": {"type": "string", "pattern": _DAY},
+    "binary": {"type": "string", "contentEncoding": "base64", "pattern": _BASE64},
+    "datetime": {"type": "string", "pattern": _MOMENT},
 }
 _NULL_IS_MISSING = frozenset({"float", "double", "datetime"})
 _EXAMPLES: Mapping[str, Any] = {
