@@ -133,7 +133,7 @@ _ALL = (
     _row("F21", finding("structure_change"), may="prediction_divergence slice_divergence"),
     _row("F22", finding("prediction_divergence"), may="slice_divergence"),
     _row("F23", never("latency"), may=""),
-    _row("F24", finding("change_point", lambda f: abs((f["since"] or 0) - 1200) <= 60), may="prediction_divergence slice_divergence"),
+    _row("F24", finding("change_point", lambda f: abs((f["since"] or 0) - 1200) <= 60), may="prediction_divergence slice_divergence", options=("--no-rescore",)),
     _row("F25", finding("nondeterminism", lambda f: "batch" in f["message"])),
 )  # fmt: skip
 ROWS = {row.id: row for row in _ALL}

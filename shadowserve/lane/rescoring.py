@@ -1,8 +1,9 @@
 """Scoring a small share again, alone and in a batch, to see whether a version agrees with itself.
 
-Divergence means nothing below a version's own noise. Every twentieth request is scored a second time
-by itself, and with the requests before it in one batch; answers that differ from the first are noise,
-or depend on their neighbours.
+Divergence means nothing below a version's own noise. Of every eighty requests the last eight are
+scored a second time, each by itself and then in one batch; answers that differ from the first are
+noise, or depend on their neighbours. Every fifth time the timed walk is compared with the model's own
+path.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from shadowserve.protocols import Protocol
 from shadowserve.records import Observation
 from shadowserve.scoring import alike
 
-EVERY = 20
+EVERY = 80
 BATCH = 8
+PROVE_EVERY = 5
 MAX_MS = 50.0
 
 
@@ -37,7 +39,7 @@ class Rescorer:
         self._n = 0
 
     def offer(self, typed: Typed, first: Observation, noise: Noise) -> None:
-        """Remember a scored request; every twentieth time, score the last ones again."""
+        """Remember a scored request; now and then, score the last ones again."""
         if first.answer is None or first.times is None or first.times.batch_requests > 1:
             return
         if first.times.total_ns - first.times.phases_ns[0] > MAX_MS * 1e6:
@@ -54,7 +56,8 @@ class Rescorer:
         together = None
         if self._may_batch(batch):
             together = self._differing(batch, firsts, self._observer.together(batch))
-        noise.proved(self._observer.prove(batch[-1]))
+        if self._n % (PROVE_EVERY * EVERY) == 0:
+            noise.proved(self._observer.prove(batch[-1]))
         noise.add(
             again=again, together=together, positions=[typed.request.position for typed in batch]
         )
