@@ -41,6 +41,7 @@ COMMIT_NS = 400 * 10**6
 IDLE_S = 0.01
 WARMUP_REQUESTS = 20
 MEMORY_EVERY = 50
+MEMORY_STEP = 16 * 2**20
 _POISON_OUTCOME = {
     "deadline": Outcome.TIMED_OUT,
     "memory": Outcome.CRASHED,
@@ -319,11 +320,13 @@ class Lane:
         return {name: columns for worker in workers for name, columns in self.tail.steps(worker)}
 
     def _watch_memory(self) -> None:
-        """Note resident memory now and then; a long run keeps every second note."""
-        memory = self.learned.memory
-        due = memory[-1][0] + MEMORY_EVERY if memory else 0
-        used = rss_bytes()
-        if used is not None and self.learned.requests >= due:
+        """Note resident memory now and then, sooner when it jumps; a long run keeps every second note."""
+        memory, used = self.learned.memory, rss_bytes()
+        if used is None:
+            return
+        n, before = memory[-1] if memory else (-MEMORY_EVERY, 0)
+        fresh = self.learned.requests > n
+        if fresh and (self.learned.requests >= n + MEMORY_EVERY or used - before >= MEMORY_STEP):
             memory.append((self.learned.requests, used))
             if len(memory) > 400:
                 del memory[101::2]

@@ -19,6 +19,7 @@ from shadowserve import clock
 from shadowserve.deployment import LaneName, write_whole
 from shadowserve.lane import inflight
 from shadowserve.lane.inflight import GAVE_UP, NO_ROOM
+from shadowserve.ledger import condition
 from shadowserve.places import LanePlaces
 from shadowserve.supervisor.child import Child
 
@@ -53,6 +54,7 @@ class LaneWatch:
     quick_poisonings: int = 0
     start_again_ns: int = 0
     degraded: bool = False
+    _again: bool = False
     _cause: str | None = None
     _oom_kills: int = 0
 
@@ -79,6 +81,8 @@ class LaneWatch:
         if self.degraded:
             self.degraded, self.start_again_ns = False, 0
             self.barren_deaths = self.quick_poisonings = 0
+        elif condition(self.places)[0] == "degraded":
+            self._again = True  # it has said so already, and is about to end
 
     def _enforce(self) -> None:
         mark = inflight.read(self.places.inflight)
@@ -102,7 +106,7 @@ class LaneWatch:
         self.child.kill()  # what it had started itself
         self.child.process = None
         if code == GAVE_UP:
-            self.degraded = True
+            self.degraded, self._again = not self._again, False
         elif code == NO_ROOM:
             self.start_again_ns = time.monotonic_ns() + int(NO_ROOM_PAUSE_S * 1e9)
             self._say("starting", "waits for room to keep its state; nothing is lost")

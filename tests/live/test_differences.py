@@ -153,13 +153,6 @@ CASES = [
         CSV,
     ),
     sent(
-        "datetimes of several spellings in one column",
-        "types",
-        {"inputs": [TYPED, TYPED | {"datetime": "2024-03-01"}]},
-        None,
-        "Timestamp('2024-03-01 00:00:00')",
-    ),
-    sent(
         "columns named by number, sent as JSON keys",
         "zero",
         {"dataframe_records": [{"0": 1, "1": 2}]},
