@@ -14,6 +14,7 @@ from shadowserve.sequential import difference
 
 MIN_LEAK_BYTES = 20_000
 MIN_LEAK_TOTAL = 32 * 2**20
+MIN_DROP = 96 * 2**20
 MIN_MEMORY_NOTES = 5
 
 
@@ -195,7 +196,7 @@ def growth_per_request(notes: Sequence[Sequence[int]]) -> float | None:
         Median slope (Theil and Sen) over the later half; None where that is too short to tell or
         the whole growth is small.
     """
-    drops = [i for i in range(1, len(notes)) if notes[i][1] < 0.7 * notes[i - 1][1]]
+    drops = [i for i in range(1, len(notes)) if notes[i - 1][1] - notes[i][1] > MIN_DROP]
     lives = [notes[i:j] for i, j in zip([0, *drops], [*drops, len(notes)], strict=True)]
     told = (life[len(life) // 3 :] for life in reversed(lives))
     later = next((life for life in told if len(life) >= MIN_MEMORY_NOTES), [])

@@ -40,6 +40,7 @@ BATCH_MS = 1_000.0
 COMMIT_NS = 400 * 10**6
 IDLE_S = 0.01
 WARMUP_REQUESTS = 20
+MEMORY_LOOK = 16
 MEMORY_EVERY = 50
 MEMORY_STEP = 16 * 2**20
 _POISON_OUTCOME = {
@@ -237,6 +238,8 @@ class Lane:
         )
         self._since_start += 1
         self._scorings.append(scoring)
+        if self._since_start % MEMORY_LOOK == 0:
+            self._watch_memory()
         if times is not None and alone and not warmup:
             self.metrics.observe(times)
         if self.rescorer is not None and typed.rows is not None and observation.fault is None:
@@ -306,7 +309,6 @@ class Lane:
         self.learned.notes = list(self.observer.scorer.notes)
         for one in comparisons:
             self.learned.harm.add(*self.schedule.block(one.arrived_wall_ns), one.response_ms)
-        self._watch_memory()
         everything = sorted([*comparisons, *self._skipped], key=lambda one: one.position)
         self._progress.comparisons = [(c.position, c.window, windows.encode(c)) for c in everything]
         self._progress.summaries = self.learned.state()
@@ -324,10 +326,10 @@ class Lane:
         memory, used = self.learned.memory, rss_bytes()
         if used is None:
             return
-        n, before = memory[-1] if memory else (-MEMORY_EVERY, 0)
-        fresh = self.learned.requests > n
-        if fresh and (self.learned.requests >= n + MEMORY_EVERY or used - before >= MEMORY_STEP):
-            memory.append((self.learned.requests, used))
+        n = self.learned.requests + len(self._scorings)
+        last, before = memory[-1] if memory else (-MEMORY_EVERY, 0)
+        if n > last and (n >= last + MEMORY_EVERY or used - before >= MEMORY_STEP):
+            memory.append((n, used))
             if len(memory) > 400:
                 del memory[101::2]
 
