@@ -91,6 +91,12 @@ def test_a_full_disk_takes_the_record_and_no_answer(tmp_path, store, small_disk)
         assert lane["both_ok"] == told["journal"]["appended"] >= 30
 
 
+def is_shipping(served) -> bool:
+    """Whether evidence has its runs and reaches them; between attempts it waits up to a minute."""
+    told = json.loads((served.state / "evidence.json").read_text())
+    return told["state"] == "shipping" and all(lane["run_id"] for lane in told["lanes"].values())
+
+
 def test_a_locked_and_a_missing_mlflow_store_wait_and_lose_nothing(tmp_path, store):
     """SS-022, SS-069: requests go on, evidence arrives later and once."""
     import mlflow
@@ -112,6 +118,7 @@ def test_a_locked_and_a_missing_mlflow_store_wait_and_lose_nothing(tmp_path, sto
         away.rename(served.store)
         told = served.settled()
         assert told["balanced"]
+        served.until(lambda: is_shipping(served), "the evidence writer to find the store again")
         assert served.stop() == 0
     client = mlflow.MlflowClient(f"sqlite:///{served.store}", f"sqlite:///{served.store}")
     experiment = client.get_experiment_by_name("shadowserve/tiny")
