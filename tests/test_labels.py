@@ -176,7 +176,12 @@ def test_labels_join_however_late_requests_or_labels_come(tmp_path):
         found = learn(places, served, challenger=CHALLENGER, kind=Kind.LABEL)
         assert (found.joined, found.unknown) == (300, 0)
         wrong = [
-            np.mean([row[side][0] != t for row, t in zip(answers(300, better=0.1)[1], truth, strict=True)])
+            np.mean(
+                [
+                    row[side][0] != t
+                    for row, t in zip(answers(300, better=0.1)[1], truth, strict=True)
+                ]
+            )
             for side in ("champion", "lane")
         ]
         assert [found.decisive.champion, found.decisive.challenger] == pytest.approx(wrong)
@@ -216,7 +221,12 @@ def test_a_better_challenger_is_proven_no_worse_and_a_worse_one_broken():
     for better, standing in ((0.05, "kept"), (-0.1, "broken")):
         truth, rows = answers(2_000, better=better)
         loss = Loss("error")
-        loss.add([(row["champion"][0] != t, row["lane"][0] != t) for row, t in zip(rows, truth, strict=True)])
+        loss.add(
+            [
+                (row["champion"][0] != t, row["lane"][0] != t)
+                for row, t in zip(rows, truth, strict=True)
+            ]
+        )
         assert loss.standing(0.02, alpha=0.05, broken_alpha=0.0125) == standing
 
 
@@ -224,7 +234,9 @@ def test_twins_need_labels_to_be_proven_alike_but_never_break():
     truth, rows = answers(2_000)
     loss = Loss("error")
     assert loss.standing(0.02, alpha=0.05, broken_alpha=0.01) == "undecided"
-    loss.add([(row["champion"][0] != t, row["lane"][0] != t) for row, t in zip(rows, truth, strict=True)])
+    loss.add(
+        [(row["champion"][0] != t, row["lane"][0] != t) for row, t in zip(rows, truth, strict=True)]
+    )
     assert loss.to_dict(alpha=0.05)["difference"] == 0
     assert loss.standing(0.02, alpha=0.05, broken_alpha=0.01) == "kept"
 
