@@ -258,7 +258,7 @@ class Settings:
         metadata=_about(
             spellings.text,
             "--entity COLUMN",
-            "Column that names whom a request is for; unit of sampling and verdict.",
+            "Column that names whom a request is for; sampling takes all of one or none.",
         ),
     )
     log_inputs: LogInputs = field(
