@@ -179,28 +179,6 @@ def test_a_slower_version_is_named_beyond_the_margin_only(tmp_path):
     assert "latency" not in found(timed(known, times=0.5))
 
 
-def grown(known, *, exponent, n=400):
-    """Let the words' step take a time that grows with the length of the title."""
-    step = known.learned.lane.steps["columns/words"]
-    sizes = np.random.default_rng(0).lognormal(4, 1, n).astype(np.int64) + 1
-    wall_ms = 0.05 + 1e-4 * sizes.astype(float) ** exponent
-    step.add(wall_ms, np.ones(n), np.ones(n), {"title": sizes.astype(float)})
-    known.learned.sizes["title"].add(sizes)
-    return known
-
-
-def test_a_step_whose_time_grows_faster_than_its_input_is_named_with_its_column(tmp_path):
-    known = known_of(tmp_path, native(pipeline(), number=4), champion=native(pipeline()), n=60)
-    one = found(grown(known, exponent=2.0))["slow_feature"]
-    assert (one.where.step, one.where.columns) == ("columns/words", ("title",))
-    assert one.effect.value == pytest.approx(2.0, abs=0.3)
-
-
-def test_a_step_whose_time_grows_as_its_input_does_is_no_finding(tmp_path):
-    known = known_of(tmp_path, native(pipeline(), number=4), champion=native(pipeline()), n=60)
-    assert "slow_feature" not in found(grown(known, exponent=1.0))
-
-
 def trained(number, since, until):
     data = TrainingData("events", rows=100, since=since, until=until)
     return dataclasses.replace(version(number), training_data=(data,))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shadowserve.findings import divergence, failures, latency, origins, tapped
+from shadowserve.findings import divergence, failures, features, latency, origins, tapped
 from shadowserve.findings.finding import Finding, Severity
 from shadowserve.known import Known
 from shadowserve.policy import Policy
@@ -22,5 +22,7 @@ def look(known: Known, policy: Policy) -> list[Finding]:
     """
     about_tap = list(tapped.look(known, policy))
     found = tapped.tempered(divergence.look(known, policy), about_tap) + about_tap
-    found += [f for side in (latency, failures, origins) for f in side.look(known, policy)]
+    found += [
+        f for side in (features, latency, failures, origins) for f in side.look(known, policy)
+    ]
     return sorted(found, key=lambda finding: _ORDER.index(finding.severity))

@@ -1,0 +1,265 @@
+"""Slow featurization by name: steps that get slow on long inputs, on every call, or now and then.
+
+The estimator is a step as well. What a step costs is compared with the control's step of that name,
+else with the one of the same columns; a step that the champion does not have is compared with what
+the whole champion takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from shadowserve.findings.finding import Effect, Finding, Severity, Where, number, share
+from shadowserve.growth import Growth
+from shadowserve.known import Known
+from shadowserve.lane.learned import Learned
+from shadowserve.lane.timing import RoleTiming, StepTiming
+from shadowserve.policy import Policy
+from shadowserve.ratio import PairedRatio
+from shadowserve.sequential import two_rates
+
+MIN_TIMED = 30
+MIN_STEP_MS = 2.0
+MIN_STEP_SHARE = 0.5
+CLEARLY_SLOWER = 0.5
+CRITICAL_TAIL_MS = 100.0
+MATERIAL_MS = 5.0
+TWICE = 2.0
+BEYOND_TAIL = 1.5
+FEWEST_SLOW = 5
+GROWS_FROM = 0.3
+
+
+def look(known: Known, policy: Policy) -> Iterator[Finding]:
+    """Yield the slow steps, each once and by what explains it best."""
+    if known.learned is None:
+        return
+    for name, timing in known.learned.lane.steps.items():
+        if timing.spent.n < MIN_TIMED or _has_parts(known.learned.lane.steps, name):
+            continue
+        step = _Step(known, known.learned, name, timing, *baseline(known, name, timing))
+        for part in (_growing, _constant, _sometimes):
+            if (found := part(step, policy)) is not None:
+                yield found
+                break
+
+
+def baseline(known: Known, name: str, timing: StepTiming) -> tuple[StepTiming | None, str]:
+    """Return the step to compare with: the control's of that name or columns, else the champion's."""
+    for role, theirs in _yardsticks(known):
+        found = _match(theirs, name, timing)
+        if found is not None and found.spent.n >= MIN_TIMED:
+            return found, role
+    return None, "control"
+
+
+def _yardsticks(known: Known) -> list[tuple[str, RoleTiming]]:
+    control = [("control", known.control.lane)] if known.control else []
+    return control + ([("champion", known.learned.champion)] if known.learned else [])
+
+
+def _match(theirs: RoleTiming, name: str, timing: StepTiming) -> StepTiming | None:
+    if name in theirs.steps:
+        return theirs.steps[name]
+    same = [
+        step for step in theirs.steps.values() if timing.columns and step.columns == timing.columns
+    ]
+    return same[0] if len(same) == 1 else None
+
+
+def _has_parts(steps: Mapping[str, StepTiming], name: str) -> bool:
+    """Whether the model's author named parts of this step, which then say it better."""
+    return any(other.startswith(f"{name}/") for other in steps)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One step of the challenger beside what it is compared with."""
+
+    known: Known
+    learned: Learned
+    name: str
+    timing: StepTiming
+    theirs: StepTiming | None
+    role: str
+
+    def usual_ms(self) -> float:
+        """Return the control's median, else the champion's; what a request usually takes."""
+        for _, timing in _yardsticks(self.known):
+            if timing.total.spent.n >= MIN_TIMED:
+                return timing.total.wall.quantile(0.5)
+        return 0.0
+
+    def slowest(self) -> tuple[int, ...]:
+        """Positions of the slowest requests in which this step took most of the time."""
+        rows = self.learned.slowest.rows()
+        return tuple(r["position"] for r in rows if r["payload"]["step"] in (self.name, None))[:5]
+
+    def theirs_at(self, column: str, size: float) -> float:
+        """Return what the step that is compared with takes at a size, in ms; 0 where there is none."""
+        if self.theirs is None:
+            return 0.0
+        fit = self.theirs.growth.get(column)
+        growth = fit.fit() if fit is not None else None
+        if growth is None:
+            return self.theirs.wall.quantile(0.99)
+        return float(growth.predict(size))
+
+
+def _growing(step: _Step, policy: Policy) -> Finding | None:
+    """Name a step that costs far more on large inputs than on usual ones.
+
+    Faster than the size of its input is a fault by itself; in proportion to it is one where the step
+    that is compared with does not do the same.
+    """
+    del policy
+    fits = {column: fit.fit() for column, fit in step.timing.growth.items()}
+    growing = {
+        column: growth
+        for column, growth in fits.items()
+        if growth is not None and (growth.superlinear or _grows_beyond(step, column, growth))
+    }
+    if not growing:
+        return None
+    column = max(growing, key=lambda c: float(growing[c].predict(growing[c].largest_size)))
+    return _growth_finding(step, column, growing[column])
+
+
+def _grows_beyond(step: _Step, column: str, growth: Growth) -> bool:
+    """Whether the largest inputs cost much, and at least twice what they cost the champion."""
+    if not growth.grows or growth.low <= GROWS_FROM:
+        return False
+    worst = float(growth.predict(growth.largest_size))
+    return worst > TWICE * step.theirs_at(column, growth.largest_size) + MATERIAL_MS
+
+
+def _growth_finding(step: _Step, column: str, growth: Growth) -> Finding:
+    p99, worst = growth.tail(step.learned.sizes[column])
+    theirs = step.theirs_at(column, growth.largest_size)
+    known_growth = step.theirs is not None and theirs > worst / BEYOND_TAIL
+    critical = worst >= CRITICAL_TAIL_MS
+    if known_growth:
+        severity = Severity.NOTE
+        advice = f"The {step.role}'s step does the same ({number(theirs)} ms there)."
+    else:
+        severity = Severity.CRITICAL if critical else Severity.WARNING
+        beside = f"; the {step.role}'s takes {number(theirs)} ms there" if step.theirs else ""
+        advice = f"Bound the input or change the step before switching{beside}."
+    usual = step.timing.wall.quantile(0.5)
+    return Finding(
+        kind="slow_feature",
+        severity=severity,
+        message=(
+            f"Step '{step.name}' gets slow on long inputs: its time grows with the length of '{column}' to the "
+            f"power of {growth.exponent:.1f}. Usually {number(usual)} ms, it takes {number(p99)} ms for one request "
+            f"in a hundred and {number(worst)} ms for the longest seen ({growth.largest_size:,.0f} "
+            f"characters or items). {advice}"
+        ),
+        where=Where(step=step.name, columns=(column,)),
+        effect=Effect(
+            "exponent",
+            growth.exponent,
+            growth.low,
+            growth.high,
+            "power of size",
+            _exponent(step.theirs, column),
+            step.role,
+        ),
+        examples=step.slowest(),
+    )
+
+
+def _exponent(theirs: StepTiming | None, column: str) -> float | None:
+    """Return the growth of the step that is compared with, where its sizes tell it."""
+    fit = theirs.growth.get(column) if theirs is not None else None
+    growth = fit.fit() if fit is not None else None
+    return growth.exponent if growth is not None and growth.grows else None
+
+
+def _constant(step: _Step, policy: Policy) -> Finding | None:
+    """Name a step that costs more on every call, whatever comes in."""
+    usual = step.usual_ms()
+    median = step.timing.wall.quantile(0.5)
+    base = step.theirs.wall.quantile(0.5) if step.theirs is not None else 0.0
+    more = median - base
+    if more < max(MIN_STEP_MS, MIN_STEP_SHARE * usual):
+        return None
+    if step.theirs is not None and not _proven_slower(step.known, step.name, policy):
+        return None
+    cost = step.timing.calls.fit()
+    fixed = cost.fixed_ms if cost is not None else median
+    return Finding(
+        kind="slow_feature",
+        severity=Severity.CRITICAL if more > usual else Severity.WARNING,
+        message=(
+            f"Step '{step.name}' costs {number(median)} ms on every call, "
+            + (
+                f"{number(base)} ms in the {step.role}"
+                if step.theirs is not None
+                else "and the champion has no such step"
+            )
+            + f"; {number(fixed)} ms of it whatever the rows. The whole champion takes {number(usual)} ms. "
+            "Cache what it looks up, or move it off the request."
+        ),
+        where=Where(step=step.name, columns=step.timing.columns),
+        effect=Effect("median", median, None, None, "ms", base, step.role),
+        examples=tuple(row["position"] for row in step.learned.slowest.rows()[:5]),
+    )
+
+
+def _proven_slower(known: Known, name: str, policy: Policy) -> bool:
+    """Whether a step is slower than the control's on the same requests, by half at least.
+
+    Without pairs (another plan in the control, or too few bursts) the medians alone have to do.
+    """
+    if known.learned is None or known.control is None or name not in known.control.lane.steps:
+        return True
+    at = list(known.control.lane.steps).index(name)
+    index = list(known.learned.lane.steps).index(name)
+    pairs = [
+        (p.control_steps[at], p.challenger_steps[index])
+        for p in known.pairs
+        if p.challenger_ms
+        and p.control_ms
+        and at < len(p.control_steps)
+        and index < len(p.challenger_steps)
+    ]
+    ratio = PairedRatio(burst=4, warm_up=0)
+    ratio.add(np.asarray([a for a, _ in pairs]), np.asarray([b for _, b in pairs]))
+    return ratio.is_slower(margin=CLEARLY_SLOWER, alpha=policy.alarm_alpha)
+
+
+def _sometimes(step: _Step, policy: Policy) -> Finding | None:
+    """Name a step that on some requests takes longer than the whole champion hardly ever does.
+
+    Neither the median nor the size of an input shows a look-up that misses its cache on one request
+    in twenty, or a branch that is taken for one category.
+    """
+    role, theirs = max(_yardsticks(step.known), key=lambda one: one[1].total.spent.n)
+    whole, own = theirs.total.wall, step.timing.wall
+    if whole.n < MIN_TIMED:
+        return None
+    limit_ms = max(MATERIAL_MS, BEYOND_TAIL * whole.quantile(0.99))
+    slow, usual = 1 - own.rank(limit_ms), 1 - whole.rank(limit_ms)
+    n, n_usual = own.n_effective, whole.n_effective
+    if slow <= TWICE * usual or slow * n < FEWEST_SLOW:
+        return None
+    if two_rates(n, slow * n, n_usual, usual * n_usual) < -np.log(policy.alarm_alpha):
+        return None
+    tail = own.quantile(1 - slow / 2)
+    return Finding(
+        kind="slow_feature",
+        severity=Severity.CRITICAL if tail >= CRITICAL_TAIL_MS else Severity.WARNING,
+        message=(
+            f"Step '{step.name}' is slow now and then: in {share(slow)} of requests it alone takes more than "
+            f"{number(limit_ms)} ms, half of these times more than {number(tail)} ms; the whole {role} takes "
+            f"that long in {share(usual)}. Usually the step takes {number(own.quantile(0.5))} ms. Look at what "
+            "the requests below have in common: a category, a missing value, a cache that did not have them."
+        ),
+        where=Where(step=step.name, columns=step.timing.columns),
+        effect=Effect("share_slow", slow, None, None, "of requests", usual, role),
+        examples=step.slowest(),
+    )
