@@ -26,6 +26,10 @@ def put(learned, role, wall_ms, sizes=None):
     columns = {} if sizes is None else {"title": sizes.astype(float)}
     timing.steps.setdefault(WORDS, StepTiming(("title",))).add(wall_ms, ones, ones, columns)
     timing.total.add(wall_ms + 1.0, ones, np.ones(n), {})
+    if role == "lane":
+        learned.requests = n
+        named = [{"request_id": "r", "step": WORDS, "step_ms": float(ms)} for ms in wall_ms]
+        learned.slowest.add(wall_ms + 1.0, np.arange(1, n + 1), named)
     if sizes is not None:
         learned.sizes["title"].add(sizes)
 
@@ -78,14 +82,22 @@ def test_a_champion_that_is_as_bad_makes_steep_growth_a_note_that_says_so(known)
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.3])
 def test_a_step_that_is_slow_now_and_then_is_named(known, share):
     n = 3_000
-    often = np.random.default_rng(1).random(n) < share
-    put(known.learned, "lane", np.where(often, 40.0, 0.2))
+    chance = np.random.default_rng(1)
+    often = chance.random(n) < share
+    put(known.learned, "lane", np.where(often, 40.0, 0.2) * chance.lognormal(0, 0.05, n))
     put(known.learned, "champion", np.full(n, 0.2))
     [one] = slow(known)
     assert (one.where.step, one.effect.measure) == (WORDS, "share_slow")
     assert one.effect.value == pytest.approx(share, rel=0.3)
     assert one.effect.baseline == pytest.approx(0.0, abs=0.002)
     assert "now and then" in one.message
+
+
+def test_a_cold_cache_is_slow_in_one_stretch_only_and_no_finding(known):
+    n = 2_000
+    put(known.learned, "lane", np.where(np.arange(n) < 50, 60.0, 0.2))
+    put(known.learned, "champion", np.full(n, 0.2))
+    assert slow(known) == []
 
 
 def test_a_few_hiccups_that_the_champion_has_too_are_no_finding(known):

@@ -19,6 +19,7 @@ from shadowserve.lane.learned import Learned
 from shadowserve.lane.timing import RoleTiming, StepTiming
 from shadowserve.policy import Policy
 from shadowserve.ratio import PairedRatio
+from shadowserve.records import sequence_of
 from shadowserve.sequential import two_rates
 
 MIN_TIMED = 30
@@ -30,6 +31,7 @@ MATERIAL_MS = 5.0
 TWICE = 2.0
 BEYOND_TAIL = 1.5
 FEWEST_SLOW = 5
+STRETCHES, STRETCH, FEWEST_STRETCHES = 8, 100, 3
 GROWS_FROM = 0.3
 
 
@@ -245,7 +247,7 @@ def _sometimes(step: _Step, policy: Policy) -> Finding | None:
     limit_ms = max(MATERIAL_MS, BEYOND_TAIL * whole.quantile(0.99))
     slow, usual = 1 - own.rank(limit_ms), 1 - whole.rank(limit_ms)
     n, n_usual = own.n_effective, whole.n_effective
-    if slow <= TWICE * usual or slow * n < FEWEST_SLOW:
+    if slow <= TWICE * usual or slow * n < FEWEST_SLOW or not _keeps_coming(step, limit_ms):
         return None
     if two_rates(n, slow * n, n_usual, usual * n_usual) < -np.log(policy.alarm_alpha):
         return None
@@ -263,3 +265,14 @@ def _sometimes(step: _Step, policy: Policy) -> Finding | None:
         effect=Effect("share_slow", slow, None, None, "of requests", usual, role),
         examples=step.slowest(),
     )
+
+
+def _keeps_coming(step: _Step, limit_ms: float) -> bool:
+    """Whether slow calls lie in several stretches of the traffic: a cold cache is slow in one."""
+    slow = [
+        sequence_of(row["position"])
+        for row in step.learned.slowest.rows()
+        if row["payload"]["step"] == step.name and row["payload"]["step_ms"] > limit_ms
+    ]
+    length = max(STRETCH, step.learned.requests // STRETCHES)
+    return len({position // length for position in slow}) >= FEWEST_STRETCHES
