@@ -3,10 +3,14 @@
 Callers send at half of what the champion was measured to take, and check every answer against the
 champion's own. Meanwhile faults are drawn at random from `harm.SHARES`. At the end the ledger, the
 callers' tally and MLflow are laid side by side; the exit code is 1 if anything does not fit.
+
+The state directory lies on a small file system in memory, so that it can be filled up. Where this
+user may not mount one, that fault is not drawn and the table lacks it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import subprocess
@@ -18,14 +22,18 @@ from pathlib import Path
 from typing import Any
 
 import click
+import httpx
 
 from benchmarks.chaos import tiny
+from benchmarks.chaos.disk import small_disk
 from benchmarks.chaos.harm import SHARES, Chaos
 from benchmarks.chaos.outcome import Outcome, evidence_faults
-from benchmarks.chaos.served import Served
-from benchmarks.chaos.traffic import Traffic, explained, rows
+from benchmarks.chaos.served import Load, Served
+from benchmarks.chaos.traffic import Traffic, rows, within
 
 PROBE_S = 4.0
+DISK_MIB = 512
+SETTLE_S = 300.0
 
 
 @click.command()
@@ -35,8 +43,9 @@ PROBE_S = 4.0
     "--pause", default=1.5, show_default=True, help="Seconds between two faults, at most."
 )
 @click.option("--rate", default=0.0, help="Calls a second; by default half of the capacity.")
+@click.option("--workers", default=2, show_default=True)
 @click.option("--json", "as_json", is_flag=True)
-def main(minutes: float, seed: int, pause: float, rate: float, as_json: bool) -> None:
+def main(minutes: float, seed: int, pause: float, rate: float, workers: int, as_json: bool) -> None:
     """Break a deployment for some minutes and say what became of every request."""
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         root = Path(folder)
@@ -46,7 +55,15 @@ def main(minutes: float, seed: int, pause: float, rate: float, as_json: bool) ->
         if made.returncode:
             raise SystemExit(made.stderr)
         store = tiny.Store(f"sqlite:///{root / 'mlflow.db'}", root / "mlflow.db")
-        outcome = run(root / "run", store, minutes=minutes, seed=seed, pause=pause, rate=rate)
+        outcome = run(
+            root / "run",
+            store,
+            minutes=minutes,
+            seed=seed,
+            pause=pause,
+            rate=rate,
+            workers=workers,
+        )
     click.echo(json.dumps(outcome.to_dict(), indent=1) if as_json else outcome.table())
     sys.exit(1 if outcome.faults else 0)
 
@@ -59,6 +76,7 @@ def run(
     seed: int,
     pause: float = 1.5,
     rate: float = 0.0,
+    workers: int = 1,
 ) -> Outcome:
     """Start a deployment, break it for some minutes, and count.
 
@@ -72,34 +90,45 @@ def run(
         How long, and the longest wait in seconds between two faults.
     rate : float
         Calls a second; 0 for half of what is measured.
+    workers : int
+        The champion's.
     """
-    rng = random.Random(seed)
-    served = Served(root, store, "--deadline", "2s", challengers=(tiny.TRICKY,))
-    with served:
-        answers = {row: _answer(served, row) for row in rows(200, seed=seed)}
-        asked = len(answers)
-        if not rate:
-            n, rate = _capacity(served)
-            asked, rate = asked + n, rate / 2
-        traffic = Traffic(served.url, answers, rate=rate, seed=seed)
-        chaos = Chaos(served, traffic, rng)
-        traffic.start()
-        try:
-            drawn = _break(chaos, minutes * 60, pause)
-        finally:
-            traffic.stop()
-        ledger = _settled(served)
-        report = served.report(tiny.TRICKY)
-        stopped = served.stop(seconds=90)
+    with small_disk(root / "disk", mib=DISK_MIB) as disk:
+        served = Served(
+            root,
+            store,
+            *("--deadline", "2s", "--journal-budget", f"{DISK_MIB // 2}MiB"),
+            *("--workers", str(workers)),
+            challengers=(tiny.TRICKY,),
+            state=root / "disk" / "state",
+        )
+        with served:
+            answers = {row: _answer(served, row) for row in rows(200, seed=seed)}
+            asked = len(answers)
+            if not rate:
+                n, rate = _capacity(served)
+                asked, rate = asked + n, rate / 2
+            traffic = Traffic(served.url, answers, rate=rate, seed=seed)
+            chaos = Chaos(served, traffic, random.Random(seed), workers, disk)
+            traffic.start()
+            try:
+                drawn = _break(chaos, minutes * 60, pause)
+            finally:
+                traffic.stop()
+            ledger = _settled(served)
+            report = served.report(tiny.TRICKY)
+            stopped = served.stop(seconds=90)
+    calls = traffic.calls
     return Outcome(
+        seed=seed,
+        minutes=minutes,
         drawn=drawn,
         rate=rate,
-        told=Counter(call.told for call in traffic.calls),
-        wrong=sum(call.told == "200" and not call.right for call in traffic.calls),
-        unexplained=sum(
-            call.told != "200" and not explained(call, chaos.outages) for call in traffic.calls
-        ),
+        told=Counter(call.told for call in calls),
+        wrong=sum(call.told == "200" and not call.right for call in calls),
+        unexplained=sum(call.told != "200" and not within(call, chaos.outages) for call in calls),
         asked=asked,
+        on_full_disk=sum(within(call, chaos.full) for call in calls),
         ledger=ledger,
         poisons=[f for f in report["findings"] if f["kind"] == "poison_request"],
         evidence=evidence_faults(served, ledger),
@@ -115,8 +144,6 @@ def _answer(served: Served, row: tuple[float, str]) -> float:
 
 def _capacity(served: Served) -> tuple[int, float]:
     """Ask as fast as eight callers can; return how many calls that were, and calls a second."""
-    from benchmarks.chaos.served import Load
-
     began = time.monotonic()
     with Load(served, callers=8) as load:
         time.sleep(PROBE_S)
@@ -124,10 +151,11 @@ def _capacity(served: Served) -> tuple[int, float]:
 
 
 def _break(chaos: Chaos, seconds: float, pause: float) -> Counter[str]:
+    shares = {harm: n for harm, n in SHARES.items() if chaos.disk or harm is not Chaos.fill_disk}
     drawn: Counter[str] = Counter()
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        (harm,) = chaos.rng.choices(list(SHARES), weights=list(SHARES.values()))
+        (harm,) = chaos.rng.choices(list(shares), weights=list(shares.values()))
         harm(chaos)
         drawn[harm.__name__] += 1
         time.sleep(chaos.rng.uniform(0.1, pause))
@@ -135,20 +163,28 @@ def _break(chaos: Chaos, seconds: float, pause: float) -> Counter[str]:
 
 
 def _settled(served: Served) -> dict[str, Any]:
-    """Wait for lanes and console to be whole again, then for the lanes to catch up."""
-    import httpx
-
+    """Wait for lanes and console to be whole again, for the lanes to catch up and MLflow to have it."""
     last: dict[str, Any] = {}
+    served.until(lambda: _resumed(served), "the console", seconds=60)
 
     def done() -> bool:
         try:
             last.update(served.ledger())
         except (httpx.HTTPError, AssertionError):
             return False
-        return not any(lane["pending"] for lane in last["lanes"])
+        told = json.loads((served.state / "evidence.json").read_text())
+        waiting = sum(lane["waiting"] for lane in told["lanes"].values())
+        return not waiting and not any(lane["pending"] for lane in last["lanes"])
 
-    served.until(done, "the lanes to catch up", seconds=180)
+    served.until(done, "the lanes and the evidence to catch up", seconds=SETTLE_S)
     return last
+
+
+def _resumed(served: Served) -> bool:
+    """Let a lane that too many poisoned requests in a row have degraded try again."""
+    with contextlib.suppress(httpx.HTTPError):
+        return httpx.post(f"{served.console}/resume", timeout=10).is_success
+    return False
 
 
 if __name__ == "__main__":

@@ -15,10 +15,12 @@ import httpx
 import psutil
 
 from benchmarks.chaos import tiny
+from benchmarks.chaos.disk import SmallDisk
 from benchmarks.chaos.served import Served
 from benchmarks.chaos.traffic import Traffic
 
 RECOVERY_S = 120.0
+HEEDED_S = 45.0
 
 
 @dataclass(slots=True)
@@ -31,14 +33,24 @@ class Chaos:
         The deployment.
     traffic : Traffic
         Its callers.
+    workers : int
+        How many the champion has.
+    disk : SmallDisk, optional
+        What the state directory lies on, if it can be filled.
     outages : list of (begin, end)
-        Monotonic seconds around each kill of a worker or the supervisor.
+        Monotonic seconds around each kill of a worker or the supervisor: until somebody answers
+        again, which with another worker is at once.
+    full : list of (begin, end)
+        Monotonic seconds around each time that the disk was full.
     """
 
     served: Served
     traffic: Traffic
     rng: random.Random
+    workers: int = 1
+    disk: SmallDisk | None = None
     outages: list[tuple[float, float]] = field(default_factory=list)
+    full: list[tuple[float, float]] = field(default_factory=list)
 
     def kill_challenger(self) -> None:
         """SIGKILL a lane."""
@@ -57,11 +69,13 @@ class Chaos:
         _kill(self._titled("shadowserve evidence"))
 
     def kill_worker(self) -> None:
-        """SIGKILL the champion's worker and wait for the next one."""
+        """SIGKILL a champion worker and wait for the next one; meanwhile the others answer."""
         began = time.monotonic()
-        _kill(self.served.worker_pid())
+        others = self._is_ready() and self.workers > 1
+        _kill(self.served.worker_pid(self.rng.randrange(self.workers)))
         self._wait_until_ready()
-        self.outages.append((began - 0.05, time.monotonic() + 0.5))
+        ended = began if others else time.monotonic()
+        self.outages.append((began - 0.05, ended + 0.5))
 
     def kill_supervisor(self) -> None:
         """SIGKILL the supervisor, and with it everything; start again on the same ports."""
@@ -113,13 +127,64 @@ class Chaos:
             held.execute("ROLLBACK")
             held.close()
 
+    def hide_mlflow(self) -> None:
+        """Take MLflow's file away for three seconds, between two transactions."""
+        away = self.served.store.with_suffix(".away")
+        with contextlib.suppress(sqlite3.OperationalError):  # the writer has it just now
+            held = sqlite3.connect(self.served.store, isolation_level=None, timeout=5)
+            held.execute("BEGIN EXCLUSIVE")
+            self.served.store.rename(away)
+            held.execute("ROLLBACK")
+            held.close()
+            time.sleep(3)
+            away.replace(self.served.store)
+
+    def fill_disk(self) -> None:
+        """Leave no room below the state directory for some seconds, and perhaps kill somebody."""
+        if self.disk is None:
+            return
+        began = time.monotonic()
+        self.disk.fill()
+        try:
+            time.sleep(self.rng.uniform(0.5, 2))
+            harm = self.rng.choice([*_ON_A_FULL_DISK, None])
+            if harm is not None:
+                harm(self)
+            time.sleep(self.rng.uniform(0.5, 2))
+        finally:
+            self.disk.empty()
+            self.full.append((began - 0.05, time.monotonic() + 2))
+
+    def send_garbage(self) -> None:
+        """Send what is no request; it is told so."""
+        bodies = (b"{", b"[[[[", b'{"dataframe_records": [{"x": "\xff"}]}', b"null")
+        with contextlib.suppress(httpx.HTTPError):  # a worker may just have been killed
+            sent = httpx.post(
+                f"{self.served.url}/invocations",
+                content=self.rng.choice(bodies),
+                headers={"content-type": "application/json"},
+                timeout=30,
+            )
+            if sent.status_code not in (400, 503):
+                raise AssertionError(f"garbage was answered with {sent.status_code}")
+
     def pause_and_resume(self) -> None:
-        """Let lanes skip for a second."""
-        with contextlib.suppress(httpx.HTTPError):  # the console may just have been killed
-            httpx.post(f"{self.served.console}/pause", timeout=5)
-            time.sleep(1)
+        """Let lanes skip until one of them has: a lane that just died heeds it when it is back."""
         self._wait_for_console()
-        httpx.post(f"{self.served.console}/resume", timeout=5)
+        before = self._paused()
+        self._post("pause")
+        until = time.monotonic() + HEEDED_S
+        while self._paused() <= before and time.monotonic() < until:
+            time.sleep(0.5)
+        self._post("resume")
+
+    def _paused(self) -> int:
+        with contextlib.suppress(httpx.HTTPError, AssertionError):
+            return sum(lane["skipped"]["paused"] for lane in self.served.ledger()["lanes"])
+        return 0
+
+    def _post(self, wish: str) -> None:
+        httpx.post(f"{self.served.console}/{wish}", timeout=30).raise_for_status()
 
     def flood_console(self) -> None:
         """Ask for the report as fast as it goes, for a second."""
@@ -135,13 +200,13 @@ class Chaos:
                     return process.pid
         return 0
 
-    def _wait_until_ready(self) -> None:
-        def ready() -> bool:
-            with contextlib.suppress(httpx.HTTPError):
-                return httpx.get(f"{self.served.url}/readyz", timeout=2).status_code == 200
-            return False
+    def _is_ready(self) -> bool:
+        with contextlib.suppress(httpx.HTTPError):
+            return httpx.get(f"{self.served.url}/readyz", timeout=2).status_code == 200
+        return False
 
-        self.served.until(ready, "a worker", seconds=RECOVERY_S)
+    def _wait_until_ready(self) -> None:
+        self.served.until(self._is_ready, "a worker", seconds=RECOVERY_S)
 
     def _wait_for_console(self) -> None:
         def ready() -> bool:
@@ -171,7 +236,19 @@ SHARES: Mapping[Callable[[Chaos], None], int] = {
     Chaos.poison_regex: 2,
     Chaos.poison_raise: 4,
     Chaos.lock_mlflow: 3,
-    Chaos.pause_and_resume: 3,
+    Chaos.hide_mlflow: 3,
+    Chaos.fill_disk: 4,
+    Chaos.send_garbage: 2,
+    Chaos.pause_and_resume: 2,
     Chaos.flood_console: 2,
 }
 """How often each fault is drawn beside the others."""
+
+_ON_A_FULL_DISK = (
+    Chaos.kill_challenger,
+    Chaos.kill_control,
+    Chaos.kill_console,
+    Chaos.kill_evidence,
+    Chaos.kill_worker,
+    Chaos.poison_exit,
+)

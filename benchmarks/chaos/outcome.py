@@ -15,8 +15,12 @@ class Outcome:
 
     Parameters
     ----------
+    seed : int
+        What the faults and the traffic were drawn from.
+    minutes : float
+        How long faults were drawn.
     drawn : Counter
-        Faults by name.
+        Faults by name; those that this machine cannot have are not among them.
     told : Counter
         Calls by status or exception.
     wrong : int
@@ -25,6 +29,8 @@ class Outcome:
         Failed calls outside every kill of worker or supervisor.
     asked : int
         Calls before the traffic, all answered.
+    on_full_disk : int
+        Calls that were under way while there was no room, whose record may be lost.
     ledger : dict
         At the end.
     evidence : list of str
@@ -33,12 +39,15 @@ class Outcome:
         Exit code of the last stop.
     """
 
+    seed: int
+    minutes: float
     drawn: Counter[str]
     rate: float
     told: Counter[str]
     wrong: int
     unexplained: int
     asked: int
+    on_full_disk: int
     ledger: dict[str, Any]
     poisons: list[dict[str, Any]]
     evidence: list[str]
@@ -50,11 +59,14 @@ class Outcome:
         champion, journal = self.ledger["champion"], self.ledger["journal"]
         got = self.told["200"] + self.asked
         failed = sum(self.told.values()) - self.told["200"]
+        paused = sum(lane["skipped"]["paused"] for lane in self.ledger["lanes"])
         checks = {
             f"{self.wrong} wrong answers": self.wrong,
             f"{self.unexplained} failed calls outside every outage": self.unexplained,
             "the ledger does not balance": not self.ledger["balanced"],
-            f"{journal['append_failed']} answers not in the journal": journal["append_failed"],
+            f"{journal['append_failed']} answers not in the journal, {self.on_full_disk} calls came "
+            "while the disk was full": journal["append_failed"] > self.on_full_disk,
+            "no pause was heeded": self.drawn["pause_and_resume"] and not paused,
             f"{got} answers came, {champion['answered']} were counted": not (
                 got <= champion["answered"] <= got + failed
             ),
@@ -74,14 +86,16 @@ class Outcome:
         champion, journal = self.ledger["champion"], self.ledger["journal"]
         return "\n".join(
             [
-                f"Faults         {sum(self.drawn.values())}",
+                f"Faults         {sum(self.drawn.values())} in {self.minutes:g} minutes, "
+                f"seed {self.seed}",
                 *(f"  {name:<17} {n}" for name, n in sorted(self.drawn.items())),
                 f"Calls          {sum(self.told.values())} at {self.rate:.0f} a second",
                 *(f"  {told:<17} {n}" for told, n in self.told.most_common()),
                 f"  wrong {self.wrong}, failed outside outages {self.unexplained}",
                 f"Champion       answered {champion['answered']}, failed {champion['failed']}, "
                 f"overloaded {champion['overloaded']}, client gone {champion['client_gone']}",
-                f"Journal        appended {journal['appended']}, not {journal['append_failed']}",
+                f"Journal        appended {journal['appended']}, not {journal['append_failed']}; "
+                f"{self.on_full_disk} calls came while the disk was full",
                 "Lanes",
                 *lanes,
                 f"Poison named   {len(self.poisons)} findings",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import httpx
 
 from benchmarks.chaos import tiny
+from benchmarks.chaos.served import expected
 
 CALLERS = 8
 PATIENCE_S = 60.0
@@ -87,13 +88,16 @@ class Traffic:
             response = client.post(f"{self._url}/invocations", json=body)
         except httpx.HTTPError as error:
             return Call(began, time.monotonic(), type(error).__name__, False)
-        right = response.status_code == 200 and (note != row[1] or self._is_right(row, response))
+        right = response.status_code == 200 and self._is_right(row, note, response)
         return Call(began, time.monotonic(), str(response.status_code), right)
 
-    def _is_right(self, row: tuple[float, str], response: httpx.Response) -> bool:
+    def _is_right(self, row: tuple[float, str], note: str, response: httpx.Response) -> bool:
+        """Compare with the champion's own answer; with poison in the note, with about that."""
         (value,) = response.json()["predictions"]
-        expected = self._answers[row]
-        return bool(abs(value - expected) <= 1e-12 + 1e-9 * abs(expected))
+        if note != row[1]:
+            return bool(abs(value - expected(row[0], note)) < 0.5)
+        known = self._answers[row]
+        return bool(abs(value - known) <= 1e-12 + 1e-9 * abs(known))
 
 
 def rows(n: int, *, seed: int) -> list[tuple[float, str]]:
@@ -102,6 +106,6 @@ def rows(n: int, *, seed: int) -> list[tuple[float, str]]:
     return [(round(rng.uniform(-3, 3), 3), "n" * rng.randint(1, 7)) for _ in range(n)]
 
 
-def explained(call: Call, outages: Sequence[tuple[float, float]]) -> bool:
-    """Tell whether a call was under way while a worker or the supervisor was being killed."""
-    return any(call.began <= end and call.ended >= begin for begin, end in outages)
+def within(call: Call, spans: Sequence[tuple[float, float]]) -> bool:
+    """Tell whether a call was under way in one of some spans, such as an outage."""
+    return any(call.began <= end and call.ended >= begin for begin, end in spans)

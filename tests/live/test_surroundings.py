@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from benchmarks.chaos import tiny
+from benchmarks.chaos.disk import small_disk
 from benchmarks.chaos.served import Load, Served
 
 pytestmark = [
@@ -40,35 +41,22 @@ def served(tmp_path_factory, store):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
+def disk(tmp_path):
     """A file system of 160 MiB, where this user may mount one."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=160m", "tmpfs", str(disk)],
-        capture_output=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip("this user may not mount a small file system")
-    yield disk
-    for _ in range(50):
-        if not subprocess.run(["umount", str(disk)], capture_output=True, check=False).returncode:
-            break
-        time.sleep(0.1)
+    with small_disk(tmp_path / "disk", mib=160) as mounted:
+        if mounted is None:
+            pytest.skip("this user may not mount a small file system")
+        yield mounted
 
 
-def test_a_full_disk_takes_the_record_and_no_answer(tmp_path, store, small_disk):
+def test_a_full_disk_takes_the_record_and_no_answer(tmp_path, store, disk):
     """Answers leave, each failure is counted, and the record goes on when there is room again."""
-    served = Served(tmp_path, store, "--no-control", state=small_disk / "state")
+    served = Served(tmp_path, store, "--no-control", state=disk.path / "state")
     with served:
         for _ in range(20):
             assert served.post().status_code == 200
         served.settled()
-        filler = small_disk / "filler"
-        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-            while file.write(b"x" * 4096):
-                pass
+        disk.fill()
         lost = [served.post("n" * 3000).status_code for _ in range(120)]
         assert set(lost) == {200}
         assert served.process.poll() is None
@@ -76,7 +64,7 @@ def test_a_full_disk_takes_the_record_and_no_answer(tmp_path, store, small_disk)
         os.kill(pid, 9)
         served.until(lambda: served.worker_pid() != pid, "a new worker")
         served.until(lambda: served.post().status_code == 200, "answers on a full disk")
-        filler.unlink()
+        disk.empty()
         served.until(lambda: served.post().status_code == 200, "room")
         time.sleep(2.5)
         for _ in range(20):
