@@ -111,6 +111,10 @@ class Places:
         """Each process's talk."""
         return self.root / "logs"
 
+    def loaded(self, role: Role, version: int) -> Path:
+        """Where whoever has loaded a version says what threads it asks for."""
+        return self.root / "loaded" / f"{role.value}-v{version}"
+
     def counters(self, worker: int) -> Path:
         """One champion worker's counters."""
         return self.root / "counters" / f"{worker}.bin"
@@ -126,5 +130,6 @@ class Places:
 
     def make(self) -> None:
         """Create the directories, readable by their owner only."""
-        for place in (self.root, self.journal, self.models, self.logs, self.root / "counters"):
+        names = ("journal", "models", "logs", "counters", "loaded")
+        for place in (self.root, *(self.root / name for name in names)):
             place.mkdir(mode=0o700, parents=True, exist_ok=True)

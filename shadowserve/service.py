@@ -7,6 +7,7 @@ is loaded on a thread of its own, so that health checks are answered meanwhile.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -19,7 +20,7 @@ from typing import Any
 
 import bentoml
 
-from shadowserve import counters, journal, tokens
+from shadowserve import counters, journal, threads, tokens
 from shadowserve.champion import Champion
 from shadowserve.counters import Counters
 from shadowserve.dataplane import App, DataPlane, Ready, Receive, Scope, Send
@@ -29,6 +30,7 @@ from shadowserve.errors import JournalError, ShadowserveError
 from shadowserve.ledger import reconcile
 from shadowserve.metrics import RoleMetrics, exposition, reserve
 from shadowserve.places import Places
+from shadowserve.records import Role
 from shadowserve.sampling import Sampling
 from shadowserve.standby import Standby
 from shadowserve.supervisor.leash import watch_parent
@@ -73,6 +75,7 @@ class _Worker:
             method=deployment.options["method"],
         )
         scoring.warm(scorer)
+        threads.tell(self.places.loaded(Role.CHAMPION, number), scorer.loaded.threads)
         self.writer = self._journal(scorer.step_names)
         steps = [name for name, _ in scorer.step_names]
         reserve(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
@@ -185,7 +188,8 @@ class _Front:
         try:
             worker.load(self._plane, _wait_for_deployment(worker.places))
         except Exception as error:
-            _report_failure(worker.places, error)
+            with contextlib.suppress(OSError):  # a full disk; what matters is that it is replaced
+                _report_failure(worker.places, error)
             os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import click
 
-from shadowserve import clock
+from shadowserve import clock, threads
 from shadowserve.cli.options import options
 from shadowserve.deployment import Deployment
 from shadowserve.ledger import condition
 from shadowserve.places import Places
+from shadowserve.records import Role
 from shadowserve.settings import Settings
 from shadowserve.stores import preflight, uris
 from shadowserve.supervisor import start
@@ -114,6 +115,8 @@ class running:  # noqa: N801 - reads as a verb
             say(f"This system    {_abilities()}")
             supervisor.deploy(deployment)
             if supervisor.wait_until_ready():
+                for line in _loaded(supervisor, deployment):
+                    say(line)
                 host, port = supervisor.address
                 say(
                     f"Ready          http://{host}:{port}/{'tap' if settings.tap else 'invocations'}"
@@ -157,6 +160,30 @@ def _opening(
     ]
 
 
+def _loaded(supervisor: Supervisor, deployment: Deployment) -> list[str]:
+    """Say what the champion takes now that it is loaded, and what all copies together may."""
+    known = [used for one in supervisor.workers if (used := clock.rss_bytes(one.pid)) is not None]
+    if not known:
+        return []
+    copies = len(supervisor.workers) + len(deployment.lanes)
+    measured = " + ".join(f"{used / 2**20:.0f}" for used in known)
+    expected = max(known) * copies
+    limit = clock.memory_limit_bytes()
+    lines = [
+        f"Memory         champion {measured} MiB; about {expected / 2**20:.0f} MiB for "
+        f"{copies} copies, {'no limit' if limit is None else f'{limit / 2**20:.0f} MiB allowed'} here"
+    ]
+    if limit is not None and expected > limit:
+        lines.append(
+            "Warning        that is more than is allowed here. Lower --workers, leave challengers "
+            "away or give --no-control."
+        )
+    champion = supervisor.places.loaded(Role.CHAMPION, deployment.champion.number)
+    if parts := threads.told(champion):
+        lines.append(f"Parallelism    champion: {parts}")
+    return lines
+
+
 def _version_line(role: str, version: Version) -> str:
     trained = ""
     for data in version.training_data[:1]:
@@ -186,7 +213,9 @@ def _lanes_line(supervisor: Supervisor) -> str:
         state, reason = condition(watch.places)
         used = clock.rss_bytes(watch.child.pid) if watch.child.running else None
         memory = f", {used / 2**20:.0f} MiB" if used else ""
-        words.append(f"{watch.name} {state}{memory}{f' ({reason})' if reason else ''}")
+        parts = threads.told(supervisor.places.loaded(watch.name.role, watch.name.version))
+        told = "; ".join(filter(None, (reason, parts)))
+        words.append(f"{watch.name} {state}{memory}{f' ({told})' if told else ''}")
     return f"Lanes          {'; '.join(words)}"
 
 

@@ -18,7 +18,7 @@ from types import FrameType
 from setproctitle import setproctitle
 
 from shadowserve import deployment as deployments
-from shadowserve import scoring
+from shadowserve import scoring, threads
 from shadowserve.deployment import Deployment, LaneName, write_whole
 from shadowserve.divergence import Kind
 from shadowserve.errors import ShadowserveError
@@ -88,6 +88,7 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
     path = Path(deployment.files[name.version])
     scorer = scoring.open_version(version, path, method=deployment.options["method"])
     scoring.warm(scorer)
+    threads.tell(places.loaded(name.role, name.version), scorer.loaded.threads)
     state = LaneState(files.state)
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         reserve(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))

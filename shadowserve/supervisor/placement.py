@@ -10,6 +10,8 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from shadowserve import clock
+
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS", "BLIS_NUM_THREADS",
@@ -57,7 +59,9 @@ class Placement:
         return f"champion on CPU {own}, lanes on CPU {others} at the lowest priority; {threads}"
 
 
-def place(*, workers: int, lanes: int, cpus: Iterable[int] | None = None) -> Placement:
+def place(
+    *, workers: int, lanes: int, cpus: Iterable[int] | None = None, busy: int | None = None
+) -> Placement:
     """Choose where workers and lanes run.
 
     Parameters
@@ -66,6 +70,9 @@ def place(*, workers: int, lanes: int, cpus: Iterable[int] | None = None) -> Pla
         How many processes of each kind.
     cpus : iterable of int, optional
         The CPUs to share; those this process may use where not given.
+    busy : int, optional
+        How many of them may be busy at once: a container's quota is often less than what it sees.
+        What this process's control groups allow where neither is given.
 
     Examples
     --------
@@ -73,9 +80,13 @@ def place(*, workers: int, lanes: int, cpus: Iterable[int] | None = None) -> Pla
     Placement(workers=(0,), lanes=frozenset({1}), threads=1)
     >>> place(workers=2, lanes=2, cpus=[0, 1]).workers
     ()
+    >>> place(workers=1, lanes=1, cpus=range(8), busy=2).threads
+    1
     """
-    allowed = sorted(cpus if cpus is not None else _allowed())
-    threads = max(1, len(allowed) // (workers + max(lanes, 1)))
+    if cpus is None:
+        cpus, busy = _allowed(), busy or clock.cpu_count()
+    allowed = sorted(cpus)
+    threads = max(1, min(len(allowed), busy or len(allowed)) // (workers + max(lanes, 1)))
     if len(allowed) <= workers or not hasattr(os, "sched_setaffinity"):
         return Placement(workers=(), lanes=None, threads=threads)
     return Placement(

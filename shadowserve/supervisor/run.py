@@ -129,6 +129,8 @@ class Supervisor:
         """Make lanes, console and evidence writer for what was resolved."""
         self.deployment = deployment
         self.lanes = [self._lane(name) for name in deployment.lanes]
+        for watch in self.lanes:
+            watch.expect()
         self.helpers = [self._console(), self._evidence()]
         for child in self.helpers:
             child.start()

@@ -58,6 +58,10 @@ class LaneWatch:
     _cause: str | None = None
     _oom_kills: int = 0
 
+    def expect(self) -> None:
+        """Say that it is about to start: what an earlier start left written is past."""
+        self._say("starting", None)
+
     def start(self) -> None:
         """Start the lane's process."""
         self._say("starting", None)

@@ -12,15 +12,15 @@ from sources import Import, imports, modules, own
 STOREYS = (
     # the ground: what needs nothing of ours
     "clock counters errors page reading records rows scalars sources spellings steps tap training "
-    "supervisor.isolation supervisor.leash supervisor.placement supervisor.worker",
+    "supervisor.isolation supervisor.leash supervisor.worker",
     "casting faults journal lane.inflight lane.state pins places policy sampling sequential "
-    "stores tally tokens",
+    "stores supervisor.placement tally tokens",
     # records, settings and pure mathematics
     "changepoint divergence featurization growth metrics mlmodel nested ratio settings slices stillness "
     "standby tail talk tensors",
     "callcost columns params version",
     "cache deployment lineage schema shipped",
-    "labels ledger loading registry wire",
+    "labels ledger loading registry threads wire",
     "openapi protocols",
     # the story: a request is answered, scored again, and what was learned is judged
     "evidence scoring",

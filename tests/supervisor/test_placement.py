@@ -32,6 +32,13 @@ def test_every_role_gets_the_same_thread_count():
     assert set(variables.values()) == {"4"}
 
 
+def test_a_quota_bounds_the_threads_and_not_what_is_seen():
+    """A container that may keep two of eight CPUs busy (SS-033)."""
+    assert place(workers=1, lanes=1, cpus=range(8), busy=2).threads == 1
+    assert place(workers=1, lanes=1, cpus=range(8), busy=8).threads == 4
+    assert place(workers=1, lanes=1, cpus=range(2), busy=8).threads == 1
+
+
 def test_a_worker_runs_on_its_own_cpu_or_anywhere():
     assert place(workers=2, lanes=1, cpus=[4, 5, 6]).worker(1) == frozenset({5})
     assert place(workers=2, lanes=1, cpus=[4]).worker(1) is None
