@@ -72,13 +72,21 @@ def _effect(found: Finding) -> dict[str, Any]:
     return found["effect"] or {}
 
 
-def _exponent_about_two(found: Finding) -> bool:
-    effect = _effect(found)
-    return (
-        effect.get("measure") == "exponent"
-        and abs(effect["value"] - 2) <= 0.25
-        and found["where"]["columns"] == ["description"]
+def _grows(column: str, exponent: float) -> Callable[[Finding], bool]:
+    return lambda found: (
+        _effect(found).get("measure") == "exponent"
+        and abs(_effect(found)["value"] - exponent) <= 0.25
+        and found["where"]["columns"] == [column]
     )
+
+
+def _in_step(name: str) -> Callable[[Finding], bool]:
+    return lambda found: found["where"]["step"] == name
+
+
+def _now_and_then(found: Finding) -> bool:
+    effect = _effect(found)
+    return effect.get("measure") == "share_slow" and 0.01 <= effect["value"] <= 0.2
 
 
 def _without_growth(found: Finding) -> bool:
@@ -113,8 +121,11 @@ def _row(
 
 _ALL = (
     _row("F01", finding("concentration"), finding("prediction_divergence"), finding("lineage"), may="slice_divergence slow_feature capacity latency"),
-    _row("F02", finding("slow_feature", _exponent_about_two), may="capacity latency lineage concentration prediction_divergence slice_divergence"),
+    _row("F02", finding("slow_feature", _grows("description", 2.0)), may="capacity latency lineage concentration prediction_divergence slice_divergence"),
+    _row("F02-linear", finding("slow_feature", _grows("description", 1.0)), may="latency capacity"),
     _row("F03", finding("slow_feature", _without_growth), may="latency capacity"),
+    _row("F03-estimator", finding("slow_feature", _in_step("like")), may="latency capacity"),
+    _row("F03-sometimes", finding("slow_feature", _now_and_then), may="latency capacity"),
     _row("F04", finding("poison_request", lambda f: f["where"]["step"] is not None), outcome("timed_out"), may="slow_feature", options=("--deadline", "2s")),
     _row("F05", finding("error_rate", _columns("clarity")), may="slice_divergence"),
     _row("F06", finding("nonfinite_output", _columns("depth")), may="prediction_divergence slice_divergence"),
@@ -133,6 +144,7 @@ _ALL = (
     _row("F21", finding("structure_change"), may="prediction_divergence slice_divergence"),
     _row("F22", finding("prediction_divergence"), may="slice_divergence"),
     _row("F23", never("latency"), may=""),
+    _row("F23-longer", never("latency"), may=""),
     _row("F24", finding("change_point", lambda f: abs((f["since"] or 0) - 1200) <= 60), may="prediction_divergence slice_divergence", options=("--no-rescore",)),
     _row("F25", finding("nondeterminism", lambda f: "batch" in f["message"])),
 )  # fmt: skip

@@ -218,7 +218,10 @@ def _numbers_only(pipeline: Pipeline) -> Pipeline:
 
 
 FAULTS: dict[str, Fault] = {
+    "F02-linear": Fault("likes", _before("description", "EveryCharacter")),
     "F03": Fault("likes", _before("main_genre", "LookUp")),
+    "F03-estimator": Fault("likes", _around("SlowAnswer")),
+    "F03-sometimes": Fault("likes", _before("description", "MissedCache")),
     "F04": Fault("likes", _before("description", "Addresses")),
     "F05": Fault("diamonds", unfitted=_strict_categories, training=_without_unseen),
     "F06": Fault("diamonds", _unimputed),
@@ -244,6 +247,7 @@ FAULTS: dict[str, Fault] = {
     "F21": Fault("likes", _around("AsStrings"), output=("object", (-1,))),
     "F22": Fault("films", _around("Backwards")),
     "F23": Fault("likes", _before("main_genre", "ColdCache")),
+    "F23-longer": Fault("likes", _before("main_genre", "ColdCache", 80, 25.0)),
     "F24": Fault("diamonds", _before("numbers", "StaleAfter", "carat")),
     "F25": Fault("likes", _before("numbers", "FirstRowForAll", "mean_film_rating")),
     "F28": Fault("likes", champion=_around("Sharpened"), unfitted=_numbers_only),

@@ -12,6 +12,7 @@ import itertools
 import os
 import re
 import time
+import zlib
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,30 @@ class Addresses(_Step):
     def transform(self, X: pd.Series) -> pd.Series:
         for text in X:
             _ADDRESS.search(text)
+        return X
+
+
+class EveryCharacter(_Step):
+    """F02, another way: a cost in proportion to the text, far above the champion's."""
+
+    def __init__(self, microseconds: float = 5.0) -> None:
+        self.microseconds = microseconds
+
+    def transform(self, X: pd.Series) -> pd.Series:
+        time.sleep(sum(map(len, X)) * self.microseconds / 1e6)
+        return X
+
+
+class MissedCache(_Step):
+    """F03, another way: a look-up for one text in twenty only."""
+
+    def __init__(self, one_in: int = 20, milliseconds: float = 50.0) -> None:
+        self.one_in = one_in
+        self.milliseconds = milliseconds
+
+    def transform(self, X: pd.Series) -> pd.Series:
+        missed = sum(zlib.crc32(text.encode()) % self.one_in == 0 for text in X)
+        time.sleep(missed * self.milliseconds / 1e3)
         return X
 
 
@@ -172,6 +197,21 @@ class NanWhereMissing(_Answer):
     def predict(self, X: np.ndarray) -> np.ndarray:
         missing = np.isnan(X).any(axis=1)
         return np.where(missing, np.nan, self.inner.predict(np.nan_to_num(X)))
+
+
+class SlowAnswer(_Answer):
+    """F03, another way: the estimator itself takes longer on every call."""
+
+    def __init__(self, inner: Any, milliseconds: float = 20.0) -> None:
+        super().__init__(inner)
+        self.milliseconds = milliseconds
+
+    def predict(self, X: Any) -> Any:
+        time.sleep(self.milliseconds / 1e3)
+        return self.inner.predict(X)
+
+    def predict_proba(self, X: Any) -> Any:
+        return self.inner.predict_proba(X)
 
 
 class Rounded(_Answer):
