@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import psutil
 import pytest
 from evidence_fixtures import fresh_store
 
@@ -119,3 +120,20 @@ def test_a_locked_database_is_waited_for(tmp_path: Path) -> None:
         other.execute("ROLLBACK")
     assert (caught.value.kind, caught.value.hopeless) == ("sink_error", False)
     assert store.experiment("e")
+
+
+def test_a_file_that_was_away_and_came_back_is_written_again(tmp_path: Path) -> None:
+    """No connection outlives its call: one opened meanwhile would write into nobody's file for ever."""
+    uri = fresh_store(tmp_path)
+    store = Store(uri)
+    assert store.experiment("before")
+    assert str(tmp_path / "mlflow.db") not in [one.path for one in psutil.Process().open_files()]
+    file, away = tmp_path / "mlflow.db", tmp_path / "away.db"
+    file.rename(away)
+    with pytest.raises(UndeliveredError):
+        store.experiment("meanwhile")
+    away.replace(file)
+    assert store.experiment("after")
+    with contextlib.closing(sqlite3.connect(file)) as other:
+        names = {name for (name,) in other.execute("SELECT name FROM experiments")}
+    assert {"before", "after"} <= names

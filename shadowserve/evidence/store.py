@@ -28,7 +28,14 @@ _SWITCHES = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    # a pooled connection goes on writing into a file that was moved away or replaced
+    "MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "NullPool",
 }
+_POOL_SIZES = (
+    "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE",
+    "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW",
+    "MLFLOW_SQLALCHEMYSTORE_POOL_RECYCLE",
+)
 
 
 class Store:
@@ -49,6 +56,8 @@ class Store:
 
     def __init__(self, tracking_uri: str, registry_uri: str | None = None) -> None:
         os.environ.update(_SWITCHES)
+        for name in _POOL_SIZES:  # which no pool at all would refuse
+            os.environ.pop(name, None)
         self.uri = tracking_uri
         addresses = uris(tracking_uri, registry_uri)
         try:
