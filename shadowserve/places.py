@@ -102,6 +102,11 @@ class Places:
         return self.root / "evidence.db"
 
     @property
+    def wider(self) -> Path:
+        """How many times wider windows are while MLflow asks for fewer calls; missing else."""
+        return self.root / "wider"
+
+    @property
     def labels(self) -> Path:
         """What turned out to be true, by request id; missing until a label comes."""
         return self.root / "labels.db"

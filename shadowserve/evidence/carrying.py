@@ -16,6 +16,7 @@ from shadowserve.evidence.condition import FIRST_PAUSE_S, Condition
 from shadowserve.evidence.undelivered import UndeliveredError
 from shadowserve.evidence.writer import Report, Writer
 from shadowserve.faults import fault_of
+from shadowserve.pace import Pace
 from shadowserve.places import Places
 
 LOOK_S = 1.0
@@ -38,6 +39,7 @@ class Carrier:
     ) -> None:
         self.writer = Writer(places, deployment, report=report)
         self.condition = Condition(places.root / "evidence.json")
+        self.pace = Pace(places.wider)
         self._late = list(_left_behind(places))
         self._publish_at = time.monotonic() + PUBLISH_S
         self._silent = False
@@ -86,6 +88,7 @@ class Carrier:
 
     def _attempt(self, what: Callable[[], None]) -> bool:
         """Try, and write down how it went; whatever happens, the process goes on."""
+        self.writer.thrifty = self.pace.slowed
         try:
             what()
         except UndeliveredError as error:
@@ -94,8 +97,11 @@ class Carrier:
             failure = _own_fault(error)
         else:
             self._silent = False
+            self.pace.taken()
             self.condition.good(self._lanes())
             return True
+        if failure.throttled:
+            self.pace.refused()
         if self.condition.failures == 0:
             _log.warning("%s Evidence waits.", failure)
         self.condition.bad(failure, self._lanes())

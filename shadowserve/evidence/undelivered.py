@@ -40,13 +40,24 @@ class UndeliveredError(ShadowserveError):
         Whether it needs somebody, such as missing rights; else it may pass by itself.
     code : str
         MLflow's error code, empty where there is none.
+    throttled : bool
+        Whether fewer calls are asked for.
     """
 
-    def __init__(self, message: str, *, kind: str, hopeless: bool = False, code: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: str,
+        hopeless: bool = False,
+        code: str = "",
+        throttled: bool = False,
+    ) -> None:
         super().__init__(message)
         self.kind = kind
         self.hopeless = hopeless
         self.code = code
+        self.throttled = throttled
 
 
 def undelivered(error: Exception, *, doing: str, uri: str) -> UndeliveredError:
@@ -78,7 +89,7 @@ def undelivered(error: Exception, *, doing: str, uri: str) -> UndeliveredError:
         return UndeliveredError(hint, kind="sink_error", hopeless=True, code=code)
     if status == 429:
         return UndeliveredError(
-            f"{where} asks for fewer calls (429).", kind="sink_error", code=code
+            f"{where} asks for fewer calls (429).", kind="sink_error", code=code, throttled=True
         )
     hopeless = status is not None and 400 <= status < 500
     return UndeliveredError(said, kind="sink_error", hopeless=hopeless, code=code)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from shadowserve import growth
+from shadowserve import growth, pace
 from shadowserve.clock import rss_bytes
 from shadowserve.deployment import LaneName, write_whole
 from shadowserve.lane import windows
@@ -129,10 +129,14 @@ class Lane:
             self._window_opened_ns = self._window_opened_ns or time.time_ns()
         if self._is_due(idle=not batch.requests):
             self._flush()
-        if windows.is_full(self._window, n=self._window_n, opened_ns=self._window_opened_ns):
+        if self._is_full() and self._is_full(wider := pace.factor(self.places.wider)):
             self._flush()
-            self._close_window()
+            self._close_window(merged=wider - 1)
         return bool(batch.requests)
+
+    def _is_full(self, wider: int = 1) -> bool:
+        n, opened_ns = self._window_n, self._window_opened_ns
+        return windows.is_full(self._window, n=n, opened_ns=opened_ns, wider=wider)
 
     def _take_up(self) -> None:
         """Go on where the last process stopped, and say that the lane runs."""
@@ -346,12 +350,12 @@ class Lane:
         if lacking and self.learned.outputs.disagreement.n == 0:
             self.say("incompatible", f"missing_column:{lacking[-1]}")
 
-    def _close_window(self) -> None:
+    def _close_window(self, *, merged: int = 0) -> None:
         """Close the open window, write its part and go on to the next."""
         if not self._window_n:
             return
         rows = [orjson.loads(record) for record in self.state.comparisons(self._window)]
-        figures = windows.metrics(rows, role=self.name.role.value)
+        figures = windows.metrics(rows, role=self.name.role.value, merged=merged)
         closed_ns = time.time_ns()
         self.state.close_window(
             Window(

@@ -22,6 +22,8 @@ from shadowserve.records import Comparison, Outcome
 WINDOW_REQUESTS = 1_000
 WINDOW_NS = 60 * 10**9
 WIDEN_AFTER = 1_440
+MERGED = "evidence/merged_windows"
+"""Counts the windows that went into wider ones while MLflow asked for fewer calls."""
 _QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 
@@ -36,12 +38,13 @@ def width_factor(number: int) -> int:
     return int(2 ** (number // WIDEN_AFTER))
 
 
-def is_full(number: int, *, n: int, opened_ns: int) -> bool:
+def is_full(number: int, *, n: int, opened_ns: int, wider: int = 1) -> bool:
     """Tell whether a window that holds `n` requests since `opened_ns` (since the epoch) is full.
 
-    A clock that was set back an hour closes it too, instead of keeping it open until then.
+    A clock that was set back an hour closes it too, instead of keeping it open until then. While
+    MLflow asks for fewer calls a window is `wider` times as wide.
     """
-    factor = width_factor(number)
+    factor = width_factor(number) * wider
     aged = abs(time.time_ns() - opened_ns) >= WINDOW_NS * factor
     return n >= WINDOW_REQUESTS * factor or (n > 0 and aged)
 
@@ -53,7 +56,7 @@ def encode(comparison: Comparison) -> bytes:
     )
 
 
-def metrics(rows: Sequence[Mapping[str, Any]], *, role: str) -> dict[str, float]:
+def metrics(rows: Sequence[Mapping[str, Any]], *, role: str, merged: int = 0) -> dict[str, float]:
     """Return a window's metrics by name, finite numbers only.
 
     Parameters
@@ -62,8 +65,12 @@ def metrics(rows: Sequence[Mapping[str, Any]], *, role: str) -> dict[str, float]
         The window's comparisons, as `encode` wrote them.
     role : str
         The lane's role; names the lane's series.
+    merged : int
+        How many windows of the usual width went into this one instead of being sent.
     """
     found: dict[str, float] = {"ledger/requests": len(rows)}
+    if merged:
+        found[MERGED] = merged
     for outcome in Outcome:
         found[f"ledger/{outcome.value}"] = sum(row["outcome"] == outcome.value for row in rows)
     both = [row for row in rows if row["disagreement"] is not None]

@@ -20,7 +20,7 @@ from shadowserve.journal import segments
 from shadowserve.lane import inflight, run, windows
 from shadowserve.lane.learned import Learned
 from shadowserve.lane.run import follow
-from shadowserve.lane.state import snapshot
+from shadowserve.lane.state import closed_windows, snapshot
 from shadowserve.records import Times
 
 
@@ -405,6 +405,23 @@ def test_a_window_is_full_after_so_many_requests(tmp_path, monkeypatch):
     files = sorted(places.lane(CHALLENGER.role, 4).parts.iterdir())
     assert [file.name.split("-")[0].lstrip("0") for file in files] == ["1", "51", "101"]
     assert parts(places)["window"].tolist() == [0] * 50 + [1] * 50 + [2] * 20
+
+
+def test_while_mlflow_asks_for_fewer_calls_windows_widen_and_say_what_they_merge(
+    tmp_path, monkeypatch
+):
+    """SS-068: three windows' requests in one, counted as two that were not sent."""
+    monkeypatch.setattr(windows, "WINDOW_REQUESTS", 50)
+    monkeypatch.setattr(run, "READ_REQUESTS", 25)
+    monkeypatch.setattr(run, "COMMIT_NS", 0)
+    places = places_at(tmp_path)
+    places.wider.write_text("3")
+    answer(places, records(170))
+    work(places)
+    assert parts(places)["window"].tolist() == [0] * 150 + [1] * 20
+    closed = closed_windows(places.lane(CHALLENGER.role, 4).state, after=-1)
+    merged = [json.loads(window.metrics).get(windows.MERGED, 0) for window in closed]
+    assert merged == [2, 0]
 
 
 def test_memory_is_noted_now_and_then(tmp_path):
