@@ -106,7 +106,7 @@ def read_manifest(path: Path, *, pin: Pin | None = None) -> Manifest:
         loader_module=pyfunc.get("loader_module"),
         serialization=serialization,
         executes_code=_executes_code(path, flavors, serialization),
-        signature=_signature(content.get("signature")),
+        signature=_signature(content.get("signature"), hinted=_is_hinted(content)),
         input_example=example.get("serving_input_path") or example.get("artifact_path"),
         requirements=requirements,
         libraries=_libraries(content, requirements, path),
@@ -177,11 +177,34 @@ def _executes_code(
     return serialization is not None or shipped or pickled or not known
 
 
-def _signature(saved: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _is_hinted(content: Mapping[str, Any]) -> bool:
+    return bool(content.get("is_signature_from_type_hint"))
+
+
+def _signature(saved: Mapping[str, Any] | None, *, hinted: bool) -> dict[str, Any] | None:
     if not saved:
         return None
     parts = {name: saved.get(name) for name in ("inputs", "outputs", "params")}
-    return {k: json.loads(v) if isinstance(v, str) else v for k, v in parts.items()}
+    read = {k: json.loads(v) if isinstance(v, str) else v for k, v in parts.items()}
+    if hinted:
+        read["inputs"] = [_with_defaults(spec) for spec in read["inputs"] or []]
+    return read
+
+
+def _with_defaults(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Mark every property as one that may be absent.
+
+    Of a pydantic class MLflow writes down which fields take null and not which have a default, so
+    whether one may be left out is for the class to say.
+    """
+    inner = dict(spec)
+    for name in ("items", "values"):
+        if isinstance(inner.get(name), Mapping):
+            inner[name] = _with_defaults(inner[name])
+    if inner.get("properties"):
+        properties = {k: _with_defaults(v) for k, v in inner["properties"].items()}
+        inner["properties"] = {k: v | {"may_be_absent": True} for k, v in properties.items()}
+    return inner
 
 
 def _libraries(

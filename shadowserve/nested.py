@@ -100,10 +100,16 @@ def _map(item: Reader) -> Reader:
     return read
 
 
+def is_needed(spec: Mapping[str, Any]) -> bool:
+    """Whether an object must have a property: not if it is optional or may have a default."""
+    return bool(spec.get("required", True)) and not spec.get("may_be_absent", False)
+
+
 def _object(properties: Mapping[str, Mapping[str, Any]]) -> Reader:
-    needed = {name: spec.get("required", True) for name, spec in properties.items()}
+    needed = {name: is_needed(spec) for name, spec in properties.items()}
     readers = {
-        name: nested_reader(spec, required=needed[name]) for name, spec in properties.items()
+        name: nested_reader(spec, required=spec.get("required", True))
+        for name, spec in properties.items()
     }
 
     def read(value: Any) -> dict[str, Any]:
@@ -114,8 +120,8 @@ def _object(properties: Mapping[str, Mapping[str, Any]]) -> Reader:
                 f"an object with no other properties than {', '.join(readers)}",
                 received="one with a property that is not known",
             )
-        for name, is_needed in needed.items():
-            if is_needed and name not in value:
+        for name, asked_for in needed.items():
+            if asked_for and name not in value:
                 raise Refusal(f"the property {name!r}", received="an object without it")
         return {key: _within(readers[key], each, step=f".{key}") for key, each in value.items()}
 

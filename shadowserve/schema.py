@@ -7,16 +7,19 @@ made here. Champion and challengers each have their own. The typing rule itself 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 from shadowserve.casting import infer
 from shadowserve.columns import UNTYPED, Cast, Column, columns_of, lacks
 from shadowserve.errors import ModelError, RequestError
 from shadowserve.params import Param, type_params
 from shadowserve.rows import ColumnName, Rows
+from shadowserve.scalars import SCALARS
 from shadowserve.tensors import Tensor
 
 
@@ -35,12 +38,16 @@ class Schema:
     named : bool
         False where the signature numbers its columns only, so that a row's values are laid out in
         the order they were sent.
+    fits : callable, optional
+        Of a model with a type hint: a value of its only column to what it breaks, without the
+        value; None: it fits.
     """
 
     columns: tuple[Column, ...] = ()
     tensors: tuple[Tensor, ...] = ()
     params: tuple[Param, ...] = ()
     named: bool = True
+    fits: Callable[[Any], str | None] | None = field(default=None, repr=False, compare=False)
     _casts: tuple[tuple[str, ColumnName, Cast], ...] = field(init=False, repr=False, compare=False)
     _text: frozenset[ColumnName] = field(init=False, repr=False, compare=False)
 
@@ -113,6 +120,11 @@ class Schema:
     def is_nested(self) -> bool:
         """Whether a column holds arrays or objects, so that a lone object is one row."""
         return any(c.type in ("array", "object", "map") for c in self.columns)
+
+    @property
+    def is_lone_nested(self) -> bool:
+        """Whether the model takes a bare list of arrays, objects or anything: each one a row."""
+        return not self.named and len(self.columns) == 1 and self.columns[0].type not in SCALARS
 
     @property
     def takes_lists(self) -> bool:
@@ -201,6 +213,8 @@ class Schema:
                 )
         turned = zip(casts, zip(*lists, strict=True), strict=True)
         columns = {name: caster(values) for (_, name, caster), values in turned}
+        if self.fits is not None:
+            self._try(self.fits, columns[0])
         return Rows(columns=columns, n_rows=len(lists), text=self._text)
 
     def type_tensors(self, values: Mapping[Any, Any]) -> Rows:
@@ -227,6 +241,17 @@ class Schema:
         lone = self.tensors[0].name is None
         tensor = typed["None"] if lone else typed
         return Rows(columns={}, n_rows=lengths.pop(), tensor=tensor, extra=extra)
+
+    def _try(self, fits: Callable[[Any], str | None], values: np.ndarray) -> None:
+        """Try the values of a type-hinted model by the hint itself."""
+        moments = values.dtype.kind == "M"  # in nanoseconds they would be numbers
+        for row, value in enumerate((values.astype("M8[us]") if moments else values).tolist()):
+            if (broken := fits(value)) is not None:
+                raise RequestError(
+                    f"Row {row} does not fit the model's type hint: {broken}.",
+                    code="wrong_type",
+                    row=row,
+                )
 
     def _type_ordered(self, records: Sequence[Any]) -> Rows:
         """Type records where only their own order is known: the first one's keys set it."""

@@ -28,6 +28,11 @@ from shadowserve.version import Version, identity
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
 PROBE_ROWS = 8
 
+_UNNAMED = (
+    "has neither a signature nor names of features: columns reach it under the names and in the "
+    "order of each request, right or wrong. Log it with a signature"
+)
+
 StepNames = tuple[tuple[str, tuple[str, ...]], ...]
 
 
@@ -189,6 +194,8 @@ def open_version(version: Version, path: Path, *, method: str = "predict") -> Sc
     names: StepNames = (("predict", ()),)
     if plan is not None:
         names = _step_names(plan)
+    if schema.is_open:
+        notes = (*notes, _UNNAMED)
     if not schema.batchable:
         notes = (*notes, "its signature does not fix every type and shape; it is served unbatched")
     elif example is None and loaded.native is None:
@@ -232,11 +239,10 @@ def warm(scorer: Scorer) -> None:
 
 
 def _schema(version: Version, loaded: Loaded) -> Schema:
-    if version.signature is not None:
-        return Schema.from_signature(version.signature)
-    if loaded.feature_names:
-        return Schema.from_names(loaded.feature_names)
-    return Schema.open()
+    known = replace(Schema.from_signature(version.signature), fits=loaded.fits)
+    if known.is_open and loaded.feature_names:
+        return replace(known, columns=Schema.from_names(loaded.feature_names).columns)
+    return known
 
 
 def _example(loaded: Loaded, schema: Schema, version: Version) -> Rows | None:

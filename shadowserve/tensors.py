@@ -7,7 +7,7 @@ padded or reshaped: another number of features is a refusal with both numbers.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
@@ -32,11 +32,20 @@ class Tensor:
         Numpy's name.
     shape : tuple of int
         -1 where the signature leaves the length open; the first is the number of rows.
+
+    Raises
+    ------
+    ModelError
+        For a dtype that cannot come as JSON, such as complex128.
     """
 
     name: str | None
     dtype: str
     shape: tuple[int, ...]
+    _rule: Rule = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_rule", _rule(self.dtype))
 
     @property
     def n_features(self) -> int | None:
@@ -67,9 +76,8 @@ class Tensor:
                [3. , 4.5]])
         """
         leaves, shape = _flatten(values, self)
-        rule = _rule(self.dtype)
         try:
-            typed = cast(rule, leaves, column=self._label)
+            typed = cast(self._rule, leaves, column=self._label)
         except RequestError as error:
             raise self._by_row(error, leaves, shape) from None
         return typed.reshape(shape)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from shadowserve.columns import Column
+from shadowserve.nested import is_needed
 from shadowserve.schema import Schema
 from shadowserve.tensors import Tensor
 
@@ -85,7 +86,7 @@ def _nested(type_: str, spec: Mapping[str, Any]) -> Json:
         return {
             "type": "object",
             "properties": {name: _inner(each) for name, each in properties.items()},
-            "required": [name for name, each in properties.items() if each.get("required", True)],
+            "required": [name for name, each in properties.items() if is_needed(each)],
             "additionalProperties": False,
         }
     return {}

@@ -166,9 +166,9 @@ def _arrays(value: Any, schema: Schema, limits: Limits) -> Rows:
         return _named_arrays(value, schema, limits)
     if type(value) is not list:
         return _lone_value(value, schema)
-    if value and type(value[0]) is dict and not _is_lone_nested(schema):
+    if value and type(value[0]) is dict and not schema.is_lone_nested:
         return _by_row(value, schema, limits)
-    wide = value and type(value[0]) is list
+    wide = value and type(value[0]) is list and not schema.is_lone_nested
     limits.check(n_rows=len(value), n_columns=len(value[0]) if wide else 1)
     if schema.tensors:
         return schema.type_tensors({_lone_name(schema): value})
@@ -205,11 +205,6 @@ def _lone_value(value: Any, schema: Schema) -> Rows:
         f"inputs and instances are a list or an object, {kind_of(value)} came.",
         code="wrong_protocol",
     )
-
-
-def _is_lone_nested(schema: Schema) -> bool:
-    """Whether objects are the values of a single unnamed column, not rows."""
-    return not schema.named and len(schema.columns) == 1 and schema.is_nested
 
 
 def _lone_name(schema: Schema) -> str | None:

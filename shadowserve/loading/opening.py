@@ -9,7 +9,6 @@ what is missing; loading alone proves nothing, the caller must predict once befo
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 import warnings as python_warnings
@@ -19,40 +18,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shadowserve.errors import ModelError, RequestError
+from shadowserve.errors import ModelError
 from shadowserve.faults import fault_of
+from shadowserve.loading.calling import Fits, Predict, completed, fits, pyfunc_call
+from shadowserve.loading.facts import Threads, classes, feature_names, threads
 from shadowserve.mlmodel import library_differences, read_flavors, read_manifest
 from shadowserve.shipped import shipped_code
 from shadowserve.version import Version
 
-Predict = Callable[[Any, Mapping[str, Any]], Any]
-"""Model input and inference parameters to the model's raw answer, in the order of the rows."""
-
 METHODS = ("predict", "predict_proba")
 
 _PYFUNC = "python_function"
+_CONVERSATIONS = {
+    f"mlflow.pyfunc.loaders.{module}": name
+    for module, name in (
+        ("chat_model", "ChatModel"),
+        ("chat_agent", "ChatAgent"),
+        ("responses_agent", "ResponsesAgent"),
+    )
+}
 _GUARD = "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"
 _LOST_CLASS = re.compile(r"Can't get attribute '([\w.]+)' on <module '([\w.]+)'")
 _SAFE_WARNINGS = ("sklearn.", "lightgbm.", "xgboost.", "mlflow.")
-
-
-@dataclass(frozen=True, slots=True)
-class Threads:
-    """Parallelism that one part of a model asks for.
-
-    Parameters
-    ----------
-    part : str
-        Path of the part within the model, ``""`` for the model itself.
-    n_jobs : int or None
-        As set on the estimator; None and negative numbers as in joblib.
-    effective : int
-        Workers that joblib would use here.
-    """
-
-    part: str
-    n_jobs: int | None
-    effective: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +63,8 @@ class Loaded:
         Column names the estimator was fitted with.
     input_example : object, optional
         A body for ``/invocations``, parsed, as saved with the model.
+    fits : callable, optional
+        Tries one value by the model's own type hint; see `Fits`. None where it has none.
     threads : tuple of Threads
         Every part of the model with an ``n_jobs``.
     warnings : tuple of str
@@ -89,6 +78,7 @@ class Loaded:
     classes: list[Any] | None = None
     feature_names: list[str] | None = None
     input_example: Any = None
+    fits: Fits | None = None
     threads: tuple[Threads, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -125,16 +115,18 @@ def load(path: Path, *, method: str = "predict", version: Version | None = None)
         shipped_code(_code(path, flavors), name=name) as hidden,
     ):
         notes += [f"shipped module {module!r} is hidden by the server's own" for module in hidden]
-        native, predict, estimator, called = _load(path, flavors, method)
+        opened = _open(path, flavors, method)
+    estimator = opened.estimator
     return Loaded(
-        native=native,
-        predict=predict,
-        method=called,
+        native=opened.native,
+        predict=opened.predict,
+        method=opened.method,
         probabilities=getattr(estimator, "predict_proba", None),
-        classes=_classes(estimator),
-        feature_names=_feature_names(estimator),
+        classes=classes(estimator),
+        feature_names=feature_names(estimator),
         input_example=input_example(path),
-        threads=_threads(estimator),
+        fits=opened.fits,
+        threads=threads(estimator),
         warnings=tuple(notes),
     )
 
@@ -178,8 +170,18 @@ def _import_mlflow() -> None:
         import mlflow.sklearn  # noqa: F401
 
 
-def _load(path: Path, flavors: Mapping[str, Any], method: str) -> tuple[Any, Predict, Any, str]:
-    """Return the native estimator, the call, the estimator to ask for facts, the method's name."""
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What the flavor's loader gave: how to call it, and whom to ask for facts."""
+
+    predict: Predict
+    method: str
+    estimator: Any
+    native: Any = None
+    fits: Fits | None = None
+
+
+def _open(path: Path, flavors: Mapping[str, Any], method: str) -> _Opened:
     if "sklearn" in flavors:
         import mlflow.sklearn
 
@@ -187,61 +189,33 @@ def _load(path: Path, flavors: Mapping[str, Any], method: str) -> tuple[Any, Pre
         asked = (flavors.get(_PYFUNC) or {}).get("predict_fn", "predict")
         called = asked if method == "predict" else method
         function = _method(native, called)
-        return native, _checked(path, lambda rows, _: function(rows)), native, called
+        return _Opened(completed(path, lambda rows, _: function(rows)), called, native, native)
+    _refuse_uncallable(flavors)
     import mlflow.pyfunc
 
     model = mlflow.pyfunc.load_model(str(path), suppress_warnings=True)
     raw = _raw(model)
     if method == "predict":
-        return (
-            None,
-            _checked(path, _pyfunc_call(model)),
-            raw,
-            flavors[_PYFUNC].get("predict_fn", method),
-        )
+        called = flavors[_PYFUNC].get("predict_fn", method)
+        call = completed(path, pyfunc_call(model))
+        return _Opened(call, called, raw, fits=fits(model))
     function = _method(raw, method)
-    return None, _checked(path, lambda rows, _: function(rows)), raw, method
+    return _Opened(completed(path, lambda rows, _: function(rows)), method, raw)
 
 
-def _pyfunc_call(model: Any) -> Predict:
-    """Make the call of `PyFuncModel.predict` without its schema enforcement, decided once."""
-    from mlflow.types.type_hints import _convert_dataframe_to_example_format
-
-    function = model._predict_fn
-    parameter = inspect.signature(function).parameters.get("params")
-    takes_params = parameter is not None and parameter.kind is not parameter.VAR_KEYWORD
-    as_example = model.metadata._is_type_hint_from_example() and model.input_example is not None
-
-    def predict(rows: Any, params: Mapping[str, Any]) -> Any:
-        if as_example and hasattr(rows, "columns"):
-            rows = _convert_dataframe_to_example_format(rows, model.input_example)
-        return function(rows, params=dict(params)) if takes_params else function(rows)
-
-    return predict
-
-
-def _checked(path: Path, predict: Predict) -> Predict:
-    """Complete inference parameters with their defaults, as MLflow does; refuse wrong ones."""
-    from mlflow.exceptions import MlflowException
-    from mlflow.models import Model
-    from mlflow.models.utils import _enforce_params_schema
-
-    schema = Model.load(str(path)).get_params_schema()
-    if schema is None:
-        return lambda rows, _: predict(rows, {})
-    known = sorted(spec.name for spec in schema.params)
-
-    def checked(rows: Any, params: Mapping[str, Any]) -> Any:
-        try:
-            complete = _enforce_params_schema(dict(params), schema)
-        except MlflowException:
-            raise RequestError(
-                f"Inference parameters do not fit the model's: {', '.join(known)}. Check types.",
-                code="bad_params",
-            ) from None
-        return predict(rows, complete)
-
-    return checked
+def _refuse_uncallable(flavors: Mapping[str, Any]) -> None:
+    """Refuse what has no rows in and answers out, before any of its code runs."""
+    if _PYFUNC not in flavors:
+        raise ModelError(
+            f"has no python_function flavor, only {', '.join(sorted(flavors))}. Log it with a "
+            "flavor that Python can call."
+        )
+    loader = str(flavors[_PYFUNC].get("loader_module"))
+    if loader in _CONVERSATIONS:
+        raise ModelError(
+            f"is a {_CONVERSATIONS[loader]}: it answers conversations, not rows, so there is "
+            "nothing to compare row by row. Pin a version whose predict takes rows."
+        )
 
 
 def _method(estimator: Any, method: str) -> Callable[[Any], Any]:
@@ -260,30 +234,6 @@ def _raw(model: Any) -> Any:
 def _code(path: Path, flavors: Mapping[str, Any]) -> Path | None:
     folder = next((conf["code"] for conf in flavors.values() if conf.get("code")), None)
     return path / folder if folder else None
-
-
-def _classes(estimator: Any) -> list[Any] | None:
-    found = getattr(estimator, "classes_", None)
-    if isinstance(found, list):
-        return [labels.tolist() for labels in found]
-    return None if found is None else list(found.tolist())
-
-
-def _feature_names(estimator: Any) -> list[str] | None:
-    found = getattr(estimator, "feature_names_in_", None)
-    return None if found is None else [str(name) for name in found]
-
-
-def _threads(estimator: Any) -> tuple[Threads, ...]:
-    from joblib import effective_n_jobs
-
-    if not hasattr(estimator, "get_params"):
-        return ()
-    return tuple(
-        Threads(name[: -len("n_jobs")].removesuffix("__"), n_jobs, effective_n_jobs(n_jobs))
-        for name, n_jobs in sorted(estimator.get_params(deep=True).items())
-        if name.rpartition("__")[2] == "n_jobs"
-    )
 
 
 @contextmanager

@@ -1,0 +1,15 @@
+"""From a fetched version's files to an object that predicts: the one door to MLflow's loaders."""
+
+from shadowserve.loading.calling import Predict
+from shadowserve.loading.facts import Threads
+from shadowserve.loading.opening import METHODS, Loaded, input_example, load, version_differences
+
+__all__ = [
+    "METHODS",
+    "Loaded",
+    "Predict",
+    "Threads",
+    "input_example",
+    "load",
+    "version_differences",
+]
