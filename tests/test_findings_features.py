@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from judging_fixtures import known_of, policy
@@ -79,7 +81,7 @@ def test_a_champion_that_is_as_bad_makes_steep_growth_a_note_that_says_so(known)
     assert "the control's step does the same" in one.message.lower()
 
 
-@pytest.mark.parametrize("share", [0.01, 0.05, 0.3])
+@pytest.mark.parametrize("share", [0.02, 0.05, 0.3])
 def test_a_step_that_is_slow_now_and_then_is_named(known, share):
     n = 3_000
     chance = np.random.default_rng(1)
@@ -91,6 +93,23 @@ def test_a_step_that_is_slow_now_and_then_is_named(known, share):
     assert one.effect.value == pytest.approx(share, rel=0.3)
     assert one.effect.baseline == pytest.approx(0.0, abs=0.002)
     assert "now and then" in one.message
+
+
+def test_a_step_that_costs_more_on_every_call_is_named_with_its_fixed_cost(known):
+    chance = np.random.default_rng(4)
+    put(known.learned, "lane", 30.0 * chance.lognormal(0, 0.02, 150))
+    put(known.learned, "champion", np.full(150, 0.2))
+    known = dataclasses.replace(known, control=None)
+    [one] = slow(known)
+    assert (one.where.step, one.effect.measure) == (WORDS, "median")
+    assert one.effect.value == pytest.approx(30.0, rel=0.02)
+    assert one.effect.baseline == pytest.approx(0.2)
+
+
+def test_a_cold_cache_that_was_most_of_the_traffic_so_far_is_no_finding(known):
+    put(known.learned, "lane", np.where(np.arange(100) < 80, 25.0, 0.2))
+    put(known.learned, "champion", np.full(100, 0.2))
+    assert slow(dataclasses.replace(known, control=None)) == []
 
 
 def test_a_cold_cache_is_slow_in_one_stretch_only_and_no_finding(known):
