@@ -33,6 +33,8 @@ from shadowserve.records import Role
 
 TOGETHER = 10
 """How many windows of one lane share a call where many wait."""
+MAX_TRACE_REFUSALS = 4
+"""How often in a row traces are tried before windows go without."""
 
 Report = Callable[[Places, Deployment, int], Mapping[str, Any]]
 """Builds the report of a challenger, given by its number."""
@@ -81,8 +83,8 @@ class Writer:
         self._report = report
         self._runs: LaneRuns | None = None
         self._published: dict[LaneName, object] = {}
-        self._traced = True
         self.thrifty = False
+        self._trace_refusals = 0
         self._untraced: Counter[LaneName] = Counter()
         self.counts = {lane: self._count(lane) for lane in deployment.lanes}
 
@@ -200,7 +202,7 @@ class Writer:
         runs.store.put_file(runs.of(lane), path, "comparisons")
         if self.thrifty:
             self._untraced[lane] += 1
-        elif self._traced:
+        else:
             self._trace(lane, path, runs)
 
     def _trace(self, lane: LaneName, part: Path, runs: LaneRuns) -> None:
@@ -212,11 +214,14 @@ class Writer:
         sides = Sides(runs.of(lane), lane, self.deployment.champion.number, columns)
         try:
             runs.store.trace(runs.experiment, traces_of(part, sides))
+            self._trace_refusals = 0
         except UndeliveredError as error:
-            if not error.hopeless:
+            self._trace_refusals += error.kind == "sink_error"
+            if error.kind == "sink_dead" or self._trace_refusals <= MAX_TRACE_REFUSALS:
                 raise
-            self._traced = False
-            _log.warning("this MLflow takes no traces: %s", error)
+            self._untraced[lane] += 1  # a server that takes none must not hold up the windows
+            if self._trace_refusals == MAX_TRACE_REFUSALS + 1:
+                _log.warning("windows go without traces: %s", error)
 
     def _publish_report(self, lane: LaneName, runs: LaneRuns) -> None:
         if self._report is None or lane.role is not Role.CHALLENGER:
