@@ -11,6 +11,7 @@ from shadowserve import pins
 from shadowserve.deployment import Deployment
 from shadowserve.errors import SettingsError
 from shadowserve.findings import look
+from shadowserve.growth import SizeCounts
 from shadowserve.known import Known, know
 from shadowserve.lane.timing import RoleTiming, StepTiming
 from shadowserve.places import Places
@@ -82,7 +83,7 @@ def build(places: Places, deployment: Deployment, *, challenger: int) -> dict[st
         "features": list(_features(known)),
         "notes": _notes(known),
         "slices": _slices(known, policy),
-        "slow_requests": known.learned.slowest.rows()[:20] if known.learned else [],
+        "slow_requests": known.learned.slow_requests()[:20] if known.learned else [],
         "worst_requests": known.learned.outputs.worst.rows()[:20] if known.learned else [],
         "ledger": known.ledger.to_dict(),
     }
@@ -157,12 +158,15 @@ def _features(known: Known) -> Iterator[dict[str, Any]]:
                 **_quantiles(own),
                 "cpu_ms": own.cpu.summary()["mean"],
                 "share": mean / whole if whole and mean is not None else None,
-                "growth": _growth(own),
+                "growth": _growth(own, known.learned.sizes if known.learned else {}),
             }
 
 
-def _growth(timing: StepTiming) -> dict[str, Any] | None:
-    """Return the growth against the column that the step's cost follows most."""
+def _growth(timing: StepTiming, sizes: Mapping[str, SizeCounts]) -> dict[str, Any] | None:
+    """Return the growth against the column that the step's cost follows most.
+
+    What it takes at the tail is predicted for the sizes of all requests, timed or not.
+    """
     fits = {column: fit.fit() for column, fit in timing.growth.items()}
     growing = {
         column: growth for column, growth in fits.items() if growth is not None and growth.grows
@@ -171,12 +175,17 @@ def _growth(timing: StepTiming) -> dict[str, Any] | None:
         return None
     column = max(growing, key=lambda c: float(growing[c].predict(growing[c].largest_size)))
     found = growing[column]
+    p99_ms, max_ms = found.tail(sizes[column]) if column in sizes else (None, None)
     return {
         "column": column,
         "exponent": found.exponent,
         "low": found.low,
         "high": found.high,
         "superlinear": found.superlinear,
+        "fixed_ms": found.fixed_ms,
+        "per_unit_ms": found.per_unit_ms,
+        "p99_ms": p99_ms,
+        "max_ms": max_ms,
     }
 
 

@@ -16,7 +16,7 @@ from shadowserve.divergence import Divergence
 from shadowserve.errors import StateError
 from shadowserve.growth import SizeCounts
 from shadowserve.lane.comparing import Scoring, Side
-from shadowserve.lane.failures import Failures, Noise
+from shadowserve.lane.failures import Failures, Noise, Poison
 from shadowserve.lane.outputs import Outputs
 from shadowserve.lane.timing import RoleTiming
 from shadowserve.records import Comparison, Outcome
@@ -120,6 +120,19 @@ class Learned:
             self.champion.add(alone, lane=False, inner=champion_columns)
         self.lag_ms.add(np.asarray([c.lag_ms for c in comparisons]))
 
+    def slow_requests(self) -> list[dict[str, Any]]:
+        """Return the slowest requests, those first that never returned.
+
+        Returns
+        -------
+        list of dict
+            ``key`` (ms), ``position`` and ``payload`` as `tally.Worst.rows` gives them. For a request
+            that was ended, ``key`` is how long it had worked by then, and the payload's ``note`` says
+            by what: ``≥ deadline``, or ``ended by crash`` or ``memory``.
+        """
+        ended = [_ended(poison) for poison in self.failures.poison]
+        return [*sorted(ended, key=lambda row: -row["key"]), *self.slowest.rows()]
+
     def state(self) -> dict[str, bytes]:
         """Return the parts' states, encoded, by name."""
         parts = {name: getattr(self, name).state() for name in _PARTS}
@@ -181,3 +194,18 @@ def _slow(call: Comparison) -> dict[str, Any]:
         "column": column,
         "size": call.sizes.get(column or "", None),
     }
+
+
+def _ended(poison: Poison) -> dict[str, Any]:
+    """Describe a request that never returned as `_slow` does others."""
+    column = max(poison.sizes, key=lambda name: poison.sizes[name], default=None)
+    at_deadline = poison.cause == "deadline"
+    payload = {
+        "request_id": poison.request_id,
+        "step": poison.step,
+        "step_ms": None,
+        "column": column,
+        "size": poison.sizes.get(column or "", None),
+        "note": "≥ deadline" if at_deadline else f"ended by {poison.cause}",
+    }
+    return {"key": poison.worked_ms, "position": poison.position, "payload": payload}

@@ -216,7 +216,7 @@ def requests(report: Report) -> Iterator[Html]:
         [
             (
                 str(one["position"]),
-                short(one["key"]),
+                one["payload"].get("note") or short(one["key"]),
                 element("code", one["payload"]["step"] or ""),
                 short(one["payload"]["step_ms"]),
                 element("code", one["payload"]["column"] or ""),
