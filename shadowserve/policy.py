@@ -13,6 +13,25 @@ from typing import Any, Self
 
 from shadowserve.errors import SettingsError
 
+ALARM_SHARES: Mapping[str, float] = {
+    "prediction_divergence": 0.1,
+    "tapped": 0.1,
+    "score_shift": 0.1,
+    "slice_divergence": 0.1,
+    "change_point": 0.1,
+    "nonfinite_output": 0.1,
+    "error_rate": 0.1,
+    "nondeterminism": 0.1,
+    "latency": 0.1,
+    "slow_feature": 0.1,
+}
+"""What each alarm that rests on a test may spend of the alarms' alpha: the shares sum to one.
+
+Every one of these tests holds at every look, so a share is spent once, however often and however long
+one looks; by the union bound all of them together raise a false alarm with at most the whole. An alarm
+of several tests (one for each class, step or column) divides its own share among them.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -29,7 +48,7 @@ class Policy:
     min_disagreement : float
         Disagreement above the noise that is not worth an alarm.
     max_error_rate : float
-        Share of requests on which only the challenger may fail.
+        On how many more of all requests than the champion it may fail, as a share.
     latency_margin : float
         How much slower than the control it may be, as a share; at least 0.10.
     max_loss_increase : float
@@ -51,7 +70,7 @@ class Policy:
     alarm_alpha_total: float = 0.01
     max_disagreement: float = 0.1
     min_disagreement: float = 0.005
-    max_error_rate: float = 0.001
+    max_error_rate: float = 0.005
     latency_margin: float = 0.10
     max_loss_increase: float = 0.0
     loss_margin: float = 0.02
@@ -60,10 +79,17 @@ class Policy:
     min_examples: int = 5
     log_inputs: str | tuple[str, ...] = "none"
 
-    @property
-    def alarm_alpha(self) -> float:
-        """What one kind of alarm may spend: an equal share for each of the ten that use a test."""
-        return self.alarm_alpha_total / 10
+    def alarm_alpha(self, alarm: str) -> float:
+        """Return what one kind of alarm may spend, over all looks.
+
+        Raises
+        ------
+        LookupError
+            For an alarm that has no share in `ALARM_SHARES`.
+        """
+        if alarm not in ALARM_SHARES:
+            raise LookupError(f"No share of alpha is set aside for {alarm!r}.")
+        return self.alarm_alpha_total * ALARM_SHARES[alarm]
 
     @property
     def allowed_loss(self) -> float:

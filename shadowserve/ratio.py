@@ -16,8 +16,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from shadowserve.sequential import QuantileSequence
 
-BURST = 20
-WARM_UP = 100
+BURST = 4
+"""Pairs to a median: a quarter of what the control times of one burst."""
+
+WARM_UP = 16
+"""What it times of one burst: with the lane's own warm-up, the first 220 requests count nothing."""
+
+
+_LAGS = np.arange(1, 201)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +62,10 @@ class PairedRatio:
     -----
     The median of burst medians is judged by a `QuantileSequence`; S. Howard, A. Ramdas (2022). That
     assumes nothing about the shape of the noise, but independent bursts. Moods that outlast a burst
-    are allowed for by their design effect (1 + r) / (1 - r), r being the correlation of neighbouring
-    bursts, corrected for its bias (M. Kendall 1954, "Note on bias in the estimation of
-    autocorrelation", Biometrika 41); this part is calibrated by simulation.
+    are allowed for by their design effect. With r the correlation of neighbouring bursts, corrected for
+    its bias (M. Kendall 1954, "Note on bias in the estimation of autocorrelation", Biometrika 41), and
+    r^k that of bursts k apart, on which side of the median they lie is correlated by 2/pi arcsin(r^k)
+    (W. Sheppard 1899, for normal levels). This part is calibrated by simulation.
 
     Examples
     --------
@@ -75,7 +82,7 @@ class PairedRatio:
         self.warm_up = warm_up
         self.n = 0
         self._open = np.zeros(0)
-        self._neighbours = np.zeros(5)  # bursts, sum, squares, products with the one before, last
+        self._neighbours = np.zeros(6)  # bursts, sum, squares, products of neighbours, first, last
         self._medians = QuantileSequence(0.5, low=1e-2, high=1e2, relative=0.0025)
 
     def add(self, control_ms: ArrayLike, challenger_ms: ArrayLike) -> None:
@@ -95,23 +102,27 @@ class PairedRatio:
         self._open = ratios[whole:]
         self._medians.add(medians)
         for level in np.log(medians).tolist():
-            count, total, squares, products, last = self._neighbours.tolist()
+            count, total, squares, products, first, last = self._neighbours.tolist()
             products += last * level if count else 0.0
-            self._neighbours[:] = count + 1, total + level, squares + level**2, products, level
+            first = first if count else level
+            self._neighbours[:] = (
+                count + 1, total + level, squares + level**2, products, first, level,
+            )  # fmt: skip
 
     @property
     def effect(self) -> float:
         """How many bursts carry the information of one, at least 1."""
-        count, total, squares, products, _ = self._neighbours.tolist()
+        count, total, squares, products, first, last = self._neighbours.tolist()
         if count < 3:
             return 1.0
         mean = total / count
         variance = squares / count - mean**2
         if variance <= 1e-12:
             return 1.0
-        raw = (products / (count - 1) - mean**2) / variance
+        together = products - mean * (2 * total - first - last) + (count - 1) * mean**2
+        raw = together / (count - 1) / variance
         correlation = min(max(raw + (1 + 4 * raw) / count, 0.0), 0.95)
-        return float((1 + correlation) / (1 - correlation))
+        return float(1 + 2 * np.arcsin(correlation**_LAGS).sum() * 2 / np.pi)
 
     def interval(self, alpha: float) -> RatioInterval:
         """Median ratio with the interval that holds it at every look with 1 - alpha."""
@@ -126,6 +137,19 @@ class PairedRatio:
     def is_not_slower(self, *, margin: float = 0.10, alpha: float) -> bool:
         """Whether the challenger is proven slower by less than `margin`, if at all."""
         return self._medians.is_below(1 + margin, alpha=alpha, effect=self.effect)
+
+    def needed(self, *, margin: float = 0.10, alpha: float) -> int | None:
+        """How many more pairs decide whether it is slower by `margin`, if they look like those so far.
+
+        Returns
+        -------
+        int or None
+            None where there is nothing to go by, or where a thousand times as many would not do.
+        """
+        bursts = self._medians.needed(1 + margin, alpha=alpha, effect=self.effect)
+        if self._medians.n == 0:
+            return None
+        return None if bursts is None else bursts * self.burst
 
     def state(self) -> dict[str, Any]:
         """Everything as JSON-able values; `from_state` gives the same sequence back."""

@@ -218,7 +218,9 @@ def _slices(known: Known, policy: Policy) -> list[dict[str, Any]]:
             "high": found.high,
             "elsewhere": found.rate_outside,
         }
-        for found in search.findings(policy.alarm_alpha, show=policy.shown(search.names))
+        for found in search.findings(
+            policy.alarm_alpha("slice_divergence"), show=policy.shown(search.names)
+        )
     ]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import ceil
 from typing import Any
 
 from shadowserve.findings import Finding, Severity, number, share
@@ -158,15 +159,17 @@ def _errors(known: Known, policy: Policy) -> Limit:
     limit = policy.max_error_rate
     if known.learned is None or not known.learned.failures.rate.n:
         return Limit("errors", "undecided", "Nothing has been scored yet.")
-    rate = known.learned.failures.rate
-    allowed = limit + known.learned.failures.champion_rate.mean
-    low, high = rate.interval(policy.alpha)
-    says = f"Errors lie between {share(low)} and {share(high)}; {share(allowed)} is allowed."
-    if rate.is_above(allowed, alpha=policy.alpha / LIMITS):
+    more = known.learned.failures.more
+    low, high = more.interval(policy.alpha)
+    says = (
+        f"It fails on between {share(low)} and {share(high)} more of requests than the champion; "
+        f"{share(limit)} is allowed."
+    )
+    if more.is_above(limit, alpha=policy.alpha / LIMITS):
         return Limit("errors", "broken", says)
-    if rate.is_below(allowed, alpha=policy.alpha):
+    if more.is_below(limit, alpha=policy.alpha):
         return Limit("errors", "kept", says)
-    return Limit("errors", "undecided", says, _needed(rate, allowed, policy))
+    return Limit("errors", "undecided", says, _needed(more, limit, policy))
 
 
 def _needed(seen: MeanSequence, limit: float, policy: Policy) -> int | None:
@@ -192,4 +195,15 @@ def _latency(known: Known, policy: Policy) -> Limit:
         return Limit("latency", "broken", says)
     if ratio.is_not_slower(margin=margin, alpha=policy.alpha):
         return Limit("latency", "kept", says)
-    return Limit("latency", "undecided", says)
+    return Limit("latency", "undecided", says, _pairs_needed(known, policy))
+
+
+def _pairs_needed(known: Known, policy: Policy) -> int | None:
+    """Return how many more requests bring the pairs that decide; a pair comes in so many requests."""
+    ratio, margin = known.ratio, policy.latency_margin
+    looks_slower = ratio.interval(policy.alpha).ratio > 1 + margin
+    alpha = policy.alpha / LIMITS if looks_slower else policy.alpha
+    pairs = ratio.needed(margin=margin, alpha=alpha)
+    if pairs is None or known.learned is None or ratio.n == 0:
+        return None
+    return ceil(pairs * known.learned.requests / ratio.n)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+from shadowserve import findings
 from shadowserve.errors import SettingsError
-from shadowserve.policy import Policy
+from shadowserve.lane import process
+from shadowserve.policy import ALARM_SHARES, Policy
 
 
 def test_without_a_table_the_defaults_hold():
@@ -40,11 +45,25 @@ def test_only_the_columns_that_may_leave_are_shown(log_inputs, shown):
     assert Policy.of({}, log_inputs=log_inputs).shown(["age", "title"]) == shown
 
 
-def test_alarms_share_their_alpha():
-    assert Policy(alarm_alpha_total=0.02).alarm_alpha == pytest.approx(0.002)
+def test_alarms_share_their_alpha_and_never_spend_more_than_all_of_it():
+    policy = Policy(alarm_alpha_total=0.02)
+    assert sum(map(policy.alarm_alpha, ALARM_SHARES)) == pytest.approx(0.02)
+    assert min(map(policy.alarm_alpha, ALARM_SHARES)) > 0
+    with pytest.raises(LookupError, match="No share"):
+        policy.alarm_alpha("astrology")
+
+
+def test_every_alarm_that_is_tested_reads_its_own_share():
+    """Every share is read by name where it is spent, and nothing else is read."""
+    files = [*Path(findings.__file__).parent.glob("*.py"), Path(process.__file__)]
+    read = {
+        name for file in files for name in re.findall(r"alarm_alpha\(\"(\w+)\"\)", file.read_text())
+    }
+    assert read == set(ALARM_SHARES)
+    assert not any(re.search(r"alarm_alpha(?!\()", file.read_text()) for file in files)
 
 
 def test_a_policy_tells_its_limits_and_no_columns():
     told = Policy.of({}, log_inputs=("title",)).to_dict()
     assert "log_inputs" not in told
-    assert told["max_error_rate"] == 0.001
+    assert told["max_error_rate"] == 0.005

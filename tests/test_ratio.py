@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadowserve.ratio import PairedRatio, paired_ratio
+from shadowserve.ratio import WARM_UP, PairedRatio, paired_ratio
 
 
 def moods(rng, n_rows, *, memory=0.9, size=0.3) -> np.ndarray:
@@ -58,11 +58,11 @@ def test_twice_as_fast_is_proven_not_slower():
     assert not pairs.is_slower(alpha=0.05)
 
 
-def test_a_cold_cache_of_fifty_requests_is_warm_up_and_no_slowness():
+def test_a_cold_cache_is_warm_up_and_no_slowness():
     control_ms, challenger_ms = timed(1, 1.0)
-    challenger_ms[:50] *= 40
+    challenger_ms[:WARM_UP] *= 40
     found = paired_ratio(control_ms, challenger_ms, alpha=0.05)
-    assert found.warm_up == 100
+    assert found.warm_up == WARM_UP
     assert found.low < 1 < found.high
     assert found.high < 1.3
 
@@ -76,9 +76,33 @@ def test_moods_that_outlast_a_burst_count_for_less():
 
 
 def test_nothing_is_said_before_there_is_enough():
-    found = paired_ratio(np.ones(110), np.full(110, 9.0), alpha=0.05)
-    assert (found.low, found.high, found.n) == (0.0, float("inf"), 10)
+    found = paired_ratio(np.ones(WARM_UP + 3), np.full(WARM_UP + 3, 9.0), alpha=0.05)
+    assert (found.low, found.high, found.n) == (0.0, float("inf"), 3)
     assert np.isnan(found.ratio)
+
+
+def test_what_is_undecided_says_how_many_more_pairs_it_takes():
+    pairs = PairedRatio()
+    assert pairs.needed(alpha=0.05) is None
+    pairs.add(*timed(0, 0.5, n_rows=40, memory=0.0, size=0.02))
+    more = pairs.needed(alpha=0.05)
+    assert more
+    pairs.add(*timed(1, 0.5, n_rows=2 * more, memory=0.0, size=0.02))
+    assert pairs.is_not_slower(alpha=0.05)
+    assert pairs.needed(alpha=0.05) == 0
+
+
+def test_half_the_time_is_decided_by_what_two_thousand_requests_give():
+    """The control times 16 requests of every 200; the first twenty of all are its own warm-up."""
+    decided = 0
+    for seed in range(40):
+        pairs = PairedRatio()
+        control_ms, challenger_ms = timed(seed, 0.5, memory=0.5, size=0.15)
+        place = np.arange(2_000) % 200
+        paired = (place >= 4) & (place < 20) & (np.arange(2_000) >= 200)
+        pairs.add(control_ms[paired], challenger_ms[paired])
+        decided += pairs.is_not_slower(alpha=0.05)
+    assert decided >= 36
 
 
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=8))

@@ -77,9 +77,10 @@ def _apart(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
     noise = 0.0
     if known.control is not None and known.control.outputs.disagreement.n:
         noise = known.control.outputs.disagreement.mean
-    low, high = above_noise(known, outputs, alpha=policy.alarm_alpha)
-    if low <= policy.min_disagreement and _is_more_often(known, outputs, policy):
-        low, high = (bound - noise for bound in outputs.disagreement.interval(policy.alarm_alpha))
+    alpha = policy.alarm_alpha("prediction_divergence") / 2  # two ways to raise it
+    low, high = above_noise(known, outputs, alpha=alpha)
+    if low <= policy.min_disagreement and _is_more_often(known, outputs, alpha=alpha):
+        low, high = (bound - noise for bound in outputs.disagreement.interval(alpha))
     if low <= policy.min_disagreement:
         return
     rate = outputs.intolerant.mean
@@ -100,7 +101,7 @@ def _apart(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
     )
 
 
-def _is_more_often(known: Known, outputs: Outputs, policy: Policy) -> bool:
+def _is_more_often(known: Known, outputs: Outputs, *, alpha: float) -> bool:
     """Whether the challenger differs on proven more requests than the champion from itself.
 
     Sharper than sizes where the champion is the same every time and the challenger a little off on
@@ -109,7 +110,7 @@ def _is_more_often(known: Known, outputs: Outputs, policy: Policy) -> bool:
     if known.control is None or not known.control.outputs.intolerant.n:
         return False
     theirs = known.control.outputs.intolerant
-    return difference(outputs.intolerant, theirs, alpha=policy.alarm_alpha)[0] > 0
+    return difference(outputs.intolerant, theirs, alpha=alpha)[0] > 0
 
 
 def _how(outputs: Outputs, rate: float, name: str) -> tuple[str, str]:
@@ -179,7 +180,9 @@ def _scores(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]
     for column in [1] if classes == 2 else range(classes):
         shift = paired_mean(SCORE_CLIP)
         shift.add(apart[:, column])
-        low, high = shift.interval(policy.alarm_alpha / (1 if classes == 2 else classes))
+        low, high = shift.interval(
+            policy.alarm_alpha("score_shift") / (1 if classes == 2 else classes)
+        )
         least = max(low, -high)
         if least > MIN_SHIFT:
             direction = "higher" if low > 0 else "lower"
@@ -203,7 +206,7 @@ def _slices(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]
     if outputs.slices is None:
         return
     for found in outputs.slices.findings(
-        policy.alarm_alpha, show=policy.shown(outputs.slices.names)
+        policy.alarm_alpha("slice_divergence"), show=policy.shown(outputs.slices.names)
     ):
         if found.rate - found.rate_outside < policy.min_disagreement:
             continue
@@ -337,13 +340,13 @@ def _structure(known: Known, outputs: Outputs, _policy: Policy) -> Iterator[Find
 
 
 def _nonfinite(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
-    low, high = difference(outputs.nonfinite, outputs.champion_nonfinite, alpha=policy.alarm_alpha)
-    extra = outputs.nonfinite.mean - outputs.champion_nonfinite.mean
-    enough = extra * outputs.nonfinite.n >= policy.min_examples
-    if not (low > 0 or enough):
+    alpha = policy.alarm_alpha("nonfinite_output") / 2  # that there are more, and where
+    more = outputs.more_nonfinite
+    low, high = more.interval(alpha)
+    if not (low > 0 or more.mean * more.n >= policy.min_examples):
         return
     search = outputs.nonfinite_slices
-    slices = search.findings(policy.alarm_alpha, show=policy.shown(search.names)) if search else []
+    slices = search.findings(alpha, show=policy.shown(search.names)) if search else []
     columns = tuple(map(str, slices[0].columns)) if slices else _columns(search)
     where = f" It happens where {slices[0].describe}." if slices else ""
     yield Finding(

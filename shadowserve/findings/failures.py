@@ -10,12 +10,14 @@ from shadowserve.findings.finding import Effect, Finding, Severity, Where, numbe
 from shadowserve.known import Known
 from shadowserve.lane.learned import Learned
 from shadowserve.policy import Policy
-from shadowserve.sequential import difference
+from shadowserve.sequential import MeanSequence, two_rates
 
 MIN_LEAK_BYTES = 20_000
 MIN_LEAK_TOTAL = 32 * 2**20
 MIN_DROP = 96 * 2**20
 MIN_MEMORY_NOTES = 5
+CRITICAL_TIMES = 2
+"""How many times the error rate that a policy allows is critical."""
 
 
 def look(known: Known, policy: Policy) -> Iterator[Finding]:
@@ -29,13 +31,10 @@ def look(known: Known, policy: Policy) -> Iterator[Finding]:
 def _errors(known: Known, learned: Learned, policy: Policy) -> Iterator[Finding]:
     failures = learned.failures
     own = [one for one in failures.faults if one.n]
-    low, high = difference(failures.rate, failures.champion_rate, alpha=policy.alarm_alpha)
-    extra = (
-        (failures.rate.mean - failures.champion_rate.mean) * failures.rate.n
-        if failures.rate.n
-        else 0.0
-    )
-    if not own or not (low > 0 or extra >= policy.min_examples):
+    alpha = policy.alarm_alpha("error_rate") / 2  # that there are more, and where
+    more = failures.more
+    low, high = more.interval(alpha)
+    if not own or not (low > 0 or more.mean * more.n >= policy.min_examples):
         return
     most = max(own, key=lambda one: one.n)
     fault = most.fault
@@ -43,7 +42,7 @@ def _errors(known: Known, learned: Learned, policy: Policy) -> Iterator[Finding]
         learned.lane.steps[fault.step].columns if fault.step in learned.lane.steps else ()
     )
     slices = (
-        failures.slices.findings(policy.alarm_alpha, show=policy.shown(failures.slices.names))
+        failures.slices.findings(alpha, show=policy.shown(failures.slices.names))
         if failures.slices
         else []
     )
@@ -59,7 +58,7 @@ def _errors(known: Known, learned: Learned, policy: Policy) -> Iterator[Finding]
     yield Finding(
         kind="error_rate",
         severity=Severity.CRITICAL
-        if failures.rate.mean > 10 * policy.max_error_rate
+        if more.mean > CRITICAL_TIMES * policy.max_error_rate
         else Severity.WARNING,
         message=(
             f"{known.name} fails on {share(failures.rate.mean)} of requests, the champion on "
@@ -68,8 +67,8 @@ def _errors(known: Known, learned: Learned, policy: Policy) -> Iterator[Finding]
         ),
         where=Where(step=fault.step, columns=columns, slice=slices[0].describe if slices else None),
         effect=Effect(
-            "error_rate",
-            failures.rate.mean,
+            "excess_error_rate",
+            more.mean,
             low,
             high,
             "share of requests",
@@ -120,14 +119,14 @@ def _noise(known: Known, learned: Learned, policy: Policy) -> Iterator[Finding]:
     together = _differing(noise.together.mean, noise.together.n)
     theirs = known.control.noise.again if known.control else None
     if again >= policy.min_examples:
-        as_champion = theirs is not None and theirs.n > 0 and theirs.mean >= 0.5 * noise.again.mean
-        low, high = noise.again.interval(policy.alarm_alpha)
+        as_champion = not _beyond_champion(known, noise.again, policy)
+        low, high = noise.again.interval(policy.alarm_alpha("nondeterminism"))
         yield Finding(
             kind="nondeterminism",
             severity=Severity.NOTE if as_champion else Severity.WARNING,
             message=(
                 f"{known.name} disagrees with itself on {share(noise.again.mean)} of requests scored twice"
-                + (", as the champion does" if as_champion else "")
+                + (", and for all that is known so does the champion" if as_champion else "")
                 + ". Divergence is judged above that noise. Is a seed missing?"
             ),
             effect=Effect(
@@ -142,7 +141,7 @@ def _noise(known: Known, learned: Learned, policy: Policy) -> Iterator[Finding]:
             examples=tuple(noise.examples),
         )
     elif together >= policy.min_examples:
-        low, high = noise.together.interval(policy.alarm_alpha)
+        low, high = noise.together.interval(policy.alarm_alpha("nondeterminism"))
         yield Finding(
             kind="nondeterminism",
             severity=Severity.CRITICAL,
@@ -157,6 +156,32 @@ def _noise(known: Known, learned: Learned, policy: Policy) -> Iterator[Finding]:
             ),
             examples=tuple(noise.examples),
         )
+
+
+def _beyond_champion(known: Known, own: MeanSequence, policy: Policy) -> bool:
+    """Whether the champion is told to be steadier than the challenger.
+
+    The control answers requests that the champion answered, and some of them twice: both show how
+    often the champion differs from itself. One that never did must have had the occasion: had it the
+    challenger's rate, none in so many would come with at most this alarm's alpha.
+    """
+    if known.control is None:
+        return True
+    n, differing = 0, 0.0
+    for seen in (known.control.noise.again, *_answers_again(known)):
+        n, differing = n + seen.n, differing + _differing(seen.mean, seen.n)
+    needed = -np.log(policy.alarm_alpha("nondeterminism"))
+    if differing == 0:
+        return bool(n * own.mean >= needed)
+    evidence = two_rates(own.n, own.mean * own.n, n, differing)
+    return bool(own.mean > differing / n and evidence >= needed)
+
+
+def _answers_again(known: Known) -> Sequence[MeanSequence]:
+    """Return the control's answers beside the champion's, which elsewhere may not be the same version."""
+    if known.control is None or known.deployment.tapped:
+        return ()
+    return (known.control.outputs.intolerant,)
 
 
 def _differing(mean: float, n: int) -> float:

@@ -25,9 +25,9 @@ def look(known: Known, policy: Policy) -> Iterator[Finding]:
 
 def _whole(known: Known, _learned: Learned, policy: Policy) -> Iterator[Finding]:
     """Yield a version that is slower as a whole, paired request by request with the control."""
-    if not known.ratio.is_slower(margin=policy.latency_margin, alpha=policy.alarm_alpha):
+    if not known.ratio.is_slower(margin=policy.latency_margin, alpha=policy.alarm_alpha("latency")):
         return
-    found = known.ratio.interval(policy.alarm_alpha)
+    found = known.ratio.interval(policy.alarm_alpha("latency"))
     yield Finding(
         kind="latency",
         severity=Severity.WARNING,

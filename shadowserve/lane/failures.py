@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
+import numpy as np
+
+from shadowserve.disclosure import Disclosure
 from shadowserve.lane.comparing import Scoring
-from shadowserve.lane.outputs import columns_of
+from shadowserve.lane.outputs import columns_of, searching
 from shadowserve.records import Comparison, Fault, Outcome
-from shadowserve.sequential import MeanSequence
-from shadowserve.slices import SliceSearch, kind_of
+from shadowserve.sequential import MeanSequence, paired_mean
+from shadowserve.slices import SliceSearch
 
 MAX_FAULTS = 50
 MAX_EXAMPLES = 5
@@ -49,11 +52,16 @@ class Poison:
 
 
 class Failures:
-    """Errors, and requests that killed the lane's process."""
+    """Errors, and requests that killed the lane's process.
+
+    `rate` and `champion_rate` are shares of requests; `more` is the mean of their difference, request
+    by request, from -1 to 1.
+    """
 
     def __init__(self) -> None:
         self.rate = MeanSequence()
         self.champion_rate = MeanSequence()
+        self.more = paired_mean(1.0)
         self.faults: list[FaultCount] = []
         self.poison: list[Poison] = []
         self.slices: SliceSearch | None = None
@@ -63,21 +71,22 @@ class Failures:
         outcomes = [c.outcome for c in comparisons]
         lane = {Outcome.CHALLENGER_ERROR, Outcome.BOTH_ERROR, Outcome.TIMED_OUT, Outcome.CRASHED}
         champion = {Outcome.CHAMPION_ERROR, Outcome.BOTH_ERROR}
-        self.rate.add([float(outcome in lane) for outcome in outcomes])
-        self.champion_rate.add([float(outcome in champion) for outcome in outcomes])
+        own = np.asarray([outcome in lane for outcome in outcomes], dtype=np.float64)
+        theirs = np.asarray([outcome in champion for outcome in outcomes], dtype=np.float64)
+        self.rate.add(own)
+        self.champion_rate.add(theirs)
+        self.more.add(own - theirs)
         for one in comparisons:
             if one.fault is not None:
                 self._count(one.fault, one.position)
 
-    def add_slices(self, scorings: Sequence[Scoring], *, salt: bytes) -> None:
+    def add_slices(self, scorings: Sequence[Scoring], *, disclosure: Disclosure) -> None:
         """Search for the part of the traffic on which errors fall, over typed columns."""
         typed = [one for one in scorings if one.rows is not None and one.rows.n_rows == 1]
         columns = columns_of(typed)
         if columns is None:
             return
-        if self.slices is None:
-            kinds = {name: kind_of(values.dtype) for name, values in columns.items()}
-            self.slices = SliceSearch(kinds, salt=salt)
+        self.slices = searching(self.slices, columns, disclosure)
         self.slices.add(columns, [float(one.observation.fault is not None) for one in typed])
 
     def _count(self, fault: Fault, position: int) -> None:
@@ -104,6 +113,7 @@ class Failures:
         return {
             "rate": self.rate.state(),
             "champion_rate": self.champion_rate.state(),
+            "more": self.more.state(),
             "faults": [asdict(known) for known in self.faults],
             "poison": [asdict(one) for one in self.poison],
             "slices": self.slices.state() if self.slices else None,
@@ -115,6 +125,7 @@ class Failures:
         it = cls()
         it.rate = MeanSequence.from_state(state["rate"])
         it.champion_rate = MeanSequence.from_state(state["champion_rate"])
+        it.more = MeanSequence.from_state(state["more"])
         it.faults = [FaultCount(**{**f, "fault": Fault(**f["fault"])}) for f in state["faults"]]
         it.poison = [Poison(**one) for one in state["poison"]]
         it.slices = SliceSearch.from_state(state["slices"]) if state["slices"] else None

@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 import orjson
 
+from shadowserve.disclosure import Disclosure
 from shadowserve.divergence import Divergence
 from shadowserve.errors import StateError
 from shadowserve.growth import SizeCounts
@@ -33,12 +34,18 @@ class Learned:
     ----------
     champion_steps, lane_steps : mapping of step to columns
         Steps of the two plans.
+    change_alpha : float
+        Probability that a lasting change of the disagreement is ever seen where there is none.
     """
 
     def __init__(
-        self, champion_steps: Mapping[str, Sequence[str]], lane_steps: Mapping[str, Sequence[str]]
+        self,
+        champion_steps: Mapping[str, Sequence[str]],
+        lane_steps: Mapping[str, Sequence[str]],
+        *,
+        change_alpha: float = 0.001,
     ) -> None:
-        self.outputs = Outputs()
+        self.outputs = Outputs(change_alpha=change_alpha)
         self.failures = Failures()
         self.noise = Noise()
         self.champion = RoleTiming(champion_steps)
@@ -66,7 +73,7 @@ class Learned:
         divergence: Divergence | None,
         champion_columns: Mapping[str, Sequence[str]],
         inner: Mapping[str, Sequence[str]],
-        salt: bytes,
+        disclosure: Disclosure,
     ) -> None:
         """Take in one flush, in the order of the journal.
 
@@ -81,15 +88,15 @@ class Learned:
             What compares them.
         champion_columns, inner : mapping of step to columns
             The champion's steps as journaled, and those that the lane's model named itself.
-        salt : bytes
-            Keys the labels that stand for values.
+        disclosure : Disclosure
+            What may be kept of the values.
         """
         self.requests += len(comparisons)
         self.failures.add(comparisons)
-        self.failures.add_slices(scorings, salt=salt)
+        self.failures.add_slices(scorings, disclosure=disclosure)
         if side is not None and divergence is not None:
             both = [c for c in comparisons if c.outcome is Outcome.BOTH_OK]
-            self.outputs.add(side, both, divergence, salt=salt)
+            self.outputs.add(side, both, divergence, disclosure=disclosure)
         self._add_times(comparisons, champion_columns, inner)
         arrivals = [c.arrived_wall_ns for c in comparisons]
         self.first_arrival_ns = self.first_arrival_ns or min(arrivals, default=0)

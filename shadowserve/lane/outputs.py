@@ -8,26 +8,35 @@ from typing import Any, Self
 import numpy as np
 
 from shadowserve.changepoint import ChangeDetector
+from shadowserve.disclosure import Disclosure
 from shadowserve.divergence import Divergence, Kind, KindTally, tally
 from shadowserve.lane.comparing import Scoring, Side
 from shadowserve.records import Comparison
-from shadowserve.sequential import MeanSequence
+from shadowserve.sequential import MeanSequence, paired_mean
 from shadowserve.slices import SliceSearch, kind_of
 from shadowserve.tally import Worst
 
 WORST = 50
+_MEANS = ("disagreement", "intolerant", "nonfinite", "champion_nonfinite", "more_nonfinite")
 
 
 class Outputs:
-    """How the outputs of both versions lie to each other."""
+    """How the outputs of both versions lie to each other.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    change_alpha : float
+        Probability that a lasting change is ever seen where there is none.
+    """
+
+    def __init__(self, *, change_alpha: float = 0.001) -> None:
         self.tally: KindTally | None = None
         self.disagreement = MeanSequence()
         self.intolerant = MeanSequence()
         self.nonfinite = MeanSequence()
         self.champion_nonfinite = MeanSequence()
-        self.change = ChangeDetector()
+        self.more_nonfinite = paired_mean(1.0)
+        self.change = ChangeDetector(change_alpha)
         self.slices: SliceSearch | None = None
         self.nonfinite_slices: SliceSearch | None = None
         self.worst = Worst(WORST)
@@ -39,7 +48,12 @@ class Outputs:
         return self.tally.kind if self.tally else None
 
     def add(
-        self, side: Side, comparisons: Sequence[Comparison], divergence: Divergence, *, salt: bytes
+        self,
+        side: Side,
+        comparisons: Sequence[Comparison],
+        divergence: Divergence,
+        *,
+        disclosure: Disclosure,
     ) -> None:
         """Take in the requests that both sides answered."""
         if self.tally is None:
@@ -51,13 +65,18 @@ class Outputs:
         differing = np.asarray([not c.tolerant for c in comparisons])
         self.disagreement.add(by_request)
         self.intolerant.add(differing)
-        self.nonfinite.add(side.any(side.compared.lane_nonfinite))
-        self.champion_nonfinite.add(side.any(side.compared.champion_nonfinite))
+        own, theirs = (
+            side.any(flags).astype(np.float64)
+            for flags in (side.compared.lane_nonfinite, side.compared.champion_nonfinite)
+        )
+        self.nonfinite.add(own)
+        self.champion_nonfinite.add(theirs)
+        self.more_nonfinite.add(own - theirs)
         self.change.add(np.maximum(by_request, 0.0), positions)
         self.worst.add(by_request, positions, [c.request_id for c in comparisons])
         if self.first_differing is None and differing.any():
             self.first_differing = int(positions[differing][0])
-        self._add_slices(side, self._graded(side, by_row), salt=salt)
+        self._add_slices(side, self._graded(side, by_row), disclosure=disclosure)
 
     def _graded(self, side: Side, by_row: np.ndarray) -> np.ndarray:
         """Return what slices are searched by: for numbers the rank of the error, which uses all of [0, 1].
@@ -71,18 +90,15 @@ class Outputs:
         ranks = np.asarray([self.tally.parts["absolute"].rank(float(e)) for e in errors])
         return np.where(side.compared.tolerant, 0.0, np.where(np.isnan(errors), 1.0, ranks))
 
-    def _add_slices(self, side: Side, by_row: np.ndarray, *, salt: bytes) -> None:
+    def _add_slices(self, side: Side, by_row: np.ndarray, *, disclosure: Disclosure) -> None:
         """Search slices over typed columns; several requests' columns are laid end to end."""
         columns = columns_of(side.scorings)
         if columns is None or len(next(iter(columns.values()))) != len(by_row):
             return
-        if self.slices is None:
-            kinds = {name: kind_of(values.dtype) for name, values in columns.items()}
-            self.slices = SliceSearch(kinds, salt=salt)
-            self.nonfinite_slices = SliceSearch(kinds, salt=salt)
+        self.slices = searching(self.slices, columns, disclosure)
         self.slices.add(columns, by_row)
-        if self.nonfinite_slices is not None:
-            self.nonfinite_slices.add(columns, side.compared.nan_mismatch.astype(np.float64))
+        self.nonfinite_slices = searching(self.nonfinite_slices, columns, disclosure)
+        self.nonfinite_slices.add(columns, side.compared.nan_mismatch.astype(np.float64))
 
     def state(self) -> dict[str, Any]:
         """Return everything as JSON-able values."""
@@ -92,6 +108,7 @@ class Outputs:
             "intolerant": self.intolerant.state(),
             "nonfinite": self.nonfinite.state(),
             "champion_nonfinite": self.champion_nonfinite.state(),
+            "more_nonfinite": self.more_nonfinite.state(),
             "change": self.change.state(),
             "slices": self.slices.state() if self.slices else None,
             "nonfinite_slices": self.nonfinite_slices.state() if self.nonfinite_slices else None,
@@ -104,7 +121,7 @@ class Outputs:
         """Read what `state` wrote."""
         it = cls()
         it.tally = KindTally.from_state(state["tally"]) if state["tally"] else None
-        for name in ("disagreement", "intolerant", "nonfinite", "champion_nonfinite"):
+        for name in _MEANS:
             setattr(it, name, MeanSequence.from_state(state[name]))
         it.change = ChangeDetector.from_state(state["change"])
         for name in ("slices", "nonfinite_slices"):
@@ -112,6 +129,16 @@ class Outputs:
         it.worst = Worst.from_state(state["worst"])
         it.first_differing = state["first_differing"]
         return it
+
+
+def searching(
+    search: SliceSearch | None, columns: Mapping[Any, np.ndarray], disclosure: Disclosure
+) -> SliceSearch:
+    """Return the search to go on with: a new one at first, and where less may be kept than was."""
+    if search is not None and search.obeys(disclosure):
+        return search
+    kinds = {name: kind_of(values.dtype) for name, values in columns.items()}
+    return SliceSearch(kinds, disclosure=disclosure)
 
 
 def columns_of(scorings: Sequence[Scoring]) -> dict[Any, np.ndarray] | None:

@@ -20,6 +20,7 @@ from setproctitle import setproctitle
 from shadowserve import deployment as deployments
 from shadowserve import scoring, threads
 from shadowserve.deployment import Deployment, LaneName, write_whole
+from shadowserve.disclosure import Disclosure
 from shadowserve.divergence import Kind
 from shadowserve.errors import ShadowserveError
 from shadowserve.faults import fault_of
@@ -32,6 +33,7 @@ from shadowserve.lane.run import Lane, follow
 from shadowserve.lane.state import LaneState, Unwritable
 from shadowserve.metrics import RoleMetrics, reserve
 from shadowserve.places import Places
+from shadowserve.policy import Policy
 from shadowserve.protocols import Protocol, protocols
 from shadowserve.records import Role
 from shadowserve.schema import Schema
@@ -96,7 +98,9 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
     inflight = InFlight(files.inflight)
     table = dict(protocols(deployment.model, deployment.champion.number))
     observer = Observer(scorer, table, mark=inflight.step)
-    learned = Learned.from_state(known) if known else Learned({}, dict(scorer.step_names))
+    policy = Policy.of(deployment.options.get("verdict", {}))
+    fresh = Learned({}, dict(scorer.step_names), change_alpha=policy.alarm_alpha("change_point"))
+    learned = Learned.from_state(known) if known else fresh
     lane = Lane(
         name=name,
         places=places,
@@ -108,7 +112,7 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
         tail=Tail(places.journal, cursor=state.cursor()),
         inflight=inflight,
         metrics=RoleMetrics(name.role.value, name.version, steps=[n for n, _ in scorer.step_names]),
-        salt=deployment.salt.encode(),
+        disclosure=Disclosure.of(deployment.options, salt=deployment.salt),
         schedule=Schedule.of(deployment.started, deployment.salt),
         stopping=lambda: _stopped,
     )

@@ -1,6 +1,5 @@
-"""Statistics that hold however often one looks: bounded means, quantiles, and a ledger of alpha."""
+"""Statistics that hold however often one looks: bounded means and quantiles."""
 
-from shadowserve.sequential.alpha import AlphaLedger
 from shadowserve.sequential.evidence import rate_evidence, two_rates
 from shadowserve.sequential.means import (
     MeanSequence,
@@ -11,7 +10,6 @@ from shadowserve.sequential.means import (
 from shadowserve.sequential.quantiles import QuantileSequence
 
 __all__ = [
-    "AlphaLedger",
     "MeanSequence",
     "QuantileSequence",
     "difference",

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.optimize import brentq
 
 from shadowserve.sequential.evidence import KNOTS, log_above, log_below
 
@@ -115,6 +116,33 @@ class QuantileSequence:
         edge = int(np.searchsorted(self.edges, limit, side="right")) - 1
         return edge >= 0 and self._proves(edge, False, alpha, effect)
 
+    def needed(self, limit: float, *, alpha: float, effect: float = 1.0) -> int | None:
+        """How many more observations decide `limit`, if they look like those so far.
+
+        Returns
+        -------
+        int or None
+            0 when it is decided already; None when there is nothing to go by, or when a thousand
+            times as many would not do.
+        """
+        if self.n == 0:
+            return None
+        above = self.estimate > limit
+        edge = int(np.searchsorted(self.edges, limit, side="left" if above else "right")) - (
+            not above
+        )
+        if not 0 <= edge < self.edges.size:
+            return None
+
+        def short(times: float) -> float:
+            return self._evidence(edge, above, effect, times=times) - log(1 / alpha)
+
+        if short(1.0) >= 0:
+            return 0
+        if not short(1000.0) >= 0:
+            return None
+        return max(1, ceil((float(brentq(short, 1.0, 1000.0)) - 1) * self.n))
+
     def merge(self, other: QuantileSequence) -> None:
         """Take in all that `other` has seen; it must have been declared alike."""
         if self._declared() != other._declared():
@@ -141,11 +169,15 @@ class QuantileSequence:
         return {"q": self.q, "low": self.low, "high": self.high, "relative": self.relative}
 
     def _proves(self, edge: int, above: bool, alpha: float, effect: float) -> bool:
+        return self._evidence(edge, above, effect) >= log(1 / alpha)
+
+    def _evidence(self, edge: int, above: bool, effect: float, *, times: float = 1.0) -> float:
+        """Log evidence that the quantile lies above an edge, or that it does not."""
         at_most = int(self.counts[: edge + 1].sum())
         outcomes = np.zeros(KNOTS.size)
         outcomes[0], outcomes[-1] = (self.n - at_most) / effect, at_most / effect
-        evidence = log_below(outcomes, self.q) if above else log_above(outcomes, self.q)
-        return evidence >= log(1 / alpha)
+        judged = log_below if above else log_above
+        return judged(outcomes, self.q, times=times)
 
     def _first(self, holds: Callable[[int], bool]) -> int:
         """First edge for which a monotone statement holds; the number of edges if none."""
