@@ -179,6 +179,12 @@ def steps(report: Report) -> Iterator[Html]:
 
 def _whole(latency: Mapping[str, Any]) -> Iterator[Html]:
     """Yield what is known of the time as a whole: beside the control, and to callers."""
+    if latency.get("timed_alone"):
+        yield element(
+            "p.note",
+            f"Figures of {latency['timed_alone']:,} requests that were scored alone; "
+            f"{latency['warmup']['n']:,} more came while the lane was warming up and are in no figure.",
+        )
     ratio = latency.get("paired_ratio")
     if ratio and ratio["n"]:
         yield element(
