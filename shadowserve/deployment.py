@@ -53,7 +53,7 @@ class Deployment:
     start : str
         Token of the supervisor's present start, so that no process takes an old file for a new one.
     salt : str
-        Of the sampling.
+        Of the sampling, and of the hashes that stand for values; never told to MLflow.
     tracking_uri : str
         Where evidence goes, without credentials: those are told to the evidence writer alone.
     options : mapping

@@ -17,6 +17,7 @@ import orjson
 
 from shadowserve import deployment as deployments
 from shadowserve.deployment import Deployment, LaneName
+from shadowserve.disclosure import Disclosure
 from shadowserve.lane import windows
 from shadowserve.lane.learned import Learned
 from shadowserve.lane.state import LaneState, Progress, Window
@@ -144,7 +145,7 @@ def close_windows(
             divergence=None,
             champion_columns=_STEPS,
             inner={},
-            salt=b"salt",
+            disclosure=Disclosure(b"salt"),
         )
         found = [c.disagreement for c in rows]
         learned.outputs.worst.add(

@@ -11,6 +11,7 @@ import numpy as np
 from evidence_fixtures import CHALLENGER, CONTROL, comparison, deployment, state_directory
 
 from shadowserve.deployment import Deployment, LaneName
+from shadowserve.disclosure import Disclosure
 from shadowserve.divergence import Kind, divergence_of
 from shadowserve.lane import windows
 from shadowserve.lane.comparing import Outputs, Side
@@ -67,7 +68,7 @@ def _learned(made: list[Comparison]) -> Learned:
         ]
         outputs = [Outputs(one.champion, one.lane) for one in both]
         side = Side([], outputs, compared, np.arange(len(both)))
-        learned.outputs.add(side, apart, divergence, salt=b"salt")
+        learned.outputs.add(side, apart, divergence, disclosure=Disclosure(b"salt"))
     return learned
 
 

@@ -17,6 +17,7 @@ from scoring_fixtures import body, double, opaque, record
 from shadowserve import ledger, tail
 from shadowserve.counters import Counters
 from shadowserve.deployment import LaneName
+from shadowserve.disclosure import Disclosure
 from shadowserve.divergence import Kind
 from shadowserve.faults import fault_of, to_json
 from shadowserve.journal import Writer
@@ -105,7 +106,7 @@ def lane(
         tail=Tail(places.journal, cursor=state.cursor()),
         inflight=inflight,
         metrics=RoleMetrics(name.role.value, name.version, steps=[n for n, _ in scorer.step_names]),
-        salt=b"salt",
+        disclosure=Disclosure(b"salt"),
         schedule=Schedule(time.time_ns(), "salt"),
     )
     if made.learned.outputs.kind is not None:

@@ -4,6 +4,7 @@ import numpy as np
 import orjson
 from evidence_fixtures import comparison
 
+from shadowserve.disclosure import Disclosure
 from shadowserve.evidence.tables import slow_requests, step_columns, worst_requests
 from shadowserve.lane.failures import Poison
 from shadowserve.lane.learned import Learned
@@ -12,7 +13,7 @@ from shadowserve.lane.learned import Learned
 def learned() -> dict[str, bytes]:
     it = Learned({"description": ["text"]}, {"description": ["text"]})
     rows = [comparison(i, 0) for i in range(1, 11)]
-    it.add(rows, scorings=[], side=None, divergence=None, champion_columns={}, inner={}, salt=b"")
+    it.add(rows, scorings=[], side=None, divergence=None, champion_columns={}, inner={}, disclosure=Disclosure())
     it.outputs.worst.add(np.array([0.0, 0.5, 0.9]), np.array([1, 2, 3]), ["a", "b", "c"])
     poison = Poison(11, "request-11", "deadline", "description", 10_000.0, {"text": 32, "title": 4})
     it.failures.poisoned(poison)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shadowserve.disclosure import Disclosure, Rule
 from shadowserve.slices import Condition, SliceSearch, kind_of
 
 GENRES = np.array(
@@ -37,11 +38,12 @@ def traffic(seed, n_rows=2_000):
     return columns, dict(zip(GENRES.tolist(), has.T, strict=True)), rng.random(n_rows) < 0.05
 
 
+OPEN = Disclosure(log="all")
 KINDS = {name: kind_of(values.dtype) for name, values in traffic(0)[0].items()}
 
 
-def searched(columns, disagreement, *, batch=256, **options) -> SliceSearch:
-    search = SliceSearch(KINDS, **options)
+def searched(columns, disagreement, *, batch=256, disclosure=OPEN) -> SliceSearch:
+    search = SliceSearch(KINDS, disclosure=disclosure)
     disagreement = np.asarray(disagreement, dtype=float)
     for at in range(0, disagreement.size, batch):
         part = {name: values[at : at + batch] for name, values in columns.items()}
@@ -162,15 +164,114 @@ def test_rate_and_share_are_those_of_the_slice_and_the_interval_holds_it():
 
 def test_a_value_is_a_salted_label_unless_it_may_be_shown():
     columns, has, _ = traffic(0)
-    search = searched(columns, has["Horror"], salt=b"one")
-    (hidden,) = search.findings(0.05)
+    one, two = Disclosure(b"one"), Disclosure(b"two")
+    search = searched(columns, has["Horror"], disclosure=one)
+    (hidden,) = search.findings(0.05, show=set(KINDS))
     assert hidden.describe.startswith("genres has #")
     assert "Horror" not in repr(hidden)
-    (other,) = searched(columns, has["Horror"], salt=b"two").findings(0.05)
+    (other,) = searched(columns, has["Horror"], disclosure=two).findings(0.05)
     assert other.describe != hidden.describe
+    search = searched(columns, has["Horror"], disclosure=Disclosure(b"one", log=("genres",)))
     (shown,) = search.findings(0.05, show={"genres"})
     assert shown.describe == "genres has Horror"
-    assert shown.conditions[0].label == hidden.conditions[0].label
+    assert search.findings(0.05)[0].describe == hidden.describe
+
+
+DISCLOSURES = [
+    Disclosure(b"s"),
+    Disclosure(b"s", log=("genres", "user")),
+    Disclosure(b"s", log="all", hashed=("user",)),
+]
+
+
+@pytest.mark.parametrize("disclosure", DISCLOSURES)
+@pytest.mark.parametrize("fault", ["Horror"])
+def test_labels_and_values_find_the_same_slices(fault, disclosure):
+    columns, has, noise = traffic(5)
+    wrong = has[fault] ^ noise
+    shown, other = searched(columns, wrong), searched(columns, wrong, disclosure=disclosure)
+    facts = [
+        [(f.columns, f.n, f.rate, f.low, f.high, f.evidence) for f in search.findings(0.05)]
+        for search in (shown, other)
+    ]
+    assert facts[0]
+    assert facts[0] == facts[1]
+    assert shown.explaining() == other.explaining()
+
+
+def strings(state):
+    """Every text anywhere in a state."""
+    if isinstance(state, dict):
+        return [text for k, v in state.items() for text in (*strings(k), *strings(v))]
+    if isinstance(state, list):
+        return [text for part in state for text in strings(part)]
+    return [state] if isinstance(state, str) else []
+
+
+@pytest.mark.parametrize("n_rows", [100, 255, 256, 2_000])
+def test_the_state_holds_no_value_of_a_column_that_is_not_shown(n_rows):
+    columns, has, _ = traffic(0)
+    columns = {name: values[:n_rows] for name, values in columns.items()}
+    columns["stars"] = np.where(columns["stars"] > 2, 98765.4321987, 4.125)
+    state = searched(columns, has["Horror"][:n_rows], disclosure=Disclosure(b"s")).state()
+    values = {*GENRES.tolist(), *columns["genres"].tolist(), *columns["user"].tolist()}
+    assert not [text for text in strings(state) if text.lstrip("=+") in values]
+    text = json.dumps(state)
+    assert "98765" not in text
+    assert "4.125" not in text
+    open_state = searched(columns, has["Horror"][:n_rows]).state()
+    found = {text.lstrip("=+") for text in strings(open_state)}
+    assert bool(values & found) == (n_rows >= 256)  # the test would see them
+
+
+def test_a_hashed_column_is_whole_values_alone_and_a_dropped_one_is_not_searched():
+    rng = np.random.default_rng(0)
+    columns = {
+        "code": rng.integers(1, 5, 2_000).astype(float),
+        "tags": np.array(["a|b", "b|c", "c"], dtype=object)[rng.integers(0, 3, 2_000)],
+        "when": np.datetime64("2024-01-01") + rng.integers(0, 3, 2_000).astype("m8[D]"),
+        "gone": np.array(["x", "y"], dtype=object)[rng.integers(0, 2, 2_000)],
+    }
+    kinds = {name: kind_of(values.dtype) for name, values in columns.items()}
+    disclosure = Disclosure(b"s", log="all", hashed=("code", "tags", "when"), dropped=("gone",))
+    search = SliceSearch(kinds, disclosure=disclosure)
+    search.add(columns, columns["code"] == 3)
+    (found,) = search.findings(0.05, show=set(kinds))
+    assert found.describe == f"code is #{disclosure.digest('3.0')[:8]}"
+    search = SliceSearch(kinds, disclosure=disclosure)
+    search.add(columns, (columns["tags"] == "b|c") | (columns["gone"] == "x"))
+    assert [one.columns for one in search.findings(0.05)] == [("tags",)]
+    assert search.names == ("code", "tags", "when")
+    assert not [t for t in strings(search.state()) if t in ("gone", "=b|c", "+b", "=3.0")]
+
+
+def test_where_every_column_is_dropped_nothing_is_searched():
+    search = SliceSearch({"a": "string"}, disclosure=Disclosure(dropped=("a",)))
+    search.add({"a": np.array(["x"] * 600, dtype=object)}, np.arange(600) % 2)
+    assert search.findings(0.05) == []
+    assert search.explaining() == []
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "obeys"),
+    [
+        (Rule.LABELLED, Disclosure(), True),
+        (Rule.LABELLED, Disclosure(log="all"), True),
+        (Rule.LABELLED, Disclosure(hashed=("a",)), False),
+        (Rule.LABELLED, Disclosure(dropped=("a",)), False),
+        (Rule.SHOWN, Disclosure(), False),
+        (Rule.SHOWN, Disclosure(log=("a",)), True),
+        (Rule.HASHED, Disclosure(log="all"), False),
+    ],
+)
+def test_what_was_kept_is_kept_only_while_the_user_allows_it(before, now, obeys):
+    was = {
+        Rule.LABELLED: Disclosure(),
+        Rule.SHOWN: Disclosure(log="all"),
+        Rule.HASHED: Disclosure(hashed=("a",)),
+    }[before]
+    search = SliceSearch({"a": "string"}, disclosure=was)
+    assert SliceSearch.from_state(json.loads(json.dumps(search.state()))).obeys(now) == obeys
 
 
 def test_a_value_that_comes_up_later_is_found_too():
@@ -178,7 +279,7 @@ def test_a_value_that_comes_up_later_is_found_too():
     shop = np.where(
         np.arange(3_000) < 1_000, "old", rng.choice(["old", "new"], 3_000, p=[0.9, 0.1])
     )
-    search = SliceSearch({"shop": "string"})
+    search = SliceSearch({"shop": "string"}, disclosure=OPEN)
     for at in range(0, 3_000, 100):
         rows = slice(at, at + 100)
         search.add({"shop": shop[rows]}, shop[rows] == "new")
@@ -195,13 +296,14 @@ def test_the_columns_whose_values_explain_come_first():
     assert all(0 <= share <= 1 for _, share in ranked)
 
 
-@pytest.mark.parametrize("cut", [100, 256, 1_300])
-def test_a_search_restored_from_its_state_goes_on_as_if_nothing_had_happened(cut):
+@pytest.mark.parametrize("disclosure", DISCLOSURES)
+@pytest.mark.parametrize("cut", [256, 1_300])
+def test_a_search_restored_from_its_state_goes_on_as_if_nothing_had_happened(cut, disclosure):
     columns, has, noise = traffic(0)
     wrong = (has["Horror"] ^ noise).astype(float)
     first = {name: values[:cut] for name, values in columns.items()}
     rest = {name: values[cut:] for name, values in columns.items()}
-    whole = SliceSearch(KINDS, salt=b"s")
+    whole = SliceSearch(KINDS, disclosure=disclosure)
     whole.add(first, wrong[:cut])
     text = json.dumps(whole.state(), allow_nan=False)
     restored = SliceSearch.from_state(json.loads(text))
@@ -209,6 +311,19 @@ def test_a_search_restored_from_its_state_goes_on_as_if_nothing_had_happened(cut
         search.add(rest, wrong[cut:])
     assert json.dumps(whole.state()) == json.dumps(restored.state())
     assert whole.findings(0.05) == restored.findings(0.05)
+
+
+def test_a_search_restored_before_its_cells_are_fixed_begins_anew():
+    columns, has, _ = traffic(0)
+    part = {name: values[:200] for name, values in columns.items()}
+    search = SliceSearch(KINDS)
+    search.add(part, has["Horror"][:200])
+    restored = SliceSearch.from_state(json.loads(json.dumps(search.state())))
+    restored.add(columns, has["Horror"])
+    fresh = SliceSearch(KINDS)
+    fresh.add(columns, has["Horror"])
+    assert restored.n_rows == 2_000
+    assert restored.findings(0.05) == fresh.findings(0.05)
 
 
 def test_memory_does_not_grow_with_the_rows():

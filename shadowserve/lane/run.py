@@ -17,6 +17,7 @@ import orjson
 from shadowserve import growth, pace
 from shadowserve.clock import rss_bytes
 from shadowserve.deployment import LaneName, write_whole
+from shadowserve.disclosure import Disclosure
 from shadowserve.lane import windows
 from shadowserve.lane.comparing import Comparer, Scoring
 from shadowserve.lane.failures import Poison
@@ -64,8 +65,8 @@ class Lane:
         Score, compare, and score again.
     learned : Learned
         As of the state file's cursor.
-    salt : bytes
-        Keys the labels that stand for values.
+    disclosure : Disclosure
+        What may be kept of the values.
     schedule : Schedule
         When lanes stand still, so that callers' times without them are known.
     limit : callable
@@ -82,7 +83,7 @@ class Lane:
     tail: Tail
     inflight: InFlight
     metrics: RoleMetrics
-    salt: bytes
+    disclosure: Disclosure
     schedule: Schedule
     limit: Callable[[], Mapping[int, int] | None] = lambda: None
     stopping: Callable[[], bool] = lambda: False
@@ -235,7 +236,7 @@ class Lane:
             request=typed.request,
             observation=observation,
             rows=typed.rows,
-            sizes=sizes,
+            sizes=self.disclosure.sizes(sizes),
             alone=alone,
             warmup=warmup,
             inclusion=what.inclusion,
@@ -254,7 +255,7 @@ class Lane:
         outcome = _POISON_OUTCOME[cause]
         detail = self.state.death_detail(request.position)
         self._progress.count(outcome)
-        typed_sizes = sizes_of(self.observer.typed(request).rows)
+        typed_sizes = self.disclosure.sizes(sizes_of(self.observer.typed(request).rows))
         self.learned.failures.poisoned(
             Poison(
                 position=request.position,
@@ -308,7 +309,7 @@ class Lane:
             divergence=self.comparer.divergence,
             champion_columns=self._champion_columns(),
             inner=_inner(self._scorings),
-            salt=self.salt,
+            disclosure=self.disclosure,
         )
         self.learned.notes = list(self.observer.scorer.notes)
         for one in comparisons:

@@ -4,6 +4,9 @@ A slice is a cell, a run of neighbouring cells, or two of them together. Numbers
 between quantiles, strings into their frequent values (``"Comedy|Drama"`` is also a Comedy and also
 a Drama), long text into lengths; "missing" is a cell of its own. The boundaries are fixed from the
 first rows, so that a cell means the same for ever; the number of cells is bounded.
+
+A cell of a string is known by the salted hash of its value unless the column may be shown: what is
+kept holds no values.
 """
 
 from __future__ import annotations
@@ -11,12 +14,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from hashlib import blake2b
+from math import floor, log10
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from shadowserve.disclosure import Disclosure, Rule
 
 BoolArray = NDArray[np.bool_]
 Kind = Literal["number", "bool", "string"]
@@ -28,6 +33,8 @@ _EARLY_VALUES = 24
 _CANDIDATES = 1_024
 _LATE_COUNT = 8
 _TEXT_LENGTH = 30
+_LABEL_DIGITS = 8
+_ORDINARY = 1e-200
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,8 @@ class Condition:
     label : str
         Stands for a value wherever values may not be shown.
     value : str or None
-        The value itself; never printed by accident, shown by `describe` on request.
+        The value itself, known where the column may be shown; never printed by accident, shown by
+        `describe` on request.
     """
 
     column: str | int
@@ -103,6 +111,8 @@ def canonical(values: NDArray[Any], kind: Kind) -> NDArray[Any]:
     """
     values = np.asarray(values)
     if kind == "string":
+        if values.dtype.kind in "mM":
+            values = np.where(np.isnat(values), np.array(None), values.astype(str).astype(object))
         found = values.tolist()
         return np.array([v if type(v) is str else _text(v) for v in found], dtype=object)
     if values.dtype.kind in "mM":
@@ -126,7 +136,8 @@ class NumberCells:
     Parameters
     ----------
     first : ndarray of shape (n_rows,), float64
-        The first rows; their quantiles, rounded to three digits, become the boundaries.
+        The first rows; their quantiles, rounded to three digits, become the boundaries. Between
+        few values it is the shortest number that separates them.
     """
 
     size = BINS + 1
@@ -135,7 +146,8 @@ class NumberCells:
     def __init__(self, first: NDArray[np.float64], *, kind: Kind = "number") -> None:
         known = np.unique(first[np.isfinite(first)]) if kind == "number" else np.array([0.0, 1.0])
         if known.size <= BINS:
-            self.edges = known[1:]
+            apart = map(_between, known[:-1].tolist(), known[1:].tolist())
+            self.edges = np.asarray(list(apart), dtype=np.float64)
         else:
             octiles = np.quantile(first[np.isfinite(first)], np.arange(1, BINS) / BINS)
             self.edges = np.unique([float(f"{edge:.3g}") for edge in octiles])
@@ -183,19 +195,26 @@ class StringCells:
     ----------
     first : ndarray of shape (n_rows,), object
         The first rows: their frequent values get a cell; others may earn one later.
-    salt : bytes
-        Goes into the labels, so that nobody can guess a value by hashing a list of candidates.
+    disclosure : Disclosure
+        Hashes values, so that nobody can guess one by hashing a list of candidates.
+    rule : Rule
+        ``SHOWN`` keeps the values themselves, ``HASHED`` knows whole values only: neither members
+        nor lengths.
     """
 
     size = VALUES + LENGTH_BINS + 1
     most_candidates = VALUES + LENGTH_BINS * (LENGTH_BINS + 1) // 2
 
-    def __init__(self, first: NDArray[Any], *, salt: bytes) -> None:
+    def __init__(
+        self, first: NDArray[Any], *, disclosure: Disclosure, rule: Rule = Rule.LABELLED
+    ) -> None:
         known = [value for value in first.tolist() if value is not None]
-        self.salt = salt
+        self._disclosure, self._rule = disclosure, rule
         lengths = np.array([len(value) for value in known], dtype=np.float64)
-        self.many = sum("|" in value for value in known) > 0.02 * len(known)
-        self.text = bool(lengths.size and lengths.mean() > _TEXT_LENGTH and not self.many)
+        whole = rule is Rule.HASHED
+        self.many = not whole and sum("|" in value for value in known) > 0.02 * len(known)
+        long = lengths.size and lengths.mean() > _TEXT_LENGTH
+        self.text = bool(long and not whole and not self.many)
         quarters = np.quantile(lengths, [0.25, 0.5, 0.75]) if self.text else np.zeros(0)
         self.edges = np.unique(quarters)
         self.slots: dict[str, int] = {}
@@ -261,8 +280,10 @@ class StringCells:
             return _range(column, "length", self.edges, tuple(cell - VALUES for cell in cells))
         key = next(key for key, slot in self.slots.items() if slot == cells[0])
         kind_of_key = "member" if key[0] == "+" else "value"
-        digest = blake2b(key[1:].encode(), key=self.salt, digest_size=4).hexdigest()
-        return Condition(column, kind_of_key, label=f"#{digest}", value=key[1:])
+        shown = self._rule is Rule.SHOWN
+        digest = self._disclosure.digest(key[1:]) if shown else key[1:]
+        value = key[1:] if shown else None
+        return Condition(column, kind_of_key, label=f"#{digest[:_LABEL_DIGITS]}", value=value)
 
     def state(self) -> dict[str, Any]:
         """Everything that was learnt, as JSON-able values."""
@@ -286,10 +307,31 @@ class StringCells:
         if self.text:
             return []
         if not self.many:
-            return [f"={value}"]
+            return [f"={self._name(value)}"]
         parts = [part.strip() for part in value.split("|")]
-        whole = [f"={value}"] if len(parts) > 1 else []
-        return [*dict.fromkeys(f"+{part}" for part in parts), *whole]
+        whole = [f"={self._name(value)}"] if len(parts) > 1 else []
+        return [*(f"+{self._name(part)}" for part in dict.fromkeys(parts)), *whole]
+
+    def _name(self, value: str) -> str:
+        return value if self._rule is Rule.SHOWN else self._disclosure.digest(value)
+
+
+def _between(low: float, high: float) -> float:
+    """Return the shortest number above `low` and not above `high`.
+
+    Examples
+    --------
+    >>> _between(1.0, 2.0), _between(0.5, 98765.4321987), _between(-0.25, 0.125)
+    (2.0, 90000.0, 0.0)
+    """
+    if not _ORDINARY < high - low < 1 / _ORDINARY:
+        return high
+    power = floor(log10(high - low)) + 1
+    for digits in (-power, 1 - power, 2 - power):
+        edge = round(floor(high * 10.0**digits) / 10.0**digits, max(digits, 0))
+        if low < edge <= high:
+            return edge
+    return high
 
 
 def _runs(n_bins: int) -> list[tuple[int, ...]]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from shadowserve.disclosure import Disclosure, Rule
 from shadowserve.sequential.evidence import FloatArray
 from shadowserve.slices.cells import BoolArray, Kind, NumberCells, StringCells, canonical
 
@@ -28,8 +29,8 @@ class CellCounts:
     ----------
     columns : mapping of name to kind
         See `shadowserve.slices.kind_of`.
-    salt : bytes
-        For the labels of string values.
+    disclosure : Disclosure
+        What may be kept of each column's values; a dropped column is not counted at all.
 
     Attributes
     ----------
@@ -43,13 +44,19 @@ class CellCounts:
         Rows that agree wholly (True) and that do not (False).
     """
 
-    def __init__(self, columns: Mapping[ColumnName, Kind], *, salt: bytes = b"") -> None:
-        self.columns = dict(columns)
-        self.salt = salt
+    def __init__(self, columns: Mapping[ColumnName, Kind], *, disclosure: Disclosure) -> None:
+        self.disclosure = disclosure
+        ruled = {name: disclosure.rule(name) for name in columns}
+        self.rules = {name: rule for name, rule in ruled.items() if rule is not Rule.DROPPED}
+        self.columns: dict[ColumnName, Kind] = {
+            name: "string" if rule is Rule.HASHED else columns[name]
+            for name, rule in self.rules.items()
+        }
         self.cells: dict[ColumnName, NumberCells | StringCells] = {}
-        sizes = [StringCells.size if k == "string" else NumberCells.size for k in columns.values()]
+        kinds = self.columns.values()
+        sizes = [StringCells.size if kind == "string" else NumberCells.size for kind in kinds]
         starts = np.cumsum([0, *sizes]).tolist()
-        self.offsets = dict(zip(columns, starts, strict=False))
+        self.offsets = dict(zip(self.columns, starts, strict=False))
         self.size = starts[-1]
         self.n_rows = 0
         self.total = 0.0
@@ -68,6 +75,8 @@ class CellCounts:
         values = np.asarray(disagreement, dtype=np.float64)
         known = ~np.isnan(values)
         values = np.clip(values[known], 0.0, 1.0)
+        if not self.columns:
+            return
         typed = {
             name: canonical(np.asarray(columns[name]), kind)[known]
             for name, kind in self.columns.items()
@@ -98,16 +107,16 @@ class CellCounts:
         return tuple(offset + cell for cell in own)
 
     def state(self) -> dict[str, Any]:
-        """Everything as JSON-able values, for `restore` on counts of the same columns."""
-        first = {str(at): _listed(column) for at, column in enumerate(self._first.values())}
+        """Everything as JSON-able values, for `restore` on counts of the same columns.
+
+        Rows that wait for the cells to be fixed are left out: they are values.
+        """
         return {
             "n_rows": self.n_rows,
             "total": self.total,
             "cells": [cells.state() for cells in self.cells.values()],
             "arrays": {name: _packed(getattr(self, name)) for name in _ARRAYS},
             "kept": [self.kept[agreed].state() for agreed in (True, False)],
-            "first": first,
-            "first_values": self._first_values.tolist(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -117,19 +126,13 @@ class CellCounts:
             setattr(self, name, _unpacked(packed))
         for agreed, kept in zip((True, False), state["kept"], strict=True):
             self.kept[agreed].restore(kept)
-        self._first_values = np.asarray(state["first_values"], dtype=np.float64)
-        kinds = list(self.columns.items())
-        self._first = {
-            kinds[int(at)][0]: canonical(np.array(column, dtype=object), kinds[int(at)][1])
-            for at, column in state["first"].items()
-        }
         for (name, kind), cells in zip(self.columns.items(), state["cells"], strict=False):
-            self.cells[name] = self._make(kind, np.array([], dtype=object))
+            self.cells[name] = self._make(name, kind, np.array([], dtype=object))
             self.cells[name].restore(cells)
 
-    def _make(self, kind: Kind, first: NDArray[Any]) -> NumberCells | StringCells:
+    def _make(self, name: ColumnName, kind: Kind, first: NDArray[Any]) -> NumberCells | StringCells:
         if kind == "string":
-            return StringCells(first, salt=self.salt)
+            return StringCells(first, disclosure=self.disclosure, rule=self.rules[name])
         return NumberCells(first.astype(np.float64), kind=kind)
 
     def _begin(self) -> None:
@@ -137,7 +140,7 @@ class CellCounts:
         first, values = self._first, self._first_values
         self._first, self._first_values = {}, np.zeros(0)
         for name, kind in self.columns.items():
-            self.cells[name] = self._make(kind, first[name])
+            self.cells[name] = self._make(name, kind, first[name])
         members = self._members(first)
         shares = members.mean(axis=0)
         common = np.flatnonzero((shares >= _PAIR_SHARES[0]) & (shares <= _PAIR_SHARES[1]))
@@ -229,7 +232,3 @@ def _packed(array: NDArray[Any]) -> dict[str, Any]:
 def _unpacked(packed: Mapping[str, Any]) -> NDArray[Any]:
     flat = np.frombuffer(b64decode(packed["data"]), dtype=packed["dtype"])
     return flat.reshape(packed["shape"]).copy()
-
-
-def _listed(column: NDArray[Any]) -> list[Any]:
-    return [None if value is None or value != value else value for value in column.tolist()]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 
+from shadowserve.disclosure import NOTHING_SHOWN, Disclosure, Rule
 from shadowserve.sequential import rate_evidence, two_rates
 from shadowserve.sequential.evidence import FloatArray
 from shadowserve.slices.cells import BoolArray, Condition, Kind
@@ -79,8 +80,8 @@ class SliceSearch:
     ----------
     columns : mapping of name to kind
         ``"number"``, ``"bool"`` or ``"string"``; see `shadowserve.slices.kind_of`.
-    salt : bytes
-        Keys the labels that stand for string values, at most 64 bytes.
+    disclosure : Disclosure
+        What may be kept of each column's values; by default salted labels of strings, and ranges.
 
     Notes
     -----
@@ -99,7 +100,8 @@ class SliceSearch:
     Examples
     --------
     >>> import numpy as np
-    >>> search = SliceSearch({"genre": "string", "age": "number"})
+    >>> kinds = {"genre": "string", "age": "number"}
+    >>> search = SliceSearch(kinds, disclosure=Disclosure(log="all"))
     >>> rng = np.random.default_rng(0)
     >>> genre = rng.choice(["Drama", "Comedy", "Horror"], 2000, p=[0.6, 0.36, 0.04])
     >>> search.add({"genre": genre, "age": rng.normal(40, 9, 2000)}, genre == "Horror")
@@ -107,8 +109,10 @@ class SliceSearch:
     ['genre is Horror']
     """
 
-    def __init__(self, columns: Mapping[ColumnName, Kind], *, salt: bytes = b"") -> None:
-        self._counts = CellCounts(columns, salt=salt)
+    def __init__(
+        self, columns: Mapping[ColumnName, Kind], *, disclosure: Disclosure = NOTHING_SHOWN
+    ) -> None:
+        self._counts = CellCounts(columns, disclosure=disclosure)
 
     @property
     def names(self) -> tuple[ColumnName, ...]:
@@ -140,7 +144,8 @@ class SliceSearch:
         alpha : float
             Probability that traffic without any slice ever names one, over all looks.
         show : collection of column names
-            Columns whose values may be shown; others are named by ranges and hashed labels.
+            Columns whose values may be shown, as far as they are known; others are named by ranges
+            and hashed labels.
 
         Returns
         -------
@@ -182,21 +187,37 @@ class SliceSearch:
             best[column] = max(best.get(column, 0.0), explained)
         return sorted(best.items(), key=lambda item: -item[1])
 
+    def obeys(self, disclosure: Disclosure) -> bool:
+        """Tell whether what was kept so far may be kept: no column is now under a stricter rule.
+
+        A column that has been opened since goes on under its labels.
+        """
+        return all(
+            disclosure.rule(name) in (rule, *((Rule.SHOWN,) if rule is Rule.LABELLED else ()))
+            for name, rule in self._counts.rules.items()
+        )
+
     def state(self) -> dict[str, Any]:
         """Everything as JSON-able values; `from_state` gives the same search back.
 
-        It holds frequent string values and, before 256 rows, the rows themselves: it stays where
-        the journal is.
+        It holds values of columns that may be shown only; of others ranges, salted hashes and counts.
+        The first rows are not in it: a search restored before 256 rows begins anew.
         """
         counts = self._counts
-        columns = [[name, kind] for name, kind in counts.columns.items()]
-        return {"columns": columns, "salt": counts.salt.hex(), "counts": counts.state()}
+        columns = [[name, kind, counts.rules[name]] for name, kind in counts.columns.items()]
+        salt = counts.disclosure.salt.hex()
+        return {"columns": columns, "salt": salt, "counts": counts.state()}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> SliceSearch:
         """Rebuild what `state` wrote."""
-        columns = {name: kind for name, kind in state["columns"]}  # noqa: C416
-        search = cls(columns, salt=bytes.fromhex(state["salt"]))
+        rules = {name: rule for name, _, rule in state["columns"]}
+        disclosure = Disclosure(
+            salt=bytes.fromhex(state["salt"]),
+            log=tuple(str(name) for name, rule in rules.items() if rule == Rule.SHOWN),
+            hashed=tuple(str(name) for name, rule in rules.items() if rule == Rule.HASHED),
+        )
+        search = cls({name: kind for name, kind, _ in state["columns"]}, disclosure=disclosure)
         search._counts.restore(state["counts"])
         return search
 

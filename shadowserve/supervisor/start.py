@@ -139,7 +139,7 @@ def resolve(settings: Settings, addresses: Uris, places: Places, *, start: str) 
         files={pin.version: str(found.path.resolve()) for pin, found in fetched.items()},
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         start=start,
-        salt=secrets.token_hex(8),
+        salt=secrets.token_hex(16),
         tracking_uri=redact(addresses.tracking),
         options={name: _plain(getattr(settings, name)) for name in _CARRIED},
     )

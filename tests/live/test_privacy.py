@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import struct
 from collections.abc import Iterator
@@ -102,6 +103,7 @@ def places(tmp_path_factory, store) -> dict[str, bytes]:
         for path in ("status.json", "report.json?challenger=2", "?challenger=2", "livez"):
             told[f"console {path}"] = served.client.get(f"{served.console}/{path}").content
         told["metrics"] = served.client.get(f"{served.url}/metrics").content
+        told |= {f"running: {name}": content for name, content in files(served.root)}
         assert served.stop() == 0
     assert any(name.endswith("500") for name in told)
     return {**told, **dict(files(served.root)), **dict(files(temporary))}
@@ -114,16 +116,13 @@ def holding(places: dict[str, bytes]) -> list[str]:
 def test_a_marker_is_found_nowhere_but_with_the_journal(places):
     """SS-119, law 8: HTTP errors, logs, reports, console, MLflow, parts and temporary files.
 
-    A lane's own state file is its owner's alone, like the journal; see the next test.
+    Lanes' own state files too, while they run and after; the journal alone is left out.
     """
+    searched = sorted({kind(name) for name in places})
+    print("Searched for the marker:", *searched, sep="\n  ")
     assert {"champion-0.log", "evidence.log", "mlflow.db"} <= {Path(name).name for name in places}
-    own = ("/journal/", "/state.db")
-    assert [name for name in holding(places) if not any(part in name for part in own)] == []
-
-
-@pytest.mark.xfail(strict=True, reason="the search for slices keeps its first rows and categories")
-def test_a_lanes_state_holds_no_values(places):
-    assert [name for name in holding(places) if "/state.db" in name] == []
+    assert [name for name in holding(places) if "/journal/" not in name] == []
+    assert any("/journal/" in name for name in holding(places)), "the marker can be found"
 
 
 def files(root: Path) -> Iterator[tuple[str, bytes]]:
@@ -132,10 +131,18 @@ def files(root: Path) -> Iterator[tuple[str, bytes]]:
 
     for path in root.rglob("*"):
         if path.is_file() and "models" not in path.parts:
-            content = path.read_bytes()
+            try:
+                content = path.read_bytes()
+            except FileNotFoundError:  # a draft, or a segment that was read by all
+                continue
             if path.suffix == ".parquet":
                 content += repr(pq.read_table(path).to_pylist()).encode()
             yield str(path), content
+
+
+def kind(name: str) -> str:
+    """Return a place without what differs from run to run: numbers and ids."""
+    return re.sub(r"[0-9a-f]{8,}|\d+", "#", name.partition("/deployment/")[2] or name)
 
 
 def test_what_is_written_is_readable_by_its_owner_only(tmp_path, store):

@@ -1,0 +1,92 @@
+"""What may be told of a column's values: the value, a salted label, a hash, or nothing at all.
+
+Values stay in the journal. Everything a lane keeps or sends goes through here first, so that no file,
+MLflow run or report holds more than the user allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Any, Self
+
+DIGEST_BYTES = 8
+
+
+class Rule(StrEnum):
+    """How a column's values leave, from the most open to nothing."""
+
+    SHOWN = "shown"
+    LABELLED = "labelled"
+    HASHED = "hashed"
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """The user's word on every column.
+
+    Parameters
+    ----------
+    salt : bytes
+        Keys all hashes, at most 64 bytes; a secret of the deployment, the same in every lane.
+    log : str or tuple of str
+        ``"none"``, ``"all"``, or the columns whose values may be shown.
+    hashed : tuple of str
+        Columns that leave as the hash of the whole value only; goes before `log`.
+    dropped : tuple of str
+        Columns of which nothing leaves, not even sizes; goes before both.
+
+    Examples
+    --------
+    >>> disclosure = Disclosure(b"salt", log="all", hashed=("user",))
+    >>> disclosure.rule("shop"), disclosure.rule("user")
+    (<Rule.SHOWN: 'shown'>, <Rule.HASHED: 'hashed'>)
+    """
+
+    salt: bytes = b""
+    log: str | tuple[str, ...] = "none"
+    hashed: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any], *, salt: str) -> Self:
+        """Read a deployment's options; what an older deployment file lacks was not asked for."""
+        log = options.get("log_inputs", "none")
+        return cls(
+            salt=salt.encode(),
+            log=log if isinstance(log, str) else tuple(log),
+            hashed=tuple(options.get("hash_inputs", ())),
+            dropped=tuple(options.get("drop_inputs", ())),
+        )
+
+    def rule(self, column: str | int) -> Rule:
+        """Return how the values of a column may leave."""
+        name = str(column)
+        if name in self.dropped:
+            return Rule.DROPPED
+        if name in self.hashed:
+            return Rule.HASHED
+        if self.log == "all" or (self.log != "none" and name in self.log):
+            return Rule.SHOWN
+        return Rule.LABELLED
+
+    def digest(self, text: str) -> str:
+        """Hash a text: 16 hex digits, equal for equal texts.
+
+        A keyed hash (BLAKE2b, RFC 7693), so that nobody without the salt can guess a value by hashing
+        a list of candidates.
+        """
+        hashed = blake2b(
+            text.encode("utf-8", "surrogatepass"), key=self.salt, digest_size=DIGEST_BYTES
+        )
+        return hashed.hexdigest()
+
+    def sizes(self, sizes: Mapping[str, int]) -> dict[str, int]:
+        """Return sizes by column without those of dropped columns."""
+        return {name: size for name, size in sizes.items() if name not in self.dropped}
+
+
+NOTHING_SHOWN = Disclosure()
