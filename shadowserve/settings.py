@@ -270,6 +270,22 @@ class Settings:
             default="none",
         ),
     )
+    hash_inputs: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(
+            spellings.texts,
+            "--hash-inputs COLUMN,...",
+            "Columns whose values leave as salted hashes only, whatever --log-inputs says.",
+        ),
+    )
+    drop_inputs: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(
+            spellings.texts,
+            "--drop-inputs COLUMN,...",
+            "Columns of which nothing leaves: no values, no ranges, no sizes.",
+        ),
+    )
     rescore: bool = field(
         default=True,
         metadata=_about(

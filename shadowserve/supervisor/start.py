@@ -13,7 +13,7 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,14 +26,15 @@ from shadowserve.journal import refuse_network
 from shadowserve.mlmodel import library_differences
 from shadowserve.places import Places
 from shadowserve.policy import Policy
-from shadowserve.settings import Settings
+from shadowserve.schema import Schema
+from shadowserve.settings import Settings, flag_of
 from shadowserve.stores import Uris, redact
 from shadowserve.supervisor import isolation
 from shadowserve.version import Version
 
 _CARRIED = (
-    "method", "sample_rate", "entity", "output_kind", "log_inputs", "rescore", "deadline",
-    "journal_budget", "max_body", "lane_memory", "verdict", "tap",
+    "method", "sample_rate", "entity", "output_kind", "log_inputs", "hash_inputs", "drop_inputs",
+    "rescore", "deadline", "journal_budget", "max_body", "lane_memory", "verdict", "tap",
 )  # fmt: skip
 
 
@@ -131,6 +132,7 @@ def resolve(settings: Settings, addresses: Uris, places: Places, *, start: str) 
         pin: registry.fetch(pin, places.models) for pin in dict.fromkeys((champion, *challengers))
     }
     _refuse_files(settings, [fetched[pin].version for pin in fetched])
+    refuse_columns(settings, [found.version for found in fetched.values()])
     return Deployment(
         id=deployments.new_id(champion.model),
         champion=fetched[champion].version,
@@ -178,6 +180,31 @@ def _refuse_files(settings: Settings, versions: list[Version]) -> None:
             )
     if faults:
         raise ModelError("\n".join(faults))
+
+
+def refuse_columns(settings: Settings, versions: Sequence[Version]) -> None:
+    """Refuse columns to show, hash or drop that no version takes: a slip would show a value.
+
+    Raises
+    ------
+    SettingsError
+        With one line for each option and the names that are known.
+    """
+    schemas = [Schema.from_signature(version.signature) for version in versions]
+    known = list(dict.fromkeys(str(c.name) for schema in schemas for c in schema.columns))
+    if not known:
+        return
+    faults = []
+    for option in ("log_inputs", "hash_inputs", "drop_inputs"):
+        asked = getattr(settings, option)
+        strange = [] if isinstance(asked, str) else [name for name in asked if name not in known]
+        if strange:
+            faults.append(
+                f"{flag_of(option)}: no version takes {', '.join(strange)}. "
+                f"Known: {', '.join(known)}."
+            )
+    if faults:
+        raise SettingsError("\n".join(faults))
 
 
 def refuse_strangers(champion: pins.Pin, challengers: list[pins.Pin]) -> None:

@@ -11,8 +11,9 @@ from deployment_fixtures import CHALLENGER, deployment, made
 from scoring_fixtures import version
 
 from shadowserve import deployment as deployments
-from shadowserve.errors import JournalError, UnreachableError
+from shadowserve.errors import JournalError, SettingsError, UnreachableError
 from shadowserve.places import Places
+from shadowserve.settings import Settings
 from shadowserve.supervisor import start
 
 
@@ -80,3 +81,21 @@ def test_what_lives_for_one_start_is_emptied(tmp_path):
     scratch = start.scratch_directory(places)
     (scratch / "histogram_1.db").touch()
     assert list(start.scratch_directory(places).glob("*.db")) == []
+
+
+SIGNED = {"inputs": '[{"name": "age", "type": "long"}, {"name": "note", "type": "string"}]'}
+
+
+@pytest.mark.parametrize("option", ["log_inputs", "hash_inputs", "drop_inputs"])
+def test_a_column_that_no_version_takes_is_refused_with_the_known_ones(option):
+    """A misspelt column would leave the journal."""
+    served = [dataclasses.replace(version(3), signature=SIGNED), version(4)]
+    start.refuse_columns(Settings.load({option: "age,note"}, environ={}), served)
+    flag = "--" + option.replace("_", "-")
+    with pytest.raises(SettingsError, match=rf"{flag}: no version takes nots\. Known: .*age, note"):
+        start.refuse_columns(Settings.load({option: "age,nots"}, environ={}), served)
+
+
+def test_where_the_signature_names_no_column_none_can_be_unknown():
+    untyped = dataclasses.replace(version(3), signature=None)
+    start.refuse_columns(Settings.load({"drop_inputs": "age"}, environ={}), [untyped])
