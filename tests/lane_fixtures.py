@@ -36,6 +36,7 @@ from shadowserve.scoring import Scorer
 from shadowserve.stillness import Schedule
 from shadowserve.tail import Tail
 
+LABELLED = Disclosure(b"salt")
 TABLE = dict(protocols("films", 3))
 
 
@@ -86,7 +87,12 @@ def _answered(
 
 
 def lane(
-    places: Places, scorer: Scorer, *, name: LaneName = CHALLENGER, rescore: bool = False
+    places: Places,
+    scorer: Scorer,
+    *,
+    name: LaneName = CHALLENGER,
+    rescore: bool = False,
+    disclosure: Disclosure = LABELLED,
 ) -> Lane:
     """Put a lane together at its cursor, as its process does."""
     files = places.lane(name.role, name.version)
@@ -106,7 +112,7 @@ def lane(
         tail=Tail(places.journal, cursor=state.cursor()),
         inflight=inflight,
         metrics=RoleMetrics(name.role.value, name.version, steps=[n for n, _ in scorer.step_names]),
-        disclosure=Disclosure(b"salt"),
+        disclosure=disclosure,
         schedule=Schedule(time.time_ns(), "salt"),
     )
     if made.learned.outputs.kind is not None:

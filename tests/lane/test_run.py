@@ -16,6 +16,7 @@ from lane_fixtures import answer, close, in_a_child, lane, parts, records, told,
 from scoring_fixtures import double, native, opaque, pipeline
 
 from shadowserve import journal, ledger
+from shadowserve.disclosure import Disclosure
 from shadowserve.journal import segments
 from shadowserve.lane import inflight, run, windows
 from shadowserve.lane.learned import Learned
@@ -302,6 +303,19 @@ def test_the_control_waits_for_no_challenger_that_has_given_up(tmp_path):
     places = places_at(tmp_path)
     places.lane(CHALLENGER.role, 4).condition.write_text('{"state": "degraded", "reason": "x"}')
     assert follow(places, [CHALLENGER])() is None
+
+
+def test_of_a_dropped_column_no_size_is_kept(tmp_path):
+    """Values, labels and sizes of it stay in the journal; other columns are none the worse."""
+    for dropped in ((), ("title",)):
+        places = places_at(tmp_path / str(len(dropped)))
+        answer(places, records(300))
+        work(places, opaque(double), disclosure=Disclosure(b"salt", dropped=dropped))
+        seen = {name for sizes in parts(places)["sizes"] for name, _ in sizes}
+        assert ("title" in seen) == ("title" in learned(places).sizes) == (not dropped)
+        searched = learned(places).outputs.slices.names
+        assert set(searched) == {"age", "title"} - set(dropped)
+        assert told(places) == {"both_ok": 300}
 
 
 def test_a_version_that_lacks_a_column_is_incompatible(tmp_path):
