@@ -98,9 +98,9 @@ def preflight(addresses: Uris) -> None:
     Raises
     ------
     SettingsError
-        A kind of store that cannot hold a registry, or a SQLite file that does not exist.
+        A kind of store that cannot hold a registry, or a file that is no SQLite database.
     UnreachableError
-        A server that does not answer within `REACH_S` seconds.
+        A server that does not answer within `REACH_S` seconds, or an SQLite file that is not there.
     """
     for uri in dict.fromkeys((addresses.tracking, addresses.registry)):
         _check(uri)
@@ -163,7 +163,7 @@ def _check_sqlite(uri: str) -> None:
             "sqlite:////absolute.db."
         )
     if not path.is_file():
-        raise SettingsError(
+        raise UnreachableError(
             f"Store {path} does not exist, and is not made silently. Start where it is, give "
             f"--tracking-uri, or register a model first.{_mlruns_hint(path)}"
         )

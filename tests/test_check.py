@@ -246,6 +246,13 @@ def test_a_challenger_that_needs_a_column_the_traffic_lacks_is_incompatible():
     assert "v2 requires column 'c'" in told["incompatible"][0]
     assert any("training_data" in d["kind"] for d in told["differences"])
     assert told["challenger"]["trial"]["threads"]
+    for side in ("champion", "challenger"):  # all roles are served with one thread count
+        pools = told[side]["trial"]["pools"]
+        assert {pool["api"] for pool in pools} >= {"blas"}
+        assert len({pool["threads"] for pool in pools}) == 1
+    assert 2 in {part["n_jobs"] for part in told["challenger"]["trial"]["threads"]}
+    assert told["champion"]["age"]
+    assert told["champion"]["trial"]["own"]["phases_ms"]["inference"] > 0
 
 
 @pytest.mark.live
@@ -270,6 +277,58 @@ def test_a_classifier_in_the_place_of_a_regressor_is_incompatible():
     found = run("mixed", "v1", "v2")
     assert found.exit_code == 3
     assert "v1 answers a number, v2 a label" in found.stdout
+
+
+class Leaving(PythonModel):
+    def load_context(self, context):
+        from pathlib import Path
+
+        Path("loaded-all-the-same").touch()
+
+    def predict(self, context, model_input: pd.DataFrame):
+        return model_input["a"]
+
+
+@pytest.mark.live
+def test_what_may_not_be_loaded_is_incompatible_and_is_not_loaded(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    numbers = [register(shared_store(), "leaving", Leaving()) for _ in range(2)]
+    digests = [fetched("leaving", number, tmp_path / "files").version.digest for number in numbers]
+    found = run("leaving", "v1", "v2", "--allow-digest", digests[0].replace(digests[0][0], "0"))
+    assert found.exit_code == 3
+    told = json.loads(found.stdout)["checks"][0]
+    assert [digest in text for digest, text in zip(digests, told["incompatible"], strict=True)]
+    assert "--allow-digest" in told["incompatible"][0]
+    assert not (tmp_path / "loaded-all-the-same").exists()
+    allowed = [option for digest in digests for option in ("--allow-digest", digest)]
+    assert run("leaving", "v1", "v2", *allowed).exit_code == 0
+    assert (tmp_path / "loaded-all-the-same").exists()
+
+
+@pytest.mark.live
+def test_other_library_versions_are_refused_where_that_is_asked_for():
+    older = {"pip_requirements": ["orjson==1.0.0"], "input_example": FRAME[:2]}
+    model = LinearRegression().fit(FRAME, LABELS)
+    for _ in range(2):
+        register(shared_store(), "older", model, **older)
+    assert run("older", "v1", "v2").exit_code == 0
+    found = run("older", "v1", "v2", "--strict-versions")
+    assert found.exit_code == 3
+    assert "trained with other libraries: orjson 1.0.0 in training" in found.stdout
+
+
+@pytest.mark.parametrize("command", ["check", "serve", "pins"])
+def test_a_store_that_is_not_there_is_not_reached_by_anyone(tmp_path, command):
+    away = ["--tracking-uri", f"sqlite:///{tmp_path / 'nowhere.db'}"]
+    pins = ["--champion", "v1"] * (command != "pins") + ["--challenger", "v2"] * (
+        command == "check"
+    )
+    where = ["--state-dir", str(tmp_path / "s"), "--port", "0", "--console-port", "0"]
+    asked = [command, *pins, *away, *(where if command == "serve" else [])]
+    found = CliRunner().invoke(main, asked)
+    assert (found.exit_code, found.stdout) == (4, "")
+    assert "does not exist" in found.stderr
+    assert not (tmp_path / "nowhere.db").exists()
 
 
 def test_misuse_and_a_missing_store_have_exit_codes_of_their_own(tmp_path):

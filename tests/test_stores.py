@@ -104,7 +104,7 @@ def test_a_store_without_a_file_is_refused(uri: str) -> None:
 def test_a_missing_sqlite_file_is_named_and_never_made(tmp_path: Path) -> None:
     missing = tmp_path / "mlflow.db"
     (tmp_path / "mlruns").mkdir()
-    with pytest.raises(SettingsError, match="not made silently") as caught:
+    with pytest.raises(UnreachableError, match="not made silently") as caught:
         preflight(both(f"sqlite:///{missing}"))
     assert str(missing) in str(caught.value)
     assert "migrate-filestore" in str(caught.value)
@@ -123,7 +123,7 @@ def test_both_addresses_are_checked(tmp_path: Path) -> None:
     good = tmp_path / "x.db"
     good.write_bytes(b"SQLite format 3\x00")
     preflight(both(f"sqlite:///{good}"))
-    with pytest.raises(SettingsError, match="does not exist"):
+    with pytest.raises(UnreachableError, match="does not exist"):
         preflight(Uris(f"sqlite:///{good}", f"sqlite:///{tmp_path}/other.db"))
 
 

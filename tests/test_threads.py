@@ -8,7 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from shadowserve import threads
-from shadowserve.loading import _threads
+from shadowserve.loading.facts import threads as threads_of
 
 
 def forest(n_jobs):
@@ -19,13 +19,13 @@ def forest(n_jobs):
 def test_each_part_is_told_with_what_it_amounts_to_here(tmp_path, monkeypatch, n_jobs, effective):
     """Where every role is given one thread, `n_jobs=-1` is one; an explicit number stays."""
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
-    threads.tell(tmp_path / "champion-v3", _threads(forest(n_jobs)))
+    threads.tell(tmp_path / "champion-v3", threads_of(forest(n_jobs)))
     said = threads.told(tmp_path / "champion-v3")
     assert said == f"randomforestclassifier n_jobs={n_jobs} ({effective} here)"
 
 
 def test_a_model_that_asks_for_nothing_says_nothing(tmp_path):
-    threads.tell(tmp_path / "champion-v3", _threads(forest(None)))
+    threads.tell(tmp_path / "champion-v3", threads_of(forest(None)))
     assert threads.told(tmp_path / "champion-v3") == ""
 
 
@@ -34,5 +34,5 @@ def test_where_nothing_was_left_nothing_is_said(tmp_path):
 
 
 def test_what_cannot_be_left_stops_nobody(tmp_path):
-    threads.tell(tmp_path / "missing" / "champion-v3", _threads(forest(2)))
+    threads.tell(tmp_path / "missing" / "champion-v3", threads_of(forest(2)))
     assert not list(tmp_path.iterdir())

@@ -70,6 +70,8 @@ class Trial:
         Opaque parts and why, other libraries, warnings.
     threads : list of mapping
         Parts with an ``n_jobs``, and what it amounts to here.
+    pools : list of mapping
+        BLAS and OpenMP libraries that are loaded, and the threads each uses.
     has_scores : bool
         Whether probabilities can be had beside labels.
     own, champion : Passage or None
@@ -82,6 +84,7 @@ class Trial:
     steps: list[Mapping[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     threads: list[Mapping[str, Any]] = field(default_factory=list)
+    pools: list[Mapping[str, Any]] = field(default_factory=list)
     batched: bool = True
     deterministic: bool = True
     has_scores: bool = False
@@ -140,6 +143,7 @@ def try_version(version: Version, path: Path, *, method: str, champion_body: Any
         steps=_steps(scorer),
         notes=list(scorer.notes),
         threads=[asdict(part) for part in scorer.loaded.threads],
+        pools=_pools(),
         batched=scorer.batched,
         deterministic=scorer.deterministic,
         has_scores=scorer.has_scores,
@@ -204,6 +208,18 @@ def _steps(scorer: Scorer) -> list[Mapping[str, Any]]:
     return [
         {"name": s.name, "columns": list(map(str, s.columns)), "kind": s.kind, "n_jobs": s.n_jobs}
         for s in scorer.plan.steps
+    ]
+
+
+def _pools() -> list[Mapping[str, Any]]:
+    """Ask the libraries that are loaded by now, through what scikit-learn asks them with."""
+    try:
+        from sklearn.utils.parallel import _get_threadpool_controller
+    except ImportError:
+        return []
+    return [
+        {"api": pool["user_api"], "library": pool["internal_api"], "threads": pool["num_threads"]}
+        for pool in _get_threadpool_controller().info()
     ]
 
 

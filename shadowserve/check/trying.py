@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ def try_out(
     *,
     method: str = "predict",
     champion_body: Any = None,
+    environment: Mapping[str, str] | None = None,
     patience_s: float = PATIENCE_S,
 ) -> Trial:
     """Load a version in a fresh process and send the examples through it.
@@ -36,6 +38,8 @@ def try_out(
         ``predict`` or ``predict_proba``.
     champion_body : object, optional
         The champion's input example, parsed.
+    environment : mapping, optional
+        Variables beside this process's own, such as those that fix the thread count of all roles.
     patience_s : float
         Seconds after which the process is killed, with all that it started.
 
@@ -56,6 +60,7 @@ def try_out(
         stderr=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
+        env={**os.environ, **(environment or {})},
     ) as process:
         try:
             answer, _ = process.communicate(asked, timeout=patience_s)

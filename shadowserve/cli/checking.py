@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from shadowserve import pins
-from shadowserve.check import Check, Side, try_out
+from shadowserve.check import Check, Side, Trial, try_out
 from shadowserve.check import check as compare
 from shadowserve.cli.looking import as_json, print_json, screen
 from shadowserve.cli.options import options
@@ -24,18 +24,23 @@ from shadowserve.loading import input_example
 from shadowserve.places import Places
 from shadowserve.settings import Settings
 from shadowserve.stores import preflight, uris
-from shadowserve.supervisor.start import refuse_strangers
+from shadowserve.supervisor.placement import place
+from shadowserve.supervisor.start import file_faults, refuse_strangers
 
 INCOMPATIBLE = 3
 
 
 @click.command(short_help="Try both versions out, without traffic.")
-@options("champion", "challengers", "model", "tracking_uri", "registry_uri", "state_dir", "method")
+@options(
+    "champion", "challengers", "model", "tracking_uri", "registry_uri", "state_dir", "method",
+    "strict_versions", "allow_digests",
+)  # fmt: skip
 @as_json
 def check(as_json: bool, **flags: Any) -> None:
     """Load both versions, each in a process of its own, and say what will be comparable.
 
-    Nothing is served. Exit codes: 0 fine, 3 incompatible; 2 misuse, 4 nothing to be reached.
+    Nothing is served. Exit codes: 0 fine, 3 incompatible (also what --strict-versions or
+    --allow-digest refuse: it is not loaded); 2 misuse, 4 something could not be reached.
 
     Example: shadowserve check --champion v3 --challenger v4
     """
@@ -76,11 +81,21 @@ def _checks(settings: Settings, addresses: Any, cache: Path) -> list[Check]:
     refuse_strangers(champion, challengers)
     fetched = [registry.fetch(pin, cache) for pin in (champion, *challengers)]
     body = input_example(fetched[0].path)
-    with ThreadPoolExecutor(2) as pool:
-        tried = pool.map(
-            lambda one: try_out(one.version, one.path, method=settings.method, champion_body=body),
-            fetched,
+    placement = place(workers=settings.workers, lanes=len(challengers) + settings.control)
+
+    def tried_out(one: Any) -> Trial:
+        if faults := file_faults(settings, one.version):
+            return Trial(failure=" ".join(faults))
+        return try_out(
+            one.version,
+            one.path,
+            method=settings.method,
+            champion_body=body,
+            environment=placement.environment(),
         )
+
+    with ThreadPoolExecutor(2) as pool:
+        tried = pool.map(tried_out, fetched)
         first, *others = [
             Side(one.version, trial) for one, trial in zip(fetched, tried, strict=True)
         ]
@@ -139,7 +154,7 @@ def _columns(side: Mapping[str, Any]) -> str:
 
 def _outcome(side: Mapping[str, Any]) -> str:
     if side["trial"]["failure"]:
-        return "cannot be loaded"
+        return "not served: see below"
     passage = side["trial"]["own"]
     if passage is None:
         return "no input example"
@@ -170,6 +185,11 @@ def _threads(side: Mapping[str, Any]) -> str:
     ) or ("" if side["trial"]["failure"] else "no part asks for any")
 
 
+def _pools(side: Mapping[str, Any]) -> str:
+    pools = {f"{p['api']} {p['threads']} ({p['library']})" for p in side["trial"]["pools"]}
+    return ", ".join(sorted(pools))
+
+
 def _behaviour(side: Mapping[str, Any]) -> str:
     trial = side["trial"]
     if trial["failure"]:
@@ -191,6 +211,7 @@ _FACTS: Mapping[str, Any] = {
     "its example": _outcome,
     "phases ms": _times,
     "steps ms": _steps,
-    "threads": _threads,
+    "n_jobs": _threads,
+    "threads": _pools,
     "behaviour": _behaviour,
 }

@@ -131,7 +131,9 @@ def resolve(settings: Settings, addresses: Uris, places: Places, *, start: str) 
     fetched = {
         pin: registry.fetch(pin, places.models) for pin in dict.fromkeys((champion, *challengers))
     }
-    _refuse_files(settings, [fetched[pin].version for pin in fetched])
+    faults = [fault for found in fetched.values() for fault in file_faults(settings, found.version)]
+    if faults:
+        raise ModelError("\n".join(faults))
     refuse_columns(settings, [found.version for found in fetched.values()])
     return Deployment(
         id=deployments.new_id(champion.model),
@@ -164,22 +166,24 @@ def refuse_settings(settings: Settings) -> None:
         )
 
 
-def _refuse_files(settings: Settings, versions: list[Version]) -> None:
-    """Refuse files that are not on the list of digests, or trained with other libraries."""
+def file_faults(settings: Settings, version: Version) -> list[str]:
+    """Say why files may not be loaded: not on the list of digests, or trained with other libraries.
+
+    Returns
+    -------
+    list of str
+        Empty where `--allow-digest` and `--strict-versions` have nothing against them.
+    """
     faults = []
-    for version in versions:
-        if settings.allow_digests and version.digest not in settings.allow_digests:
-            faults.append(
-                f"{version.pin} has digest {version.digest}, which no --allow-digest names."
-            )
-        differences = library_differences(version.libraries) if settings.strict_versions else []
-        if differences:
-            faults.append(
-                f"{version.pin} was trained with other libraries: {'; '.join(differences)}. "
-                "Install those, or leave --strict-versions away."
-            )
-    if faults:
-        raise ModelError("\n".join(faults))
+    if settings.allow_digests and version.digest not in settings.allow_digests:
+        faults.append(f"{version.pin} has digest {version.digest}, which no --allow-digest names.")
+    differences = library_differences(version.libraries) if settings.strict_versions else []
+    if differences:
+        faults.append(
+            f"{version.pin} was trained with other libraries: {'; '.join(differences)}. "
+            "Install those, or leave --strict-versions away."
+        )
+    return faults
 
 
 def refuse_columns(settings: Settings, versions: Sequence[Version]) -> None:

@@ -52,7 +52,7 @@ def test_a_busy_port_names_the_flag(tmp_path, uri):
 
 def test_a_store_that_is_not_there_is_not_made(tmp_path):
     missing = tmp_path / "nowhere.db"
-    is_refusal(serve(tmp_path, f"sqlite:///{missing}"), 2, "nowhere.db", "does not exist")
+    is_refusal(serve(tmp_path, f"sqlite:///{missing}"), 4, "nowhere.db", "does not exist")
     assert not missing.exists()
 
 
