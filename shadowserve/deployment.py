@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -200,3 +202,19 @@ def archive(places: Places, deployment: Deployment) -> Path:
             if part.exists():
                 part.rename(shelf / part.name)
     return shelf
+
+
+def forget(places: Places, *, older_than_s: float) -> list[str]:
+    """Delete archived deployments that nothing was written to for so long; return their ids.
+
+    What had not reached MLflow by then is lost with them.
+    """
+    oldest = time.time() - older_than_s
+    old = [
+        shelf
+        for shelf in sorted((places.root / "archive").glob("*/"))
+        if not shelf.is_symlink() and shelf.stat().st_mtime < oldest
+    ]
+    for shelf in old:
+        shutil.rmtree(shelf, ignore_errors=True)
+    return [shelf.name for shelf in old if not shelf.exists()]

@@ -209,6 +209,15 @@ class Settings:
             default="2GiB",
         ),
     )
+    retention: float = field(
+        default=30 * 86_400.0,
+        metadata=_about(
+            spellings.duration,
+            "--retention DURATION",
+            "How long archived deployments are kept; older ones are deleted at start.",
+            default="30d",
+        ),
+    )
     max_body: int = field(
         default=16 * 1024**2,
         metadata=_about(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import stat
 
 import pytest
@@ -82,6 +83,27 @@ def test_another_deployment_is_archived_whole(tmp_path):
     assert not any((tmp_path / name).exists() for name in [*left, "lanes", "deployment.json"])
     assert (places.models / "digest").exists()
     assert json.loads((shelf / "deployment.json").read_text())["id"] == present.id
+
+
+def test_the_archive_is_kept_for_its_time_and_then_deleted_whole(tmp_path):
+    """What others left there may be a link to their own files: nothing behind it is touched."""
+    places = made(tmp_path / "state", CHALLENGER)
+    shelves = []
+    for name in ("old", "young"):
+        present = deployment(id=name)
+        deployments.write(places, present)
+        (places.journal / "0-1.db").write_bytes(b"x")
+        shelves.append(deployments.archive(places, present))
+        places.make()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "state" / "archive" / "link").symlink_to(elsewhere)
+    for path in (shelves[0], elsewhere):
+        os.utime(path, (1e9, 1e9))
+    assert deployments.forget(places, older_than_s=86_400.0) == ["old"]
+    assert [shelf.exists() for shelf in shelves] == [False, True]
+    assert elsewhere.exists()
+    assert deployments.forget(places, older_than_s=86_400.0) == []
 
 
 def test_a_file_is_replaced_whole(tmp_path):

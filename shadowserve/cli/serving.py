@@ -11,7 +11,7 @@ import click
 
 from shadowserve import clock, threads
 from shadowserve.cli.options import options
-from shadowserve.deployment import Deployment
+from shadowserve.deployment import Deployment, forget
 from shadowserve.ledger import condition
 from shadowserve.places import Places
 from shadowserve.records import Role
@@ -26,7 +26,7 @@ from shadowserve.version import Version
 SERVE_OPTIONS = (
     "champion", "challengers", "control", "model", "tracking_uri", "registry_uri", "host", "port",
     "console_host", "console_port", "workers", "state_dir", "sample_rate", "deadline",
-    "journal_budget", "max_body", "lane_memory", "method", "output_kind", "entity", "rescore",
+    "journal_budget", "retention", "max_body", "lane_memory", "method", "output_kind", "entity", "rescore",
     "log_inputs", "hash_inputs", "drop_inputs", "strict_versions", "allow_digests", "lane_network", "token_file", "tap",
 )  # fmt: skip
 
@@ -108,6 +108,8 @@ class running:  # noqa: N801 - reads as a verb
             say(f"Store          {addresses}")
             wanted = start.resolve(settings, addresses, places, start=supervisor.start_token)
             deployment, story = start.settle(places, wanted, fresh=self._fresh)
+            if forgotten := forget(places, older_than_s=settings.retention):
+                say(f"Retention      deleted from the archive: {', '.join(forgotten)}")
             port = console.getsockname()[1]
             for line in _opening(deployment, settings, places, story=story, console_port=port):
                 say(line)
