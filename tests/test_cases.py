@@ -7,6 +7,7 @@ import json
 import threading
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
@@ -15,13 +16,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+import sklearn
 from champion_fixtures import watched
-from scoring_fixtures import native, opaque
+from scoring_fixtures import native, opaque, pipeline
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from test_dataplane import Plane
 
+from shadowserve.records import PHASES, Times
 from shadowserve.schema import Schema
 
 
@@ -319,3 +322,24 @@ def test_ss_079_a_model_that_warns_leaves_pythons_filters_as_they_were(tmp_path)
         for a in range(100):
             assert ask(plane, {"inputs": {"a": [a]}}).json()["predictions"] == [a]
     assert warnings.filters == before
+
+
+def test_ss_095_scoring_changes_no_setting_of_scikit_learn(tmp_path):
+    before = sklearn.get_config()
+    with Plane(tmp_path, native(pipeline())) as plane:
+        told = ask(plane, {"dataframe_records": [{"age": 1.0, "title": "red"}]})
+        assert told.status_code == 200
+        assert ThreadPoolExecutor(1).submit(sklearn.get_config).result() == before
+    assert sklearn.get_config() == before
+
+
+def test_ss_096_parsing_is_timed_apart_from_the_model(tmp_path):
+    """A large body to a model that looks at nothing: what parsing takes is not the model's."""
+    model = opaque(lambda frame, _: np.zeros(len(frame)), signature=columns(a="long"))
+    with Plane(tmp_path, model, max_body=2**24) as plane:
+        assert ask(plane, {"inputs": {"a": list(range(50_000))}}).status_code == 200
+        (journaled,) = plane.serving.journaled()
+    spent = dict(zip(PHASES, Times.unpack(journaled.times).phases_ns, strict=True))
+    assert set(spent) == {"queue", "parse", "featurization", "inference", "encode"}
+    assert spent["parse"] > 0
+    assert spent["inference"] > 0

@@ -28,7 +28,7 @@ def test_every_test_of_a_case_exists(case):
 
 
 def test_the_index_is_whole_and_in_order():
-    assert len(ROWS) == 36
+    assert len(ROWS) >= 52
     listed = [line for line in INDEX.splitlines() if line.startswith("| SS-")]
     kinds = [line.split(" | ")[1] for line in listed]
     assert kinds == sorted(kinds)
