@@ -95,6 +95,7 @@ def places(tmp_path_factory, store) -> dict[str, bytes]:
             word = ("", "raise", "chain", "tell", "exit")[i % 5 if i < 20 else 0]
             response = served.post(f"{MARKER}{word}", x=NUMBER)
             told[f"scored {i} {response.status_code}"] = response.content
+        told |= {f"running: {name}": content for name, content in files(served.root)}
         served.settled()
         os.kill(served.worker_pid(), signal.SIGKILL)
         os.kill(served.lane_pid(tiny.TRICKY), signal.SIGKILL)
@@ -103,7 +104,6 @@ def places(tmp_path_factory, store) -> dict[str, bytes]:
         for path in ("status.json", "report.json?challenger=2", "?challenger=2", "livez"):
             told[f"console {path}"] = served.client.get(f"{served.console}/{path}").content
         told["metrics"] = served.client.get(f"{served.url}/metrics").content
-        told |= {f"running: {name}": content for name, content in files(served.root)}
         assert served.stop() == 0
     assert any(name.endswith("500") for name in told)
     return {**told, **dict(files(served.root)), **dict(files(temporary))}
