@@ -13,7 +13,15 @@ from shadowserve.lane.learned import Learned
 def learned() -> dict[str, bytes]:
     it = Learned({"description": ["text"]}, {"description": ["text"]})
     rows = [comparison(i, 0) for i in range(1, 11)]
-    it.add(rows, scorings=[], side=None, divergence=None, champion_columns={}, inner={}, disclosure=Disclosure())
+    it.add(
+        rows,
+        scorings=[],
+        side=None,
+        divergence=None,
+        champion_columns={},
+        inner={},
+        disclosure=Disclosure(),
+    )
     it.outputs.worst.add(np.array([0.0, 0.5, 0.9]), np.array([1, 2, 3]), ["a", "b", "c"])
     poison = Poison(11, "request-11", "deadline", "description", 10_000.0, {"text": 32, "title": 4})
     it.failures.poisoned(poison)
