@@ -74,6 +74,7 @@ GOOD = (
     [
         (tensor("a", "INT8", [300]), "wrong_type"),
         (tensor("a", "UINT8", [-1]), "wrong_type"),
+        (tensor("a", "FP16", [65505]), "wrong_type"),
         (tensor("a", "INT64", [1.5]), "wrong_type"),
         (tensor("a", "FP64", [1.5]), "wrong_type"),
         (tensor("a", "BYTES", ["1"]), "wrong_type"),
@@ -96,6 +97,13 @@ def test_an_input_that_does_not_fit_is_refused(changed, code):
     with pytest.raises(RequestError) as caught:
         ask(AB, changed, *GOOD[1:])
     assert (caught.value.code, caught.value.status) == (code, 400)
+
+
+@pytest.mark.parametrize(("datatype", "value"), [("FP16", 65505.0), ("FP32", -3.5e38)])
+def test_a_number_out_of_its_declared_range_is_refused_though_the_column_takes_it(datatype, value):
+    with pytest.raises(RequestError, match=f"{datatype} is declared"):
+        ask(AB, *GOOD[:2], tensor("d", datatype, [value]), *GOOD[3:])
+    ask(AB, *GOOD[:2], tensor("d", "FP64", [value]), *GOOD[3:])
 
 
 @pytest.mark.parametrize(

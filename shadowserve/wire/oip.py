@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import orjson
 
 from shadowserve.errors import AnswerError, RequestError
@@ -28,6 +29,10 @@ _DATATYPES: dict[str, tuple[type, ...]] = (
     | {f"{sign}INT{bits}": (int,) for sign in ("", "U") for bits in (8, 16, 32, 64)}
     | {f"FP{bits}": (float, int) for bits in (16, 32, 64)}
 )
+_LARGEST = {
+    "FP16": float(np.finfo(np.float16).max),
+    "FP32": float(np.finfo(np.float32).max),
+}
 _OF_COLUMN = {
     "boolean": "BOOL",
     "integer": "INT32",
@@ -202,6 +207,8 @@ def _check_datatype(name: str, datatype: Any, data: Sequence[Any], *, per_row: i
 
 
 def _is_within(datatype: str, value: Any) -> bool:
+    if datatype in _LARGEST:
+        return bool(abs(value) <= _LARGEST[datatype])
     if "INT" not in datatype:
         return True
     bits = int(datatype.removeprefix("U").removeprefix("INT"))
