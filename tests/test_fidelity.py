@@ -45,6 +45,7 @@ DATATYPES = {
     "boolean": "BOOL",
     "integer": "INT32",
     "long": "INT64",
+    "float": "FP32",
     "double": "FP64",
     "string": "BYTES",
 }
@@ -52,21 +53,29 @@ CELLS = {
     "boolean": st.booleans(),
     "integer": st.integers(-(2**31), 2**31 - 1),
     "long": st.integers(-(2**53), 2**53),
+    "float": st.floats(-1000, 1000, width=32, allow_subnormal=False) | st.none(),
     "double": st.floats(-1e6, 1e6, allow_subnormal=False) | st.integers(-99, 99) | st.none(),
     "string": st.lists(st.sampled_from([*WORDS, "Zoë", "01", 'a"b,c']), min_size=1, max_size=5).map(
         " ".join
     ),
 }
+WHOLE = ("integer", "long")
 NAMES = st.text(st.characters(codec="utf-8", categories=["L", "N", "Zs", "P"]), min_size=1)
 TREE, LINE = "tree", "line"
 
 
 @st.composite
 def cases(draw, *, max_rows: int = 5) -> tuple[Schema, list[dict[str, Any]]]:
-    """A signature, and rows that fit it."""
+    """A signature, whole numbers optional now and then, and rows that fit it."""
     names = draw(st.lists(NAMES, min_size=2, max_size=5, unique_by=str.casefold))
-    columns = tuple(Column(name, draw(st.sampled_from(sorted(CELLS)))) for name in names)
-    row = st.fixed_dictionaries({column.key: CELLS[column.type] for column in columns})
+    types = [draw(st.sampled_from(sorted(CELLS))) for _ in names]
+    columns = tuple(
+        Column(name, type_, required=type_ not in WHOLE or draw(st.booleans()))
+        for name, type_ in zip(names, types, strict=True)
+    )
+    row = st.fixed_dictionaries(
+        {c.key: CELLS[c.type] if c.required else CELLS[c.type] | st.none() for c in columns}
+    )
     return Schema(columns=columns), draw(st.lists(row, min_size=1, max_size=max_rows))
 
 
@@ -76,6 +85,7 @@ def training(schema: Schema) -> pd.DataFrame:
         "boolean": lambda: chance.integers(2, size=N_TRAINING).astype(bool),
         "integer": lambda: chance.integers(-99, 99, N_TRAINING).astype(np.int32),
         "long": lambda: chance.integers(-99, 99, N_TRAINING),
+        "float": lambda: chance.normal(size=N_TRAINING).astype(np.float32),
         "double": lambda: chance.normal(size=N_TRAINING) * 50,
         "string": lambda: [" ".join(chance.choice(WORDS, 2)) for _ in range(N_TRAINING)],
     }
