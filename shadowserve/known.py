@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -39,6 +39,7 @@ class Pair:
     control_steps: Sequence[float]
     challenger_scores: Sequence[float] | None
     control_scores: Sequence[float] | None
+    unit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,10 @@ class Known:
 
     @cached_property
     def ratio(self) -> PairedRatio:
-        """Challenger's time over the control's, request by request."""
+        """Challenger's time over the control's, request by request, the first timed of each unit."""
         paired = PairedRatio()
-        both = [(p.control_ms, p.challenger_ms) for p in self.pairs]
+        timed_pairs = _first_of_each(p for p in self.pairs if p.control_ms and p.challenger_ms)
+        both = [(p.control_ms, p.challenger_ms) for p in timed_pairs]
         timed = np.asarray([(a, b) for a, b in both if a and b], dtype=np.float64).reshape(-1, 2)
         paired.add(timed[:, 0], timed[:, 1])
         return paired
@@ -99,7 +101,7 @@ class Known:
         """
         both = [
             (p.challenger_scores, p.control_scores)
-            for p in self.pairs
+            for p in _first_of_each(self.pairs)
             if p.challenger_scores is not None and p.control_scores is not None
         ]
         if not both or len({len(scores) for pair in both for scores in pair}) != 1:
@@ -148,6 +150,21 @@ def _pairs(own: Snapshot, control: Snapshot) -> tuple[Pair, ...]:
         if position in theirs:
             a, b = orjson.loads(record), orjson.loads(theirs[position])
             found.append(
-                Pair(position, a["ms"], b["ms"], a["steps"], b["steps"], a["scores"], b["scores"])
-            )
+                Pair(
+                    position, a["ms"], b["ms"], a["steps"], b["steps"], a["scores"], b["scores"],
+                    a.get("unit"),
+                )
+            )  # fmt: skip
     return tuple(found)
+
+
+def _first_of_each(pairs: Iterable[Pair]) -> list[Pair]:
+    """Return the first pair of each unit; those without an entity are units of their own."""
+    seen: set[int] = set()
+    kept = []
+    for pair in pairs:
+        if pair.unit is None or pair.unit not in seen:
+            kept.append(pair)
+        if pair.unit is not None:
+            seen.add(pair.unit)
+    return kept

@@ -267,7 +267,7 @@ class Settings:
         metadata=_about(
             spellings.text,
             "--entity COLUMN",
-            "Column that names whom a request is for; sampling takes all of one or none.",
+            "Column that names whom a request is for: sampled whole, counted as one by the verdict.",
         ),
     )
     log_inputs: LogInputs = field(

@@ -8,7 +8,7 @@ many more requests that takes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from math import ceil
 from typing import Any
@@ -17,7 +17,7 @@ from shadowserve.findings import Finding, Severity, number, share
 from shadowserve.findings.divergence import LIMITS, above_noise, by_labels
 from shadowserve.findings.origins import compared
 from shadowserve.known import Known
-from shadowserve.policy import Policy
+from shadowserve.policy import ALARM_SHARES, Policy
 from shadowserve.sequential import MeanSequence
 
 
@@ -52,6 +52,25 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
+class Unit:
+    """What is counted as one observation.
+
+    Parameters
+    ----------
+    name : str
+        ``request``, or the column that names the entity.
+    n : int
+        How many there were; a request without an entity is a unit of its own.
+    without : int
+        Requests that named no entity.
+    """
+
+    name: str
+    n: int
+    without: int
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """A verdict with the limits and the findings that led there."""
 
@@ -59,6 +78,7 @@ class Judgement:
     reasons: tuple[str, ...]
     limits: tuple[Limit, ...]
     policy: Policy
+    unit: Unit
 
     def to_dict(self) -> dict[str, Any]:
         """Return the judgement as JSON-able values."""
@@ -66,6 +86,8 @@ class Judgement:
             "reasons": list(self.reasons),
             "limits": [limit.to_dict() for limit in self.limits],
             "policy": self.policy.to_dict(),
+            "unit": asdict(self.unit),
+            "alarm_alpha": {alarm: self.policy.alarm_alpha(alarm) for alarm in ALARM_SHARES},
         }
 
 
@@ -86,13 +108,15 @@ def judge(known: Known, findings: Sequence[Finding], policy: Policy) -> Judgemen
     covered = max(compared(known), failed) >= policy.min_examples
     if covered and (critical or broken):
         reasons = [f.message for f in critical] + [limit.says for limit in broken]
-        return Judgement(Verdict.REJECT, tuple(reasons), limits, policy)
+        return Judgement(Verdict.REJECT, tuple(reasons), limits, policy, unit_of(known))
     alarms = [f for f in findings if f.severity.is_alarm]
     undecided = [limit for limit in limits if limit.state != "kept"]
     if not undecided and not alarms:
-        return Judgement(Verdict.PROMOTE, tuple(limit.says for limit in limits), limits, policy)
+        return Judgement(
+            Verdict.PROMOTE, tuple(limit.says for limit in limits), limits, policy, unit_of(known)
+        )
     reasons = [limit.says for limit in undecided] + [f.message for f in alarms]
-    return Judgement(Verdict.CONTINUE, tuple(reasons), limits, policy)
+    return Judgement(Verdict.CONTINUE, tuple(reasons), limits, policy, unit_of(known))
 
 
 def _limits(known: Known, policy: Policy) -> tuple[Limit, ...]:
@@ -107,13 +131,23 @@ def _limits(known: Known, policy: Policy) -> tuple[Limit, ...]:
 
 def _coverage(known: Known, policy: Policy) -> Limit:
     n = compared(known)
+    unit = unit_of(known)
+    by = "" if unit.name == "request" else f" They count as {unit.n} different {unit.name!r}."
     if n >= policy.min_requests:
-        return Limit("coverage", "kept", f"{n} requests were answered by both.")
+        return Limit("coverage", "kept", f"{n} requests were answered by both.{by}")
     more = policy.min_requests - n
     state = f" ({known.lane.state}: {known.lane.reason})" if known.lane.reason else ""
     return Limit(
         "coverage", "undecided", f"{n} of {policy.min_requests} requests compared{state}.", more
     )
+
+
+def unit_of(known: Known) -> Unit:
+    """Return what is counted as one observation of a challenger, and how many there are."""
+    entity, learned = known.deployment.options.get("entity"), known.learned
+    if entity is None or learned is None:
+        return Unit(entity or "request", learned.requests if learned else 0, 0)
+    return Unit(entity, learned.units.n + learned.units.without, learned.units.without)
 
 
 def _disagreement(known: Known, policy: Policy) -> Limit:
@@ -128,7 +162,7 @@ def _disagreement(known: Known, policy: Policy) -> Limit:
         return Limit("disagreement", "kept", says)
     if low > limit:
         return Limit("disagreement", "broken", says)
-    return Limit("disagreement", "undecided", says, _needed(outputs.disagreement, limit, policy))
+    return Limit("disagreement", "undecided", says, _needed(outputs.judged, limit, policy))
 
 
 def _loss(known: Known, policy: Policy) -> Limit:

@@ -67,6 +67,7 @@ def summary(report: Mapping[str, Any]) -> dict[str, Any]:
         "reasons": judgement["reasons"],
         "limits": limits,
         "policy": judgement["policy"],
+        "unit": judgement["unit"],
         "findings": report["findings"],
         "labels": report["labels"],
     }
@@ -94,6 +95,9 @@ def _print(told: Mapping[str, Any], out: Console) -> None:
         out.print(f"  {finding['severity']} {finding['kind']}: {escape(finding['message'])}")
     policy = ", ".join(f"{name} {value:g}" for name, value in told["policy"].items())
     out.print(f"Policy         {policy}")
+    unit = told["unit"]
+    without = f", {unit['without']:,} requests without one" if unit["without"] else ""
+    out.print(f"Unit           {escape(unit['name'])}, {unit['n']:,} of them{without}")
 
 
 def _needs(limit: Mapping[str, Any]) -> str:

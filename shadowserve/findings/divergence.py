@@ -40,9 +40,9 @@ def above_noise(known: Known, outputs: Outputs, *, alpha: float) -> tuple[float,
     The control is the champion scored again: what it disagrees on is noise. Without a control the
     noise is taken to be none.
     """
-    if known.control is None or known.control.outputs.disagreement.n == 0:
-        return outputs.disagreement.interval(alpha)
-    return difference(outputs.disagreement, known.control.outputs.disagreement, alpha=alpha)
+    if known.control is None or known.control.outputs.judged.n == 0:
+        return outputs.judged.interval(alpha)
+    return difference(outputs.judged, known.control.outputs.judged, alpha=alpha)
 
 
 def by_labels(known: Known, policy: Policy) -> str | None:
@@ -80,7 +80,7 @@ def _apart(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
     alpha = policy.alarm_alpha("prediction_divergence") / 2  # two ways to raise it
     low, high = above_noise(known, outputs, alpha=alpha)
     if low <= policy.min_disagreement and _is_more_often(known, outputs, alpha=alpha):
-        low, high = (bound - noise for bound in outputs.disagreement.interval(alpha))
+        low, high = (bound - noise for bound in outputs.judged.interval(alpha))
     if low <= policy.min_disagreement:
         return
     rate = outputs.intolerant.mean
@@ -93,9 +93,7 @@ def _apart(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
         severity=severity,
         message=f"{story}{floor}{labels} Look at the worst requests before switching.",
         where=Where(output=str(outputs.kind), columns=_explaining(outputs)),
-        effect=Effect(
-            "disagreement", outputs.disagreement.mean, low, high, measured, noise, "control"
-        ),
+        effect=Effect("disagreement", outputs.judged.mean, low, high, measured, noise, "control"),
         since=outputs.first_differing,
         examples=tuple(row["position"] for row in outputs.worst.rows()[:5]),
     )
@@ -107,10 +105,10 @@ def _is_more_often(known: Known, outputs: Outputs, *, alpha: float) -> bool:
     Sharper than sizes where the champion is the same every time and the challenger a little off on
     nearly everything: then what is seen on the control's few requests settles that it is no noise.
     """
-    if known.control is None or not known.control.outputs.intolerant.n:
+    if known.control is None or not known.control.outputs.judged_intolerant.n:
         return False
-    theirs = known.control.outputs.intolerant
-    return difference(outputs.intolerant, theirs, alpha=alpha)[0] > 0
+    theirs = known.control.outputs.judged_intolerant
+    return difference(outputs.judged_intolerant, theirs, alpha=alpha)[0] > 0
 
 
 def _how(outputs: Outputs, rate: float, name: str) -> tuple[str, str]:

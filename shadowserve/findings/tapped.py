@@ -46,9 +46,9 @@ def _stranger(known: Known, policy: Policy) -> Iterator[Finding]:
         return
     outputs, again = known.control.outputs, known.control.noise.again
     if again.n and again.mean > 0:  # it differs from itself too
-        low, high = difference(outputs.intolerant, again, alpha=policy.alarm_alpha("tapped"))
+        low, high = difference(outputs.judged_intolerant, again, alpha=policy.alarm_alpha("tapped"))
     else:
-        low, high = outputs.intolerant.interval(policy.alarm_alpha("tapped"))
+        low, high = outputs.judged_intolerant.interval(policy.alarm_alpha("tapped"))
     if low <= policy.min_disagreement:
         return
     champion, rate = known.champion.pin.label, outputs.intolerant.mean

@@ -37,6 +37,8 @@ class Scoring:
         Whether the times are the request's own.
     inclusion : float
         Probability with which a request like this one is timed.
+    unit : int or None
+        The entity that it is for; see `units`.
     """
 
     request: Request
@@ -46,6 +48,7 @@ class Scoring:
     alone: bool
     warmup: bool
     inclusion: float
+    unit: int | None = None
 
     @property
     def outcome(self) -> Outcome:

@@ -55,7 +55,7 @@ class Failures:
     """Errors, and requests that killed the lane's process.
 
     `rate` and `champion_rate` are shares of requests; `more` is the mean of their difference, request
-    by request, from -1 to 1.
+    by request, from -1 to 1, over the first of each unit (`units`).
     """
 
     def __init__(self) -> None:
@@ -66,8 +66,8 @@ class Failures:
         self.poison: list[Poison] = []
         self.slices: SliceSearch | None = None
 
-    def add(self, comparisons: Sequence[Comparison]) -> None:
-        """Take in what became of requests."""
+    def add(self, comparisons: Sequence[Comparison], first: np.ndarray | None = None) -> None:
+        """Take in what became of requests, and which are the first of their unit (by default all)."""
         outcomes = [c.outcome for c in comparisons]
         lane = {Outcome.CHALLENGER_ERROR, Outcome.BOTH_ERROR, Outcome.TIMED_OUT, Outcome.CRASHED}
         champion = {Outcome.CHAMPION_ERROR, Outcome.BOTH_ERROR}
@@ -75,7 +75,7 @@ class Failures:
         theirs = np.asarray([outcome in champion for outcome in outcomes], dtype=np.float64)
         self.rate.add(own)
         self.champion_rate.add(theirs)
-        self.more.add(own - theirs)
+        self.more.add((own - theirs)[slice(None) if first is None else first])
         for one in comparisons:
             if one.fault is not None:
                 self._count(one.fault, one.position)

@@ -23,6 +23,7 @@ from shadowserve.lane.timing import RoleTiming
 from shadowserve.records import Comparison, Outcome
 from shadowserve.stillness import Harm
 from shadowserve.tally import Moments, Quantiles, Worst
+from shadowserve.units import Units
 
 SLOWEST = 50
 
@@ -48,6 +49,7 @@ class Learned:
         self.outputs = Outputs(change_alpha=change_alpha)
         self.failures = Failures()
         self.noise = Noise()
+        self.units = Units()
         self.champion = RoleTiming(champion_steps)
         self.lane = RoleTiming(lane_steps)
         self.warmup = Moments()
@@ -92,11 +94,17 @@ class Learned:
             What may be kept of the values.
         """
         self.requests += len(comparisons)
-        self.failures.add(comparisons)
-        self.failures.add_slices(scorings, disclosure=disclosure)
+        asked = [one.unit for one in scorings]
+        first, lately = self.units.first([*asked, *[None] * (len(comparisons) - len(asked))])
+        self.failures.add(comparisons, first)
+        scored_first = [one for one, own in zip(scorings, first, strict=False) if own]
+        self.failures.add_slices(scored_first, disclosure=disclosure)
         if side is not None and divergence is not None:
-            both = [c for c in comparisons if c.outcome is Outcome.BOTH_OK]
-            self.outputs.add(side, both, divergence, disclosure=disclosure)
+            ok = np.asarray([c.outcome is Outcome.BOTH_OK for c in comparisons])
+            both = [c for c, answered in zip(comparisons, ok, strict=True) if answered]
+            self.outputs.add(
+                side, both, divergence, disclosure=disclosure, first=first[ok], lately=lately[ok]
+            )
         self._add_times(comparisons, champion_columns, inner)
         arrivals = [c.arrived_wall_ns for c in comparisons]
         self.first_arrival_ns = self.first_arrival_ns or min(arrivals, default=0)
@@ -178,6 +186,7 @@ _PARTS: Mapping[str, Any] = {
     "outputs": Outputs,
     "failures": Failures,
     "noise": Noise,
+    "units": Units,
     "champion": RoleTiming,
     "lane": RoleTiming,
     "warmup": Moments,

@@ -17,11 +17,17 @@ from shadowserve.slices import SliceSearch, kind_of
 from shadowserve.tally import Worst
 
 WORST = 50
-_MEANS = ("disagreement", "intolerant", "nonfinite", "champion_nonfinite", "more_nonfinite")
+_MEANS = (
+    "disagreement", "intolerant", "judged", "judged_intolerant", "nonfinite",
+    "champion_nonfinite", "more_nonfinite",
+)  # fmt: skip
 
 
 class Outputs:
     """How the outputs of both versions lie to each other.
+
+    `disagreement` and `intolerant` (beyond tolerance) are told of all requests; what is judged, here and
+    in the slices, is the first request of each unit.
 
     Parameters
     ----------
@@ -33,6 +39,8 @@ class Outputs:
         self.tally: KindTally | None = None
         self.disagreement = MeanSequence()
         self.intolerant = MeanSequence()
+        self.judged = MeanSequence()
+        self.judged_intolerant = MeanSequence()
         self.nonfinite = MeanSequence()
         self.champion_nonfinite = MeanSequence()
         self.more_nonfinite = paired_mean(1.0)
@@ -54,8 +62,18 @@ class Outputs:
         divergence: Divergence,
         *,
         disclosure: Disclosure,
+        first: np.ndarray | None = None,
+        lately: np.ndarray | None = None,
     ) -> None:
-        """Take in the requests that both sides answered."""
+        """Take in the requests that both sides answered.
+
+        Parameters
+        ----------
+        first, lately : ndarray of shape (n_requests,), bool, optional
+            Which of them are the first of their unit, ever and lately (`units`); by default all.
+        """
+        every = np.ones(len(comparisons), dtype=np.bool_)
+        first, lately = every if first is None else first, every if lately is None else lately
         if self.tally is None:
             self.tally = tally(divergence)
         self.tally.add(side.champion, side.lane, side.compared)
@@ -65,18 +83,20 @@ class Outputs:
         differing = np.asarray([not c.tolerant for c in comparisons])
         self.disagreement.add(by_request)
         self.intolerant.add(differing)
+        self.judged.add(by_request[first])
+        self.judged_intolerant.add(differing[first])
         own, theirs = (
             side.any(flags).astype(np.float64)
             for flags in (side.compared.lane_nonfinite, side.compared.champion_nonfinite)
         )
         self.nonfinite.add(own)
         self.champion_nonfinite.add(theirs)
-        self.more_nonfinite.add(own - theirs)
-        self.change.add(np.maximum(by_request, 0.0), positions)
+        self.more_nonfinite.add((own - theirs)[first])
+        self.change.add(np.maximum(by_request, 0.0)[lately], positions[lately])
         self.worst.add(by_request, positions, [c.request_id for c in comparisons])
         if self.first_differing is None and differing.any():
             self.first_differing = int(positions[differing][0])
-        self._add_slices(side, self._graded(side, by_row), disclosure=disclosure)
+        self._add_slices(side, self._graded(side, by_row), first=first, disclosure=disclosure)
 
     def _graded(self, side: Side, by_row: np.ndarray) -> np.ndarray:
         """Return what slices are searched by: for numbers the rank of the error, which uses all of [0, 1].
@@ -90,15 +110,19 @@ class Outputs:
         ranks = np.asarray([self.tally.parts["absolute"].rank(float(e)) for e in errors])
         return np.where(side.compared.tolerant, 0.0, np.where(np.isnan(errors), 1.0, ranks))
 
-    def _add_slices(self, side: Side, by_row: np.ndarray, *, disclosure: Disclosure) -> None:
-        """Search slices over typed columns; several requests' columns are laid end to end."""
+    def _add_slices(
+        self, side: Side, by_row: np.ndarray, *, first: np.ndarray, disclosure: Disclosure
+    ) -> None:
+        """Search slices over typed columns of each unit's first; requests are laid end to end."""
         columns = columns_of(side.scorings)
         if columns is None or len(next(iter(columns.values()))) != len(by_row):
             return
+        rows = np.repeat(first, np.diff([*side.starts, len(by_row)]))
+        columns = {name: values[rows] for name, values in columns.items()}
         self.slices = searching(self.slices, columns, disclosure)
-        self.slices.add(columns, by_row)
+        self.slices.add(columns, by_row[rows])
         self.nonfinite_slices = searching(self.nonfinite_slices, columns, disclosure)
-        self.nonfinite_slices.add(columns, side.compared.nan_mismatch.astype(np.float64))
+        self.nonfinite_slices.add(columns, side.compared.nan_mismatch[rows].astype(np.float64))
 
     def state(self) -> dict[str, Any]:
         """Return everything as JSON-able values."""
@@ -106,6 +130,8 @@ class Outputs:
             "tally": self.tally.state() if self.tally else None,
             "disagreement": self.disagreement.state(),
             "intolerant": self.intolerant.state(),
+            "judged": self.judged.state(),
+            "judged_intolerant": self.judged_intolerant.state(),
             "nonfinite": self.nonfinite.state(),
             "champion_nonfinite": self.champion_nonfinite.state(),
             "more_nonfinite": self.more_nonfinite.state(),

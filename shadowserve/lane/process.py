@@ -115,6 +115,7 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
         disclosure=Disclosure.of(deployment.options, salt=deployment.salt),
         schedule=Schedule.of(deployment.started, deployment.salt),
         stopping=lambda: _stopped,
+        entity=deployment.options.get("entity"),
     )
     if name.role is Role.CONTROL:
         lane.limit = follow(places, [n for n in deployment.lanes if n.role is Role.CHALLENGER])

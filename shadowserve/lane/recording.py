@@ -99,6 +99,7 @@ def burst_row(scoring: Scoring) -> BurstRow | None:
         "ms": work_ms(times) if scoring.alone and not scoring.warmup else None,
         "steps": [ns / 1e6 for ns in times.wall_ns] if scoring.alone else [],
         "scores": None if scores is None else scores.mean(axis=0).tolist(),
+        "unit": scoring.unit,
     }
     return (scoring.request.position, *burst, orjson.dumps(record))
 

@@ -34,6 +34,7 @@ from shadowserve.records import Comparison, Observation, Outcome, Request, worke
 from shadowserve.rows import Rows
 from shadowserve.stillness import Block, Schedule
 from shadowserve.tail import Tail
+from shadowserve.units import unit_of
 
 READ_REQUESTS = 64
 BATCH_ROWS = 64
@@ -71,6 +72,8 @@ class Lane:
         When lanes stand still, so that callers' times without them are known.
     limit : callable
         The cursor that this lane must not pass; the control follows the challengers.
+    entity : str or None
+        Column that names whom a request is for.
     """
 
     name: LaneName
@@ -87,6 +90,7 @@ class Lane:
     schedule: Schedule
     limit: Callable[[], Mapping[int, int] | None] = lambda: None
     stopping: Callable[[], bool] = lambda: False
+    entity: str | None = None
     first_state: tuple[str, str | None] = ("running", None)
     large: LargeInputs = field(default_factory=LargeInputs)
     _progress: Progress = field(default_factory=Progress)
@@ -240,6 +244,7 @@ class Lane:
             alone=alone,
             warmup=warmup,
             inclusion=what.inclusion,
+            unit=unit_of(typed.rows, entity=self.entity, salt=self.disclosure.salt),
         )
         self._since_start += 1
         self._scorings.append(scoring)

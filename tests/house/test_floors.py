@@ -16,7 +16,7 @@ STOREYS = (
     "casting faults journal lane.inflight lane.state pins places policy sampling sequential "
     "stores supervisor.placement tally tokens",
     # records, settings and pure mathematics
-    "changepoint divergence featurization growth metrics mlmodel nested ratio settings slices stillness "
+    "changepoint units divergence featurization growth metrics mlmodel nested ratio settings slices stillness "
     "standby tail talk tensors",
     "callcost columns params version",
     "cache deployment lineage schema shipped",
