@@ -13,7 +13,7 @@ from shadowserve.findings.finding import Effect, Finding, Severity, Where, numbe
 from shadowserve.known import Known
 from shadowserve.lane.outputs import Outputs
 from shadowserve.policy import Policy
-from shadowserve.sequential import difference, paired_mean
+from shadowserve.sequential import difference, log_e_difference, paired_mean
 
 SCORE_CLIP = 0.25
 MIN_SHIFT = 0.02
@@ -78,6 +78,8 @@ def _apart(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
     if known.control is not None and known.control.outputs.disagreement.n:
         noise = known.control.outputs.disagreement.mean
     alpha = policy.alarm_alpha("prediction_divergence") / 2  # two ways to raise it
+    if not _may_be_apart(known, outputs, policy, alpha=alpha):
+        return
     low, high = above_noise(known, outputs, alpha=alpha)
     if low <= policy.min_disagreement and _is_more_often(known, outputs, alpha=alpha):
         low, high = (bound - noise for bound in outputs.judged.interval(alpha))
@@ -96,6 +98,17 @@ def _apart(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
         effect=Effect("disagreement", outputs.judged.mean, low, high, measured, noise, "control"),
         since=outputs.first_differing,
         examples=tuple(row["position"] for row in outputs.worst.rows()[:5]),
+    )
+
+
+def _may_be_apart(known: Known, outputs: Outputs, policy: Policy, *, alpha: float) -> bool:
+    """Whether either way can be proven, asked by evidence alone: an interval costs a hundred times more."""
+    if known.control is None or known.control.outputs.judged.n == 0:
+        return True
+    theirs, needed = known.control.outputs, np.log(2 / alpha)
+    return bool(
+        log_e_difference(outputs.judged, theirs.judged, policy.min_disagreement) >= needed
+        or log_e_difference(outputs.judged_intolerant, theirs.judged_intolerant) >= needed
     )
 
 

@@ -107,7 +107,7 @@ def _mixture(payoffs: FloatArray, counts: FloatArray) -> float:
     factors = (1 - _SHARES)[:, None] + _SHARES[:, None] * payoffs
     capital = np.log(factors) @ counts
     peak = capital.max()
-    return float(peak + np.log(np.exp(capital - peak).mean()))
+    return float(peak + np.log(np.exp(capital - peak).sum() / _SHARES.size))
 
 
 def rate_evidence(n: ArrayLike, total: ArrayLike, rate: ArrayLike) -> Any:

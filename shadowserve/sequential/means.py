@@ -192,7 +192,7 @@ def log_e_difference(a: MeanSequence, b: MeanSequence, margin: float = 0.0) -> f
     low, high = max(_TINY, -shift + _TINY), min(1 - _TINY, 1 - shift - _TINY)
     if low >= high:
         return -inf if shift > 0 else inf
-    best = minimize_scalar(evidence, bounds=(low, high), method="bounded", options={"xatol": 1e-9})
+    best = minimize_scalar(evidence, bounds=(low, high), method="bounded", options={"xatol": 1e-7})
     return float(best.fun)
 
 
@@ -222,4 +222,4 @@ def _crossing(excess: Callable[[float], float], start: float, end: float) -> flo
     if excess(end) >= 0:
         return end
     # Evidence can be infinite at the edge, which root finding does not take.
-    return float(brentq(lambda value: min(excess(value), 1e6), first, end, xtol=1e-10))
+    return float(brentq(lambda value: min(excess(value), 1e6), first, end, xtol=1e-7))
