@@ -73,7 +73,7 @@ class Policy:
     max_error_rate: float = 0.005
     latency_margin: float = 0.10
     max_loss_increase: float = 0.0
-    loss_margin: float = 0.02
+    loss_margin: float = 0.03
     min_labels: int = 200
     min_requests: int = 1_000
     min_examples: int = 5
