@@ -22,7 +22,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 CODE = Path(__file__).parent / "code"
-CHAMPION, TRICKY, LEAKY, WANTING, UNLOADABLE, TALKING, BURNING, BETTER = range(1, 9)
+CHAMPION, TRICKY, LEAKY, WANTING, UNLOADABLE, TALKING, BURNING, BETTER, SLOW = range(1, 10)
 WORDS = ("exit", "hang", "regex", "raise", "call")
 PLAIN = ["x", "note"]
 VERSIONS: dict[int, tuple[tuple[str, ...], list[str]]] = {
@@ -34,6 +34,7 @@ VERSIONS: dict[int, tuple[tuple[str, ...], list[str]]] = {
     TALKING: (("tell", "chain", "raise"), PLAIN),
     BURNING: (("burn",), PLAIN),
     BETTER: ((), PLAIN),
+    SLOW: (("slow",), PLAIN),
 }
 N = 64
 

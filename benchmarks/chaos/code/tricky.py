@@ -52,6 +52,9 @@ class Lengths(TransformerMixin, BaseEstimator):
         while time.process_time() < until:
             pass
 
+    def _slow(self, text):
+        time.sleep(0.1)
+
     def _leak(self, text):
         self.__dict__.setdefault("kept_", []).append(bytearray(b"x" * 2**20))
 
