@@ -77,6 +77,8 @@ class Work:
         Whether lanes will get the body.
     arrived_ns, parsed_ns : int
         Monotonic; when the request arrived and when its rows were typed.
+    parse_ns, schema_ns : int
+        What reading the body took, and what typing its values took.
     loop, done : event loop and its future
         Where the answer is awaited.
     """
@@ -92,6 +94,7 @@ class Work:
     arrived_ns: int
     parsed_ns: int
     parse_ns: int
+    schema_ns: int
     loop: AbstractEventLoop
     done: Future[Served]
 
@@ -276,9 +279,9 @@ def _times(
     work: Work, scored: Scored, started_ns: int, encode_ns: int, size: tuple[int, int]
 ) -> Times:
     queue_ns = started_ns - work.parsed_ns
-    spent = (queue_ns, work.parse_ns, scored.featurization_ns, scored.inference_ns, encode_ns)
+    before = (queue_ns, work.parse_ns, work.schema_ns)
     return Times(
-        phases_ns=spent,
+        phases_ns=(*before, scored.featurization_ns, scored.inference_ns, encode_ns),
         wall_ns=scored.wall_ns,
         cpu_ns=scored.cpu_ns,
         batch_requests=size[0],
@@ -291,7 +294,7 @@ def _failed(work: Work, error: BaseException, started_ns: int) -> Served:
     _log.error(
         "the champion failed on request %s: %s at %s", work.request_id, fault.type, fault.frame
     )
-    waited = (started_ns - work.parsed_ns, work.parse_ns, 0, 0, 0)
+    waited = (started_ns - work.parsed_ns, work.parse_ns, work.schema_ns, 0, 0, 0)
     return Served(work, 500, to_json(fault), Times(phases_ns=waited))
 
 

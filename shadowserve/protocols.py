@@ -30,9 +30,11 @@ class Protocol:
     ----------
     name : str
         As the journal records it.
-    parse : callable
-        Body, content type and schema to typed rows and the protocol's own request id, if any.
-        Raises RequestError.
+    read_body : callable
+        Body and content type to what was sent, not yet typed. Raises RequestError.
+    type : callable
+        That and the schema to typed rows and the protocol's own request id, if any. Raises
+        RequestError.
     encode : callable
         Raw prediction and ``echo``, that id, to the answer's bytes.
     refuse : callable
@@ -42,19 +44,31 @@ class Protocol:
     """
 
     name: str
-    parse: Callable[[bytes, str, Schema], tuple[Rows, str | None]]
+    read_body: Callable[[bytes, str], Any]
+    type: Callable[[Any, Schema], tuple[Rows, str | None]]
     encode: Callable[..., bytes]
     refuse: Callable[[RequestError, str], bytes]
     read: Callable[[bytes], Any]
+
+    def parse(self, body: bytes, content_type: str, schema: Schema) -> tuple[Rows, str | None]:
+        """Read and type a body in one go."""
+        return self.type(self.read_body(body, content_type), schema)
 
 
 def protocols(model: str, version: int) -> Mapping[str, Protocol]:
     """Return the protocols by name, for the version whose answers they carry."""
     names = {"model": model, "version": str(version)}
     found = (
-        Protocol("invocations", _parse_invocations, _encode, refusal, wire.read_answer),
-        Protocol("predict", _parse_predict, _encode_rows, refusal, _read_rows),
-        Protocol("infer", _parse_infer, partial(oip.answer, **names), oip.refusal, oip.read_answer),
+        Protocol("invocations", wire.read_body, _type_body, _encode, refusal, wire.read_answer),
+        Protocol("predict", _read_arguments, _type_arguments, _encode_rows, refusal, _read_rows),
+        Protocol(
+            "infer",
+            _read_json,
+            oip.type_request,
+            partial(oip.answer, **names),
+            oip.refusal,
+            oip.read_answer,
+        ),
     )
     return {protocol.name: protocol for protocol in found}
 
@@ -78,29 +92,31 @@ def refusal_at(path: str, error: RequestError, request_id: str) -> bytes:
     return (oip.refusal if is_oip else refusal)(error, request_id)
 
 
-def _parse_invocations(body: bytes, content_type: str, schema: Schema) -> tuple[Rows, str | None]:
-    return wire.parse(body, content_type, schema), None
+def _type_body(given: wire.Given, schema: Schema) -> tuple[Rows, str | None]:
+    return wire.type_body(given, schema), None
 
 
 def _encode(prediction: Any, *, echo: str | None = None) -> bytes:  # noqa: ARG001 - has no id
     return wire.answer(prediction)
 
 
-def _parse_infer(body: bytes, _content_type: str, schema: Schema) -> tuple[Rows, str | None]:
-    return oip.parse(body, schema)
+def _read_json(body: bytes, _content_type: str) -> Any:
+    return jsontext.loads(body, max_depth=DEFAULT.max_depth)
 
 
-def _parse_predict(body: bytes, _content_type: str, schema: Schema) -> tuple[Rows, str | None]:
-    """Type the arguments of BentoML's typed API: ``{"rows": [record, ...]}``."""
-    arguments = jsontext.loads(body, max_depth=DEFAULT.max_depth)
+def _read_arguments(body: bytes, content_type: str) -> Any:
+    """Read the arguments of BentoML's typed API: ``{"rows": [record, ...]}``."""
+    arguments = _read_json(body, content_type)
     if type(arguments) is not dict or arguments.keys() != {"rows"}:
         raise RequestError(
             "The body is a JSON object with exactly the key rows, a list of records.",
             code="wrong_protocol",
         )
-    return wire.parse(
-        answers.dumps({"dataframe_records": arguments["rows"]}), "application/json", schema
-    ), None
+    return arguments["rows"]
+
+
+def _type_arguments(records: Any, schema: Schema) -> tuple[Rows, str | None]:
+    return wire.type_scoring({"dataframe_records": records}, schema), None
 
 
 def _encode_rows(prediction: Any, *, echo: str | None = None) -> bytes:  # noqa: ARG001 - has no id

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 _WORKER_BITS = 40
-PHASES = ("queue", "parse", "featurization", "inference", "encode")
+PHASES = ("queue", "parse", "schema", "featurization", "inference", "encode")
 
 
 def position(worker: int, sequence: int) -> int:
@@ -91,6 +91,11 @@ class Times:
     def total_ns(self) -> int:
         """All phases together."""
         return sum(self.phases_ns)
+
+    @property
+    def work_ns(self) -> int:
+        """Featurization and inference: the model's own work."""
+        return sum(self.phases_ns[3:5])
 
     def pack(self) -> bytes:
         """Return a compact form for the journal: little-endian int64."""

@@ -168,7 +168,7 @@ def journaled(tapped: Tapped, *, position: int, n_rows: int, sampled: bool) -> R
         status=200 if tapped.answered else 500,
         answer=answer if sampled else b"",
         n_rows=n_rows,
-        times=Times(phases_ns=(0, 0, 0, tapped.latency_ns, 0), batch_rows=n_rows).pack(),
+        times=Times(phases_ns=(0, 0, 0, 0, tapped.latency_ns, 0), batch_rows=n_rows).pack(),
     )
 
 

@@ -84,6 +84,7 @@ def work(
         "arrived_ns": time.monotonic_ns(),
         "parsed_ns": time.monotonic_ns(),
         "parse_ns": 7,
+        "schema_ns": 5,
         "loop": loop,
         "done": loop.create_future(),
     }

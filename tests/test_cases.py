@@ -340,6 +340,7 @@ def test_ss_096_parsing_is_timed_apart_from_the_model(tmp_path):
         assert ask(plane, {"inputs": {"a": list(range(50_000))}}).status_code == 200
         (journaled,) = plane.serving.journaled()
     spent = dict(zip(PHASES, Times.unpack(journaled.times).phases_ns, strict=True))
-    assert set(spent) == {"queue", "parse", "featurization", "inference", "encode"}
+    assert set(spent) == {"queue", "parse", "schema", "featurization", "inference", "encode"}
     assert spent["parse"] > 0
+    assert spent["schema"] > 0
     assert spent["inference"] > 0

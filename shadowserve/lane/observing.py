@@ -36,6 +36,7 @@ class Typed:
     rows: Rows | None
     echo: str | None
     parse_ns: int
+    schema_ns: int = 0
     refusal: Observation | None = None
 
 
@@ -67,13 +68,16 @@ class Observer:
     def typed(self, request: Request) -> Typed:
         """Type a journaled body; the lane's signature decides, as it would in production."""
         started_ns = time.monotonic_ns()
-        parse = self._protocols[request.protocol].parse
+        protocol = self._protocols[request.protocol]
         try:
-            rows, echo = parse(request.body or b"", request.content_type, self.scorer.schema)
+            given = protocol.read_body(request.body or b"", request.content_type)
+            read_ns = time.monotonic_ns()
+            rows, echo = protocol.type(given, self.scorer.schema)
         except Exception as error:
             refusal = Observation(fault=fault_of(error, step="schema"))
-            return Typed(request, None, None, time.monotonic_ns() - started_ns, refusal)
-        return Typed(request, rows, echo, time.monotonic_ns() - started_ns)
+            spent_ns = time.monotonic_ns() - started_ns
+            return Typed(request, None, None, spent_ns, refusal=refusal)
+        return Typed(request, rows, echo, read_ns - started_ns, time.monotonic_ns() - read_ns)
 
     def alone(self, typed: Typed) -> Observation:
         """Score one request by itself; its times count."""
@@ -162,7 +166,14 @@ def _times(
     total_ns = scored.featurization_ns + scored.inference_ns - (saved_ns if wall_ns else starved_ns)
     queue_ns = max(0, began_ns - typed.request.arrived_ns)
     return Times(
-        phases_ns=(queue_ns, typed.parse_ns, max(0, total_ns - inference_ns), inference_ns, 0),
+        phases_ns=(
+            queue_ns,
+            typed.parse_ns,
+            typed.schema_ns,
+            max(0, total_ns - inference_ns),
+            inference_ns,
+            0,
+        ),
         wall_ns=wall_ns,
         cpu_ns=scored.cpu_ns,
         batch_requests=len(taken),

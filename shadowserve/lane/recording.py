@@ -106,7 +106,7 @@ def burst_row(scoring: Scoring) -> BurstRow | None:
 
 def work_ms(times: Times) -> float:
     """Return featurization and inference together."""
-    return (times.phases_ns[2] + times.phases_ns[3]) / 1e6
+    return times.work_ns / 1e6
 
 
 def _by_position(side: Side) -> dict[int, dict[str, Any]]:

@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 
@@ -261,13 +262,15 @@ class Lane:
         detail = self.state.death_detail(request.position)
         self._progress.count(outcome)
         typed_sizes = self.disclosure.sizes(sizes_of(self.observer.typed(request).rows))
+        step = self._step_name(detail.get("step", -1))
+        worked_ms = float(detail.get("worked_ms", 0.0))
         self.learned.failures.poisoned(
             Poison(
                 position=request.position,
                 request_id=request.request_id,
                 cause=cause,
-                step=self._step_name(detail.get("step", -1)),
-                worked_ms=float(detail.get("worked_ms", 0.0)),
+                step=step,
+                worked_ms=worked_ms,
                 sizes=dict(typed_sizes),
             )
         )
@@ -279,8 +282,8 @@ class Lane:
                 n_rows=request.n_rows,
                 window=self._window,
                 outcome=outcome,
-                alone=False,
                 sizes=typed_sizes,
+                **_ended_times(outcome, step=step, worked_ms=worked_ms),
             )
         )
 
@@ -416,3 +419,10 @@ def follow(
         return {worker: min(c.get(worker, 0) for c in cursors) for worker in workers}
 
     return limit
+
+
+def _ended_times(outcome: Outcome, *, step: str | None, worked_ms: float) -> dict[str, Any]:
+    """Return the times of a request that was ended: at the deadline it counts as that, at least."""
+    if outcome is not Outcome.TIMED_OUT:
+        return {"alone": False}
+    return {"alone": True, "lane_ms": worked_ms, "lane_steps": {step: worked_ms} if step else {}}

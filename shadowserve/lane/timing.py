@@ -9,7 +9,7 @@ import numpy as np
 
 from shadowserve.callcost import CallCostFit
 from shadowserve.growth import GrowthFit
-from shadowserve.records import Comparison
+from shadowserve.records import Comparison, Outcome
 from shadowserve.tally import Moments, Quantiles
 
 MAX_STEPS = 128
@@ -141,8 +141,10 @@ class RoleTiming:
 
 
 def _sizes(calls: Sequence[Comparison]) -> dict[str, np.ndarray]:
-    columns = dict.fromkeys(column for call in calls for column in call.sizes)
+    """Return each column's sizes; NaN at a deadline, which says nothing of what the size costs."""
+    known = [call.sizes if call.outcome is not Outcome.TIMED_OUT else {} for call in calls]
+    columns = dict.fromkeys(column for sizes in known for column in sizes)
     return {
-        column: np.asarray([call.sizes.get(column, np.nan) for call in calls], dtype=np.float64)
+        column: np.asarray([sizes.get(column, np.nan) for sizes in known], dtype=np.float64)
         for column in columns
     }

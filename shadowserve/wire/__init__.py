@@ -7,17 +7,20 @@ the Open Inference Protocol's forms are in `wire.oip`.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 from shadowserve.errors import RequestError
 from shadowserve.rows import Rows
 from shadowserve.schema import Schema
 from shadowserve.wire.answers import answer, error_body, nonfinite, read_answer
-from shadowserve.wire.csvtext import parse_csv
+from shadowserve.wire.csvtext import parse_csv, read_csv, type_csv
 from shadowserve.wire.cut import split
+from shadowserve.wire.jsontext import loads
 from shadowserve.wire.limits import DEFAULT, Limits
-from shadowserve.wire.scoring import parse_scoring
+from shadowserve.wire.scoring import parse_scoring, type_scoring
 
 __all__ = [
+    "Given",
     "Limits",
     "answer",
     "error_body",
@@ -26,8 +29,19 @@ __all__ = [
     "parse_csv",
     "parse_scoring",
     "read_answer",
+    "read_body",
     "split",
+    "type_body",
+    "type_scoring",
 ]
+
+
+class Given(NamedTuple):
+    """A body that was read but not typed: a JSON document, or lines of CSV fields."""
+
+    content: Any
+    is_csv: bool
+    header: bool
 
 
 def parse(
@@ -50,10 +64,22 @@ def parse(
     RequestError
         With status 400, 413 or 415; never a value of the request in its text.
     """
+    return type_body(read_body(body, content_type, limits=limits), schema, limits=limits)
+
+
+def read_body(body: bytes, content_type: str | None, *, limits: Limits = DEFAULT) -> Given:
+    """Read a body as its content type says, without typing its values; as `parse` otherwise."""
     is_csv, header = _media(content_type or "")
-    if is_csv:
-        return parse_csv(body, schema, header=header, limits=limits)
-    return parse_scoring(body, schema, limits=limits)
+    return Given(
+        read_csv(body) if is_csv else loads(body, max_depth=limits.max_depth), is_csv, header
+    )
+
+
+def type_body(given: Given, schema: Schema, *, limits: Limits = DEFAULT) -> Rows:
+    """Type what `read_body` read; as `parse` otherwise."""
+    if given.is_csv:
+        return type_csv(given.content, schema, header=given.header, limits=limits)
+    return type_scoring(given.content, schema, limits=limits)
 
 
 @lru_cache(maxsize=64)

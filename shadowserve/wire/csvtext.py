@@ -57,8 +57,21 @@ def parse_csv(
     >>> parse_csv(b"zip,x\n02139,1\n", schema).columns["zip"].tolist()
     ['02139']
     """
+    return type_csv(read_csv(body), schema, header=header, limits=limits)
+
+
+def type_csv(
+    lines: Sequence[list[str]], schema: Schema, *, header: bool = True, limits: Limits = DEFAULT
+) -> Rows:
+    """Type the lines of a CSV body; as `parse_csv` otherwise.
+
+    Raises
+    ------
+    RequestError
+        As `parse_csv`, but for what `read_csv` refuses.
+    """
     _check_types(schema)
-    lines = _lines(body)
+    lines = list(lines)
     names = lines.pop(0) if header and lines else None
     n_columns = len(names) if names is not None else len(lines[0]) if lines else 0
     limits.check(n_rows=len(lines), n_columns=n_columns)
@@ -94,7 +107,14 @@ def _check_types(schema: Schema) -> None:
         )
 
 
-def _lines(body: bytes) -> list[list[str]]:
+def read_csv(body: bytes) -> list[list[str]]:
+    """Split a CSV body into lines of fields.
+
+    Raises
+    ------
+    RequestError
+        Where it is not UTF-8 or not RFC 4180.
+    """
     try:
         text = body.decode("utf-8-sig")
         return [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line]

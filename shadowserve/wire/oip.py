@@ -63,7 +63,13 @@ def parse(body: bytes, schema: Schema, *, limits: Limits = DEFAULT) -> tuple[Row
     RequestError
         Status 400 or 413; 415 for the binary data extension.
     """
-    document = loads(body, max_depth=limits.max_depth)
+    return type_request(loads(body, max_depth=limits.max_depth), schema, limits=limits)
+
+
+def type_request(
+    document: Any, schema: Schema, *, limits: Limits = DEFAULT
+) -> tuple[Rows, str | None]:
+    """Type an inference request that was read from JSON; as `parse` otherwise."""
     if type(document) is not dict or type(document.get("inputs")) is not list:
         raise _malformed("The body is an object with a list of inputs")
     if not document.keys() <= {"id", "inputs", "outputs", "parameters"}:

@@ -44,7 +44,11 @@ def parse_scoring(body: bytes, schema: Schema, *, limits: Limits = DEFAULT) -> R
     >>> parse_scoring(b'{"inputs": {"age": [41, 42]}}', schema).columns
     {'age': array([41, 42])}
     """
-    document = loads(body, max_depth=limits.max_depth)
+    return type_scoring(loads(body, max_depth=limits.max_depth), schema, limits=limits)
+
+
+def type_scoring(document: Any, schema: Schema, *, limits: Limits = DEFAULT) -> Rows:
+    """Type a request that was read from JSON; as `parse_scoring` otherwise."""
     if type(document) is not dict:
         raise _not_the_protocol(f"{kind_of(document)} came")
     given = None

@@ -234,6 +234,27 @@ def test_the_second_death_is_the_outcome(tmp_path, cause, outcome):
     assert poison.sizes == {"title": len("green green")}
 
 
+@pytest.mark.parametrize("cause", ["deadline", "crash"])
+def test_ss_098_a_timeout_counts_in_every_percentile_as_the_deadline_at_least(tmp_path, cause):
+    places = places_at(tmp_path)
+    answer(places, records(5))  # all of them warm the lane up
+    die(places, cause=cause, positions=[3], times=2)
+    work(places)
+    seen = learned(places)
+    counted = 1 if cause == "deadline" else 0
+    for spent in (seen.lane.total.spent, seen.lane.steps["predict"].spent, seen.busy_ms):
+        assert spent.n == counted
+    if counted:
+        assert (
+            seen.lane.total.wall.quantile(0.99)
+            == seen.lane.steps["predict"].wall.quantile(0.99)
+            == 1234.0
+        )
+    assert seen.slowest.rows() == []
+    (listed,) = seen.slow_requests()
+    assert listed["payload"]["note"] == ("≥ deadline" if counted else "ended by crash")
+
+
 def test_one_death_is_no_outcome_yet(tmp_path):
     places = places_at(tmp_path)
     answer(places, records(5))
@@ -459,7 +480,7 @@ def test_warm_up_is_kept_apart(tmp_path):
 def test_steps_of_both_sides_are_timed_by_name(tmp_path):
     places = places_at(tmp_path)
     scorer = native(pipeline())
-    times = Times(phases_ns=(1, 2, 3_000_000, 4_000_000, 5), wall_ns=(10**6, 2 * 10**6, 4 * 10**6), cpu_ns=(1, 2, 3))  # fmt: skip
+    times = Times(phases_ns=(1, 2, 2, 3_000_000, 4_000_000, 5), wall_ns=(10**6, 2 * 10**6, 4 * 10**6), cpu_ns=(1, 2, 3))  # fmt: skip
     answer(places, records(60), champion=scorer, times=times.pack())
     work(places, native(pipeline(), number=4))
     found = learned(places)
