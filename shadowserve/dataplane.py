@@ -34,6 +34,7 @@ from shadowserve.protocols import (
 from shadowserve.rows import Rows
 from shadowserve.sampling import Sampling
 from shadowserve.schema import Schema
+from shadowserve.strangers import Strangers
 from shadowserve.wire.answers import dumps
 
 Scope = MutableMapping[str, Any]
@@ -72,6 +73,8 @@ class DataPlane:
         BentoML's, for every path that is not ours.
     counters : Counters
         This worker's counts.
+    strangers : Strangers
+        Takes the names of columns that the signature does not know.
     all_ready : callable
         Whether the champion is loaded and warm in every worker.
     metrics : callable
@@ -87,6 +90,7 @@ class DataPlane:
         app: App,
         *,
         counters: Counters,
+        strangers: Strangers,
         all_ready: Callable[[], bool],
         metrics: Callable[[], bytes],
         max_body: int,
@@ -94,6 +98,7 @@ class DataPlane:
     ) -> None:
         self._app = app
         self._counters = counters
+        self._strangers = strangers
         self._all_ready = all_ready
         self._metrics = metrics
         self._max_body = max_body
@@ -247,6 +252,7 @@ class DataPlane:
             )
         if rows.extra:
             self._counters.add("extra_columns", len(rows.extra))
+            self._strangers.meet(rows.extra)
         return Work(
             request_id=request_id,
             protocol=protocol.name,

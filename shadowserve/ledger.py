@@ -11,10 +11,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from shadowserve import counters, tail
+from shadowserve import counters, strangers, tail
 from shadowserve.deployment import Deployment, LaneName
 from shadowserve.lane.state import snapshot
 from shadowserve.places import LanePlaces, Places
@@ -81,6 +81,8 @@ class Ledger:
         All workers' counts together.
     journal_bytes : int
         Size of the journal on disk now.
+    met : Met
+        Names of request columns that the signature does not know.
     """
 
     deployment: str
@@ -89,6 +91,7 @@ class Ledger:
     champion: counters.Counts
     journal_bytes: int
     lanes: tuple[LaneLedger, ...]
+    met: strangers.Met = field(default_factory=strangers.Met)
 
     @property
     def balanced(self) -> bool:
@@ -96,6 +99,11 @@ class Ledger:
         counted = self.champion
         journaled = counted.answered + counted.failed == counted.appended + counted.append_failed
         return journaled and all(lane.total == counted.appended for lane in self.lanes)
+
+    def to_status(self) -> dict[str, Any]:
+        """Return the contract's JSON with the names of unknown columns, which no report holds."""
+        counted = {"count": self.champion.extra_columns}
+        return {**self.to_dict(), "extra_columns": counted | self.met.to_dict()}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contract's JSON."""
@@ -146,6 +154,7 @@ def read(places: Places, deployment: Deployment) -> Ledger:
         lanes=tuple(
             _lane(places, name, seen.outcomes, seen.cursor, bound) for name, seen in lanes.items()
         ),
+        met=strangers.read(places.all_strangers()),
     )
 
 

@@ -7,6 +7,7 @@
         supervisor.json         the running supervisor's process id and ports
         paused, resume          the team's wishes, as empty files
         counters/<worker>.bin   what each champion worker counted
+        counters/<worker>.names columns that it met and the signature does not know
         journal/<worker>-<n>.db segments
         lanes/<role>-v<version>/
             state.db            cursor, ledger, summaries
@@ -128,6 +129,14 @@ class Places:
         """Every worker that ever counted here."""
         found = (self.root / "counters").glob("*.bin")
         return {int(path.stem): path for path in found if path.stem.isdigit()}
+
+    def strangers(self, worker: int) -> Path:
+        """Names of the unknown columns that one champion worker met."""
+        return self.root / "counters" / f"{worker}.names"
+
+    def all_strangers(self) -> list[Path]:
+        """Every worker's, in the order of workers; some may be missing."""
+        return [self.strangers(worker) for worker in sorted(self.all_counters())]
 
     def lane(self, role: Role, version: int) -> LanePlaces:
         """One lane's files."""

@@ -33,6 +33,7 @@ from shadowserve.places import Places
 from shadowserve.records import Role
 from shadowserve.sampling import Sampling
 from shadowserve.standby import Standby
+from shadowserve.strangers import Strangers
 from shadowserve.supervisor.leash import watch_parent
 from shadowserve.talk import keep_to_oneself
 
@@ -52,6 +53,7 @@ class _Worker:
         self.counters.set("ready", 0)
         self.counters.set("busy_ns", 0)
         self.counters.set("pid", os.getpid())
+        self.strangers = Strangers(self.places.strangers(self.worker))
         self.champion: Champion | None = None
         self.writer: journal.Writer | Standby | None = None
 
@@ -173,6 +175,7 @@ class _Front:
         self._plane = DataPlane(
             app,
             counters=worker.counters,
+            strangers=worker.strangers,
             all_ready=worker.all_ready,
             metrics=worker.metrics,
             max_body=int(os.environ["SHADOWSERVE_MAX_BODY"]),

@@ -16,6 +16,8 @@ from scoring_fixtures import double, opaque
 
 from shadowserve import deployment as deployments
 from shadowserve.cli import main
+from shadowserve.counters import Counters
+from shadowserve.strangers import Strangers
 from shadowserve.supervisor import start
 
 
@@ -57,6 +59,23 @@ def test_status_is_a_table_for_people(run, tmp_path):
     assert told.exit_code == 0
     assert "challenger v4" in told.stdout
     assert "The ledger balances." in told.stdout
+    assert "unknown columns" not in told.stdout
+
+
+def test_status_names_the_columns_that_were_ignored(run, tmp_path):
+    places = served(tmp_path)
+    counted = Counters(places.counters(0))
+    counted.add("extra_columns", 7)
+    counted.close()
+    met = Strangers(places.strangers(0))
+    met.meet(["tenure", "[bold]", ""])
+    met.close()
+    told = run("status", "--state-dir", places.root)
+    assert "ignored 7 unknown columns: tenure, [bold], ''\n" in told.stdout
+    told = run("status", "--json", "--state-dir", places.root)
+    assert json.loads(told.stdout)["extra_columns"] == {
+        "count": 7, "names": ["tenure", "[bold]", ""], "more": False,
+    }  # fmt: skip
 
 
 def test_a_report_is_data_for_programs_and_words_for_people(run, tmp_path):

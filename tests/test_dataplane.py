@@ -13,10 +13,11 @@ import pytest
 from champion_fixtures import Serving
 from scoring_fixtures import SIGNATURE, body, double, native, opaque, pipeline, record
 
-from shadowserve import counters
+from shadowserve import counters, strangers
 from shadowserve.champion import Overloaded
 from shadowserve.dataplane import LARGE_BODY, DataPlane, Ready
 from shadowserve.sampling import Sampling
+from shadowserve.strangers import Strangers
 
 JSON = {"content-type": "application/json"}
 SECRET = "s3cret-value"
@@ -39,6 +40,7 @@ class Plane:
         self.plane = DataPlane(
             behind,
             counters=self.serving.counters,
+            strangers=Strangers(tmp_path / "0.names"),
             all_ready=lambda: ready,
             metrics=lambda: b"shadowserve_requests_total 0\n",
             max_body=options.pop("max_body", MAX_BODY),
@@ -298,11 +300,15 @@ def test_metadata_and_metrics_are_told(tmp_path):
         assert metrics.headers["content-type"].startswith("text/plain")
 
 
-def test_unknown_columns_are_ignored_and_counted(tmp_path):
+def test_unknown_columns_are_ignored_counted_and_named(tmp_path):
     with Plane(tmp_path) as plane:
         sent = body({**record(1), "tenure": 3, "region": 4})
         assert plane.post(sent).content == plane.post().content
         assert plane.counts.extra_columns == 2
+        assert plane.post(body({**record(2), "region": SECRET})).status_code == 200
+    assert strangers.read([tmp_path / "0.names"]).to_dict() == {
+        "names": ["tenure", "region"], "more": False,
+    }  # fmt: skip
 
 
 def test_a_share_of_the_requests_is_sampled_by_their_id(tmp_path):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from shadowserve import deployment as deployments
@@ -73,9 +75,9 @@ def status(state_dir: str | None, as_json: bool) -> None:
     places, deployment = present(state_dir)
     counted = ledger.read(places, deployment)
     if as_json:
-        print_json(counted.to_dict())
+        print_json(counted.to_status())
         return
-    told = counted.to_dict()
+    told = counted.to_status()
     champion, journal = told["champion"], told["journal"]
     out = screen()
     out.print(f"{told['deployment']}: {told['model']} v{champion['version']}")
@@ -83,6 +85,8 @@ def status(state_dir: str | None, as_json: bool) -> None:
         f"answered {champion['answered']}, failed {champion['failed']}, rejected {champion['rejected']}, "
         f"overloaded {champion['overloaded']}, client gone {champion['client_gone']}"
     )
+    if told["extra_columns"]["count"]:
+        out.print(escape(_extra(told["extra_columns"])))
     out.print(
         f"journal: {journal['appended']} appended, {journal['append_failed']} not, {journal['bytes'] / 2**20:.1f} MiB"
     )
@@ -111,6 +115,12 @@ def status(state_dir: str | None, as_json: bool) -> None:
     out.print(
         "The ledger balances." if told["balanced"] else "[bold red]The ledger does not balance.[/]"
     )
+
+
+def _extra(told: Mapping[str, Any]) -> str:
+    """Say which columns were ignored; a parameter counts and has no name here."""
+    names = [name or "''" for name in told["names"]] + ["and more"] * told["more"]
+    return f"ignored {told['count']} unknown columns" + (f": {', '.join(names)}" if names else "")
 
 
 @click.command(short_help="Show divergence, slow features, findings and verdict.")

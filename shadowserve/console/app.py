@@ -81,7 +81,7 @@ class Console:
 
     async def status(self, _request: Request) -> Response:
         """Return the ledger."""
-        return await self._told(lambda deployment: ledger.read(self._places, deployment).to_dict())
+        return await self._told(lambda deployment: ledger.read(self._places, deployment).to_status())
 
     async def report(self, request: Request) -> Response:
         """Return one challenger's report; ``?challenger=4`` picks it."""

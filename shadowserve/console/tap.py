@@ -33,6 +33,7 @@ from shadowserve.rows import Rows
 from shadowserve.sampling import Sampling
 from shadowserve.schema import Schema
 from shadowserve.standby import Standby
+from shadowserve.strangers import Strangers
 
 WORKER = 0
 MAX_POST = 64 * 2**20
@@ -93,6 +94,7 @@ class Tap:
         )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tap")
         self._counters: Counters | None = None
+        self._strangers: Strangers | None = None
         self._journal: journal.Writer | Standby | None = None
         self._held_bytes = 0
         self._held_posts = 0
@@ -192,7 +194,7 @@ class Tap:
                             max_body=self._max_body,
                         )
                     )
-                    told.extra_columns += len(kept[-1][1].extra)
+                    self._meet(kept[-1][1].extra, told)
                 setattr(told, one.counts_as, getattr(told, one.counts_as) + 1)
             except RequestError as error:
                 told.refuse(error, record=index)
@@ -205,6 +207,12 @@ class Tap:
         if kept:
             self._append(kept, told)
         return told
+
+    def _meet(self, names: Sequence[str], told: Told) -> None:
+        """Count and name a request's unknown columns."""
+        told.extra_columns += len(names)
+        if names and self._strangers is not None:
+            self._strangers.meet(names)
 
     def _append(self, kept: Sequence[tuple[tapped.Tapped, Rows]], told: Told) -> None:
         """Write the journal; a failure is counted, as in a champion worker."""
@@ -253,6 +261,7 @@ class Tap:
             _log.error("%s What is tapped meanwhile is not recorded.", error)
             self._journal = Standby(opening, worker=WORKER, sequence=counted.counts().sequence)
         counted.set("ready", 1)
+        self._strangers = Strangers(self._places.strangers(WORKER))
         self._counters = counted
 
     def _close(self) -> None:

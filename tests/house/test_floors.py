@@ -14,7 +14,7 @@ STOREYS = (
     "clock counters disclosure errors page reading records rows scalars sources spellings steps tap training "
     "supervisor.isolation supervisor.leash supervisor.worker",
     "casting faults journal lane.inflight lane.state pins places policy sampling sequential "
-    "stores supervisor.placement tally tokens",
+    "stores strangers supervisor.placement tally tokens",
     # records, settings and pure mathematics
     "changepoint units divergence featurization growth metrics mlmodel nested ratio settings slices stillness "
     "standby tail talk tensors",

@@ -131,6 +131,10 @@ def test_wide_and_unknown_columns_do_no_harm(served):
     record = tiny.row() | {f"unknown_{i}": i for i in range(1000)}
     told = served.client.post(f"{served.url}/invocations", json={"dataframe_records": [record]})
     assert told.status_code == 200
+    extra = served.ledger()["extra_columns"]
+    assert (extra["count"], extra["more"], len(extra["names"])) == (1000, True, 50)
+    assert extra["names"][:2] == ["unknown_0", "unknown_1"]
+    assert "unknown_0" not in json.dumps(served.report(tiny.BETTER))
 
 
 def test_the_ledger_balances_and_has_its_shape(served):
