@@ -105,6 +105,9 @@ class Writer:
         This worker's index, from 0.
     steps : sequence of (name, columns)
         The champion plan's steps, kept once a segment so that `Times` can be read.
+    after : int
+        The last sequence number that the worker's counters know. No number is given twice, even
+        if the journal was lost.
     segment_bytes, segment_ns : int
         When a segment is sealed, whichever comes first.
 
@@ -120,6 +123,7 @@ class Writer:
         *,
         worker: int,
         steps: Steps = (),
+        after: int = 0,
         segment_bytes: int = SEGMENT_BYTES,
         segment_ns: int = SEGMENT_NS,
     ) -> None:
@@ -129,7 +133,7 @@ class Writer:
         self._segment_bytes = segment_bytes
         self._segment_ns = segment_ns
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.sequence = recover(directory, worker=worker)
+        self.sequence = max(recover(directory, worker=worker), after)
         numbers = [segment.number for segment in segments(directory, worker=worker)]
         self._next_number = max(numbers, default=0) + 1
         self._live = self._open()
@@ -272,7 +276,8 @@ def _seal_abandoned(connection: sqlite3.Connection, before: int) -> int:
     if "last" in facts:
         return int(facts["last"])
     (newest,) = connection.execute("SELECT max(position) FROM request").fetchone()
-    last = before if newest is None else sequence_of(newest)
+    # Earlier segments may have been consumed: an empty one still says where the next row belongs.
+    last = max(before, facts.get("first", 1) - 1) if newest is None else sequence_of(newest)
     with connection:
         connection.execute("INSERT OR IGNORE INTO meta VALUES ('first', ?)", (last + 1,))
     _seal(connection, last)

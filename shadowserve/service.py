@@ -102,7 +102,10 @@ class _Worker:
     def _journal(self, steps: journal.Steps) -> journal.Writer | Standby:
         """Open the journal; where that fails, serve without it until it can be opened."""
         reconcile(self.places, self.counters, worker=self.worker)
-        opening = partial(journal.Writer, self.places.journal, worker=self.worker, steps=steps)
+        known = self.counters.counts().sequence
+        opening = partial(
+            journal.Writer, self.places.journal, worker=self.worker, steps=steps, after=known
+        )
         try:
             return opening()
         except JournalError as error:

@@ -201,6 +201,28 @@ def test_a_killed_writer_loses_nothing_that_it_appended(tmp_path, after_s):
     writer.close()
 
 
+def test_no_number_is_given_twice_where_a_writer_dies_over_an_empty_segment(tmp_path):
+    """What came before was consumed and deleted; a full disk kept the successor empty."""
+    writer = Writer(tmp_path, worker=0, segment_bytes=1)
+    append(writer, 5)
+    writer._spare.result()
+    with pytest.raises(AttributeError):  # the segment rolls, and its first append fails
+        writer.append([None])
+    writer._keeper.submit(lambda: None).result()
+    journal.remove(segments(tmp_path)[0])
+    assert everything(tmp_path) == []
+    assert journal.recover(tmp_path, worker=0) == 5  # as if the process had died here
+    again = Writer(tmp_path, worker=0)
+    assert append(again)[0].position == 6
+    again.close()
+
+
+def test_no_number_is_given_twice_where_the_whole_journal_was_lost(tmp_path):
+    writer = Writer(tmp_path, worker=0, after=41)
+    assert append(writer)[0].position == 42
+    writer.close()
+
+
 def test_recovery_does_nothing_the_second_time(tmp_path):
     killed(ENDLESS, str(tmp_path), after_s=0.02)
     last = journal.recover(tmp_path, worker=0)

@@ -80,6 +80,7 @@ class Outcome:
             f"  {lane['role']:<11} both_ok {lane['both_ok']}, challenger_error "
             f"{lane['challenger_error']}, crashed {lane['crashed']}, timed_out {lane['timed_out']}, "
             f"sampled_out {lane['sampled_out']}, paused {lane['skipped']['paused']}, "
+            f"budget {lane['skipped']['budget']}, "
             f"pending {lane['pending']}, {lane['state']}"
             for lane in self.ledger["lanes"]
         ]

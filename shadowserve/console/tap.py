@@ -254,7 +254,8 @@ class Tap:
         counted = Counters(self._places.counters(WORKER))
         counted.set("pid", os.getpid())
         reconcile(self._places, counted, worker=WORKER)
-        opening = partial(journal.Writer, self._places.journal, worker=WORKER)
+        known = counted.counts().sequence
+        opening = partial(journal.Writer, self._places.journal, worker=WORKER, after=known)
         try:
             self._journal = opening()
         except JournalError as error:
