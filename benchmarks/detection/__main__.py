@@ -101,9 +101,13 @@ def play(row: Row, uri: str, folder: Path, *, n: int) -> Played:
     folder.mkdir(parents=True, exist_ok=True)
     one = Played(row)
     records = list(traffic.films(n) if row.id in STORIES else requests(row.id, n))
+    truth = [label for _, label in traffic.labelled_likes(n)] if row.labelled else []
     with serving(model, champion, challenger, uri, folder, row.options) as facts:
         data, console = int(facts["port"]), int(facts["console_port"])
         for start in range(0, n, PORTION):
+            if row.labelled:
+                send_named(data, records[start : start + PORTION], first=start)
+                continue
             replay = Replay("127.0.0.1", data, records[start : start + PORTION], sent=lambda: None)
             replay.start()
             while not replay.finished:
@@ -115,10 +119,36 @@ def play(row: Row, uri: str, folder: Path, *, n: int) -> Played:
             report = caught_up(console, seconds=CATCH_UP_S)
             judge(one, report, sent=start + PORTION)
         report = caught_up(console, seconds=CATCH_UP_S)
+        if row.labelled:
+            post_labels(console, truth)
+            report = get(console, "/report.json")
+            print(json.dumps(report["judgement"]["reasons"], indent=1), file=sys.stderr)
         judge(one, report, sent=n)
         one.balanced, one.verdict = report["ledger"]["balanced"], report["verdict"]
     one.seconds = time.monotonic() - started
     return one
+
+
+def send_named(port: int, records: list[dict[str, Any]], *, first: int) -> None:
+    """Send requests whose ids say which they are, so that labels can follow."""
+    for number, record in enumerate(records, start=first):
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/invocations",
+            data=json.dumps({"dataframe_records": [record]}).encode(),
+            headers={"Content-Type": "application/json", "X-Request-ID": f"request-{number}"},
+        )
+        urllib.request.urlopen(request, timeout=60).close()
+
+
+def post_labels(console: int, truth: list[int]) -> None:
+    """Tell what turned out to be true of every request."""
+    told = [{"request_id": f"request-{i}", "label": label} for i, label in enumerate(truth)]
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{console}/labels",
+        data=json.dumps(told).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    urllib.request.urlopen(request, timeout=60).close()
 
 
 def build_row(row_id: str, uri: str) -> tuple[str, int, int]:

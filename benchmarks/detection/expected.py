@@ -38,6 +38,8 @@ class Row:
         Further flags of ``serve``.
     rate : bool
         Whether the traffic must not wait for the lanes.
+    labelled : bool
+        Whether the truth of every request comes afterwards.
     """
 
     id: str
@@ -45,6 +47,7 @@ class Row:
     may: frozenset[str]
     options: tuple[str, ...] = ()
     rate: bool = False
+    labelled: bool = False
 
 
 def finding(kind: str, where: Callable[[Finding], bool] = lambda _: True) -> Expect:
@@ -113,10 +116,10 @@ def _row(
     may: str = "",
     options: tuple[str, ...] = (),
     rate: bool = False,
+    labelled: bool = False,
 ) -> Row:
-    return Row(
-        row_id, expects, frozenset([*(e.name for e in expects), *may.split()]), options, rate
-    )
+    kinds = frozenset([*(e.name for e in expects), *may.split()])
+    return Row(row_id, expects, kinds, options, rate, labelled)
 
 
 _ALL = (
@@ -146,7 +149,8 @@ _ALL = (
     _row("F23", never("latency"), may=""),
     _row("F23-longer", never("latency"), may=""),
     _row("F24", finding("change_point", lambda f: abs((f["since"] or 0) - 1200) <= 60), may="prediction_divergence slice_divergence", options=("--no-rescore",)),
+    _row("F28", Expect("promote", lambda report: report["verdict"] == "promote"), may="prediction_divergence score_shift slice_divergence", labelled=True),
     _row("F25", finding("nondeterminism", lambda f: "batch" in f["message"])),
 )  # fmt: skip
 ROWS = {row.id: row for row in _ALL}
-"""Rows that are played one at a time. F13 needs many runs, F28 labels, F26 and F27 are live tests."""
+"""Rows that are played one at a time. F13 needs many runs (`fed`), F26 and F27 are live tests."""
