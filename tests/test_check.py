@@ -56,6 +56,15 @@ def test_a_version_against_itself_is_comparable_in_everything():
     )
 
 
+def test_where_the_champions_example_fails_the_challengers_own_tells_what_it_answers():
+    fault = Passage(fault="Request lacks 1 of 2 features: c. Order does not matter.")
+    found = check(side(3), side(4, champion=fault, own=replace(PASSAGE, kind="label")))
+    assert found.incompatible == (
+        "v4 fails on v3's input example: Request lacks 1 of 2 features: c. Order does not matter.",
+        "v3 answers a number, v4 a label.",
+    )
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

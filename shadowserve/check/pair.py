@@ -158,9 +158,10 @@ def _answers(champion: Side, challenger: Side) -> Iterator[str]:
     ours, theirs = champion.trial.champion, challenger.trial.champion
     for side, passage in ((champion, ours), (challenger, theirs)):
         if passage is not None and passage.fault is not None:
-            yield f"{side.name} fails on {champion.name}'s input example: {passage.fault}."
-    ours, theirs = ours or champion.trial.own, theirs or challenger.trial.own
-    if ours is None or theirs is None or ours.fault or theirs.fault:
+            fault = passage.fault.removesuffix(".")
+            yield f"{side.name} fails on {champion.name}'s input example: {fault}."
+    ours, theirs = _answered(champion.trial), _answered(challenger.trial)
+    if ours is None or theirs is None:
         return
     if ours.kind != theirs.kind:
         yield f"{champion.name} answers a {ours.kind}, {challenger.name} a {theirs.kind}."
@@ -171,6 +172,12 @@ def _answers(champion: Side, challenger: Side) -> Iterator[str]:
             f"{champion.name} answers {' or '.join(types[0])}, {challenger.name} "
             f"{' or '.join(types[1])}: callers that parse the first may fail on the second."
         )
+
+
+def _answered(trial: Trial) -> Passage | None:
+    """Return what got through: the champion's example, else the version's own."""
+    passages = (trial.champion, trial.own)
+    return next((each for each in passages if each is not None and not each.fault), None)
 
 
 def _types(answers: Sequence[Any]) -> list[str]:
