@@ -64,6 +64,16 @@ def test_a_step_whose_time_grows_by_little_as_its_input_does_is_no_finding(known
     assert slow(grown(known, exponent=1.0)) == []
 
 
+def test_a_cold_cache_that_lives_on_in_rare_sizes_is_no_growth(known):
+    """Long titles are one in ten: their latest 48 timings reach back into the slow beginning."""
+    n = 200
+    sizes = np.where(np.arange(n) % 10 == 0, 12, 5)
+    cold = np.arange(n) < 80
+    put(known.learned, "lane", np.where(cold, 25.0, 0.2), sizes)
+    put(known.control, "lane", np.full(n, 0.2), sizes)
+    assert slow(known) == []
+
+
 def test_a_step_that_is_slow_in_proportion_to_its_input_is_named_where_the_champions_is_not(known):
     [one] = slow(grown(known, exponent=1.0, per_unit=0.05))
     assert (one.where.step, one.where.columns) == (WORDS, ("title",))

@@ -129,7 +129,7 @@ _ALL = (
     _row("F03", finding("slow_feature", _without_growth), may="latency capacity"),
     _row("F03-estimator", finding("slow_feature", _in_step("like")), may="latency capacity"),
     _row("F03-sometimes", finding("slow_feature", _now_and_then), may="latency capacity"),
-    _row("F04", finding("poison_request", lambda f: f["where"]["step"] is not None), outcome("timed_out"), may="slow_feature", options=("--deadline", "2s")),
+    _row("F04", finding("poison_request", lambda f: f["where"]["step"] is not None), outcome("timed_out"), may="slow_feature latency", options=("--deadline", "2s")),
     _row("F05", finding("error_rate", _columns("clarity")), may="slice_divergence"),
     _row("F06", finding("nonfinite_output", _columns("depth")), may="prediction_divergence slice_divergence"),
     _row("F07", finding("prediction_divergence", lambda f: "lower" in f["message"] or "higher" in f["message"]), may="slice_divergence concentration"),

@@ -123,7 +123,9 @@ def _growing(step: _Step, policy: Policy) -> Finding | None:
     growing = {
         column: growth
         for column, growth in fits.items()
-        if growth is not None and (growth.superlinear or _grows_beyond(step, column, growth))
+        if growth is not None
+        and (growth.superlinear or _grows_beyond(step, column, growth))
+        and _keeps_coming(step, max(MATERIAL_MS, TWICE * float(growth.predict(growth.median_size))))
     }
     if not growing:
         return None
@@ -282,7 +284,11 @@ def _sometimes(step: _Step, policy: Policy) -> Finding | None:
 
 
 def _keeps_coming(step: _Step, limit_ms: float) -> bool:
-    """Whether slow calls lie in several stretches of the traffic: a cold cache is slow in one."""
+    """Whether slow calls lie in several stretches of the traffic: a cold cache is slow in one.
+
+    The latest timings of each size are kept: where a time of slowness has passed, it lives on in the
+    sizes that are rare, and would look like growth.
+    """
     slow = [
         sequence_of(row["position"])
         for row in step.learned.slowest.rows()

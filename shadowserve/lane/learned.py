@@ -125,15 +125,12 @@ class Learned:
         if counted:
             self.timed += len(counted)
             self.lane.add(counted, lane=True, inner=inner)
-            lane_ms = np.asarray([c.lane_ms for c in counted], dtype=np.float64)
-            self.busy_ms.add(lane_ms, np.asarray([1 / c.inclusion for c in counted]))
             self.starved_ms.add(np.asarray([c.starved_ms for c in counted]))
             returned = [c for c in counted if c.outcome is not Outcome.TIMED_OUT]
-            self.slowest.add(
-                np.asarray([c.lane_ms for c in returned], dtype=np.float64),
-                np.asarray([c.position for c in returned]),
-                [_slow(c) for c in returned],
-            )
+            lane_ms = np.asarray([c.lane_ms for c in returned], dtype=np.float64)
+            self.busy_ms.add(lane_ms, np.asarray([1 / c.inclusion for c in returned]))
+            positions = np.asarray([c.position for c in returned])
+            self.slowest.add(lane_ms, positions, [_slow(c) for c in returned])
         alone = [c for c in comparisons if c.champion_ms is not None and not c.warmup]
         if alone:
             self.champion.add(alone, lane=False, inner=champion_columns)

@@ -242,8 +242,9 @@ def test_ss_098_a_timeout_counts_in_every_percentile_as_the_deadline_at_least(tm
     work(places)
     seen = learned(places)
     counted = 1 if cause == "deadline" else 0
-    for spent in (seen.lane.total.spent, seen.lane.steps["predict"].spent, seen.busy_ms):
+    for spent in (seen.lane.total.spent, seen.lane.steps["predict"].spent):
         assert spent.n == counted
+    assert seen.busy_ms.n == 0  # what it can sustain is told without it; the request is named
     if counted:
         assert (
             seen.lane.total.wall.quantile(0.99)
