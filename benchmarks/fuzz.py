@@ -3,8 +3,10 @@
     python -m benchmarks.fuzz                                  # its own deployment of a constant
     python -m benchmarks.fuzz --url http://127.0.0.1:3000      # a running one
 
-schemathesis writes the requests from each operation's schema (half of them break it), and checks
-status, content type and form of every answer against the document. Exit code 1 if anything differs.
+Three in five requests are well-formed (`benchmarks.wellformed`): rows within the typing rule in every
+form of every protocol, each of which must get a 200. Of the others schemathesis writes half from the
+document's schemas and half against them; any documented status will do. Status, content type and form
+of every answer are checked against the document. Exit code 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +34,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from benchmarks import wellformed
 from benchmarks.chaos import tiny
 from benchmarks.chaos.served import Served
 from shadowserve.testing import Constant
@@ -42,9 +45,9 @@ CHECKS = (
     content_type_conformance,
     response_schema_conformance,
 )
-MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+WELL_FORMED = "well-formed"
+MODES = {"by the document": GenerationMode.POSITIVE, "against it": GenerationMode.NEGATIVE}
 SHOWN = 20
-TYPES = ("boolean", "integer", "long", "float", "double", "string", "binary", "datetime")
 
 
 @dataclass(slots=True)
@@ -53,12 +56,15 @@ class Outcome:
 
     Parameters
     ----------
-    statuses : Counter of (operation, status)
+    statuses : Counter of (operation, kind of request, status)
+    forms : Counter of str
+        Well-formed requests by form.
     faults : list of str
         Each answer that differs from the document, in words.
     """
 
-    statuses: Counter[tuple[str, int]] = field(default_factory=Counter)
+    statuses: Counter[tuple[str, str, int]] = field(default_factory=Counter)
+    forms: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
     @property
@@ -68,8 +74,24 @@ class Outcome:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the outcome for programs."""
-        told = {f"{path} {status}": n for (path, status), n in sorted(self.statuses.items())}
-        return {"requests": self.sent, "answers": told, "faults": self.faults}
+        told = {" ".join(map(str, key)): n for key, n in sorted(self.statuses.items())}
+        return {
+            "requests": self.sent,
+            "answers": told,
+            "well-formed by form": dict(sorted(self.forms.items())),
+            "faults": self.faults,
+        }
+
+    def check(self, case: Any, *, label: str, kind: str) -> int:
+        """Send one request, hold the answer against the document, and return the status."""
+        response = case.call(timeout=60)
+        self.statuses[label, kind, response.status_code] += 1
+        for check in CHECKS:
+            try:
+                case.validate_response(response, checks=[check])
+            except (FailureGroup, Failure) as found:
+                self.faults.append(f"{label} {kind} {response.status_code}: {found}")
+        return int(response.status_code)
 
 
 def fuzz(url: str, *, requests: int, number: int = 1) -> Outcome:
@@ -88,31 +110,53 @@ def fuzz(url: str, *, requests: int, number: int = 1) -> Outcome:
     document = schemathesis.openapi.from_url(f"{url}/openapi.json")
     operations = [found.ok() for found in document.get_all_operations()]
     posts = [each for each in operations if each.method == "post"]
-    share = max(1, requests // (len(posts) * len(MODES)))
+    told = wellformed.read(document.raw_schema)
+    if told is not None:
+        by_path = {each.path: each for each in posts}
+        _ask_well(by_path, told, outcome, examples=requests * 3 // 5, number=number)
+    left = requests - outcome.sent
+    share = max(1, left // (len(posts) * len(MODES)))
     for operation in operations:
-        for mode in MODES if operation in posts else MODES[:1]:
-            _ask(operation, mode, outcome, examples=share, number=number)
+        for kind in MODES if operation in posts else list(MODES)[:1]:
+            _ask(operation, kind, outcome, examples=share, number=number)
     return outcome
 
 
-def _ask(operation: Any, mode: Any, outcome: Outcome, *, examples: int, number: int) -> None:
-    @seed(number)
-    @settings(
+def _drawn(examples: int) -> Any:
+    return settings(
         max_examples=examples,
         database=None,
         deadline=None,
         phases=(Phase.generate,),
         suppress_health_check=list(HealthCheck),
     )
-    @given(case=operation.as_strategy(generation_mode=mode))
+
+
+def _ask_well(
+    posts: Mapping[str, Any], told: Any, outcome: Outcome, *, examples: int, number: int
+) -> None:
+    """Send what must be answered, and count anything but a 200 as a fault."""
+
+    @seed(number)
+    @_drawn(examples)
+    @given(body=wellformed.bodies(told))
+    def ask(body: wellformed.Body) -> None:
+        operation = posts[body.path]
+        case = operation.Case(body=body.content, media_type=body.media)
+        status = outcome.check(case, label=operation.label, kind=WELL_FORMED)
+        outcome.forms[body.form] += 1
+        if status != 200:
+            outcome.faults.append(f"{operation.label} {body.form} {status}: {body.sent!r}")
+
+    ask()
+
+
+def _ask(operation: Any, kind: str, outcome: Outcome, *, examples: int, number: int) -> None:
+    @seed(number)
+    @_drawn(examples)
+    @given(case=operation.as_strategy(generation_mode=MODES[kind]))
     def ask(case: Any) -> None:
-        response = case.call(timeout=60)
-        outcome.statuses[operation.label, response.status_code] += 1
-        for check in CHECKS:
-            try:
-                case.validate_response(response, checks=[check])
-            except (FailureGroup, Failure) as found:
-                outcome.faults.append(f"{operation.label} {response.status_code}: {found}")
+        outcome.check(case, label=operation.label, kind=kind)
 
     ask()
 
@@ -127,8 +171,8 @@ def register(root: Path) -> None:
     mlflow.set_experiment(
         experiment_id=mlflow.create_experiment("fuzz", artifact_location=str(root / "artifacts"))
     )
-    columns = [ColSpec(type_, type_) for type_ in TYPES]
-    columns += [ColSpec(type_, f"maybe_{type_}", required=False) for type_ in TYPES]
+    columns = [ColSpec(type_, type_) for type_ in wellformed.TYPES]
+    columns += [ColSpec(type_, f"maybe_{type_}", required=False) for type_ in wellformed.TYPES]
     params = ParamSchema([ParamSpec("limit", "double", 1.0), ParamSpec("word", "string", "w")])
     with mlflow.start_run():
         mlflow.sklearn.log_model(

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from test_wire_laws import ask, tables
 
+from benchmarks import wellformed
 from shadowserve.errors import RequestError
 from shadowserve.openapi import bodies, document
 from shadowserve.openapi.values import cell
@@ -152,6 +153,39 @@ def test_the_documents_own_examples_are_taken(name):
         if sent is not None:
             body = json.dumps(sent).encode()
             assert known[protocol].parse(body, "application/json", schema)[0].n_rows == 1
+
+
+EVERY_TYPE = Schema.from_signature(
+    {
+        "inputs": [{"name": type_, "type": type_} for type_ in wellformed.TYPES]
+        + [
+            {"name": f"maybe {type_}", "type": type_, "required": False}
+            for type_ in wellformed.TYPES
+        ],
+        "params": [{"name": "t", "type": "double", "default": 1.0, "shape": None}],
+    }
+)
+TOLD = wellformed.read(document(EVERY_TYPE, model="films", version=3))
+
+
+@settings(max_examples=150)
+@given(wellformed.bodies(TOLD))
+def test_what_the_fuzzer_calls_well_formed_is_taken(body):
+    known = protocols("films", 3)
+    name = {"/invocations": "invocations", "/predict": "predict"}.get(body.path, "infer")
+    rows, _ = known[name].parse(body.sent, body.media, EVERY_TYPE)
+    assert list(rows.columns) == [column.name for column in EVERY_TYPE.columns]
+
+
+def test_the_fuzzer_writes_every_form_and_leaves_nested_columns_alone():
+    row = dict.fromkeys(TOLD.columns)
+    forms = {body.form for body in wellformed.written(TOLD, [row])}
+    assert forms == {
+        "dataframe_records", "dataframe_split", "instances by row", "instances by column",
+        "inputs by row", "inputs by column", "inputs of one row", "rows", "infer", "csv",
+    }  # fmt: skip
+    for name in ("nested", "numbered", "tensor", "open"):
+        assert wellformed.read(document(SCHEMAS[name], model="films", version=3)) is None
 
 
 @pytest.mark.parametrize("name", SCHEMAS)

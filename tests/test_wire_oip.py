@@ -55,6 +55,71 @@ def test_a_tensor_comes_flat_or_nested(data):
     np.testing.assert_array_equal(rows.tensor, [[1, 2], [3, 4]])
 
 
+NESTED = [
+    {"name": "tags", "type": "array", "items": {"type": "string"}},
+    {"name": "shop", "type": "object", "properties": {"id": {"type": "long"}}},
+    {"name": "per", "type": "map", "values": {"type": "double"}, "required": False},
+    {"name": "free", "type": "any"},
+]
+VALUES = {"tags": ["x", "[]"], "shop": {"id": 1}, "per": None, "free": "[1]"}
+
+
+def texts(values: dict, *, shape: list[int] | None = None) -> list[dict]:
+    """Each value as BYTES: nested ones as JSON text, null and text as they are."""
+    made = {k: v if v is None or k == "free" else json.dumps(v) for k, v in values.items()}
+    return [tensor(name, "BYTES", [text], shape=shape) for name, text in made.items()]
+
+
+@pytest.mark.parametrize("shape", [[1], [1, 1]])
+def test_nested_columns_come_as_json_text_and_are_typed_by_the_same_rule(shape):
+    schema = Schema.from_signature({"inputs": NESTED})
+    rows, _ = ask(schema, *texts(VALUES, shape=shape))
+    body = json.dumps({"dataframe_records": [VALUES]}).encode()
+    wanted = parse(body, "application/json", schema)
+    assert [rows.columns[n].tolist() for n in VALUES] == [[v] for v in VALUES.values()]
+    assert {n: c.tolist() for n, c in rows.columns.items()} == {
+        n: c.tolist() for n, c in wanted.columns.items()
+    }
+    described = oip.metadata(schema, model="m", versions=["3"])["inputs"]
+    assert {each["datatype"] for each in described} == {"BYTES"}
+
+
+def test_numbered_nested_columns_come_as_json_text_too():
+    lone = Schema.from_signature({"inputs": [{"type": "array", "items": {"type": "long"}}]})
+    for shape in ([2], [2, 1]):
+        rows, _ = ask(lone, tensor("x", "BYTES", ["[1]", "[2, 3]"], shape=shape))
+        assert rows.columns[0].tolist() == [[1], [2, 3]]
+    unnamed = [{key: value for key, value in each.items() if key != "name"} for each in NESTED[:2]]
+    rows, _ = ask(Schema.from_signature({"inputs": unnamed}), *texts(VALUES)[:2])
+    assert [column.tolist() for column in rows.columns.values()] == [[["x", "[]"]], [{"id": 1}]]
+    with pytest.raises(RequestError, match="1 values, 2 are expected"):
+        ask(Schema.from_signature({"inputs": unnamed}), *texts(VALUES)[:1])
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "code", "said"),
+    [
+        ("tags", "s3cret", "bad_json", "Column 'tags', row 0: JSON text is expected (array)"),
+        ("tags", "", "bad_json", "row 0: JSON text is expected"),
+        ("tags", '["s3cret"', "bad_json", "a string that is none came"),
+        ("tags", '"s3cret"', "wrong_type", "Column 'tags', row 0"),
+        ("tags", "[1]", "wrong_type", "Column 'tags', row 0 at [0]"),
+        ("shop", '{"id": "s3cret"}', "wrong_type", "Column 'shop', row 0 at .id"),
+        ("shop", '{"id": 1, "id": 1}', "duplicate_key", "one with a key twice"),
+        ("tags", "[" * 100 + "]" * 100, "too_deep", "nested too deeply"),
+        ("tags", "null", "wrong_type", "Column 'tags', row 0"),
+    ],
+)
+def test_a_json_text_that_does_not_fit_is_refused_by_column_and_row(name, text, code, said):
+    schema = Schema.from_signature({"inputs": NESTED})
+    inputs = {each["name"]: each for each in texts(VALUES)} | {name: tensor(name, "BYTES", [text])}
+    with pytest.raises(RequestError) as caught:
+        ask(schema, *inputs.values())
+    assert (caught.value.code, caught.value.column, caught.value.row) == (code, name, 0)
+    assert said in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
 def test_numbered_columns_come_as_one_matrix():
     schema = Schema.from_signature({"inputs": [{"type": "double"}, {"type": "double"}]})
     rows, _ = ask(schema, tensor("x", "FP64", [1, 2, 3, 4], shape=[2, 2]))

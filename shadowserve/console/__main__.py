@@ -29,8 +29,9 @@ def main(descriptor: int) -> None:
     places = Places(Path(root))
     deployment = deployments.read(places)
     tap = Tap(places, deployment) if deployment is not None and deployment.tapped else None
+    token = tokens.from_environment()
     config = uvicorn.Config(
-        Guard(Console(places, tap=tap).app(), tokens.from_environment()),
+        Guard(Console(places, tap=tap, guarded=token is not None).app(), token),
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=2,

@@ -87,7 +87,8 @@ class Failures:
         if columns is None:
             return
         self.slices = searching(self.slices, columns, disclosure)
-        self.slices.add(columns, [float(one.observation.fault is not None) for one in typed])
+        if self.slices.fits(columns):
+            self.slices.add(columns, [float(one.observation.fault is not None) for one in typed])
 
     def _count(self, fault: Fault, position: int) -> None:
         key = (fault.type, fault.step, fault.frame, fault.column)

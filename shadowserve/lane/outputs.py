@@ -120,6 +120,8 @@ class Outputs:
         rows = np.repeat(first, np.diff([*side.starts, len(by_row)]))
         columns = {name: values[rows] for name, values in columns.items()}
         self.slices = searching(self.slices, columns, disclosure)
+        if not self.slices.fits(columns):
+            return
         self.slices.add(columns, by_row[rows])
         self.nonfinite_slices = searching(self.nonfinite_slices, columns, disclosure)
         self.nonfinite_slices.add(columns, side.compared.nan_mismatch[rows].astype(np.float64))
@@ -168,9 +170,11 @@ def searching(
 
 
 def columns_of(scorings: Sequence[Scoring]) -> dict[Any, np.ndarray] | None:
-    """Lay the typed columns of requests end to end; None where they have none to compare."""
+    """Lay the columns that all requests have end to end; None where they share none."""
     rows = [one.rows for one in scorings if one.rows is not None]
     if len(rows) != len(scorings) or not rows or not rows[0].columns:
         return None
-    names = list(rows[0].columns)
+    names = [name for name in rows[0].columns if all(name in part.columns for part in rows)]
+    if not names:
+        return None
     return {name: np.concatenate([part.columns[name] for part in rows]) for name in names}

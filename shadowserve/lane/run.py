@@ -43,6 +43,7 @@ BATCH_MS = 1_000.0
 COMMIT_NS = 400 * 10**6
 IDLE_S = 0.01
 WARMUP_REQUESTS = 20
+MAX_SIZED = 1_000
 MEMORY_LOOK = 16
 MEMORY_EVERY = 50
 MEMORY_STEP = 16 * 2**20
@@ -97,6 +98,7 @@ class Lane:
     _progress: Progress = field(default_factory=Progress)
     _scorings: list[Scoring] = field(default_factory=list)
     _skipped: list[Comparison] = field(default_factory=list)
+    _sized: set[str] = field(default_factory=set)
     _since_start: int = 0
     _committed_ns: int = 0
     _window: int = 0
@@ -153,6 +155,7 @@ class Lane:
         self._write_parts()
         self._note_death()
         self._poison = self.state.deaths()
+        self._sized = set(self.learned.sizes)
         self._committed_ns = time.monotonic_ns()
         self.say(*self.first_state)
 
@@ -192,7 +195,7 @@ class Lane:
                 self._poisoned(request, cause)
                 continue
             typed = self.observer.typed(request)
-            sizes = sizes_of(typed.rows)
+            sizes = self._sizes(typed.rows)
             what = turn(
                 request.position,
                 role=self.name.role,
@@ -213,6 +216,16 @@ class Lane:
         self._score_together(together)
         self.inflight.clear()
 
+    def _sizes(self, rows: Rows | None) -> dict[str, int]:
+        """Return each column's size, for so many columns: without a signature anybody names some."""
+        found = sizes_of(rows)
+        if found.keys() <= self._sized:
+            return found
+        for name in found:
+            if len(self._sized) < MAX_SIZED:
+                self._sized.add(name)
+        return {name: size for name, size in found.items() if name in self._sized}
+
     def _batch_rows(self) -> int:
         """Return how many rows share a call: never so many that the deadline is for the batch."""
         if not self.learned.busy_ms.n:
@@ -225,7 +238,7 @@ class Lane:
             self._mark([typed for typed, _ in batch])
             seen = self.observer.together([typed for typed, _ in batch])
             for (typed, what), observation in zip(batch, seen, strict=True):
-                self._keep(typed, observation, what, sizes_of(typed.rows))
+                self._keep(typed, observation, what, self._sizes(typed.rows))
         return []
 
     def _mark(self, batch: Sequence[Typed]) -> None:
@@ -261,7 +274,7 @@ class Lane:
         outcome = _POISON_OUTCOME[cause]
         detail = self.state.death_detail(request.position)
         self._progress.count(outcome)
-        typed_sizes = self.disclosure.sizes(sizes_of(self.observer.typed(request).rows))
+        typed_sizes = self.disclosure.sizes(self._sizes(self.observer.typed(request).rows))
         step = self._step_name(detail.get("step", -1))
         worked_ms = float(detail.get("worked_ms", 0.0))
         self.learned.failures.poisoned(

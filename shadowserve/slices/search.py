@@ -14,7 +14,7 @@ from scipy.optimize import brentq
 from shadowserve.disclosure import NOTHING_SHOWN, Disclosure, Rule
 from shadowserve.sequential import rate_evidence, two_rates
 from shadowserve.sequential.evidence import FloatArray
-from shadowserve.slices.cells import BoolArray, Condition, Kind
+from shadowserve.slices.cells import BoolArray, Condition, Kind, kind_of
 from shadowserve.slices.counts import CellCounts, ColumnName, Run
 
 MOST_FINDINGS = 5
@@ -118,6 +118,16 @@ class SliceSearch:
     def names(self) -> tuple[ColumnName, ...]:
         """The columns that are searched."""
         return tuple(self._counts.columns)
+
+    def fits(self, columns: Mapping[ColumnName, NDArray[Any]]) -> bool:
+        """Whether rows have every searched column, of the kind that was declared.
+
+        Rows of a model without signature need not: anybody leaves a column out or names another.
+        """
+        return all(
+            name in columns and kind_of(columns[name].dtype) == kind
+            for name, kind in self._counts.columns.items()
+        )
 
     @property
     def n_rows(self) -> int:

@@ -1,7 +1,8 @@
 """The Open Inference Protocol, version 2: named tensors by column, in JSON.
 
 A model with columns is asked with one input a column, of shape [n] or [n, 1]; a tensor model with
-one input a tensor. The declared datatype is checked, then the typing rule has the last word.
+one input a tensor. The declared datatype is checked, then the typing rule has the last word. No
+datatype holds an array or an object: for such a column each BYTES value is its JSON text.
 Specification: https://github.com/kserve/open-inference-protocol (specification/protocol).
 """
 
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from shadowserve.columns import Column
 from shadowserve.errors import AnswerError, RequestError
 from shadowserve.rows import Rows
 from shadowserve.scalars import kind_of
@@ -33,6 +35,8 @@ _LARGEST = {
     "FP16": float(np.finfo(np.float16).max),
     "FP32": float(np.finfo(np.float32).max),
 }
+_NESTED = frozenset({"array", "sparkml_vector", "object", "map"})
+_NO_JSON = {"duplicate_key": "one with a key twice came", "too_deep": "one nested too deeply came"}
 _OF_COLUMN = {
     "boolean": "BOOL",
     "integer": "INT32",
@@ -109,7 +113,7 @@ def answer(prediction: Any, *, model: str, version: str, echo: str | None = None
 def metadata(schema: Schema, *, model: str, versions: Sequence[str]) -> dict[str, Any]:
     """Describe the model: names, datatypes and shapes of what it takes.
 
-    Columns of text, moments and nested values are BYTES.
+    Columns of text and moments are BYTES, and nested ones, as JSON text.
     """
     columns = [
         {"name": c.key, "datatype": _OF_COLUMN.get(c.type, "BYTES"), "shape": [-1]}
@@ -229,7 +233,7 @@ def _typed(
     if schema.tensors:
         return _tensors(table, schema)
     if not schema.named or (schema.takes_lists and len(table) == 1 and len(schema.columns) > 1):
-        return _numbered(table, schema)
+        return _numbered(table, schema, limits)
     n_rows = {shape[0] for _, shape in table.values()}
     for name, (data, shape) in table.items():
         if len(n_rows) != 1 or len(data) != shape[0]:
@@ -238,7 +242,8 @@ def _typed(
                 code="wrong_shape",
                 column=name,
             )
-    columns = {name: data for name, (data, _) in table.items()}
+    known = {column.key: column for column in schema.columns}
+    columns = {n: _read_texts(data, known.get(n), limits) for n, (data, _) in table.items()}
     limits.check(n_rows=max(n_rows), n_columns=len(columns))
     return schema.type_columns(columns, n_rows=n_rows.pop())
 
@@ -250,14 +255,41 @@ def _tensors(table: Mapping[str, tuple[list[Any], list[int]]], schema: Schema) -
     return schema.type_tensors(nested)
 
 
-def _numbered(table: Mapping[str, tuple[list[Any], list[int]]], schema: Schema) -> Rows:
+def _read_texts(data: list[Any], column: Column | None, limits: Limits) -> list[Any]:
+    """Read the JSON text of arrays and objects; values of other columns stay what they are."""
+    if column is None or column.type not in _NESTED:
+        return data
+    return [_read_text(value, column, row, limits) for row, value in enumerate(data)]
+
+
+def _read_text(value: Any, column: Column, row: int, limits: Limits) -> Any:
+    if type(value) is not str or column.type not in _NESTED:
+        return value
+    try:
+        return loads(value.encode(), max_depth=limits.max_depth)
+    except RequestError as error:
+        came = _NO_JSON.get(error.code, "a string that is none came")
+        raise RequestError(
+            f"Column {column.name!r}, row {row}: JSON text is expected ({column.type}), {came}.",
+            code=error.code if error.code in _NO_JSON else "bad_json",
+            column=column.name,
+            row=row,
+        ) from None
+
+
+def _numbered(
+    table: Mapping[str, tuple[list[Any], list[int]]], schema: Schema, limits: Limits
+) -> Rows:
     if len(table) == 1:
         ((data, shape),) = table.values()
         lists = _nest(data, shape) if len(shape) == 2 else [[value] for value in data]
-        return schema.type_lists(lists)
-    return schema.type_lists(
-        [list(row) for row in zip(*(d for d, _ in table.values()), strict=False)]
-    )
+    else:
+        lists = [list(row) for row in zip(*(d for d, _ in table.values()), strict=False)]
+    if schema.is_nested:
+        for row, values in enumerate(lists):
+            for place, column in enumerate(schema.columns[: len(values)]):
+                values[place] = _read_text(values[place], column, row, limits)
+    return schema.type_lists(lists)
 
 
 def _nest(data: Sequence[Any], shape: Sequence[int]) -> list[Any]:
