@@ -200,7 +200,15 @@ def test_the_start_says_what_runs_where(served):
     assert "1 of the champion to serve, 2 in lanes; 3 processes hold a model" in said
     assert served.console in said
     assert " MiB" in said.partition("Lanes  ")[2]
-    for word in ("Store", "Champion", "Challenger", "Request bodies", "Evidence", "Placement"):
+    for word in (
+        "Store",
+        "Champion",
+        "Challenger",
+        "Request bodies",
+        "Evidence",
+        "Placement",
+        "Memory",
+    ):
         assert word in said
 
 
