@@ -241,6 +241,8 @@ class Comparison:
         Both predictions, one item a row.
     champion_ms, lane_ms : float or None
         Featurization and inference together; None where the request was not scored by itself.
+    champion_work_ms : float or None
+        The same for whatever the champion answered; of a batch, the batch's.
     response_ms : float
         The champion's, from arrival until the answer is encoded.
     champion_steps, lane_steps : mapping of step to milliseconds
@@ -273,6 +275,7 @@ class Comparison:
     champion: Any = None
     lane: Any = None
     champion_ms: float | None = None
+    champion_work_ms: float | None = None
     lane_ms: float | None = None
     response_ms: float = 0.0
     champion_steps: Mapping[str, float] = field(default_factory=dict)

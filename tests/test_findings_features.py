@@ -129,6 +129,19 @@ def test_a_cold_cache_is_slow_in_one_stretch_only_and_no_finding(known):
     assert slow(known) == []
 
 
+def test_a_champion_that_answers_in_batches_is_a_yardstick_too(known):
+    """Alone it was timed too rarely to tell; what its batches took bounds each of their requests."""
+    chance = np.random.default_rng(5)
+    often = chance.random(1_900) < 0.05
+    put(known.learned, "lane", np.where(often, 40.0, 0.2) * chance.lognormal(0, 0.05, 1_900))
+    put(known.learned, "champion", np.full(40, 0.2))
+    known = dataclasses.replace(known, control=None)
+    assert slow(known) == []
+    known.learned.champion_work.add(np.where(chance.random(1_900) < 0.005, 60.0, 3.0))
+    [one] = slow(known)
+    assert (one.effect.measure, one.effect.baseline_role) == ("share_slow", "champion")
+
+
 def test_a_few_hiccups_that_the_champion_has_too_are_no_finding(known):
     n = 3_000
     chance = np.random.default_rng(2)

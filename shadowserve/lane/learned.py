@@ -52,6 +52,7 @@ class Learned:
         self.units = Units()
         self.champion = RoleTiming(champion_steps)
         self.lane = RoleTiming(lane_steps)
+        self.champion_work = Quantiles(tail=True)
         self.warmup = Moments()
         self.sizes: dict[str, SizeCounts] = {}
         self.slowest = Worst(SLOWEST)
@@ -134,6 +135,8 @@ class Learned:
         alone = [c for c in comparisons if c.champion_ms is not None and not c.warmup]
         if alone:
             self.champion.add(alone, lane=False, inner=champion_columns)
+        worked = [c.champion_work_ms for c in comparisons if not c.warmup]
+        self.champion_work.add(np.asarray(worked, dtype=np.float64))
         self.lag_ms.add(np.asarray([c.lag_ms for c in comparisons]))
 
     def slow_requests(self) -> list[dict[str, Any]]:
@@ -190,6 +193,7 @@ _PARTS: Mapping[str, Any] = {
     "units": Units,
     "champion": RoleTiming,
     "lane": RoleTiming,
+    "champion_work": Quantiles,
     "warmup": Moments,
     "slowest": Worst,
     "busy_ms": Moments,

@@ -69,6 +69,8 @@ class Recorder:
         request = scoring.request
         times = Times.unpack(request.times)
         told: dict[str, Any] = {"response_ms": times.total_ns / 1e6}
+        if request.status == 200:
+            told["champion_work_ms"] = work_ms(times)
         if times.batch_requests == 1 and request.status == 200:
             steps = [name for name, _ in self.tail.steps(worker_of(request.position))]
             told["champion_ms"] = work_ms(times)
