@@ -17,7 +17,7 @@ from evidence_fixtures import (
 )
 
 from shadowserve import runs
-from shadowserve.errors import RegistryError, SettingsError
+from shadowserve.errors import RegistryError, UnreachableError
 from shadowserve.evidence.writer import Writer
 
 pytestmark = pytest.mark.live
@@ -103,7 +103,7 @@ def test_an_unknown_lane_names_those_there_are(served) -> None:
 
 
 def test_a_store_that_does_not_exist_is_not_made(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="does not exist"):
+    with pytest.raises(UnreachableError, match="does not exist"):
         runs.lanes("films", f"sqlite:///{tmp_path}/missing.db")
     assert not (tmp_path / "missing.db").exists()
 
