@@ -28,6 +28,8 @@ def put(learned, role, wall_ms, sizes=None):
     columns = {} if sizes is None else {"title": sizes.astype(float)}
     timing.steps.setdefault(WORDS, StepTiming(("title",))).add(wall_ms, ones, ones, columns)
     timing.total.add(wall_ms + 1.0, ones, np.ones(n), {})
+    if role == "champion":
+        learned.champion_work.add(wall_ms + 1.0)
     if role == "lane":
         learned.requests = n
         named = [{"request_id": "r", "step": WORDS, "step_ms": float(ms)} for ms in wall_ms]
@@ -127,19 +129,6 @@ def test_a_cold_cache_is_slow_in_one_stretch_only_and_no_finding(known):
     put(known.learned, "lane", np.where(np.arange(n) < 50, 60.0, 0.2))
     put(known.learned, "champion", np.full(n, 0.2))
     assert slow(known) == []
-
-
-def test_a_champion_that_answers_in_batches_is_a_yardstick_too(known):
-    """Alone it was timed too rarely to tell; what its batches took bounds each of their requests."""
-    chance = np.random.default_rng(5)
-    often = chance.random(1_900) < 0.05
-    put(known.learned, "lane", np.where(often, 40.0, 0.2) * chance.lognormal(0, 0.05, 1_900))
-    put(known.learned, "champion", np.full(40, 0.2))
-    known = dataclasses.replace(known, control=None)
-    assert slow(known) == []
-    known.learned.champion_work.add(np.where(chance.random(1_900) < 0.005, 60.0, 3.0))
-    [one] = slow(known)
-    assert (one.effect.measure, one.effect.baseline_role) == ("share_slow", "champion")
 
 
 def test_a_few_hiccups_that_the_champion_has_too_are_no_finding(known):

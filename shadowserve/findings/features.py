@@ -21,7 +21,6 @@ from shadowserve.policy import Policy
 from shadowserve.ratio import PairedRatio
 from shadowserve.records import sequence_of
 from shadowserve.sequential import two_rates
-from shadowserve.tally import Quantiles
 
 MIN_TIMED = 30
 MIN_STEP_MS = 2.0
@@ -249,10 +248,10 @@ def _sometimes(step: _Step, policy: Policy) -> Finding | None:
 
     Neither the median nor the size of an input shows a look-up that misses its cache on one request
     in twenty, or a branch that is taken for one category. Of several times, alpha shared among them,
-    the one that tells most is reported.
+    the one that tells most is reported. What the champion answered in a batch counts with the batch's
+    time, which is at least its own.
     """
-    role, whole = max(_wholes(step), key=lambda one: one[1].n)
-    own = step.timing.wall
+    own, whole = step.timing.wall, step.learned.champion_work
     least_ms = max(MATERIAL_MS, TWICE * step.usual_ms())
     if whole.n < MIN_TIMED:
         return None
@@ -274,23 +273,14 @@ def _sometimes(step: _Step, policy: Policy) -> Finding | None:
         severity=Severity.CRITICAL if tail >= CRITICAL_TAIL_MS else Severity.WARNING,
         message=(
             f"Step '{step.name}' is slow now and then: in {share(slow)} of requests it alone takes more than "
-            f"{number(limit_ms)} ms, half of these times more than {number(tail)} ms; the whole {role} takes "
+            f"{number(limit_ms)} ms, half of these times more than {number(tail)} ms; the whole champion takes "
             f"that long in {share(usual)}. Usually the step takes {number(own.quantile(0.5))} ms. Look at what "
             "the requests below have in common: a category, a missing value, a cache that did not have them."
         ),
         where=Where(step=step.name, columns=step.timing.columns),
-        effect=Effect("share_slow", slow, None, None, "of requests", usual, role),
+        effect=Effect("share_slow", slow, None, None, "of requests", usual, "champion"),
         examples=step.slowest(),
     )
-
-
-def _wholes(step: _Step) -> list[tuple[str, Quantiles]]:
-    """Return what the whole champion takes, in the control, alone, and of whatever it answered.
-
-    A request that was answered in a batch took the batch's time at most, so that counts for it.
-    """
-    alone = [(role, timing.total.wall) for role, timing in _yardsticks(step.known)]
-    return [*alone, ("champion", step.learned.champion_work)]
 
 
 def _keeps_coming(step: _Step, limit_ms: float) -> bool:
