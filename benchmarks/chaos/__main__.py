@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -49,12 +48,7 @@ def main(minutes: float, seed: int, pause: float, rate: float, workers: int, as_
     """Break a deployment for some minutes and say what became of every request."""
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         root = Path(folder)
-        made = subprocess.run(
-            [sys.executable, str(Path(tiny.__file__)), str(root)], capture_output=True, text=True
-        )
-        if made.returncode:
-            raise SystemExit(made.stderr)
-        store = tiny.Store(f"sqlite:///{root / 'mlflow.db'}", root / "mlflow.db")
+        store = tiny.registered(root)
         outcome = run(
             root / "run",
             store,

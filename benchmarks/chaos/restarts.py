@@ -8,7 +8,6 @@ the parts of comparisons and the logs. The exit code is 1 if anything else is le
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -37,12 +36,7 @@ def main(times: int) -> None:
     """Start and stop a deployment and say what was left each time."""
     with tempfile.TemporaryDirectory(prefix="restarts-") as folder:
         root = Path(folder)
-        made = subprocess.run(
-            [sys.executable, str(Path(tiny.__file__)), str(root)], capture_output=True, text=True
-        )
-        if made.returncode:
-            raise SystemExit(made.stderr)
-        store = tiny.Store(f"sqlite:///{root / 'mlflow.db'}", root / "mlflow.db")
+        store = tiny.registered(root)
         faults, starts_s, stops_s = run(root / "run", store, times=times)
     click.echo(
         f"Starts and stops {times}; ready after {median(starts_s):.1f} s, stopped after "
