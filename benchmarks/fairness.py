@@ -49,7 +49,7 @@ def main() -> None:
     )
     parser.add_argument("--model", choices=STREAMS, default="films")
     parser.add_argument("--runs", type=int, default=20)
-    parser.add_argument("--requests", type=int, default=2_000)
+    parser.add_argument("--requests", type=int, default=4_000)
     asked = parser.parse_args()
     print("| run | paired ratio | interval | pairs | divergence | alarms | ledger |")
     print("|---|---|---|---|---|---|---|", flush=True)

@@ -11,14 +11,17 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
+
+import orjson
 
 from shadowserve import counters, strangers, tail
 from shadowserve.deployment import Deployment, LaneName
-from shadowserve.lane.state import snapshot
+from shadowserve.lane.state import snapshot, summary
 from shadowserve.places import LanePlaces, Places
 from shadowserve.records import Outcome
+from shadowserve.stillness import Cost, Harm
 
 _SKIPPED = (Outcome.SKIPPED_PAUSED, Outcome.SKIPPED_BUDGET)
 
@@ -83,6 +86,8 @@ class Ledger:
         Size of the journal on disk now.
     met : Met
         Names of request columns that the signature does not know.
+    costs : tuple of Cost
+        What lanes cost the champion's callers, once that was measured often enough.
     """
 
     deployment: str
@@ -92,6 +97,7 @@ class Ledger:
     journal_bytes: int
     lanes: tuple[LaneLedger, ...]
     met: strangers.Met = field(default_factory=strangers.Met)
+    costs: tuple[Cost, ...] = ()
 
     @property
     def balanced(self) -> bool:
@@ -101,9 +107,13 @@ class Ledger:
         return journaled and all(lane.total == counted.appended for lane in self.lanes)
 
     def to_status(self) -> dict[str, Any]:
-        """Return the contract's JSON with the names of unknown columns, which no report holds."""
+        """Return the contract's JSON, with the names of unknown columns, which no report holds, and costs."""
         counted = {"count": self.champion.extra_columns}
-        return {**self.to_dict(), "extra_columns": counted | self.met.to_dict()}
+        return {
+            **self.to_dict(),
+            "extra_columns": counted | self.met.to_dict(),
+            "cost_to_callers": [asdict(cost) for cost in self.costs],
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contract's JSON."""
@@ -155,6 +165,7 @@ def read(places: Places, deployment: Deployment) -> Ledger:
             _lane(places, name, seen.outcomes, seen.cursor, bound) for name, seen in lanes.items()
         ),
         met=strangers.read(places.all_strangers()),
+        costs=_costs(places, deployment),
     )
 
 
@@ -175,6 +186,16 @@ def reconcile(places: Places, counted: counters.Counters, *, worker: int) -> Non
             append_failed=0,
             sequence=end,
         )
+
+
+def _costs(places: Places, deployment: Deployment) -> tuple[Cost, ...]:
+    """Return what the first lane that has measured it says; all measure the same callers."""
+    for name in deployment.lanes:
+        written = summary(places.lane(name.role, name.version).state, "harm")
+        costs = Harm.from_state(orjson.loads(written)).costs() if written else []
+        if costs:
+            return tuple(costs)
+    return ()
 
 
 def _sum(left: counters.Counts, right: counters.Counts) -> counters.Counts:

@@ -28,6 +28,7 @@ from shadowserve.lane.observing import Observer
 from shadowserve.lane.rescoring import Rescorer
 from shadowserve.lane.run import Lane
 from shadowserve.lane.state import LaneState
+from shadowserve.lane.warmth import Warmth
 from shadowserve.metrics import RoleMetrics
 from shadowserve.places import Places
 from shadowserve.protocols import protocols
@@ -114,6 +115,7 @@ def lane(
         metrics=RoleMetrics(name.role.value, name.version, steps=[n for n, _ in scorer.step_names]),
         disclosure=disclosure,
         schedule=Schedule(time.time_ns(), "salt"),
+        warmth=Warmth(observer, inflight, repeat=rescore),
     )
     if made.learned.outputs.kind is not None:
         made.comparer.settle(Kind(made.learned.outputs.kind))

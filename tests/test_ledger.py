@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import orjson
 import pytest
 from deployment_fixtures import CHALLENGER, CONTROL, deployment, made
 from journal_fixtures import append, killed
@@ -12,7 +13,9 @@ from lane_fixtures import answer, records, told, work
 from shadowserve import counters, journal, ledger
 from shadowserve.counters import Counters
 from shadowserve.journal import Writer, segments
+from shadowserve.lane.state import LaneState, Progress
 from shadowserve.records import Outcome
+from shadowserve.stillness import FEWEST_TIMES, Block, Harm
 
 CONTRACT = {
     "deployment": "films-20260101T000000Z-abc",
@@ -46,6 +49,28 @@ def test_the_ledger_has_the_contracts_form(places):
     }  # fmt: skip
     assert (control["state"], control["pending"]) == ("starting", 5)
     assert control["lag_seconds"] > 0
+
+
+def test_status_says_what_lanes_cost_callers_once_that_is_known(places):
+    answer(places, records(5))
+    worked = work(places)
+    found = ledger.read(places, deployment())
+    assert found.costs == ()
+    assert found.to_status()["cost_to_callers"] == []
+    harm = Harm()
+    for cycle in range(5):
+        for block, ms in ((Block.STILL, 2.0), (Block.USUAL, 2.0 + 0.01 * (cycle % 2))):
+            for _ in range(FEWEST_TIMES):
+                harm.add(cycle, block, ms)
+    harm.add(99, Block.STILL, 2.0)  # which closes the cycles before
+    state = LaneState(worked.lane_places.state)
+    state.commit(Progress(summaries={"harm": orjson.dumps(harm.state())}))
+    state.close()
+    found = ledger.read(places, deployment())
+    assert [cost.rank for cost in found.costs] == ["p50", "p99"]
+    assert found.costs[0].low < 0.002 < found.costs[0].high
+    assert found.to_status()["cost_to_callers"][0]["rank"] == "p50"
+    assert "cost_to_callers" not in found.to_dict()  # the report says it beside the latencies
 
 
 def test_before_the_first_request_everything_is_nothing(places):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from shadowserve.sequential import rate_evidence, two_rates
+from shadowserve.sequential import likelihood_ratio, rate_evidence, two_rates
 from shadowserve.sequential.evidence import KNOTS, log_above, log_below, spread
 
 
@@ -29,6 +29,13 @@ def test_expected_evidence_against_one_common_rate_is_at_most_one(rate):
 def test_the_order_of_the_groups_does_not_matter(n_a, n_b, share_a, share_b):
     one = two_rates(n_a, share_a * n_a, n_b, share_b * n_b)
     assert one == pytest.approx(two_rates(n_b, share_b * n_b, n_a, share_a * n_a))
+
+
+@given(st.integers(0, 200), st.integers(0, 200), st.floats(0, 1), st.floats(0, 1))
+def test_evidence_is_never_above_the_likelihood_ratio(n_a, n_b, share_a, share_b):
+    """What the slice search leaves out by the ratio, evidence would have left out too."""
+    counted = [np.array([x], dtype=float) for x in (n_a, share_a * n_a, n_b, share_b * n_b)]
+    assert two_rates(*counted)[0] <= likelihood_ratio(*counted)[0] + 1e-9
 
 
 def test_two_rates_worked_by_hand():

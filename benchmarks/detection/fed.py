@@ -216,7 +216,7 @@ def _scored(
         made.append(
             Scoring(
                 request, seen, pool.rows[which], pool.sizes[which],
-                alone=what.timed, warmup=warmup, inclusion=what.inclusion,
+                alone=what.timed, warmup=warmup, inclusion=what.inclusion, warm=what.timed,
             )
         )  # fmt: skip
     return made

@@ -112,6 +112,8 @@ def status(state_dir: str | None, as_json: bool) -> None:
             f"{lane['lag_seconds']:.1f}",
         )
     out.print(table)
+    for cost in counted.costs:
+        out.print(f"{str(cost).capitalize()}.")
     out.print(
         "The ledger balances." if told["balanced"] else "[bold red]The ledger does not balance.[/]"
     )

@@ -35,8 +35,12 @@ class Scoring:
         As the lane typed them; None where it could not.
     alone : bool
         Whether the times are the request's own.
+    warmup : bool
+        Whether the process had just started.
     inclusion : float
         Probability with which a request like this one is timed.
+    warm : bool
+        Whether the lane had been scoring right before, so that the times may be paired.
     unit : int or None
         The entity that it is for; see `units`.
     """
@@ -48,6 +52,7 @@ class Scoring:
     alone: bool
     warmup: bool
     inclusion: float
+    warm: bool = False
     unit: int | None = None
 
     @property

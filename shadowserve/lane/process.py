@@ -31,6 +31,8 @@ from shadowserve.lane.observing import Observer
 from shadowserve.lane.rescoring import Rescorer
 from shadowserve.lane.run import Lane, follow
 from shadowserve.lane.state import LaneState, Unwritable
+from shadowserve.lane.turns import TAKE_TURNS, Turns
+from shadowserve.lane.warmth import Warmth
 from shadowserve.metrics import RoleMetrics, reserve
 from shadowserve.places import Places
 from shadowserve.policy import Policy
@@ -114,8 +116,10 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
         metrics=RoleMetrics(name.role.value, name.version, steps=[n for n, _ in scorer.step_names]),
         disclosure=Disclosure.of(deployment.options, salt=deployment.salt),
         schedule=Schedule.of(deployment.started, deployment.salt),
+        warmth=Warmth(observer, inflight, repeat=deployment.options["rescore"]),
         stopping=lambda: _stopped,
         entity=deployment.options.get("entity"),
+        turns=Turns(places.turns) if TAKE_TURNS in os.environ else None,
     )
     if name.role is Role.CONTROL:
         lane.limit = follow(places, [n for n in deployment.lanes if n.role is Role.CHALLENGER])

@@ -97,9 +97,10 @@ def burst_row(scoring: Scoring) -> BurstRow | None:
     if burst is None or times is None:
         return None
     scores = scoring.observation.scores
+    paired = scoring.alone and scoring.warm and not scoring.warmup
     record = {
-        "ms": work_ms(times) if scoring.alone and not scoring.warmup else None,
-        "steps": [ns / 1e6 for ns in times.wall_ns] if scoring.alone else [],
+        "ms": work_ms(times) if paired else None,
+        "steps": [ns / 1e6 for ns in times.wall_ns] if paired else [],
         "scores": None if scores is None else scores.mean(axis=0).tolist(),
         "unit": scoring.unit,
     }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,12 +24,14 @@ from shadowserve.lane import windows
 from shadowserve.lane.comparing import Comparer, Scoring
 from shadowserve.lane.failures import Poison
 from shadowserve.lane.inflight import InFlight
-from shadowserve.lane.intake import LargeInputs, Turn, turn
+from shadowserve.lane.intake import LargeInputs, Turn, burst_of, turn
 from shadowserve.lane.learned import Learned
 from shadowserve.lane.observing import Observer, Typed
 from shadowserve.lane.recording import Recorder, burst_row
 from shadowserve.lane.rescoring import Rescorer
 from shadowserve.lane.state import Death, LaneState, Progress, Window
+from shadowserve.lane.turns import Turns
+from shadowserve.lane.warmth import Warmth
 from shadowserve.metrics import RoleMetrics
 from shadowserve.places import LanePlaces, Places
 from shadowserve.records import Comparison, Observation, Outcome, Request, worker_of
@@ -72,10 +75,14 @@ class Lane:
         What may be kept of the values.
     schedule : Schedule
         When lanes stand still, so that callers' times without them are known.
+    warmth : Warmth
+        Whether what is timed now may be paired.
     limit : callable
         The cursor that this lane must not pass; the control follows the challengers.
     entity : str or None
         Column that names whom a request is for.
+    turns : Turns or None
+        None where each lane has a CPU of its own.
     """
 
     name: LaneName
@@ -90,9 +97,11 @@ class Lane:
     metrics: RoleMetrics
     disclosure: Disclosure
     schedule: Schedule
+    warmth: Warmth
     limit: Callable[[], Mapping[int, int] | None] = lambda: None
     stopping: Callable[[], bool] = lambda: False
     entity: str | None = None
+    turns: Turns | None = None
     first_state: tuple[str, str | None] = ("running", None)
     large: LargeInputs = field(default_factory=LargeInputs)
     _progress: Progress = field(default_factory=Progress)
@@ -130,8 +139,9 @@ class Lane:
             self._progress.count(Outcome.SKIPPED_BUDGET, batch.deleted)
         if batch.requests and self.places.paused.exists():
             self._progress.count(Outcome.SKIPPED_PAUSED, len(batch.requests))
-        else:
-            self._score(batch.requests)
+        elif batch.requests:
+            with self.turns.taken() if self.turns else nullcontext():
+                self._score(batch.requests)
         self._progress.cursor = batch.cursor
         if batch.requests or batch.deleted:
             self._window_opened_ns = self._window_opened_ns or time.time_ns()
@@ -184,6 +194,7 @@ class Lane:
 
     def _score(self, requests: Sequence[Request]) -> None:
         """Score requests in order, alone or together, and keep what was seen for the next flush."""
+        self.warmth.cool()
         behind = bool(requests) and time.time_ns() - requests[0].arrived_wall_ns > 2 * 10**9
         together: list[tuple[Typed, Turn]] = []
         for request in requests:
@@ -207,8 +218,11 @@ class Lane:
                 self._progress.count(Outcome.SAMPLED_OUT)
             elif what.alone or (typed.rows is not None and typed.rows.params):
                 together = self._score_together(together)
+                warm = burst_of(request.position) is not None and self.warmth.reach()
                 self._mark([typed])
-                self._keep(typed, self.observer.alone(typed), what, sizes)
+                observation = self.observer.alone(typed)
+                self.warmth.scored(typed, observation)
+                self._keep(typed, observation, what, sizes, warm=warm)
             else:
                 together.append((typed, what))
                 if sum(t.rows.n_rows if t.rows else 1 for t, _ in together) >= self._batch_rows():
@@ -245,7 +259,13 @@ class Lane:
         self.inflight.mark([typed.request.position for typed in batch])
 
     def _keep(
-        self, typed: Typed, observation: Observation, what: Turn, sizes: Mapping[str, int]
+        self,
+        typed: Typed,
+        observation: Observation,
+        what: Turn,
+        sizes: Mapping[str, int],
+        *,
+        warm: bool = False,
     ) -> None:
         times = observation.times
         alone = what.alone and what.timed and times is not None and times.batch_requests == 1
@@ -257,6 +277,7 @@ class Lane:
             sizes=self.disclosure.sizes(sizes),
             alone=alone,
             warmup=warmup,
+            warm=warm,
             inclusion=what.inclusion,
             unit=unit_of(typed.rows, entity=self.entity, salt=self.disclosure.salt),
         )

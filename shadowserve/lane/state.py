@@ -273,6 +273,19 @@ def snapshot(path: Path, *, whole: bool = True) -> Snapshot:
             return Snapshot(outcomes={}, cursor={}, summaries={}, bursts=())
 
 
+def summary(path: Path, name: str) -> bytes | None:
+    """Read one summary of a lane's file; None where there is none yet."""
+    if not path.exists():
+        return None
+    with closing(sqlite3.connect(_address(path), uri=True, timeout=10.0)) as connection:
+        try:
+            query = "SELECT state FROM summary WHERE name = ?"
+            row = connection.execute(query, (name,)).fetchone()
+        except sqlite3.OperationalError:  # so young that it holds no table yet
+            row = None
+    return None if row is None else row[0]
+
+
 def _address(path: Path) -> str:
     return f"{path.resolve().as_uri()}?mode=rw"
 

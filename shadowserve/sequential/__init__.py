@@ -1,6 +1,6 @@
 """Statistics that hold however often one looks: bounded means and quantiles."""
 
-from shadowserve.sequential.evidence import rate_evidence, two_rates
+from shadowserve.sequential.evidence import likelihood_ratio, rate_evidence, two_rates
 from shadowserve.sequential.means import (
     MeanSequence,
     difference,
@@ -13,6 +13,7 @@ __all__ = [
     "MeanSequence",
     "QuantileSequence",
     "difference",
+    "likelihood_ratio",
     "log_e_difference",
     "paired_mean",
     "rate_evidence",

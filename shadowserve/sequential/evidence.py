@@ -157,10 +157,28 @@ def two_rates(n_a: ArrayLike, total_a: ArrayLike, n_b: ArrayLike, total_b: Array
     """
     n_a, total_a = np.asarray(n_a, float), np.asarray(total_a, float)
     n_b, total_b = np.asarray(n_b, float), np.asarray(total_b, float)
-    n, total = n_a + n_b, total_a + total_b
-    pooled = total / np.maximum(n, 1e-300)
-    common = xlogy(total, pooled) + xlogy(n - total, 1 - pooled)
+    common = _best(n_a + n_b, total_a + total_b)
     return log_mixture(n_a, total_a) + log_mixture(n_b, total_b) - common
+
+
+def likelihood_ratio(
+    n_a: FloatArray, total_a: FloatArray, n_b: FloatArray, total_b: FloatArray
+) -> FloatArray:
+    """Log likelihood of two rates over that of one, each at its best: never below `two_rates`.
+
+    Examples
+    --------
+    >>> counted = (np.array([80.0]), np.array([80.0]), np.array([1920.0]), np.array([40.0]))
+    >>> bool(likelihood_ratio(*counted) >= two_rates(*counted))
+    True
+    """
+    apart = _best(n_a, total_a) + _best(n_b, total_b)
+    return np.asarray(apart - _best(n_a + n_b, total_a + total_b))
+
+
+def _best(n: FloatArray, total: FloatArray) -> Any:
+    rate = total / np.maximum(n, 1e-300)
+    return xlogy(total, rate) + xlogy(n - total, 1 - rate)
 
 
 def log_mixture(n: FloatArray, total: FloatArray) -> Any:

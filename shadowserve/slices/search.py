@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 
 from shadowserve.disclosure import NOTHING_SHOWN, Disclosure, Rule
-from shadowserve.sequential import rate_evidence, two_rates
+from shadowserve.sequential import likelihood_ratio, rate_evidence, two_rates
 from shadowserve.sequential.evidence import FloatArray
 from shadowserve.slices.cells import BoolArray, Condition, Kind, kind_of
 from shadowserve.slices.counts import CellCounts, ColumnName, Run
@@ -162,6 +162,8 @@ class SliceSearch:
         list of Slice
             At most five; empty before 256 rows.
         """
+        if not self._counts.total:
+            return []
         left = self._singles(alpha) + self._pairs(alpha)
         rest = _Remaining(self._counts)
         named: list[_Candidate] = []
@@ -276,7 +278,7 @@ class SliceSearch:
         n = (inside @ counts.pair_n @ inside.T)[first, second]
         total = (inside @ counts.pair_totals @ inside.T)[first, second]
         outside = counts.n_rows - n, counts.total - total
-        evidence = _higher(n, total, *outside)
+        evidence = _higher(n, total, *outside, least=needed)
         alone = _higher(
             n_single, total_single, counts.n_rows - n_single, counts.total - total_single
         )
@@ -359,13 +361,28 @@ class _Remaining:
         return inside
 
 
-def _higher(n: FloatArray, total: FloatArray, n_b: FloatArray, total_b: FloatArray) -> FloatArray:
-    """Log evidence that the first rate is the higher one; ``-inf`` where it is not."""
+def _higher(
+    n: FloatArray,
+    total: FloatArray,
+    n_b: FloatArray,
+    total_b: FloatArray,
+    *,
+    least: float = -np.inf,
+) -> FloatArray:
+    """Log evidence that the first rate is the higher one; ``-inf`` where it is not, or below `least`.
+
+    Evidence is at most the log likelihood ratio of two rates to one, which costs a fraction of it.
+    """
     n, n_b = np.maximum(n, 0.0), np.maximum(n_b, 0.0)
     total, total_b = np.clip(total, 0.0, n), np.clip(total_b, 0.0, n_b)
-    found = np.asarray(two_rates(n, total, n_b, total_b), dtype=np.float64)
     told_apart = (total * n_b > total_b * n) & (n > 0) & (n_b > 0)
-    return np.where(told_apart, found, -np.inf)
+    if np.isfinite(least):
+        told_apart &= likelihood_ratio(n, total, n_b, total_b) >= least
+    evidence = np.full(told_apart.shape, -np.inf)
+    evidence[told_apart] = two_rates(
+        n[told_apart], total[told_apart], n_b[told_apart], total_b[told_apart]
+    )
+    return evidence
 
 
 def _rate_interval(n: float, total: float, *, needed: float) -> tuple[float, float]:

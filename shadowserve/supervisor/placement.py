@@ -30,11 +30,15 @@ class Placement:
         What lanes are confined to; None where they are not.
     threads : int
         OpenMP and BLAS threads in every role, so that equal rows give equal results.
+    turns : bool
+        Whether lanes score one at a time, since there are fewer CPUs for them than lanes: two at once
+        would slow, and mistime, each other.
     """
 
     workers: tuple[int, ...]
     lanes: frozenset[int] | None
     threads: int
+    turns: bool = False
 
     def worker(self, index: int) -> frozenset[int] | None:
         """Return the CPUs of one worker."""
@@ -50,13 +54,14 @@ class Placement:
     def describe(self) -> str:
         """Say in a line what was chosen."""
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''} for BLAS and OpenMP in every role"
+        priority = f"at the lowest priority{', one at a time' if self.turns else ''}"
         if not self.workers and self.lanes:
-            return f"lanes on any CPU at the lowest priority; {threads}"
+            return f"lanes on any CPU {priority}; {threads}"
         if not self.workers:
-            return f"not pinned (too few CPUs, or not Linux); lanes run at the lowest priority; {threads}"
+            return f"not pinned (too few CPUs, or not Linux); lanes run {priority}; {threads}"
         own = ", ".join(map(str, self.workers))
         others = ", ".join(map(str, sorted(self.lanes or ())))
-        return f"champion on CPU {own}, lanes on CPU {others} at the lowest priority; {threads}"
+        return f"champion on CPU {own}, lanes on CPU {others} {priority}; {threads}"
 
 
 def place(
@@ -77,7 +82,7 @@ def place(
     Examples
     --------
     >>> place(workers=1, lanes=2, cpus=[0, 1])
-    Placement(workers=(0,), lanes=frozenset({1}), threads=1)
+    Placement(workers=(0,), lanes=frozenset({1}), threads=1, turns=True)
     >>> place(workers=2, lanes=2, cpus=[0, 1]).workers
     ()
     >>> place(workers=1, lanes=1, cpus=range(8), busy=2).threads
@@ -86,11 +91,16 @@ def place(
     if cpus is None:
         cpus, busy = _allowed(), busy or clock.cpu_count()
     allowed = sorted(cpus)
-    threads = max(1, min(len(allowed), busy or len(allowed)) // (workers + max(lanes, 1)))
+    usable = min(len(allowed), busy or len(allowed))
+    threads = max(1, usable // (workers + max(lanes, 1)))
+    turns = lanes > 1 and lanes > usable - workers
     if len(allowed) <= workers or not hasattr(os, "sched_setaffinity"):
-        return Placement(workers=(), lanes=None, threads=threads)
+        return Placement(workers=(), lanes=None, threads=threads, turns=turns)
     return Placement(
-        workers=tuple(allowed[:workers]), lanes=frozenset(allowed[workers:]), threads=threads
+        workers=tuple(allowed[:workers]),
+        lanes=frozenset(allowed[workers:]),
+        threads=threads,
+        turns=turns,
     )
 
 

@@ -20,6 +20,7 @@ from shadowserve.deployment import Deployment, LaneName, write_whole
 from shadowserve.errors import JournalError, ModelError, ShadowserveError
 from shadowserve.faults import fault_of
 from shadowserve.lane.state import snapshot
+from shadowserve.lane.turns import TAKE_TURNS
 from shadowserve.ledger import condition, reconcile
 from shadowserve.places import Places
 from shadowserve.records import Role
@@ -370,7 +371,10 @@ class Supervisor:
         child = Child(
             name=f"lane {name}",
             command=(*command, str(self.places.root)),
-            env=self._environment(name.role.value),
+            env={
+                **self._environment(name.role.value),
+                **({TAKE_TURNS: "1"} if self.placement.turns else {}),
+            },
             log=self.places.logs / f"lane-{name.role.value}-v{name.version}.log",
             idle=True,
             network=self.settings.lane_network,

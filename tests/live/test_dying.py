@@ -186,7 +186,7 @@ def test_three_at_once_start_beside_each_other(tmp_path, store):
     home = {"HOME": str(tmp_path), "BENTOML_HOME": str(tmp_path / "bentoml")}
     several = [
         Served(tmp_path / str(i), store, "--no-control", challengers=(), environ=home)
-        for i in range(3)
+        for i in range(5)
     ]
     try:
         for one in several:

@@ -39,6 +39,23 @@ def test_a_quota_bounds_the_threads_and_not_what_is_seen():
     assert place(workers=1, lanes=1, cpus=range(2), busy=8).threads == 1
 
 
+@pytest.mark.parametrize(
+    ("workers", "lanes", "cpus", "busy", "turns"),
+    [
+        (1, 2, 2, None, True),
+        (1, 2, 3, None, False),
+        (1, 4, 4, None, True),
+        (1, 1, 1, None, False),  # one lane has nobody to take turns with
+        (2, 2, 2, None, True),
+        (1, 2, 8, 2, True),  # a container that may keep two of eight busy
+    ],
+)
+def test_lanes_take_turns_where_they_are_more_than_their_cpus(workers, lanes, cpus, busy, turns):
+    placement = place(workers=workers, lanes=lanes, cpus=range(cpus), busy=busy)
+    assert placement.turns is turns
+    assert ("one at a time" in placement.describe()) is turns
+
+
 def test_a_worker_runs_on_its_own_cpu_or_anywhere():
     assert place(workers=2, lanes=1, cpus=[4, 5, 6]).worker(1) == frozenset({5})
     assert place(workers=2, lanes=1, cpus=[4]).worker(1) is None

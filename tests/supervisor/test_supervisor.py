@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import socket
 import time
+from dataclasses import replace
 
 import pytest
 
 from shadowserve.counters import Counters
+from shadowserve.deployment import LaneName
 from shadowserve.errors import ModelError
+from shadowserve.lane.turns import TAKE_TURNS
 from shadowserve.places import Places
+from shadowserve.records import Role
 from shadowserve.settings import Settings
 from shadowserve.stores import Uris
 from shadowserve.supervisor.child import Child
@@ -133,3 +137,21 @@ def test_a_reason_to_end_is_not_swallowed(supervisor):
 
     with pytest.raises(ModelError):
         it._try(fails)
+
+
+def test_every_process_is_told_its_role(supervisor):
+    """A featurizer that writes to a store, or bills for a call, can refuse to in a lane."""
+    it, _ = supervisor
+    names = [LaneName(Role.CHALLENGER, 4), LaneName(Role.CONTROL, 3)]
+    children = [it._worker(0, it.data_socket), *(it._lane(name).child for name in names)]
+    roles = [child.env["SHADOWSERVE_ROLE"] for child in children]
+    assert roles == ["champion", "challenger", "control"]
+
+
+@pytest.mark.parametrize("turns", [True, False])
+def test_lanes_are_told_to_take_turns_where_they_share_cpus(supervisor, turns):
+    it, _ = supervisor
+    it.placement = replace(it.placement, turns=turns)
+    lane = it._lane(LaneName(Role.CHALLENGER, 4)).child
+    assert (TAKE_TURNS in lane.env) is turns
+    assert TAKE_TURNS not in it._worker(0, it.data_socket).env
