@@ -101,6 +101,7 @@ class DataPlane:
         self._strangers = strangers
         self._all_ready = all_ready
         self._metrics = metrics
+        self._scrape = asyncio.Lock()
         self._max_body = max_body
         self._token = token
         self._ready: Ready | None = None
@@ -347,7 +348,9 @@ class DataPlane:
         await _send(send, 200 if ready else 503, body, [])
 
     async def _metric_text(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        await _send(send, 200, self._metrics(), [], content_type=b"text/plain; version=0.0.4")
+        async with self._scrape:  # adding up takes milliseconds, which no caller shall wait
+            text = await asyncio.to_thread(self._metrics)
+        await _send(send, 200, text, [], content_type=b"text/plain; version=0.0.4")
 
     async def _server_metadata(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         await _send(send, 200, server_metadata(), [])

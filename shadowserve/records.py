@@ -259,6 +259,9 @@ class Comparison:
         Characters, bytes or items, summed over the rows.
     lane_scores : mapping of class to probability
         The lane's for a request of one row, the class as JSON text; empty where there are none.
+    first, lately : bool
+        Whether it is the first request of its entity that the lane saw, ever and among the last
+        thousand or so; True where requests have no entity. Only such count in statistics.
     """
 
     position: int
@@ -289,4 +292,6 @@ class Comparison:
     sizes: Mapping[str, int] = field(default_factory=dict)
     nonfinite: int = 0
     lane_scores: Mapping[str, float] = field(default_factory=dict)
+    first: bool = True
+    lately: bool = True
     fault: Fault | None = None

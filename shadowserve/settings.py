@@ -295,6 +295,14 @@ class Settings:
             "Columns of which nothing leaves: no values, no ranges, no sizes.",
         ),
     )
+    ignore_outputs: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(
+            spellings.texts,
+            "--ignore-outputs FIELD,...",
+            "Fields of the answer that say nothing, such as a random id; never compared.",
+        ),
+    )
     rescore: bool = field(
         default=True,
         metadata=_about(

@@ -166,7 +166,7 @@ def test_a_version_is_tried_in_a_process_of_its_own(tmp_path):
     assert trial.failure is None
     assert trial.own == trial.champion
     assert trial.own.kind == "number"
-    assert set(trial.own.phases_ms) == {"parse", "featurization", "inference", "encode"}
+    assert set(trial.own.phases_ms) == {"parse", "schema", "featurization", "inference", "encode"}
     assert [step["name"] for step in trial.steps] == list(trial.own.steps_ms)
     assert trial.batched
     assert trial.deterministic

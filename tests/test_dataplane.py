@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from typing import Any
 
 import httpx
@@ -42,7 +43,7 @@ class Plane:
             counters=self.serving.counters,
             strangers=Strangers(tmp_path / "0.names"),
             all_ready=lambda: ready,
-            metrics=lambda: b"shadowserve_requests_total 0\n",
+            metrics=options.pop("metrics", lambda: b"shadowserve_requests_total 0\n"),
             max_body=options.pop("max_body", MAX_BODY),
             **options,
         )
@@ -287,6 +288,28 @@ def test_other_paths_are_bentomls(tmp_path):
     with Plane(tmp_path) as plane:
         assert plane.ask("GET", "/docs.json").content == b"behind"
         assert plane.ask("GET", "/").status_code == 418
+
+
+def test_callers_are_answered_while_metrics_are_added_up(tmp_path):
+    begun, answered = threading.Event(), threading.Event()
+
+    def metrics() -> bytes:
+        begun.set()
+        assert answered.wait(10)
+        return b"shadowserve_requests_total 1\n"
+
+    async def both(plane) -> tuple[httpx.Response, httpx.Response]:
+        transport = httpx.ASGITransport(plane)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            scrape = asyncio.create_task(client.get("/metrics"))
+            await asyncio.to_thread(begun.wait, 10)
+            response = await client.post("/invocations", content=body(record(1)), headers=JSON)
+            answered.set()
+            return response, await scrape
+
+    with Plane(tmp_path, metrics=metrics) as plane:
+        response, scraped = asyncio.run(both(plane.plane))
+    assert (response.status_code, scraped.status_code) == (200, 200)
 
 
 def test_metadata_and_metrics_are_told(tmp_path):

@@ -96,6 +96,33 @@ def test_a_lanes_windows_arrive_with_all_that_belongs_to_them(uri: str, tmp_path
     assert not (tmp_path / "wrong.db").exists()
 
 
+def test_comparisons_that_made_room_while_mlflow_was_away_are_counted(
+    uri: str, tmp_path: Path
+) -> None:
+    """Disk is bounded however long MLflow is away; the windows' metrics arrive all the same."""
+
+    def away() -> Store:
+        raise UndeliveredError("No answer.", kind="sink_dead")
+
+    served = deployment(uri)
+    places = state_directory(tmp_path, served)
+    close_windows(places, CHALLENGER, 4)
+    kept = local_parts(places)[2:]
+    folder = places.lane(CHALLENGER.role, CHALLENGER.version).parts
+    budget = sum((folder / name).stat().st_size for name in kept)
+    with pytest.raises(UndeliveredError):
+        Writer(places, served, connect=away, parts_budget=budget).turn()
+    assert local_parts(places) == kept
+    for _ in range(2):
+        writer = Writer(places, served)
+        writer.turn()
+    (run,) = runs_of(uri, served)
+    assert history(uri, run.info.run_id, "ledger/requests") == [0, 1, 2, 3]
+    assert parts_of(uri, run.info.run_id) == kept
+    assert writer.counts[CHALLENGER]["lost"] == 2
+    assert run.data.tags["shadowserve.windows_without_comparisons"] == "2"
+
+
 def test_a_runs_present_value_is_the_last_windows(uri: str, tmp_path: Path) -> None:
     served = deployment(uri)
     places = state_directory(tmp_path, served)

@@ -160,6 +160,22 @@ def test_every_label_is_counted_as_what_it_is(tmp_path):
     assert [told[name] for name in counts] == [5, 2, 1, 1, 1, 1, 1]
 
 
+def test_of_an_entity_only_the_first_requests_label_is_in_the_loss(tmp_path):
+    """A bot's thousand labels say of one user what they say, whichever of them come first."""
+    truth, rows = answers(30)
+    for n, row in enumerate(rows):
+        row["first"] = n < 10
+    places, served = serve(tmp_path)
+    for lane, part in ((CHALLENGER, True), (CONTROL, False)):
+        work(places, lane, [dict(row) for row in rows], part=part)
+    take(places, served, labels(truth)[::-1])
+    losses = learn(places, served, challenger=CHALLENGER, kind=Kind.LABEL)
+    told = losses.to_dict(alpha=0.05)
+    assert (told["joined"], told["repeated"], told["loss"]["n"]) == (30, 20, 10)
+    wrong = [row["champion"] != [label] for row, label in zip(rows[:10], truth[:10], strict=True)]
+    assert told["loss"]["champion"] == pytest.approx(np.mean(wrong))
+
+
 def test_labels_join_however_late_requests_or_labels_come(tmp_path):
     """Half of the labels come before their requests; looking in between changes nothing."""
     places, served = serve(tmp_path)

@@ -206,7 +206,7 @@ def test_labels_time_as_a_whole_and_notes_are_on_the_page_where_there_are_any():
     loss = {"measure": "error rate", "n": 250, "champion": 0.1, "challenger": 0.12}
     loss |= {"difference": 0.02, "low": 0.015, "high": 0.025}
     counts = dict.fromkeys(
-        ("joined", "late", "duplicate", "conflicting", "ambiguous", "unknown"), 250
+        ("joined", "late", "repeated", "duplicate", "conflicting", "ambiguous", "unknown"), 250
     )
     ratio = {"value": 1.25, "low": 1.2, "high": 1.3, "n": 400}
     cost = {"rank": "p99", "value": 0.01, "low": -0.02, "high": 0.04, "cycles": 3}

@@ -83,7 +83,7 @@ def _scoring(place, unit, wrong):
     asked = request(place, answer=ANSWERS[0])
     columns = {"user": np.array([str(unit)], dtype=object)}
     seen = Observation(answer=ANSWERS[int(wrong)])
-    return Scoring(asked, seen, Rows(columns, 1), {}, False, False, 1.0, unit)
+    return Scoring(asked, seen, Rows(columns, 1), {}, False, False, 1.0, unit=unit)
 
 
 def test_one_entity_that_sends_a_third_of_all_requests_is_one_observation():

@@ -105,7 +105,7 @@ class FedLane:
     def take(self, scorings: list[Scoring]) -> list[Any]:
         """Compare, record and learn one flush."""
         side = self.comparer.compare(scorings)
-        made = self.recorder.comparisons(scorings, side)
+        made = self.recorder.comparisons(scorings, side, self.learned.units)
         self.learned.add(
             made,
             scorings=scorings,

@@ -14,6 +14,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Self
 
+from threadpoolctl import threadpool_info
+
 from shadowserve import wire
 from shadowserve.divergence import by_row, detect
 from shadowserve.errors import ShadowserveError
@@ -23,7 +25,7 @@ from shadowserve.scoring import Scorer, open_version
 from shadowserve.version import Version
 
 REPEATS = 5
-PHASES = ("parse", "featurization", "inference", "encode")
+PHASES = ("parse", "schema", "featurization", "inference", "encode")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +169,16 @@ def _timed(scorer: Scorer, sent: bytes) -> Passage:
     steps: list[tuple[int, ...]] = []
     for _ in range(REPEATS + 1):
         began = time.perf_counter_ns()
-        rows = wire.parse(sent, "application/json", scorer.schema)
-        parsed = time.perf_counter_ns()
+        given = wire.read_body(sent, "application/json")
+        read = time.perf_counter_ns()
+        rows = wire.type_body(given, scorer.schema)
+        typed = time.perf_counter_ns()
         scored = scorer.score(rows)
         done = time.perf_counter_ns()
         answer = wire.answer(scored.output)
         left = time.perf_counter_ns()
-        phases.append((parsed - began, scored.featurization_ns, scored.inference_ns, left - done))
+        before = (read - began, typed - read)
+        phases.append((*before, scored.featurization_ns, scored.inference_ns, left - done))
         steps.append(scored.wall_ns)
     answers = by_row(wire.read_answer(answer), rows.n_rows)
     classes = scorer.loaded.classes
@@ -212,14 +217,10 @@ def _steps(scorer: Scorer) -> list[Mapping[str, Any]]:
 
 
 def _pools() -> list[Mapping[str, Any]]:
-    """Ask the libraries that are loaded by now, through what scikit-learn asks them with."""
-    try:
-        from sklearn.utils.parallel import _get_threadpool_controller
-    except ImportError:
-        return []
+    """Ask the libraries that are loaded by now."""
     return [
         {"api": pool["user_api"], "library": pool["internal_api"], "threads": pool["num_threads"]}
-        for pool in _get_threadpool_controller().info()
+        for pool in threadpool_info()
     ]
 
 

@@ -27,7 +27,7 @@ SERVE_OPTIONS = (
     "champion", "challengers", "control", "model", "tracking_uri", "registry_uri", "host", "port",
     "console_host", "console_port", "workers", "state_dir", "sample_rate", "deadline",
     "journal_budget", "retention", "max_body", "lane_memory", "method", "output_kind", "entity", "rescore",
-    "log_inputs", "hash_inputs", "drop_inputs", "strict_versions", "allow_digests", "lane_network", "token_file", "tap",
+    "log_inputs", "hash_inputs", "drop_inputs", "ignore_outputs", "strict_versions", "allow_digests", "lane_network", "token_file", "tap",
 )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from shadowserve.divergence.compared import (
     names,
 )
 from shadowserve.divergence.detection import by_row, detect, kind_named
+from shadowserve.divergence.fields import without
 from shadowserve.divergence.options import Options, divergence_of
 from shadowserve.divergence.tallies import KindTally, tally
 
@@ -40,4 +41,5 @@ __all__ = [
     "kind_named",
     "names",
     "tally",
+    "without",
 ]

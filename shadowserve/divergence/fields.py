@@ -6,7 +6,7 @@ Each part is compared as an output of its own kind, so that a finding can say wh
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -125,6 +125,23 @@ def _presence(name: str, keys: Iterable[Any]) -> str:
 def field_of(side: Sequence[Any], name: str) -> list[Any]:
     """Return one field of all rows of one side; null where a row has none."""
     return [_field(row, name) for row in side]
+
+
+def without(value: Any, names: Collection[str]) -> Any:
+    """Return a JSON value whose rows lack some fields; what is no record stays as it is.
+
+    Examples
+    --------
+    >>> without([{"id": 7, "score": 0.3}, None], {"id"})
+    [{'score': 0.3}, None]
+    """
+    if not names:
+        return value
+    if isinstance(value, list):
+        return [without(row, names) for row in value]
+    if isinstance(value, dict):
+        return {name: part for name, part in value.items() if name not in names}
+    return value
 
 
 def _field(row: Any, name: str) -> Any:

@@ -16,6 +16,7 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS lane (
     name TEXT PRIMARY KEY, run_id TEXT NOT NULL, delivered INTEGER NOT NULL DEFAULT -1
 );
+CREATE TABLE IF NOT EXISTS lost (lane TEXT PRIMARY KEY, n INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS name (
     lane TEXT, original TEXT, safe TEXT, PRIMARY KEY (lane, original)
 );
@@ -66,13 +67,22 @@ class Shipped:
             self._connection.execute("DELETE FROM lane WHERE name = ?", (self._of(lane),))
             self._connection.execute("DELETE FROM name WHERE lane = ?", (self._of(lane),))
 
-    def arrived(self, lane: str, window: int) -> None:
-        """Note that a window, and all before it, has arrived."""
+    def arrived(self, lane: str, window: int, *, lost: bool = False) -> None:
+        """Note that a window, and all before it, has arrived; `lost`: without its comparisons."""
         with self._connection:
             self._connection.execute(
                 "UPDATE lane SET delivered = max(delivered, ?) WHERE name = ?",
                 (window, self._of(lane)),
             )
+            self._connection.execute(
+                "INSERT INTO lost VALUES (?, ?) ON CONFLICT (lane) DO UPDATE SET n = n + excluded.n",
+                (self._of(lane), int(lost)),
+            )
+
+    def lost(self, lane: str) -> int:
+        """Return how many windows arrived without their comparisons."""
+        row = self._one("SELECT n FROM lost WHERE lane = ?", lane)
+        return 0 if row is None else int(row[0])
 
     def names(self, lane: str) -> dict[str, str]:
         """Return the renamed metrics of a lane: original to stored name."""

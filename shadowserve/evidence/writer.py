@@ -33,6 +33,10 @@ from shadowserve.records import Role
 
 TOGETHER = 10
 """How many windows of one lane share a call where many wait."""
+BOUND_S = 30.0
+"""How often the disk that parts take is looked at."""
+LOST = "shadowserve.windows_without_comparisons"
+"""A run's tag: how many of its windows lost their comparisons while MLflow was away."""
 MAX_TRACE_REFUSALS = 4
 """How often in a row traces are tried before windows go without."""
 
@@ -59,11 +63,14 @@ class Writer:
         Builds a challenger's report; none is published without it.
     connect : callable, optional
         Makes the store; called again after nobody answered.
+    parts_budget : int
+        Bytes of disk for all lanes' comparisons.
 
     Attributes
     ----------
     counts : mapping of LaneName to dict
-        Run, windows arrived and waiting, as last counted, and windows that came without traces.
+        Run, windows arrived and waiting, as last counted, and windows that came without traces or
+        without their comparisons.
     thrifty : bool
         Whether traces stay away, since MLflow asks for fewer calls.
     """
@@ -75,12 +82,15 @@ class Writer:
         *,
         report: Report | None = None,
         connect: Callable[[], Store] | None = None,
+        parts_budget: int = parts.BUDGET_BYTES,
     ) -> None:
         self.places = places
         self.deployment = deployment
         self._shipped = Shipped(places.evidence, deployment.id)
         self._connect = connect or (lambda: _connect(deployment))
         self._report = report
+        self._parts_budget = parts_budget
+        self._bound_at = 0.0
         self._runs: LaneRuns | None = None
         self._published: dict[LaneName, object] = {}
         self.thrifty = False
@@ -102,6 +112,7 @@ class Writer:
             The first failure, after every lane had its turn, or at once where nobody answers.
         """
         failures = [error for lane in self.deployment.lanes for error in self._try(lane)]
+        self._bound_parts()
         if failures:
             raise failures[0]
 
@@ -132,7 +143,6 @@ class Writer:
                 runs.of(lane)
                 while waiting := self._closed(lane)[:TOGETHER]:
                     self._ship(lane, waiting, runs)
-                    self._bound_parts()
         except UndeliveredError as error:
             yield error
         finally:
@@ -166,6 +176,7 @@ class Writer:
             "arrived": self._shipped.delivered(str(lane)) + 1,
             "waiting": len(self._closed(lane)),
             "untraced": self._untraced[lane],
+            "lost": self._shipped.lost(str(lane)),
         }
 
     def _ship(self, lane: LaneName, windows: Sequence[Window], runs: LaneRuns) -> None:
@@ -177,8 +188,10 @@ class Writer:
         if refused:
             _log.warning("MLflow refuses %d metrics of %s: %s", len(refused), lane, refused[:5])
         for window in windows:
-            self._put_part(lane, window, runs)
-            self._shipped.arrived(str(lane), window.number)
+            whole = self._put_part(lane, window, runs)
+            self._shipped.arrived(str(lane), window.number, lost=not whole)
+            if not whole:
+                runs.store.tag(runs.of(lane), {LOST: str(self._shipped.lost(str(lane)))})
         spent = time.monotonic() - began
         _log.info("%s: %d windows to %d, %.2f s", lane, len(windows), windows[-1].number, spent)
 
@@ -192,18 +205,20 @@ class Writer:
             runs.store.put_text(runs.of(lane), text, "metric_names.json")
             self._shipped.add_names(str(lane), renamed)
 
-    def _put_part(self, lane: LaneName, window: Window, runs: LaneRuns) -> None:
+    def _put_part(self, lane: LaneName, window: Window, runs: LaneRuns) -> bool:
+        """Carry a window's comparisons and traces; False if they had to make room and are gone."""
         if not window.part:
-            return
+            return True
         path = self._files(lane).parts / window.part
         if not path.exists():
             _log.warning("part %s of %s is gone; only its metrics arrive", window.part, lane)
-            return
+            return False
         runs.store.put_file(runs.of(lane), path, "comparisons")
         if self.thrifty:
             self._untraced[lane] += 1
         else:
             self._trace(lane, path, runs)
+        return True
 
     def _trace(self, lane: LaneName, part: Path, runs: LaneRuns) -> None:
         summaries = snapshot(self._files(lane).state).summaries
@@ -249,11 +264,20 @@ class Writer:
             _log.info("v%d is not tagged in the registry: %s", lane.version, error)
 
     def _bound_parts(self) -> None:
-        """Keep the newest delivered parts of all lanes."""
+        """Keep the newest parts of all lanes, whether MLflow takes them or not."""
+        if time.monotonic() < self._bound_at:
+            return
+        self._bound_at = time.monotonic() + BOUND_S
         waiting = {lane: self._closed(lane) for lane in self.deployment.lanes}
-        parts.bound(
+        _, lost = parts.bound(
             {
                 self._files(lane).parts: frozenset(w.part or "" for w in w_)
                 for lane, w_ in waiting.items()
-            }
+            },
+            budget=self._parts_budget,
         )
+        if lost:
+            _log.warning(
+                "%d parts made room before MLflow took them; the metrics of their windows will arrive",
+                len(lost),
+            )

@@ -31,7 +31,7 @@ MAX_ANSWER_BYTES = 4_096
 _CHUNK = 2_000
 _READ = (
     "position", "request_id", "arrived_wall_ns", "outcome", "champion_prediction",
-    "lane_prediction", "lane_scores",
+    "lane_prediction", "lane_scores", "first",
 )  # fmt: skip
 
 
@@ -181,6 +181,7 @@ def _answered(
         champion=champion if both and small else None,
         lane=lane if both and small else None,
         scores=json.dumps(dict(scores)) if scores else None,
+        first=row["first"],
     )
 
 
@@ -197,6 +198,8 @@ class Losses:
     joined, ambiguous, not_compared, mismatched : int
         Labels that count; whose id several requests bear; whose request one version did not answer;
         with another number of rows than the request, or for a kind of output that has no loss.
+    repeated : int
+        Of the joined ones, those that are not of their entity's first request: they count no further.
     late : int
         Of the joined ones, those that came more than a day after their request.
     measures : dict of str to Loss
@@ -205,7 +208,8 @@ class Losses:
 
     def __init__(self, kind: Kind | None) -> None:
         self.kind = kind
-        self.joined = self.ambiguous = self.not_compared = self.mismatched = self.late = 0
+        self.joined = self.ambiguous = self.not_compared = self.mismatched = 0
+        self.repeated = self.late = 0
         self.delay_s = Quantiles(tail=True)
         self.measures: dict[str, Loss] = {}
         self.counts: Mapping[str, int] = {}
@@ -230,6 +234,9 @@ class Losses:
             if request is None or self.kind is None:
                 continue
             self.joined += 1
+            if not pair.of_first:
+                self.repeated += 1
+                continue
             for measure, losses in losses_of(request, self.kind).items():
                 found.setdefault(measure, []).append(losses)
         for measure, both in found.items():
@@ -268,6 +275,7 @@ class Losses:
             "labels": self.counts.get("labels", 0),
             "joined": self.joined,
             "late": self.late,
+            "repeated": self.repeated,
             "duplicate": self.counts.get("duplicate", 0),
             "conflicting": self.counts.get("conflicting", 0),
             "ambiguous": self.ambiguous,
@@ -307,7 +315,7 @@ class Losses:
         return it
 
 
-_COUNTS = ("joined", "ambiguous", "not_compared", "mismatched", "late")
+_COUNTS = ("joined", "ambiguous", "not_compared", "mismatched", "repeated", "late")
 
 
 def _scores(text: str | None) -> Mapping[str, float] | None:

@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS label (
 CREATE TABLE IF NOT EXISTS answer (
     id INTEGER PRIMARY KEY, lane TEXT NOT NULL, position INTEGER NOT NULL, request_id TEXT NOT NULL,
     arrived_ns INTEGER NOT NULL, champion TEXT, lane_answer TEXT, scores TEXT,
+    first INTEGER NOT NULL,
     UNIQUE (lane, position)
 );
 CREATE INDEX IF NOT EXISTS answer_request ON answer (request_id, lane);
@@ -41,7 +42,7 @@ CREATE TABLE IF NOT EXISTS count (name TEXT PRIMARY KEY, n INTEGER NOT NULL);
 """
 _PAIRS = """
 SELECT l.id, l.label, l.received_ns, a.id, a.arrived_ns, a.champion, a.lane_answer, a.scores,
-    c.scores,
+    a.first, c.scores,
     (SELECT min(b.id) FROM answer b WHERE b.request_id = a.request_id AND b.lane = a.lane),
     (SELECT count(*) FROM answer b WHERE b.request_id = a.request_id AND b.lane = a.lane)
 """
@@ -67,6 +68,8 @@ class Answered:
         JSON list of answers, one a row; None where one of the two did not answer.
     scores : str or None
         JSON object of the lane's probabilities by class.
+    first : bool
+        Whether it is the first request of its entity.
     """
 
     position: int
@@ -75,6 +78,7 @@ class Answered:
     champion: str | None
     lane: str | None
     scores: str | None
+    first: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,8 @@ class Pair:
     ----------
     label, champion, challenger, champion_scores, challenger_scores : str or None
         JSON.
+    of_first : bool
+        Whether its request is the first of its entity.
     is_first : bool
         Whether it is the earliest answer with this request id.
     n_alike : int
@@ -97,6 +103,7 @@ class Pair:
     champion: str | None
     challenger: str | None
     challenger_scores: str | None
+    of_first: bool
     champion_scores: str | None
     is_first: bool
     n_alike: int
@@ -207,10 +214,19 @@ class LabelStore:
         """Copy answers; those that are here already stay as they are."""
         self._connection.executemany(
             "INSERT OR IGNORE INTO answer "
-            "(lane, position, request_id, arrived_ns, champion, lane_answer, scores) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "(lane, position, request_id, arrived_ns, champion, lane_answer, scores, first) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                (lane, a.position, a.request_id, a.arrived_ns, a.champion, a.lane, a.scores)
+                (
+                    lane,
+                    a.position,
+                    a.request_id,
+                    a.arrived_ns,
+                    a.champion,
+                    a.lane,
+                    a.scores,
+                    a.first,
+                )
                 for a in answers
             ),
         )
@@ -256,5 +272,16 @@ class LabelStore:
 
 
 def _pair(row: Sequence[Any]) -> Pair:
-    _, label, received, answer, arrived, champion, challenger, scores, theirs, first, n = row
-    return Pair(label, received, arrived, champion, challenger, scores, theirs, answer == first, n)
+    _, label, received, answer, arrived, champion, challenger, scores, own, theirs, first, n = row
+    return Pair(
+        label,
+        received,
+        arrived,
+        champion,
+        challenger,
+        scores,
+        bool(own),
+        theirs,
+        answer == first,
+        n,
+    )

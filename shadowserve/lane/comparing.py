@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,6 +127,8 @@ class Comparer:
         Class labels of a classifier.
     proba : bool
         Whether probabilities are served.
+    ignore : collection of str
+        Fields of the answer that are never compared.
     """
 
     def __init__(
@@ -137,18 +139,20 @@ class Comparer:
         signature: Sequence[Mapping[str, Any]] | None = None,
         classes: list[Any] | None = None,
         proba: bool = False,
+        ignore: Collection[str] = (),
     ) -> None:
         self._protocols = protocols
         self._named = kind_named(output_kind) if output_kind else None
         self._signature = signature
         self._classes = classes
         self._proba = proba
+        self._ignore = frozenset(ignore)
         self.divergence: Divergence | None = None
 
     def settle(self, kind: Kind, sample: Sequence[Any] = ()) -> Divergence:
         """Fix the kind for good, as detected before a restart or now."""
         classes = tuple(self._classes) if self._classes and self._proba else None
-        options = Options(champion_classes=classes, lane_classes=classes)
+        options = Options(champion_classes=classes, lane_classes=classes, ignore=self._ignore)
         self.divergence = divergence_of(
             kind, options=options, outputs_signature=self._signature, sample=sample
         )

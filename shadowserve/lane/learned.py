@@ -95,8 +95,10 @@ class Learned:
             What may be kept of the values.
         """
         self.requests += len(comparisons)
-        asked = [one.unit for one in scorings]
-        first, lately = self.units.first([*asked, *[None] * (len(comparisons) - len(asked))])
+        first, lately = (
+            np.asarray([getattr(c, name) for c in comparisons], dtype=np.bool_)
+            for name in ("first", "lately")
+        )
         self.failures.add(comparisons, first)
         scored_first = [one for one, own in zip(scorings, first, strict=False) if own]
         self.failures.add_slices(scored_first, disclosure=disclosure)

@@ -103,12 +103,13 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
     policy = Policy.of(deployment.options.get("verdict", {}))
     fresh = Learned({}, dict(scorer.step_names), change_alpha=policy.alarm_alpha("change_point"))
     learned = Learned.from_state(known) if known else fresh
+    rescorer = Rescorer(observer, table, ignore=deployment.options.get("ignore_outputs", ()))
     lane = Lane(
         name=name,
         places=places,
         observer=observer,
         comparer=_comparer(deployment, scorer, table),
-        rescorer=Rescorer(observer, table) if deployment.options["rescore"] else None,
+        rescorer=rescorer if deployment.options["rescore"] else None,
         learned=learned,
         state=state,
         tail=Tail(places.journal, cursor=state.cursor()),
@@ -139,6 +140,7 @@ def _comparer(
         signature=json.loads(outputs) if isinstance(outputs, str) else outputs,
         classes=scorer.loaded.classes,
         proba=deployment.options["method"] == "predict_proba",
+        ignore=deployment.options.get("ignore_outputs", ()),
     )
 
 

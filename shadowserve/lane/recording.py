@@ -15,6 +15,7 @@ from shadowserve.lane.scores import by_class
 from shadowserve.records import Comparison, Observation, Times, worker_of
 from shadowserve.scoring import Scorer
 from shadowserve.tail import Tail
+from shadowserve.units import Units
 
 BurstRow = tuple[int, int, int, bytes]
 
@@ -37,10 +38,18 @@ class Recorder:
     tail: Tail
     window: int
 
-    def comparisons(self, scorings: Sequence[Scoring], side: Side | None) -> list[Comparison]:
-        """Make one comparison for each scoring, in the journal's order."""
+    def comparisons(
+        self, scorings: Sequence[Scoring], side: Side | None, units: Units
+    ) -> list[Comparison]:
+        """Make one comparison for each scoring, in the journal's order; each is asked for once."""
         compared = {} if side is None else _by_position(side)
-        return [self._comparison(one, compared.get(one.request.position, {})) for one in scorings]
+        ever, lately = units.first([one.unit for one in scorings])
+        return [
+            self._comparison(
+                one, {"first": a, "lately": b, **compared.get(one.request.position, {})}
+            )
+            for one, a, b in zip(scorings, ever.tolist(), lately.tolist(), strict=True)
+        ]
 
     def _comparison(self, scoring: Scoring, compared: Mapping[str, Any]) -> Comparison:
         request, seen = scoring.request, scoring.observation

@@ -9,8 +9,9 @@ path.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from shadowserve.divergence import without
 from shadowserve.lane.failures import Noise
 from shadowserve.lane.observing import Observer, Typed
 from shadowserve.protocols import Protocol
@@ -30,11 +31,18 @@ class Rescorer:
     ----------
     observer : Observer
         The lane's own; its times of second scorings are dropped.
+    protocols : mapping of name to Protocol
+        How each answer is read.
+    ignore : collection of str
+        Fields of the answer that may differ.
     """
 
-    def __init__(self, observer: Observer, protocols: dict[str, Protocol]) -> None:
+    def __init__(
+        self, observer: Observer, protocols: dict[str, Protocol], *, ignore: Collection[str] = ()
+    ) -> None:
         self._observer = observer
         self._protocols = protocols
+        self._ignore = frozenset(ignore)
         self._recent: deque[tuple[Typed, bytes]] = deque(maxlen=BATCH)
         self._n = 0
 
@@ -78,5 +86,8 @@ class Rescorer:
     def _differ(self, typed: Typed, first: bytes, second: bytes | None) -> bool:
         if first == second:
             return False
+        if second is None:
+            return True
         read = self._protocols[typed.request.protocol].read
-        return second is None or not alike(read(first), read(second))
+        one, two = (without(read(answer), self._ignore) for answer in (first, second))
+        return not alike(one, two)

@@ -339,7 +339,7 @@ class Lane:
             return
         side = self.comparer.compare(self._scorings)
         recorder = Recorder(self.observer.scorer, self.tail, self._window)
-        comparisons = recorder.comparisons(self._scorings, side)
+        comparisons = recorder.comparisons(self._scorings, side, self.learned.units)
         for one in comparisons:
             self._progress.count(one.outcome)
         rows = map(burst_row, self._scorings)

@@ -145,7 +145,7 @@ _PLAIN = {
     "structure": pa.bool_(), "champion_ms": pa.float64(), "lane_ms": pa.float64(),
     "response_ms": pa.float64(),
     "lag_ms": pa.float64(), "starved_ms": pa.float64(), "alone": pa.bool_(),
-    "warmup": pa.bool_(), "inclusion": pa.float64(), "nonfinite": pa.int64(),
+    "warmup": pa.bool_(), "inclusion": pa.float64(), "nonfinite": pa.int64(), "first": pa.bool_(),
 }  # fmt: skip
 
 _BY_NAME = pa.map_(pa.string(), pa.float64())

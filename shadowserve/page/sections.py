@@ -124,7 +124,7 @@ def labels(report: Report) -> Iterator[Html]:
     if not told:
         return
     yield element("h2", "Labels")
-    counted = ("joined", "late", "duplicate", "conflicting", "ambiguous", "unknown")
+    counted = ("joined", "late", "repeated", "duplicate", "conflicting", "ambiguous", "unknown")
     yield element("p", ", ".join(f"{told[name]:,} {name}" for name in counted), ".")
     losses = [loss for loss in (told["loss"], *told["others"]) if loss]
     numbers = ("champion", "challenger", "difference", "low", "high")

@@ -33,7 +33,7 @@ from shadowserve.supervisor import isolation
 from shadowserve.version import Version
 
 _CARRIED = (
-    "method", "sample_rate", "entity", "output_kind", "log_inputs", "hash_inputs", "drop_inputs",
+    "method", "sample_rate", "entity", "output_kind", "log_inputs", "hash_inputs", "drop_inputs", "ignore_outputs",
     "rescore", "deadline", "journal_budget", "max_body", "lane_memory", "verdict", "tap",
 )  # fmt: skip
 

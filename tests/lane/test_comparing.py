@@ -41,6 +41,19 @@ def test_every_pair_of_ends_has_an_outcome(status, fault, outcome):
     assert scoring([1], [1], status=status, fault=fault).outcome is outcome
 
 
+def test_ignored_fields_are_never_compared():
+    """SS-102: a random id differs in every answer and says nothing."""
+    rows = [[{"id": f"{side}{n}", "score": 0.3}] for n in range(30) for side in "ab"]
+    asked = [scoring(one, two, place=n) for n, (one, two) in enumerate(zip(rows[::2], rows[1::2], strict=True), 1)]  # fmt: skip
+    plain, ignoring = Comparer(TABLE), Comparer(TABLE, ignore=["id"])
+    assert plain.compare(asked).compared.disagreement().min() > 0
+    side = ignoring.compare(asked)
+    assert ignoring.divergence.kind is Kind.RECORD
+    assert not side.compared.disagreement().any()
+    assert side.compared.exact.all()
+    assert not side.compared.structure.any()
+
+
 def test_only_what_both_answered_is_compared():
     comparer = Comparer(TABLE)
     assert comparer.compare([]) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -112,9 +113,9 @@ def test_starvation_is_taken_out_of_waiting_never_of_work(steps, starved):
     assert taken == pytest.approx(min(starved, sum(wall) - sum(cpu)), abs=len(steps) + 1)
 
 
-def offered(scorer, n=EVERY, *, records=None):
+def offered(scorer, n=EVERY, *, ignore=()):
     own, noise = observer(scorer), Noise()
-    again = Rescorer(own, TABLE)
+    again = Rescorer(own, TABLE, ignore=ignore)
     for place in range(1, n + 1):
         typed = own.typed(asked(place, record(place)))
         again.offer(typed, own.alone(typed), noise)
@@ -134,6 +135,20 @@ def test_a_version_that_depends_on_its_neighbours_differs_in_a_batch_only():
     assert noise.together.mean == 1.0
     first = EVERY - BATCH + 1
     assert noise.examples == list(range(first, first + 5))
+
+
+@pytest.mark.parametrize(("ignore", "noisy"), [((), 1.0), (("id",), 0.0)])
+def test_a_field_that_is_ignored_is_no_noise(ignore, noisy):
+    """SS-102: a random id in the answer."""
+    ids = iter(range(10**6))
+
+    def answered(frame, params):
+        return pd.DataFrame(
+            {"id": [next(ids) for _ in frame.index], "age": frame["age"].to_numpy()}
+        )
+
+    noise = offered(opaque(answered), ignore=ignore)
+    assert (noise.again.mean, noise.together.mean) == (noisy, noisy)
 
 
 def test_a_version_that_is_served_unbatched_is_not_tried_in_a_batch():

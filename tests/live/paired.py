@@ -174,7 +174,8 @@ def register(root: Path) -> str:
     """Register the models and return the store's address."""
     import mlflow
     from mlflow.models import ModelSignature, infer_signature
-    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+    from mlflow.types.schema import Array, Object, Property
 
     uri = f"sqlite:///{root / 'mlflow.db'}"
     mlflow.set_tracking_uri(uri)
@@ -185,6 +186,8 @@ def register(root: Path) -> str:
     params = ParamSchema(specs)
     columns = Schema([ColSpec(each, each) for each in TYPES])
     block = Schema([TensorSpec(np.dtype("float64"), (-1, 3))])
+    person = Object([Property("age", DataType.long), Property("tags", Array(DataType.string))])
+    nested = Schema([ColSpec(Array(DataType.double), "prices"), ColSpec(person, "person")])
     training, model = _films()
     with mlflow.start_run():
         mlflow.sklearn.log_model(
@@ -196,7 +199,7 @@ def register(root: Path) -> str:
             registered_model_name="films",
             pip_requirements=[],
         )
-        for name, known in (("typed", columns), ("block", block)):
+        for name, known in (("typed", columns), ("block", block), ("nested", nested)):
             mlflow.pyfunc.log_model(
                 name=name,
                 python_model=_Echo(),

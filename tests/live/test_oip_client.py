@@ -104,6 +104,29 @@ def test_the_same_rows_are_answered_alike_over_both_protocols(client, url):
     assert [json.loads(text) for text in told] == other
 
 
+def test_nested_columns_travel_as_bytes_that_hold_their_json(champion_of):
+    """No datatype of the protocol holds a list or an object."""
+    served = champion_of("nested")
+    prices, people = [[0.1, 2], [], [3.5]], [{"age": n, "tags": ["a", "é"]} for n in range(3)]
+    sent = []
+    for name, values in (("prices", prices), ("person", people)):
+        texts = np.array([json.dumps(value) for value in values], dtype=object)
+        sent.append(triton.InferInput(name, [3], "BYTES"))
+        sent[-1].set_data_from_numpy(texts, binary_data=False)
+    with triton.InferenceServerClient(served.url.removeprefix("http://")) as client:
+        told = client.infer("nested", sent).as_numpy("predictions")
+        sent[0].set_data_from_numpy(np.array(["[1]", "{1", "[]"], dtype=object), binary_data=False)
+        with pytest.raises(triton.InferenceServerException, match="'prices'") as refused:
+            client.infer("nested", sent)
+    assert refused.value.status() == "400"
+    rows = [json.loads(text) for text in told]
+    assert [row["prices"] for row in rows] == ["object [0.1, 2.0]", "object []", "object [3.5]"]
+    assert "'tags': ['a', 'é']" in rows[1]["person"]
+    records = [{"prices": a, "person": b} for a, b in zip(prices, people, strict=True)]
+    other = httpx.post(f"{served.url}/invocations", json={"dataframe_records": records})
+    assert other.json()["predictions"] == rows
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
