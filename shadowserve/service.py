@@ -20,7 +20,7 @@ from typing import Any
 
 import bentoml
 
-from shadowserve import counters, journal, threads, tokens
+from shadowserve import counters, heap, journal, threads, tokens
 from shadowserve.champion import Champion
 from shadowserve.counters import Counters
 from shadowserve.dataplane import App, DataPlane, Ready, Receive, Scope, Send
@@ -88,6 +88,7 @@ class _Worker:
             salt=deployment.salt,
             entity=deployment.options["entity"],
         )
+        heap.settle()
         plane.open(
             Ready(
                 model=deployment.model,

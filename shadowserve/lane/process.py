@@ -18,7 +18,7 @@ from types import FrameType
 from setproctitle import setproctitle
 
 from shadowserve import deployment as deployments
-from shadowserve import scoring, threads
+from shadowserve import heap, scoring, threads
 from shadowserve.deployment import Deployment, LaneName, write_whole
 from shadowserve.disclosure import Disclosure
 from shadowserve.divergence import Kind
@@ -69,6 +69,7 @@ def main(arguments: Sequence[str]) -> int:
             return _no_room(name, error)
         _give_up(name, places, error)
         return GAVE_UP
+    heap.settle()
     try:
         lane.run()
     except (OSError, Unwritable) as error:

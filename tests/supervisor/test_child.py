@@ -79,6 +79,18 @@ def alive(pid):
 
 
 @pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="Linux")
+@pytest.mark.skipif(
+    not Path("/proc/self/autogroup").exists(), reason="the kernel groups no sessions"
+)
+@pytest.mark.parametrize(("idle", "share"), [(True, "nice 19"), (False, "nice 0")])
+def test_an_idle_childs_session_has_the_least_share_of_a_cpu(tmp_path, idle, share):
+    """Its class counts within its session only, where sessions are groups."""
+    one = child(tmp_path, "print(open('/proc/self/autogroup').read())", idle=idle)
+    one.start()
+    one.wait(30)
+    assert one.log.read_text().strip().endswith(share)
+
+
 def test_an_idle_child_runs_at_the_lowest_class_on_its_cpus(tmp_path):
     cpu = min(os.sched_getaffinity(0))
     one = child(
