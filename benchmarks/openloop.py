@@ -1,21 +1,29 @@
 """A client in one thread that sends at intended times, whether or not the last answer has come.
 
-A response time counts from when its request was due, so a server that stalls is charged for everyone
-who would have waited (no coordinated omission). `select` wakes within about 0.1 ms of a due time.
+There is always a free connection, so no request waits for another's answer (no coordinated omission).
+A response time counts from when the request was sent until the kernel had the answer's last byte. What
+the client itself adds, since it woke late or read late, is no server's fault on a machine with few
+cores, and is told apart: how much later than due it sent, and than there it read.
 """
 
 from __future__ import annotations
 
 import select
 import socket
+import struct
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 PATIENCE_S = 60.0
+_TIMESTAMPING = 37
+"""Linux: SO_TIMESTAMPING, and the type of the message that brings the time of receipt."""
+_RECEIVED_BY_SOFTWARE = 1 << 3 | 1 << 4
+_TIMES = struct.Struct("6q")
 
 
 class Connection:
@@ -24,19 +32,22 @@ class Connection:
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.due = 0.0
+        self.socket.setsockopt(socket.SOL_SOCKET, _TIMESTAMPING, _RECEIVED_BY_SOFTWARE)
+        self.sent_ns = self.there_ns = 0
         self._came = b""
 
-    def send(self, request: bytes, due: float) -> None:
+    def send(self, request: bytes) -> None:
         """Send a whole request."""
-        self.due, self._came = due, b""
+        self._came = b""
+        self.sent_ns = time.time_ns()
         self.socket.sendall(request)
 
     def receive(self) -> tuple[int, int] | None:
         """Take in what came; return the status and the body's length once all is there."""
-        piece = self.socket.recv(65_536)
+        piece, told, _, _ = self.socket.recvmsg(65_536, 256)
         if not piece:
             raise ConnectionError("the server closed a connection in use")
+        self.there_ns = _received_ns(told)
         self._came += piece
         head, found, body = self._came.partition(b"\r\n\r\n")
         if not found:
@@ -47,6 +58,34 @@ class Connection:
     def close(self) -> None:
         """Hang up."""
         self.socket.close()
+
+
+def _received_ns(told: Sequence[tuple[int, int, bytes]]) -> int:
+    """When the kernel had what was read; now, where it does not say."""
+    for level, kind, data in told:
+        if (level, kind) == (socket.SOL_SOCKET, _TIMESTAMPING) and len(data) >= _TIMES.size:
+            seconds, nanoseconds, *_ = _TIMES.unpack_from(data)
+            if seconds:
+                return int(seconds * 10**9 + nanoseconds)
+    return time.time_ns()
+
+
+@dataclass(frozen=True, slots=True)
+class Driven:
+    """What a run of requests took, each in ms, in the order of answers.
+
+    Parameters
+    ----------
+    spent : list of float
+        From sending to the answer's receipt by the kernel.
+    late, unread : list of float
+        The client's own: how long after it was due a request was sent, and how long after its receipt
+        an answer was read.
+    """
+
+    spent: list[float]
+    late: list[float]
+    unread: list[float]
 
 
 def post(body: bytes, request_id: str) -> bytes:
@@ -63,13 +102,8 @@ def poisson(n: int, *, rate: float, seed: int) -> NDArray[np.float64]:
     return np.cumsum(np.random.default_rng(seed).exponential(1.0 / rate, n))
 
 
-def drive(port: int, requests: Sequence[bytes], arrivals: NDArray[np.float64]) -> list[float]:
+def drive(port: int, requests: Sequence[bytes], arrivals: NDArray[np.float64]) -> Driven:
     """Send each request when it is due.
-
-    Returns
-    -------
-    list of float
-        Milliseconds from the intended start to the last byte, in the order of answers.
 
     Raises
     ------
@@ -79,24 +113,26 @@ def drive(port: int, requests: Sequence[bytes], arrivals: NDArray[np.float64]) -
     idle: list[Connection] = []
     busy: dict[socket.socket, Connection] = {}
     waiting = deque(zip((time.perf_counter() + arrivals).tolist(), requests, strict=True))
-    spent: list[float] = []
+    driven = Driven([], [], [])
     while waiting or busy:
         while waiting and waiting[0][0] <= time.perf_counter():
             due, request = waiting.popleft()
             connection = idle.pop() if idle else Connection(port)
-            connection.send(request, due)
+            driven.late.append(1e3 * (time.perf_counter() - due))
+            connection.send(request)
             busy[connection.socket] = connection
         for connection in _ready(busy, waiting[0][0] if waiting else None):
             told = connection.receive()
             if told is None:
                 continue
-            spent.append(1e3 * (time.perf_counter() - connection.due))
+            driven.spent.append((connection.there_ns - connection.sent_ns) / 1e6)
+            driven.unread.append((time.time_ns() - connection.there_ns) / 1e6)
             if told[0] != 200:
                 raise RuntimeError(f"the server answered {told[0]}")
             idle.append(busy.pop(connection.socket))
     for connection in idle:
         connection.close()
-    return spent
+    return driven
 
 
 def _ready(busy: dict[socket.socket, Connection], until: float | None) -> Iterator[Connection]:
@@ -114,13 +150,13 @@ def capacity(port: int, requests: Sequence[bytes], *, clients: int) -> float:
     waiting = deque(requests)
     began = time.perf_counter()
     for connection in connections:
-        connection.send(waiting.popleft(), began)
+        connection.send(waiting.popleft())
     while busy:
         for connection in _ready(busy, None):
             if connection.receive() is None:
                 continue
             if waiting:
-                connection.send(waiting.popleft(), began)
+                connection.send(waiting.popleft())
             else:
                 busy.pop(connection.socket).close()
     return len(requests) / (time.perf_counter() - began)
