@@ -174,6 +174,7 @@ class GrowthFit:
     def __init__(self) -> None:
         self.n = 0
         self._octaves: dict[int, list[tuple[int, float]]] = {}
+        self._fitted: tuple[int, Growth | None] = (0, None)
 
     def add(self, seen: NDArray[np.int64], ms: ArrayLike) -> None:
         """Take in timings of single requests.
@@ -195,6 +196,11 @@ class GrowthFit:
 
     def fit(self) -> Growth | None:
         """Fit the growth; None where fewer than ten timings or only one size have been seen."""
+        if self._fitted[0] != self.n:
+            self._fitted = (self.n, self._fit())
+        return self._fitted[1]
+
+    def _fit(self) -> Growth | None:
         pairs = [pair for octave in sorted(self._octaves) for pair in self._octaves[octave]]
         if len(pairs) < 10 or len({size for size, _ in pairs}) < 2:
             return None
