@@ -5,7 +5,7 @@
 Two hundred times 20,000 requests do not fit through HTTP, so they are fed to the same lane code that a
 lane's process runs: comparing, recording, learning, and on what was learnt findings and verdict. Only
 what scores is played: labels of the real `likes` v3 on real requests, and random times. Both lanes learn
-in portions of a hundred requests, and after each the whole report's judgement is asked. What decides on
+in portions of two hundred requests, and after each the whole report's judgement is asked. What decides on
 disagreement is also looked at after every single request, by a bound on its evidence that is never too
 small, and exactly where that bound does not settle it.
 """
@@ -47,7 +47,7 @@ from shadowserve.verdict import LIMITS, Verdict, judge
 from shadowserve.version import Version
 
 N_REQUESTS = 20_000
-PORTION = 100
+PORTION = 200
 POOL = 4_000
 FLIPS = {"F13a": 0.0, "F13b": 0.05}
 STEPS = (("features", ()), ("model", ()))
