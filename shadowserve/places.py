@@ -15,7 +15,7 @@
             inflight.bin        what is in hand
             death.json          how the last process ended
             comparisons/        Parquet parts
-        lanes/turn, lanes/next  held by the lane that scores, and by the one that waits
+        lanes/lock, lanes/next  held by the lane that scores, and by the one that waits
         models/<digest>/        downloaded versions
         evidence.db             what has reached MLflow
         labels.db               what turned out to be true, by request id
@@ -140,9 +140,9 @@ class Places:
         return [self.strangers(worker) for worker in sorted(self.all_counters())]
 
     @property
-    def turns(self) -> tuple[Path, Path]:
-        """Locks: the lane whose turn it is, and the one that is next."""
-        return self.root / "lanes" / "turn", self.root / "lanes" / "next"
+    def scoring_lock(self) -> tuple[Path, Path]:
+        """Locks of the lane that scores, and of the one that is next."""
+        return self.root / "lanes" / "lock", self.root / "lanes" / "next"
 
     def lane(self, role: Role, version: int) -> LanePlaces:
         """One lane's files."""

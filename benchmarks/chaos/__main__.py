@@ -97,8 +97,9 @@ def run(
             state=root / "disk" / "state",
         )
         with served:
-            answers = {row: _answer(served, row) for row in rows(200, seed=seed)}
-            asked = len(answers)
+            known = rows(200, seed=seed)
+            answers = {row: _answer(served, row) for row in known}
+            asked = len(known)  # a row may come twice
             if not rate:
                 n, rate = _capacity(served)
                 asked, rate = asked + n, rate / 2

@@ -189,9 +189,10 @@ class Writer:
             _log.warning("MLflow refuses %d metrics of %s: %s", len(refused), lane, refused[:5])
         for window in windows:
             whole = self._put_part(lane, window, runs)
-            self._shipped.arrived(str(lane), window.number, lost=not whole)
             if not whole:
-                runs.store.tag(runs.of(lane), {LOST: str(self._shipped.lost(str(lane)))})
+                lost = self._shipped.lost(str(lane)) + 1
+                runs.store.tag(runs.of(lane), {LOST: str(lost)})
+            self._shipped.arrived(str(lane), window.number, lost=not whole)
         spent = time.monotonic() - began
         _log.info("%s: %d windows to %d, %.2f s", lane, len(windows), windows[-1].number, spent)
 

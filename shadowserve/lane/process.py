@@ -27,11 +27,11 @@ from shadowserve.faults import fault_of
 from shadowserve.lane.comparing import Comparer
 from shadowserve.lane.inflight import GAVE_UP, NO_ROOM, InFlight
 from shadowserve.lane.learned import Learned
+from shadowserve.lane.lock import ONE_AT_A_TIME, ScoringLock
 from shadowserve.lane.observing import Observer
 from shadowserve.lane.rescoring import Rescorer
 from shadowserve.lane.run import Lane, follow
 from shadowserve.lane.state import LaneState, Unwritable
-from shadowserve.lane.turns import TAKE_TURNS, Turns
 from shadowserve.lane.warmth import Warmth
 from shadowserve.metrics import RoleMetrics, reserve
 from shadowserve.places import Places
@@ -121,7 +121,7 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
         warmth=Warmth(observer, inflight, repeat=deployment.options["rescore"]),
         stopping=lambda: _stopped,
         entity=deployment.options.get("entity"),
-        turns=Turns(places.turns) if TAKE_TURNS in os.environ else None,
+        lock=ScoringLock(places.scoring_lock) if ONE_AT_A_TIME in os.environ else None,
     )
     if name.role is Role.CONTROL:
         lane.limit = follow(places, [n for n in deployment.lanes if n.role is Role.CHALLENGER])

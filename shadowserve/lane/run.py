@@ -26,11 +26,11 @@ from shadowserve.lane.failures import Poison
 from shadowserve.lane.inflight import InFlight
 from shadowserve.lane.intake import LargeInputs, Turn, burst_of, turn
 from shadowserve.lane.learned import Learned
+from shadowserve.lane.lock import ScoringLock
 from shadowserve.lane.observing import Observer, Typed
 from shadowserve.lane.recording import Recorder, burst_row
 from shadowserve.lane.rescoring import Rescorer
 from shadowserve.lane.state import Death, LaneState, Progress, Window
-from shadowserve.lane.turns import Turns
 from shadowserve.lane.warmth import Warmth
 from shadowserve.metrics import RoleMetrics
 from shadowserve.places import LanePlaces, Places
@@ -81,7 +81,7 @@ class Lane:
         The cursor that this lane must not pass; the control follows the challengers.
     entity : str or None
         Column that names whom a request is for.
-    turns : Turns or None
+    lock : ScoringLock or None
         None where each lane has a CPU of its own.
     """
 
@@ -101,7 +101,7 @@ class Lane:
     limit: Callable[[], Mapping[int, int] | None] = lambda: None
     stopping: Callable[[], bool] = lambda: False
     entity: str | None = None
-    turns: Turns | None = None
+    lock: ScoringLock | None = None
     first_state: tuple[str, str | None] = ("running", None)
     large: LargeInputs = field(default_factory=LargeInputs)
     _progress: Progress = field(default_factory=Progress)
@@ -140,8 +140,8 @@ class Lane:
         if batch.requests and self.places.paused.exists():
             self._progress.count(Outcome.SKIPPED_PAUSED, len(batch.requests))
         elif batch.requests:
-            with self.turns.taken() if self.turns else nullcontext():
-                self._score(batch.requests)
+            with self.lock.held() if self.lock else nullcontext(True) as undisturbed:
+                self._score(batch.requests, undisturbed=undisturbed)
         self._progress.cursor = batch.cursor
         if batch.requests or batch.deleted:
             self._window_opened_ns = self._window_opened_ns or time.time_ns()
@@ -192,8 +192,11 @@ class Lane:
             self._condition = (state, reason)
             write_whole(self.lane_places.condition, json.dumps({"state": state, "reason": reason}))
 
-    def _score(self, requests: Sequence[Request]) -> None:
-        """Score requests in order, alone or together, and keep what was seen for the next flush."""
+    def _score(self, requests: Sequence[Request], *, undisturbed: bool) -> None:
+        """Score requests in order, alone or together, and keep what was seen for the next flush.
+
+        Beside another lane on one core nothing is timed that could be paired.
+        """
         self.warmth.cool()
         behind = bool(requests) and time.time_ns() - requests[0].arrived_wall_ns > 2 * 10**9
         together: list[tuple[Typed, Turn]] = []
@@ -218,7 +221,8 @@ class Lane:
                 self._progress.count(Outcome.SAMPLED_OUT)
             elif what.alone or (typed.rows is not None and typed.rows.params):
                 together = self._score_together(together)
-                warm = burst_of(request.position) is not None and self.warmth.reach()
+                in_burst = burst_of(request.position) is not None
+                warm = undisturbed and in_burst and self.warmth.reach()
                 self._mark([typed])
                 observation = self.observer.alone(typed)
                 self.warmth.scored(typed, observation)

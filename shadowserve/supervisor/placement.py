@@ -30,7 +30,7 @@ class Placement:
         What lanes are confined to; None where they are not.
     threads : int
         OpenMP and BLAS threads in every role, so that equal rows give equal results.
-    turns : bool
+    one_at_a_time : bool
         Whether lanes score one at a time, since there are fewer CPUs for them than lanes: two at once
         would slow, and mistime, each other.
     """
@@ -38,7 +38,7 @@ class Placement:
     workers: tuple[int, ...]
     lanes: frozenset[int] | None
     threads: int
-    turns: bool = False
+    one_at_a_time: bool = False
 
     def worker(self, index: int) -> frozenset[int] | None:
         """Return the CPUs of one worker."""
@@ -54,7 +54,7 @@ class Placement:
     def describe(self) -> str:
         """Say in a line what was chosen."""
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''} for BLAS and OpenMP in every role"
-        priority = f"at the lowest priority{', one at a time' if self.turns else ''}"
+        priority = f"at the lowest priority{', one at a time' if self.one_at_a_time else ''}"
         if not self.workers and self.lanes:
             return f"lanes on any CPU {priority}; {threads}"
         if not self.workers:
@@ -82,7 +82,7 @@ def place(
     Examples
     --------
     >>> place(workers=1, lanes=2, cpus=[0, 1])
-    Placement(workers=(0,), lanes=frozenset({1}), threads=1, turns=True)
+    Placement(workers=(0,), lanes=frozenset({1}), threads=1, one_at_a_time=True)
     >>> place(workers=2, lanes=2, cpus=[0, 1]).workers
     ()
     >>> place(workers=1, lanes=1, cpus=range(8), busy=2).threads
@@ -93,14 +93,14 @@ def place(
     allowed = sorted(cpus)
     usable = min(len(allowed), busy or len(allowed))
     threads = max(1, usable // (workers + max(lanes, 1)))
-    turns = lanes > 1 and lanes > usable - workers
+    one_at_a_time = lanes > 1 and lanes > usable - workers
     if len(allowed) <= workers or not hasattr(os, "sched_setaffinity"):
-        return Placement(workers=(), lanes=None, threads=threads, turns=turns)
+        return Placement(workers=(), lanes=None, threads=threads, one_at_a_time=one_at_a_time)
     return Placement(
         workers=tuple(allowed[:workers]),
         lanes=frozenset(allowed[workers:]),
         threads=threads,
-        turns=turns,
+        one_at_a_time=one_at_a_time,
     )
 
 

@@ -19,8 +19,8 @@ from shadowserve import counters, journal, tail, tokens
 from shadowserve.deployment import Deployment, LaneName, write_whole
 from shadowserve.errors import JournalError, ModelError, ShadowserveError
 from shadowserve.faults import fault_of
+from shadowserve.lane.lock import ONE_AT_A_TIME
 from shadowserve.lane.state import snapshot
-from shadowserve.lane.turns import TAKE_TURNS
 from shadowserve.ledger import condition, reconcile
 from shadowserve.places import Places
 from shadowserve.records import Role
@@ -373,7 +373,7 @@ class Supervisor:
             command=(*command, str(self.places.root)),
             env={
                 **self._environment(name.role.value),
-                **({TAKE_TURNS: "1"} if self.placement.turns else {}),
+                **({ONE_AT_A_TIME: "1"} if self.placement.one_at_a_time else {}),
             },
             log=self.places.logs / f"lane-{name.role.value}-v{name.version}.log",
             idle=True,

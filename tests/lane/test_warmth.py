@@ -8,6 +8,7 @@ from lane_fixtures import TABLE, answer, close, lane
 from scoring_fixtures import body, double, opaque, record
 
 from shadowserve.lane.inflight import InFlight, read
+from shadowserve.lane.lock import ScoringLock
 from shadowserve.lane.observing import Observer
 from shadowserve.lane.state import snapshot
 from shadowserve.lane.warmth import CALLS, SLOW_NS, Warmth
@@ -115,3 +116,25 @@ def test_requests_that_come_one_by_one_are_paired_only_where_the_lane_may_warm_u
     close(own)
     rows = {position: found for position, _, _, found in snapshot(own.lane_places.state).bursts}
     assert (b'"ms":null' not in rows[205]) is paired
+
+
+def test_beside_another_lane_on_its_cpu_nothing_is_paired(tmp_path):
+    """A lane that waited too long goes on; what it times then says less of its version."""
+    places = Places(tmp_path)
+    places.make()
+    answer(places, [record(n) for n in range(1, 206)])
+    own = lane(places, opaque(double), rescore=True)
+    own.lock = ScoringLock(places.scoring_lock, patience_s=0.0)
+    other = ScoringLock(places.scoring_lock)
+    own._take_up()
+    own.limit = lambda: {0: 204}
+    while own.turn():
+        pass
+    own.limit = lambda: {0: 205}
+    with other.held():
+        own.turn()
+    own._flush()
+    close(own)
+    rows = {position: found for position, _, _, found in snapshot(own.lane_places.state).bursts}
+    assert b'"ms":null' not in rows[204]
+    assert b'"ms":null' in rows[205]

@@ -40,20 +40,22 @@ def test_a_quota_bounds_the_threads_and_not_what_is_seen():
 
 
 @pytest.mark.parametrize(
-    ("workers", "lanes", "cpus", "busy", "turns"),
+    ("workers", "lanes", "cpus", "busy", "alone"),
     [
         (1, 2, 2, None, True),
         (1, 2, 3, None, False),
         (1, 4, 4, None, True),
-        (1, 1, 1, None, False),  # one lane has nobody to take turns with
+        (1, 1, 1, None, False),  # one lane has nobody to wait for
         (2, 2, 2, None, True),
         (1, 2, 8, 2, True),  # a container that may keep two of eight busy
     ],
 )
-def test_lanes_take_turns_where_they_are_more_than_their_cpus(workers, lanes, cpus, busy, turns):
+def test_lanes_score_one_at_a_time_where_they_are_more_than_their_cpus(
+    workers, lanes, cpus, busy, alone
+):
     placement = place(workers=workers, lanes=lanes, cpus=range(cpus), busy=busy)
-    assert placement.turns is turns
-    assert ("one at a time" in placement.describe()) is turns
+    assert placement.one_at_a_time is alone
+    assert ("one at a time" in placement.describe()) is alone
 
 
 def test_a_worker_runs_on_its_own_cpu_or_anywhere():

@@ -12,7 +12,7 @@ import pytest
 from shadowserve.counters import Counters
 from shadowserve.deployment import LaneName
 from shadowserve.errors import ModelError
-from shadowserve.lane.turns import TAKE_TURNS
+from shadowserve.lane.lock import ONE_AT_A_TIME
 from shadowserve.places import Places
 from shadowserve.records import Role
 from shadowserve.settings import Settings
@@ -148,10 +148,10 @@ def test_every_process_is_told_its_role(supervisor):
     assert roles == ["champion", "challenger", "control"]
 
 
-@pytest.mark.parametrize("turns", [True, False])
-def test_lanes_are_told_to_take_turns_where_they_share_cpus(supervisor, turns):
+@pytest.mark.parametrize("alone", [True, False])
+def test_lanes_are_told_to_score_one_at_a_time_where_they_share_cpus(supervisor, alone):
     it, _ = supervisor
-    it.placement = replace(it.placement, turns=turns)
+    it.placement = replace(it.placement, one_at_a_time=alone)
     lane = it._lane(LaneName(Role.CHALLENGER, 4)).child
-    assert (TAKE_TURNS in lane.env) is turns
-    assert TAKE_TURNS not in it._worker(0, it.data_socket).env
+    assert (ONE_AT_A_TIME in lane.env) is alone
+    assert ONE_AT_A_TIME not in it._worker(0, it.data_socket).env

@@ -10,13 +10,13 @@ import time
 
 import pytest
 
-from shadowserve.lane.turns import Turns
+from shadowserve.lane.lock import ScoringLock
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from shadowserve.lane.turns import Turns
-with Turns((Path(sys.argv[1]), Path(sys.argv[2]))).taken():
+from shadowserve.lane.lock import ScoringLock
+with ScoringLock((Path(sys.argv[1]), Path(sys.argv[2]))).held():
     print("held", flush=True)
     time.sleep(60)
 """
@@ -24,15 +24,15 @@ with Turns((Path(sys.argv[1]), Path(sys.argv[2]))).taken():
 
 @pytest.fixture
 def places(tmp_path):
-    return tmp_path / "turn", tmp_path / "next"
+    return tmp_path / "lock", tmp_path / "next"
 
 
 def test_one_lane_scores_at_a_time(places):
-    log, lanes = [], [Turns(places, patience_s=10.0) for _ in range(3)]
+    log, lanes = [], [ScoringLock(places, patience_s=10.0) for _ in range(3)]
 
     def work(which):
         for _ in range(20):
-            with lanes[which].taken() as mine:
+            with lanes[which].held() as mine:
                 assert mine
                 log.append(("in", which))
                 time.sleep(0.001)
@@ -50,53 +50,53 @@ def test_one_lane_scores_at_a_time(places):
 
 
 def test_a_busy_lane_lets_one_that_waits_go_first(places):
-    busy, other = Turns(places), Turns(places)
+    busy, other = ScoringLock(places), ScoringLock(places)
     came = threading.Event()
 
     def wait():
-        with other.taken() as mine:
+        with other.held() as mine:
             assert mine
             came.set()
 
     thread = threading.Thread(target=wait)
-    turns = 0
-    with busy.taken():
+    rounds = 0
+    with busy.held():
         thread.start()
         while not _is_held(places[1]):
             time.sleep(0.001)
     while not came.is_set():
-        with busy.taken():
-            turns += 1
+        with busy.held():
+            rounds += 1
     thread.join()
-    assert turns <= 1
+    assert rounds <= 1
 
 
 def test_whoever_waits_too_long_goes_on_beside_the_other(places):
-    hung, other = Turns(places), Turns(places, patience_s=0.05)
-    with hung.taken() as first, other.taken() as second:
+    hung, other = ScoringLock(places), ScoringLock(places, patience_s=0.05)
+    with hung.held() as first, other.held() as second:
         assert (first, second) == (True, False)
-    with other.taken() as mine:
+    with other.held() as mine:
         assert mine
 
 
-def test_a_lane_that_dies_frees_its_turn(places):
+def test_a_lane_that_dies_frees_the_lock(places):
     command = [sys.executable, "-c", HOLD, *map(str, places)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
         assert holder.stdout.readline() == b"held\n"
-        with Turns(places, patience_s=0.0).taken() as mine:
+        with ScoringLock(places, patience_s=0.0).held() as mine:
             assert not mine
         holder.send_signal(signal.SIGKILL)
-    with Turns(places, patience_s=0.0).taken() as mine:
+    with ScoringLock(places, patience_s=0.0).held() as mine:
         assert mine
 
 
-def test_turns_are_given_back_at_the_end(places):
-    own = Turns(places)
+def test_the_lock_is_given_back_at_the_end(places):
+    own = ScoringLock(places)
     own.close()
-    with Turns(places, patience_s=0.0).taken() as mine:
+    with ScoringLock(places, patience_s=0.0).held() as mine:
         assert mine
 
 
 def _is_held(path) -> bool:
-    with Turns((path, path.with_name("unused")), patience_s=0.0).taken() as free:
+    with ScoringLock((path, path.with_name("unused")), patience_s=0.0).held() as free:
         return not free

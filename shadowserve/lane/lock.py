@@ -1,4 +1,4 @@
-"""Lanes that share a core take turns, so that none is timed while another has its caches.
+"""Lanes that share a core score one at a time, so that none is timed while another has its caches.
 
 The control times in bursts while the challenger works on. On one core the two would share its caches,
 and the version that works the less would look slower than it is: by 10 to 15 % where it was measured.
@@ -13,53 +13,53 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-TAKE_TURNS = "SHADOWSERVE_TURNS"
+ONE_AT_A_TIME = "SHADOWSERVE_ONE_AT_A_TIME"
 """Variable that the supervisor sets for lanes that have fewer CPUs than they are."""
 
 PATIENCE_S = 1.0
-"""A hung lane holds its turn until it is ended: the others wait so long, and go on beside it."""
+"""A hung lane holds the lock until it is ended: the others wait so long, and go on beside it."""
 
 _LOOK_S = 0.001
 
 
-class Turns:
-    """One lane's end of the queue: the one whose turn it is, and the one that is next.
+class ScoringLock:
+    """Held by the lane that scores; a second file is held by the one that is next.
 
     Parameters
     ----------
     places : tuple of Path
         Two files, the same for all lanes of a deployment. The kernel frees what a dead lane held.
     patience_s : float
-        How long to wait for a turn at most.
+        How long to wait at most.
     """
 
     def __init__(self, places: tuple[Path, Path], *, patience_s: float = PATIENCE_S) -> None:
-        self._turn, self._next = (
+        self._lock, self._next = (
             os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600) for path in places
         )
         self._patience_s = patience_s
 
     @contextmanager
-    def taken(self) -> Iterator[bool]:
-        """Wait for one's turn and hold it; False where the wait was given up.
+    def held(self) -> Iterator[bool]:
+        """Wait for the lock and hold it; False where the wait was given up.
 
-        Whoever waits holds the second file, so that a lane with much to do, that gives its turn back
-        and asks again at once, comes after those that waited.
+        Whoever waits holds the second file, so that a lane with much to do, that lets go and
+        asks again at once, comes after those that waited.
         """
         until = time.monotonic() + self._patience_s
         mine = False
         if _wait(self._next, until):
-            mine = _wait(self._turn, until)
+            mine = _wait(self._lock, until)
             fcntl.flock(self._next, fcntl.LOCK_UN)
         try:
             yield mine
         finally:
             if mine:
-                fcntl.flock(self._turn, fcntl.LOCK_UN)
+                fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def close(self) -> None:
         """Give everything back."""
-        os.close(self._turn)
+        os.close(self._lock)
         os.close(self._next)
 
 
