@@ -101,7 +101,9 @@ def _strict_boolean(value: Any) -> bool:
 
 
 def _strict_whole(value: Any, *, type_: str) -> int:
-    if type(value) is float and value % 1 == 0 and abs(value) <= EXACT:
+    if (
+        type(value) is float and value % 1 == 0 and abs(value) < EXACT
+    ):  # 2**53 may have been 2**53 + 1
         value = int(value)
     if type(value) is not int:
         raise refuse(type_, value)

@@ -15,7 +15,7 @@ import numpy as np
 
 from shadowserve.casting import Rule, cast, rule_for
 from shadowserve.errors import ModelError, RequestError
-from shadowserve.scalars import Refusal, kind_of
+from shadowserve.scalars import EXACT, Refusal, kind_of
 
 _COLUMN_TYPE = {"float32": "float", "float64": "double", "bool": "boolean", "int32": "integer"}
 
@@ -160,7 +160,7 @@ def _integers(kind: np.dtype[Any]) -> Rule:
     expected = f"a whole number within {kind}"
 
     def one(value: Any) -> int:
-        if type(value) is float and value % 1 == 0 and abs(value) <= 2**53:
+        if type(value) is float and value % 1 == 0 and abs(value) < EXACT:
             value = int(value)
         if type(value) is not int:
             raise Refusal(expected, received=kind_of(value))

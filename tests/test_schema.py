@@ -27,6 +27,7 @@ VALUES = {
     "2**31": 2**31,
     "2**53 + 1": 2**53 + 1,
     "2**63": 2**63,
+    "2**53 as a float": 2.0**53,  # may have been written as 2**53 + 1
     "1e18 as a float": 1e18,
     "1e40": 1e40,
     "true": True,
@@ -58,6 +59,7 @@ ACCEPTED = {
         "2**31": 2.0**31,
         "2**53 + 1": 2.0**53,
         "2**63": 2.0**63,
+        "2**53 as a float": 2.0**53,
         "1e18 as a float": float(np.float32(1e18)),
         "null": NAN,
     },
@@ -68,6 +70,7 @@ ACCEPTED = {
         "minus one": -1.0,
         "2**31": 2.0**31,
         "2**63": 2.0**63,
+        "2**53 as a float": 2.0**53,
         "1e18 as a float": 1e18,
         "1e40": 1e40,
         "null": NAN,

@@ -48,6 +48,8 @@ def test_another_shape_is_refused(values):
         ("uint8", 256),
         ("int8", -129),
         ("int32", 1.5),
+        ("int64", 2.0**53),
+        ("uint64", 2.0**53),
         ("float16", 1e6),
         ("bool", 1),
         ("float64", "1"),

@@ -46,6 +46,9 @@ def test_the_same_rows_as_csv_and_as_json_are_the_same():
         (Column("c", "long"), "9223372036854775808"),
         (Column("c", "integer"), "2147483648"),
         (Column("c", "integer"), "x"),
+        (Column("c", "integer"), "1 2"),
+        (Column("c", "double"), " "),
+        (Column("c", "long"), "9007199254740993.0"),
         (Column("c", "long"), '""'),
         (Column("c", "double"), "NaN"),
         (Column("c", "double"), "inf"),
@@ -80,6 +83,20 @@ def test_a_body_that_is_no_table_is_refused(body, code):
     with pytest.raises(RequestError) as caught:
         parse(body, "text/csv", Schema(columns=(Column("c", "long"),)))
     assert (caught.value.code, caught.value.status) == (code, 400)
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_long_text_is_read_whole(quote):
+    text = "x" * 300_000
+    body = f"c\n{quote}{text}{quote}\n".encode()
+    rows = parse(body, "text/csv", Schema(columns=(Column("c", "string"),)))
+    assert rows.columns["c"].tolist() == [text]
+
+
+def test_blanks_around_a_number_are_no_part_of_it_but_of_a_text_they_are():
+    schema = Schema(columns=(Column("i", "integer"), Column("d", "double"), Column("s", "string")))
+    rows = parse(b"i,d,s\n 7, -1.5 , x \n", "text/csv", schema)
+    assert {n: c.tolist() for n, c in rows.columns.items()} == {"i": [7], "d": [-1.5], "s": [" x "]}
 
 
 def test_windows_line_ends_and_a_byte_order_mark_are_read():

@@ -29,6 +29,7 @@ _BOOLEANS = {
     "FALSE": False,
 }
 _NUMERIC = frozenset({"integer", "long", "float", "double"})
+csv.field_size_limit(2**31 - 1)  # of the whole process; bodies are bounded before they get here
 
 
 def parse_csv(
@@ -170,12 +171,13 @@ def _boolean(field: str) -> Any:
 
 
 def _number(field: str) -> Any:
-    """Read a number; anything else stays text, for the typing rule to refuse."""
-    if _WHOLE.fullmatch(field):
-        return int(field)
-    if not _NUMBER.fullmatch(field):
+    """Read a number, blanks around it or not; anything else stays text, for the rule to refuse."""
+    digits = field.strip(" ")
+    if _WHOLE.fullmatch(digits):
+        return int(digits)
+    if not _NUMBER.fullmatch(digits):
         return field
-    number = float(field)
+    number = float(digits)
     return number if abs(number) != float("inf") else field
 
 
