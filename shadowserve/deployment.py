@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+from shadowserve.errors import StateError
 from shadowserve.places import Places
 from shadowserve.records import Role
 from shadowserve.version import Version
@@ -160,11 +161,22 @@ def new_id(model: str) -> str:
 
 
 def read(places: Places) -> Deployment | None:
-    """Return the state directory's deployment; None if there is none yet."""
+    """Return the state directory's deployment; None if there is none yet.
+
+    Raises
+    ------
+    StateError
+        If the file is damaged, or was written by another release.
+    """
     try:
         return Deployment.from_json(places.deployment.read_text())
     except FileNotFoundError:
         return None
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise StateError(
+            f"{places.deployment} is damaged, or was written by another release. Move "
+            f"{places.root} aside, or give --state-dir another directory."
+        ) from error
 
 
 def write(places: Places, deployment: Deployment) -> None:

@@ -105,6 +105,46 @@ def test_nothing_served_could_not_be_reached(run, tmp_path, command):
     assert not (tmp_path / "nowhere").exists()
 
 
+@pytest.mark.parametrize("command", ["status", "report", "verdict", "pause"])
+def test_a_directory_that_is_none_could_not_be_reached(run, tmp_path, command):
+    """No traceback, and not exit code 1, which says "continue"."""
+    (tmp_path / "file").write_text("no directory")
+    told = run(command, "--state-dir", tmp_path / "file")
+    assert told.exit_code == 4
+    assert told.stdout == ""
+    assert "file" in told.stderr
+    assert "Traceback" not in told.output
+
+
+def test_a_wish_that_cannot_be_written_down_is_told(run, tmp_path):
+    places = served(tmp_path)
+    held = start.claim(places)
+    try:
+        places.paused.symlink_to("/proc/nowhere")  # a full or read-only disk, for root too
+        told = run("pause", "--state-dir", places.root)
+    finally:
+        os.close(held)
+    assert told.exit_code == 4
+    assert f"{places.paused} cannot be used" in told.stderr
+
+
+@pytest.mark.parametrize("text", ["", "{", "null", "[]", '{"id": "old"}'])
+def test_a_damaged_deployment_file_is_told_with_the_next_step(run, tmp_path, text):
+    places = made(tmp_path / "state")
+    places.deployment.write_text(text)
+    told = run("verdict", "--state-dir", places.root)
+    assert told.exit_code == 2
+    assert "give --state-dir another directory" in told.stderr
+
+
+def test_an_interrupt_is_no_verdict(run, tmp_path, monkeypatch):
+    def interrupted(_places):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(deployments, "read", interrupted)
+    assert run("verdict", "--state-dir", served(tmp_path).root).exit_code == 130
+
+
 def test_pause_and_resume_leave_the_teams_wish(run, tmp_path):
     places = served(tmp_path)
     held = start.claim(places)

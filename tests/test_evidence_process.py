@@ -213,6 +213,9 @@ def test_what_an_archived_deployment_left_is_delivered_too(tmp_path: Path) -> No
     from shadowserve import deployment as deployments
 
     deployments.archive(places, left)
+    damaged = places.root / "archive" / "damaged"  # which must not hold up the others
+    damaged.mkdir()
+    (damaged / "deployment.json").write_text("{")
     served = deployment(uri, id="films-now")
     state_directory(tmp_path, served)
     with evidence(places, served, tmp_path / "log") as process:

@@ -6,12 +6,13 @@ and `status` should answer at once.
 
 from __future__ import annotations
 
+import errno
 import sys
 from importlib import import_module
 
 import click
 
-from shadowserve.errors import ShadowserveError
+from shadowserve.errors import ShadowserveError, UnreachableError
 
 _MODULES = {
     "serve": "serving",
@@ -25,6 +26,9 @@ _MODULES = {
     "pause": "steering",
     "resume": "steering",
 }
+
+INTERRUPTED = 130
+"""128 and SIGINT's number, as shells have it."""
 
 
 class _Group(click.Group):
@@ -46,6 +50,20 @@ class _Group(click.Group):
         except ShadowserveError as error:
             click.echo(str(error), err=True)
             sys.exit(error.exit_code)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # who read our data has had enough: click ends quietly
+                raise
+            click.echo(_unusable(error), err=True)
+            sys.exit(UnreachableError.exit_code)
+        except KeyboardInterrupt:  # not 1, which is the verdict's
+            sys.exit(INTERRUPTED)
+
+
+def _unusable(error: OSError) -> str:
+    """Say which file or directory the system does not let us use."""
+    where = f"{error.filename} cannot be used" if error.filename else "A file cannot be used"
+    why = error.strerror or type(error).__name__
+    return f"{where} ({why}). Free space there, mend its rights, or give --state-dir."
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

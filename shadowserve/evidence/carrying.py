@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 from shadowserve import deployment as deployments
 from shadowserve.deployment import Deployment
+from shadowserve.errors import StateError
 from shadowserve.evidence.condition import FIRST_PAUSE_S, Condition
 from shadowserve.evidence.undelivered import UndeliveredError
 from shadowserve.evidence.writer import Report, Writer
@@ -122,7 +123,11 @@ def _own_fault(error: Exception) -> UndeliveredError:
 def _left_behind(places: Places) -> Iterator[Writer]:
     """Yield a writer for each archived deployment with windows that have not arrived."""
     for shelf in sorted((places.root / "archive").glob("*/")):
-        deployment = deployments.read(Places(shelf))
+        try:
+            deployment = deployments.read(Places(shelf))
+        except StateError as error:  # today's evidence must not wait for it
+            _log.warning("%s Its evidence stays where it is.", error)
+            continue
         if deployment is not None:
             writer = Writer(Places(shelf), deployment)
             if writer.waiting:
