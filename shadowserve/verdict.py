@@ -14,7 +14,8 @@ from math import ceil
 from typing import Any
 
 from shadowserve.findings import Finding, Severity, number, share
-from shadowserve.findings.divergence import LIMITS, above_noise, by_labels
+from shadowserve.findings.divergence import above_noise
+from shadowserve.findings.labelled import LIMITS, by_labels
 from shadowserve.findings.origins import compared
 from shadowserve.known import Known
 from shadowserve.policy import ALARM_SHARES, Policy

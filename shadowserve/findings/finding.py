@@ -21,6 +21,16 @@ class Severity(StrEnum):
         """Whether somebody should look."""
         return self in (Severity.WARNING, Severity.CRITICAL)
 
+    def at_most(self, bound: Severity) -> Severity:
+        """Return the milder of the two.
+
+        Examples
+        --------
+        >>> str(Severity.CRITICAL.at_most(Severity.WARNING)), str(Severity.NOTE.at_most(Severity.WARNING))
+        ('warning', 'note')
+        """
+        return min(self, bound, key=list(Severity).index)
+
 
 @dataclass(frozen=True, slots=True)
 class Where:

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from shadowserve.findings import divergence, failures, features, latency, origins, tapped
+from shadowserve.findings import (
+    change,
+    concentration,
+    divergence,
+    failures,
+    features,
+    form,
+    latency,
+    origins,
+    scores,
+    slices,
+    tapped,
+)
 from shadowserve.findings.finding import Finding, Severity
 from shadowserve.known import Known
 from shadowserve.policy import Policy
 
+_ANSWERS = (divergence, scores, slices, concentration, form, change)
+_OTHERS = (features, latency, failures, origins)
 _ORDER = (Severity.CRITICAL, Severity.WARNING, Severity.NOTE, Severity.INFO)
 
 
@@ -21,8 +35,7 @@ def look(known: Known, policy: Policy) -> list[Finding]:
         Limits and alpha.
     """
     about_tap = list(tapped.look(known, policy))
-    found = tapped.tempered(divergence.look(known, policy), about_tap) + about_tap
-    found += [
-        f for side in (features, latency, failures, origins) for f in side.look(known, policy)
-    ]
+    of_answers = [f for side in _ANSWERS for f in side.look(known, policy)]
+    found = tapped.tempered(of_answers, about_tap) + about_tap
+    found += [f for side in _OTHERS for f in side.look(known, policy)]
     return sorted(found, key=lambda finding: _ORDER.index(finding.severity))
