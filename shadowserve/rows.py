@@ -37,6 +37,8 @@ class Rows:
         Names that the request carried and the signature does not know. Ignored, but counted.
     text : frozenset of name
         Optional columns of text: where all of one is missing, its values do not show what it is.
+    untyped : frozenset of name
+        Columns of type Any: Python values, also where all of them happen to be text.
     """
 
     columns: Mapping[ColumnName, np.ndarray]
@@ -45,6 +47,7 @@ class Rows:
     params: Mapping[str, Any] = field(default_factory=dict)
     extra: tuple[str, ...] = ()
     text: frozenset[ColumnName] = frozenset()
+    untyped: frozenset[ColumnName] = frozenset()
 
     def frame(self) -> pd.DataFrame:
         """Columns as a frame with a fresh range index, private to the caller.
@@ -54,7 +57,9 @@ class Rows:
         DataFrame of shape (n_rows, n_columns)
             The arrays are copied: a model that writes into its input changes nobody else's.
         """
-        columns = {name: values.copy() for name, values in self.columns.items()}
+        columns: dict[ColumnName, Any] = {n: values.copy() for n, values in self.columns.items()}
+        for name in self.untyped:
+            columns[name] = pd.Series(columns[name], dtype=object)
         return pd.DataFrame({**columns, **self.missing_text()})
 
     def missing_text(self) -> dict[ColumnName, Any]:
@@ -98,6 +103,7 @@ def concat(parts: Sequence[Rows]) -> Rows:
         tensor=_concat_tensors(parts),
         params=first.params,
         text=first.text,
+        untyped=first.untyped,
     )
 
 

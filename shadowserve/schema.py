@@ -50,6 +50,7 @@ class Schema:
     fits: Callable[[Any], str | None] | None = field(default=None, repr=False, compare=False)
     _casts: tuple[tuple[str, ColumnName, Cast], ...] = field(init=False, repr=False, compare=False)
     _text: frozenset[ColumnName] = field(init=False, repr=False, compare=False)
+    _untyped: frozenset[ColumnName] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         keys = [column.key for column in self.columns]
@@ -62,6 +63,8 @@ class Schema:
         object.__setattr__(self, "_casts", casts)
         text = frozenset(c.name for c in self.columns if c.type == "string" and not c.required)
         object.__setattr__(self, "_text", text)
+        untyped = frozenset(c.name for c in self.columns if c.type == "any")
+        object.__setattr__(self, "_untyped", untyped)
 
     @classmethod
     def from_signature(cls, signature: Mapping[str, Any] | None) -> Schema:
@@ -165,7 +168,7 @@ class Schema:
         }
         whole = all(len(record) == len(casts) for record in records)
         extra = () if whole else self._strangers(records)
-        return Rows(columns=columns, n_rows=len(records), extra=extra, text=self._text)
+        return self._rows(columns, n_rows=len(records), extra=extra)
 
     def type_columns(self, table: Mapping[str, Sequence[Any]], *, n_rows: int) -> Rows:
         """Type rows that came column by column, in any order of columns.
@@ -185,7 +188,7 @@ class Schema:
         columns = {name: caster(table.get(key, absent)) for key, name, caster in casts}
         known = {key for key, _, _ in casts}
         extra = tuple(key for key in table if key not in known)
-        return Rows(columns=columns, n_rows=n_rows, extra=extra, text=self._text)
+        return self._rows(columns, n_rows=n_rows, extra=extra)
 
     def type_lists(self, lists: Sequence[Sequence[Any]]) -> Rows:
         """Type rows that came as lists of values in the order of the signature.
@@ -215,7 +218,7 @@ class Schema:
         columns = {name: caster(values) for (_, name, caster), values in turned}
         if self.fits is not None:
             self._try(self.fits, columns[0])
-        return Rows(columns=columns, n_rows=len(lists), text=self._text)
+        return self._rows(columns, n_rows=len(lists))
 
     def type_tensors(self, values: Mapping[Any, Any]) -> Rows:
         """Type the arrays of a tensor signature.
@@ -241,6 +244,17 @@ class Schema:
         lone = self.tensors[0].name is None
         tensor = typed["None"] if lone else typed
         return Rows(columns={}, n_rows=lengths.pop(), tensor=tensor, extra=extra)
+
+    def _rows(
+        self,
+        columns: Mapping[ColumnName, np.ndarray],
+        *,
+        n_rows: int,
+        extra: tuple[str, ...] = (),
+    ) -> Rows:
+        return Rows(
+            columns=columns, n_rows=n_rows, extra=extra, text=self._text, untyped=self._untyped
+        )
 
     def _try(self, fits: Callable[[Any], str | None], values: np.ndarray) -> None:
         """Try the values of a type-hinted model by the hint itself."""
@@ -282,7 +296,7 @@ class Schema:
             for key, name, caster in self._casts
         }
         extra = self._strangers(records)
-        return Rows(columns=columns, n_rows=len(records), extra=extra, text=self._text)
+        return self._rows(columns, n_rows=len(records), extra=extra)
 
     def _strangers(self, records: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         """Name the keys that the signature does not know, each once, in order of appearance."""

@@ -19,6 +19,10 @@ SCHEMA = Schema.from_signature(
             {"name": "title", "type": "string", "required": False},
             {"name": "kept", "type": "boolean", "required": False},
             {"name": "score", "type": "double", "required": False},
+            {"name": "at", "type": "datetime", "required": False},
+            {"name": "bytes", "type": "binary", "required": False},
+            {"name": "free", "type": "any", "required": False},
+            {"name": "tags", "type": "array", "items": {"type": "string"}, "required": False},
         ]
     }
 )
@@ -28,6 +32,10 @@ RECORDS = st.fixed_dictionaries(
         "title": st.none() | st.text(max_size=5),
         "kept": st.none() | st.booleans(),
         "score": st.none() | st.floats(allow_nan=False, allow_infinity=False),
+        "at": st.none() | st.just("2024-03-01"),
+        "bytes": st.none() | st.just("aGk="),
+        "free": st.none() | st.text(max_size=5) | st.booleans() | st.floats(allow_nan=False),
+        "tags": st.none() | st.lists(st.text(max_size=2), max_size=2),
     }
 )
 

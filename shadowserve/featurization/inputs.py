@@ -53,7 +53,9 @@ class Columns:
     def of_rows(cls, rows: Rows) -> Columns:
         """Take the columns of typed rows, under the index that `Rows.frame` would give."""
         arrays = {**rows.columns, **rows.missing_text()} if rows.text else rows.columns
-        return cls(arrays, pd.RangeIndex(rows.n_rows))
+        columns = cls(arrays, pd.RangeIndex(rows.n_rows))
+        columns._typed.update({name: arrays[name] for name in rows.untyped})
+        return columns
 
     @classmethod
     def of_frame(cls, frame: pd.DataFrame) -> Columns:
@@ -79,7 +81,9 @@ class Columns:
 
     def series(self, name: str) -> pd.Series:
         """Return one column as a series that shares no memory with the others."""
-        return pd.Series(self.array(name), index=self.index.view(), name=name, copy=True)
+        values, index = self.array(name), self.index.view()
+        column: pd.Series = pd.Series(values, index, values.dtype, name, copy=True)
+        return column
 
     def frame(self, names: Sequence[Any], labels: pd.Index) -> pd.DataFrame:
         """Return some columns as a frame that shares no memory with the others.
