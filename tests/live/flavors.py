@@ -434,7 +434,11 @@ FLAVORS: dict[str, tuple[Saver, list[Any]]] = {
     ),
     "list of anything": (
         lambda p: function(p, list[Any]),
-        [{"inputs": [1, "a", None, {"x": [1]}]}, {"inputs": [[1], [2, 3]]}, {"inputs": ["a", None]}],
+        [
+            {"inputs": [1, "a", None, {"x": [1]}]},
+            {"inputs": [[1], [2, 3]]},
+            {"inputs": ["a", None]},
+        ],
     ),
     # other ways to log a Python function
     "function": (
