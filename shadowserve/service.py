@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import bentoml
+import uvicorn.config
 
-from shadowserve import counters, heap, journal, threads, tokens
+from shadowserve import counters, heads, heap, journal, threads, tokens
 from shadowserve.champion import Champion
 from shadowserve.counters import Counters
 from shadowserve.dataplane import App, DataPlane, Ready, Receive, Scope, Send
@@ -156,7 +157,11 @@ class _FrontedService(bentoml.Service):  # type: ignore[misc]
     """
 
     def to_asgi(self, is_main: bool = True) -> App:
-        """Build BentoML's application and put the data plane before it."""
+        """Build BentoML's application and put the data plane before it.
+
+        BentoML's worker takes uvicorn's protocol by the name ``auto``.
+        """
+        uvicorn.config.HTTP_PROTOCOLS["auto"] = heads.PROTOCOL
         return _Front(super().to_asgi(is_main))
 
 

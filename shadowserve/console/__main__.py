@@ -15,6 +15,7 @@ from shadowserve import tokens
 from shadowserve.console.app import Console
 from shadowserve.console.guard import Guard
 from shadowserve.console.tap import Tap
+from shadowserve.heads import BoundedHead
 from shadowserve.places import Places
 from shadowserve.supervisor.leash import watch_parent
 from shadowserve.talk import keep_to_oneself
@@ -32,6 +33,7 @@ def main(descriptor: int) -> None:
     token = tokens.from_environment()
     config = uvicorn.Config(
         Guard(Console(places, tap=tap, guarded=token is not None).app(), token),
+        http=BoundedHead,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=2,

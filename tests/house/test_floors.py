@@ -21,7 +21,7 @@ STOREYS = (
     "callcost columns params version",
     "cache deployment lineage schema shipped",
     "labels ledger loading pace registry threads wire",
-    "openapi protocols",
+    "heads openapi protocols",
     # the story: a request is answered, scored again, and what was learned is judged
     "evidence scoring",
     "champion check lane tapped",

@@ -151,6 +151,18 @@ def test_a_body_of_33_mb_is_refused_before_it_is_parsed(served):
     assert set(load.told) == {"200"}
 
 
+@pytest.mark.parametrize("plane", ["port", "console_port"])
+def test_a_head_without_end_is_hung_up_on(served, plane):
+    """The parser keeps what has come of a header: without a bound one caller fills the memory."""
+    with socket.create_connection((served.facts["host"], served.facts[plane])) as caller:
+        caller.settimeout(10)
+        with contextlib.suppress(ConnectionError):
+            caller.sendall(b"POST /invocations HTTP/1.1\r\nx-a: ")
+            for _ in range(64):
+                caller.sendall(b"a" * 2**16)
+        assert b" 431 " in caller.recv(4096)
+
+
 def test_many_callers_at_once_get_an_answer_each(served):
     """64 in a closed loop: nothing but 200 (BentoML's batching answers 503 here)."""
     with Load(served, callers=64) as load:

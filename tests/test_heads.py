@@ -1,0 +1,104 @@
+"""A head is bounded, on any parser state; what leads further is never cut off."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+import uvicorn
+
+from shadowserve.heads import MAX_HEAD, BoundedHead
+
+GOOD = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nok"
+LAST = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+PIECE = 16 * 2**10
+FAR = 4 * MAX_HEAD
+
+
+async def echo(_scope, receive, send):
+    size, more = 0, True
+    while more:
+        message = await receive()
+        size, more = size + len(message.get("body", b"")), message.get("more_body", False)
+    body = str(size).encode()
+    head = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": head})
+    await send({"type": "http.response.body", "body": body})
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """A server with the protocol, on a thread of its own."""
+    config = uvicorn.Config(
+        echo, port=0, http=BoundedHead, log_config=None, lifespan="off", loop="asyncio"
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        pass
+    yield server.servers[0].sockets[0].getsockname()[1]
+    server.should_exit = True
+    thread.join()
+
+
+def told(port: int, start: bytes, endless: bytes = b"", end: bytes = b"") -> list[bytes]:
+    """Send a start, up to `FAR` bytes of something, and an end; return the answers until hung up on."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as caller:
+        with contextlib.suppress(ConnectionError):  # hung up on; what was said lies ready
+            caller.sendall(start)
+            for _ in range(FAR // PIECE if endless else 0):
+                caller.sendall(endless * (PIECE // len(endless)))
+            caller.sendall(end)
+        answers = bytearray()
+        with contextlib.suppress(ConnectionError):
+            while more := caller.recv(2**16):
+                answers += more
+    return bytes(answers).split(b"HTTP/1.1 ")[1:]
+
+
+@pytest.mark.parametrize(
+    ("start", "endless"),
+    [
+        (b"POST / HTTP/1.1\r\nhost: x\r\nx-a: ", b"a"),
+        (b"POST / HTTP/1.1\r\nhost: x\r\n", b"x-a: aaaaaaaaa\r\n"),
+        (b"POST /", b"a"),
+        (b"POST / HTTP/1.1\r\nhost: x\r\n" + b"n" * 10, b"n"),
+        (GOOD + b"GET / HTTP/1.1\r\nx-a: ", b"a"),
+        (
+            b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nx-a: ",
+            b"a",
+        ),
+    ],
+    ids=["a long value", "many headers", "a long path", "a long name", "the second", "a trailer"],
+)
+def test_a_head_without_end_is_answered_and_hung_up_on(port, start, endless):
+    answers = told(port, start, endless)
+    assert answers[-1].startswith(b"431 ")
+    head, _, body = answers[-1].partition(b"\r\n\r\n")
+    error = json.loads(body)["error"]
+    assert error["code"] == "head_too_large"
+    assert f"x-request-id: {error['request_id']}".encode() in head
+
+
+HEAD = b"POST / HTTP/1.1\r\nhost: x\r\n"
+
+
+@pytest.mark.parametrize(
+    ("start", "endless", "end", "sizes"),
+    [
+        (GOOD * 2000, b"", b"", [2] * 2000),
+        (HEAD + b"x-a: " + b"a" * 30_000 + b"\r\n\r\n", b"", b"", [0]),
+        (HEAD + b"content-length: %d\r\n\r\n" % FAR, b"b", b"", [FAR]),
+        (HEAD + b"transfer-encoding: chunked\r\n\r\n", b"3\r\nabc\r\n", b"0\r\n\r\n", [98_304]),
+    ],
+    ids=["pipelined", "a long head", "a long body", "many small chunks"],
+)
+def test_what_leads_further_is_answered(port, start, endless, end, sizes):
+    answers = told(port, start, endless, end + LAST)
+    assert all(answer.startswith(b"200 ") for answer in answers)
+    assert [int(answer.partition(b"\r\n\r\n")[2]) for answer in answers] == [*sizes, 0]
