@@ -11,13 +11,22 @@ import asyncio
 import json
 import logging
 import time
-import uuid
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from shadowserve import tokens
+from shadowserve.asgi import (
+    App,
+    ClientGone,
+    Receive,
+    Scope,
+    Send,
+    answer,
+    is_gone,
+    read_body,
+    request_id_of,
+)
 from shadowserve.champion import Champion, Overloaded, Work
 from shadowserve.counters import Counters
 from shadowserve.errors import RequestError
@@ -37,20 +46,11 @@ from shadowserve.schema import Schema
 from shadowserve.strangers import Strangers
 from shadowserve.wire.answers import dumps
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _log = logging.getLogger(__name__)
 
 LARGE_BODY = 64 * 2**10
-MAX_ID_LENGTH = 256
-
-
-class ClientGone(Exception):  # noqa: N818 - an event, not a fault
-    """The client closed the connection before its request was whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +184,9 @@ class DataPlane:
         """Take a request to the champion and its answer back."""
         arrived_wall_ns, arrived_ns = time.time_ns(), time.monotonic_ns()
         headers = dict(scope["headers"])
-        request_id = _request_id(headers.get(b"x-request-id"))
+        request_id = request_id_of(headers.get(b"x-request-id"))
         try:
-            body = await self._body(headers, receive)
+            body = await read_body(headers, receive, limit=self._max_body)
             ready = self._ready
             if ready is None:
                 raise Overloaded
@@ -196,7 +196,7 @@ class DataPlane:
             ready.champion.submit(work)
         except RequestError as error:
             self._counters.add("rejected")
-            await _send(
+            await answer(
                 send, error.status, protocol.refuse(error, request_id), self._head(request_id)
             )
         except Overloaded:
@@ -205,7 +205,7 @@ class DataPlane:
                 "Too much is in hand here. Try again in a second.", code="overloaded", status=503
             )
             head = [*self._head(request_id), (b"retry-after", b"1")]
-            await _send(send, 503, protocol.refuse(busy, request_id), head)
+            await answer(send, 503, protocol.refuse(busy, request_id), head)
         except ClientGone:
             self._counters.add("client_gone")
         except Exception as error:  # ours to mend; the caller gets no plain text and no traceback
@@ -215,23 +215,23 @@ class DataPlane:
             broken = RequestError(
                 "The request could not be taken.", code="internal_error", status=500
             )
-            await _send(send, 500, protocol.refuse(broken, request_id), self._head(request_id))
+            await answer(send, 500, protocol.refuse(broken, request_id), self._head(request_id))
         else:
             await self._deliver(protocol, receive, send, work)
 
     async def _deliver(self, protocol: Protocol, receive: Receive, send: Send, work: Work) -> None:
-        answer = await work.done
-        body = answer.body
-        if answer.status != 200:
+        scored = await work.done
+        body = scored.body
+        if scored.status != 200:
             failed = RequestError(
                 "The model failed on this request.", code="model_error", status=500
             )
             body = protocol.refuse(failed, work.request_id)
-        if _is_gone(receive):  # it was scored and journaled all the same
+        if is_gone(receive):  # it was scored and journaled all the same
             self._counters.add("client_gone")
             return
-        await _send(send, answer.status, body, self._head(work.request_id))
-        observe_response(answer.status, (time.monotonic_ns() - work.arrived_ns) / 1e9)
+        await answer(send, scored.status, body, self._head(work.request_id))
+        observe_response(scored.status, (time.monotonic_ns() - work.arrived_ns) / 1e9)
 
     async def _work(
         self,
@@ -271,54 +271,6 @@ class DataPlane:
             done=loop.create_future(),
         )
 
-    async def _body(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
-        """Read the whole body, never more than the limit."""
-        if headers.get(b"content-encoding", b"identity") != b"identity":
-            raise RequestError(
-                "Compressed bodies are not taken; send the body as it is.",
-                code="content_encoding",
-                status=415,
-            )
-        if b"inference-header-content-length" in headers:
-            raise RequestError(
-                "The binary data extension is not spoken here; send data as JSON "
-                "(binary_data=False in tritonclient).",
-                code="unsupported_media_type",
-                status=415,
-            )
-        declared = headers.get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > self._max_body:
-            raise self._too_large()
-        message = await receive()
-        body = message.get("body", b"")
-        if not message.get("more_body"):
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            if len(body) > self._max_body:
-                raise self._too_large()
-            return bytes(body)
-        return await self._chunks(bytearray(body), receive)
-
-    async def _chunks(self, body: bytearray, receive: Receive) -> bytes:
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            body += message.get("body", b"")
-            if len(body) > self._max_body:
-                raise self._too_large()
-            more = message.get("more_body", False)
-        return bytes(body)
-
-    def _too_large(self) -> RequestError:
-        limit = self._max_body / 2**20
-        return RequestError(
-            f"The body is larger than {limit:g} MiB, the limit here. Send fewer rows at a time.",
-            code="too_large",
-            status=413,
-        )
-
     def _head(self, request_id: str) -> list[tuple[bytes, bytes]]:
         return [
             (b"x-request-id", request_id.encode("latin-1", "replace")),
@@ -334,32 +286,32 @@ class DataPlane:
         message: str,
         head: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
-        request_id = _request_id(dict(scope["headers"]).get(b"x-request-id"))
+        request_id = request_id_of(dict(scope["headers"]).get(b"x-request-id"))
         error = RequestError(message, code=code, status=status)
         body = refusal_at(scope["path"], error, request_id)
-        await _send(send, status, body, [*self._head(request_id), *head])
+        await answer(send, status, body, [*self._head(request_id), *head])
 
     async def _live(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        await _send(send, 200, b"{}", [])
+        await answer(send, 200, b"{}", [])
 
     async def _readiness(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         ready = self._all_ready()
         body = json.dumps({"ready": ready, "model": self._label.decode()}).encode()
-        await _send(send, 200 if ready else 503, body, [])
+        await answer(send, 200 if ready else 503, body, [])
 
     async def _metric_text(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         async with self._scrape:  # adding up takes milliseconds, which no caller shall wait
             text = await asyncio.to_thread(self._metrics)
-        await _send(send, 200, text, [], content_type=b"text/plain; version=0.0.4")
+        await answer(send, 200, text, [], content_type=b"text/plain; version=0.0.4")
 
     async def _server_metadata(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        await _send(send, 200, server_metadata(), [])
+        await answer(send, 200, server_metadata(), [])
 
     async def _description(self, scope: Scope, _receive: Receive, send: Send) -> None:
         if self._described is None:
             await self._not_ready(scope, send)
         else:
-            await _send(send, 200, self._described, [])
+            await answer(send, 200, self._described, [])
 
     async def _model_metadata(self, scope: Scope, _receive: Receive, send: Send) -> None:
         if self._ready is None:
@@ -368,32 +320,7 @@ class DataPlane:
             body = model_metadata(
                 self._ready.schema, model=self._ready.model, version=self._ready.version
             )
-            await _send(send, 200, body, [])
-
-
-async def _send(
-    send: Send,
-    status: int,
-    body: bytes,
-    head: list[tuple[bytes, bytes]],
-    *,
-    content_type: bytes = b"application/json",
-) -> None:
-    head += [(b"content-type", content_type), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": head})
-    await send({"type": "http.response.body", "body": body})
-
-
-def _is_gone(receive: Receive) -> bool:
-    """Tell whether the caller closed the connection; uvicorn drops what is sent to it in silence."""
-    return bool(getattr(getattr(receive, "__self__", None), "disconnected", False))
-
-
-def _request_id(given: bytes | None) -> str:
-    """Return the caller's id if it is a sane header value, else a new one."""
-    if given and len(given) <= MAX_ID_LENGTH and given.isascii():
-        return given.decode("ascii")
-    return uuid.uuid4().hex
+            await answer(send, 200, body, [])
 
 
 def _typed(

@@ -22,9 +22,10 @@ import bentoml
 import uvicorn.config
 
 from shadowserve import counters, heads, heap, journal, threads, tokens
+from shadowserve.asgi import App, Receive, Scope, Send
 from shadowserve.champion import Champion
 from shadowserve.counters import Counters
-from shadowserve.dataplane import App, DataPlane, Ready, Receive, Scope, Send
+from shadowserve.dataplane import DataPlane, Ready
 from shadowserve.deployment import Deployment, write_whole
 from shadowserve.deployment import read as read_deployment
 from shadowserve.errors import JournalError, ShadowserveError

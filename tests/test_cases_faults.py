@@ -26,7 +26,7 @@ from shadowserve.console.app import Console
 from shadowserve.console.guard import Guard
 from shadowserve.divergence.number import NumberDivergence
 from shadowserve.evidence.points import points_of
-from shadowserve.lane import run
+from shadowserve.lane import intake
 from shadowserve.lane.state import Window
 from shadowserve.schema import Schema
 from shadowserve.scoring import Scorer
@@ -126,7 +126,7 @@ def test_ss_115_what_is_kept_does_not_grow_with_ids_and_names_that_never_repeat(
     tmp_path, monkeypatch
 ):
     """Each request has an id and a column of its own; without a signature both reach the lane."""
-    monkeypatch.setattr(run, "MAX_SIZED", 50)
+    monkeypatch.setattr(intake, "MOST_SIZED", 50)
     scorer = signatureless(lambda frame, _: np.zeros(len(frame)))
     strange = [{"age": 1.0, f"unknown_{n}": "text"} for n in range(300)]
     places = made(tmp_path, CHALLENGER, CONTROL)
@@ -137,7 +137,7 @@ def test_ss_115_what_is_kept_does_not_grow_with_ids_and_names_that_never_repeat(
     assert len(it.large._sketches) <= 50
     again = lane(places, scorer)
     again._take_up()
-    assert len(again._sized) <= 50
+    assert len(again.sizes._known) <= 50
     close(again)
 
 

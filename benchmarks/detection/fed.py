@@ -32,10 +32,9 @@ from shadowserve.disclosure import Disclosure
 from shadowserve.findings import look
 from shadowserve.known import Known, Pair
 from shadowserve.lane.comparing import Comparer, Scoring
-from shadowserve.lane.intake import turn
+from shadowserve.lane.intake import sizes_of, turn
 from shadowserve.lane.learned import Learned
 from shadowserve.lane.recording import Recorder, burst_row
-from shadowserve.lane.run import sizes_of
 from shadowserve.ledger import LaneLedger, Ledger
 from shadowserve.policy import Policy
 from shadowserve.protocols import protocols

@@ -20,6 +20,7 @@ from shadowserve.stores import preflight, uris
 from shadowserve.supervisor import start
 from shadowserve.supervisor.leash import SUPPORTED
 from shadowserve.supervisor.placement import place
+from shadowserve.supervisor.processes import Processes
 from shadowserve.supervisor.run import Supervisor, wait_for_lanes
 from shadowserve.version import Version
 
@@ -92,21 +93,20 @@ class running:  # noqa: N801 - reads as a verb
         workers = 0 if settings.tap else settings.workers
         placement = place(workers=workers, lanes=lanes)
         start.scratch_directory(places)
+        start_token = secrets.token_hex(8)
         supervisor = Supervisor(
             settings=settings,
-            addresses=addresses,
             places=places,
             data_socket=data,
             console_socket=console,
-            placement=placement,
+            processes=Processes(settings, places, placement, addresses, start_token),
             say=say,
-            start_token=secrets.token_hex(8),
         )
         self._supervisor = supervisor
         try:
             supervisor.begin()
             say(f"Store          {addresses}")
-            wanted = start.resolve(settings, addresses, places, start=supervisor.start_token)
+            wanted = start.resolve(settings, addresses, places, start=start_token)
             deployment, story = start.settle(places, wanted, fresh=self._fresh)
             if forgotten := forget(places, older_than_s=settings.retention):
                 say(f"Retention      deleted from the archive: {', '.join(forgotten)}")

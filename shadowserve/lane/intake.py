@@ -7,22 +7,25 @@ inputs are scored alone by both, whatever else: they are where a slow step shows
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from shadowserve import growth
 from shadowserve.records import Role, sequence_of
+from shadowserve.rows import Rows
 from shadowserve.tally import Quantiles
 from shadowserve.tally.samples import hash_positions
 
 BURST_EVERY = 200
 BURST_LENGTH = 20
 BURST_WARMUP = 4
-BEHIND_MS = 2_000.0
+BEHIND_NS = 2 * 10**9
 ALONE_SHARE = 0.05
 LARGE_RANK = 0.99
 LARGE_FROM = 100
+MOST_SIZED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,41 @@ def burst_of(position: int) -> tuple[int, int] | None:
     """
     number, place = divmod(sequence_of(position) - 1, BURST_EVERY)
     return (number, place) if place < BURST_LENGTH else None
+
+
+def sizes_of(rows: Rows | None) -> dict[str, int]:
+    """Return each column's size, summed over the rows: characters, bytes or items; numbers have none."""
+    if rows is None:
+        return {}
+    found = {}
+    for name, values in rows.columns.items():
+        size = growth.sizes(values)
+        if size is not None:
+            found[str(name)] = int(size.sum())
+    return found
+
+
+class InputSizes:
+    """Sizes by column, of `MOST_SIZED` columns at most: without a signature callers name some at will.
+
+    Parameters
+    ----------
+    known : iterable of str
+        The columns that were sized before.
+    """
+
+    def __init__(self, known: Iterable[str]) -> None:
+        self._known = set(known)
+
+    def of(self, rows: Rows | None) -> dict[str, int]:
+        """Return the sizes of a request's inputs, as `sizes_of` does."""
+        found = sizes_of(rows)
+        if found.keys() <= self._known:
+            return found
+        for name in found:
+            if len(self._known) < MOST_SIZED:
+                self._known.add(name)
+        return {name: size for name, size in found.items() if name in self._known}
 
 
 class LargeInputs:

@@ -12,30 +12,26 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any
 
-import orjson
-
-from shadowserve import growth, pace
-from shadowserve.clock import rss_bytes
+from shadowserve import pace
 from shadowserve.deployment import LaneName, write_whole
 from shadowserve.disclosure import Disclosure
-from shadowserve.lane import windows
+from shadowserve.lane import memory, windows
 from shadowserve.lane.comparing import Comparer, Scoring
-from shadowserve.lane.failures import Poison
+from shadowserve.lane.deaths import FATAL, Deaths, ended
 from shadowserve.lane.inflight import InFlight
-from shadowserve.lane.intake import LargeInputs, Turn, burst_of, turn
+from shadowserve.lane.intake import BEHIND_NS, InputSizes, LargeInputs, Turn, burst_of, turn
 from shadowserve.lane.learned import Learned
 from shadowserve.lane.lock import ScoringLock
 from shadowserve.lane.observing import Observer, Typed
+from shadowserve.lane.open_window import OpenWindow
 from shadowserve.lane.recording import Recorder, burst_row
 from shadowserve.lane.rescoring import Rescorer
-from shadowserve.lane.state import Death, LaneState, Progress, Window
+from shadowserve.lane.state import LaneState, Progress
 from shadowserve.lane.warmth import Warmth
 from shadowserve.metrics import RoleMetrics
 from shadowserve.places import LanePlaces, Places
 from shadowserve.records import Comparison, Observation, Outcome, Request, worker_of
-from shadowserve.rows import Rows
 from shadowserve.stillness import Block, Schedule
 from shadowserve.tail import Tail
 from shadowserve.units import unit_of
@@ -46,15 +42,7 @@ BATCH_MS = 1_000.0
 COMMIT_NS = 400 * 10**6
 IDLE_S = 0.01
 WARMUP_REQUESTS = 20
-MAX_SIZED = 1_000
 MEMORY_LOOK = 16
-MEMORY_EVERY = 50
-MEMORY_STEP = 16 * 2**20
-_POISON_OUTCOME = {
-    "deadline": Outcome.TIMED_OUT,
-    "memory": Outcome.CRASHED,
-    "crash": Outcome.CRASHED,
-}
 
 
 @dataclass(slots=True)
@@ -104,16 +92,14 @@ class Lane:
     lock: ScoringLock | None = None
     first_state: tuple[str, str | None] = ("running", None)
     large: LargeInputs = field(default_factory=LargeInputs)
+    window: OpenWindow = field(init=False)
+    deaths: Deaths = field(init=False)
+    sizes: InputSizes = field(init=False)
     _progress: Progress = field(default_factory=Progress)
     _scorings: list[Scoring] = field(default_factory=list)
     _skipped: list[Comparison] = field(default_factory=list)
-    _sized: set[str] = field(default_factory=set)
     _since_start: int = 0
     _committed_ns: int = 0
-    _window: int = 0
-    _window_n: int = 0
-    _window_opened_ns: int = 0
-    _poison: dict[int, tuple[int, str]] = field(default_factory=dict)
     _condition: tuple[str, str | None] = ("starting", None)
 
     @property
@@ -128,7 +114,7 @@ class Lane:
             if not self.turn():
                 time.sleep(IDLE_S)
         self._flush()
-        self._close_window()
+        self.window.close()
 
     def turn(self) -> bool:
         """Read and deal with what has come; False if nothing had."""
@@ -144,47 +130,22 @@ class Lane:
                 self._score(batch.requests, undisturbed=undisturbed)
         self._progress.cursor = batch.cursor
         if batch.requests or batch.deleted:
-            self._window_opened_ns = self._window_opened_ns or time.time_ns()
+            self.window.begin()
         if self._is_due(idle=not batch.requests):
             self._flush()
-        if self._is_full() and self._is_full(wider := pace.factor(self.places.wider)):
+        if self.window.is_full() and self.window.is_full(wider := pace.factor(self.places.wider)):
             self._flush()
-            self._close_window(merged=wider - 1)
+            self.window.close(merged=wider - 1)
         return bool(batch.requests)
-
-    def _is_full(self, wider: int = 1) -> bool:
-        n, opened_ns = self._window_n, self._window_opened_ns
-        return windows.is_full(self._window, n=n, opened_ns=opened_ns, wider=wider)
 
     def _take_up(self) -> None:
         """Go on where the last process stopped, and say that the lane runs."""
-        self._window = self.state.next_window()
-        open_rows = [json.loads(record) for record in self.state.comparisons(self._window)]
-        self._window_n = len(open_rows)
-        self._window_opened_ns = min((r["arrived_wall_ns"] for r in open_rows), default=0)
-        self._write_parts()
-        self._note_death()
-        self._poison = self.state.deaths()
-        self._sized = set(self.learned.sizes)
+        self.window = OpenWindow(self.state, self.lane_places.parts, self.name.role)
+        self.window.take_up()
+        self.deaths = Deaths(self.state, self.lane_places.death)
+        self.sizes = InputSizes(self.learned.sizes)
         self._committed_ns = time.monotonic_ns()
         self.say(*self.first_state)
-
-    def _note_death(self) -> None:
-        """Count the last process's death against what it had in hand, once."""
-        file = self.lane_places.death
-        if not file.exists():
-            return
-        written = json.loads(file.read_text())
-        self.state.record_death(
-            Death(
-                id=written["id"],
-                positions=tuple(written["positions"]),
-                cause=written["cause"],
-                step=written["step"],
-                worked_ms=written["worked_ms"],
-            )
-        )
-        file.unlink()
 
     def say(self, state: str, reason: str | None) -> None:
         """Write the lane's state and reason for status, where they changed."""
@@ -198,22 +159,22 @@ class Lane:
         Beside another lane on one core nothing is timed that could be paired.
         """
         self.warmth.cool()
-        behind = bool(requests) and time.time_ns() - requests[0].arrived_wall_ns > 2 * 10**9
+        behind = time.time_ns() - requests[0].arrived_wall_ns > BEHIND_NS
         together: list[tuple[Typed, Turn]] = []
         for request in requests:
             if request.body is None:
                 self._progress.count(Outcome.SAMPLED_OUT)
                 continue
-            deaths, cause = self._poison.get(request.position, (0, ""))
-            if deaths >= 2:
-                self._poisoned(request, cause)
+            died = self.deaths.of(request.position)
+            if died >= FATAL:
+                self._poisoned(request)
                 continue
             typed = self.observer.typed(request)
-            sizes = self._sizes(typed.rows)
+            sizes = self.sizes.of(typed.rows)
             what = turn(
                 request.position,
                 role=self.name.role,
-                large=self.large.is_large(sizes) or deaths > 0,
+                large=self.large.is_large(sizes) or died > 0,
                 behind=behind,
                 batched=self.observer.scorer.batched,
             )
@@ -234,16 +195,6 @@ class Lane:
         self._score_together(together)
         self.inflight.clear()
 
-    def _sizes(self, rows: Rows | None) -> dict[str, int]:
-        """Return each column's size, for so many columns: without a signature anybody names some."""
-        found = sizes_of(rows)
-        if found.keys() <= self._sized:
-            return found
-        for name in found:
-            if len(self._sized) < MAX_SIZED:
-                self._sized.add(name)
-        return {name: size for name, size in found.items() if name in self._sized}
-
     def _batch_rows(self) -> int:
         """Return how many rows share a call: never so many that the deadline is for the batch."""
         if not self.learned.busy_ms.n:
@@ -256,7 +207,7 @@ class Lane:
             self._mark([typed for typed, _ in batch])
             seen = self.observer.together([typed for typed, _ in batch])
             for (typed, what), observation in zip(batch, seen, strict=True):
-                self._keep(typed, observation, what, self._sizes(typed.rows))
+                self._keep(typed, observation, what, self.sizes.of(typed.rows))
         return []
 
     def _mark(self, batch: Sequence[Typed]) -> None:
@@ -288,46 +239,20 @@ class Lane:
         self._since_start += 1
         self._scorings.append(scoring)
         if self._since_start % MEMORY_LOOK == 0:
-            self._watch_memory()
+            memory.note(self.learned.memory, self.learned.requests + len(self._scorings))
         if times is not None and alone and not warmup:
             self.metrics.observe(times)
         if self.rescorer is not None and typed.rows is not None and observation.fault is None:
             self.rescorer.offer(typed, observation, self.learned.noise)
 
-    def _poisoned(self, request: Request, cause: str) -> None:
+    def _poisoned(self, request: Request) -> None:
         """Record the outcome of a request that two processes did not survive."""
-        outcome = _POISON_OUTCOME[cause]
-        detail = self.state.death_detail(request.position)
-        self._progress.count(outcome)
-        typed_sizes = self.disclosure.sizes(self._sizes(self.observer.typed(request).rows))
-        step = self._step_name(detail.get("step", -1))
-        worked_ms = float(detail.get("worked_ms", 0.0))
-        self.learned.failures.poisoned(
-            Poison(
-                position=request.position,
-                request_id=request.request_id,
-                cause=cause,
-                step=step,
-                worked_ms=worked_ms,
-                sizes=dict(typed_sizes),
-            )
-        )
-        self._skipped.append(
-            Comparison(
-                position=request.position,
-                request_id=request.request_id,
-                arrived_wall_ns=request.arrived_wall_ns,
-                n_rows=request.n_rows,
-                window=self._window,
-                outcome=outcome,
-                sizes=typed_sizes,
-                **_ended_times(outcome, step=step, worked_ms=worked_ms),
-            )
-        )
-
-    def _step_name(self, index: int) -> str | None:
-        names = self.observer.scorer.step_names
-        return names[index][0] if 0 <= index < len(names) else None
+        sizes = self.disclosure.sizes(self.sizes.of(self.observer.typed(request).rows))
+        poison = self.deaths.poison(request, sizes=sizes, steps=self.observer.scorer.step_names)
+        comparison = ended(poison, request, window=self.window.number)
+        self._progress.count(comparison.outcome)
+        self.learned.failures.poisoned(poison)
+        self._skipped.append(comparison)
 
     def _is_due(self, *, idle: bool) -> bool:
         waited = time.monotonic_ns() - self._committed_ns
@@ -342,7 +267,7 @@ class Lane:
         ):
             return
         side = self.comparer.compare(self._scorings)
-        recorder = Recorder(self.observer.scorer, self.tail, self._window)
+        recorder = Recorder(self.observer.scorer, self.tail, self.window.number)
         comparisons = recorder.comparisons(self._scorings, side, self.learned.units)
         for one in comparisons:
             self._progress.count(one.outcome)
@@ -364,25 +289,13 @@ class Lane:
         self._progress.comparisons = [(c.position, c.window, windows.encode(c)) for c in everything]
         self._progress.summaries = self.learned.state()
         self.state.commit(self._progress)
-        self._window_n += len(everything)
+        self.window.n += len(everything)
         self._settle_condition(comparisons)
         self._scorings, self._skipped, self._progress = [], [], Progress()
 
     def _champion_columns(self) -> dict[str, tuple[str, ...]]:
         workers = {worker_of(one.request.position) for one in self._scorings}
         return {name: columns for worker in workers for name, columns in self.tail.steps(worker)}
-
-    def _watch_memory(self) -> None:
-        """Note resident memory now and then, sooner when it jumps; a long run keeps every second note."""
-        memory, used = self.learned.memory, rss_bytes()
-        if used is None:
-            return
-        n = self.learned.requests + len(self._scorings)
-        last, before = memory[-1] if memory else (-MEMORY_EVERY, 0)
-        if n > last and (n >= last + MEMORY_EVERY or used - before >= MEMORY_STEP):
-            memory.append((n, used))
-            if len(memory) > 400:
-                del memory[101::2]
 
     def _settle_condition(self, comparisons: Sequence[Comparison]) -> None:
         """Say `incompatible` while every request lacks a column, `running` once one fits."""
@@ -396,44 +309,6 @@ class Lane:
         ]
         if lacking and self.learned.outputs.disagreement.n == 0:
             self.say("incompatible", f"missing_column:{lacking[-1]}")
-
-    def _close_window(self, *, merged: int = 0) -> None:
-        """Close the open window, write its part and go on to the next."""
-        if not self._window_n:
-            return
-        rows = [orjson.loads(record) for record in self.state.comparisons(self._window)]
-        figures = windows.metrics(rows, role=self.name.role.value, merged=merged)
-        closed_ns = time.time_ns()
-        self.state.close_window(
-            Window(
-                self._window,
-                self._window_opened_ns,
-                closed_ns,
-                len(rows),
-                orjson.dumps(figures),
-                None,
-            )
-        )
-        self._write_parts()
-        self._window, self._window_n, self._window_opened_ns = self._window + 1, 0, 0
-
-    def _write_parts(self) -> None:
-        for number in self.state.windows_without_part():
-            records = self.state.comparisons(number)
-            part = windows.write_part(self.lane_places.parts, records) if records else ""
-            self.state.part_written(number, part)
-
-
-def sizes_of(rows: Rows | None) -> dict[str, int]:
-    """Return each column's size, summed over the rows: characters, bytes or items; numbers have none."""
-    if rows is None:
-        return {}
-    found = {}
-    for name, values in rows.columns.items():
-        size = growth.sizes(values)
-        if size is not None:
-            found[str(name)] = int(size.sum())
-    return found
 
 
 def _inner(scorings: Sequence[Scoring]) -> dict[str, tuple[str, ...]]:
@@ -457,10 +332,3 @@ def follow(
         return {worker: min(c.get(worker, 0) for c in cursors) for worker in workers}
 
     return limit
-
-
-def _ended_times(outcome: Outcome, *, step: str | None, worked_ms: float) -> dict[str, Any]:
-    """Return the times of a request that was ended: at the deadline it counts as that, at least."""
-    if outcome is not Outcome.TIMED_OUT:
-        return {"alone": False}
-    return {"alone": True, "lane_ms": worked_ms, "lane_steps": {step: worked_ms} if step else {}}

@@ -11,26 +11,23 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import FrameType
 
-from shadowserve import counters, journal, tail, tokens
-from shadowserve.deployment import Deployment, LaneName, write_whole
+from shadowserve import counters, journal, tail
+from shadowserve.deployment import Deployment, write_whole
 from shadowserve.errors import JournalError, ModelError, ShadowserveError
 from shadowserve.faults import fault_of
-from shadowserve.lane.lock import ONE_AT_A_TIME
 from shadowserve.lane.state import snapshot
 from shadowserve.ledger import condition, reconcile
 from shadowserve.places import Places
 from shadowserve.records import Role
 from shadowserve.settings import Settings
-from shadowserve.stores import Uris
-from shadowserve.supervisor.child import Child, without_secrets
-from shadowserve.supervisor.placement import Placement
+from shadowserve.supervisor.child import Child
+from shadowserve.supervisor.processes import Processes
 from shadowserve.supervisor.standin import STAND_IN, StandIn
 from shadowserve.supervisor.watch import LaneWatch
-from shadowserve.supervisor.worker import worker_command, worker_environment
 
 TURN_S = 0.05
 CHORES_S = 1.0
@@ -51,27 +48,23 @@ class Supervisor:
     ----------
     settings : Settings
         What the user asked.
-    addresses : Uris
-        Of tracking server and registry; told to the evidence writer alone.
     places : Places
         The state directory, already claimed.
     data_socket, console_socket : socket
         Bound and listening; workers and console inherit them. There is no data plane where the
         champion answers elsewhere and its requests come through the console's tap.
-    placement : Placement
-        Which CPUs the champion and the lanes get.
+    processes : Processes
+        Makes what is started.
     say : callable
         Tells the user, one line a call.
     """
 
     settings: Settings
-    addresses: Uris
     places: Places
     data_socket: socket.socket | None
     console_socket: socket.socket
-    placement: Placement
+    processes: Processes
     say: Callable[[str], None]
-    start_token: str
     workers: list[Child] = field(default_factory=list)
     lanes: list[LaneWatch] = field(default_factory=list)
     helpers: list[Child] = field(default_factory=list)
@@ -93,7 +86,7 @@ class Supervisor:
         self._write_down()
 
     def _open_data_plane(self, listener: socket.socket) -> None:
-        self.workers = [self._worker(i, listener) for i in range(self.settings.workers)]
+        self.workers = [self.processes.worker(i, listener) for i in range(self.settings.workers)]
         for child in self.workers:
             child.start()
         self.stand_in = StandIn(
@@ -129,10 +122,10 @@ class Supervisor:
     def deploy(self, deployment: Deployment) -> None:
         """Make lanes, console and evidence writer for what was resolved."""
         self.deployment = deployment
-        self.lanes = [self._lane(name) for name in deployment.lanes]
+        self.lanes = [self.processes.lane(name) for name in deployment.lanes]
         for watch in self.lanes:
             watch.expect()
-        self.helpers = [self._console(), self._evidence()]
+        self.helpers = [self.processes.console(self.console_socket), self.processes.evidence()]
         for child in self.helpers:
             child.start()
 
@@ -330,88 +323,6 @@ class Supervisor:
             "console_port": console_port,
         }
         write_whole(self.places.supervisor, json.dumps(facts))
-
-    def _environment(self, role: str, *, secrets: bool = False) -> dict[str, str]:
-        environ: Mapping[str, str] = os.environ if secrets else without_secrets(os.environ)
-        return {
-            **environ,
-            **worker_environment(self.places.root / "run"),
-            **self.placement.environment(),
-            "SHADOWSERVE_ROLE": role,
-            "SHADOWSERVE_STATE_DIR": str(self.places.root),
-            "SHADOWSERVE_START": self.start_token,
-            "SHADOWSERVE_WORKERS": str(self.settings.workers),
-            "SHADOWSERVE_MAX_BODY": str(self.settings.max_body),
-        }
-
-    def _token(self) -> dict[str, str]:
-        """Return where the ports' own processes find the token; lanes are not told."""
-        path = self.settings.token_file
-        return {} if path is None else {tokens.VARIABLE: str(path.resolve())}
-
-    def _worker(self, index: int, listener: socket.socket) -> Child:
-        descriptor = listener.fileno()
-        return Child(
-            name=f"champion worker {index}",
-            command=worker_command(socket_fd=descriptor, worker=index),
-            env={
-                **self._environment("champion"),
-                **self._token(),
-                "SHADOWSERVE_WORKER": str(index),
-            },
-            log=self.places.logs / f"champion-{index}.log",
-            pass_fds=(descriptor,),
-            cpus=self.placement.worker(index),
-        )
-
-    def _lane(self, name: LaneName) -> LaneWatch:
-        places = self.places.lane(name.role, name.version)
-        places.parts.mkdir(mode=0o700, parents=True, exist_ok=True)
-        command = ("-m", "shadowserve.lane.process", name.role.value, f"v{name.version}")
-        child = Child(
-            name=f"lane {name}",
-            command=(*command, str(self.places.root)),
-            env={
-                **self._environment(name.role.value),
-                **({ONE_AT_A_TIME: "1"} if self.placement.one_at_a_time else {}),
-            },
-            log=self.places.logs / f"lane-{name.role.value}-v{name.version}.log",
-            idle=True,
-            network=self.settings.lane_network,
-            cpus=self.placement.lanes,
-        )
-        return LaneWatch(
-            name=name,
-            places=places,
-            child=child,
-            deadline_s=self.settings.deadline,
-            memory_bytes=self.settings.lane_memory,
-        )
-
-    def _console(self) -> Child:
-        descriptor = self.console_socket.fileno()
-        return Child(
-            name="console",
-            command=("-m", "shadowserve.console", str(descriptor)),
-            env={**self._environment("console"), **self._token()},
-            log=self.places.logs / "console.log",
-            pass_fds=(descriptor,),
-            cpus=self.placement.lanes,
-        )
-
-    def _evidence(self) -> Child:
-        return Child(
-            name="evidence writer",
-            command=("-m", "shadowserve.evidence"),
-            env={
-                **self._environment("evidence", secrets=True),
-                "SHADOWSERVE_TRACKING_URI": self.addresses.tracking,
-                "SHADOWSERVE_REGISTRY_URI": self.addresses.registry,
-            },
-            log=self.places.logs / "evidence.log",
-            idle=True,
-            cpus=self.placement.lanes,
-        )
 
 
 def wait_for_lanes(supervisor: Supervisor, *, role: Role = Role.CHALLENGER) -> None:

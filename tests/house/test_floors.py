@@ -13,7 +13,7 @@ STOREYS = (
     # the ground: what needs nothing of ours
     "clock counters disclosure errors heap page reading records rows scalars sources spellings steps tap training "
     "supervisor.isolation supervisor.leash supervisor.worker",
-    "casting faults journal lane.inflight lane.state pins places policy sampling sequential "
+    "asgi casting faults journal lane.inflight lane.state pins places policy sampling sequential "
     "stores strangers supervisor.placement tally tokens",
     # records, settings and pure mathematics
     "changepoint units divergence featurization growth metrics mlmodel nested ratio settings slices stillness "

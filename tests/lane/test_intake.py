@@ -7,8 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadowserve.lane.intake import ALONE_SHARE, LargeInputs, Turn, burst_of, turn
+from shadowserve.lane.intake import (
+    ALONE_SHARE,
+    MOST_SIZED,
+    InputSizes,
+    LargeInputs,
+    Turn,
+    burst_of,
+    turn,
+)
 from shadowserve.records import Role, position
+from shadowserve.rows import Rows
 
 CALM = {"large": False, "behind": False, "batched": True}
 
@@ -72,3 +81,20 @@ def test_about_one_in_a_hundred_is_large():
     large, chance = LargeInputs(), np.random.default_rng(0)
     flagged = [large.is_large({"text": int(size)}) for size in chance.lognormal(5, 1, 5000)]
     assert 0.005 < np.mean(flagged[500:]) < 0.02
+
+
+def texts(**columns):
+    arrays = {name: np.array([text], dtype=object) for name, text in columns.items()}
+    return Rows(columns={**arrays, "n": np.array([1.0])}, n_rows=1)
+
+
+def test_sizes_are_those_of_what_has_a_size():
+    assert InputSizes(()).of(texts(text="four", word="")) == {"text": 4, "word": 0}
+    assert InputSizes(()).of(None) == {}
+
+
+def test_only_so_many_columns_are_sized_and_the_known_ones_always_are():
+    sizes = InputSizes(["text"])
+    strange = {f"c{n}": "x" for n in range(MOST_SIZED)}
+    assert len(sizes.of(texts(**strange))) == MOST_SIZED - 1
+    assert sizes.of(texts(text="four", another="x")) == {"text": 4}

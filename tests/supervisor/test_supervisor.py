@@ -19,6 +19,7 @@ from shadowserve.settings import Settings
 from shadowserve.stores import Uris
 from shadowserve.supervisor.child import Child
 from shadowserve.supervisor.placement import place
+from shadowserve.supervisor.processes import Processes
 from shadowserve.supervisor.run import FAILED, Supervisor
 
 
@@ -31,15 +32,14 @@ def supervisor(tmp_path):
         socket.create_server(("127.0.0.1", 0)) as data,
         socket.create_server(("127.0.0.1", 0)) as console,
     ):
+        settings, addresses = Settings(), Uris("sqlite:///x", "sqlite:///x")
         it = Supervisor(
-            settings=Settings(),
+            settings=settings,
             places=places,
             data_socket=data,
             console_socket=console,
-            placement=place(workers=1, lanes=0),
+            processes=Processes(settings, places, place(workers=1, lanes=0), addresses, "start"),
             say=said.append,
-            start_token="start",
-            addresses=Uris("sqlite:///x", "sqlite:///x"),
         )
         yield it, said
 
@@ -143,7 +143,10 @@ def test_every_process_is_told_its_role(supervisor):
     """A featurizer that writes to a store, or bills for a call, can refuse to in a lane."""
     it, _ = supervisor
     names = [LaneName(Role.CHALLENGER, 4), LaneName(Role.CONTROL, 3)]
-    children = [it._worker(0, it.data_socket), *(it._lane(name).child for name in names)]
+    children = [
+        it.processes.worker(0, it.data_socket),
+        *(it.processes.lane(name).child for name in names),
+    ]
     roles = [child.env["SHADOWSERVE_ROLE"] for child in children]
     assert roles == ["champion", "challenger", "control"]
 
@@ -151,7 +154,7 @@ def test_every_process_is_told_its_role(supervisor):
 @pytest.mark.parametrize("alone", [True, False])
 def test_lanes_are_told_to_score_one_at_a_time_where_they_share_cpus(supervisor, alone):
     it, _ = supervisor
-    it.placement = replace(it.placement, one_at_a_time=alone)
-    lane = it._lane(LaneName(Role.CHALLENGER, 4)).child
-    assert (ONE_AT_A_TIME in lane.env) is alone
-    assert ONE_AT_A_TIME not in it._worker(0, it.data_socket).env
+    placement = replace(it.processes.placement, one_at_a_time=alone)
+    processes = replace(it.processes, placement=placement)
+    assert (ONE_AT_A_TIME in processes.lane(LaneName(Role.CHALLENGER, 4)).child.env) is alone
+    assert ONE_AT_A_TIME not in processes.worker(0, it.data_socket).env

@@ -1,0 +1,81 @@
+"""The open window: what a lane has filled of it so far, and what becomes of it when it is full."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from shadowserve.lane import windows
+from shadowserve.lane.state import LaneState, Window
+from shadowserve.records import Role
+
+
+@dataclass(slots=True)
+class OpenWindow:
+    """The window that a lane is filling.
+
+    Parameters
+    ----------
+    state : LaneState
+        Holds the window's rows until they lie in a part.
+    parts : Path
+        Directory of the Parquet parts.
+    role : Role
+        The lane's; names its series.
+    number, n : int
+        Which window it is, and how many requests it holds.
+    opened_ns : int
+        Since the epoch; 0 while nothing has come.
+    """
+
+    state: LaneState
+    parts: Path
+    role: Role
+    number: int = 0
+    n: int = 0
+    opened_ns: int = 0
+
+    def take_up(self) -> None:
+        """Go on with the window that the last process left open; write the parts that it did not."""
+        self.number = self.state.next_window()
+        rows = [json.loads(record) for record in self.state.comparisons(self.number)]
+        self.n = len(rows)
+        self.opened_ns = min((row["arrived_wall_ns"] for row in rows), default=0)
+        self._write_parts()
+
+    def begin(self) -> None:
+        """Let its time run, if it does not yet."""
+        self.opened_ns = self.opened_ns or time.time_ns()
+
+    def is_full(self, wider: int = 1) -> bool:
+        """Tell whether it holds enough, or is old enough; parameters as in `windows.is_full`."""
+        return windows.is_full(self.number, n=self.n, opened_ns=self.opened_ns, wider=wider)
+
+    def close(self, *, merged: int = 0) -> None:
+        """Close it for good, write its part and go on to the next; an empty one stays open.
+
+        Parameters
+        ----------
+        merged : int
+            How many windows of the usual width went into this one instead of being sent.
+        """
+        if not self.n:
+            return
+        rows = [orjson.loads(record) for record in self.state.comparisons(self.number)]
+        figures = windows.metrics(rows, role=self.role.value, merged=merged)
+        closed_ns = time.time_ns()
+        self.state.close_window(
+            Window(self.number, self.opened_ns, closed_ns, len(rows), orjson.dumps(figures), None)
+        )
+        self._write_parts()
+        self.number, self.n, self.opened_ns = self.number + 1, 0, 0
+
+    def _write_parts(self) -> None:
+        for number in self.state.windows_without_part():
+            records = self.state.comparisons(number)
+            part = windows.write_part(self.parts, records) if records else ""
+            self.state.part_written(number, part)

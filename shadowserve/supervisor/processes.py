@@ -1,0 +1,134 @@
+"""How every process of a deployment is started: its command, environment, CPUs and log.
+
+What a process is told stands here and nowhere else. Only the evidence writer sees the team's
+credentials, only the ports' own processes are told where the token lies.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shadowserve import tokens
+from shadowserve.deployment import LaneName
+from shadowserve.lane.lock import ONE_AT_A_TIME
+from shadowserve.places import Places
+from shadowserve.settings import Settings
+from shadowserve.stores import Uris
+from shadowserve.supervisor.child import Child, without_secrets
+from shadowserve.supervisor.placement import Placement
+from shadowserve.supervisor.watch import LaneWatch
+from shadowserve.supervisor.worker import worker_command, worker_environment
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """Makes the processes of one start; starting and watching them is the supervisor's.
+
+    Parameters
+    ----------
+    settings : Settings
+        What the user asked.
+    places : Places
+        The state directory, already claimed.
+    placement : Placement
+        Which CPUs the champion and the lanes get.
+    addresses : Uris
+        Of tracking server and registry; told to the evidence writer alone.
+    start_token : str
+        Tells this start's processes from those of an earlier one.
+    """
+
+    settings: Settings
+    places: Places
+    placement: Placement
+    addresses: Uris
+    start_token: str
+
+    def worker(self, index: int, listener: socket.socket) -> Child:
+        """Make a champion worker, which inherits the data plane's socket."""
+        descriptor = listener.fileno()
+        return Child(
+            name=f"champion worker {index}",
+            command=worker_command(socket_fd=descriptor, worker=index),
+            env={
+                **self._environment("champion"),
+                **self._token(),
+                "SHADOWSERVE_WORKER": str(index),
+            },
+            log=self.places.logs / f"champion-{index}.log",
+            pass_fds=(descriptor,),
+            cpus=self.placement.worker(index),
+        )
+
+    def lane(self, name: LaneName) -> LaneWatch:
+        """Make a lane's process and what watches it."""
+        places = self.places.lane(name.role, name.version)
+        places.parts.mkdir(mode=0o700, parents=True, exist_ok=True)
+        command = ("-m", "shadowserve.lane.process", name.role.value, f"v{name.version}")
+        child = Child(
+            name=f"lane {name}",
+            command=(*command, str(self.places.root)),
+            env={
+                **self._environment(name.role.value),
+                **({ONE_AT_A_TIME: "1"} if self.placement.one_at_a_time else {}),
+            },
+            log=self.places.logs / f"lane-{name.role.value}-v{name.version}.log",
+            idle=True,
+            network=self.settings.lane_network,
+            cpus=self.placement.lanes,
+        )
+        return LaneWatch(
+            name=name,
+            places=places,
+            child=child,
+            deadline_s=self.settings.deadline,
+            memory_bytes=self.settings.lane_memory,
+        )
+
+    def console(self, listener: socket.socket) -> Child:
+        """Make the console, which inherits its socket."""
+        descriptor = listener.fileno()
+        return Child(
+            name="console",
+            command=("-m", "shadowserve.console", str(descriptor)),
+            env={**self._environment("console"), **self._token()},
+            log=self.places.logs / "console.log",
+            pass_fds=(descriptor,),
+            cpus=self.placement.lanes,
+        )
+
+    def evidence(self) -> Child:
+        """Make the evidence writer, the one process that knows MLflow's address and credentials."""
+        return Child(
+            name="evidence writer",
+            command=("-m", "shadowserve.evidence"),
+            env={
+                **self._environment("evidence", secrets=True),
+                "SHADOWSERVE_TRACKING_URI": self.addresses.tracking,
+                "SHADOWSERVE_REGISTRY_URI": self.addresses.registry,
+            },
+            log=self.places.logs / "evidence.log",
+            idle=True,
+            cpus=self.placement.lanes,
+        )
+
+    def _environment(self, role: str, *, secrets: bool = False) -> dict[str, str]:
+        environ: Mapping[str, str] = os.environ if secrets else without_secrets(os.environ)
+        return {
+            **environ,
+            **worker_environment(self.places.root / "run"),
+            **self.placement.environment(),
+            "SHADOWSERVE_ROLE": role,
+            "SHADOWSERVE_STATE_DIR": str(self.places.root),
+            "SHADOWSERVE_START": self.start_token,
+            "SHADOWSERVE_WORKERS": str(self.settings.workers),
+            "SHADOWSERVE_MAX_BODY": str(self.settings.max_body),
+        }
+
+    def _token(self) -> dict[str, str]:
+        """Return where the ports' own processes find the token; lanes are not told."""
+        path = self.settings.token_file
+        return {} if path is None else {tokens.VARIABLE: str(path.resolve())}

@@ -1,0 +1,80 @@
+"""A body is read whole, once, and never beyond the limit."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from shadowserve.asgi import ClientGone, read_body, request_id_of
+from shadowserve.errors import RequestError
+
+LIMIT = 10
+
+
+def read(*pieces, headers=None, gone=False):
+    """Read what comes in pieces; return the body and how many pieces were taken."""
+    left = [
+        {"type": "http.request", "body": piece, "more_body": gone or n < len(pieces) - 1}
+        for n, piece in enumerate(pieces)
+    ]
+    if gone:
+        left.append({"type": "http.disconnect"})
+    there = len(left)
+
+    async def receive():
+        return left.pop(0)
+
+    body = asyncio.run(read_body(headers or {}, receive, limit=LIMIT))
+    return body, there - len(left)
+
+
+@pytest.mark.parametrize("pieces", [(b"0123456789",), (b"01234", b"56789"), (b"0123456789", b"")])
+def test_pieces_are_put_together_up_to_the_limit(pieces):
+    assert read(*pieces) == (b"0123456789", len(pieces))
+
+
+def test_an_empty_body_is_a_body():
+    assert read(b"") == (b"", 1)
+
+
+@pytest.mark.parametrize(
+    "pieces", [(b"01234567890",), (b"0123456789", b"0"), (b"01234567", b"890", b"1")]
+)
+def test_beyond_the_limit_nothing_more_is_read(pieces):
+    with pytest.raises(RequestError, match="Send fewer rows") as refused:
+        read(*pieces)
+    assert refused.value.status == 413
+
+
+def test_a_declared_length_is_believed_before_anything_is_read():
+    with pytest.raises(RequestError) as refused:
+        read(headers={b"content-length": b"11"})
+    assert refused.value.status == 413
+
+
+@pytest.mark.parametrize(
+    "headers", [{b"content-encoding": b"gzip"}, {b"inference-header-content-length": b"7"}]
+)
+def test_what_is_no_plain_body_is_told_so(headers):
+    with pytest.raises(RequestError) as refused:
+        read(b"{}", headers=headers)
+    assert refused.value.status == 415
+
+
+def test_plain_may_be_said_in_any_case():
+    assert read(b"{}", headers={b"content-encoding": b"Identity"})[0] == b"{}"
+
+
+@pytest.mark.parametrize("pieces", [(), (b"01",)])
+def test_a_caller_who_leaves_has_sent_nothing(pieces):
+    with pytest.raises(ClientGone):
+        read(*pieces, gone=True)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [(b"a-1", True), (b"", False), (b"x" * 257, False), (b"\xe9", False)]
+)
+def test_a_sane_id_is_kept_and_any_other_replaced(given, kept):
+    assert (request_id_of(given) == given.decode("latin-1")) is kept
+    assert request_id_of(given)
