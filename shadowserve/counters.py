@@ -25,8 +25,10 @@ _PLAIN = (
     "bank",
 )
 _BANKED = ("answered", "failed", "appended", "append_failed", "sequence")
-_SLOT = {name: index for index, name in enumerate(_PLAIN)}
-_WORDS = len(_PLAIN) + 2 * len(_BANKED)
+_LATER = ("beat_ns",)
+"""Added behind what earlier releases wrote."""
+_SLOT = {name: index for index, name in enumerate((*_PLAIN, *2 * _BANKED, *_LATER))}
+_WORDS = len(_PLAIN) + 2 * len(_BANKED) + len(_LATER)
 _SIZE = 8 * _WORDS
 
 
@@ -46,6 +48,8 @@ class Counts:
         Monotonic time since which a call of the model is running; 0 between calls.
     sequence : int
         The last journal sequence number that is in `appended`.
+    beat_ns : int
+        Monotonic time at which the worker's event loop last turned; 0 before it does.
     """
 
     pid: int = 0
@@ -60,6 +64,7 @@ class Counts:
     appended: int = 0
     append_failed: int = 0
     sequence: int = 0
+    beat_ns: int = 0
 
     @property
     def alive(self) -> bool:
@@ -175,4 +180,5 @@ def _counts(cells: tuple[int, ...]) -> Counts:
     plain = dict(zip(_PLAIN, cells, strict=False))
     start = len(_PLAIN) + plain.pop("bank") * len(_BANKED)
     banked = dict(zip(_BANKED, cells[start : start + len(_BANKED)], strict=True))
-    return Counts(**plain, **banked)
+    later = dict(zip(_LATER, cells[-len(_LATER) :], strict=True))
+    return Counts(**plain, **banked, **later)

@@ -7,6 +7,7 @@ is loaded on a thread of its own, so that health checks are answered meanwhile.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -40,6 +41,7 @@ from shadowserve.supervisor.leash import watch_parent
 from shadowserve.talk import keep_to_oneself
 
 DEPLOYMENT_WAIT_S = 120.0
+BEAT_S = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +56,7 @@ class _Worker:
         self.counters = Counters(self.places.counters(self.worker))
         self.counters.set("ready", 0)
         self.counters.set("busy_ns", 0)
+        self.counters.set("beat_ns", 0)
         self.counters.set("pid", os.getpid())
         self.strangers = Strangers(self.places.strangers(self.worker))
         self.champion: Champion | None = None
@@ -194,7 +197,9 @@ class _Front:
         threading.Thread(target=self._load, args=(worker,), name="loader", daemon=True).start()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on to the data plane."""
+        """Pass on to the data plane; from the loop's first turn on, show that it turns."""
+        if scope["type"] == "lifespan":
+            self._beating = asyncio.create_task(_beat(_worker().counters))
         await self._plane(scope, receive, send)
 
     def _load(self, worker: _Worker) -> None:
@@ -204,6 +209,13 @@ class _Front:
             with contextlib.suppress(OSError):  # a full disk; what matters is that it is replaced
                 _report_failure(worker.places, error)
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def _beat(counted: Counters) -> None:
+    """Leave the time once a second: who hangs outside the model's calls is replaced too."""
+    while True:
+        counted.set("beat_ns", time.monotonic_ns())
+        await asyncio.sleep(BEAT_S)
 
 
 def _report_failure(places: Places, error: Exception) -> None:

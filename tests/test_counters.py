@@ -44,6 +44,23 @@ def test_the_writer_and_a_reader_see_the_same(tmp_path):
     counted.close()
 
 
+def test_a_file_of_an_earlier_release_goes_on(tmp_path):
+    """What was added since lies behind what it held."""
+    path = tmp_path / "0.bin"
+    counted = Counters(path)
+    counted.add("rejected", 4)
+    counted.journal_step(**STEP, sequence=3)
+    counted.set("beat_ns", 7)
+    counted.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-8])
+    counted = Counters(path)
+    assert counted.counts().beat_ns == 0
+    counted.set("beat_ns", 7)
+    counted.close()
+    assert path.read_bytes() == whole
+
+
 def test_only_the_owner_may_read(tmp_path):
     Counters(tmp_path / "0.bin").close()
     assert stat.S_IMODE((tmp_path / "0.bin").stat().st_mode) == 0o600

@@ -26,6 +26,7 @@ from shadowserve.records import Role
 from shadowserve.settings import Settings
 from shadowserve.supervisor.child import Child
 from shadowserve.supervisor.processes import Processes
+from shadowserve.supervisor.pulse import Pulse
 from shadowserve.supervisor.standin import STAND_IN, StandIn
 from shadowserve.supervisor.watch import LaneWatch
 
@@ -70,6 +71,7 @@ class Supervisor:
     helpers: list[Child] = field(default_factory=list)
     worker_deaths: int = 0
     stuck_s: float = STUCK_S
+    pulses: dict[int, Pulse] = field(default_factory=dict)
     stand_in: StandIn | None = None
     deployment: Deployment | None = None
     stop_signals: int = 0
@@ -249,12 +251,16 @@ class Supervisor:
             child.start()
 
     def _end_if_stuck(self, index: int, child: Child) -> None:
+        """End a worker that has been in one call, or has not looked after its callers, for too long."""
         counted = counters.read(self.places.counters(index))
-        if counted.pid == child.pid and counted.busy_ns:
-            spent_s = (time.monotonic_ns() - counted.busy_ns) / 1e9
-            if spent_s > self.stuck_s:
-                self.say(f"{child.name} has been in one call of the model for {spent_s:.0f} s.")
-                child.kill()
+        if counted.pid != child.pid or not (counted.busy_ns or counted.beat_ns):
+            return
+        sign = (child.pid, counted.busy_ns or counted.beat_ns)
+        still_s = self.pulses.setdefault(index, Pulse()).still_s(sign)
+        if still_s > self.stuck_s:
+            does = "been in one call of the model" if counted.busy_ns else "answered nobody"
+            self.say(f"{child.name} has {does} for {still_s:.0f} s.")
+            child.kill()
 
     def _accepts(self, index: int) -> bool:
         """Tell whether a worker has come so far that it takes connections."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 from dataclasses import replace
 
 import pytest
@@ -20,6 +19,7 @@ from shadowserve.stores import Uris
 from shadowserve.supervisor.child import Child
 from shadowserve.supervisor.placement import place
 from shadowserve.supervisor.processes import Processes
+from shadowserve.supervisor.pulse import Pulse
 from shadowserve.supervisor.run import FAILED, Supervisor
 
 
@@ -55,21 +55,28 @@ def asleep(tmp_path) -> Child:
     return child
 
 
-def test_a_worker_that_has_been_in_one_call_for_too_long_is_ended(supervisor, tmp_path):
+@pytest.mark.parametrize(
+    ("sign", "said_of_it"),
+    [("busy_ns", "in one call of the model for 61 s"), ("beat_ns", "answered nobody for 61 s")],
+)
+def test_a_worker_that_hangs_is_ended_in_a_call_of_the_model_and_elsewhere(
+    supervisor, tmp_path, sign, said_of_it
+):
     it, said = supervisor
     child = asleep(tmp_path)
+    clock = iter(range(1000))
+    it.pulses[0] = Pulse(clock=lambda: float(next(clock)))
     counted = Counters(it.places.counters(0))
     counted.set("pid", child.pid)
-    for busy_ns, running in (
-        (0, True),
-        (time.monotonic_ns(), True),
-        (time.monotonic_ns() - 61 * 10**9, False),
-    ):
-        counted.set("busy_ns", busy_ns)
-        it._end_if_stuck(0, child)
-        assert child.running is running
+    for started_ns in (0, 5, 6):  # one that has not begun, and two that go on
+        counted.set(sign, started_ns)
+        for _ in range(61):
+            it._end_if_stuck(0, child)
+            assert child.running
+    it._end_if_stuck(0, child)
+    assert not child.running
     counted.close()
-    assert "in one call of the model for 61 s" in said[0]
+    assert said_of_it in said[0]
 
 
 def test_a_call_of_the_process_before_is_not_held_against_the_next(supervisor, tmp_path):

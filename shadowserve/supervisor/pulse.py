@@ -1,0 +1,45 @@
+"""How long something has stood still, in the time of whoever looks.
+
+The looker may have been stopped itself: with its machine, its container, or by a debugger. What passed
+meanwhile says nothing of what it looks at, so no more than a moment is counted between two looks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+MOMENT_S = 1.0
+
+
+class Pulse:
+    """Follows one value that changes as long as its process does its work.
+
+    Parameters
+    ----------
+    clock : callable
+        Monotonic seconds.
+
+    Examples
+    --------
+    >>> now = iter([0.0, 0.5, 1.0, 90.0, 90.5])
+    >>> pulse = Pulse(clock=lambda: next(now))
+    >>> [pulse.still_s(beat) for beat in (1, 1, 2, 2, 2)]
+    [0.0, 0.5, 0.0, 1.0, 1.5]
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._looked = 0.0
+        self._beat: object = None
+        self._still_s = 0.0
+
+    def still_s(self, beat: object) -> float:
+        """Look at the value, and return for how many seconds of looking it has been the same."""
+        now = self._clock()
+        since, self._looked = now - self._looked, now
+        if beat != self._beat:
+            self._beat, self._still_s = beat, 0.0
+        else:
+            self._still_s += min(since, MOMENT_S)
+        return self._still_s
