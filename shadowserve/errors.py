@@ -29,6 +29,19 @@ class UnreachableError(ShadowserveError, ConnectionError):
     exit_code = 4
 
 
+class UnreadableError(UnreachableError):
+    """A file of the state directory cannot be read now: locked, damaged, on a disk that fails.
+
+    What it holds is not known then, which is another thing than nothing.
+    """
+
+    def __init__(self, path: object, why: object) -> None:
+        super().__init__(
+            f"{path} cannot be read now ({why}). Try again; if it stays so, look after its disk, its "
+            "rights, and how many files may be open."
+        )
+
+
 class ModelError(ShadowserveError):
     """A version cannot be loaded, or cannot answer its own input example."""
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from shadowserve.errors import UnreadableError
 from shadowserve.journal import Segment, segments
 from shadowserve.records import Request, position, sequence_of, worker_of
 
@@ -243,30 +245,35 @@ def find(directory: Path, place: int) -> Request | None:
     return None
 
 
-class _reading:  # noqa: N801 - used as a function
-    """A short look into a segment that may be deleted at any moment."""
-
-    def __init__(self, segment: Segment) -> None:
-        self._connection = _connect(segment.path) or _nothing()
-
-    def __enter__(self) -> sqlite3.Connection:
-        return self._connection
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
+@contextmanager
+def _reading(segment: Segment) -> Iterator[sqlite3.Connection]:
+    """Look shortly into a segment, which may be deleted at any moment."""
+    try:
+        with closing(_connect(segment.path) or _nothing()) as connection:
+            yield connection
+    except sqlite3.Error as error:
+        raise UnreadableError(segment.path, error) from error
 
 
 def _connect(path: Path) -> sqlite3.Connection | None:
-    """Open a segment; None if it is deleted, or so young that it holds no table yet."""
+    """Open a segment; None if it is deleted, or so young that it holds no table yet.
+
+    Raises
+    ------
+    UnreadableError
+        If it is there and cannot be read: its requests must not pass for deleted ones.
+    """
     try:
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=1.0)
-    except sqlite3.OperationalError:
-        return None
-    try:
-        connection.execute("SELECT 1 FROM meta LIMIT 1")
-    except sqlite3.OperationalError:
-        connection.close()
-        return None
+        try:
+            connection.execute("SELECT 1 FROM meta LIMIT 1")
+        except sqlite3.Error:
+            connection.close()
+            raise
+    except sqlite3.Error as error:
+        if "no such table" in str(error) or not path.exists():
+            return None
+        raise UnreadableError(path, error) from error
     return connection
 
 
@@ -284,7 +291,11 @@ _EMPTY = (
 
 
 def _open(segment: Segment) -> _Reader | None:
-    connection = _connect(segment.path)
+    """Open a segment to follow it; None if that must be tried again."""
+    try:
+        connection = _connect(segment.path)
+    except UnreadableError:
+        return None
     if connection is None:
         return None
     return _Reader(segment=segment, connection=connection, steps=_steps(connection))

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
-from deployment_fixtures import deployment, made
+from deployment_fixtures import CHALLENGER, deployment, made
 from judging_fixtures import shadowed
 from lane_fixtures import answer, records
 from scoring_fixtures import double, opaque
@@ -135,6 +135,18 @@ def test_a_damaged_deployment_file_is_told_with_the_next_step(run, tmp_path, tex
     told = run("verdict", "--state-dir", places.root)
     assert told.exit_code == 2
     assert "give --state-dir another directory" in told.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "report", "verdict"])
+def test_a_record_that_cannot_be_read_is_told_and_is_not_nothing(run, tmp_path, command):
+    places = served(tmp_path)
+    lane = places.lane(CHALLENGER.role, CHALLENGER.version)
+    lane.parts.mkdir(parents=True)
+    lane.state.write_bytes(b"no database" * 100)
+    told = run(command, "--json", "--state-dir", places.root)
+    assert told.exit_code == 4
+    assert told.stdout == ""
+    assert f"{lane.state} cannot be read now" in told.stderr
 
 
 def test_an_interrupt_is_no_verdict(run, tmp_path, monkeypatch):

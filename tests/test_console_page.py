@@ -22,12 +22,15 @@ class Browser:
         self._app = Console(places).app()
 
     def get(self, path: str, **params: Any) -> httpx.Response:
-        return asyncio.run(self._get(path, params))
+        return asyncio.run(self._ask("GET", path, params))
 
-    async def _get(self, path: str, params: Any) -> httpx.Response:
+    def post(self, path: str) -> httpx.Response:
+        return asyncio.run(self._ask("POST", path, {}))
+
+    async def _ask(self, method: str, path: str, params: Any) -> httpx.Response:
         transport = httpx.ASGITransport(app=self._app)
         async with httpx.AsyncClient(transport=transport, base_url="http://console") as client:
-            return await client.get(path, params=params or None)
+            return await client.request(method, path, params=params or None)
 
 
 @pytest.fixture
@@ -76,3 +79,24 @@ def test_before_anything_is_served_the_page_says_so(tmp_path):
 def test_without_a_challenger_the_page_says_so(tmp_path):
     places = state_directory(tmp_path, deployment(NOWHERE, challengers=()))
     assert "No challenger is served." in Browser(places).get("/").text
+
+
+def test_what_cannot_be_read_now_is_a_503_and_no_empty_ledger(tmp_path):
+    served = deployment(NOWHERE)
+    places = state_directory(tmp_path, served)
+    name = served.lanes[0]
+    places.lane(name.role, name.version).state.write_bytes(b"no database" * 100)
+    for path in ("/status.json", "/report.json"):
+        told = Browser(places).get(path)
+        assert told.status_code == 503
+        assert told.json()["error"]["code"] == "unreadable"
+    assert "cannot be read now" in Browser(places).get("/").text
+
+
+def test_a_wish_that_cannot_be_written_is_a_503(tmp_path):
+    places = state_directory(tmp_path, deployment(NOWHERE))
+    for wish, file in (("/pause", places.paused), ("/resume", places.resume)):
+        file.symlink_to("/proc/nowhere")
+        told = Browser(places).post(wish)
+        assert told.status_code == 503
+        assert told.json()["error"]["code"] == "unwritable"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from journal_fixtures import append, positions
 
 from shadowserve import journal, tail
+from shadowserve.errors import UnreadableError
 from shadowserve.journal import Writer, segments
 from shadowserve.records import position, worker_of
 from shadowserve.tail import Tail
@@ -122,6 +123,27 @@ def test_a_reader_that_comes_too_early_waits_and_then_reads(tmp_path, content):
     assert reader.steps(0) == (("scale", ("age",)),)
     reader.close()
     live.close()
+
+
+def test_a_segment_that_cannot_be_read_is_not_taken_for_a_deleted_one(tmp_path):
+    """A disk that fails, or too many open files: what lies there is unknown, and is not gone."""
+    writer = Writer(tmp_path, worker=0)
+    append(writer)
+    writer.close()
+    (path,) = tmp_path.glob("*.db")
+    whole = path.read_bytes()
+    path.write_bytes(b"no database" * 100)
+    reader = Tail(tmp_path, cursor={})
+    assert reader.read(10).requests == []
+    with pytest.raises(UnreadableError, match=path.name):
+        tail.backlog(tmp_path, cursor={}, bound={0: 1})
+    with pytest.raises(UnreadableError):
+        tail.extent(tmp_path)
+    path.write_bytes(whole)
+    assert tail.backlog(tmp_path, cursor={}, bound={0: 1}).pending == 1
+    assert positions(reader.read(1).requests) == [1]
+    assert reader.read(1).deleted == 0
+    reader.close()
 
 
 def test_steps_are_those_of_the_segment_being_read(tmp_path):

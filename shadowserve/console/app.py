@@ -18,7 +18,7 @@ from shadowserve import labels as labelled
 from shadowserve import ledger, report
 from shadowserve.console.tap import Tap
 from shadowserve.deployment import Deployment
-from shadowserve.errors import ShadowserveError
+from shadowserve.errors import ShadowserveError, UnreadableError
 from shadowserve.page import render, waiting
 from shadowserve.places import Places
 
@@ -107,6 +107,8 @@ class Console:
         try:
             number = report.number_of(deployment, wanted)
             told = await asyncio.to_thread(self._rendered, deployment, number)
+        except UnreadableError as error:
+            return _html(waiting(str(error), refresh_s=REFRESH_S), status=503)
         except ShadowserveError as error:
             return _html(waiting(str(error), refresh_s=REFRESH_S), status=400)
         return _html(told)
@@ -137,13 +139,19 @@ class Console:
 
     async def pause(self, _request: Request) -> Response:
         """Let lanes skip what comes."""
-        self._places.paused.touch(mode=0o600)
+        try:
+            self._places.paused.touch(mode=0o600)
+        except OSError as error:
+            return _unwritable(error)
         return _json({"paused": True})
 
     async def resume(self, _request: Request) -> Response:
         """Let lanes go on, and try degraded ones again."""
-        self._places.paused.unlink(missing_ok=True)
-        self._places.resume.touch(mode=0o600)
+        try:
+            self._places.paused.unlink(missing_ok=True)
+            self._places.resume.touch(mode=0o600)
+        except OSError as error:
+            return _unwritable(error)
         return _json({"paused": False})
 
     async def _told(self, tell: Callable[[Deployment], Any]) -> Response:
@@ -153,6 +161,8 @@ class Console:
             return _refused("starting", "Nothing is served yet.", status=503)
         try:
             return _json(await asyncio.to_thread(tell, deployment))
+        except UnreadableError as error:
+            return _refused("unreadable", str(error), status=503)
         except labelled.LabelsError as error:
             return _refused("bad_labels", str(error), status=400, faults=error.told())
         except ShadowserveError as error:
@@ -164,6 +174,13 @@ def _is_local(request: Request) -> bool:
         return request.client is not None and ip_address(request.client.host).is_loopback
     except ValueError:
         return False
+
+
+def _unwritable(error: OSError) -> Response:
+    told = (
+        f"The state directory cannot be written ({error.strerror}). Free space there and ask again."
+    )
+    return _refused("unwritable", told, status=503)
 
 
 def _refused(code: str, message: str, *, status: int, **more: Any) -> Response:

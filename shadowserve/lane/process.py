@@ -22,7 +22,7 @@ from shadowserve import heap, scoring, threads
 from shadowserve.deployment import Deployment, LaneName, write_whole
 from shadowserve.disclosure import Disclosure
 from shadowserve.divergence import Kind
-from shadowserve.errors import ShadowserveError
+from shadowserve.errors import ShadowserveError, UnreadableError
 from shadowserve.faults import fault_of
 from shadowserve.lane.comparing import Comparer
 from shadowserve.lane.inflight import GAVE_UP, NO_ROOM, InFlight
@@ -166,9 +166,9 @@ def _give_up(name: LaneName, places: Places, error: Exception) -> None:
 
 
 def _passes(error: BaseException) -> bool:
-    """Tell whether a failure is the disk's and may pass: full, over quota, read-only or locked."""
+    """Tell whether a failure is the disk's and may pass: full, over quota, read-only, locked, unreadable."""
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-    return full or isinstance(error, Unwritable)
+    return full or isinstance(error, Unwritable | UnreadableError)
 
 
 def _no_room(name: LaneName, error: BaseException) -> int:

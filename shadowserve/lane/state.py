@@ -11,11 +11,12 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from shadowserve.errors import UnreadableError
 from shadowserve.records import Outcome, position
 
 Unwritable = sqlite3.OperationalError
@@ -40,6 +41,7 @@ CREATE TABLE IF NOT EXISTS window (
 );
 CREATE INDEX IF NOT EXISTS comparison_window ON comparison (window);
 """
+_NAMES = frozenset(("ledger", "cursor", "death", "summary", "comparison", "burst", "window"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,65 +257,84 @@ def snapshot(path: Path, *, whole: bool = True) -> Snapshot:
         Missing means that the lane never started: all is empty.
     whole : bool
         Whether summaries and bursts are read too, or only what the ledger needs.
+
+    Raises
+    ------
+    UnreadableError
+        As all that read here.
     """
-    if not path.exists():
-        return Snapshot(outcomes={}, cursor={}, summaries={}, bursts=())
-    with closing(sqlite3.connect(_address(path), uri=True, timeout=10.0)) as connection:
-        connection.isolation_level = None
-        try:
-            connection.execute("BEGIN")
-            return Snapshot(
-                cursor=dict(connection.execute("SELECT worker, sequence FROM cursor")),
-                outcomes=dict(connection.execute("SELECT outcome, n FROM ledger")),
-                summaries=dict(_if(whole, connection, "SELECT name, state FROM summary")),
-                bursts=list(_if(whole, connection, "SELECT * FROM burst ORDER BY position")),
-                windows=connection.execute("SELECT count(*) FROM window").fetchone()[0],
-            )
-        except sqlite3.OperationalError:  # so young that it holds no table yet
-            return Snapshot(outcomes={}, cursor={}, summaries={}, bursts=())
+    with _looking(path) as connection:
+        connection.execute("BEGIN")
+        return Snapshot(
+            cursor=dict(connection.execute("SELECT worker, sequence FROM cursor")),
+            outcomes=dict(connection.execute("SELECT outcome, n FROM ledger")),
+            summaries=dict(_if(whole, connection, "SELECT name, state FROM summary")),
+            bursts=list(_if(whole, connection, "SELECT * FROM burst ORDER BY position")),
+            windows=connection.execute("SELECT count(*) FROM window").fetchone()[0],
+        )
 
 
 def summary(path: Path, name: str) -> bytes | None:
     """Read one summary of a lane's file; None where there is none yet."""
-    if not path.exists():
-        return None
-    with closing(sqlite3.connect(_address(path), uri=True, timeout=10.0)) as connection:
-        try:
-            query = "SELECT state FROM summary WHERE name = ?"
-            row = connection.execute(query, (name,)).fetchone()
-        except sqlite3.OperationalError:  # so young that it holds no table yet
-            row = None
+    with _looking(path) as connection:
+        query = "SELECT state FROM summary WHERE name = ?"
+        row = connection.execute(query, (name,)).fetchone()
     return None if row is None else row[0]
-
-
-def _address(path: Path) -> str:
-    return f"{path.resolve().as_uri()}?mode=rw"
-
-
-def _if(wanted: bool, connection: sqlite3.Connection, query: str) -> Iterable[tuple]:  # type: ignore[type-arg]
-    return connection.execute(query) if wanted else ()
 
 
 def open_comparisons(path: Path) -> Iterator[bytes]:
     """Yield the comparisons that lie in no part yet, in the order of positions."""
-    if not path.exists():
-        return
-    query = "SELECT record FROM comparison ORDER BY position"
-    with closing(sqlite3.connect(_address(path), uri=True, timeout=10.0)) as connection:
-        try:
-            for (record,) in connection.execute(query):
-                yield record
-        except sqlite3.OperationalError:  # so young that it holds no table yet
-            return
+    with _looking(path) as connection:
+        for (record,) in connection.execute("SELECT record FROM comparison ORDER BY position"):
+            yield record
 
 
 def closed_windows(path: Path, *, after: int) -> list[Window]:
     """Return the closed windows whose part is written, beyond a number, in order."""
-    if not path.exists():
-        return []
     query = "SELECT * FROM window WHERE number > ? AND part IS NOT NULL ORDER BY number"
-    with closing(sqlite3.connect(_address(path), uri=True, timeout=10.0)) as connection:
-        try:
-            return [Window(*row) for row in connection.execute(query, (after,))]
-        except sqlite3.OperationalError:
-            return []
+    with _looking(path) as connection:
+        return [Window(*row) for row in connection.execute(query, (after,))]
+
+
+@contextmanager
+def _looking(path: Path) -> Iterator[sqlite3.Connection]:
+    """Look into a lane's file for the length of a block.
+
+    Raises
+    ------
+    UnreadableError
+        If it is there and cannot be read: what it holds must not pass for nothing.
+    """
+    try:
+        with closing(_connect(path) or _nothing()) as connection:
+            yield connection
+    except sqlite3.Error as error:
+        raise UnreadableError(path, error) from error
+
+
+def _connect(path: Path) -> sqlite3.Connection | None:
+    """Open a lane's file; None if there is none, or if it is so young that it lacks its tables."""
+    if not path.exists():
+        return None
+    address = f"{path.resolve().as_uri()}?mode=rw"
+    connection = sqlite3.connect(address, uri=True, timeout=10.0, isolation_level=None)
+    try:
+        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        is_whole = {name for (name,) in names} >= _NAMES
+    except sqlite3.Error:
+        connection.close()
+        raise
+    if is_whole:
+        return connection
+    connection.close()
+    return None
+
+
+def _nothing() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.executescript(_TABLES)
+    return connection
+
+
+def _if(wanted: bool, connection: sqlite3.Connection, query: str) -> Iterable[tuple]:  # type: ignore[type-arg]
+    return connection.execute(query) if wanted else ()

@@ -17,7 +17,7 @@ from types import FrameType
 
 from shadowserve import counters, journal, tail
 from shadowserve.deployment import Deployment, write_whole
-from shadowserve.errors import JournalError, ModelError, ShadowserveError
+from shadowserve.errors import JournalError, ModelError
 from shadowserve.faults import fault_of
 from shadowserve.lane.state import snapshot
 from shadowserve.ledger import condition, reconcile
@@ -161,7 +161,7 @@ class Supervisor:
         """Do what a full disk or a locked file may prevent; the next turn tries again."""
         try:
             look()
-        except ShadowserveError:
+        except ModelError:
             raise
         except Exception as error:
             fault = fault_of(error)

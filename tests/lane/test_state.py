@@ -8,13 +8,16 @@ import stat
 import pytest
 from journal_fixtures import killed
 
+from shadowserve.errors import UnreadableError
 from shadowserve.lane.state import (
     Death,
     LaneState,
     Progress,
     Window,
     closed_windows,
+    open_comparisons,
     snapshot,
+    summary,
 )
 from shadowserve.records import Outcome, position
 
@@ -66,6 +69,21 @@ def test_a_lane_that_never_started_has_an_empty_snapshot(tmp_path):
         assert snapshot(path).cursor == {}
         assert closed_windows(path, after=-1) == []
     assert not (tmp_path / "missing.db").exists()
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        snapshot,
+        lambda path: summary(path, "outputs"),
+        lambda path: list(open_comparisons(path)),
+        lambda path: closed_windows(path, after=0),
+    ],
+)
+def test_a_file_that_cannot_be_read_does_not_pass_for_an_empty_one(path, read):
+    path.write_bytes(b"no database" * 100)
+    with pytest.raises(UnreadableError, match="cannot be read now"):
+        read(path)
 
 
 def test_a_snapshot_may_leave_out_what_is_heavy(state, path):
