@@ -7,7 +7,7 @@ made here. Champion and challengers each have their own. The typing rule itself 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -41,6 +41,8 @@ class Schema:
     fits : callable, optional
         Of a model with a type hint: a value of its only column to what it breaks, without the
         value; None: it fits.
+    features : tuple of str
+        Names that the model was fitted with, for a signature that has none of its own.
     """
 
     columns: tuple[Column, ...] = ()
@@ -48,6 +50,7 @@ class Schema:
     params: tuple[Param, ...] = ()
     named: bool = True
     fits: Callable[[Any], str | None] | None = field(default=None, repr=False, compare=False)
+    features: tuple[str, ...] = ()
     _casts: tuple[tuple[str, ColumnName, Cast], ...] = field(init=False, repr=False, compare=False)
     _text: frozenset[ColumnName] = field(init=False, repr=False, compare=False)
     _untyped: frozenset[ColumnName] = field(init=False, repr=False, compare=False)
@@ -116,8 +119,12 @@ class Schema:
 
     @property
     def batchable(self) -> bool:
-        """Whether the rows of any two requests have equal names, dtypes and inner shapes."""
-        return self.is_typed and not any(-1 in tensor.shape[1:] for tensor in self.tensors)
+        """Whether the rows of any two requests have equal names, dtypes and inner shapes.
+
+        A tensor that fixes its number of rows takes no more of them.
+        """
+        shapes = [tensor.shape for tensor in self.tensors]
+        return self.is_typed and all(shape[0] < 0 and -1 not in shape[1:] for shape in shapes)
 
     @property
     def is_nested(self) -> bool:
@@ -134,6 +141,23 @@ class Schema:
         """Whether a row may come as a bare list: numbered columns, or named 0, 1, 2 ..."""
         numbers = [str(place) for place in range(len(self.columns))]
         return not self.named or [c.key for c in self.columns] == numbers
+
+    def ordered(self, keys: Iterable[str]) -> list[str]:
+        """Return a table's keys in the order of a model's features that have no names.
+
+        Keys that number the features, or that are the names it was fitted with, say which is which,
+        whatever order they came in. Of others nothing is known but that order.
+
+        Examples
+        --------
+        >>> Schema().ordered(["1", "0"]), Schema().ordered(["q", "p"])
+        (['0', '1'], ['q', 'p'])
+        """
+        given = list(keys)
+        for known in ([str(place) for place in range(len(given))], self.features):
+            if set(known) == set(given):
+                return list(known)
+        return given
 
     def type_params(self, params: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Type inference parameters and fill in the defaults; see `params.type_params`."""
@@ -180,7 +204,8 @@ class Schema:
             At least 1.
         """
         if not self.named:
-            return self.type_lists(list(zip(*table.values(), strict=True)))
+            ordered = [table[key] for key in self.ordered(table)]
+            return self.type_lists(list(zip(*ordered, strict=True)))
         casts = self._casts or tuple((key, key, partial(infer, column=key)) for key in table)
         if missing := [c for c in self.columns if c.key not in table and c.required]:
             raise self._lacks(missing, given=table)
@@ -278,10 +303,7 @@ class Schema:
                     code="ragged_rows",
                     row=row,
                 )
-        keys = list(records[0])
-        if not self.named:
-            return self.type_lists([[record[key] for key in keys] for record in records])
-        table = {key: [record[key] for record in records] for key in keys}
+        table = {key: [record[key] for record in records] for key in records[0]}
         return self.type_columns(table, n_rows=len(records))
 
     def _type_sparse(self, records: Sequence[Any]) -> Rows:

@@ -240,9 +240,10 @@ def warm(scorer: Scorer) -> None:
 
 def _schema(version: Version, loaded: Loaded) -> Schema:
     known = replace(Schema.from_signature(version.signature), fits=loaded.fits)
-    if known.is_open and loaded.feature_names:
-        return replace(known, columns=Schema.from_names(loaded.feature_names).columns)
-    return known
+    names = tuple(loaded.feature_names or ())
+    if known.is_open and names:
+        return replace(known, columns=Schema.from_names(names).columns)
+    return replace(known, features=names)
 
 
 def _example(loaded: Loaded, schema: Schema, version: Version) -> Rows | None:

@@ -374,6 +374,28 @@ def test_bare_lists_are_taken_where_columns_are_numbered():
         schema.type_lists([[1, "x"], [2]])
 
 
+@pytest.mark.parametrize(
+    ("features", "given", "ordered"),
+    [
+        ((), ["10", "0", "2", "1", "3", "9", "4", "8", "5", "7", "6"], [str(n) for n in range(11)]),
+        (("a", "b"), ["b", "a"], ["a", "b"]),
+        (("a", "b"), ["b", "c"], ["b", "c"]),
+        ((), ["1", "2"], ["1", "2"]),
+        (("a",), [], []),
+    ],
+)
+def test_keys_that_say_which_feature_they_are_are_found_in_any_order(features, given, ordered):
+    assert Schema(features=features).ordered(given) == ordered
+
+
+@pytest.mark.parametrize(
+    ("shape", "batchable"), [([-1, 2], True), ([1, 2], False), ([-1, -1], False)]
+)
+def test_requests_share_a_call_where_shapes_allow_it(shape, batchable):
+    spec = {"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": shape}}
+    assert Schema.from_signature({"inputs": [spec]}).batchable is batchable
+
+
 NESTED = [
     ({"type": "array", "items": {"type": "long"}}, [1, 2.0], [1, 2]),
     ({"type": "array", "items": {"type": "double"}}, [], []),

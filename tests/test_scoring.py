@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +15,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from shadowserve import pins, scoring
+from shadowserve import pins, scoring, wire
 from shadowserve.errors import AlignmentError, ModelError
 from shadowserve.registry import Registry
 
@@ -105,6 +107,20 @@ def test_a_version_without_a_signature_is_served_unbatched(tmp_path):
     assert not scorer.schema.batchable
     assert not scorer.batched
     assert any("signature" in note for note in scorer.notes)
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_names_of_training_order_a_table_though_the_signature_is_an_array(tmp_path):
+    """Fitted on a frame, logged with an array's signature: the estimator knows which is which."""
+    known = infer_signature(np.ones((2, 2)), np.ones(2))
+    frame = pd.DataFrame({"b": [1.0, 2.0, 4.0], "a": [3.0, 0.0, 1.0]})
+    model = LinearRegression().fit(frame, frame["b"] - frame["a"])
+    scorer = opened(tmp_path, "scoring-array", model, signed=False, signature=known)
+    for order in ("ab", "ba"):
+        table = {"dataframe_split": {"columns": list(order), "data": [[5.0, 9.0]]}}
+        rows = wire.parse(json.dumps(table).encode(), "application/json", scorer.schema)
+        expected = -4.0 if order == "ba" else 4.0
+        assert scorer.score(rows).output == pytest.approx([expected])
 
 
 @pytest.mark.parametrize(

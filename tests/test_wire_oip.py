@@ -126,6 +126,28 @@ def test_numbered_columns_come_as_one_matrix():
     assert rows.columns[1].tolist() == [2.0, 4.0]
 
 
+@pytest.mark.parametrize("shape", [[2], [2, 1]])
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [{"type": "double"}, {"type": "double"}],
+        [{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, 2]}}],
+    ],
+    ids=["numbered", "tensor"],
+)
+def test_numbered_columns_come_as_one_input_each_in_any_order(entries, shape):
+    schema = Schema.from_signature({"inputs": entries})
+    one, two = (tensor(str(n), "FP64", [n, n + 0.5], shape=shape) for n in range(2))
+    for inputs in ((one, two), (two, one)):
+        rows, _ = ask(schema, *inputs)
+        given = (
+            rows.tensor if rows.tensor is not None else np.column_stack([*rows.columns.values()])
+        )
+        np.testing.assert_array_equal(given, [[0, 1], [0.5, 1.5]])
+    with pytest.raises(RequestError, match="with the same n for all"):
+        ask(schema, one, tensor("1", "FP64", [1, 2, 3]))
+
+
 GOOD = (
     tensor("a", "INT64", [1]),
     tensor("b", "BYTES", ["x"]),
@@ -147,6 +169,11 @@ GOOD = (
         (tensor("a", "INT64", [1, 2], shape=[1]), "wrong_shape"),
         (tensor("a", "INT64", [1, 2]), "wrong_shape"),
         (tensor("a", "INT64", [1, 2], shape=[1, 2]), "wrong_shape"),
+        (tensor("a", "INT64", [[1]], shape=[1]), "wrong_shape"),
+        (tensor("a", "INT64", [[1, 2, 3], [4, 5, 6]], shape=[3, 2]), "wrong_shape"),
+        (tensor("a", "INT64", [[1], [2, 3], [4]], shape=[2, 2]), "wrong_shape"),
+        (tensor("a", "INT64", [[[1]]], shape=[1, 1]), "wrong_shape"),
+        (tensor("a", "INT64", [[1], 2], shape=[2, 1]), "wrong_shape"),
         (tensor("a", "INTEGER", [1]), "wrong_protocol"),
         ({"name": "a", "shape": "1", "datatype": "INT64", "data": [1]}, "wrong_protocol"),
         ({"name": "a", "shape": [True], "datatype": "INT64", "data": [1]}, "wrong_protocol"),

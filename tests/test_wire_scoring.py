@@ -182,7 +182,7 @@ def test_named_tensors_come_by_name(document):
         (NUMBERED, {"inputs": {"p": [1], "q": [2]}}, "wrong_protocol"),
         (LONE, {"inputs": [[1, 2, 3]]}, "wrong_shape"),
         (LONE, {"inputs": []}, "empty"),
-        (LONE, {"inputs": {"x": [[1, 2, 3, 4]]}}, "missing_column"),
+        (LONE, {"inputs": {"x": [[1, 2, 3]]}}, "wrong_shape"),
         (PAIR, {"inputs": {"u": [[1, 2]]}}, "missing_column"),
         (PAIR, {"inputs": {"u": [[1, 2], [3, 4]], "v": [3]}}, "ragged_rows"),
         (PAIR, {"inputs": {"u": [[1, 2]], "v": [3.5]}}, "wrong_type"),
@@ -230,6 +230,50 @@ def test_columns_named_by_number_come_as_text_or_number():
     assert values(ask(schema, {"dataframe_records": [{"1": 2, "0": 1}]})) == wanted
     assert values(ask(schema, {"dataframe_split": {"columns": [1, 0], "data": [[2, 1]]}})) == wanted
     assert values(ask(schema, {"inputs": [[1, 2]]})) == wanted
+
+
+ELEVEN = sorted(str(n) for n in range(11))  # as text: 0, 1, 10, 2
+BY_NUMBER = {key: int(key) for key in ELEVEN}
+TABLES = [
+    {"dataframe_records": [BY_NUMBER]},
+    {"dataframe_split": {"columns": ELEVEN, "data": [[int(key) for key in ELEVEN]]}},
+    {"instances": [BY_NUMBER]},
+    f"{','.join(ELEVEN)}\n{','.join(ELEVEN)}\n".encode(),
+]
+
+
+@pytest.mark.parametrize(
+    ("schema", "document"),
+    [
+        *(
+            (Schema.from_signature({"inputs": [{"type": "double"}] * 11}), table)
+            for table in TABLES
+        ),
+        *((tensor_schema((None, "float64", [-1, 11])), table) for table in TABLES),
+        (
+            tensor_schema((None, "float64", [-1, 11])),
+            {"inputs": {key: [int(key)] for key in ELEVEN}},
+        ),
+    ],
+)
+def test_features_that_are_numbered_are_found_in_any_order_of_their_numbers(schema, document):
+    kind = "text/csv" if isinstance(document, bytes) else JSON
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    rows = parse(body, kind, schema)
+    given = rows.tensor[0] if schema.tensors else [column[0] for column in rows.columns.values()]
+    assert list(given) == list(range(11))
+
+
+def test_a_table_for_an_unnamed_tensor_comes_by_row_or_by_column():
+    wanted = [[1.0, 2.0, 3.0, 4.0]]
+    row = dict(zip("abcd", wanted[0], strict=True))
+    for document in (
+        {"inputs": [row]},
+        {"inputs": row},
+        {"inputs": {key: [value] for key, value in row.items()}},
+        {"inputs": {"x": wanted}},
+    ):
+        np.testing.assert_array_equal(ask(LONE, document).tensor, wanted)
 
 
 def test_params_reach_the_rows_typed_with_defaults():

@@ -78,16 +78,17 @@ def type_csv(
     limits.check(n_rows=len(lines), n_columns=n_columns)
     _check_widths(lines, n_columns, first_line=2 if header else 1)
     fields = list(zip(*lines, strict=True))
-    if schema.tensors:
-        return _tensor(fields, schema)
-    if not schema.named:
-        return _numbered(fields, schema)
+    if names is not None and len(set(names)) != len(names):
+        raise RequestError("The header has the same name twice.", code="duplicate_key")
+    if schema.tensors or not schema.named:
+        if names is not None:
+            by_name = dict(zip(names, fields, strict=True))
+            fields = [by_name[name] for name in schema.ordered(names)]
+        return _tensor(fields, schema) if schema.tensors else _numbered(fields, schema)
     if names is None:
         raise RequestError(
             "The model knows its columns by name; send a header line.", code="unnamed_values"
         )
-    if len(set(names)) != len(names):
-        raise RequestError("The header has the same name twice.", code="duplicate_key")
     types = {column.key: column.type for column in schema.columns}
     table = {
         name: _values(types.get(name, "string"), values)

@@ -8,33 +8,22 @@ Specification: https://github.com/kserve/open-inference-protocol (specification/
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import orjson
 
 from shadowserve.columns import Column
 from shadowserve.errors import AnswerError, RequestError
 from shadowserve.rows import Rows
-from shadowserve.scalars import kind_of
 from shadowserve.schema import Schema
 from shadowserve.wire.answers import dumps
+from shadowserve.wire.inputs import Table, malformed, table_of
 from shadowserve.wire.jsontext import loads
 from shadowserve.wire.limits import DEFAULT, Limits
 from shadowserve.wire.outputs import datatype_of, outputs_of
 
-_DATATYPES: dict[str, tuple[type, ...]] = (
-    {"BOOL": (bool,), "BYTES": (str,)}
-    | {f"{sign}INT{bits}": (int,) for sign in ("", "U") for bits in (8, 16, 32, 64)}
-    | {f"FP{bits}": (float, int) for bits in (16, 32, 64)}
-)
-_LARGEST = {
-    "FP16": float(np.finfo(np.float16).max),
-    "FP32": float(np.finfo(np.float32).max),
-}
 _NESTED = frozenset({"array", "sparkml_vector", "object", "map"})
 _NO_JSON = {"duplicate_key": "one with a key twice came", "too_deep": "one nested too deeply came"}
 _OF_COLUMN = {
@@ -75,13 +64,13 @@ def type_request(
 ) -> tuple[Rows, str | None]:
     """Type an inference request that was read from JSON; as `parse` otherwise."""
     if type(document) is not dict or type(document.get("inputs")) is not list:
-        raise _malformed("The body is an object with a list of inputs")
+        raise malformed("The body is an object with a list of inputs")
     if not document.keys() <= {"id", "inputs", "outputs", "parameters"}:
-        raise _malformed("The body has inputs, outputs, parameters and id; another key came")
+        raise malformed("The body has inputs, outputs, parameters and id; another key came")
     request_id = document.get("id")
     if request_id is not None and type(request_id) is not str:
-        raise _malformed("id is a string")
-    table = _table(document["inputs"], limits)
+        raise malformed("id is a string")
+    table = table_of(document["inputs"], limits)
     rows = _typed(table, schema, limits)
     params, ignored = schema.type_params(document.get("parameters"))
     return replace(rows, params=params, extra=rows.extra + ignored), request_id
@@ -159,81 +148,20 @@ def read_answer(body: bytes) -> Any:
     return next(iter(read.values())) if len(read) == 1 else read
 
 
-def _malformed(what: str, *, code: str = "wrong_protocol") -> RequestError:
-    return RequestError(f"{what}, as the Open Inference Protocol has it.", code=code)
-
-
-def _table(inputs: Sequence[Any], limits: Limits) -> dict[str, tuple[list[Any], list[int]]]:
-    table: dict[str, tuple[list[Any], list[int]]] = {}
-    for each in inputs:
-        if type(each) is not dict or type(each.get("name")) is not str:
-            raise _malformed("An input is an object with name, shape, datatype and data")
-        options = each.get("parameters")
-        if type(options) is dict and "binary_data_size" in options:
-            raise RequestError(
-                "The binary data extension is not spoken here; send data as JSON.",
-                code="unsupported_media_type",
-                status=415,
-            )
-        if each["name"] in table:
-            raise _malformed("Every input comes once", code="duplicate_key")
-        table[each["name"]] = _flat(each)
-    n_rows = next((shape[0] for _, shape in table.values()), 0)
-    limits.check(n_rows=n_rows, n_columns=len(table))
-    return table
-
-
-def _flat(each: Mapping[str, Any]) -> tuple[list[Any], list[int]]:
-    """Check one input against its own shape and datatype; return its values, row-major."""
-    name, shape, data = each["name"], each.get("shape"), each.get("data")
-    if type(shape) is not list or not shape or any(type(n) is not int or n < 0 for n in shape):
-        raise _malformed(f"The shape of {name!r} is a list of whole numbers")
-    if type(data) is not list:
-        raise _malformed(f"The data of {name!r} is a list")
-    while data and all(type(value) is list for value in data):
-        data = [leaf for value in data for leaf in value]
-    if len(data) != math.prod(shape):
-        raise _malformed(
-            f"The data of {name!r} has {len(data)} values, its shape asks for {math.prod(shape)}",
-            code="wrong_shape",
-        )
-    _check_datatype(name, each.get("datatype"), data, per_row=max(1, len(data) // max(1, shape[0])))
-    return data, shape
-
-
-def _check_datatype(name: str, datatype: Any, data: Sequence[Any], *, per_row: int) -> None:
-    kinds = _DATATYPES.get(datatype) if type(datatype) is str else None
-    if kinds is None:
-        raise _malformed(f"The datatype of {name!r} is one of {', '.join(_DATATYPES)}")
-    for place, value in enumerate(data):
-        if value is not None and not (type(value) in kinds and _is_within(datatype, value)):
-            raise RequestError(
-                f"Input {name!r}, row {place // per_row}: {datatype} is declared, "
-                f"{kind_of(value)} that is none came.",
-                code="wrong_type",
-                column=name,
-                row=place // per_row,
-            )
-
-
-def _is_within(datatype: str, value: Any) -> bool:
-    if datatype in _LARGEST:
-        return bool(abs(value) <= _LARGEST[datatype])
-    if "INT" not in datatype:
-        return True
-    bits = int(datatype.removeprefix("U").removeprefix("INT"))
-    if datatype.startswith("U"):
-        return bool(0 <= value < 1 << bits)
-    return bool(-(1 << (bits - 1)) <= value < 1 << (bits - 1))
-
-
-def _typed(
-    table: Mapping[str, tuple[list[Any], list[int]]], schema: Schema, limits: Limits
-) -> Rows:
+def _typed(table: Table, schema: Schema, limits: Limits) -> Rows:
     if schema.tensors:
         return _tensors(table, schema)
     if not schema.named or (schema.takes_lists and len(table) == 1 and len(schema.columns) > 1):
         return _numbered(table, schema, limits)
+    n_rows = _check_columns(table)
+    known = {column.key: column for column in schema.columns}
+    columns = {n: _read_texts(data, known.get(n), limits) for n, (data, _) in table.items()}
+    limits.check(n_rows=n_rows, n_columns=len(columns))
+    return schema.type_columns(columns, n_rows=n_rows)
+
+
+def _check_columns(table: Table) -> int:
+    """Return the number of rows of inputs that are one column each."""
     n_rows = {shape[0] for _, shape in table.values()}
     for name, (data, shape) in table.items():
         if len(n_rows) != 1 or len(data) != shape[0]:
@@ -242,17 +170,18 @@ def _typed(
                 code="wrong_shape",
                 column=name,
             )
-    known = {column.key: column for column in schema.columns}
-    columns = {n: _read_texts(data, known.get(n), limits) for n, (data, _) in table.items()}
-    limits.check(n_rows=max(n_rows), n_columns=len(columns))
-    return schema.type_columns(columns, n_rows=n_rows.pop())
+    return n_rows.pop()
 
 
-def _tensors(table: Mapping[str, tuple[list[Any], list[int]]], schema: Schema) -> Rows:
+def _tensors(table: Table, schema: Schema) -> Rows:
     nested = {name: _nest(data, shape) for name, (data, shape) in table.items()}
-    if schema.tensors[0].name is None and len(nested) == 1:
+    if schema.tensors[0].name is not None:
+        return schema.type_tensors(nested)
+    if len(nested) == 1:
         return schema.type_tensors({None: next(iter(nested.values()))})
-    return schema.type_tensors(nested)
+    _check_columns(table)
+    columns = [table[name][0] for name in schema.ordered(table)]
+    return schema.type_tensors({None: [list(row) for row in zip(*columns, strict=True)]})
 
 
 def _read_texts(data: list[Any], column: Column | None, limits: Limits) -> list[Any]:
@@ -277,14 +206,14 @@ def _read_text(value: Any, column: Column, row: int, limits: Limits) -> Any:
         ) from None
 
 
-def _numbered(
-    table: Mapping[str, tuple[list[Any], list[int]]], schema: Schema, limits: Limits
-) -> Rows:
+def _numbered(table: Table, schema: Schema, limits: Limits) -> Rows:
     if len(table) == 1:
         ((data, shape),) = table.values()
         lists = _nest(data, shape) if len(shape) == 2 else [[value] for value in data]
     else:
-        lists = [list(row) for row in zip(*(d for d, _ in table.values()), strict=False)]
+        _check_columns(table)
+        columns = [table[name][0] for name in schema.ordered(table)]
+        lists = [list(row) for row in zip(*columns, strict=True)]
     if schema.is_nested:
         for row, values in enumerate(lists):
             for place, column in enumerate(schema.columns[: len(values)]):

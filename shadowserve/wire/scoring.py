@@ -186,7 +186,7 @@ def _arrays(value: Any, schema: Schema, limits: Limits) -> Rows:
 
 def _named_arrays(value: dict[str, Any], schema: Schema, limits: Limits) -> Rows:
     limits.check(n_rows=1, n_columns=len(value))
-    if schema.tensors:
+    if schema.tensors and schema.tensors[0].name is not None:
         return schema.type_tensors(value)
     if not schema.named:
         raise RequestError(
@@ -194,12 +194,12 @@ def _named_arrays(value: dict[str, Any], schema: Schema, limits: Limits) -> Rows
         )
     lengths = {len(each) for each in value.values() if type(each) is list}
     if schema.is_nested or not lengths:
-        return schema.type_records([value])
+        return _by_row([value], schema, limits)
     if len(lengths) != 1 or any(type(each) is not list for each in value.values()):
         raise RequestError("The columns have differing numbers of rows.", code="ragged_rows")
     n_rows = lengths.pop()
     limits.check(n_rows=n_rows, n_columns=len(value))
-    return schema.type_columns(value, n_rows=n_rows)
+    return _by_column(value, schema, n_rows)
 
 
 def _lone_value(value: Any, schema: Schema) -> Rows:
@@ -252,9 +252,8 @@ def _tensors_by_column(table: Mapping[str, Sequence[Any]], schema: Schema) -> Ro
     if len(table) == 1:
         (cells,) = table.values()
         return schema.type_tensors({None: _cells(cells, lone.shape)})
-    return schema.type_tensors(
-        {None: [list(values) for values in zip(*table.values(), strict=True)]}
-    )
+    ordered = [table[key] for key in schema.ordered(table)]
+    return schema.type_tensors({None: [list(values) for values in zip(*ordered, strict=True)]})
 
 
 def _cells(cells: Sequence[Any], shape: tuple[int, ...]) -> list[Any]:

@@ -126,6 +126,14 @@ def optional_signature() -> Any:
     )
 
 
+def words_signature() -> Any:
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec
+    from mlflow.types import Schema as MlflowSchema
+
+    return ModelSignature(MlflowSchema([ColSpec("string", "w", required=False)]))
+
+
 def array_signature() -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec
@@ -180,6 +188,8 @@ def make_pairs(path: Path) -> dict[str, Pair]:
             path / "cube", echo, tensor_signature(("float64", (-1, 2, 2), None))
         ),
         "unsigned": a_python_model(path / "unsigned", echo, None),
+        "prompt": a_python_model(path / "prompt", echo, column_signature(("string", "prompt"))),
+        "words": a_python_model(path / "words", echo, words_signature()),
     }
 
 
