@@ -7,7 +7,8 @@ versions get these bytes.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from typing import Any
 
 from shadowserve.errors import RequestError
@@ -18,13 +19,66 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_ID_LENGTH = 256
+SMALL_BODY = 64 * 2**10
+MAX_HELD = 128 * 2**20
+"""Bytes of large bodies that one worker has in hand at once."""
 
 
 class ClientGone(Exception):  # noqa: N818 - an event, not a fault
     """The client closed the connection before its request was whole."""
 
 
-async def read_body(headers: Mapping[bytes, bytes], receive: Receive, *, limit: int) -> bytes:
+class Crowded(Exception):  # noqa: N818 - a state, not a fault
+    """All callers' bodies together are larger than what may be in hand; this one is to come back."""
+
+
+class Hands:
+    """What all callers' large bodies take together, from their first pieces until they are in line.
+
+    Callers who send slowly, or never to an end, would else fill the memory one by one. Small bodies
+    are not counted: they are never turned away for others' large ones.
+
+    Parameters
+    ----------
+    most : int
+        Bytes. A body that is alone may be larger.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.held = 0
+
+    @contextmanager
+    def share(self) -> Iterator[Callable[[int], None]]:
+        """Yield what tells a request's size so far; at the end it is let go.
+
+        Raises
+        ------
+        Crowded
+            Where there is no room for more beside the others'.
+        """
+        mine = 0
+
+        def hold(size: int) -> None:
+            nonlocal mine
+            others = self.held - mine
+            if others and others + size > self.most:
+                raise Crowded
+            self.held, mine = others + size, size
+
+        try:
+            yield hold
+        finally:
+            self.held -= mine
+
+
+async def read_body(
+    headers: Mapping[bytes, bytes],
+    receive: Receive,
+    *,
+    limit: int,
+    hold: Callable[[int], None] = lambda _: None,
+) -> bytes:
     """Read a request's whole body.
 
     Parameters
@@ -33,6 +87,8 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive, *, limit: 
         The request's, names in lower case.
     limit : int
         Bytes. No more is read.
+    hold : callable
+        Told the bytes that came, once they are more than `SMALL_BODY`; may refuse them.
 
     Raises
     ------
@@ -67,6 +123,8 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive, *, limit: 
         if not message.get("more_body"):
             return bytes(pieces + piece) if pieces else bytes(piece)
         pieces += piece
+        if len(pieces) > SMALL_BODY:
+            hold(len(pieces))
 
 
 def _too_large(limit: int) -> RequestError:
@@ -96,6 +154,19 @@ async def answer(
     head += [(b"content-type", content_type), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": body})
+
+
+def bearing(send: Send, head: list[tuple[bytes, bytes]]) -> Send:
+    """Return a `send` whose answer bears headers that it may not bear by itself."""
+
+    async def sent(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            own = list(message.get("headers", ()))
+            names = {bytes(name).lower() for name, _ in own}
+            message["headers"] = [*own, *(pair for pair in head if pair[0] not in names)]
+        await send(message)
+
+    return sent
 
 
 def is_gone(receive: Receive) -> bool:

@@ -17,12 +17,16 @@ from functools import partial
 
 from shadowserve import tokens
 from shadowserve.asgi import (
+    MAX_HELD,
     App,
     ClientGone,
+    Crowded,
+    Hands,
     Receive,
     Scope,
     Send,
     answer,
+    bearing,
     is_gone,
     read_body,
     request_id_of,
@@ -50,6 +54,7 @@ Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _log = logging.getLogger(__name__)
 
+_POST = ("POST",)
 LARGE_BODY = 64 * 2**10
 
 
@@ -103,6 +108,7 @@ class DataPlane:
         self._metrics = metrics
         self._scrape = asyncio.Lock()
         self._max_body = max_body
+        self._hands = Hands(MAX_HELD)
         self._token = token
         self._ready: Ready | None = None
         self._label = b"none"
@@ -135,9 +141,11 @@ class DataPlane:
                 allow = [(b"allow", ", ".join(methods).encode())]
                 await self._refuse(scope, send, 405, "method_not_allowed", says, allow)
                 return
-            if handle is not None:
-                await handle(scope, receive, send)
-                return
+            if methods != _POST:
+                request_id = request_id_of(dict(scope["headers"]).get(b"x-request-id"))
+                send = bearing(send, self._head(request_id))
+            await (handle or self._app)(scope, receive, send)
+            return
         await self._app(scope, receive, send)
 
     async def _unknown_model(self, scope: Scope, send: Send) -> None:
@@ -158,7 +166,7 @@ class DataPlane:
     def _make_routes(
         self, model: str, version: int
     ) -> Mapping[str, tuple[tuple[str, ...], Handler]]:
-        post, get = ("POST",), ("GET", "HEAD")
+        post, get = _POST, ("GET", "HEAD")
         score = {n: partial(self._score, p) for n, p in protocols(model, version).items()}
         served = f"/v2/models/{model}"
         routes: dict[str, tuple[tuple[str, ...], Handler]] = {
@@ -186,20 +194,21 @@ class DataPlane:
         headers = dict(scope["headers"])
         request_id = request_id_of(headers.get(b"x-request-id"))
         try:
-            body = await read_body(headers, receive, limit=self._max_body)
-            ready = self._ready
-            if ready is None:
-                raise Overloaded
-            work = await self._work(
-                protocol, ready, headers, body, request_id, arrived_wall_ns, arrived_ns
-            )
-            ready.champion.submit(work)
+            with self._hands.share() as hold:
+                body = await read_body(headers, receive, limit=self._max_body, hold=hold)
+                ready = self._ready
+                if ready is None:
+                    raise Overloaded
+                work = await self._work(
+                    protocol, ready, headers, body, request_id, arrived_wall_ns, arrived_ns
+                )
+                ready.champion.submit(work)
         except RequestError as error:
             self._counters.add("rejected")
             await answer(
                 send, error.status, protocol.refuse(error, request_id), self._head(request_id)
             )
-        except Overloaded:
+        except (Overloaded, Crowded):
             self._counters.add("overloaded")
             busy = RequestError(
                 "Too much is in hand here. Try again in a second.", code="overloaded", status=503

@@ -6,13 +6,22 @@ import asyncio
 
 import pytest
 
-from shadowserve.asgi import ClientGone, read_body, request_id_of
+from shadowserve.asgi import (
+    SMALL_BODY,
+    ClientGone,
+    Crowded,
+    Hands,
+    answer,
+    bearing,
+    read_body,
+    request_id_of,
+)
 from shadowserve.errors import RequestError
 
 LIMIT = 10
 
 
-def read(*pieces, headers=None, gone=False):
+def read(*pieces, headers=None, gone=False, limit=LIMIT, hold=lambda _: None):
     """Read what comes in pieces; return the body and how many pieces were taken."""
     left = [
         {"type": "http.request", "body": piece, "more_body": gone or n < len(pieces) - 1}
@@ -25,7 +34,7 @@ def read(*pieces, headers=None, gone=False):
     async def receive():
         return left.pop(0)
 
-    body = asyncio.run(read_body(headers or {}, receive, limit=LIMIT))
+    body = asyncio.run(read_body(headers or {}, receive, limit=limit, hold=hold))
     return body, there - len(left)
 
 
@@ -70,6 +79,46 @@ def test_plain_may_be_said_in_any_case():
 def test_a_caller_who_leaves_has_sent_nothing(pieces):
     with pytest.raises(ClientGone):
         read(*pieces, gone=True)
+
+
+def test_large_bodies_have_a_bound_together_and_one_alone_has_its_own():
+    """Whoever sends slowly, or never to an end, does not fill the memory with others like him."""
+    hands = Hands(100)
+    with hands.share() as first:
+        first(150)  # alone
+        with hands.share() as second, pytest.raises(Crowded):
+            second(1)
+        first(60)
+        with hands.share() as second:
+            second(40)
+            with pytest.raises(Crowded):
+                second(41)
+            assert hands.held == 100
+    assert hands.held == 0
+
+
+def test_only_large_bodies_are_held():
+    piece, told = b"x" * (SMALL_BODY // 2), []
+    read(piece, piece, b"", hold=told.append, limit=10 * SMALL_BODY)
+    assert told == []
+    read(piece, piece, piece, b"y", hold=told.append, limit=10 * SMALL_BODY)
+    assert told == [3 * len(piece)]
+
+
+def test_an_answer_bears_what_it_lacks():
+    told = []
+
+    async def send(message):
+        told.append(message)
+
+    async def ask():
+        await answer(bearing(send, [(b"x-a", b"1"), (b"content-type", b"mine")]), 200, b"{}", [])
+
+    asyncio.run(ask())
+    names = dict(told[0]["headers"])
+    assert names[b"x-a"] == b"1"
+    assert names[b"content-type"] == b"application/json"
+    assert len(names) == len(told[0]["headers"])
 
 
 @pytest.mark.parametrize(

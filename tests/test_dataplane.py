@@ -406,3 +406,62 @@ def test_everything_that_was_asked_is_counted_once(tmp_path):
         found = counters.read(tmp_path / "0.bin")
     assert (found.answered, found.failed, found.rejected) == (10, 3, 2)
     assert found.appended == 13
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/livez"),
+        ("HEAD", "/readyz"),
+        ("GET", "/metrics"),
+        ("GET", "/openapi.json"),
+        ("GET", "/v2"),
+        ("GET", "/v2/models/films"),
+        ("GET", "/v2/models/films/versions/3/ready"),
+        ("GET", "/behind"),
+        ("PUT", "/invocations"),
+        ("POST", "/invocations"),
+    ],
+)
+def test_every_answer_bears_the_requests_id_and_the_served_version(tmp_path, method, path):
+    with Plane(tmp_path) as plane:
+        told = plane.ask(method, path, headers={"x-request-id": "mine"})
+        assert told.headers.get_list("x-request-id") == ["mine"]
+        assert told.headers.get_list("x-shadowserve-model") == ["films/3"]
+        other = plane.ask(method, path).headers["x-request-id"]
+        assert other != plane.ask(method, path).headers["x-request-id"]
+
+
+def test_callers_whose_bodies_do_not_end_leave_room_for_others(tmp_path):
+    """Large bodies in hand are bounded together; small ones are answered meanwhile."""
+    with Plane(tmp_path, max_body=2**20) as plane:
+        plane.plane._hands.most = 3 * 2**18
+
+        async def piece_by_piece(going):
+            yield b" " * 2**18
+            yield b" " * 2**18
+            await going.wait()
+
+        async def ask():
+            going = asyncio.Event()
+            transport = httpx.ASGITransport(plane.plane)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                slow = asyncio.create_task(
+                    client.post("/invocations", content=piece_by_piece(going), headers=JSON)
+                )
+                while not plane.plane._hands.held:
+                    await asyncio.sleep(0)
+                refused = await client.post(
+                    "/invocations", content=piece_by_piece(going), headers=JSON
+                )
+                small = await client.post("/invocations", content=body(record(1)), headers=JSON)
+                going.set()
+                return refused, small, await slow
+
+        refused, small, slow = asyncio.run(ask())
+        assert refused.status_code == 503
+        assert refused.headers["retry-after"] == "1"
+        assert small.status_code == 200
+        assert slow.status_code == 400
+        assert plane.counts.overloaded == 1
+        assert plane.plane._hands.held == 0
