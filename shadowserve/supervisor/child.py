@@ -14,6 +14,7 @@ from pathlib import Path
 
 from shadowserve.supervisor.isolation import cut_network
 from shadowserve.supervisor.leash import tie_to_parent
+from shadowserve.supervisor.priority import step_back, step_forward
 
 _SECRET_WORDS = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "API_KEY", "ACCESS_KEY", "PRIVATE_KEY", "TRACKING_URI", "REGISTRY_URI", "USERNAME")  # fmt: skip
 
@@ -103,6 +104,7 @@ class Child:
 
     def end(self, *, deadline_s: float) -> bool:
         """Ask it to end, wait, then make it; True if it ended by itself."""
+        self._hasten()
         self.signal(signal.SIGTERM)
         if self.wait(deadline_s):
             return True
@@ -113,6 +115,7 @@ class Child:
         """End it and all that it started, now."""
         if self.process is None:
             return
+        self._hasten()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.wait(5.0)
@@ -127,6 +130,11 @@ class Child:
             return False
         return True
 
+    def _hasten(self) -> None:
+        """Let an idle process end soon, however busy its CPUs are."""
+        if self.idle and self.running:
+            step_forward(self.pid)
+
     def _prepare(self) -> None:
         """Run in the child before its program: the leash, the priority and the CPUs.
 
@@ -135,21 +143,7 @@ class Child:
         if not self.network:
             cut_network()
         tie_to_parent()
-        if self.idle and hasattr(os, "SCHED_IDLE"):
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-        elif self.idle:
-            os.nice(19)
         if self.idle:
-            _step_back()
+            step_back()
         if self.cpus and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, self.cpus)
-
-
-def _step_back() -> None:
-    """Give this process's session the least share of a CPU.
-
-    Where Linux groups tasks by session (autogroup, as it comes with most distributions) a class or a nice
-    value counts within the session only: an idle-class lane would get as much of a CPU as the champion.
-    """
-    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as group:  # noqa: PTH123
-        group.write("19")

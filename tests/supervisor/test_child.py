@@ -104,6 +104,33 @@ def test_an_idle_child_runs_at_the_lowest_class_on_its_cpus(tmp_path):
     assert one.log.read_text() == f"True {{{cpu}}}\n"
 
 
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="Linux")
+def test_an_idle_child_that_is_to_end_gets_an_ordinary_claim_on_its_cpus(tmp_path):
+    """Else it could take long to die where others keep its CPUs busy."""
+    program = (
+        "import os, signal, sys, time\n"
+        "def told(*_):\n"
+        "    print(os.sched_getscheduler(0) == os.SCHED_OTHER, flush=True)\n"
+        "    sys.exit()\n"
+        "signal.signal(signal.SIGTERM, told)\n"
+        "print(os.sched_getscheduler(0) == os.SCHED_OTHER, flush=True)\n"
+        "time.sleep(60)"
+    )
+    one = child(tmp_path, program, idle=True)
+    one.start()
+    until(lambda: one.log.read_text())
+    assert one.end(deadline_s=30)
+    assert one.log.read_text().split() == ["False", str(may_step_forward())]
+
+
+def may_step_forward():
+    """Tell whether this user may lift a process out of the idle class."""
+    program = "import os; os.sched_setscheduler(0, 5, os.sched_param(0)); os.sched_setscheduler(0, 0, os.sched_param(0))"  # fmt: skip
+    return (
+        subprocess.run([sys.executable, "-c", program], stderr=subprocess.DEVNULL).returncode == 0
+    )
+
+
 PARENT = """
 import os, sys, time
 from pathlib import Path
