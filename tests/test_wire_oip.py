@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 
 import numpy as np
@@ -20,6 +21,10 @@ AB = Schema(
         Column("f", "boolean"),
     )
 )
+
+
+class Colour(str, enum.Enum):  # noqa: UP042 - of the kind that numpy takes for text
+    RED = "red"
 
 
 def tensor(
@@ -243,6 +248,29 @@ def test_the_binary_extension_is_refused_as_such():
         ),
         ({"p": np.array([1.5])}, [tensor("p", "FP64", [1.5])]),
         (3.5, [tensor("predictions", "FP64", [3.5])]),
+        (np.array(3.5), [tensor("predictions", "FP64", [3.5])]),
+        (np.matrix([[1, 2]]), [tensor("predictions", "INT64", [1, 2], shape=[1, 2])]),
+        (np.ma.array([1.5, 9.0], mask=[0, 1]), [tensor("predictions", "FP64", [1.5, None])]),
+        (np.ma.array([1, 9], mask=[0, 1]), [tensor("predictions", "BYTES", ["1", None])]),
+        ([True, 2], [tensor("predictions", "BYTES", ["true", "2"])]),
+        ([1.5, 2**53 + 1], [tensor("predictions", "BYTES", ["1.5", "9007199254740993"])]),
+        ([1, 2.5], [tensor("predictions", "FP64", [1.0, 2.5])]),
+        ([b"hi", "a\nb"], [tensor("predictions", "BYTES", ["aGk=\n", "a\nb"])]),
+        ([Colour.RED, "blue"], [tensor("predictions", "BYTES", ["red", "blue"])]),
+        (pd.array(["a", None]), [tensor("predictions", "BYTES", ["a", None])]),
+        (
+            pd.DataFrame({"at": np.array(["2024-03-01", "NaT"], dtype="M8[ns]")}),
+            [tensor("at", "BYTES", ["2024-03-01T00:00:00", None])],
+        ),
+        ({"p": pd.Series([1.5])}, [tensor("p", "FP64", [1.5])]),
+        ({"p": pd.DataFrame({"x": [1]})}, [tensor("p", "BYTES", ['{"x":1}'])]),
+        (
+            [np.array([[0.5, 0.5]]), np.array([[0.2, 0.3, 0.5]])],
+            [
+                tensor("predictions_0", "FP64", [0.5, 0.5], shape=[1, 2]),
+                tensor("predictions_1", "FP64", [0.2, 0.3, 0.5], shape=[1, 3]),
+            ],
+        ),
     ],
 )
 def test_predictions_become_outputs(prediction, outputs):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import orjson
 import pandas as pd
+import scipy.sparse
 
-from shadowserve.wire.answers import dumps
+from shadowserve.wire.answers import dumps, plain
 
+_NUMBERS = (int, float, np.number, np.bool_)
 _KINDS = {"b": "BOOL", "i": "INT", "u": "UINT", "f": "FP"}
 
 
@@ -19,8 +22,9 @@ def outputs_of(prediction: Any) -> list[dict[str, Any]]:
     Parameters
     ----------
     prediction : object
-        A frame or dict gives one output a column, anything else one named ``predictions``. Rows
-        that are no tensor are BYTES, each the JSON text of its row.
+        A frame or dict gives one output a column, probabilities of several outputs with differing
+        numbers of classes one each (``predictions_0`` ...), anything else one named
+        ``predictions``. Rows that are no tensor are BYTES, each the JSON text of its row.
 
     Returns
     -------
@@ -33,12 +37,28 @@ def outputs_of(prediction: Any) -> list[dict[str, Any]]:
 def _parts(prediction: Any) -> dict[str, Any]:
     if isinstance(prediction, pd.DataFrame):
         names = map(str, prediction.columns)
-        return {name: prediction.iloc[:, at].to_numpy() for at, name in enumerate(names)}
+        return {name: _values(prediction.iloc[:, at]) for at, name in enumerate(names)}
     if isinstance(prediction, Mapping):
         return {str(name): part for name, part in prediction.items()}
-    if isinstance(prediction, (pd.Series, pd.Index)):
-        return {"predictions": prediction.to_numpy()}
+    if _is_ragged(prediction):
+        return {f"predictions_{at}": part for at, part in enumerate(prediction)}
     return {"predictions": prediction}
+
+
+def _values(column: pd.Series | pd.Index) -> np.ndarray:
+    """Return a column's values; moments as such, which in nanoseconds would become numbers."""
+    moments = getattr(column.dtype, "kind", "") in "mM"
+    return (column.astype(object) if moments else column).to_numpy()
+
+
+def _is_ragged(prediction: Any) -> bool:
+    """Whether this is one array of probabilities for each of several outputs, of differing widths."""
+    return (
+        isinstance(prediction, list)
+        and all(isinstance(part, np.ndarray) and part.ndim == 2 for part in prediction)
+        and len({len(part) for part in prediction}) == 1
+        and len({part.shape for part in prediction}) > 1
+    )
 
 
 def _output(name: str, part: Any) -> dict[str, Any]:
@@ -56,28 +76,53 @@ def _output(name: str, part: Any) -> dict[str, Any]:
 
 
 def _as_array(part: Any) -> np.ndarray:
-    """Return the part as a numeric or text array of at least one dimension, else one object a row."""
-    if hasattr(part, "toarray"):
+    """Return the part as a numeric array of at least one dimension, else one object a row."""
+    if scipy.sparse.issparse(part):
         return np.asarray(part.toarray())
-    rows = part if isinstance(part, (list, tuple, np.ndarray)) else [part]
-    try:
-        array = np.asarray(rows)
-    except ValueError:  # ragged
-        array = np.empty(0, dtype=object)
-    tensor_like = array.dtype.kind in "biufU" or isinstance(rows, np.ndarray)
-    if array.ndim and tensor_like and not _is_mixed(rows, array):
-        return array
-    listed = list(np.atleast_1d(rows)) if isinstance(rows, np.ndarray) else list(rows)
-    objects = np.empty(len(listed), dtype=object)
-    objects[:] = listed
+    if isinstance(part, (pd.Series, pd.Index)):
+        part = _values(part)
+    if isinstance(part, pd.DataFrame):
+        part = plain(part)
+    if isinstance(part, np.ma.MaskedArray):
+        part = part.filled(np.nan) if part.dtype.kind == "f" else part.tolist()
+    if isinstance(part, np.ndarray):
+        return np.atleast_1d(np.asarray(part))
+    listed = isinstance(part, (list, tuple, pd.api.extensions.ExtensionArray))
+    rows = list(part) if listed else [part]
+    numbers = _numbers(rows)
+    if numbers is not None:
+        return numbers
+    objects = np.empty(len(rows), dtype=object)
+    objects[:] = rows
     return objects
 
 
-def _is_mixed(rows: Any, array: np.ndarray) -> bool:
-    """Whether numpy made one type of several: numbers and text in one list."""
-    if isinstance(rows, np.ndarray) or array.dtype.kind != "U":
-        return False
-    return array.ndim != 1 or any(not isinstance(value, str) for value in rows)
+def _numbers(rows: list[Any]) -> np.ndarray | None:
+    """Stack rows of numbers; None where they are none, or where numpy would make others of them."""
+    try:
+        array = np.asarray(rows)
+    except (ValueError, OverflowError):  # ragged
+        return None
+    if array.dtype.kind not in _KINDS or not array.ndim:
+        return None
+    leaves = list(_leaves(rows))
+    bools = sum(isinstance(leaf, (bool, np.bool_)) for leaf in leaves)
+    alike = bools in (0, len(leaves)) and all(isinstance(leaf, _NUMBERS) for leaf in leaves)
+    exact = array.dtype.kind != "f" or all(map(_is_exact, leaves))
+    return array if alike and exact else None
+
+
+def _leaves(rows: Any) -> Iterator[Any]:
+    for each in rows.tolist() if isinstance(rows, np.ndarray) else rows:
+        if isinstance(each, (list, tuple, np.ndarray)) and np.ndim(each):
+            yield from _leaves(each)
+        else:
+            yield each
+
+
+def _is_exact(number: Any) -> bool:
+    """Whether float64 holds a number."""
+    return not isinstance(number, (int, np.integer)) or int(float(number)) == int(number)
 
 
 def _text(value: Any) -> str | None:
@@ -85,7 +130,8 @@ def _text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     text = dumps(value).decode()
-    return None if text == "null" else text.strip('"') if text.startswith('"') else text
+    read: str | None = orjson.loads(text) if text[0] in '"n' else text
+    return read
 
 
 def datatype_of(dtype: Any) -> str:
