@@ -221,6 +221,17 @@ def test_a_body_of_another_form_is_a_400(body):
     assert caught.value.status == 400
 
 
+@pytest.mark.parametrize(
+    "outputs",
+    [5, {}, ["a"], [{}], [{"name": 1}], [{"name": "a", "parameters": {"classification": 2}}]],
+)
+def test_a_choice_of_outputs_of_another_form_is_a_400(outputs):
+    with pytest.raises(RequestError) as caught:
+        ask(AB, *GOOD, outputs=outputs)
+    assert (caught.value.code, caught.value.status) == ("wrong_protocol", 400)
+    ask(AB, *GOOD, outputs=[{"name": "predictions", "parameters": {"binary_data": True}}])
+
+
 def test_the_binary_extension_is_refused_as_such():
     with pytest.raises(RequestError, match="binary") as caught:
         ask(

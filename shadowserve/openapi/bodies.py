@@ -42,10 +42,11 @@ def infer(schema: Schema) -> Json:
         },
         "required": ["name", "shape", "datatype", "data"],
     }
+    named = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
     known = {
         "id": {"type": "string"},
         "inputs": _many(one),
-        "outputs": {"type": "array"},
+        "outputs": {"type": "array", "items": named},
         "parameters": _params(schema),
     }
     return {"application/json": _content(_object(known, required=["inputs"]), _tensors(schema))}

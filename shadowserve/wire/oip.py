@@ -70,10 +70,24 @@ def type_request(
     request_id = document.get("id")
     if request_id is not None and type(request_id) is not str:
         raise malformed("id is a string")
+    _check_outputs(document.get("outputs"))
     table = table_of(document["inputs"], limits)
     rows = _typed(table, schema, limits)
     params, ignored = schema.type_params(document.get("parameters"))
     return replace(rows, params=params, extra=rows.extra + ignored), request_id
+
+
+def _check_outputs(asked: Any) -> None:
+    """Refuse a choice of outputs that is none, or that asks for another form of them."""
+    if asked is None:
+        return
+    if type(asked) is not list or any(
+        type(each) is not dict or type(each.get("name")) is not str for each in asked
+    ):
+        raise malformed("outputs is a list of objects with a name")
+    options = [each["parameters"] for each in asked if type(each.get("parameters")) is dict]
+    if any("classification" in each for each in options):
+        raise malformed("The classification extension is not spoken here; outputs come in full")
 
 
 def answer(prediction: Any, *, model: str, version: str, echo: str | None = None) -> bytes:
