@@ -192,15 +192,15 @@ def _signature(saved: Mapping[str, Any] | None, *, hinted: bool) -> dict[str, An
 
 
 def _with_defaults(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Mark every property as one that may be absent.
+    """Mark every property as one that may be absent, what is in lists and maps as what may be null.
 
-    Of a pydantic class MLflow writes down which fields take null and not which have a default, so
-    whether one may be left out is for the class to say.
+    Of a pydantic class MLflow writes down which fields take null and not which have a default, and of
+    ``list[Optional[str]]`` not that it takes null, so both are for the type hint to say.
     """
     inner = dict(spec)
     for name in ("items", "values"):
         if isinstance(inner.get(name), Mapping):
-            inner[name] = _with_defaults(inner[name])
+            inner[name] = _with_defaults(inner[name]) | {"required": False}
     if inner.get("properties"):
         properties = {k: _with_defaults(v) for k, v in inner["properties"].items()}
         inner["properties"] = {k: v | {"may_be_absent": True} for k, v in properties.items()}

@@ -52,16 +52,20 @@ def nested_reader(spec: Mapping[str, Any], *, required: bool) -> Reader:
     if kind == "any":
         return lambda value: value
     if kind in ("array", "sparkml_vector"):
-        strict = _array(nested_reader(spec.get("items", {"type": "double"}), required=True))
+        strict = _array(_inner_reader(spec.get("items", {"type": "double"})))
     elif kind == "object":
         strict = _object(spec["properties"])
     elif kind == "map":
-        strict = _map(nested_reader(spec["values"], required=True))
+        strict = _map(_inner_reader(spec["values"]))
     elif kind in SCALARS:
         return _leaf(kind, required=required)
     else:
         raise ModelError(f"The signature has a type that this version does not know: {kind!r}.")
     return strict if required else lambda value: None if value is None else strict(value)
+
+
+def _inner_reader(spec: Mapping[str, Any]) -> Reader:
+    return nested_reader(spec, required=spec.get("required", True))
 
 
 def _leaf(kind: str, *, required: bool) -> Reader:
@@ -107,10 +111,7 @@ def is_needed(spec: Mapping[str, Any]) -> bool:
 
 def _object(properties: Mapping[str, Mapping[str, Any]]) -> Reader:
     needed = {name: is_needed(spec) for name, spec in properties.items()}
-    readers = {
-        name: nested_reader(spec, required=spec.get("required", True))
-        for name, spec in properties.items()
-    }
+    readers = {name: _inner_reader(spec) for name, spec in properties.items()}
 
     def read(value: Any) -> dict[str, Any]:
         if type(value) is not dict:

@@ -71,6 +71,13 @@ class Shelf(pydantic.BaseModel):
     counts: dict[str, int] = {}
 
 
+class Sparse(pydantic.BaseModel):
+    words: list[Optional[str]] = []  # noqa: UP045 - MLflow reads this spelling
+    of: dict[str, Optional[int]] = {}  # noqa: UP045
+    grid: list[list[Optional[float]]] = []  # noqa: UP045
+    flags: dict[str, dict[str, Optional[bool]]] = {}  # noqa: UP045
+
+
 class Shown(pydantic.BaseModel):
     at: datetime.datetime
     poster: bytes = b""
@@ -413,6 +420,17 @@ FLAVORS: dict[str, tuple[Saver, list[Any]]] = {
             {"inputs": [{"films": [FILM]}]},
             {"inputs": [{"films": []}, {"films": [FILM], "tags": ["x"], "counts": {"k": 1}}]},
         ],
+    ),
+    "null within lists and maps": (
+        lambda p: function(p, list[Sparse]),
+        [
+            {"inputs": [{"words": ["a", None], "of": {"k": None}, "grid": [[1.5, None]]}]},
+            {"inputs": [{}, {"flags": {"k": {"x": None, "y": True}}}]},
+        ],
+    ),
+    "list of lists with null": (
+        lambda p: function(p, list[list[Optional[str]]]),  # noqa: UP045 - MLflow reads this spelling
+        [{"inputs": [["a", None]]}, {"inputs": [["a"], [None]]}],
     ),
     "moments and bytes in pydantic": (lambda p: function(p, list[Shown]), []),
     "list of text": (lambda p: function(p, list[str]), [{"inputs": ["02139", ""]}]),

@@ -61,6 +61,8 @@ def test_every_flavor_is_answered_as_by_mlflow(flavor_of, name):
         ("list of whole numbers", 1.5, "a whole number"),
         ("list of text", None, "a string"),
         ("list of dicts", {"a": "x"}, "a whole number"),
+        ("list of dicts", {"a": None}, "does not fit the model's type hint"),
+        ("nested pydantic", {"films": [], "tags": [None]}, "Shelf.tags[0] (string_type)"),
     ],
 )
 def test_what_the_hint_refuses_is_refused_by_its_rule_and_never_by_its_value(
