@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import orjson
@@ -40,6 +41,22 @@ class Pair:
     challenger_scores: Sequence[float] | None
     control_scores: Sequence[float] | None
     unit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Probabilities of both versions for the same requests, laid side by side by class.
+
+    Parameters
+    ----------
+    classes : tuple
+        The champion's first, in its order; plain numbers where the versions do not name them.
+    challenger, control : ndarray of shape (n_pairs, n_classes), float64
+    """
+
+    classes: tuple[Any, ...]
+    challenger: np.ndarray
+    control: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -94,19 +111,40 @@ class Known:
         paired.add(timed[:, 0], timed[:, 1])
         return paired
 
-    def score_differences(self) -> np.ndarray:
-        """Return challenger minus control probabilities, shape (n_pairs, n_classes).
+    def scores(self) -> Scores | None:
+        """Return both versions' probabilities by class, for the first pair of each unit.
 
-        Empty where either has none, or where their numbers of classes differ.
+        None where either has none, where pairs differ in their number of classes, or where the
+        versions have no class in common. A class that one of them lacks has probability 0 there.
         """
         both = [
             (p.challenger_scores, p.control_scores)
             for p in _first_of_each(self.pairs)
             if p.challenger_scores is not None and p.control_scores is not None
         ]
-        if not both or len({len(scores) for pair in both for scores in pair}) != 1:
-            return np.zeros((0, 0))
-        return np.asarray([np.subtract(challenger, control) for challenger, control in both])
+        if not both or any(
+            len({len(scores) for scores in side}) != 1 for side in zip(*both, strict=True)
+        ):
+            return None
+        challenger, control = (
+            np.asarray(side, dtype=np.float64) for side in zip(*both, strict=True)
+        )
+        own, theirs = (one.classes if one else None for one in (self.learned, self.control))
+        if (
+            not own
+            or not theirs
+            or len(own) != challenger.shape[1]
+            or len(theirs) != control.shape[1]
+        ):
+            if challenger.shape != control.shape:
+                return None
+            return Scores(tuple(range(control.shape[1])), challenger, control)
+        if not set(own) & set(theirs):
+            return None
+        classes = (*theirs, *(label for label in own if label not in theirs))
+        return Scores(
+            classes, _columns(challenger, own, classes), _columns(control, theirs, classes)
+        )
 
 
 def know(places: Places, deployment: Deployment, *, challenger: int) -> Known:
@@ -168,3 +206,10 @@ def _first_of_each(pairs: Iterable[Pair]) -> list[Pair]:
         if pair.unit is not None:
             seen.add(pair.unit)
     return kept
+
+
+def _columns(scores: np.ndarray, own: Sequence[Any], classes: Sequence[Any]) -> np.ndarray:
+    """Lay probabilities out in an order of classes, 0 where a version lacks one."""
+    laid = np.zeros((len(scores), len(classes)))
+    laid[:, [classes.index(label) for label in own]] = scores
+    return laid

@@ -122,6 +122,10 @@ class Places:
         """Where whoever has loaded a version says what threads it asks for."""
         return self.root / "loaded" / f"{role.value}-v{version}"
 
+    def classes(self, version: int) -> Path:
+        """Where whoever has loaded a version says what classes it has."""
+        return self.root / "loaded" / f"classes-v{version}.json"
+
     def counters(self, worker: int) -> Path:
         """One champion worker's counters."""
         return self.root / "counters" / f"{worker}.bin"

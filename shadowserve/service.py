@@ -22,7 +22,7 @@ from typing import Any
 import bentoml
 import uvicorn.config
 
-from shadowserve import counters, heads, heap, journal, threads, tokens
+from shadowserve import classes, counters, heads, heap, journal, threads, tokens
 from shadowserve.asgi import App, Receive, Scope, Send
 from shadowserve.champion import Champion
 from shadowserve.counters import Counters
@@ -83,6 +83,7 @@ class _Worker:
         )
         scoring.warm(scorer)
         threads.tell(self.places.loaded(Role.CHAMPION, number), scorer.loaded.threads)
+        classes.tell(self.places.classes(number), scorer.loaded.classes)
         self.writer = self._journal(scorer.step_names)
         steps = [name for name, _ in scorer.step_names]
         reserve(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))

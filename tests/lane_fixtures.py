@@ -18,7 +18,6 @@ from shadowserve import ledger, tail
 from shadowserve.counters import Counters
 from shadowserve.deployment import LaneName
 from shadowserve.disclosure import Disclosure
-from shadowserve.divergence import Kind
 from shadowserve.faults import fault_of, to_json
 from shadowserve.journal import Writer
 from shadowserve.lane.comparing import Comparer
@@ -102,12 +101,13 @@ def lane(
     known = state.summaries()
     inflight = InFlight(files.inflight)
     observer = Observer(scorer, TABLE, mark=inflight.step)
+    comparer = Comparer(TABLE, classes=scorer.loaded.classes)
     made = Lane(
         name=name,
         places=places,
         observer=observer,
-        comparer=Comparer(TABLE, classes=scorer.loaded.classes),
-        rescorer=Rescorer(observer, TABLE) if rescore else None,
+        comparer=comparer,
+        rescorer=Rescorer(observer, TABLE, comparer=comparer) if rescore else None,
         learned=Learned.from_state(known) if known else Learned({}, dict(scorer.step_names)),
         state=state,
         tail=Tail(places.journal, cursor=state.cursor()),
@@ -117,8 +117,9 @@ def lane(
         schedule=Schedule(time.time_ns(), "salt"),
         warmth=Warmth(observer, inflight, repeat=rescore),
     )
-    if made.learned.outputs.kind is not None:
-        made.comparer.settle(Kind(made.learned.outputs.kind))
+    made.learned.classes = scorer.loaded.classes
+    if made.learned.outputs.tally is not None:
+        made.comparer.resume(made.learned.outputs.tally)
     return made
 
 

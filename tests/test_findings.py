@@ -6,14 +6,19 @@ import dataclasses
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
-from deployment_fixtures import deployment
+from deployment_fixtures import OPTIONS, deployment
 from judging_fixtures import known_of, policy, timed
 from scoring_fixtures import double, native, opaque, pipeline, version
 
 from shadowserve.findings import Finding, Severity, look
+from shadowserve.findings.divergence import _swap
 from shadowserve.findings.failures import growth_per_request
+from shadowserve.known import Pair
 from shadowserve.lane.failures import Poison
+from shadowserve.records import Fault
+from shadowserve.tally import Confusion
 from shadowserve.training import TrainingData
 
 SECRET = "s3cret-value"
@@ -124,6 +129,40 @@ def test_an_output_that_stopped_to_vary_is_named(tmp_path):
     assert "nearly the same" in one.message
 
 
+def test_another_unit_is_no_collapse(tmp_path):
+    kinds = found(known_of(tmp_path, opaque(lambda f, p: double(f, p) / 1_000)))
+    assert "prediction_divergence" in kinds
+    assert "concentration" not in kinds
+
+
+def fields(frame, params):
+    age = frame["age"]
+    return pd.DataFrame({"price": age * 7, "old": age > 150, "score": (age % 10 + 1) / 10})
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "output"),
+    [
+        (lambda d: d.assign(score=d["score"] / 2), "prediction_divergence", "score"),
+        (lambda d: d.assign(price=d["price"] + 99), "prediction_divergence", "price"),
+        (lambda d: d.assign(old=~d["old"]), "prediction_divergence", "old"),
+        (lambda d: d.assign(score=np.nan), "nonfinite_output", "score"),
+        (lambda d: d.assign(price=7.0), "concentration", "price"),
+    ],
+)
+def test_the_field_that_is_off_is_named(tmp_path, change, kind, output):
+    off = opaque(lambda f, p: change(fields(f, p)))
+    one = found(known_of(tmp_path, off, champion=opaque(fields, number=3), n=120))[kind]
+    assert one.where.output == output
+
+
+def test_a_field_that_is_gone_is_another_form_and_nothing_else(tmp_path):
+    off = opaque(lambda f, p: fields(f, p).drop(columns="score"))
+    kinds = found(known_of(tmp_path, off, champion=opaque(fields, number=3), n=120))
+    assert kinds["structure_change"].where.output == "score: present becomes score: absent"
+    assert set(kinds) <= {"structure_change", "prediction_divergence"}
+
+
 def parity(frame, params):
     return ["odd" if age % 2 else "even" for age in frame["age"]]
 
@@ -137,6 +176,96 @@ def test_swapped_labels_are_seen_as_such(tmp_path):
     swapped = opaque(lambda f, p: ["even" if age % 2 else "odd" for age in f["age"]])
     known = known_of(tmp_path, swapped, champion=opaque(parity))
     assert "the two labels look swapped" in found(known)["prediction_divergence"].message
+
+
+@pytest.mark.parametrize(
+    ("places", "said"),
+    [
+        ({1: 2, 2: 1}, "; the two labels look swapped"),
+        ({1: 2, 2: 3, 3: 1}, "; 3 labels look permuted"),
+        ({1: 2}, ""),
+        ({}, ""),
+    ],
+)
+def test_labels_that_changed_places_among_others_are_seen_as_such(places, said):
+    table = Confusion()
+    labels = list(range(5)) * 20
+    table.add(labels, [places.get(label, label) for label in labels])
+    assert _swap({"confusion": table.summary()}) == said
+
+
+def test_few_labels_that_are_alike_are_no_collapse(tmp_path):
+    """At the first looks one label for all is chance."""
+    first = opaque(lambda f, p: ["odd"] * len(f))
+    rare = opaque(lambda f, p: ["even" if age == 3 else "odd" for age in f["age"]], number=3)
+    assert "concentration" not in found(known_of(tmp_path, first, champion=rare, n=6))
+
+
+def scored(known, challenger, control, classes=((0, 1), (0, 1))):
+    """Put paired probabilities in."""
+    known.learned.classes, known.control.classes = map(list, classes)
+    known.control.noise.again.add(np.zeros(100))
+    pairs = tuple(
+        Pair(i + 1, None, None, (), (), a.tolist(), b.tolist())
+        for i, (a, b) in enumerate(zip(challenger, control, strict=True))
+    )
+    return dataclasses.replace(known, pairs=pairs)
+
+
+def both_ways(yes):
+    return np.column_stack([1 - yes, yes])
+
+
+def test_scores_that_are_surer_of_every_answer_have_shifted_too(tmp_path):
+    """No class gains: what is likely is likelier, and every threshold but one half is off."""
+    yes = np.random.default_rng(0).uniform(0.1, 0.9, 300)
+    surer = np.clip(0.5 + 2 * (yes - 0.5), 0, 1)
+    known = known_of(tmp_path, opaque(double), n=30)
+    one = found(scored(known, both_ways(surer), both_ways(yes)))["score_shift"]
+    assert one.where.output == "probability of the likeliest class"
+    assert one.effect.value > 0.1
+    less = found(scored(known, both_ways(yes), both_ways(surer)))["score_shift"]
+    assert less.effect.value < -0.1
+    assert "score_shift" not in found(scored(known, both_ways(yes), both_ways(yes)))
+
+
+def test_scatter_about_the_same_scores_is_no_shift(tmp_path):
+    """The champion's likeliest class looks too likely where its scores scatter: so does any maximum."""
+    chance = np.random.default_rng(1)
+    own, theirs = (np.clip(0.5 + chance.normal(0, 0.1, 1_000), 0, 1) for _ in range(2))
+    known = known_of(tmp_path, opaque(double), n=30)
+    known.control.noise.again.add([1.0, 0.0])
+    assert "score_shift" not in found(scored(known, both_ways(own), both_ways(theirs)))
+
+
+def test_the_class_that_moved_most_is_named(tmp_path):
+    control = np.random.default_rng(2).dirichlet([5, 5, 5], 400)
+    challenger = control + np.array([-0.04, -0.06, 0.10])
+    known = known_of(tmp_path, opaque(double), n=30)
+    labels = ("a", "b", "c")
+    one = found(scored(known, challenger, control, (labels, labels)))["score_shift"]
+    assert one.where.output == "probability of class c"
+    assert one.effect.value == pytest.approx(0.1)
+
+
+def test_probabilities_in_another_order_of_classes_have_not_moved(tmp_path):
+    yes = np.random.default_rng(0).uniform(0.1, 0.9, 300)
+    known = known_of(tmp_path, opaque(double), n=30)
+    turned = scored(known, both_ways(yes)[:, ::-1], both_ways(yes), (("b", "a"), ("a", "b")))
+    assert not {"score_shift", "structure_change"} & set(found(turned))
+    served = dataclasses.replace(
+        turned, deployment=deployment(options={**OPTIONS, "method": "predict_proba"})
+    )
+    assert found(served)["structure_change"].severity is Severity.CRITICAL
+
+
+def test_a_class_that_one_version_lacks_is_said_once(tmp_path):
+    known = known_of(tmp_path, opaque(double), n=30)
+    known.learned.classes, known.control.classes = ["b", "c"], ["a", "b", "c"]
+    one = found(known)["structure_change"]
+    assert (one.severity, one.where.items) == (Severity.WARNING, ("a",))
+    known.learned.classes, known.control.classes = ["a", "b", "c"], ["b", "c"]
+    assert found(known)["structure_change"].severity is Severity.NOTE
 
 
 def test_a_change_is_dated(tmp_path):
@@ -164,6 +293,105 @@ def test_a_version_that_depends_on_its_batch_is_named(tmp_path):
     served_alone = opaque(centred, batched=False)
     known = known_of(tmp_path / "alone", served_alone, champion=served_alone, rescore=True)
     assert "nondeterminism" not in found(known)
+
+
+def test_a_version_that_depends_on_its_batch_as_the_champion_does_is_no_alarm(tmp_path):
+    def centred(frame, params):
+        return double(frame, params) - (frame["age"].mean() if len(frame) > 1 else 0)
+
+    both = opaque(centred), opaque(centred, number=3)
+    known = known_of(tmp_path, both[0], champion=both[1], rescore=True, n=420)
+    one = found(known)["nondeterminism"]
+    assert "depends on batch" in one.message
+    assert one.severity is Severity.NOTE
+
+
+def close_calls(noise, *, wrong=()):
+    """A label that turns on the age, with noise on the score; wrong for some titles."""
+    chance = np.random.default_rng(3)
+
+    def said(frame, params):
+        score = frame["age"].to_numpy() - 40 + chance.normal(0, noise, len(frame))
+        return (score > 0) ^ frame["title"].isin(wrong).to_numpy()
+
+    return said
+
+
+def met(n):
+    """Requests of whom a third are near the turn, with titles that have nothing to do with it."""
+    chance = np.random.default_rng(4)
+    titles = chance.choice(["red", "blue", "green", "gold"], n, p=[0.5, 0.3, 0.1, 0.1]).tolist()
+    return [
+        {"age": a, "title": t}
+        for a, t in zip(chance.normal(40, 10, n).tolist(), titles, strict=True)
+    ]
+
+
+def slices(known):
+    return {one.where.slice: one for one in look(known, policy()) if one.kind == "slice_divergence"}
+
+
+def test_noise_where_calls_are_close_is_no_slice(tmp_path):
+    """F11, another way: what comes back on a second scoring is wrong, the rest is noise."""
+    noisy = opaque(close_calls(4.0))
+    known = known_of(tmp_path, noisy, champion=opaque(close_calls(0.0), number=3), sent=met(700), rescore=True)  # fmt: skip
+    assert found(known)["nondeterminism"].severity is Severity.WARNING
+    assert slices(known)
+    assert not any(one.severity.is_alarm for one in slices(known).values())
+
+
+def test_a_wrong_slice_is_named_beside_noise_that_is_none(tmp_path):
+    noisy = opaque(close_calls(2.0, wrong=["gold"]))
+    known = known_of(tmp_path, noisy, champion=opaque(close_calls(0.0), number=3), sent=met(900), rescore=True)  # fmt: skip
+    alarmed = [one.where.columns for one in slices(known).values() if one.severity.is_alarm]
+    assert alarmed == [("title",)]
+
+
+def test_the_champions_noise_where_calls_are_close_is_no_slice_of_the_challenger(tmp_path):
+    champion = opaque(close_calls(4.0), number=3)
+    known = known_of(tmp_path, opaque(close_calls(0.0)), champion=champion, sent=met(700), rescore=True)  # fmt: skip
+    assert slices(known)
+    assert not any(one.severity.is_alarm for one in slices(known).values())
+
+
+def test_answers_that_turn_out_otherwise_now_and_then_are_seen_early(tmp_path):
+    """One in fifty: of requests scored twice as they come, hardly one would differ in so few."""
+    chance = np.random.default_rng(5)
+
+    def flips(frame, params):
+        return (frame["age"].to_numpy() % 2 == 0) ^ (chance.random(len(frame)) < 0.02)
+
+    def steady(frame, params):
+        return frame["age"].to_numpy() % 2 == 0
+
+    known = known_of(tmp_path, opaque(flips), champion=opaque(steady), n=900, rescore=True)
+    assert "nondeterminism" in found(known)
+    assert not slices(known)
+
+
+def test_a_form_that_varies_from_call_to_call_in_both_is_no_alarm(tmp_path):
+    chance = np.random.default_rng(6)
+
+    def lists(frame, params):
+        return [list(range(1, 5 + chance.integers(2))) for _ in frame["age"]]
+
+    both = opaque(lists), opaque(lists, number=3)
+    one = found(known_of(tmp_path, both[0], champion=both[1]))["structure_change"]
+    assert one.severity is Severity.NOTE
+    assert 0.3 < one.effect.value < 0.7
+
+
+@pytest.mark.parametrize("kind", ["nonfinite_output", "error_rate"])
+def test_what_befalls_both_by_chance_is_no_finding(tmp_path, kind):
+    known = known_of(tmp_path, opaque(double))
+    outputs, failures = known.learned.outputs, known.learned.failures
+    failures._count(Fault("ValueError", None, "x.py:1 f", "abc"), 1)
+    for more in (outputs.more_nonfinite, failures.more):
+        more.add(np.repeat([1.0, -1.0, 0.0], [27, 20, 700]))
+    assert kind not in found(known)
+    for more in (outputs.more_nonfinite, failures.more):
+        more.counts[0] = 0  # none that the champion alone met
+    assert kind in found(known)
 
 
 def test_a_version_that_wanders_is_named(tmp_path):

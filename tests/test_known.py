@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pytest
 from judging_fixtures import known_of, shadowed, timed
 from scoring_fixtures import double, native, opaque, pipeline
 
@@ -44,17 +45,40 @@ def test_the_ratio_is_the_challengers_time_over_the_controls(tmp_path):
 def test_probabilities_of_both_lanes_are_laid_side_by_side(tmp_path):
     own = native(pipeline(labels=True))
     known = known_of(tmp_path, own, champion=own, n=60)
-    assert known.score_differences().shape == (20, 2)
-    assert not known.score_differences().any()
+    same = known.scores()
+    assert same.classes == (False, True)
+    assert same.challenger.shape == (20, 2)
+    assert np.array_equal(same.challenger, same.control)
     apart = (
         pair(1, 1.0, 1.0, challenger_scores=[0.25, 0.75], control_scores=[0.5, 0.5]),
         pair(2, 1.0, 1.0),
     )
     known = dataclasses.replace(known, pairs=apart)
-    np.testing.assert_allclose(known.score_differences(), [[-0.25, 0.25]])
+    np.testing.assert_allclose(known.scores().challenger, [[0.25, 0.75]])
+    np.testing.assert_allclose(known.scores().control, [[0.5, 0.5]])
 
 
-def test_versions_with_other_classes_have_no_differences(tmp_path):
+@pytest.mark.parametrize(
+    ("own", "theirs", "classes", "challenger"),
+    [
+        (["b", "a", "c"], ["a", "b", "c"], ("a", "b", "c"), [0.3, 0.2, 0.5]),
+        (["a", "b", "c"], ["b", "c"], ("b", "c", "a"), [0.3, 0.5, 0.2]),
+        ([0, 1, 2], [0, 1], (0, 1, 2), [0.2, 0.3, 0.5]),
+        (["x", "y", "z"], ["a", "b", "c"], None, None),
+        (None, None, None, None),
+    ],
+)
+def test_scores_are_laid_out_by_class_and_never_by_position(
+    tmp_path, own, theirs, classes, challenger
+):
     known = known_of(tmp_path, opaque(double), n=30)
-    apart = (pair(1, 1.0, 1.0, challenger_scores=[0.2, 0.3, 0.5], control_scores=[0.5, 0.5]),)
-    assert dataclasses.replace(known, pairs=apart).score_differences().size == 0
+    known.learned.classes, known.control.classes = own, theirs
+    n = len(theirs or "ab")
+    both = {"challenger_scores": [0.2, 0.3, 0.5], "control_scores": [1 / n] * n}
+    scores = dataclasses.replace(known, pairs=(pair(1, 1.0, 1.0, **both),)).scores()
+    if classes is None:
+        assert scores is None
+        return
+    assert scores.classes == classes
+    np.testing.assert_allclose(scores.challenger, [challenger])
+    np.testing.assert_allclose(scores.control.sum(), 1.0)

@@ -191,3 +191,9 @@ def test_two_exchangeable_streams_are_not_told_apart():
 
 def test_difference_knows_nothing_before_both_have_seen_something():
     assert difference(sequence([1.0]), MeanSequence(), alpha=0.05) == (-1.0, 1.0)
+
+
+def test_the_ends_count_what_only_one_of_two_met():
+    more = paired_mean(1.0)
+    more.add(np.repeat([-1.0, 0.0, 1.0], [3, 50, 7]))
+    assert more.ends == (3.0, 7.0)

@@ -382,3 +382,26 @@ def test_times_are_ranges_and_a_missing_time_is_missing():
 )
 def test_a_condition_reads_as_a_sentence(condition, words):
     assert condition.describe() == words
+
+
+def test_rows_that_were_scored_again_are_counted_by_slice_and_read_back():
+    columns, has, noise = traffic(0)
+    wrong = has["Horror"] | noise
+    search = SliceSearch(KINDS, disclosure=OPEN)
+    for at in range(0, wrong.size, 100):
+        part = {name: values[at : at + 100] for name, values in columns.items()}
+        same = np.where(wrong[at : at + 100], has["Horror"][at : at + 100], np.nan)
+        search.add_again(part, same)  # the first of them before the cells are fixed
+        search.add(part, wrong[at : at + 100].astype(float))
+    for one in (search, SliceSearch.from_state(json.loads(json.dumps(search.state())))):
+        (found,) = one.findings(0.05, show=set(KINDS))
+        assert found.describe == "genres has Horror"
+        assert found.doubted == found.persisting == has["Horror"].sum()
+
+
+def test_what_is_scored_again_earns_no_value_a_cell():
+    columns, _, _ = traffic(0)
+    search = searched(columns, np.zeros(2_000))
+    before = search.state()["counts"]["cells"]
+    search.add_again(columns, np.ones(2_000))
+    assert search.state()["counts"]["cells"] == before

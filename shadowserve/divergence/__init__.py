@@ -23,7 +23,7 @@ from shadowserve.divergence.compared import (
 )
 from shadowserve.divergence.detection import by_row, detect, kind_named
 from shadowserve.divergence.fields import without
-from shadowserve.divergence.options import Options, divergence_of
+from shadowserve.divergence.options import Options, divergence_of, resumed
 from shadowserve.divergence.tallies import KindTally, tally
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "divergence_of",
     "kind_named",
     "names",
+    "resumed",
     "tally",
     "without",
 ]

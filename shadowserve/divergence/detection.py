@@ -136,6 +136,8 @@ def _of_scalars(known: list[Any], *, classifier: bool | None) -> Kind:
 
 def _of_lists(rows: list[list[Any]], *, n_classes: int | None) -> Kind:
     items = [item for row in rows for item in row if item is not None]
+    if not items:
+        return Kind.RANKING  # nothing to show; twenty rows later there mostly is
     types = set(map(type, items))
     widths = set(map(len, rows))
     if types <= {int, float} and float in types:

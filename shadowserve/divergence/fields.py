@@ -180,8 +180,8 @@ def _assemble(
         exact=rest | (whole & ~_any(parts, "exact", measured, negated=True)),
         tolerant=rest | (whole & ~_any(parts, "tolerant", measured, negated=True)),
         nan_mismatch=aligned.nan_mismatch | _any(parts, "nan_mismatch", whole),
-        champion_nonfinite=aligned.champion_nonfinite | _any(parts, "champion_nonfinite", measured),
-        lane_nonfinite=aligned.lane_nonfinite | _any(parts, "lane_nonfinite", measured),
+        champion_nonfinite=aligned.champion_nonfinite | _any(parts, "champion_nonfinite", whole),
+        lane_nonfinite=aligned.lane_nonfinite | _any(parts, "lane_nonfinite", whole),
         parts=parts,
     )
 

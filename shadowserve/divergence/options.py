@@ -15,6 +15,7 @@ from shadowserve.divergence.number import NumberDivergence
 from shadowserve.divergence.probability import ProbabilityDivergence
 from shadowserve.divergence.ranking import RankingDivergence
 from shadowserve.divergence.sets import SetDivergence
+from shadowserve.divergence.tallies import KindTally
 from shadowserve.divergence.text import TextDivergence
 from shadowserve.divergence.vector import VectorDivergence
 from shadowserve.errors import SettingsError
@@ -112,6 +113,20 @@ def divergence_of(
     return makers[kind]()
 
 
+def resumed(tally: KindTally, *, options: Options = DEFAULT_OPTIONS) -> Divergence:
+    """Return what compares outputs as those were that a tally remembers, whatever comes next.
+
+    Kinds of fields are taken from the tally: no sample is there any more.
+    """
+    if tally.kind not in (Kind.RECORD, Kind.MULTI):
+        return divergence_of(tally.kind, options=options)
+    inner = replace(options, fields={}, champion_classes=None, lane_classes=None)
+    fields = {name: resumed(part, options=inner) for name, part in tally.fields.items()}
+    if tally.kind is Kind.MULTI:
+        return MultiDivergence(fields)
+    return RecordDivergence(fields, options.ignore)
+
+
 def _probability(options: Options) -> ProbabilityDivergence:
     return ProbabilityDivergence(
         champion_classes=options.champion_classes,
@@ -130,7 +145,7 @@ def _fields(
     rows = [row for row in plain_rows(sample) if row is not None]
     specs = {str(spec["name"]): spec for spec in outputs_signature or [] if "name" in spec}
     seen = dict.fromkeys([*options.fields, *specs, *_names_in(kind, rows)])
-    if not seen:
+    if not seen and not rows:
         raise SettingsError(
             f"Output kind {kind!r} needs fields: no signature, sample or setting names any. "
             "Log the model with an output signature, or name the fields' kinds."

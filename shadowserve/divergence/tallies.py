@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -115,6 +115,18 @@ class KindTally:
     def own_summary(self) -> dict[str, Any]:
         """Return the figures that only this kind has."""
         return {}
+
+    @property
+    def fields(self) -> dict[str, KindTally]:
+        """The tallies of a record's fields or of several outputs, by name; else empty."""
+        return {}
+
+    def leaves(self, prefix: str = "") -> Iterator[tuple[str, KindTally]]:
+        """Yield each tally that has no fields of its own, with its path; of a plain output, itself."""
+        if not self.fields:
+            yield prefix, self
+        for name, part in self.fields.items():
+            yield from part.leaves(f"{prefix}/{name}" if prefix else name)
 
     def mean(self, measure: str) -> float | None:
         """Mean of a measure over the rows that have it; None without rows."""
@@ -319,12 +331,15 @@ class FieldsTally(KindTally):
 
     def own_summary(self) -> dict[str, Any]:
         """Return each field's summary."""
+        return {"fields": {name: part.summary() for name, part in self.fields.items()}}
+
+    @property
+    def fields(self) -> dict[str, KindTally]:
+        """The tally of each field, by its name."""
         return {
-            "fields": {
-                name.removeprefix("field/"): part.summary()
-                for name, part in self.parts.items()
-                if name.startswith("field/")
-            }
+            name.removeprefix("field/"): part
+            for name, part in self.parts.items()
+            if name.startswith("field/")
         }
 
 

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from math import log
 from typing import Any
 
-from shadowserve.divergence import Kind
+from shadowserve.divergence import Kind, KindTally
 from shadowserve.findings.finding import Effect, Finding, Severity, Where, share
 from shadowserve.known import Known
 from shadowserve.lane.outputs import Outputs
 from shadowserve.policy import Policy
+from shadowserve.sequential import two_rates
+from shadowserve.tally import Quantiles
 
 CONCENTRATED = 0.2
 FEW_ITEMS = 10
+MIN_LISTS = 30
+LITTLE = 0.01
+WIDE = 0.05
+CORRELATED = 0.5
+NEARLY_ALL = 0.98
+USUAL = 0.9
 
 
 def look(known: Known, policy: Policy) -> Iterator[Finding]:
@@ -29,7 +38,10 @@ def _concentration(known: Known, outputs: Outputs, policy: Policy) -> Iterator[F
     if tally is None or outputs.disagreement.n < policy.min_examples:
         return
     if outputs.kind not in (Kind.RANKING, Kind.SET):
-        yield from _constant(known, outputs)
+        for name, part in tally.leaves():
+            yield from _constant(known, part, name or str(outputs.kind), policy)
+        return
+    if outputs.disagreement.n < MIN_LISTS:
         return
     champion, lane = tally.parts["champion"], tally.parts["lane"]
     top = lane.top(FEW_ITEMS)
@@ -57,40 +69,58 @@ def _concentration(known: Known, outputs: Outputs, policy: Policy) -> Iterator[F
     )
 
 
-def _constant(known: Known, outputs: Outputs) -> Iterator[Finding]:
+def _constant(known: Known, tally: KindTally, output: str, policy: Policy) -> Iterator[Finding]:
     """Yield an output that has all but stopped to vary while the champion's still does."""
-    told = outputs.tally.summary() if outputs.tally else {}
-    if outputs.kind is Kind.NUMBER:
-        spreads = [_spread(told.get(side) or {}) for side in ("champion", "lane")]
-        if spreads[0] > 0 and spreads[1] < 0.01 * spreads[0]:
-            yield _collapsed(
-                known, "its answers hardly vary", spreads[1], spreads[0], "standard deviation"
-            )
-    if outputs.kind is Kind.LABEL:
+    told = tally.summary()
+    if tally.kind is Kind.NUMBER:
+        champion, lane = (told.get(side) or {} for side in ("champion", "lane"))
+        before, after = _of(champion, "std"), _of(lane, "std")
+        if _of(lane, "n") < policy.min_examples:
+            return
+        if after < LITTLE * before and not _is_scaled(told):
+            how = "its answers hardly vary"
+            yield _collapsed(known, how, after, before, "standard deviation", output)
+    if tally.kind is Kind.PROBABILITY:
+        before, after = (_range(tally.parts[side]) for side in ("champion", "lane"))
+        if before > WIDE and after < LITTLE * before:
+            how = "its probabilities hardly vary"
+            yield _collapsed(known, how, after, before, "range of p10 to p90", output)
+    if tally.kind is Kind.LABEL:
         before, after = (_top_share(told, side) for side in ("champion", "lane"))
-        if after > 0.98 and before < 0.9:
-            yield _collapsed(
-                known,
-                f"one label is {share(after)} of its answers",
-                after,
-                before,
-                "share of top label",
-            )
+        n = told["agreement"]["n"]
+        proven = two_rates(n, before * n, n, after * n) >= -log(policy.alarm_alpha_total)
+        if after > NEARLY_ALL and before < USUAL and proven:
+            how = f"one label is {share(after)} of its answers"
+            yield _collapsed(known, how, after, before, "share of top label", output)
 
 
-def _collapsed(known: Known, how: str, value: float, baseline: float, measure: str) -> Finding:
+def _is_scaled(told: Mapping[str, Any]) -> bool:
+    """Whether numbers vary as the champion's do, only in another unit: grams for kilograms."""
+    champion, lane = (told.get(side) or {} for side in ("champion", "lane"))
+    before, after = (_of(side, "std") / max(abs(_of(side, "mean")), 1e-300) for side in (champion, lane))  # fmt: skip
+    return (told.get("correlation") or 0.0) > CORRELATED and after >= LITTLE * before
+
+
+def _collapsed(
+    known: Known, how: str, value: float, baseline: float, measure: str, output: str
+) -> Finding:
     return Finding(
         kind="concentration",
         severity=Severity.CRITICAL,
         message=f"{known.name} answers nearly the same to everything: {how}. Is a feature missing?",
+        where=Where(output=output),
         effect=Effect(measure, value, None, None, "", baseline, "champion"),
     )
 
 
-def _spread(side: dict[str, Any]) -> float:
-    return float(side.get("std") or 0.0)
+def _of(side: Mapping[str, Any], figure: str) -> float:
+    return float(side.get(figure) or 0.0)
 
 
-def _top_share(told: dict[str, Any], side: str) -> float:
+def _range(side: Quantiles) -> float:
+    return side.quantile(0.9) - side.quantile(0.1) if side.n else 0.0
+
+
+def _top_share(told: Mapping[str, Any], side: str) -> float:
     shares = (told.get("confusion") or {}).get(side) or {}
     return float(max(shares.values(), default=0.0))

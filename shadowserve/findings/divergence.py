@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from shadowserve.divergence import Kind
+from shadowserve.divergence import Kind, KindTally
 from shadowserve.findings.finding import Effect, Finding, Severity, Where, number, share
 from shadowserve.findings.labelled import weighed
 from shadowserve.known import Known
 from shadowserve.lane.outputs import Outputs
 from shadowserve.policy import Policy
 from shadowserve.sequential import difference, log_e_difference
+
+MOST_PARTS = 3
+MOSTLY = 0.8
 
 
 def look(known: Known, policy: Policy) -> Iterator[Finding]:
@@ -24,6 +27,8 @@ def look(known: Known, policy: Policy) -> Iterator[Finding]:
 
 
 def _apart(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
+    if outputs.tally is None:
+        return
     noise = 0.0
     if known.control is not None and known.control.outputs.disagreement.n:
         noise = known.control.outputs.disagreement.mean
@@ -31,21 +36,29 @@ def _apart(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
     if not _may_be_apart(known, outputs, policy, alpha=alpha):
         return
     low, high = above_noise(known, outputs, alpha=alpha)
-    if low <= policy.min_disagreement and _is_more_often(known, outputs, alpha=alpha):
+    if low <= policy.min_disagreement and is_more_often(known, outputs, alpha=alpha):
         low, high = (bound - noise for bound in outputs.judged.interval(alpha))
     if low <= policy.min_disagreement:
         return
     rate = outputs.intolerant.mean
     broken = low > policy.max_disagreement
-    measured, story = _how(outputs, rate, known.name)
+    place, story = _story(outputs.tally, rate, known.name)
     severity, labels = weighed(known, policy, Severity.CRITICAL if broken else Severity.WARNING)
     floor = f" The champion disagrees with itself on {share(noise)}." if noise else ""
     yield Finding(
         kind="prediction_divergence",
         severity=severity,
         message=f"{story}{floor}{labels} Look at the worst requests before switching.",
-        where=Where(output=str(outputs.kind), columns=_explaining(outputs)),
-        effect=Effect("disagreement", outputs.judged.mean, low, high, measured, noise, "control"),
+        where=Where(output=place, columns=_explaining(outputs)),
+        effect=Effect(
+            "disagreement",
+            outputs.judged.mean,
+            low,
+            high,
+            _UNITS.get(outputs.tally.kind, str(outputs.tally.kind)),
+            noise,
+            "control",
+        ),
         since=outputs.first_differing,
         examples=tuple(row["position"] for row in outputs.worst.rows()[:5]),
     )
@@ -73,7 +86,7 @@ def _may_be_apart(known: Known, outputs: Outputs, policy: Policy, *, alpha: floa
     )
 
 
-def _is_more_often(known: Known, outputs: Outputs, *, alpha: float) -> bool:
+def is_more_often(known: Known, outputs: Outputs, *, alpha: float) -> bool:
     """Whether the challenger differs on proven more requests than the champion from itself.
 
     Sharper than sizes where the champion is the same every time and the challenger a little off on
@@ -85,40 +98,67 @@ def _is_more_often(known: Known, outputs: Outputs, *, alpha: float) -> bool:
     return difference(outputs.judged_intolerant, theirs, alpha=alpha)[0] > 0
 
 
-def _how(outputs: Outputs, rate: float, name: str) -> tuple[str, str]:
-    """Return unit and story of a divergence in the words of its kind."""
-    told = outputs.tally.summary() if outputs.tally else {}
-    if outputs.kind in (Kind.RANKING, Kind.SET):
+_UNITS = {
+    Kind.RANKING: "rank-biased distance",
+    Kind.SET: "share of items",
+    Kind.LABEL: "share of requests",
+    Kind.NUMBER: "relative difference",
+    Kind.PROBABILITY: "total variation",
+}
+
+
+def _story(tally: KindTally, rate: float, name: str) -> tuple[str, str]:
+    """Return the place of a divergence and its story, in the words of the kind of output."""
+    if not tally.fields:
+        return str(tally.kind), f"{name} {_told(tally.kind, tally.summary(), rate)}."
+    wrong = sorted(_differing_parts(tally), key=lambda part: -part[1]["disagreement"]["mean"])
+    if not wrong:
+        return str(tally.kind), f"{name} answers differently for {share(rate)} of requests."
+    told = "; ".join(
+        f"'{field}' {_told(Kind(one['kind']), one, 1 - one['agreement']['share_tolerant'])}"
+        for field, one in wrong[:MOST_PARTS]
+    )
+    n_outputs = sum(1 for _ in tally.leaves())
+    story = f"{name} differs in {len(wrong)} of {n_outputs} outputs: {told}."
+    return ", ".join(field for field, _ in wrong[:MOST_PARTS]), story
+
+
+def _differing_parts(tally: KindTally) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield path and summary of the fields that differ beyond tolerance."""
+    for path, part in tally.leaves():
+        told = part.summary()
+        if (told["agreement"]["share_tolerant"] or 0.0) < 1 and told["disagreement"]["mean"]:
+            yield path, told
+
+
+def _told(kind: Kind, told: dict[str, Any], rate: float) -> str:
+    """Say how one output differs, from its tally's summary and the share of requests."""
+    if kind in (Kind.RANKING, Kind.SET):
         overlap = told.get("rank_biased_overlap")
-        same = (
-            f"; rank-biased overlap is {number(overlap, 2)} (1 is the same list)"
-            if overlap is not None
-            else ""
-        )
-        return (
-            "rank-biased distance",
-            f"{name} answers another list for {share(rate)} of requests{same}.",
-        )
-    if outputs.kind is Kind.LABEL:
+        same = f"; rank-biased overlap is {number(overlap, 2)} (1 is the same list)" if overlap is not None else ""  # fmt: skip
+        return f"answers another list for {share(rate)} of requests{same}"
+    if kind is Kind.LABEL:
         kappa = told.get("kappa")
         agreed = f", kappa {number(kappa, 2)}" if kappa is not None else ""
-        return (
-            "share of requests",
-            f"{name} gives another label for {share(rate)} of requests{agreed}{_swap(told)}.",
-        )
-    if outputs.kind is Kind.NUMBER:
-        return (
-            "relative difference",
-            f"{name} answers another number for {share(rate)} of requests{_bias(told)}.",
-        )
-    if outputs.kind is Kind.PROBABILITY:
-        return "total variation", f"{name} gives other probabilities for {share(rate)} of requests."
-    return str(outputs.kind), f"{name} answers differently for {share(rate)} of requests."
+        return f"gives another label for {share(rate)} of requests{agreed}{_swap(told)}"
+    if kind is Kind.NUMBER:
+        return f"answers another number for {share(rate)} of requests{_bias(told)}"
+    if kind is Kind.PROBABILITY:
+        return f"gives other probabilities for {share(rate)} of requests{_moved(told)}"
+    return f"answers differently for {share(rate)} of requests"
+
+
+def _moved(told: dict[str, Any]) -> str:
+    mean, flipped = (told.get("shift") or {}).get("mean"), told.get("share_flipped")
+    if mean is None or flipped is None:
+        return ""
+    direction = "higher" if mean > 0 else "lower"
+    return f", on average {number(abs(mean), 2)} {direction}; the decision changes for {share(flipped)}"
 
 
 def _bias(told: dict[str, Any]) -> str:
     bias = told.get("bias")
-    if bias is None:
+    if not bias:
         return ""
     direction = "higher" if bias > 0 else "lower"
     usual = (told.get("champion") or {}).get("mean")
@@ -127,13 +167,23 @@ def _bias(told: dict[str, Any]) -> str:
 
 
 def _swap(told: dict[str, Any]) -> str:
-    """Say so where two labels have simply changed places."""
+    """Say so where labels have simply changed places: each wrong one nearly always became one other."""
     cells = (told.get("confusion") or {}).get("cells") or []
-    wrong = [cell for cell in cells if cell["champion"] != cell["lane"]]
-    total = sum(cell["n"] for cell in cells)
-    if total and len(wrong) == 2 and sum(cell["n"] for cell in wrong) > 0.8 * total:
-        return "; the two labels look swapped"
-    return ""
+    became: dict[str, dict[str, int]] = {}
+    for cell in cells:
+        became.setdefault(cell["champion"], {})[cell["lane"]] = cell["n"]
+    moved = {}
+    for label, others in became.items():
+        other, n = max(others.items(), key=lambda item: item[1])
+        if other != label and n > MOSTLY * sum(others.values()):
+            moved[label] = other
+    if len(moved) < 2 or set(moved) != set(moved.values()):
+        return ""
+    return (
+        "; the two labels look swapped"
+        if len(moved) == 2
+        else f"; {len(moved)} labels look permuted"
+    )
 
 
 def _explaining(outputs: Outputs) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Findings on failures: errors, requests that kill, answers that wander, memory that grows."""
+"""Findings on failures: errors, requests that kill, memory that grows."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from shadowserve.findings.finding import Effect, Finding, Severity, Where, number, share
+from shadowserve.findings.noise import is_only_its_own
 from shadowserve.known import Known
 from shadowserve.lane.learned import Learned
 from shadowserve.policy import Policy
-from shadowserve.sequential import MeanSequence, two_rates
 
 MIN_LEAK_BYTES = 20_000
 MIN_LEAK_TOTAL = 32 * 2**20
@@ -24,7 +24,7 @@ def look(known: Known, policy: Policy) -> Iterator[Finding]:
     """Yield what failed."""
     if known.learned is None:
         return
-    for part in (_errors, _poison, _noise, _memory):
+    for part in (_errors, _poison, _memory):
         yield from part(known, known.learned, policy)
 
 
@@ -34,7 +34,7 @@ def _errors(known: Known, learned: Learned, policy: Policy) -> Iterator[Finding]
     alpha = policy.alarm_alpha("error_rate") / 2  # that there are more, and where
     more = failures.more
     low, high = more.interval(alpha)
-    if not own or not (low > 0 or more.mean * more.n >= policy.min_examples):
+    if not own or not (low > 0 or is_only_its_own(more, policy)):
         return
     most = max(own, key=lambda one: one.n)
     fault = most.fault
@@ -111,81 +111,6 @@ def _poison(known: Known, learned: Learned, _policy: Policy) -> Iterator[Finding
         since=first.position,
         examples=tuple(one.position for one in poison[:10]),
     )
-
-
-def _noise(known: Known, learned: Learned, policy: Policy) -> Iterator[Finding]:
-    noise = learned.noise
-    again = _differing(noise.again.mean, noise.again.n)
-    together = _differing(noise.together.mean, noise.together.n)
-    theirs = known.control.noise.again if known.control else None
-    if again >= policy.min_examples:
-        as_champion = not _beyond_champion(known, noise.again, policy)
-        low, high = noise.again.interval(policy.alarm_alpha("nondeterminism"))
-        yield Finding(
-            kind="nondeterminism",
-            severity=Severity.NOTE if as_champion else Severity.WARNING,
-            message=(
-                f"{known.name} disagrees with itself on {share(noise.again.mean)} of requests scored twice"
-                + (", and for all that is known so does the champion" if as_champion else "")
-                + ". Divergence is judged above that noise. Is a seed missing?"
-            ),
-            effect=Effect(
-                "self_disagreement",
-                noise.again.mean,
-                low,
-                high,
-                "share",
-                theirs.mean if theirs and theirs.n else None,
-                "control",
-            ),
-            examples=tuple(noise.examples),
-        )
-    elif together >= policy.min_examples:
-        low, high = noise.together.interval(policy.alarm_alpha("nondeterminism"))
-        yield Finding(
-            kind="nondeterminism",
-            severity=Severity.CRITICAL,
-            message=(
-                f"{known.name} depends on batch: alone and in a batch it answers the same request differently "
-                f"({share(noise.together.mean)} of those tried). State is shared between rows; behind a "
-                "batching server callers would get each other's values."
-            ),
-            where=Where(output="depends on batch"),
-            effect=Effect(
-                "batch_disagreement", noise.together.mean, low, high, "share", 0.0, "control"
-            ),
-            examples=tuple(noise.examples),
-        )
-
-
-def _beyond_champion(known: Known, own: MeanSequence, policy: Policy) -> bool:
-    """Whether the champion is told to be steadier than the challenger.
-
-    The control answers requests that the champion answered, and some of them twice: both show how
-    often the champion differs from itself. One that never did must have had the occasion: had it the
-    challenger's rate, none in so many would come with at most this alarm's alpha.
-    """
-    if known.control is None:
-        return True
-    n, differing = 0, 0.0
-    for seen in (known.control.noise.again, *_answers_again(known)):
-        n, differing = n + seen.n, differing + _differing(seen.mean, seen.n)
-    needed = -np.log(policy.alarm_alpha("nondeterminism"))
-    if differing == 0:
-        return bool(n * own.mean >= needed)
-    evidence = two_rates(own.n, own.mean * own.n, n, differing)
-    return bool(own.mean > differing / n and evidence >= needed)
-
-
-def _answers_again(known: Known) -> Sequence[MeanSequence]:
-    """Return the control's answers beside the champion's, which elsewhere may not be the same version."""
-    if known.control is None or known.deployment.tapped:
-        return ()
-    return (known.control.outputs.intolerant,)
-
-
-def _differing(mean: float, n: int) -> float:
-    return mean * n if n else 0.0
 
 
 def _memory(known: Known, learned: Learned, _policy: Policy) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from shadowserve.findings.finding import Effect, Finding, Severity, Where, share
+from shadowserve.findings.noise import is_above, is_only_its_own
 from shadowserve.known import Known
 from shadowserve.lane.outputs import Outputs
 from shadowserve.policy import Policy
@@ -15,24 +16,29 @@ def look(known: Known, policy: Policy) -> Iterator[Finding]:
     """Yield answers that a caller cannot read, or that say nothing."""
     if known.learned is None or known.learned.outputs.tally is None:
         return
-    for part in (_structure, _nonfinite):
+    for part in (_structure, _classes, _nonfinite):
         yield from part(known, known.learned.outputs, policy)
 
 
-def _structure(known: Known, outputs: Outputs, _policy: Policy) -> Iterator[Finding]:
-    told = outputs.tally.summary()["agreement"] if outputs.tally else {}
+def _structure(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
+    told = _agreement(outputs)
     n_rows = told.get("structure") or 0
     if not n_rows:
         return
+    chance = _comes_by_chance(known, outputs, policy)
     most = next(iter(told.get("types") or []), None)
     types = f"{most['champion']} becomes {most['lane']}" if most else "type or shape differs"
     rate = n_rows / max(1, told.get("n", n_rows))
     yield Finding(
         kind="structure_change",
-        severity=Severity.CRITICAL,
+        severity=Severity.NOTE if chance else Severity.CRITICAL,
         message=(
             f"{known.name} answers in another form for {share(rate)} of rows: {types}. "
-            "Callers that parse the champion's answers may fail on it."
+            + (
+                "For all that is known the champion's form varies alike."
+                if chance
+                else "Callers that parse the champion's answers may fail on it."
+            )
         ),
         where=Where(output=types),
         effect=Effect("share_of_rows", rate, None, None, "share", 0.0, "champion"),
@@ -41,11 +47,54 @@ def _structure(known: Known, outputs: Outputs, _policy: Policy) -> Iterator[Find
     )
 
 
+def _classes(known: Known, _outputs: Outputs, _policy: Policy) -> Iterator[Finding]:
+    """Yield classes that only one version knows, and another order of them where it is served.
+
+    Probabilities are compared by class, and a class that a version lacks has probability 0: so this is
+    said once, and not at every request.
+    """
+    own, theirs = (side.classes if side else None for side in (known.learned, known.control))
+    if not own or not theirs or own == theirs or not set(own) & set(theirs):
+        return
+    lacking, new = [c for c in theirs if c not in own], [c for c in own if c not in theirs]
+    served = known.deployment.options.get("method") == "predict_proba"
+    if not (lacking or new or served):
+        return
+    told = [f"does not know {len(lacking)} of the champion's {len(theirs)} classes"] * bool(lacking)
+    told += [f"knows {len(new)} that the champion does not"] * bool(new)
+    told += ["answers its probabilities in another order of classes"] * served
+    severity = Severity.CRITICAL if served else Severity.WARNING if lacking else Severity.NOTE
+    advice = "Callers that go by position read the wrong class." if served else "They count as probability 0."  # fmt: skip
+    yield Finding(
+        kind="structure_change",
+        severity=severity,
+        message=f"{known.name} {', '.join(told)}. {advice}",
+        where=Where(items=tuple(map(str, (*lacking, *new))), output="classes"),
+    )
+
+
+def _agreement(outputs: Outputs) -> dict[str, Any]:
+    return dict(outputs.tally.summary()["agreement"]) if outputs.tally else {}
+
+
+def _comes_by_chance(known: Known, outputs: Outputs, policy: Policy) -> bool:
+    """Whether either version's form varies from call to call, and the challenger's not proven more."""
+    if known.control is None or known.learned is None:
+        return False
+    own, theirs = (
+        (told.get("n") or 0, float(told.get("structure") or 0))
+        for told in map(_agreement, (outputs, known.control.outputs))
+    )
+    wandering = known.learned.noise.wandering
+    varies = theirs[1] > 0 or (wandering.n > 0 and wandering.mean > 0)
+    return varies and not is_above(own, theirs, policy)
+
+
 def _nonfinite(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
     alpha = policy.alarm_alpha("nonfinite_output") / 2  # that there are more, and where
     more = outputs.more_nonfinite
     low, high = more.interval(alpha)
-    if not (low > 0 or more.mean * more.n >= policy.min_examples):
+    if not (low > 0 or is_only_its_own(more, policy)):
         return
     search = outputs.nonfinite_slices
     slices = search.findings(alpha, show=policy.shown(search.names)) if search else []
@@ -58,7 +107,11 @@ def _nonfinite(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Findi
             f"{known.name} answers NaN, infinity or null for {share(outputs.nonfinite.mean)} of requests, "
             f"the champion for {share(outputs.champion_nonfinite.mean)}.{where}"
         ),
-        where=Where(columns=columns, slice=slices[0].describe if slices else None),
+        where=Where(
+            columns=columns,
+            slice=slices[0].describe if slices else None,
+            output=_holed(outputs),
+        ),
         effect=Effect(
             "rate",
             outputs.nonfinite.mean,
@@ -69,6 +122,16 @@ def _nonfinite(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Findi
             "champion",
         ),
     )
+
+
+def _holed(outputs: Outputs) -> str | None:
+    """Name the fields that have become null more often; None where an answer has no fields."""
+    if outputs.tally is None or not outputs.tally.fields:
+        return None
+    counted = ((path, part.summary()["agreement"]) for path, part in outputs.tally.leaves())
+    more = {path: n["lane_nonfinite"] - n["champion_nonfinite"] for path, n in counted}
+    names = sorted((path for path in more if more[path] > 0), key=lambda path: -more[path])
+    return ", ".join(names[:3]) or None
 
 
 def _columns(search: Any) -> tuple[str, ...]:

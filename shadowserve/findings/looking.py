@@ -10,6 +10,7 @@ from shadowserve.findings import (
     features,
     form,
     latency,
+    noise,
     origins,
     scores,
     slices,
@@ -20,7 +21,7 @@ from shadowserve.known import Known
 from shadowserve.policy import Policy
 
 _ANSWERS = (divergence, scores, slices, concentration, form, change)
-_OTHERS = (features, latency, failures, origins)
+_OTHERS = (features, latency, noise, failures, origins)
 _ORDER = (Severity.CRITICAL, Severity.WARNING, Severity.NOTE, Severity.INFO)
 
 

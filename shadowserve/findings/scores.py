@@ -1,53 +1,85 @@
-"""Probabilities that have moved, which may hide behind equal labels."""
+"""Probabilities that have moved, which may hide behind equal labels.
+
+They move in two ways: one class gains what others lose, or whatever class is likeliest gains or loses,
+so that the version is surer of itself than the champion, or less sure, whatever it says.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+
+import numpy as np
 
 from shadowserve.findings.finding import Effect, Finding, Severity, Where, number, share
 from shadowserve.findings.labelled import weighed
 from shadowserve.known import Known
 from shadowserve.lane.outputs import Outputs
 from shadowserve.policy import Policy
-from shadowserve.sequential import paired_mean
+from shadowserve.sequential import MeanSequence, paired_mean
 
 SCORE_CLIP = 0.25
 MIN_SHIFT = 0.02
 
 
 def look(known: Known, policy: Policy) -> Iterator[Finding]:
-    """Yield what has become of the scores behind the answers."""
+    """Yield what has become of the scores behind the answers: the largest move, of several."""
     if known.learned is None or known.learned.outputs.tally is None:
         return
-    yield from _shift(known, known.learned.outputs, policy)
-
-
-def _shift(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
-    """Yield a shift of the probabilities, which may hide behind equal labels."""
-    apart = known.score_differences()
-    if not apart.size:
+    scores = known.scores()
+    if scores is None:
         return
-    classes = apart.shape[1]
-    for column in [1] if classes == 2 else range(classes):
-        shift = paired_mean(SCORE_CLIP)
-        shift.add(apart[:, column])
-        low, high = shift.interval(
-            policy.alarm_alpha("score_shift") / (1 if classes == 2 else classes)
+    apart = scores.challenger - scores.control
+    two = len(scores.classes) == 2
+    watched = [1] if two else range(len(scores.classes))
+    moves = {f"probability of class {scores.classes[i]}": _mean(apart[:, i]) for i in watched}
+    alpha = policy.alarm_alpha("score_shift") / (len(moves) + 1)
+    proven = {name: move for name, move in moves.items() if _least(move, alpha=alpha) > MIN_SHIFT}
+    if proven:
+        most = max(proven, key=lambda name: abs(proven[name].mean))
+        yield _shift(
+            known, known.learned.outputs, policy, place=most, moved=proven[most], alpha=alpha
         )
-        least = max(low, -high)
-        if least > MIN_SHIFT:
-            direction = "higher" if low > 0 else "lower"
-            flips = share(outputs.intolerant.mean)
-            severity, labels = weighed(known, policy, Severity.WARNING)
-            yield Finding(
-                kind="score_shift",
-                severity=severity.at_most(Severity.WARNING),
-                message=(
-                    f"{known.name}'s probabilities are {number(abs(shift.mean), 2)} {direction} than the "
-                    f"champion's on the same requests, while labels differ on {flips}. "
-                    f"A threshold tuned for the champion will not fit.{labels}"
-                ),
-                where=Where(output=f"probability of class {column}"),
-                effect=Effect("shift", shift.mean, low, high, "probability", 0.0, "control"),
-            )
-            return
+        return
+    top = scores.control.argmax(axis=1)
+    surer = _mean(apart[np.arange(len(top)), top])
+    least = surer.interval(alpha)[0] if _wanders(known) else _least(surer, alpha=alpha)
+    if least > MIN_SHIFT:
+        place = "probability of the likeliest class"
+        yield _shift(known, known.learned.outputs, policy, place=place, moved=surer, alpha=alpha)
+
+
+def _mean(moves: np.ndarray) -> MeanSequence:
+    mean = paired_mean(SCORE_CLIP)
+    mean.add(moves)
+    return mean
+
+
+def _least(moved: MeanSequence, *, alpha: float) -> float:
+    """Return by how much a mean is proven to have moved at least, in either direction."""
+    low, high = moved.interval(alpha)
+    return max(low, -high)
+
+
+def _wanders(known: Known) -> bool:
+    """Whether the champion's scores may scatter: then its likeliest class looks too likely by chance."""
+    control = known.control
+    return control is not None and (control.noise.again.n == 0 or control.noise.again.mean > 0)
+
+
+def _shift(
+    known: Known, outputs: Outputs, policy: Policy, *, place: str, moved: MeanSequence, alpha: float
+) -> Finding:
+    low, high = moved.interval(alpha)
+    flips = share(outputs.intolerant.mean)
+    severity, labels = weighed(known, policy, Severity.WARNING)
+    return Finding(
+        kind="score_shift",
+        severity=severity.at_most(Severity.WARNING),
+        message=(
+            f"{known.name}'s {place} is {number(abs(moved.mean), 2)} {'higher' if low > 0 else 'lower'} "
+            f"than the champion's on the same requests, while answers differ on {flips}. "
+            f"A threshold tuned for the champion will not fit.{labels}"
+        ),
+        where=Where(output=place),
+        effect=Effect("shift", moved.mean, low, high, "probability", 0.0, "control"),
+    )

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import log
 
+from shadowserve.divergence import Kind
+from shadowserve.findings.divergence import is_more_often
 from shadowserve.findings.finding import Effect, Finding, Severity, Where, share
 from shadowserve.findings.labelled import weighed
 from shadowserve.known import Known
 from shadowserve.lane.outputs import Outputs
 from shadowserve.policy import Policy
+from shadowserve.sequential import rate_evidence
+from shadowserve.slices import Slice
 
 
 def look(known: Known, policy: Policy) -> Iterator[Finding]:
@@ -27,14 +32,14 @@ def _slices(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]
         if found.rate - found.rate_outside < policy.min_disagreement:
             continue
         severity, labels = weighed(known, policy, Severity.WARNING)
-        severity = severity.at_most(Severity.WARNING)
+        noise = _noise(known, found, policy)
         yield Finding(
             kind="slice_divergence",
-            severity=Severity.NOTE if _is_noise(known, policy) else severity,
+            severity=severity.at_most(Severity.NOTE if noise else Severity.WARNING),
             message=(
-                f"Where {found.describe} ({share(found.share)} of traffic), {known.name} disagrees by "
-                f"{share(found.rate)}, elsewhere by {share(found.rate_outside)}. "
-                f"Ask what that part of the data met in training.{labels}"
+                f"Where {found.describe} ({share(found.share)} of traffic), {known.name} "
+                f"{_disagrees(found, outputs)}. "
+                f"{noise or 'Ask what that part of the data met in training.'}{labels}"
             ),
             where=Where(columns=tuple(map(str, found.columns)), slice=found.describe),
             effect=Effect(
@@ -42,19 +47,47 @@ def _slices(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]
                 found.rate,
                 found.low,
                 found.high,
-                "share",
+                "rank of the error" if outputs.kind is Kind.NUMBER else "share",
                 found.rate_outside,
                 "challenger",
             ),
         )
 
 
-def _is_noise(known: Known, policy: Policy) -> bool:
-    """Whether the version disagrees with itself about as often as with the champion.
+def _disagrees(found: Slice, outputs: Outputs) -> str:
+    here, elsewhere = share(found.rate), share(found.rate_outside)
+    if outputs.kind is Kind.NUMBER:  # searched by rank, since nearly every error is one
+        return f"is further off: of all errors so far, those there exceed {here}, those elsewhere {elsewhere}"
+    return f"disagrees by {here}, elsewhere by {elsewhere}"
 
-    Noise flips the close calls, so where many are close it looks like a slice.
+
+def _noise(known: Known, found: Slice, policy: Policy) -> str:
+    """Say why a slice may be nothing but noise; empty where it is more.
+
+    Noise turns the close calls over, so where many are close it looks like a slice.
     """
-    if known.learned is None or not known.learned.noise.again.n:
-        return False
-    again, apart = known.learned.noise.again, known.learned.outputs.intolerant
-    return again.mean * again.n >= policy.min_examples and again.mean >= 0.5 * apart.mean
+    if not _persists(known, found, policy):
+        return (
+            f"Of {found.doubted} such answers scored again, {found.persisting} differed as before: "
+            "it may be noise where calls are close."
+        )
+    theirs = known.control.outputs if known.control else None
+    wanders = theirs is not None and theirs.intolerant.n and theirs.intolerant.mean > 0
+    alpha = policy.alarm_alpha("slice_divergence")
+    if wanders and known.learned and not is_more_often(known, known.learned.outputs, alpha=alpha):
+        return "The champion differs from itself as often: it may be its own noise where calls are close."
+    return ""
+
+
+def _persists(known: Known, found: Slice, policy: Policy) -> bool:
+    """Whether the disagreement is there again on a second scoring, more often than noise would be.
+
+    A version whose answers scatter around the champion's comes back towards it at least every other
+    time: of two alike draws the second is as likely on either side of the first. Where nothing was
+    ever scored again there is nothing to go by, and a slice is believed.
+    """
+    again = known.learned.noise.persisting if known.learned else None
+    if again is None or not again.n:
+        return True
+    n, same = (again.n, again.n) if again.mean == 1 else (found.doubted, found.persisting)
+    return same > n / 2 and bool(rate_evidence(n, same, 0.5) >= log(1 / policy.alpha))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,15 +12,20 @@ from shadowserve.divergence import (
     Compared,
     Divergence,
     Kind,
+    KindTally,
     Options,
     by_row,
     detect,
     divergence_of,
     kind_named,
+    names,
+    resumed,
+    without,
 )
 from shadowserve.protocols import Protocol
 from shadowserve.records import Observation, Outcome, Request
 from shadowserve.rows import Rows
+from shadowserve.scoring import alike
 
 DETECT_FROM = 20
 
@@ -129,6 +134,8 @@ class Comparer:
         Whether probabilities are served.
     ignore : collection of str
         Fields of the answer that are never compared.
+    champion_classes : callable, optional
+        Gives the champion's class labels once an answer of it has come; by default they are `classes`.
     """
 
     def __init__(
@@ -140,6 +147,7 @@ class Comparer:
         classes: list[Any] | None = None,
         proba: bool = False,
         ignore: Collection[str] = (),
+        champion_classes: Callable[[], list[Any] | None] | None = None,
     ) -> None:
         self._protocols = protocols
         self._named = kind_named(output_kind) if output_kind else None
@@ -147,16 +155,23 @@ class Comparer:
         self._classes = classes
         self._proba = proba
         self._ignore = frozenset(ignore)
+        self._champion_classes = champion_classes
+        self._sample: list[Any] | None = []
         self.divergence: Divergence | None = None
 
-    def settle(self, kind: Kind, sample: Sequence[Any] = ()) -> Divergence:
-        """Fix the kind for good, as detected before a restart or now."""
-        classes = tuple(self._classes) if self._classes and self._proba else None
-        options = Options(champion_classes=classes, lane_classes=classes, ignore=self._ignore)
-        self.divergence = divergence_of(
-            kind, options=options, outputs_signature=self._signature, sample=sample
+    def resume(self, tally: KindTally) -> None:
+        """Go on as before a restart: the kind, and the fields of an answer, are what was remembered."""
+        self._sample = None
+        self.divergence = resumed(tally, options=self._options())
+
+    def _options(self) -> Options:
+        if not (self._classes and self._proba):
+            return Options(ignore=self._ignore)
+        own = tuple(self._classes)
+        theirs = self._champion_classes() if self._champion_classes else None
+        return Options(
+            champion_classes=tuple(theirs) if theirs else own, lane_classes=own, ignore=self._ignore
         )
-        return self.divergence
 
     def compare(self, scorings: Sequence[Scoring]) -> Side | None:
         """Compare the requests that both sides answered; None if there is none."""
@@ -164,7 +179,7 @@ class Comparer:
         if not both:
             return None
         outputs = [self._read(one) for one in both]
-        divergence = self.divergence or self._detect(outputs)
+        divergence = self._settled_by(outputs)
         compared = divergence.compare(
             [row for one in outputs for row in one.champion],
             [row for one in outputs for row in one.lane],
@@ -173,15 +188,49 @@ class Comparer:
         starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
         return Side(both, outputs, compared, starts)
 
-    def _detect(self, outputs: Sequence[Outputs]) -> Divergence:
-        sample = [row for one in outputs for row in one.champion]
+    def apart(self, request: Request, one: bytes, other: bytes) -> np.ndarray:
+        """Return how far two answers to one request lie apart, row by row.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,), float64
+            0 same, 1 disjoint; of shape (1,) where an answer has another number of rows. Before the
+            kind of output is known, 1 for all that are not alike.
+        """
+        read = self._protocols[request.protocol].read
+        left, right = (by_row(read(answer), request.n_rows) for answer in (one, other))
+        if len(left) != len(right):
+            left, right = [left], [right]
+        if self.divergence is None:
+            rows = zip(without(left, self._ignore), without(right, self._ignore), strict=True)
+            return np.asarray([float(not alike(a, b)) for a, b in rows])
+        return self.divergence.compare(left, right).disagreement()
+
+    def _settled_by(self, outputs: Sequence[Outputs]) -> Divergence:
+        """Return what compares, settled for good once the champion has answered for enough rows.
+
+        One answer may be a whole number by chance, or a short text; twenty seldom are.
+        """
+        if self._sample is None and self.divergence is not None:
+            return self.divergence
+        self._sample = [*(self._sample or []), *(row for one in outputs for row in one.champion)]
+        found = self._detect(self._sample)
+        if self.divergence is None or _shape(found) != _shape(self.divergence):
+            self.divergence = found
+        if len(self._sample) >= DETECT_FROM:
+            self._sample = None
+        return self.divergence
+
+    def _detect(self, sample: Sequence[Any]) -> Divergence:
         kind = self._named or detect(
             self._signature,
             sample,
             classifier=True if self._classes and not self._proba else None,
             n_classes=len(self._classes) if self._classes else None,
         )
-        return self.settle(kind, sample)
+        return divergence_of(
+            kind, options=self._options(), outputs_signature=self._signature, sample=sample
+        )
 
     def _read(self, scoring: Scoring) -> Outputs:
         """Read both answers; an answer with another number of rows is one whole difference."""
@@ -192,3 +241,7 @@ class Comparer:
         if len(champion) != len(lane):
             return Outputs([champion], [lane])
         return Outputs(champion, lane)
+
+
+def _shape(divergence: Divergence) -> tuple[Kind, tuple[str, ...]]:
+    return divergence.kind, names(divergence)

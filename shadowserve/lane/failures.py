@@ -10,6 +10,7 @@ import numpy as np
 
 from shadowserve.disclosure import Disclosure
 from shadowserve.lane.comparing import Scoring
+from shadowserve.lane.doubt import Doubt
 from shadowserve.lane.outputs import columns_of, searching
 from shadowserve.records import Comparison, Fault, Outcome
 from shadowserve.sequential import MeanSequence, paired_mean
@@ -134,11 +135,18 @@ class Failures:
 
 
 class Noise:
-    """How often the lane's version disagrees with itself: on a second call, and in a batch."""
+    """How often the lane's version disagrees with itself: on a second call, and in a batch.
+
+    `again` and `together` are of requests taken as they come. `wandering` (gave another answer the
+    second time) and `persisting` (see `Doubt`) are of such as differ from the champion.
+    """
 
     def __init__(self) -> None:
         self.again = MeanSequence()
         self.together = MeanSequence()
+        self.wandering = MeanSequence()
+        self.persisting = MeanSequence()
+        self._doubts: list[Doubt] = []
         self.examples: list[int] = []
         self.proofs = 0
         self.broken_proofs = 0
@@ -159,11 +167,26 @@ class Noise:
         differing = [p for p, a, t in zip(positions, again, batch, strict=True) if a or t]
         self.examples += differing[: MAX_EXAMPLES - len(self.examples)]
 
+    def doubt(self, doubt: Doubt, *, differs: bool) -> None:
+        """Take in a request that was doubted, and whether its second answer was another one."""
+        self.wandering.add(float(differs))
+        self.persisting.add(doubt.persisting)
+        if differs and len(self.examples) < MAX_EXAMPLES:
+            self.examples.append(doubt.position)
+        self._doubts.append(doubt)
+
+    def new_doubts(self) -> list[Doubt]:
+        """Hand over the doubts since the last time: they hold values and are not kept here."""
+        doubts, self._doubts = self._doubts, []
+        return doubts
+
     def state(self) -> dict[str, Any]:
         """Return everything as JSON-able values."""
         return {
             "again": self.again.state(),
             "together": self.together.state(),
+            "wandering": self.wandering.state(),
+            "persisting": self.persisting.state(),
             "examples": self.examples,
             "proofs": self.proofs,
             "broken_proofs": self.broken_proofs,
@@ -175,6 +198,8 @@ class Noise:
         it = cls()
         it.again = MeanSequence.from_state(state["again"])
         it.together = MeanSequence.from_state(state["together"])
+        it.wandering = MeanSequence.from_state(state["wandering"])
+        it.persisting = MeanSequence.from_state(state["persisting"])
         it.examples = list(state["examples"])
         it.proofs, it.broken_proofs = state["proofs"], state["broken_proofs"]
         return it

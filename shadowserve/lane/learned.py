@@ -66,6 +66,7 @@ class Learned:
         self.harm = Harm()
         self.memory: list[tuple[int, int]] = []
         self.notes: list[str] = []
+        self.classes: list[Any] | None = None
 
     def add(
         self,
@@ -108,6 +109,7 @@ class Learned:
             self.outputs.add(
                 side, both, divergence, disclosure=disclosure, first=first[ok], lately=lately[ok]
             )
+        self.outputs.add_doubts(self.noise.new_doubts())
         self._add_times(comparisons, champion_columns, inner)
         arrivals = [c.arrived_wall_ns for c in comparisons]
         self.first_arrival_ns = self.first_arrival_ns or min(arrivals, default=0)
@@ -203,7 +205,15 @@ _PARTS: Mapping[str, Any] = {
     "lag_ms": Quantiles,
     "harm": Harm,
 }
-_NUMBERS = ("requests", "timed", "first_arrival_ns", "last_arrival_ns", "memory", "notes")
+_NUMBERS = (
+    "requests",
+    "timed",
+    "first_arrival_ns",
+    "last_arrival_ns",
+    "memory",
+    "notes",
+    "classes",
+)
 
 
 def _slow(call: Comparison) -> dict[str, Any]:

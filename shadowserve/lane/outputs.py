@@ -11,6 +11,7 @@ from shadowserve.changepoint import ChangeDetector
 from shadowserve.disclosure import Disclosure
 from shadowserve.divergence import Divergence, Kind, KindTally, tally
 from shadowserve.lane.comparing import Scoring, Side
+from shadowserve.lane.doubt import Doubt
 from shadowserve.records import Comparison
 from shadowserve.sequential import MeanSequence, paired_mean
 from shadowserve.slices import SliceSearch, kind_of
@@ -36,6 +37,10 @@ class Outputs:
     """
 
     def __init__(self, *, change_alpha: float = 0.001) -> None:
+        self._compared_by: Divergence | None = None
+        self._begin(change_alpha)
+
+    def _begin(self, change_alpha: float) -> None:
         self.tally: KindTally | None = None
         self.disagreement = MeanSequence()
         self.intolerant = MeanSequence()
@@ -74,6 +79,9 @@ class Outputs:
         """
         every = np.ones(len(comparisons), dtype=np.bool_)
         first, lately = every if first is None else first, every if lately is None else lately
+        if self._compared_by is not None and divergence is not self._compared_by:
+            self._begin(self.change.alpha)  # the first few rows had looked like another kind
+        self._compared_by = divergence
         if self.tally is None:
             self.tally = tally(divergence)
         self.tally.add(side.champion, side.lane, side.compared)
@@ -125,6 +133,13 @@ class Outputs:
         self.slices.add(columns, by_row[rows])
         self.nonfinite_slices = searching(self.nonfinite_slices, columns, disclosure)
         self.nonfinite_slices.add(columns, side.compared.nan_mismatch[rows].astype(np.float64))
+
+    def add_doubts(self, doubts: Sequence[Doubt]) -> None:
+        """Take in what came of the requests that were scored again since they differ."""
+        for one in doubts:
+            columns, whole = one.rows.columns, one.rows.n_rows == one.persisting.size
+            if self.slices is not None and whole and self.slices.fits(columns):
+                self.slices.add_again(columns, one.persisting)
 
     def state(self) -> dict[str, Any]:
         """Return everything as JSON-able values."""

@@ -17,11 +17,10 @@ from types import FrameType
 
 from setproctitle import setproctitle
 
+from shadowserve import classes, heap, scoring, threads
 from shadowserve import deployment as deployments
-from shadowserve import heap, scoring, threads
 from shadowserve.deployment import Deployment, LaneName, write_whole
 from shadowserve.disclosure import Disclosure
-from shadowserve.divergence import Kind
 from shadowserve.errors import ShadowserveError, UnreadableError
 from shadowserve.faults import fault_of
 from shadowserve.lane.comparing import Comparer
@@ -104,12 +103,15 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
     policy = Policy.of(deployment.options.get("verdict", {}))
     fresh = Learned({}, dict(scorer.step_names), change_alpha=policy.alarm_alpha("change_point"))
     learned = Learned.from_state(known) if known else fresh
-    rescorer = Rescorer(observer, table, ignore=deployment.options.get("ignore_outputs", ()))
+    learned.classes = scorer.loaded.classes
+    comparer = _comparer(deployment, scorer, table, places=places)
+    ignored = deployment.options.get("ignore_outputs", ())
+    rescorer = Rescorer(observer, table, ignore=ignored, comparer=comparer)
     lane = Lane(
         name=name,
         places=places,
         observer=observer,
-        comparer=_comparer(deployment, scorer, table),
+        comparer=comparer,
         rescorer=rescorer if deployment.options["rescore"] else None,
         learned=learned,
         state=state,
@@ -125,16 +127,21 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
     )
     if name.role is Role.CONTROL:
         lane.limit = follow(places, [n for n in deployment.lanes if n.role is Role.CHALLENGER])
-    if learned.outputs.kind is not None:
-        lane.comparer.settle(Kind(learned.outputs.kind))
+    if learned.outputs.tally is not None:
+        lane.comparer.resume(learned.outputs.tally)
     _say_compatibility(lane, deployment)
     return lane
 
 
 def _comparer(
-    deployment: Deployment, scorer: scoring.Scorer, table: Mapping[str, Protocol]
+    deployment: Deployment,
+    scorer: scoring.Scorer,
+    table: Mapping[str, Protocol],
+    *,
+    places: Places,
 ) -> Comparer:
     outputs = (deployment.champion.signature or {}).get("outputs")
+    champion = places.classes(deployment.champion.number)
     return Comparer(
         table,
         output_kind=deployment.options["output_kind"],
@@ -142,6 +149,7 @@ def _comparer(
         classes=scorer.loaded.classes,
         proba=deployment.options["method"] == "predict_proba",
         ignore=deployment.options.get("ignore_outputs", ()),
+        champion_classes=lambda: classes.told(champion),
     )
 
 

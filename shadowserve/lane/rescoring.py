@@ -4,6 +4,9 @@ Divergence means nothing below a version's own noise. Of every eighty requests t
 scored a second time, each by itself and then in one batch; answers that differ from the first are
 noise, or depend on their neighbours. Every fifth time the timed walk is compared with the model's own
 path.
+
+Requests on which the version differs from the champion are doubted besides, one in ten of all at
+most: what is wrong with a version is there on the second scoring too, noise mostly is not.
 """
 
 from __future__ import annotations
@@ -11,8 +14,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Sequence
 
+import numpy as np
+
 from shadowserve.divergence import without
+from shadowserve.lane.comparing import Comparer
+from shadowserve.lane.doubt import Doubt
 from shadowserve.lane.failures import Noise
+from shadowserve.lane.intake import burst_of
 from shadowserve.lane.observing import Observer, Typed
 from shadowserve.protocols import Protocol
 from shadowserve.records import Observation
@@ -22,6 +30,8 @@ EVERY = 80
 BATCH = 8
 PROVE_EVERY = 5
 MAX_MS = 50.0
+DOUBTED_SHARE = 0.1
+MOST_IN_A_ROW = 16
 
 
 class Rescorer:
@@ -35,16 +45,25 @@ class Rescorer:
         How each answer is read.
     ignore : collection of str
         Fields of the answer that may differ.
+    comparer : Comparer, optional
+        The lane's own; without it nothing is doubted.
     """
 
     def __init__(
-        self, observer: Observer, protocols: dict[str, Protocol], *, ignore: Collection[str] = ()
+        self,
+        observer: Observer,
+        protocols: dict[str, Protocol],
+        *,
+        ignore: Collection[str] = (),
+        comparer: Comparer | None = None,
     ) -> None:
         self._observer = observer
         self._protocols = protocols
         self._ignore = frozenset(ignore)
         self._recent: deque[tuple[Typed, bytes]] = deque(maxlen=BATCH)
         self._n = 0
+        self._comparer = comparer
+        self._doubts_left = 1.0
 
     def offer(self, typed: Typed, first: Observation, noise: Noise) -> None:
         """Remember a scored request; now and then, score the last ones again."""
@@ -56,6 +75,31 @@ class Rescorer:
         self._n += 1
         if self._n % EVERY == 0 and len(self._recent) == BATCH:
             self._again(noise)
+        self._doubt(typed, first.answer, noise)
+
+    def _doubt(self, typed: Typed, first: bytes, noise: Noise) -> None:
+        """Score again where the version differs from the champion, to see whether it still does.
+
+        Not within bursts, whose times are paired with the control's.
+        """
+        request, rows = typed.request, typed.rows
+        self._doubts_left = min(self._doubts_left + DOUBTED_SHARE, MOST_IN_A_ROW)
+        if self._doubts_left < 1 or self._comparer is None or rows is None:
+            return
+        if request.status != 200 or request.answer == first or burst_of(request.position):
+            return
+        apart = self._comparer.apart(request, request.answer, first)
+        if not apart.any():
+            return
+        self._doubts_left -= 1
+        second = self._observer.alone(typed).answer
+        wandered = np.ones(apart.shape) if second is None else self._comparer.apart(request, first, second)  # fmt: skip
+        if wandered.shape != apart.shape:
+            wandered = np.ones(apart.shape)
+        persisting = np.where(apart > 0, wandered < apart, np.nan)
+        noise.doubt(
+            Doubt(request.position, rows, persisting), differs=self._differ(typed, first, second)
+        )
 
     def _again(self, noise: Noise) -> None:
         batch = [typed for typed, _ in self._recent]

@@ -77,6 +77,14 @@ class MeanSequence:
             return float("nan")
         return self._back(float(self.counts @ KNOTS) / self.n)
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """How many observations lay at the low and at the high end of the range.
+
+        Exact where none lies between an end and its neighbouring knot, as with 0 and 1.
+        """
+        return float(self.counts[0]), float(self.counts[-1])
+
     def interval(self, alpha: float) -> tuple[float, float]:
         """Range that holds the mean at every look at once with probability at least 1 - alpha."""
         if self.n == 0:

@@ -152,7 +152,7 @@ class NumberCells:
             octiles = np.quantile(first[np.isfinite(first)], np.arange(1, BINS) / BINS)
             self.edges = np.unique([float(f"{edge:.3g}") for edge in octiles])
 
-    def members(self, values: NDArray[np.float64]) -> BoolArray:
+    def members(self, values: NDArray[np.float64], *, counted: bool = True) -> BoolArray:  # noqa: ARG002
         """Which cell each row is in: shape (n_rows, size), the last cell is "missing"."""
         cells = np.searchsorted(self.edges, values, side="right")
         cells[np.isnan(values)] = BINS
@@ -224,10 +224,10 @@ class StringCells:
             if count >= 3:
                 self.slots[key] = len(self.slots)
 
-    def members(self, values: NDArray[Any]) -> BoolArray:
+    def members(self, values: NDArray[Any], *, counted: bool = True) -> BoolArray:
         """Which cells each row is in: shape (n_rows, size), the last cell is "missing".
 
-        Values without a cell are counted, for `promote`.
+        Values without a cell are counted, for `promote`, unless these rows were counted before.
         """
         codes, unique = pd.factorize(values)
         kinds = np.zeros((len(unique) + 1, self.size), dtype=np.bool_)
@@ -242,7 +242,7 @@ class StringCells:
             for key in self._keys(value):
                 if key in self.slots:
                     kinds[code, self.slots[key]] = True
-                else:
+                elif counted:
                     self._waiting[key] += times[code + 1]
         return np.asarray(kinds[codes], dtype=np.bool_)
 

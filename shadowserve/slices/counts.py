@@ -42,6 +42,8 @@ class CellCounts:
         The same for pairs among the cells `paired`.
     kept : dict of bool to RowSample
         Rows that agree wholly (True) and that do not (False).
+    again : RowSample
+        Rows that were scored again since they differ, with 1 where they differ as before, else 0.
     """
 
     def __init__(self, columns: Mapping[ColumnName, Kind], *, disclosure: Disclosure) -> None:
@@ -67,6 +69,8 @@ class CellCounts:
         self.pair_n = np.zeros((0, 0))
         self.pair_totals = np.zeros((0, 0))
         self.kept = {agreed: RowSample(self.size) for agreed in (True, False)}
+        self.again = RowSample(self.size)
+        self._waiting: list[tuple[dict[ColumnName, NDArray[Any]], FloatArray]] = []
         self._first: dict[ColumnName, NDArray[Any]] = {}
         self._first_values = np.zeros(0)
 
@@ -91,6 +95,20 @@ class CellCounts:
         self._first_values = np.concatenate([self._first_values, values])
         if self._first_values.size >= FIRST_ROWS:
             self._begin()
+
+    def add_again(self, columns: Mapping[ColumnName, NDArray[Any]], same: FloatArray) -> None:
+        """Take in rows that were scored again; see `shadowserve.slices.SliceSearch.add_again`."""
+        known = ~np.isnan(same)
+        if not self.columns or not known.any():
+            return
+        typed = {
+            name: canonical(np.asarray(columns[name]), kind)[known]
+            for name, kind in self.columns.items()
+        }
+        if self.cells:
+            self.again.append(self._members(typed, counted=False), same[known])
+        elif len(self._waiting) < FIRST_ROWS:
+            self._waiting.append((typed, same[known]))
 
     def runs(self) -> list[Run]:
         """Every candidate on one column, as the column's name and the cells that make it up."""
@@ -117,6 +135,7 @@ class CellCounts:
             "cells": [cells.state() for cells in self.cells.values()],
             "arrays": {name: _packed(getattr(self, name)) for name in _ARRAYS},
             "kept": [self.kept[agreed].state() for agreed in (True, False)],
+            "again": self.again.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -126,6 +145,7 @@ class CellCounts:
             setattr(self, name, _unpacked(packed))
         for agreed, kept in zip((True, False), state["kept"], strict=True):
             self.kept[agreed].restore(kept)
+        self.again.restore(state["again"])
         for (name, kind), cells in zip(self.columns.items(), state["cells"], strict=False):
             self.cells[name] = self._make(name, kind, np.array([], dtype=object))
             self.cells[name].restore(cells)
@@ -149,9 +169,15 @@ class CellCounts:
         self.pair_n = np.zeros((self.paired.size, self.paired.size))
         self.pair_totals = np.zeros((self.paired.size, self.paired.size))
         self._count(members, values)
+        for typed, same in self._waiting:
+            self.again.append(self._members(typed, counted=False), same)
+        self._waiting = []
 
-    def _members(self, typed: Mapping[ColumnName, NDArray[Any]]) -> BoolArray:
-        return np.hstack([cells.members(typed[name]) for name, cells in self.cells.items()])
+    def _members(
+        self, typed: Mapping[ColumnName, NDArray[Any]], *, counted: bool = True
+    ) -> BoolArray:
+        found = [cells.members(typed[name], counted=counted) for name, cells in self.cells.items()]
+        return np.hstack(found)
 
     def _count(self, members: BoolArray, values: FloatArray) -> None:
         differs = values > 0
@@ -177,12 +203,18 @@ class RowSample:
 
     def __init__(self, n_cells: int) -> None:
         self.n_cells = n_cells
+        self.n = 0
         self._keys = np.zeros(0, dtype=np.uint64)
         self._bits = np.zeros((0, (n_cells + 7) // 8), dtype=np.uint8)
         self.values = np.zeros(0)
 
+    def append(self, members: BoolArray, values: FloatArray) -> None:
+        """Take in rows that bear no number of their own."""
+        self.add(self.n + np.arange(values.size), members, values)
+
     def add(self, rows: NDArray[np.int64], members: BoolArray, values: FloatArray) -> None:
         """Take in rows, keeping `KEPT_ROWS` of all that ever came."""
+        self.n += rows.size
         keys = _hashed(rows)
         if self._keys.size == KEPT_ROWS:
             chosen = keys < self._keys[-1]
@@ -202,6 +234,7 @@ class RowSample:
     def state(self) -> dict[str, Any]:
         """Everything as JSON-able values."""
         return {
+            "n": self.n,
             "keys": _packed(self._keys),
             "bits": _packed(self._bits),
             "values": _packed(self.values),
@@ -209,6 +242,7 @@ class RowSample:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take back what `state` wrote."""
+        self.n = state["n"]
         self._keys, self._bits = _unpacked(state["keys"]), _unpacked(state["bits"])
         self.values = _unpacked(state["values"])
 

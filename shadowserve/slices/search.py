@@ -42,6 +42,8 @@ class Slice:
         Interval of `rate`, valid at every look and for all slices of the search together.
     evidence : float
         Log evidence that the two rates differ; larger is stronger.
+    doubted, persisting : int
+        Rows of the slice that were scored again since they differ, and those that did as before.
     """
 
     conditions: tuple[Condition, ...]
@@ -53,6 +55,8 @@ class Slice:
     low: float
     high: float
     evidence: float
+    doubted: int = 0
+    persisting: int = 0
 
     @property
     def columns(self) -> tuple[ColumnName, ...]:
@@ -145,6 +149,18 @@ class SliceSearch:
             In [0, 1]; rows with NaN are left out.
         """
         self._counts.add(columns, disagreement)
+
+    def add_again(self, columns: Mapping[ColumnName, NDArray[Any]], same: FloatArray) -> None:
+        """Take in rows that were scored a second time since they differ.
+
+        Parameters
+        ----------
+        columns : mapping of name to ndarray of shape (n_rows,)
+            The features, as for `add`, which these rows have gone through too.
+        same : ndarray of shape (n_rows,), float64
+            1 where a row differs as before, 0 where it does not, NaN where it did not differ.
+        """
+        self._counts.add_again(columns, same)
 
     def findings(self, alpha: float, *, show: Collection[ColumnName] = ()) -> list[Slice]:
         """Name the slices that explain the disagreement, strongest first, each at its smallest.
@@ -307,6 +323,8 @@ class SliceSearch:
         conditions = tuple(self._condition(run) for run in candidate.runs)
         words = [c.describe(show_value=c.column in show) for c in conditions]
         low, high = _rate_interval(candidate.n, candidate.total, needed=candidate.needed)
+        again = self._counts.again
+        same = again.values[_inside(again.members(), candidate.runs)]
         return Slice(
             conditions=conditions,
             describe=" and ".join(words),
@@ -317,6 +335,8 @@ class SliceSearch:
             low=low,
             high=high,
             evidence=float(candidate.evidence),
+            doubted=same.size,
+            persisting=int(same.sum()),
         )
 
     def _condition(self, run: Run) -> Condition:
@@ -340,25 +360,27 @@ class _Remaining:
         would be named next, by this column and by all that are correlated with it.
         """
         wide = tuple((name, self._counts.widened(name, cells)) for name, cells in runs)
-        outside = ~self._inside(wide)
+        outside = ~_inside(self._members, wide)
         self._members, self._values = self._members[outside], self._values[outside]
 
     def evidence(self, candidates: list[tuple[Run, ...]]) -> list[float]:
         """Log evidence for each candidate among the rows that remain."""
         if not self._values.size:
             return [-np.inf] * len(candidates)
-        inside = np.array([self._inside(runs) for runs in candidates], dtype=np.float64)
+        inside = np.array([_inside(self._members, runs) for runs in candidates], dtype=np.float64)
         inside = inside.reshape(len(candidates), -1)
         n, total = inside.sum(axis=1), inside @ self._values
         n_all, total_all = self._values.size, self._values.sum()
         found: list[float] = _higher(n, total, n_all - n, total_all - total).tolist()
         return found
 
-    def _inside(self, runs: tuple[Run, ...]) -> BoolArray:
-        inside = np.ones(self._values.size, dtype=np.bool_)
-        for _, cells in runs:
-            inside &= self._members[:, list(cells)].any(axis=1)
-        return inside
+
+def _inside(members: BoolArray, runs: tuple[Run, ...]) -> BoolArray:
+    """Which rows are in all of some runs of cells."""
+    inside = np.ones(len(members), dtype=np.bool_)
+    for _, cells in runs:
+        inside &= members[:, list(cells)].any(axis=1)
+    return inside
 
 
 def _higher(

@@ -8,7 +8,7 @@ import pytest
 from journal_fixtures import request
 from lane_fixtures import TABLE
 
-from shadowserve.divergence import Kind
+from shadowserve.divergence import Kind, KindTally, names, tally
 from shadowserve.lane.comparing import Comparer, Scoring
 from shadowserve.records import Fault, Observation, Outcome
 
@@ -98,6 +98,66 @@ def test_the_kind_is_settled_by_the_first_answers_and_kept():
     first = comparer.divergence
     comparer.compare([scoring(["a"], ["b"])])
     assert comparer.divergence is first
+
+
+WORDS = "a description that goes on for more than forty letters"
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "kind"),
+    [
+        ([1], [7, 0, 12, 3], Kind.NUMBER),
+        (["ok"], [WORDS], Kind.TEXT),
+        ([[]], [["a", "b"], ["c"]], Kind.RANKING),
+        ([{}], [{"score": 0.5}], Kind.RECORD),
+        ([None], [0.5, 1.5], Kind.NUMBER),
+    ],
+)
+def test_a_first_answer_that_looks_like_another_kind_settles_nothing(first, later, kind):
+    comparer = Comparer(TABLE)
+    comparer.compare([scoring(first, first)])
+    for value in later * 20:
+        comparer.compare([scoring([value], [value])])
+    assert comparer.divergence.kind is kind
+
+
+@pytest.mark.parametrize(
+    "value", [1.5, "a", [1.0, 2.0], ["a", "b"], {"a": 1.5, "b": {"c": "x", "d": [0.5] * 9}}]
+)
+def test_after_a_restart_answers_are_compared_as_before(value):
+    """Without an output signature nothing but what was remembered tells the fields of an answer."""
+    first, second = Comparer(TABLE), Comparer(TABLE)
+    side = first.compare([scoring([value], [value])] * 30)
+    remembered = tally(first.divergence)
+    remembered.add(side.champion, side.lane, side.compared)
+    second.resume(KindTally.from_state(orjson.loads(orjson.dumps(remembered.state()))))
+    assert names(second.divergence) == names(first.divergence)
+    again = second.compare([scoring([value], [value])])
+    assert not again.compared.disagreement().any()
+    remembered.add(again.champion, again.lane, again.compared)
+
+
+def test_probabilities_are_laid_side_by_side_by_the_classes_of_each_version():
+    """SS-106: the challenger has them in another order, and one more."""
+    comparer = Comparer(
+        TABLE, proba=True, classes=["c", "b", "a"], champion_classes=lambda: ["b", "c"]
+    )
+    side = comparer.compare([scoring([[0.25, 0.75]], [[0.75, 0.25, 0.0]])])
+    assert comparer.divergence.kind is Kind.PROBABILITY
+    assert side.compared.disagreement().tolist() == [0.0]
+    assert not side.compared.structure.any()
+
+
+def test_two_answers_to_one_request_are_laid_side_by_side_row_by_row():
+    comparer = Comparer(TABLE, output_kind="label")
+    asked = request(1, n_rows=3)
+    one, two, short = (
+        orjson.dumps({"predictions": rows}) for rows in (["a", "b", "c"], ["a", "x", "c"], ["a"])
+    )
+    assert comparer.apart(asked, one, two).tolist() == [0.0, 1.0, 0.0]  # whatever they are
+    comparer.compare([scoring(["a"], ["a"])])
+    assert comparer.apart(asked, one, two).tolist() == [0.0, 1.0, 0.0]
+    assert comparer.apart(asked, one, short).tolist() == [1.0]
 
 
 def test_a_named_kind_is_taken():

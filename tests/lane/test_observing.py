@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import orjson
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -11,6 +12,9 @@ from journal_fixtures import request
 from lane_fixtures import TABLE
 from scoring_fixtures import body, double, native, opaque, pipeline, predictions, record
 
+from shadowserve.divergence import tally
+from shadowserve.divergence.number import NumberDivergence
+from shadowserve.lane.comparing import Comparer
 from shadowserve.lane.failures import Noise
 from shadowserve.lane.observing import Observer, without_starvation
 from shadowserve.lane.rescoring import BATCH, EVERY, Rescorer
@@ -149,6 +153,46 @@ def test_a_field_that_is_ignored_is_no_noise(ignore, noisy):
 
     noise = offered(opaque(answered), ignore=ignore)
     assert (noise.again.mean, noise.together.mean) == (noisy, noisy)
+
+
+def doubted(scorer, n=200, **options):
+    """Offer requests whose champion said twice the age; return the noise and what was doubted."""
+    own, noise, comparer = observer(scorer), Noise(), Comparer(TABLE, **options)
+    comparer.resume(tally(NumberDivergence()))
+    again = Rescorer(own, TABLE, comparer=comparer)
+    for place in range(1, n + 1):
+        said = orjson.dumps({"predictions": [2.0 * place]})
+        typed = own.typed(asked(place, record(place), answer=said))
+        again.offer(typed, own.alone(typed), noise)
+    return noise, [one.position for one in noise.new_doubts()]
+
+
+def test_what_differs_from_the_champion_is_doubted_and_stays_as_it_is_where_it_is_wrong():
+    noise, places = doubted(
+        opaque(lambda f, p: double(f, p) + 10 * (f["age"].to_numpy() % 50 == 49))
+    )
+    assert places == [49, 99, 149, 199]
+    assert (noise.wandering.mean, noise.persisting.mean) == (0.0, 1.0)
+    assert noise.new_doubts() == []
+
+
+def test_noise_comes_back_towards_the_champion_at_least_every_other_time():
+    chance = np.random.default_rng(0)
+    noise, places = doubted(opaque(lambda f, p: double(f, p) + chance.normal(0, 1, len(f))), 1_000)
+    assert noise.wandering.mean == 1.0
+    assert noise.persisting.mean < 0.5
+    assert 80 <= len(places) <= 101  # one request in ten, whatever differs
+
+
+def test_a_bias_persists_though_noise_lies_upon_it():
+    chance = np.random.default_rng(0)
+    noise, _ = doubted(opaque(lambda f, p: double(f, p) + 10 + chance.normal(0, 1, len(f))))
+    assert noise.persisting.mean == 1.0
+
+
+def test_nothing_is_doubted_within_bursts_or_where_both_agree():
+    assert doubted(opaque(lambda f, p: double(f, p) + 1), 20)[1] == []
+    assert doubted(opaque(double))[1] == []
 
 
 def test_a_version_that_is_served_unbatched_is_not_tried_in_a_batch():

@@ -1,0 +1,150 @@
+"""Answers that wander: a version that disagrees with itself, and what else may be noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from shadowserve.findings.finding import Effect, Finding, Severity, Where, share
+from shadowserve.known import Known
+from shadowserve.lane.learned import Learned
+from shadowserve.policy import Policy
+from shadowserve.sequential import MeanSequence, two_rates
+
+
+def look(known: Known, policy: Policy) -> Iterator[Finding]:
+    """Yield how the version disagrees with itself: from call to call, and in a batch."""
+    learned = known.learned
+    if learned is None:
+        return
+    noise = learned.noise
+    if _total(noise.again) + _total(noise.wandering) >= policy.min_examples:
+        yield _wandering(known, learned, policy)
+        if not _beyond(noise.together, noise.again, policy):
+            return
+    if _total(noise.together) >= policy.min_examples:
+        yield _batch_dependent(known, learned, policy)
+
+
+def _wandering(known: Known, learned: Learned, policy: Policy) -> Finding:
+    noise, apart = learned.noise, learned.outputs.intolerant
+    theirs = known.control.noise.again if known.control else None
+    low, high = None, None
+    if _total(noise.again) >= policy.min_examples:
+        own, rate = noise.again, noise.again.mean
+        low, high = own.interval(policy.alarm_alpha("nondeterminism"))
+        how = f"on {share(rate)} of requests scored twice"
+        beyond = _beyond_champion(known, own.n, _total(own), policy)
+    else:  # too seldom for a share of all: what differs from the champion was scored again
+        rate = apart.mean * noise.wandering.mean if noise.wandering.n else 0.0
+        how = (
+            f"on {round(_total(noise.wandering))} of {noise.wandering.n} requests that were scored again "
+            "because they differ from the champion's"
+        )
+        beyond = _beyond_champion(known, apart.n, apart.n * rate, policy)
+    return Finding(
+        kind="nondeterminism",
+        severity=Severity.WARNING if beyond else Severity.NOTE,
+        message=(
+            f"{known.name} disagrees with itself {how}"
+            + ("" if beyond else ", and for all that is known so does the champion")
+            + ". Divergence is judged above that noise. Is a seed missing?"
+        ),
+        effect=Effect(
+            "self_disagreement",
+            rate,
+            low,
+            high,
+            "share",
+            theirs.mean if theirs and theirs.n else None,
+            "control",
+        ),
+        examples=tuple(noise.examples),
+    )
+
+
+def _batch_dependent(known: Known, learned: Learned, policy: Policy) -> Finding:
+    together = learned.noise.together
+    theirs = known.control.noise.together if known.control else None
+    beyond = theirs is None or _beyond(together, theirs, policy)
+    low, high = together.interval(policy.alarm_alpha("nondeterminism"))
+    return Finding(
+        kind="nondeterminism",
+        severity=Severity.CRITICAL if beyond else Severity.NOTE,
+        message=(
+            f"{known.name} depends on batch: alone and in a batch it answers the same request differently "
+            f"({share(together.mean)} of those tried)"
+            + ("" if beyond else ", and for all that is known so does the champion")
+            + ". State is shared between rows; behind a batching server callers would get each other's values."
+        ),
+        where=Where(output="depends on batch"),
+        effect=Effect(
+            "batch_disagreement",
+            together.mean,
+            low,
+            high,
+            "share",
+            theirs.mean if theirs is not None and theirs.n else None,
+            "control",
+        ),
+        examples=tuple(learned.noise.examples),
+    )
+
+
+def _beyond_champion(known: Known, n: int, differing: float, policy: Policy) -> bool:
+    """Whether the champion is told to be steadier than the challenger.
+
+    The control answers requests that the champion answered, and some of them twice: both show how
+    often the champion differs from itself.
+    """
+    if known.control is None:
+        return True
+    seen = (known.control.noise.again, *_answers_again(known))
+    theirs = sum(one.n for one in seen), sum(map(_total, seen))
+    return is_above((n, differing), theirs, policy)
+
+
+def _beyond(own: MeanSequence, theirs: MeanSequence, policy: Policy) -> bool:
+    return is_above((own.n, _total(own)), (theirs.n, _total(theirs)), policy)
+
+
+def is_above(own: tuple[int, float], theirs: tuple[int, float], policy: Policy) -> bool:
+    """Whether one share is told to be larger than the other, each given as rows and their total.
+
+    One that never did must have had the occasion: had it the first one's rate, none in so many would
+    come with at most this alarm's alpha.
+    """
+    needed = -np.log(policy.alarm_alpha("nondeterminism"))
+    (n, differing), (n_other, differing_other) = own, theirs
+    if not n or not n_other:
+        return False
+    if differing_other == 0:
+        return bool(n_other * differing / n >= needed)
+    above = differing / n > differing_other / n_other
+    return bool(above and two_rates(n, differing, n_other, differing_other) >= needed)
+
+
+def is_only_its_own(more: MeanSequence, policy: Policy) -> bool:
+    """Whether something befell the challenger on several requests, and the champion alone on none.
+
+    Where both fail by chance each does so alone now and then: then it takes an interval to tell.
+
+    Parameters
+    ----------
+    more : MeanSequence
+        Of challenger minus champion, request by request, each 0 or 1.
+    """
+    theirs, own = more.ends
+    return own >= policy.min_examples and theirs == 0
+
+
+def _answers_again(known: Known) -> Sequence[MeanSequence]:
+    """Return the control's answers beside the champion's, which elsewhere may not be the same version."""
+    if known.control is None or known.deployment.tapped:
+        return ()
+    return (known.control.outputs.intolerant,)
+
+
+def _total(seen: MeanSequence) -> float:
+    return seen.mean * seen.n if seen.n else 0.0
