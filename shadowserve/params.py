@@ -8,7 +8,7 @@ from typing import Any
 
 from shadowserve.errors import RequestError
 from shadowserve.nested import Reader, nested_reader
-from shadowserve.scalars import Refusal, kind_of
+from shadowserve.scalars import SCALARS, Refusal, kind_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,8 @@ class Param:
         kind = "double" if spec["type"] == "float" else spec["type"]  # Python has one float
         inner = {"type": kind, "properties": spec.get("properties", {})}
         typed = {"type": "array", "items": inner} if spec.get("shape") else inner
-        return cls(spec["name"], nested_reader(typed, required=False), spec.get("default"))
+        nested = typed["type"] not in SCALARS  # null is a scalar, as MLflow has it, and no list
+        return cls(spec["name"], nested_reader(typed, required=nested), spec.get("default"))
 
 
 def type_params(known: Sequence[Param], given: Any) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -469,7 +469,9 @@ def test_params_are_typed_and_filled_in():
     assert schema.type_params({"l": ["p", "q"], "k": None})[0]["k"] is None
 
 
-@pytest.mark.parametrize("given", [{"t": "1"}, {"k": 1.5}, {"l": "p"}, {"k": True}, [], "x"])
+@pytest.mark.parametrize(
+    "given", [{"t": "1"}, {"k": 1.5}, {"l": "p"}, {"l": None}, {"k": True}, [], "x"]
+)
 def test_a_wrong_param_is_refused(given):
     with pytest.raises(RequestError) as caught:
         Schema.from_signature(PARAMS).type_params(given)

@@ -555,11 +555,17 @@ FLAVORS: dict[str, tuple[Saver, list[Any]]] = {
 
 
 SHOWN = {"at": "2024-03-01T12:00:00", "poster": "aGk="}
-LARGE = one_param(i=2**31)
+RANGE = "a number out of range for a parameter of type integer or long, 2^53 + 1 for double"
+GIVEN = "parameters: null in a list of numbers, a day for a moment, whole numbers for double in an object"
 UNKNOWN, BY_HINT = "a property that a pydantic class does not know", "type-hinted models"
 DIFFERENCES = [
     Difference(UNKNOWN, "pydantic", {"inputs": [FILM | {"more": 1}]}, "Film", None),
-    Difference("2^31 for a parameter of type integer", "params", LARGE, '"i": "2147483648"', None),
+    Difference(RANGE, "params", one_param(i=2**31), '"i": "2147483648"', None),
+    Difference(RANGE, "params", one_param(l=2**63), f'"l": "{2**63}"', None),
+    Difference(RANGE, "params", one_param(d=2**53 + 1), '"d": "9007199254740992.0"', None),
+    Difference(GIVEN, "params", one_param(many=[None]), '"many": "[None]"', '"many": "[nan]"'),
+    Difference(GIVEN, "params", one_param(t="2024-01-02"), "datetime.date(", "datetime.datetime("),
+    Difference(GIVEN, "params", one_param(limits={"low": 1}), "{'low': 1}", "{'low': 1.0}"),
     Difference(BY_HINT, "list of text", {"instances": ["a"]}, None, "str 'a'"),
     Difference(BY_HINT, "list of text", {"dataframe_records": [{"0": "a"}]}, None, "str 'a'"),
     Difference(BY_HINT, "pydantic", {"dataframe_split": {"data": [[FILM]]}}, None, "Film"),
