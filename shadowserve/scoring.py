@@ -169,7 +169,9 @@ def _step_names(plan: featurization.Plan) -> StepNames:
     return tuple((step.name, tuple(map(str, step.columns))) for step in plan.steps)
 
 
-def open_version(version: Version, path: Path, *, method: str = "predict") -> Scorer:
+def open_version(
+    version: Version, path: Path, *, method: str = "predict", one_job: bool = False
+) -> Scorer:
     """Load a version, compile its timed walk and probe both on its own input example.
 
     Parameters
@@ -180,6 +182,8 @@ def open_version(version: Version, path: Path, *, method: str = "predict") -> Sc
         Its files.
     method : str
         ``predict`` or ``predict_proba``.
+    one_job : bool
+        As in `loading.load`.
 
     Raises
     ------
@@ -187,7 +191,7 @@ def open_version(version: Version, path: Path, *, method: str = "predict") -> Sc
         If the files are another version's, cannot be loaded, or fail on their own example.
     """
     identity(version, path)
-    loaded = load(path, method=method, version=version)
+    loaded = load(path, method=method, version=version, one_job=one_job)
     schema = _schema(version, loaded)
     example = _example(loaded, schema, version)
     plan, notes = _plan(loaded, method, example)

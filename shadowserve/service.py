@@ -80,6 +80,7 @@ class _Worker:
             deployment.champion,
             Path(deployment.files[number]),
             method=deployment.options["method"],
+            one_job=deployment.options.get("one_job", False),
         )
         scoring.warm(scorer)
         threads.tell(self.places.loaded(Role.CHAMPION, number), scorer.loaded.threads)

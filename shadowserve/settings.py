@@ -312,6 +312,15 @@ class Settings:
             default="on",
         ),
     )
+    one_job: bool = field(
+        default=False,
+        metadata=_about(
+            spellings.switch,
+            "--one-job",
+            "Run every part of a model in one process and thread, whatever n_jobs it was fitted with.",
+            default="off",
+        ),
+    )
     strict_versions: bool = field(
         default=False,
         metadata=_about(

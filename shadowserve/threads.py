@@ -30,19 +30,19 @@ class Part(Protocol):
 
 
 def line(parts: Iterable[Part]) -> str:
-    """Say what each part asks for and gets; empty where none asks for any.
+    """Say what each part asks for and gets, and how to do without; empty where none asks for any.
 
     Examples
     --------
     >>> from types import SimpleNamespace
     >>> line([SimpleNamespace(part="forest", n_jobs=-1, effective=2)])
-    'forest n_jobs=-1 (2 here)'
+    'forest n_jobs=-1 (2 here); --one-job makes it 1'
     """
-    return "; ".join(
-        f"{one.part or 'model'} n_jobs={one.n_jobs} ({one.effective} here)"
-        for one in parts
-        if one.n_jobs is not None
-    )
+    asking = [one for one in parts if one.n_jobs is not None]
+    told = [f"{one.part or 'model'} n_jobs={one.n_jobs} ({one.effective} here)" for one in asking]
+    if any(one.effective > 1 for one in asking):
+        told.append("--one-job makes it 1")
+    return "; ".join(told)
 
 
 def tell(path: Path, parts: Iterable[Part]) -> None:

@@ -26,6 +26,8 @@ from registry_fixtures import (
     shared_store,
     write_code,
 )
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import VotingClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
@@ -54,11 +56,18 @@ def fetched(store: Store, model: str, number: int, cache: Path) -> Fetched:
 
 
 def loaded(
-    store: Store, name: str, cache: Path, model: Any, *, method="predict", **options
+    store: Store,
+    name: str,
+    cache: Path,
+    model: Any,
+    *,
+    method="predict",
+    one_job=False,
+    **options,
 ) -> Loaded:
     number = register(store, name, model, **options)
     found = fetched(store, name, number, cache)
-    return load(found.path, method=method, version=found.version)
+    return load(found.path, method=method, version=found.version, one_job=one_job)
 
 
 def in_a_process(
@@ -149,6 +158,22 @@ def test_every_n_jobs_is_told(store: Store, cache: Path) -> None:
     (found,) = it.threads
     assert (found.part, found.n_jobs) == ("randomforestclassifier", -1)
     assert found.effective >= 1
+
+
+def test_on_demand_every_part_runs_in_one_job_fitted_parts_within_parts_too(
+    store: Store, cache: Path
+) -> None:
+    """Pools for one row cost more than they save; what a part computes stays the same (SS-023)."""
+    scale = ColumnTransformer([("scale", StandardScaler(), ["a", "b"])], n_jobs=2)
+    vote = VotingClassifier([("forest", forest()), ("line", LogisticRegression())], n_jobs=2)
+    model = make_pipeline(scale, vote).fit(FRAME, LABELS)
+    as_fitted = loaded(store, "jobs", cache, model)
+    it = loaded(store, "jobs", cache, model, one_job=True)
+    assert {part.n_jobs for part in it.threads if part.n_jobs is not None} == {1}
+    assert {part.effective for part in it.threads} == {1}
+    assert it.native[-1].estimators_[0].n_jobs == 1
+    assert as_fitted.native[-1].estimators_[0].n_jobs == -1
+    assert (it.predict(FRAME, {}) == as_fitted.predict(FRAME, {})).all()
 
 
 def test_classes_of_every_output_are_told(store: Store, cache: Path) -> None:

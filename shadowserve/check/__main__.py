@@ -23,6 +23,7 @@ def main(path: str) -> None:
         Version.from_dict(asked["version"]),
         Path(path),
         method=asked["method"],
+        one_job=asked["one_job"],
         champion_body=asked["champion_body"],
     )
     with os.fdopen(answer, "w") as out:

@@ -115,7 +115,14 @@ class Trial:
         return cls(**{**values, **passages})
 
 
-def try_version(version: Version, path: Path, *, method: str, champion_body: Any = None) -> Trial:
+def try_version(
+    version: Version,
+    path: Path,
+    *,
+    method: str,
+    one_job: bool = False,
+    champion_body: Any = None,
+) -> Trial:
     """Load a version here and send the examples through it; whatever fails is part of the record.
 
     Parameters
@@ -125,12 +132,14 @@ def try_version(version: Version, path: Path, *, method: str, champion_body: Any
         Its files.
     method : str
         ``predict`` or ``predict_proba``.
+    one_job : bool
+        As in `loading.load`.
     champion_body : object, optional
         The champion's input example as a body for ``/invocations``.
     """
     started = time.monotonic()
     try:
-        scorer = open_version(version, path, method=method)
+        scorer = open_version(version, path, method=method, one_job=one_job)
     except ShadowserveError as error:
         return Trial(failure=str(error))
     except Exception as error:

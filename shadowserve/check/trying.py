@@ -23,6 +23,7 @@ def try_out(
     path: Path,
     *,
     method: str = "predict",
+    one_job: bool = False,
     champion_body: Any = None,
     environment: Mapping[str, str] | None = None,
     patience_s: float = PATIENCE_S,
@@ -36,6 +37,8 @@ def try_out(
         Its files.
     method : str
         ``predict`` or ``predict_proba``.
+    one_job : bool
+        As in `loading.load`.
     champion_body : object, optional
         The champion's input example, parsed.
     environment : mapping, optional
@@ -49,7 +52,12 @@ def try_out(
         A process that died or hung is a failure like any other.
     """
     asked = json.dumps(
-        {"version": version.to_dict(), "method": method, "champion_body": champion_body},
+        {
+            "version": version.to_dict(),
+            "method": method,
+            "one_job": one_job,
+            "champion_body": champion_body,
+        },
         default=str,
     )
     command = [sys.executable, "-m", "shadowserve.check", str(path)]

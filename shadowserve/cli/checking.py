@@ -33,7 +33,7 @@ INCOMPATIBLE = 3
 @click.command(short_help="Try both versions out, without traffic.")
 @options(
     "champion", "challengers", "model", "tracking_uri", "registry_uri", "state_dir", "method",
-    "strict_versions", "allow_digests",
+    "one_job", "strict_versions", "allow_digests",
 )  # fmt: skip
 @as_json
 def check(as_json: bool, **flags: Any) -> None:
@@ -90,6 +90,7 @@ def _checks(settings: Settings, addresses: Any, cache: Path) -> list[Check]:
             one.version,
             one.path,
             method=settings.method,
+            one_job=settings.one_job,
             champion_body=body,
             environment=placement.environment(),
         )

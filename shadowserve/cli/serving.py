@@ -28,7 +28,7 @@ SERVE_OPTIONS = (
     "champion", "challengers", "control", "model", "tracking_uri", "registry_uri", "host", "port",
     "console_host", "console_port", "workers", "state_dir", "sample_rate", "deadline",
     "journal_budget", "retention", "max_body", "lane_memory", "method", "output_kind", "entity", "rescore",
-    "log_inputs", "hash_inputs", "drop_inputs", "ignore_outputs", "strict_versions", "allow_digests", "lane_network", "token_file", "tap",
+    "log_inputs", "hash_inputs", "drop_inputs", "ignore_outputs", "one_job", "strict_versions", "allow_digests", "lane_network", "token_file", "tap",
 )  # fmt: skip
 
 
@@ -48,6 +48,10 @@ def serve(**flags: Any) -> None:
     with running(settings, say=_say) as supervisor:
         wait_for_lanes(supervisor)
         _say(_lanes_line(supervisor))
+        if supervisor.places.paused.exists():
+            _say(
+                "Paused         since an earlier start; 'shadowserve resume' lets lanes score again"
+            )
         supervisor.run()
         _say("Stopping: finishing requests, then lanes and evidence.")
 

@@ -90,7 +90,12 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
     files.parts.mkdir(mode=0o700, parents=True, exist_ok=True)
     version = deployment.version(name.version)
     path = Path(deployment.files[name.version])
-    scorer = scoring.open_version(version, path, method=deployment.options["method"])
+    scorer = scoring.open_version(
+        version,
+        path,
+        method=deployment.options["method"],
+        one_job=deployment.options.get("one_job", False),
+    )
     scoring.warm(scorer)
     threads.tell(places.loaded(name.role, name.version), scorer.loaded.threads)
     state = LaneState(files.state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +74,29 @@ def _of_results(model: Any) -> list[Any] | None:
     if fitted is None or hasattr(fitted, "formula") or not hasattr(frame, "columns"):
         return None
     return list(frame.columns)
+
+
+def run_in_one_job(model: Any) -> None:
+    """Set every ``n_jobs`` of a loaded model to 1, those of fitted parts within parts too.
+
+    What a part computes stays the same; for a few rows a pool of processes or threads costs more than
+    it saves.
+    """
+    seen: set[int] = set()
+    waiting = [model]
+    while waiting:
+        part = waiting.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        if isinstance(part, Mapping):
+            waiting += part.values()
+        elif isinstance(part, list | tuple):
+            waiting += part
+        elif hasattr(part, "get_params"):
+            waiting += vars(part).values()
+            if vars(part).get("n_jobs") not in (None, 1):
+                part.n_jobs = 1
 
 
 def threads(estimator: Any) -> tuple[Threads, ...]:

@@ -21,7 +21,7 @@ from typing import Any
 from shadowserve.errors import ModelError
 from shadowserve.faults import fault_of
 from shadowserve.loading.calling import Fits, Predict, completed, fits, pyfunc_call
-from shadowserve.loading.facts import Threads, classes, feature_names, threads
+from shadowserve.loading.facts import Threads, classes, feature_names, run_in_one_job, threads
 from shadowserve.mlmodel import library_differences, read_flavors, read_manifest
 from shadowserve.shipped import shipped_code
 from shadowserve.version import Version
@@ -83,7 +83,13 @@ class Loaded:
     warnings: tuple[str, ...] = ()
 
 
-def load(path: Path, *, method: str = "predict", version: Version | None = None) -> Loaded:
+def load(
+    path: Path,
+    *,
+    method: str = "predict",
+    version: Version | None = None,
+    one_job: bool = False,
+) -> Loaded:
     """Load a version into this process.
 
     Parameters
@@ -95,6 +101,8 @@ def load(path: Path, *, method: str = "predict", version: Version | None = None)
         ``pyfunc_predict_fn`` keeps that one, as under MLflow's own server.
     version : Version, optional
         Names the version in messages.
+    one_job : bool
+        Whether every part runs in one process and thread, whatever ``n_jobs`` it was fitted with.
 
     Raises
     ------
@@ -117,6 +125,8 @@ def load(path: Path, *, method: str = "predict", version: Version | None = None)
         notes += [f"shipped module {module!r} is hidden by the server's own" for module in hidden]
         opened = _open(path, flavors, method)
     estimator = opened.estimator
+    if one_job:
+        run_in_one_job(estimator)
     return Loaded(
         native=opened.native,
         predict=opened.predict,

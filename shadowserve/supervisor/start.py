@@ -34,7 +34,7 @@ from shadowserve.version import Version
 
 _CARRIED = (
     "method", "sample_rate", "entity", "output_kind", "log_inputs", "hash_inputs", "drop_inputs", "ignore_outputs",
-    "rescore", "deadline", "journal_budget", "max_body", "lane_memory", "verdict", "tap",
+    "rescore", "one_job", "deadline", "journal_budget", "max_body", "lane_memory", "verdict", "tap",
 )  # fmt: skip
 
 
