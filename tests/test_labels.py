@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from labels_fixtures import CHALLENGER, CONTROL, SIGNATURE, Kind, answers, serve, work
 
+from shadowserve import classes
 from shadowserve import deployment as deployments
 from shadowserve.labels import LabelsError, Losses, learn, read_body, read_file, take
 from shadowserve.labels.losses import DECLARE_FROM, Labelled, Loss, losses_of
@@ -231,6 +232,27 @@ def test_probabilities_are_judged_where_both_versions_have_them(tmp_path):
     assert found["brier"].champion == pytest.approx(0.25)
     assert found["brier"].challenger == pytest.approx(0.01)
     assert found["log_loss"].challenger == pytest.approx(-np.log(0.9))
+
+
+def test_probabilities_that_the_champion_answers_are_judged_on_every_label(tmp_path):
+    """Its classes may stand in another order than the challenger's."""
+    places, served = serve(tmp_path)
+    classes.tell(places.classes(served.champion.number), [1, 0])
+    rows = [
+        {
+            "position": i,
+            "champion": [[0.75, 0.25]],
+            "lane": [[0.0, 1.0]],
+            "lane_scores": {"0": 0.0, "1": 1.0},
+        }
+        for i in range(1, 21)
+    ]
+    work(places, CHALLENGER, rows, part=True)
+    take(places, served, labels([1] * 20))
+    found = learn(places, served, challenger=CHALLENGER, kind=Kind.PROBABILITY).decisive
+    assert (found.measure, found.n) == ("brier", 20)
+    assert found.champion == pytest.approx(0.25**2)
+    assert found.challenger == 0.0
 
 
 def test_a_better_challenger_is_proven_no_worse_and_a_worse_one_broken():

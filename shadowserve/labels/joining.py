@@ -13,6 +13,8 @@ import numpy as np
 import orjson
 import pyarrow.parquet as pq
 
+from shadowserve import classes
+from shadowserve.classes import by_class
 from shadowserve.deployment import Deployment, LaneName
 from shadowserve.divergence import Kind
 from shadowserve.labels.losses import Labelled, Loss, decisive, losses_of
@@ -226,11 +228,18 @@ class Losses:
         known = self.joined + self.ambiguous + self.not_compared + self.mismatched
         return max(0, self.counts.get("labels", 0) - known)
 
-    def add(self, pairs: Sequence[Pair]) -> None:
-        """Take in labels with their answers."""
+    def add(self, pairs: Sequence[Pair], *, classes: Sequence[Any] | None = None) -> None:
+        """Take in labels with their answers.
+
+        Parameters
+        ----------
+        classes : sequence, optional
+            The champion's class labels: where it answers probabilities, these count for every request,
+            not only for those that the control scored again.
+        """
         found: dict[str, list[tuple[float, float]]] = {}
         for pair in pairs:
-            request = self._request(pair)
+            request = self._request(pair, classes)
             if request is None or self.kind is None:
                 continue
             self.joined += 1
@@ -242,7 +251,7 @@ class Losses:
         for measure, both in found.items():
             self.measures.setdefault(measure, Loss(measure)).add(both)
 
-    def _request(self, pair: Pair) -> Labelled | None:
+    def _request(self, pair: Pair, classes: Sequence[Any] | None) -> Labelled | None:
         """Return what can be judged; None for a label that is counted as something else."""
         if pair.n_alike > 1:
             self.ambiguous += pair.is_first
@@ -263,7 +272,7 @@ class Losses:
             truth,
             champion,
             challenger,
-            champion_scores=_scores(pair.champion_scores),
+            champion_scores=by_class(None, champion, classes) or _scores(pair.champion_scores),
             challenger_scores=_scores(pair.challenger_scores),
         )
 
@@ -342,6 +351,7 @@ def learn(
         return None
     control = next((str(lane) for lane in deployment.lanes if lane.role == "control"), None)
     lane = str(challenger)
+    named = classes.told(places.classes(deployment.champion.number))
     with LabelStore(places.labels) as store:
         losses = _remembered(store, lane, kind)
         with suppress(LabelsError):  # a full disk: what was known holds
@@ -349,7 +359,7 @@ def learn(
             with store.writing():
                 losses = _remembered(store, lane, kind)
                 if losses.kind is not None:
-                    _pair_up(store, losses, lane=lane, control=control)
+                    _pair_up(store, losses, lane=lane, control=control, classes=named)
                     store.save_summary(lane, losses.state())
         losses.counts = store.counts()
     return losses
@@ -360,9 +370,16 @@ def _remembered(store: LabelStore, lane: str, kind: Kind | None) -> Losses:
     return Losses.from_state(state) if state else Losses(kind)
 
 
-def _pair_up(store: LabelStore, losses: Losses, *, lane: str, control: str | None) -> None:
+def _pair_up(
+    store: LabelStore,
+    losses: Losses,
+    *,
+    lane: str,
+    control: str | None,
+    classes: Sequence[Any] | None,
+) -> None:
     upto = store.last()
     pairs = store.pairs(lane=lane, control=control, since=losses.marks, upto=upto)
     while chunk := list(islice(pairs, _CHUNK)):
-        losses.add(chunk)
+        losses.add(chunk, classes=classes)
     losses.marks = upto

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import orjson
 
+from shadowserve.classes import by_class
 from shadowserve.lane.comparing import Scoring, Side
 from shadowserve.lane.intake import burst_of
-from shadowserve.lane.scores import by_class
 from shadowserve.records import Comparison, Observation, Times, worker_of
 from shadowserve.scoring import Scorer
 from shadowserve.tail import Tail

@@ -20,7 +20,8 @@ STOREYS = (
     "standby tail talk tensors",
     "callcost columns params version",
     "cache deployment lineage schema shipped",
-    "classes labels ledger loading pace registry threads wire",
+    "classes",
+    "labels ledger loading pace registry threads wire",
     "heads openapi protocols",
     # the story: a request is answered, scored again, and what was learned is judged
     "evidence scoring",
