@@ -1,4 +1,4 @@
-"""The bearer token of both ports: read from a file, carried by its path, compared in constant time."""
+"""The bearer token of both ports: read from a file once, inherited, compared in constant time."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import base64
 import contextlib
 import hmac
 import os
+import tempfile
 from pathlib import Path
 
 from shadowserve.errors import SettingsError
 
-VARIABLE = "SHADOWSERVE_TOKEN_FILE"
+VARIABLE = "SHADOWSERVE_TOKEN_FD"
+MAX_BYTES = 2**16
 OPEN_PATHS = frozenset(
     {"/livez", "/readyz", "/ping", "/health", "/v2/health/live", "/v2/health/ready"}
 )
@@ -34,15 +36,36 @@ def read(path: Path) -> bytes:
         ) from error
     if len(words) != 1:
         raise SettingsError(f"--token-file: {path} holds {len(words)} words. Write one token.")
+    if len(words[0]) > MAX_BYTES:
+        raise SettingsError(f"--token-file: the token in {path} is longer than {MAX_BYTES} bytes.")
     if mode & 0o077:
         raise SettingsError(f"--token-file: others may read {path}. Run: chmod 600 {path}")
     return words[0]
 
 
+def hold(path: Path) -> int:
+    """Return a descriptor of a nameless file with the token, for children to inherit.
+
+    Whatever becomes of the path, a worker that is replaced asks for the same token as the others.
+
+    Raises
+    ------
+    SettingsError
+        As `read`.
+    """
+    token = read(path)
+    with tempfile.TemporaryFile(buffering=0) as file:
+        file.write(token)
+        return os.dup(file.fileno())
+
+
 def from_environment() -> bytes | None:
-    """Return the token that this process shall ask for; None if none."""
-    path = os.environ.get(VARIABLE)
-    return read(Path(path)) if path else None
+    """Return the token that this process shall ask for, None if none; forget where it came from."""
+    descriptor = os.environ.pop(VARIABLE, None)
+    if descriptor is None:
+        return None
+    with os.fdopen(int(descriptor), "rb") as file:
+        return os.pread(file.fileno(), MAX_BYTES, 0)
 
 
 def admits(token: bytes | None, authorization: bytes | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 
 import pytest
 
@@ -22,7 +23,12 @@ def test_a_token_is_the_files_one_word(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "mode", "said"),
-    [("", 0o600, "0 words"), ("a b", 0o600, "2 words"), ("secret", 0o640, "chmod 600")],
+    [
+        ("", 0o600, "0 words"),
+        ("x" * 70_000, 0o600, "longer"),
+        ("a b", 0o600, "2 words"),
+        ("secret", 0o640, "chmod 600"),
+    ],
 )
 def test_what_is_no_token_is_refused_without_being_told(tmp_path, text, mode, said):
     with pytest.raises(SettingsError, match=said) as refused:
@@ -62,8 +68,15 @@ def test_without_a_token_everybody_is_admitted():
     assert tokens.admits(None, None)
 
 
-def test_the_environment_names_the_file_not_the_token(tmp_path, monkeypatch):
+def test_the_token_is_inherited_whatever_becomes_of_its_file(tmp_path, monkeypatch):
+    """A worker that is replaced asks for the token that the others ask for."""
     monkeypatch.delenv(tokens.VARIABLE, raising=False)
     assert tokens.from_environment() is None
-    monkeypatch.setenv(tokens.VARIABLE, str(write(tmp_path / "t", "abc")))
-    assert tokens.from_environment() == b"abc"
+    held = tokens.hold(write(tmp_path / "t", "abc\n"))
+    (tmp_path / "t").unlink()
+    for _ in range(2):
+        monkeypatch.setenv(tokens.VARIABLE, str(os.dup(held)))
+        assert tokens.from_environment() == b"abc"
+        assert tokens.VARIABLE not in os.environ
+    os.close(held)
+    assert list(tmp_path.iterdir()) == []

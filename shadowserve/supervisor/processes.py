@@ -1,7 +1,7 @@
 """How every process of a deployment is started: its command, environment, CPUs and log.
 
 What a process is told stands here and nowhere else. Only the evidence writer sees the team's
-credentials, only the ports' own processes are told where the token lies.
+credentials, only the ports' own processes inherit the callers' token.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shadowserve import tokens
 from shadowserve.deployment import LaneName
@@ -39,6 +39,11 @@ class Processes:
         Of tracking server and registry; told to the evidence writer alone.
     start_token : str
         Tells this start's processes from those of an earlier one.
+
+    Attributes
+    ----------
+    token : int or None
+        Descriptor of what callers must bear (`tokens.hold`); the ports' own processes inherit it.
     """
 
     settings: Settings
@@ -46,6 +51,11 @@ class Processes:
     placement: Placement
     addresses: Uris
     start_token: str
+    token: int | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        if self.settings.token_file is not None:
+            object.__setattr__(self, "token", tokens.hold(self.settings.token_file))
 
     def worker(self, index: int, listener: socket.socket) -> Child:
         """Make a champion worker, which inherits the data plane's socket."""
@@ -59,7 +69,7 @@ class Processes:
                 "SHADOWSERVE_WORKER": str(index),
             },
             log=self.places.logs / f"champion-{index}.log",
-            pass_fds=(descriptor,),
+            pass_fds=(descriptor, *self._token_fds()),
             cpus=self.placement.worker(index),
         )
 
@@ -96,7 +106,7 @@ class Processes:
             command=("-m", "shadowserve.console", str(descriptor)),
             env={**self._environment("console"), **self._token()},
             log=self.places.logs / "console.log",
-            pass_fds=(descriptor,),
+            pass_fds=(descriptor, *self._token_fds()),
             cpus=self.placement.lanes,
         )
 
@@ -130,5 +140,7 @@ class Processes:
 
     def _token(self) -> dict[str, str]:
         """Return where the ports' own processes find the token; lanes are not told."""
-        path = self.settings.token_file
-        return {} if path is None else {tokens.VARIABLE: str(path.resolve())}
+        return {} if self.token is None else {tokens.VARIABLE: str(self.token)}
+
+    def _token_fds(self) -> tuple[int, ...]:
+        return () if self.token is None else (self.token,)

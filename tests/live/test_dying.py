@@ -140,8 +140,11 @@ def test_a_stop_drains_and_says_so(served):
 
 
 def test_two_quick_interrupts_are_fine(served):
-    """SS-112: no trace, the documented exit code."""
+    """SS-112: no trace, the documented exit code; a pause outlives a stop, and is told."""
+    (served.state / "paused").touch()
     served.start()
+    assert "Paused  " in served.said()
+    (served.state / "paused").unlink()
     with Load(served, callers=2):
         time.sleep(0.5)
         served.process.send_signal(signal.SIGINT)

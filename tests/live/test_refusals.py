@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import time
 from pathlib import Path
@@ -167,6 +168,12 @@ def test_the_token_is_asked_for_on_both_ports_except_by_probes(tmp_path, store):
         assert served.client.post(f"{served.console}/pause").status_code == 401
         assert get(f"{served.console}/status.json", headers=bearer).status_code == 200
         assert get(f"{served.console}/status.json", auth=("me", "open-sesame")).status_code == 200
+        token.unlink()  # or another one: who is replaced asks for what the others ask for
+        pid = served.worker_pid()
+        os.kill(pid, signal.SIGKILL)
+        served.until(lambda: served.worker_pid() not in (0, pid), "a new worker")
+        served.until(lambda: served.post(**bearer).status_code == 200, "answers again")
+        assert served.post().status_code == 401
 
 
 def test_a_lane_without_network_cannot_call_out(tmp_path, store):

@@ -21,6 +21,7 @@ from shadowserve.supervisor.placement import place
 from shadowserve.supervisor.processes import Processes
 from shadowserve.supervisor.pulse import Pulse
 from shadowserve.supervisor.run import FAILED, Supervisor
+from shadowserve.tokens import VARIABLE
 
 
 @pytest.fixture
@@ -165,3 +166,21 @@ def test_lanes_are_told_to_score_one_at_a_time_where_they_share_cpus(supervisor,
     processes = replace(it.processes, placement=placement)
     assert (ONE_AT_A_TIME in processes.lane(LaneName(Role.CHALLENGER, 4)).child.env) is alone
     assert ONE_AT_A_TIME not in processes.worker(0, it.data_socket).env
+
+
+def test_the_ports_own_processes_inherit_the_token_and_lanes_do_not(supervisor, tmp_path):
+    it, _ = supervisor
+    file = tmp_path / "token"
+    file.write_text("abc")
+    file.chmod(0o600)
+    made = replace(it.processes, settings=Settings(token_file=file))
+    file.unlink()
+    for child in (made.worker(0, it.data_socket), made.console(it.console_socket)):
+        held = int(child.env[VARIABLE])
+        assert held in child.pass_fds
+        assert os.pread(held, 9, 0) == b"abc"
+    name = LaneName(Role.CHALLENGER, 4)
+    (it.places.root / "lanes").mkdir(exist_ok=True)
+    for child in (made.lane(name).child, made.evidence()):
+        assert VARIABLE not in child.env
+        assert child.pass_fds == ()
