@@ -8,6 +8,7 @@ refusals are made here, in one form, without a value of the request in them.
 from __future__ import annotations
 
 import asyncio
+import importlib.metadata
 import json
 import logging
 import time
@@ -132,8 +133,9 @@ class DataPlane:
                 says = "Send the header Authorization: Bearer <token>."
                 await self._refuse(scope, send, 401, "unauthorized", says)
                 return
-            methods, handle = self._routes.get(scope["path"], ((), None))
-            if handle is None and scope["path"].startswith("/v2/models/"):
+            path = scope["path"].rstrip("/")  # MLflow's server redirects, and not every client follows
+            methods, handle = self._routes.get(path, ((), None))
+            if handle is None and path.startswith("/v2/"):
                 await self._unknown_model(scope, send)
                 return
             if handle is not None and scope["method"] not in methods:
@@ -178,6 +180,7 @@ class DataPlane:
             "/openapi.json": (get, self._description),
             "/ping": (get, self._readiness),
             "/health": (get, self._readiness),
+            "/version": (get, self._version),
             "/v2": (get, self._server_metadata),
             "/v2/health/live": (get, self._live),
             "/v2/health/ready": (get, self._readiness),
@@ -312,6 +315,11 @@ class DataPlane:
         async with self._scrape:  # adding up takes milliseconds, which no caller shall wait
             text = await asyncio.to_thread(self._metrics)
         await answer(send, 200, text, [], content_type=b"text/plain; version=0.0.4")
+
+    async def _version(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """Tell MLflow's version, as its scoring server does."""
+        text = importlib.metadata.version("mlflow").encode()
+        await answer(send, 200, text, [], content_type=b"text/plain")
 
     async def _server_metadata(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         await answer(send, 200, server_metadata(), [])

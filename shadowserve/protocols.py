@@ -100,14 +100,22 @@ def _encode(prediction: Any, *, echo: str | None = None) -> bytes:  # noqa: ARG0
     return wire.answer(prediction)
 
 
-def _read_json(body: bytes, _content_type: str) -> Any:
+def _read_json(body: bytes, content_type: str) -> Any:
+    """Read JSON that is called so, or that nothing is said of, as clients of these protocols do."""
+    if content_type and not wire.is_json(content_type):
+        raise RequestError(
+            "The content type is application/json in UTF-8; another one came.",
+            code="unsupported_media_type",
+            status=415,
+        )
     return jsontext.loads(body, max_depth=DEFAULT.max_depth)
 
 
 def _read_arguments(body: bytes, content_type: str) -> Any:
     """Read the arguments of BentoML's typed API: ``{"rows": [record, ...]}``."""
     arguments = _read_json(body, content_type)
-    if type(arguments) is not dict or arguments.keys() != {"rows"}:
+    is_known = type(arguments) is dict and arguments.keys() == {"rows"}
+    if not is_known or type(arguments["rows"]) is not list:
         raise RequestError(
             "The body is a JSON object with exactly the key rows, a list of records.",
             code="wrong_protocol",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.metadata
 import logging
 import threading
 from typing import Any
@@ -275,13 +276,46 @@ def test_another_method_is_refused_and_the_right_one_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "path", ["/v2/models/other/infer", "/v2/models/films/versions/4", "/v2/models/films/nothing"]
+    "path",
+    [
+        "/v2/models/other/infer",
+        "/v2/models/films/versions/4",
+        "/v2/models/films/nothing",
+        "/v2/nothing",
+    ],
 )
 def test_another_model_or_version_is_not_found(tmp_path, path):
     with Plane(tmp_path) as plane:
         response = plane.post(path=path)
         assert response.status_code == 404
         assert "films, version 3" in response.json()["error"]  # in that protocol's own form
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/json; charset=latin-1", "text/csv"])
+@pytest.mark.parametrize("path", ["/predict", "/v2/models/films/infer"])
+def test_json_protocols_take_nothing_that_is_called_otherwise(tmp_path, path, kind):
+    sent = {
+        "/predict": {"rows": [record(1)]},
+        "/v2/models/films/infer": {
+            "inputs": [
+                {"name": "age", "datatype": "FP64", "shape": [1], "data": [1.0]},
+                {"name": "title", "datatype": "BYTES", "shape": [1], "data": ["x"]},
+            ]
+        },
+    }[path]
+    with Plane(tmp_path) as plane:
+        assert plane.post(orjson.dumps(sent), path, content_type=kind).status_code == 415
+        assert plane.ask("POST", path, content=orjson.dumps(sent)).status_code == 200
+        assert plane.post(b'{"rows": {}}', path).status_code == 400
+
+
+def test_mlflows_clients_find_its_routes_with_and_without_a_slash(tmp_path):
+    with Plane(tmp_path) as plane:
+        for path in ("/invocations/", "/v2/models/films/infer/"):
+            assert plane.ask("GET", path).status_code == 405, path
+        assert plane.post(path="/invocations/").content == plane.post().content
+        assert plane.ask("GET", "/ping/").status_code == 200
+        assert plane.ask("GET", "/version").text == importlib.metadata.version("mlflow")
 
 
 def test_other_paths_are_bentomls(tmp_path):

@@ -314,6 +314,7 @@ def test_json_content_types(content_type):
         "application/x-www-form-urlencoded",
         "application/json; charset=latin-1",
         "application/json; foo=1",
+        "application/json; header=absent",
         "text/csv; header=maybe",
         "application/vnd.apache.parquet",
     ],

@@ -24,6 +24,7 @@ __all__ = [
     "Limits",
     "answer",
     "error_body",
+    "is_json",
     "nonfinite",
     "parse",
     "parse_csv",
@@ -82,18 +83,28 @@ def type_body(given: Given, schema: Schema, *, limits: Limits = DEFAULT) -> Rows
     return type_scoring(given.content, schema, limits=limits)
 
 
+def is_json(content_type: str) -> bool:
+    """Tell whether a content type is JSON's, in UTF-8."""
+    try:
+        is_csv, _ = _media(content_type)
+    except RequestError:
+        return False
+    return not is_csv
+
+
 @lru_cache(maxsize=64)
 def _media(content_type: str) -> tuple[bool, bool]:
     """Read a content type once: whether it is CSV, and whether that has a header line."""
     media, *pairs = (part.strip() for part in content_type.lower().split(";"))
     options = dict(pair.partition("=")[::2] for pair in pairs if pair)
+    is_csv = media == "text/csv"
     charset = options.pop("charset", "utf-8").strip("\"' ")
-    header = options.pop("header", "present").strip("\"' ")
-    if media not in ("application/json", "text/csv") or charset not in ("utf-8", "utf8"):
+    header = options.pop("header", "present").strip("\"' ") if is_csv else "present"
+    if not (is_csv or media == "application/json") or charset not in ("utf-8", "utf8"):
         raise _unsupported()
     if options or header not in ("present", "absent"):
         raise _unsupported()
-    return media == "text/csv", header == "present"
+    return is_csv, header == "present"
 
 
 def _unsupported() -> RequestError:
