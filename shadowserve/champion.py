@@ -25,6 +25,7 @@ from shadowserve.metrics import RoleMetrics
 from shadowserve.records import Request, Times
 from shadowserve.rows import Rows, concat
 from shadowserve.scoring import Scored
+from shadowserve.wire import nonfinite
 
 MAX_BATCH_ROWS = 64
 MAX_QUEUED_ROWS = 20_000
@@ -101,12 +102,19 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A request and its end: a 200 with the encoded prediction, or a 500 with the fault."""
+    """A request and its end: a 200 with the encoded prediction, or a 500 with the fault.
+
+    Parameters
+    ----------
+    nonfinite : int
+        NaN and infinite values of the prediction, which are null in the body.
+    """
 
     work: Work
     status: int
     body: bytes
     times: Times
+    nonfinite: int = 0
 
 
 class Champion:
@@ -230,8 +238,14 @@ class Champion:
         encode_ns = time.monotonic_ns() - encoding_ns
         size = (len(batch), sum(work.rows.n_rows for work in batch))
         return [
-            Served(work, 200, body, _times(work, scored, started_ns, encode_ns, size))
-            for work, body in zip(batch, bodies, strict=True)
+            Served(
+                work,
+                200,
+                body,
+                _times(work, scored, started_ns, encode_ns, size),
+                _nonfinite(output, body),
+            )
+            for work, output, body in zip(batch, outputs, bodies, strict=True)
         ]
 
     def _record(self, served: list[Served]) -> None:
@@ -273,6 +287,14 @@ class Champion:
         if self._metrics is not None and served[0].status == 200:
             with contextlib.suppress(Exception):
                 self._metrics.observe(served[0].times)
+
+
+def _nonfinite(output: Any, body: bytes) -> int:
+    """Count what became null without having been None; most answers have no null at all."""
+    if b"null" in body:
+        with contextlib.suppress(Exception):  # it is encoded, and leaves whatever comes of this
+            return nonfinite(output)
+    return 0
 
 
 def _times(

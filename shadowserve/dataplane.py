@@ -242,7 +242,10 @@ class DataPlane:
         if is_gone(receive):  # it was scored and journaled all the same
             self._counters.add("client_gone")
             return
-        await answer(send, scored.status, body, self._head(work.request_id))
+        head = self._head(work.request_id)
+        if scored.nonfinite:
+            head.append((b"x-shadowserve-nonfinite", str(scored.nonfinite).encode()))
+        await answer(send, scored.status, body, head)
         observe_response(scored.status, (time.monotonic_ns() - work.arrived_ns) / 1e9)
 
     async def _work(

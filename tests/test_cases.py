@@ -131,6 +131,16 @@ def test_ss_051_052_053_an_answer_is_valid_json_whatever_the_model_returns(
     assert json.loads(told.content, parse_constant=pytest.fail)["predictions"] == expected
 
 
+@pytest.mark.parametrize(
+    ("answer", "n"), [([np.nan, None, 1.0], 1), ([np.inf] * 3, 3), ([1, 2, 3], 0)]
+)
+def test_ss_051_an_answer_says_how_many_of_its_values_were_no_numbers(tmp_path, answer, n):
+    """In a header, so that the body stays as MLflow's."""
+    with Plane(tmp_path, opaque(Seen(answer), signature=columns(a="long"))) as plane:
+        told = ask(plane, {"inputs": {"a": [1, 2, 3]}})
+    assert told.headers.get("x-shadowserve-nonfinite") == (str(n) if n else None)
+
+
 def test_ss_052_an_encoder_that_fails_is_a_500_with_the_requests_id(tmp_path):
     with Plane(tmp_path, opaque(Seen([object()]), signature=columns(a="long"))) as plane:
         told = ask(plane, {"dataframe_records": [{"a": 1}]}, x_request_id="mine")
