@@ -229,6 +229,15 @@ def test_scores_that_are_surer_of_every_answer_have_shifted_too(tmp_path):
     assert "score_shift" not in found(scored(known, both_ways(yes), both_ways(yes)))
 
 
+def test_a_large_shift_is_told_as_large_as_it_is(tmp_path):
+    """SS-107: 0.51 and 0.99 give one label; what is clipped to be found soon is told in full."""
+    known = known_of(tmp_path, opaque(double), n=30)
+    before, after = (np.full(300, yes) for yes in (0.51, 0.99))
+    one = found(scored(known, both_ways(after), both_ways(before)))["score_shift"]
+    assert one.effect.value == pytest.approx(0.48)
+    assert one.effect.low < 0.48 < one.effect.high
+
+
 def test_scatter_about_the_same_scores_is_no_shift(tmp_path):
     """The champion's likeliest class looks too likely where its scores scatter: so does any maximum."""
     chance = np.random.default_rng(1)

@@ -40,6 +40,8 @@ class Row:
         Whether the traffic must not wait for the lanes.
     labelled : bool
         Whether the truth of every request comes afterwards.
+    sliced : tuple of str, optional
+        The columns that a slice may be named by, where the fault lies in one slice and no other.
     """
 
     id: str
@@ -48,6 +50,16 @@ class Row:
     options: tuple[str, ...] = ()
     rate: bool = False
     labelled: bool = False
+    sliced: tuple[str, ...] | None = None
+
+    def allows(self, found: Finding) -> bool:
+        """Whether an alarm is of a kind, and at a place, that this row's fault explains."""
+        if found["kind"] not in self.may:
+            return False
+        elsewhere = self.sliced is not None and not set(found["where"]["columns"]) <= set(
+            self.sliced
+        )
+        return not (found["kind"] == "slice_divergence" and elsewhere)
 
 
 def finding(kind: str, where: Callable[[Finding], bool] = lambda _: True) -> Expect:
@@ -96,6 +108,14 @@ def _without_growth(found: Finding) -> bool:
     return _effect(found).get("measure") == "median" and 25 <= _effect(found)["value"] <= 45
 
 
+def _effect_within(low: float, high: float) -> Callable[[Finding], bool]:
+    return lambda found: low <= _effect(found).get("value", float("nan")) <= high
+
+
+def _says(*words: str) -> Callable[[Finding], bool]:
+    return lambda found: all(word in found["message"] for word in words)
+
+
 def _columns(*names: str) -> Callable[[Finding], bool]:
     return lambda found: bool(set(names) & set(found["where"]["columns"]))
 
@@ -117,9 +137,10 @@ def _row(
     options: tuple[str, ...] = (),
     rate: bool = False,
     labelled: bool = False,
+    sliced: tuple[str, ...] | None = None,
 ) -> Row:
     kinds = frozenset([*(e.name for e in expects), *may.split()])
-    return Row(row_id, expects, kinds, options, rate, labelled)
+    return Row(row_id, expects, kinds, options, rate, labelled, sliced)
 
 
 _ALL = (
@@ -132,11 +153,11 @@ _ALL = (
     _row("F04", finding("poison_request", lambda f: f["where"]["step"] is not None), outcome("timed_out"), may="slow_feature latency", options=("--deadline", "2s")),
     _row("F05", finding("error_rate", _columns("clarity")), may="slice_divergence"),
     _row("F06", finding("nonfinite_output", _columns("depth")), may="prediction_divergence slice_divergence"),
-    _row("F07", finding("prediction_divergence", lambda f: "lower" in f["message"] or "higher" in f["message"]), may="slice_divergence concentration"),
-    _row("F08", finding("prediction_divergence"), may="score_shift slice_divergence"),
-    _row("F09", finding("score_shift"), may="prediction_divergence slice_divergence"),
-    _row("F10", finding("slice_divergence"), may="prediction_divergence score_shift"),
-    _row("F11", finding("nondeterminism"), may="prediction_divergence score_shift"),
+    _row("F07", finding("prediction_divergence", _says("on average", "lower")), may="slice_divergence concentration"),
+    _row("F08", finding("prediction_divergence", lambda f: _effect_within(0.95, 1.0)(f) and _says("swapped")(f)), may="score_shift slice_divergence"),
+    _row("F09", finding("score_shift", _effect_within(0.06, 0.1)), may="prediction_divergence slice_divergence"),
+    _row("F10", finding("slice_divergence", _columns("main_genre")), may="prediction_divergence score_shift", sliced=("main_genre",)),
+    _row("F11", finding("nondeterminism", _says("disagrees with itself")), may="prediction_divergence score_shift"),
     _row("F12", never("prediction_divergence")),
     _row("F14", finding("prediction_divergence"), _explains("x", "y", "z", "carat", "depth", "table"), may="slice_divergence"),
     _row("F16", finding("poison_request"), outcome("crashed")),
@@ -144,8 +165,8 @@ _ALL = (
     _row("F18", finding("capacity"), may="slow_feature latency", rate=True),
     _row("F19", never("prediction_divergence"), may="latency"),
     _row("F20", finding("prediction_divergence"), may="slice_divergence concentration"),
-    _row("F21", finding("structure_change"), may="prediction_divergence slice_divergence"),
-    _row("F22", finding("prediction_divergence"), may="slice_divergence"),
+    _row("F21", finding("structure_change", _says("integer becomes string")), may="prediction_divergence slice_divergence"),
+    _row("F22", finding("prediction_divergence", _says("rank-biased overlap")), may="slice_divergence"),
     _row("F23", never("latency"), may=""),
     _row("F23-longer", never("latency"), may=""),
     _row("F24", finding("change_point", lambda f: abs((f["since"] or 0) - 1200) <= 60), may="prediction_divergence slice_divergence", options=("--no-rescore",)),

@@ -31,32 +31,32 @@ def look(known: Known, policy: Policy) -> Iterator[Finding]:
     apart = scores.challenger - scores.control
     two = len(scores.classes) == 2
     watched = [1] if two else range(len(scores.classes))
-    moves = {f"probability of class {scores.classes[i]}": _mean(apart[:, i]) for i in watched}
+    moves = {f"probability of class {scores.classes[i]}": apart[:, i] for i in watched}
     alpha = policy.alarm_alpha("score_shift") / (len(moves) + 1)
     proven = {name: move for name, move in moves.items() if _least(move, alpha=alpha) > MIN_SHIFT}
     if proven:
-        most = max(proven, key=lambda name: abs(proven[name].mean))
+        most = max(proven, key=lambda name: abs(float(proven[name].mean())))
         yield _shift(
             known, known.learned.outputs, policy, place=most, moved=proven[most], alpha=alpha
         )
         return
     top = scores.control.argmax(axis=1)
-    surer = _mean(apart[np.arange(len(top)), top])
-    least = surer.interval(alpha)[0] if _wanders(known) else _least(surer, alpha=alpha)
+    surer = apart[np.arange(len(top)), top]
+    least = _mean(surer).interval(alpha)[0] if _wanders(known) else _least(surer, alpha=alpha)
     if least > MIN_SHIFT:
         place = "probability of the likeliest class"
         yield _shift(known, known.learned.outputs, policy, place=place, moved=surer, alpha=alpha)
 
 
-def _mean(moves: np.ndarray) -> MeanSequence:
-    mean = paired_mean(SCORE_CLIP)
+def _mean(moves: np.ndarray, *, clip: float = SCORE_CLIP) -> MeanSequence:
+    mean = paired_mean(clip)
     mean.add(moves)
     return mean
 
 
-def _least(moved: MeanSequence, *, alpha: float) -> float:
+def _least(moves: np.ndarray, *, alpha: float) -> float:
     """Return by how much a mean is proven to have moved at least, in either direction."""
-    low, high = moved.interval(alpha)
+    low, high = _mean(moves).interval(alpha)
     return max(low, -high)
 
 
@@ -67,19 +67,22 @@ def _wanders(known: Known) -> bool:
 
 
 def _shift(
-    known: Known, outputs: Outputs, policy: Policy, *, place: str, moved: MeanSequence, alpha: float
+    known: Known, outputs: Outputs, policy: Policy, *, place: str, moved: np.ndarray, alpha: float
 ) -> Finding:
-    low, high = moved.interval(alpha)
+    """Tell by how much, clipped only as far as nothing was: the clip is for finding small moves soon."""
+    mean = _mean(moved)
+    mean = mean if not mean.clipped else _mean(moved, clip=1.0)
+    low, high = mean.interval(alpha)
     flips = share(outputs.intolerant.mean)
     severity, labels = weighed(known, policy, Severity.WARNING)
     return Finding(
         kind="score_shift",
         severity=severity.at_most(Severity.WARNING),
         message=(
-            f"{known.name}'s {place} is {number(abs(moved.mean), 2)} {'higher' if low > 0 else 'lower'} "
+            f"{known.name}'s {place} is {number(abs(mean.mean), 2)} {'higher' if mean.mean > 0 else 'lower'} "
             f"than the champion's on the same requests, while answers differ on {flips}. "
             f"A threshold tuned for the champion will not fit.{labels}"
         ),
         where=Where(output=place),
-        effect=Effect("shift", moved.mean, low, high, "probability", 0.0, "control"),
+        effect=Effect("shift", mean.mean, low, high, "probability", 0.0, "control"),
     )
