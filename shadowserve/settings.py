@@ -353,6 +353,22 @@ class Settings:
             spellings.path, "--token-file FILE", "File that holds the bearer token of both ports."
         ),
     )
+    ssl_certfile: Path | None = field(
+        default=None,
+        metadata=_about(
+            spellings.path,
+            "--ssl-certfile FILE",
+            "Certificate chain in PEM; both ports then speak HTTPS only.",
+        ),
+    )
+    ssl_keyfile: Path | None = field(
+        default=None,
+        metadata=_about(
+            spellings.path,
+            "--ssl-keyfile FILE",
+            "The certificate's private key, where its file does not hold it.",
+        ),
+    )
     verdict: Mapping[str, Any] = field(
         default_factory=lambda: MappingProxyType({}),
         metadata=_about(_table, "", f"Policy of the verdict; a table of {FILE} only."),
@@ -411,6 +427,8 @@ class Settings:
                 f"--console-host {self.console_host} can be reached by others, who could pause "
                 "lanes and read reports. Give --token-file FILE, or keep it on 127.0.0.1."
             )
+        if self.ssl_keyfile is not None and self.ssl_certfile is None:
+            yield "--ssl-keyfile: there is no certificate. Give --ssl-certfile FILE, too."
         if self.tap:
             yield from self._not_with_tap()
         same = (self.host, self.port) == (self.console_host, self.console_port)

@@ -28,7 +28,8 @@ SERVE_OPTIONS = (
     "champion", "challengers", "control", "model", "tracking_uri", "registry_uri", "host", "port",
     "console_host", "console_port", "workers", "state_dir", "sample_rate", "deadline",
     "journal_budget", "retention", "max_body", "lane_memory", "method", "output_kind", "entity", "rescore",
-    "log_inputs", "hash_inputs", "drop_inputs", "ignore_outputs", "one_job", "strict_versions", "allow_digests", "lane_network", "token_file", "tap",
+    "log_inputs", "hash_inputs", "drop_inputs", "ignore_outputs", "one_job", "strict_versions", "allow_digests", "lane_network", "token_file",
+    "ssl_certfile", "ssl_keyfile", "tap",
 )  # fmt: skip
 
 
@@ -124,9 +125,8 @@ class running:  # noqa: N801 - reads as a verb
                 for line in _loaded(supervisor, deployment):
                     say(line)
                 host, port = supervisor.address
-                say(
-                    f"Ready          http://{host}:{port}/{'tap' if settings.tap else 'invocations'}"
-                )
+                path = "tap" if settings.tap else "invocations"
+                say(f"Ready          {_scheme(settings)}://{host}:{port}/{path}")
         except BaseException:
             supervisor.kill()
             raise
@@ -161,9 +161,13 @@ def _opening(
         f"{copies} processes hold a model ({sizes / 2**20:.1f} MiB of files)",
         f"Request bodies {places.journal}, readable by you alone, until every lane has scored them "
         f"(at most {budget:g} GiB)",
-        f"Console        http://{settings.console_host}:{console_port}/ (status.json, report.json)",
+        f"Console        {_scheme(settings)}://{settings.console_host}:{console_port}/ (status.json, report.json)",
         f"Evidence       MLflow experiment shadowserve/{deployment.model}",
     ]
+
+
+def _scheme(settings: Settings) -> str:
+    return "http" if settings.ssl_certfile is None else "https"
 
 
 def _loaded(supervisor: Supervisor, deployment: Deployment) -> list[str]:

@@ -1,4 +1,7 @@
-"""The control plane's process: ``python -m shadowserve.console <listening descriptor>``."""
+"""The control plane's process: ``python -m shadowserve.console <listening descriptor>``.
+
+With ``--ssl-certfile`` and ``--ssl-keyfile``, as BentoML's worker takes them, it speaks HTTPS.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from shadowserve.supervisor.leash import watch_parent
 from shadowserve.talk import keep_to_oneself
 
 
-def main(descriptor: int) -> None:
+def main(descriptor: int, *options: str) -> None:
     """Answer on an inherited socket until SIGTERM."""
     root = os.environ["SHADOWSERVE_STATE_DIR"]
     setproctitle(f"shadowserve console {root}")
@@ -31,15 +34,18 @@ def main(descriptor: int) -> None:
     deployment = deployments.read(places)
     tap = Tap(places, deployment) if deployment is not None and deployment.tapped else None
     token = tokens.from_environment()
+    certificate = dict(zip(options[::2], options[1::2], strict=True))
     config = uvicorn.Config(
         Guard(Console(places, tap=tap, guarded=token is not None).app(), token),
         http=BoundedHead,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=2,
+        ssl_certfile=certificate.get("--ssl-certfile"),
+        ssl_keyfile=certificate.get("--ssl-keyfile"),
     )
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=descriptor)])
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), *sys.argv[2:])

@@ -17,6 +17,7 @@ from shadowserve.lane.lock import ONE_AT_A_TIME
 from shadowserve.places import Places
 from shadowserve.settings import Settings
 from shadowserve.stores import Uris
+from shadowserve.supervisor import certificate
 from shadowserve.supervisor.child import Child, without_secrets
 from shadowserve.supervisor.placement import Placement
 from shadowserve.supervisor.watch import LaneWatch
@@ -62,7 +63,9 @@ class Processes:
         descriptor = listener.fileno()
         return Child(
             name=f"champion worker {index}",
-            command=worker_command(socket_fd=descriptor, worker=index),
+            command=worker_command(
+                socket_fd=descriptor, worker=index, certificate=self._certificate()
+            ),
             env={
                 **self._environment("champion"),
                 **self._token(),
@@ -103,7 +106,7 @@ class Processes:
         descriptor = listener.fileno()
         return Child(
             name="console",
-            command=("-m", "shadowserve.console", str(descriptor)),
+            command=("-m", "shadowserve.console", str(descriptor), *self._certificate()),
             env={**self._environment("console"), **self._token()},
             log=self.places.logs / "console.log",
             pass_fds=(descriptor, *self._token_fds()),
@@ -137,6 +140,10 @@ class Processes:
             "SHADOWSERVE_WORKERS": str(self.settings.workers),
             "SHADOWSERVE_MAX_BODY": str(self.settings.max_body),
         }
+
+    def _certificate(self) -> tuple[str, ...]:
+        found = certificate.of(self.settings.ssl_certfile, self.settings.ssl_keyfile)
+        return () if found is None else found.options()
 
     def _token(self) -> dict[str, str]:
         """Return where the ports' own processes find the token; lanes are not told."""

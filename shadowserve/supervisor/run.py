@@ -24,6 +24,7 @@ from shadowserve.ledger import condition, reconcile
 from shadowserve.places import Places
 from shadowserve.records import Role
 from shadowserve.settings import Settings
+from shadowserve.supervisor import certificate
 from shadowserve.supervisor.child import Child
 from shadowserve.supervisor.processes import Processes
 from shadowserve.supervisor.pulse import Pulse
@@ -96,6 +97,7 @@ class Supervisor:
             needed=lambda: not any(map(self._accepts, range(len(self.workers)))),
             label=self._label,
             counters=counters.Counters(self.places.counters(STAND_IN)),
+            certificate=certificate.of(self.settings.ssl_certfile, self.settings.ssl_keyfile),
         )
 
     @property

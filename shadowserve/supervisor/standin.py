@@ -11,10 +11,12 @@ import json
 import select
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Callable
 
 from shadowserve.counters import Counters
+from shadowserve.supervisor.certificate import Certificate
 
 STAND_IN = 999
 """The stand-in's number among the workers' counters."""
@@ -38,6 +40,8 @@ class StandIn:
         Names the served version.
     counters : Counters
         Where each refusal is counted as ``overloaded``.
+    certificate : Certificate, optional
+        Callers are then spoken to over TLS.
     """
 
     def __init__(
@@ -47,7 +51,9 @@ class StandIn:
         needed: Callable[[], bool],
         label: Callable[[], str],
         counters: Counters,
+        certificate: Certificate | None = None,
     ) -> None:
+        self._context = None if certificate is None else certificate.context()
         self._listener = listener
         self._needed = needed
         self._label = label
@@ -66,33 +72,48 @@ class StandIn:
             if self._waiting() and self._needed():
                 with contextlib.suppress(OSError):  # a worker was quicker, or the caller left
                     caller, _ = self._listener.accept()
-                    with caller:
-                        self._answer(caller)
+                    with caller, self._secured(caller) as secured:
+                        self._answer(secured)
 
     def _waiting(self) -> bool:
         return bool(select.select([self._listener], (), (), LOOK_S)[0])
 
-    def _answer(self, caller: socket.socket) -> None:
+    def _secured(self, caller: socket.socket) -> socket.socket:
+        """Return what the caller is spoken to through."""
         caller.settimeout(PATIENCE_S)
-        path = _read(caller)
+        return caller if self._context is None else self._context.wrap_socket(caller, True)
+
+    def _answer(self, caller: socket.socket) -> None:
+        path = _read(caller, until=time.monotonic() + PATIENCE_S)
+        request_id = uuid.uuid4().hex
+        head = (f"x-request-id: {request_id}", f"x-shadowserve-model: {self._label()}")
         if path in _ALIVE:
-            caller.sendall(_response("200 OK", b"{}", ()))
+            caller.sendall(_response("200 OK", b"{}", head))
         else:
             self._counters.add("overloaded")
-            caller.sendall(_refusal(self._label()))
+            caller.sendall(_refusal(request_id, head))
         caller.shutdown(socket.SHUT_WR)
 
 
-def _read(caller: socket.socket) -> bytes:
-    """Read a request, so that closing does not reset the connection; return its path."""
+def _read(caller: socket.socket, *, until: float) -> bytes:
+    """Read a request, so that closing does not reset the connection; return its path.
+
+    One who sends slowly keeps the others waiting no longer than one who sends nothing.
+    """
+
+    def more() -> bytes:
+        caller.settimeout(max(until - time.monotonic(), 0.001))
+        return caller.recv(65_536)
+
     raw = b""
     with contextlib.suppress(TimeoutError):
-        while b"\r\n\r\n" not in raw and len(raw) < MAX_READ and (more := caller.recv(65_536)):
-            raw += more
+        while b"\r\n\r\n" not in raw and len(raw) < MAX_READ and (came := more()):
+            raw += came
         head, _, body = raw.partition(b"\r\n\r\n")
         left = min(_length(head), MAX_READ) - len(body)
-        while left > 0 and (more := caller.recv(65_536)):
-            left -= len(more)
+        while left > 0 and (came := more()):
+            left -= len(came)
+    caller.settimeout(PATIENCE_S)
     words = raw.split(b"\r\n", 1)[0].split(b" ")
     return words[1].partition(b"?")[0] if len(words) > 1 else b""
 
@@ -105,12 +126,10 @@ def _length(head: bytes) -> int:
     return 0
 
 
-def _refusal(label: str) -> bytes:
-    request_id = uuid.uuid4().hex
+def _refusal(request_id: str, head: tuple[str, ...]) -> bytes:
     told = {"code": "overloaded", "message": _BUSY, "column": None, "row": None}
     body = json.dumps({"error": {**told, "request_id": request_id}}).encode()
-    head = ("retry-after: 1", f"x-request-id: {request_id}", f"x-shadowserve-model: {label}")
-    return _response("503 Service Unavailable", body, head)
+    return _response("503 Service Unavailable", body, ("retry-after: 1", *head))
 
 
 def _response(status: str, body: bytes, head: tuple[str, ...]) -> bytes:

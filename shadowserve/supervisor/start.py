@@ -29,7 +29,7 @@ from shadowserve.policy import Policy
 from shadowserve.schema import Schema
 from shadowserve.settings import Settings, flag_of
 from shadowserve.stores import Uris, redact
-from shadowserve.supervisor import isolation
+from shadowserve.supervisor import certificate, isolation
 from shadowserve.version import Version
 
 _CARRIED = (
@@ -150,7 +150,7 @@ def resolve(settings: Settings, addresses: Uris, places: Places, *, start: str) 
 
 
 def refuse_settings(settings: Settings) -> None:
-    """Refuse an impossible policy, what this machine cannot do or the token's file does not hold.
+    """Refuse an impossible policy, what this machine cannot do, a bad token's file or certificate.
 
     Raises
     ------
@@ -159,6 +159,8 @@ def refuse_settings(settings: Settings) -> None:
     Policy.of(settings.verdict)
     if settings.token_file is not None:
         tokens.read(settings.token_file)
+    if found := certificate.of(settings.ssl_certfile, settings.ssl_keyfile):
+        found.context()
     if not settings.lane_network and (why := isolation.why_not()):
         raise SettingsError(
             f"--lane-network off: this process may not make a network namespace ({why}). "

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-def worker_command(*, socket_fd: int, worker: int) -> Sequence[str]:
+def worker_command(
+    *, socket_fd: int, worker: int, certificate: Sequence[str] = ()
+) -> Sequence[str]:
     """Return the arguments of the Python process that BentoML runs for one worker.
 
     Parameters
@@ -20,6 +22,8 @@ def worker_command(*, socket_fd: int, worker: int) -> Sequence[str]:
         The listening socket, inherited.
     worker : int
         Worker index, from 0; BentoML counts from 1.
+    certificate : sequence of str
+        BentoML's options for TLS.
     """
     return (
         "-m",
@@ -33,6 +37,7 @@ def worker_command(*, socket_fd: int, worker: int) -> Sequence[str]:
         str(worker + 1),
         "--timeout-keep-alive",
         "75",
+        *certificate,
     )
 
 

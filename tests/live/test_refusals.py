@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import ssl
 import time
 from pathlib import Path
 
+import httpx
 import pytest
+from certificate_fixtures import certified
 
 from benchmarks.chaos import tiny
 from benchmarks.chaos.served import Served, run
@@ -174,6 +177,22 @@ def test_the_token_is_asked_for_on_both_ports_except_by_probes(tmp_path, store):
         served.until(lambda: served.worker_pid() not in (0, pid), "a new worker")
         served.until(lambda: served.post(**bearer).status_code == 200, "answers again")
         assert served.post().status_code == 401
+
+
+def test_both_ports_speak_https_where_there_is_a_certificate(tmp_path, store):
+    chain, key = certified(tmp_path)
+    options = ("--ssl-certfile", str(chain), "--ssl-keyfile", str(key), "--no-control")
+    with Served(tmp_path, store, *options, challengers=()) as served:
+        assert f"Ready          https://127.0.0.1:{served.facts['port']}/" in served.said()
+        trusting = ssl.create_default_context(cafile=str(chain))
+        with httpx.Client(verify=trusting, trust_env=False, timeout=30) as client:
+            url = served.url.replace("http:", "https:")
+            body = {"dataframe_records": [tiny.row()]}
+            assert client.post(f"{url}/invocations", json=body).status_code == 200
+            console = served.console.replace("http:", "https:")
+            assert client.get(f"{console}/livez").status_code == 200
+        with pytest.raises(httpx.HTTPError):
+            served.post()
 
 
 def test_a_lane_without_network_cannot_call_out(tmp_path, store):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
+import ssl
 import threading
 
 import httpx
 import pytest
+from certificate_fixtures import certified
 
 from shadowserve import counters
+from shadowserve.supervisor.certificate import Certificate
 from shadowserve.supervisor.standin import StandIn
 
 
@@ -50,6 +54,56 @@ def test_a_caller_that_says_nothing_keeps_nobody_else_waiting_for_long(data_plan
     url, _, _, _ = data_plane
     with socket.create_connection(httpx.URL(url).netloc.decode().split(":")):
         assert httpx.get(f"{url}/livez", timeout=20, trust_env=False).status_code == 200
+
+
+def test_a_caller_that_drips_keeps_nobody_else_waiting_for_long(data_plane):
+    url, _, _, _ = data_plane
+    done = threading.Event()
+
+    def drip(caller):
+        while not done.wait(0.05):
+            with contextlib.suppress(OSError):
+                caller.sendall(b"x")
+
+    with socket.create_connection(httpx.URL(url).netloc.decode().split(":")) as caller:
+        dripping = threading.Thread(target=drip, args=(caller,))
+        dripping.start()
+        try:
+            assert httpx.get(f"{url}/livez", timeout=20, trust_env=False).status_code == 200
+        finally:
+            done.set()
+            dripping.join()
+
+
+def test_every_answer_bears_an_id_and_the_version(data_plane):
+    url, _, _, _ = data_plane
+    for path in ("livez", "readyz"):
+        head = httpx.get(f"{url}/{path}", trust_env=False).headers
+        assert len(head["x-request-id"]) == 32
+        assert head["x-shadowserve-model"] == "films/3"
+
+
+def test_it_speaks_tls_where_the_workers_do(tmp_path):
+    chain, key = certified(tmp_path)
+    counted = counters.Counters(tmp_path / "999.bin")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        stand_in = StandIn(
+            listener,
+            needed=lambda: True,
+            label=lambda: "films/3",
+            counters=counted,
+            certificate=Certificate(chain, key),
+        )
+        host, port = listener.getsockname()
+        trusting = ssl.create_default_context(cafile=str(chain))
+        told = httpx.post(
+            f"https://{host}:{port}/invocations", content=b"{}", verify=trusting, trust_env=False
+        )
+        assert told.status_code == 503
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(f"http://{host}:{port}/livez", trust_env=False)
+        stand_in.stop()
+    counted.close()
 
 
 def test_a_worker_that_accepts_gets_the_callers(data_plane):
