@@ -124,6 +124,19 @@ def test_a_collapse_onto_few_items_is_named_with_them(tmp_path):
     assert one.effect.value == pytest.approx(1.0)
 
 
+def test_one_item_in_every_list_is_named(tmp_path):
+    def ranked(frame, params):
+        return [[f"film {(int(age) * 7 + k) % 90}" for k in range(5)] for age in frame["age"]]
+
+    def promoted(frame, params):
+        return [[*row[:4], "egg"] for row in ranked(frame, params)]
+
+    known = known_of(tmp_path, opaque(promoted), champion=opaque(ranked, number=3))
+    one = found(known)["concentration"]
+    assert (one.where.items, one.effect.value, one.effect.baseline) == (("egg",), 1.0, 0.0)
+    assert one.severity is Severity.WARNING
+
+
 def test_an_output_that_stopped_to_vary_is_named(tmp_path):
     one = found(known_of(tmp_path, opaque(lambda f, p: np.full(len(f), 7.0))))["concentration"]
     assert "nearly the same" in one.message

@@ -33,7 +33,7 @@ def _change(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]
         severity=Severity.WARNING,
         message=(
             f"Since request {change.position} {known.name} disagrees by {share(change.after)}, before by "
-            f"{share(max(change.before, 0.0))}. Something it depends on changed: a feed, a table, a clock?"
+            f"{share(change.before)}. Something it depends on changed: a feed, a table, a clock?"
         ),
         effect=Effect(
             "disagreement", change.after, None, None, "share", change.before, "challenger"

@@ -13,11 +13,13 @@ from shadowserve.known import Known
 from shadowserve.lane.outputs import Outputs
 from shadowserve.policy import Policy
 from shadowserve.sequential import two_rates
-from shadowserve.tally import Quantiles
+from shadowserve.tally import Items, Quantiles
 
 CONCENTRATED = 0.2
 FEW_ITEMS = 10
 MIN_LISTS = 30
+IN_MOST = 0.8
+IN_FEW = 0.2
 LITTLE = 0.01
 WIDE = 0.05
 CORRELATED = 0.5
@@ -50,6 +52,7 @@ def _concentration(known: Known, outputs: Outputs, policy: Policy) -> Iterator[F
     shown = sum(champion.count(json.dumps(one["item"])) for one in top)
     before = shown / max(1, champion.total)
     if after < own + CONCENTRATED or after < 2 * before:
+        yield from _everywhere(known, champion, lane, str(outputs.kind))
         return
     names = tuple(str(one["item"]) for one in top)
     yield Finding(
@@ -66,6 +69,28 @@ def _concentration(known: Known, outputs: Outputs, policy: Policy) -> Iterator[F
         ),
         since=outputs.first_differing,
         examples=tuple(row["position"] for row in outputs.worst.rows()[:5]),
+    )
+
+
+def _everywhere(known: Known, champion: Items, lane: Items, output: str) -> Iterator[Finding]:
+    """Yield one item that is now in nearly every list."""
+    top = next(iter(lane.top(1)), None)
+    if top is None:
+        return
+    before = champion.reach(champion.count(json.dumps(top["item"])))
+    if top["reach"] < IN_MOST or before > IN_FEW:
+        return
+    yield Finding(
+        kind="concentration",
+        severity=Severity.WARNING,
+        message=(
+            f"{known.name} shows one item in {share(top['reach'])} of its lists, {top['item']}, which the champion "
+            f"shows in {share(before)}. Check what the new version was trained on."
+        ),
+        where=Where(items=(str(top["item"]),), output=output),
+        effect=Effect(
+            "reach_of_top_item", top["reach"], None, None, "share of lists", before, "champion"
+        ),
     )
 
 

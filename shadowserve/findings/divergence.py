@@ -153,7 +153,10 @@ def _moved(told: dict[str, Any]) -> str:
     if mean is None or flipped is None:
         return ""
     direction = "higher" if mean > 0 else "lower"
-    return f", on average {number(abs(mean), 2)} {direction}; the decision changes for {share(flipped)}"
+    return (
+        f"; the positive class (of several, the champion's likeliest) is on average {number(abs(mean), 2)} "
+        f"{direction}, and the decision changes for {share(flipped)}"
+    )
 
 
 def _bias(told: dict[str, Any]) -> str:

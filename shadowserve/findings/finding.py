@@ -7,6 +7,9 @@ from enum import StrEnum
 from math import isfinite
 from typing import Any
 
+NOTHING = 1e-9
+"""Shares below it are sums of roundings."""
+
 
 class Severity(StrEnum):
     """How bad: warning and critical are alarms."""
@@ -104,10 +107,10 @@ def share(value: float) -> str:
 
     Examples
     --------
-    >>> share(0.0412), share(0.5), share(0.00031)
-    ('4.1 %', '50 %', '0.031 %')
+    >>> share(0.0412), share(0.5), share(0.00031), share(-2e-16)
+    ('4.1 %', '50 %', '0.031 %', '0 %')
     """
-    percent = 100 * value
+    percent = 100 * value if abs(value) > NOTHING else 0.0
     return f"{percent:.0f} %" if percent >= 10 else f"{percent:.2g} %"
 
 

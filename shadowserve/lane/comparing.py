@@ -71,10 +71,17 @@ class Scoring:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Both answers of one request as JSON values, one a row."""
+    """Both answers of one request as JSON values, one a row.
+
+    Parameters
+    ----------
+    uneven : bool
+        Whether they have different numbers of rows: then each side is one value, the whole answer.
+    """
 
     champion: list[Any]
     lane: list[Any]
+    uneven: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +220,8 @@ class Comparer:
         """
         if self._sample is None and self.divergence is not None:
             return self.divergence
-        self._sample = [*(self._sample or []), *(row for one in outputs for row in one.champion)]
+        rows = [one.champion[0] if one.uneven else one.champion for one in outputs]
+        self._sample = [*(self._sample or []), *(row for of_one in rows for row in of_one)]
         found = self._detect(self._sample)
         if self.divergence is None or _shape(found) != _shape(self.divergence):
             self.divergence = found
@@ -239,7 +247,7 @@ class Comparer:
         champion = by_row(read(scoring.request.answer), n_rows)
         lane = by_row(read(scoring.observation.answer or b""), n_rows)
         if len(champion) != len(lane):
-            return Outputs([champion], [lane])
+            return Outputs([champion], [lane], uneven=True)
         return Outputs(champion, lane)
 
 

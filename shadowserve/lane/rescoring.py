@@ -95,7 +95,7 @@ class Rescorer:
         second = self._observer.alone(typed).answer
         wandered = np.ones(apart.shape) if second is None else self._comparer.apart(request, first, second)  # fmt: skip
         if wandered.shape != apart.shape:
-            wandered = np.ones(apart.shape)
+            wandered = np.full(apart.shape, wandered.max(initial=0.0))
         persisting = np.where(apart > 0, wandered < apart, np.nan)
         noise.doubt(
             Doubt(request.position, rows, persisting), differs=self._differ(typed, first, second)

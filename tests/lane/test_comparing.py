@@ -121,6 +121,12 @@ def test_a_first_answer_that_looks_like_another_kind_settles_nothing(first, late
     assert comparer.divergence.kind is kind
 
 
+def test_answers_of_another_length_say_nothing_of_the_kind():
+    comparer = Comparer(TABLE)
+    comparer.compare([scoring([1.5], [1.5, 2.5])] * 30)
+    assert comparer.divergence.kind is Kind.NUMBER
+
+
 @pytest.mark.parametrize(
     "value", [1.5, "a", [1.0, 2.0], ["a", "b"], {"a": 1.5, "b": {"c": "x", "d": [0.5] * 9}}]
 )

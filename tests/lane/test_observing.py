@@ -190,6 +190,11 @@ def test_a_bias_persists_though_noise_lies_upon_it():
     assert noise.persisting.mean == 1.0
 
 
+def test_an_answer_of_another_length_persists():
+    noise, _ = doubted(opaque(lambda f, p: [*double(f, p).tolist(), 1.0]))
+    assert noise.persisting.mean == 1.0
+
+
 def test_nothing_is_doubted_within_bursts_or_where_both_agree():
     assert doubted(opaque(lambda f, p: double(f, p) + 1), 20)[1] == []
     assert doubted(opaque(double))[1] == []
