@@ -6,6 +6,7 @@
         deployment.json         what is served, as resolved at start
         supervisor.json         the running supervisor's process id and ports
         paused, resume          the team's wishes, as empty files
+        draining                exists while a stop lets lanes catch up
         counters/<worker>.bin   what each champion worker counted
         counters/<worker>.names columns that it met and the signature does not know
         journal/<worker>-<n>.db segments
@@ -87,6 +88,11 @@ class Places:
     def resume(self) -> Path:
         """Exists when degraded lanes shall be tried again."""
         return self.root / "resume"
+
+    @property
+    def draining(self) -> Path:
+        """Exists while a stop lets the lanes catch up: then none stands still."""
+        return self.root / "draining"
 
     @property
     def journal(self) -> Path:

@@ -118,7 +118,8 @@ class Lane:
 
     def turn(self) -> bool:
         """Read and deal with what has come; False if nothing had."""
-        if self.schedule.block(time.time_ns())[1] is Block.STILL:
+        still = self.schedule.block(time.time_ns())[1] is Block.STILL
+        if still and not self.places.draining.exists():
             return False
         batch = self.tail.read(READ_REQUESTS, upto=self.limit())
         if batch.deleted:

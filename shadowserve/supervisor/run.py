@@ -6,6 +6,7 @@ it or deletes a read segment, the workers do not notice.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -84,6 +85,7 @@ class Supervisor:
             signal.signal(number, self._on_signal)
         self._recover()
         (self.places.root / FAILED).unlink(missing_ok=True)
+        self.places.draining.unlink(missing_ok=True)
         if self.data_socket is not None:
             self._open_data_plane(self.data_socket)
         self._write_down()
@@ -198,6 +200,7 @@ class Supervisor:
         for child in reversed(self.helpers):
             child.end(deadline_s=FLUSH_S)
         self.console_socket.close()
+        self.places.draining.unlink(missing_ok=True)
         self.places.supervisor.unlink(missing_ok=True)
 
     def kill(self) -> None:
@@ -219,6 +222,8 @@ class Supervisor:
     def _drain_lanes(self) -> None:
         """Give the lanes time to score what is in the journal; a second signal cuts it short."""
         until, signals = time.monotonic() + DRAIN_S, self.stop_signals
+        with contextlib.suppress(OSError):  # a full disk; lanes that stand still drain nothing
+            self.places.draining.touch(mode=0o600)
         while time.monotonic() < until and self.stop_signals == signals and self.pending():
             for watch in self.lanes:
                 watch.look()

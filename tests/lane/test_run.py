@@ -23,6 +23,7 @@ from shadowserve.lane.learned import Learned
 from shadowserve.lane.run import follow
 from shadowserve.lane.state import closed_windows, snapshot
 from shadowserve.records import Times
+from shadowserve.stillness import BLOCK_NS, Block, Schedule
 
 
 def places_at(tmp_path):
@@ -103,6 +104,25 @@ def test_what_was_sampled_out_is_counted(tmp_path):
     answer(places, records(30), sampled=lambda n: n % 3 == 0)
     work(places)
     assert told(places) == {"both_ok": 10, "sampled_out": 20}
+
+
+def test_a_lane_stands_still_when_it_is_to_unless_a_stop_lets_it_catch_up(tmp_path):
+    """Else a stop in a still block would leave evidence for the next start."""
+    places = made(tmp_path)
+    answer(places, records(5))
+    it = lane(places, opaque(double))
+    began_ns = time.time_ns() - 15 * BLOCK_NS
+    schedules = (Schedule(began_ns, str(salt)) for salt in range(1000))
+    it.schedule = next(s for s in schedules if s.block(time.time_ns())[1] is Block.STILL)
+    it._take_up()
+    assert not it.turn()
+    assert it.tail.read(1).requests
+    it.tail._cursor.clear()
+    places.draining.touch()
+    assert it.turn()
+    it._flush()
+    assert told(places) == {"both_ok": 5}
+    close(it)
 
 
 def test_a_paused_lane_skips_and_goes_on_afterwards(tmp_path):
