@@ -25,7 +25,7 @@ from shadowserve.ledger import condition, reconcile
 from shadowserve.places import Places
 from shadowserve.records import Role
 from shadowserve.settings import Settings
-from shadowserve.supervisor import certificate
+from shadowserve.supervisor import certificate, logs
 from shadowserve.supervisor.child import Child
 from shadowserve.supervisor.processes import Processes
 from shadowserve.supervisor.pulse import Pulse
@@ -280,6 +280,7 @@ class Supervisor:
 
     def _chores(self) -> None:
         """Once a second: delete what is read, keep to the budget, heed the team's wishes."""
+        logs.bound(self.places.logs)
         if self._champion_ready():
             self.worker_deaths = 0
         if self.places.resume.exists():
