@@ -280,7 +280,6 @@ class Supervisor:
 
     def _chores(self) -> None:
         """Once a second: delete what is read, keep to the budget, heed the team's wishes."""
-        logs.bound(self.places.logs)
         if self._champion_ready():
             self.worker_deaths = 0
         if self.places.resume.exists():
@@ -291,6 +290,7 @@ class Supervisor:
         for segment in tail.consumed(self.places.journal, cursors):
             journal.remove(segment)
         self._keep_to_budget()
+        logs.bound(self.places.logs)
 
     def _keep_to_budget(self) -> None:
         """Delete the oldest sealed segments beyond the budget; the ledger counts what was unread."""
