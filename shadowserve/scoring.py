@@ -200,6 +200,8 @@ def open_version(
         names = _step_names(plan)
     if schema.is_open:
         notes = (*notes, _UNNAMED)
+    if example is None and loaded.input_example is not None:
+        notes = (*notes, "has an input example that no request can carry; nothing was tried on it")
     if not schema.batchable:
         notes = (*notes, "its signature does not fix every type and shape; it is served unbatched")
     elif example is None and loaded.native is None:
@@ -251,13 +253,18 @@ def _schema(version: Version, loaded: Loaded) -> Schema:
 
 
 def _example(loaded: Loaded, schema: Schema, version: Version) -> Rows | None:
-    """Type the version's own input example as if it had come over the wire."""
+    """Type the version's own input example as if it had come over the wire.
+
+    None where there is none, or none that a request could carry though no signature forbids it.
+    """
     if loaded.input_example is None:
         return None
     body = json.dumps(loaded.input_example, default=str).encode()
     try:
         return wire.parse(body, "application/json", schema)
     except ShadowserveError as error:
+        if not schema.is_typed:
+            return None
         raise ModelError(
             f"The input example of {version.pin} does not fit its own signature: {error}"
         ) from error

@@ -92,6 +92,48 @@ def test_a_version_that_fails_on_its_own_example_is_refused_without_the_text(tmp
     assert "s3cret" not in str(caught.value)
 
 
+class Counting(PythonModel):
+    def predict(self, context, model_input, params=None):
+        return list(range(len(model_input)))
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        pd.DataFrame({"a": [1.0, np.nan], "s": ["x", None]}),
+        pd.DataFrame({"a": [np.inf]}),
+        pd.DataFrame({"t": pd.to_datetime(["2024-03-01", None])}),
+        np.array([[1.0, np.nan, np.inf]]),
+    ],
+    ids=["frame", "infinite", "moments", "array"],
+)
+def test_an_example_with_missing_values_is_tried_like_any_other(tmp_path, example):
+    """MLflow saves them as NaN, Infinity and "NaT", which no request can carry."""
+    name = f"scoring-missing-{example.shape[1]}-{len(str(example))}"
+    scorer = opened(tmp_path, name, Counting(), signed=False, input_example=example)
+    assert scorer.schema.is_typed
+    scoring.warm(scorer)
+
+
+def test_an_example_that_no_request_can_carry_is_said_and_not_tried(tmp_path):
+    large = pd.DataFrame({"a": np.array([2**63 + 1], dtype=np.uint64)})
+    scorer = opened(tmp_path, "scoring-large", Counting(), signed=False, input_example=large)
+    assert any("no request can carry" in note for note in scorer.notes)
+    scoring.warm(scorer)
+
+
+def test_an_example_that_breaks_its_own_signature_is_refused(tmp_path):
+    with pytest.raises(ModelError, match="does not fit its own signature"):
+        opened(
+            tmp_path,
+            "scoring-unfit",
+            line(),
+            signed=False,
+            signature=infer_signature(FRAME.astype("int64"), np.array([0.5])),
+            input_example=FRAME[:1] + 0.5,
+        )
+
+
 def test_a_function_that_nothing_was_tried_on_is_served_unbatched(tmp_path):
     scorer = opened(tmp_path, "scoring-untried", Centred())
     assert not scorer.batched

@@ -1,8 +1,9 @@
 """From a fetched version's files to an object that predicts: the one door to MLflow's loaders."""
 
 from shadowserve.loading.calling import Predict
+from shadowserve.loading.examples import input_example
 from shadowserve.loading.facts import Threads
-from shadowserve.loading.opening import METHODS, Loaded, input_example, load, version_differences
+from shadowserve.loading.opening import METHODS, Loaded, load, version_differences
 
 __all__ = [
     "METHODS",

@@ -9,7 +9,6 @@ what is missing; loading alone proves nothing, the caller must predict once befo
 
 from __future__ import annotations
 
-import json
 import re
 import warnings as python_warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +20,7 @@ from typing import Any
 from shadowserve.errors import ModelError
 from shadowserve.faults import fault_of
 from shadowserve.loading.calling import Fits, Predict, completed, fits, pyfunc_call
+from shadowserve.loading.examples import input_example
 from shadowserve.loading.facts import Threads, classes, feature_names, run_in_one_job, threads
 from shadowserve.mlmodel import library_differences, read_flavors, read_manifest
 from shadowserve.shipped import shipped_code
@@ -150,26 +150,6 @@ def version_differences(version: Version) -> list[str]:
         ``"scikit-learn 1.3.2 in training, 1.9.1 here"``; empty where all are equal.
     """
     return library_differences(version.libraries)
-
-
-def input_example(path: Path) -> Any:
-    """Return the input example saved with a model as a body for ``/invocations``.
-
-    Returns
-    -------
-    object or None
-        Parsed JSON: ``{"dataframe_split": …}``, ``{"inputs": …}``, …; None without an example.
-    """
-    info = read_flavors(path).get("saved_input_example_info") or {}
-    saved = info.get("serving_input_path") or info.get("artifact_path")
-    if saved is None or not (path / saved).is_file():
-        return None
-    example = json.loads((path / saved).read_text(encoding="utf-8"))
-    if info.get("serving_input_path"):
-        return example
-    if info.get("type") == "dataframe":
-        return {f"dataframe_{info.get('pandas_orient', 'split')}": example}
-    return {"inputs": example.get("inputs", example) if isinstance(example, dict) else example}
 
 
 def _import_mlflow() -> None:
