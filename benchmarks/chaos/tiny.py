@@ -33,7 +33,7 @@ VERSIONS: dict[int, tuple[tuple[str, ...], list[str]]] = {
     WANTING: ((), [*PLAIN, "z"]),
     UNLOADABLE: ((), PLAIN),
     TALKING: (("tell", "chain", "raise"), PLAIN),
-    BURNING: (("burn",), PLAIN),
+    BURNING: (("burn", "fork"), PLAIN),
     BETTER: ((), PLAIN),
     SLOW: (("slow",), PLAIN),
 }

@@ -103,13 +103,12 @@ class Child:
                 self.process.send_signal(number)
 
     def end(self, *, deadline_s: float) -> bool:
-        """Ask it to end, wait, then make it; True if it ended by itself."""
+        """Ask it to end, wait, then make it, and what it had started; True if it ended by itself."""
         self._hasten()
         self.signal(signal.SIGTERM)
-        if self.wait(deadline_s):
-            return True
+        by_itself = self.wait(deadline_s)
         self.kill()
-        return False
+        return by_itself
 
     def kill(self) -> None:
         """End it and all that it started, now."""

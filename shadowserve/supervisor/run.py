@@ -27,6 +27,7 @@ from shadowserve.records import Role
 from shadowserve.settings import Settings
 from shadowserve.supervisor import certificate, logs
 from shadowserve.supervisor.child import Child
+from shadowserve.supervisor.orphans import Sweeper
 from shadowserve.supervisor.processes import Processes
 from shadowserve.supervisor.pulse import Pulse
 from shadowserve.supervisor.standin import STAND_IN, StandIn
@@ -77,12 +78,14 @@ class Supervisor:
     stand_in: StandIn | None = None
     deployment: Deployment | None = None
     stop_signals: int = 0
+    sweeper: Sweeper | None = None
     _told: str = ""
 
     def begin(self) -> None:
         """Start the champion's workers; they import while the pins are resolved."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
+        self.sweeper = Sweeper(self.processes.start_token)
         self._recover()
         (self.places.root / FAILED).unlink(missing_ok=True)
         self.places.draining.unlink(missing_ok=True)
@@ -199,6 +202,7 @@ class Supervisor:
             watch.child.end(deadline_s=5.0)
         for child in reversed(self.helpers):
             child.end(deadline_s=FLUSH_S)
+        self._sweep()
         self.console_socket.close()
         self.places.draining.unlink(missing_ok=True)
         self.places.supervisor.unlink(missing_ok=True)
@@ -208,7 +212,12 @@ class Supervisor:
         self._close_data_plane()
         for child in (*self.workers, *(watch.child for watch in self.lanes), *self.helpers):
             child.kill()
+        self._sweep()
         self.places.supervisor.unlink(missing_ok=True)
+
+    def _sweep(self) -> None:
+        if self.sweeper is not None:
+            self.sweeper.close()
 
     def _close_data_plane(self) -> None:
         if self.stand_in is not None:

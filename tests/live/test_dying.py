@@ -108,6 +108,23 @@ def test_killing_everything_loses_nothing_and_a_restart_goes_on(served):
         assert lane["both_ok"] + lane["sampled_out"] == after["journal"]["appended"]
 
 
+def test_what_a_model_had_started_frees_memory_and_port_too(tmp_path, store):
+    """Forked from a worker it holds the port, and it is nobody's child once the worker is killed."""
+    with Served(tmp_path, store, "--no-control", champion=tiny.BURNING, challengers=()) as served:
+        for end in (signal.SIGKILL, signal.SIGTERM):
+            assert served.post("fork").status_code == 200
+            port, below = served.facts["port"], served.processes()
+            forked = [one for one in below if one.ppid() == served.worker_pid()]
+            assert forked
+            served.process.send_signal(end)
+            served.process.wait(60)
+            assert not psutil.wait_procs(below, timeout=5)[1]
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(("127.0.0.1", port))
+            served.start()
+
+
 def test_evidence_of_the_killed_deployment_is_there_once(served):
     """One run a lane, through all those deaths (SS-059)."""
     import mlflow

@@ -52,6 +52,12 @@ class Lengths(TransformerMixin, BaseEstimator):
         while time.process_time() < until:
             pass
 
+    def _fork(self, text):
+        if not os.fork():
+            os.setsid()
+            time.sleep(600)
+            os._exit(0)
+
     def _slow(self, text):
         time.sleep(0.1)
 
