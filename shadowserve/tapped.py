@@ -8,7 +8,6 @@ refused here, since a lane could not refuse it.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import time
 import uuid
@@ -211,7 +210,7 @@ def _bytes(record: Mapping[str, Any], name: str) -> bytes:
         return (
             value.encode() if given[0].endswith("text") else base64.b64decode(value, validate=True)
         )
-    except (UnicodeEncodeError, binascii.Error):
+    except ValueError:  # a lone surrogate, or no base64
         raise _bad(f"{given[0]} cannot be decoded") from None
 
 

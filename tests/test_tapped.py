@@ -62,6 +62,7 @@ def test_bytes_sent_as_text_or_base64_are_the_bytes_that_passed():
         {"request_text": 3},
         {"request_text": "\ud800"},
         {"request_text": ..., "request_base64": f"{SECRET}*"},
+        {"request_text": ..., "request_base64": f"{SECRET}é"},
         {SECRET: 1},
     ],
     ids=str,

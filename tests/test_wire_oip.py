@@ -301,8 +301,13 @@ def test_an_answer_is_read_again_by_row():
     ]
     frame = pd.DataFrame({"p": [0.5], "s": ["x"]})
     assert oip.read_answer(oip.answer(frame, model="m", version="3")) == {"p": [0.5], "s": ["x"]}
-    with pytest.raises(AnswerError):
-        oip.read_answer(b'{"predictions":[]}')
+    for wrong in (
+        b'{"predictions":[]}',
+        b'{"outputs":[{"name":"p","shape":[5],"data":[1.0]}]}',
+        b'{"outputs":[{"name":"p","shape":["a"],"data":[1.0]}]}',
+    ):
+        with pytest.raises(AnswerError):
+            oip.read_answer(wrong)
 
 
 def test_the_metadata_names_what_the_model_takes():

@@ -8,6 +8,7 @@ Specification: https://github.com/kserve/open-inference-protocol (specification/
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -156,6 +157,8 @@ def read_answer(body: bytes) -> Any:
     """
     try:
         outputs = orjson.loads(body)["outputs"]
+        if any(len(each["data"]) != math.prod(each["shape"]) for each in outputs):
+            raise TypeError
         read = {each["name"]: _nest(each["data"], each["shape"]) for each in outputs}
     except (orjson.JSONDecodeError, KeyError, TypeError):
         raise AnswerError("The bytes are no answer: a JSON object with outputs.") from None
