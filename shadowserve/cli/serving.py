@@ -86,6 +86,7 @@ class running:  # noqa: N801 - reads as a verb
     def __enter__(self) -> Supervisor:
         settings, say = self._settings, self._say
         start.refuse_settings(settings)
+        start.allow_open_files()
         addresses = uris(settings.tracking_uri, settings.registry_uri)
         preflight(addresses)
         places = Places(settings.state_dir.resolve())

@@ -11,6 +11,7 @@ import errno
 import fcntl
 import json
 import os
+import resource
 import secrets
 import socket
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,6 +38,8 @@ _CARRIED = (
     "rescore", "one_job", "deadline", "journal_budget", "max_body", "lane_memory", "verdict", "tap",
 )  # fmt: skip
 
+OPEN_FILES = 65_536
+
 
 def listen(host: str, port: int, *, what: str) -> socket.socket:
     """Bind and return a listening socket that children can inherit.
@@ -62,6 +65,19 @@ def listen(host: str, port: int, *, what: str) -> socket.socket:
         ) from error
     listener.set_inheritable(True)
     return listener
+
+
+def allow_open_files(most: int = OPEN_FILES) -> int:
+    """Let this process and its children open as many files as the system lets them; return how many.
+
+    Systems begin with 1,024, which as many idle callers use up: then nobody is answered or recorded.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):  # where the system has yet another bound
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def claim(places: Places) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import socket
+import subprocess
+import sys
 
 import pytest
 from deployment_fixtures import CHALLENGER, deployment, made
@@ -99,3 +101,15 @@ def test_a_column_that_no_version_takes_is_refused_with_the_known_ones(option):
 def test_where_the_signature_names_no_column_none_can_be_unknown():
     untyped = dataclasses.replace(version(3), signature=None)
     start.refuse_columns(Settings.load({"drop_inputs": "age"}, environ={}), [untyped])
+
+
+def test_as_many_files_may_be_open_as_the_system_lets():
+    """In a process of its own: a bound that is lowered here would stay."""
+    program = (
+        "import resource\n"
+        "from shadowserve.supervisor.start import allow_open_files\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 512))\n"
+        "print(allow_open_files(256), allow_open_files(), allow_open_files(100))\n"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert told.stdout.split() == ["256", "512", "512"], told.stderr
