@@ -176,3 +176,17 @@ def test_a_child_whose_parent_died_before_the_leash_ends_itself():
 )
 def test_lanes_are_not_given_what_only_the_evidence_writer_may_know(name, kept):
     assert (name in without_secrets({name: "x"})) is kept
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ("postgresql://user:pw@host:5432/db", False),
+        ("redis://:pw@host", False),
+        ("postgresql://user@host/db", True),
+        ("http://host:8080/a@b", True),
+        ("a:b@c", True),
+    ],
+)
+def test_an_address_with_a_password_stays_here_whatever_it_is_called(value, kept):
+    assert ("STORE" in without_secrets({"STORE": value})) is kept
