@@ -229,7 +229,7 @@ def _times(rng: np.random.Generator) -> Times:
     """Times of a model that takes about 5 ms, with one spike in fifty."""
     features, model = (rng.lognormal((1.4, 0.0), 0.2) * (5 if rng.random() < 0.02 else 1)).tolist()
     wall = (int(features * 1e6), int(model * 1e6))
-    return Times(phases_ns=(10**5, 10**5, *wall, 10**5), wall_ns=wall, cpu_ns=wall)
+    return Times(phases_ns=(10**5, 10**5, 0, *wall, 10**5), wall_ns=wall, cpu_ns=wall)
 
 
 def known_of(challenger: FedLane, control: FedLane, *, entity: str | None = None) -> Known:
