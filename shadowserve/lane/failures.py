@@ -167,9 +167,13 @@ class Noise:
         differing = [p for p, a, t in zip(positions, again, batch, strict=True) if a or t]
         self.examples += differing[: MAX_EXAMPLES - len(self.examples)]
 
-    def doubt(self, doubt: Doubt, *, differs: bool) -> None:
-        """Take in a request that was doubted, and whether its second answer was another one."""
-        self.wandering.add(float(differs))
+    def doubt(self, doubt: Doubt, *, differs: bool | None) -> None:
+        """Take in a request that was doubted, and whether its second answer was another one.
+
+        None where the first came from a batch.
+        """
+        if differs is not None:
+            self.wandering.add(float(differs))
         self.persisting.add(doubt.persisting)
         if differs and len(self.examples) < MAX_EXAMPLES:
             self.examples.append(doubt.position)

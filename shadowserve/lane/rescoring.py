@@ -6,7 +6,8 @@ noise, or depend on their neighbours. Every fifth time the timed walk is compare
 path.
 
 Requests on which the version differs from the champion are doubted besides, one in ten of all at
-most: what is wrong with a version is there on the second scoring too, noise mostly is not.
+most, one in fifty of those that a lane behind the traffic scores in batches: what is wrong with a version
+is there on the second scoring too, noise mostly is not.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ BATCH = 8
 PROVE_EVERY = 5
 MAX_MS = 50.0
 DOUBTED_SHARE = 0.1
+DOUBTED_SHARE_BEHIND = 0.02
 MOST_IN_A_ROW = 16
 
 
@@ -67,7 +69,10 @@ class Rescorer:
 
     def offer(self, typed: Typed, first: Observation, noise: Noise) -> None:
         """Remember a scored request; now and then, score the last ones again."""
-        if first.answer is None or first.times is None or first.times.batch_requests > 1:
+        if first.answer is None or first.times is None:
+            return
+        if first.times.batch_requests > 1:
+            self._doubt(typed, first.answer, noise, alone=False)
             return
         if first.times.total_ns - first.times.phases_ns[0] > MAX_MS * 1e6:
             return  # a slow request is not made slower
@@ -75,15 +80,17 @@ class Rescorer:
         self._n += 1
         if self._n % EVERY == 0 and len(self._recent) == BATCH:
             self._again(noise)
-        self._doubt(typed, first.answer, noise)
+        self._doubt(typed, first.answer, noise, alone=True)
 
-    def _doubt(self, typed: Typed, first: bytes, noise: Noise) -> None:
+    def _doubt(self, typed: Typed, first: bytes, noise: Noise, *, alone: bool) -> None:
         """Score again where the version differs from the champion, to see whether it still does.
 
-        Not within bursts, whose times are paired with the control's.
+        Not within bursts, whose times are paired with the control's. An answer from a batch may also
+        differ from the second one because of its neighbours, so it says nothing of wandering.
         """
         request, rows = typed.request, typed.rows
-        self._doubts_left = min(self._doubts_left + DOUBTED_SHARE, MOST_IN_A_ROW)
+        share = DOUBTED_SHARE if alone else DOUBTED_SHARE_BEHIND
+        self._doubts_left = min(self._doubts_left + share, MOST_IN_A_ROW)
         if self._doubts_left < 1 or self._comparer is None or rows is None:
             return
         if request.status != 200 or request.answer == first or burst_of(request.position):
@@ -97,9 +104,8 @@ class Rescorer:
         if wandered.shape != apart.shape:
             wandered = np.full(apart.shape, wandered.max(initial=0.0))
         persisting = np.where(apart > 0, wandered < apart, np.nan)
-        noise.doubt(
-            Doubt(request.position, rows, persisting), differs=self._differ(typed, first, second)
-        )
+        differs = self._differ(typed, first, second) if alone else None
+        noise.doubt(Doubt(request.position, rows, persisting), differs=differs)
 
     def _again(self, noise: Noise) -> None:
         batch = [typed for typed, _ in self._recent]

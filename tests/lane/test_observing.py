@@ -195,6 +195,20 @@ def test_an_answer_of_another_length_persists():
     assert noise.persisting.mean == 1.0
 
 
+def test_answers_from_a_batch_are_doubted_too_but_say_nothing_of_wandering():
+    """A lane that is behind scores in batches: what its neighbours did to a row is not noise."""
+    own, noise, comparer = observer(opaque(lambda f, p: double(f, p) - f["age"].mean())), Noise(), Comparer(TABLE)  # fmt: skip
+    again = Rescorer(own, TABLE, comparer=comparer)
+    for start in range(21, 121, 10):
+        said = [orjson.dumps({"predictions": [1.0 * n]}) for n in range(start, start + 10)]
+        batch = [own.typed(asked(n, record(n), answer=a)) for n, a in enumerate(said, start)]
+        for typed, seen in zip(batch, own.together(batch), strict=True):
+            again.offer(typed, seen, noise)
+    assert 1 <= noise.persisting.n <= 4
+    assert noise.persisting.mean == 0.0
+    assert (noise.wandering.n, noise.again.n) == (0, 0)
+
+
 def test_nothing_is_doubted_within_bursts_or_where_both_agree():
     assert doubted(opaque(lambda f, p: double(f, p) + 1), 20)[1] == []
     assert doubted(opaque(double))[1] == []
