@@ -8,8 +8,8 @@ neighbours.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -82,6 +82,37 @@ class Rows:
         if isinstance(self.tensor, np.ndarray):
             return self.tensor.copy()
         return {name: values.copy() for name, values in self.tensor.items()}
+
+    def part(self, start: int, stop: int) -> Rows:
+        """Return some of the rows, which share their values with these."""
+        return self._mapped(lambda values: values[start:stop])
+
+    def varied(self) -> Rows:
+        """Return as many rows with other numbers, booleans and moments; text stays as it is."""
+        return self._mapped(_other)
+
+    def _mapped(self, change: Callable[[np.ndarray], np.ndarray]) -> Rows:
+        columns = {name: change(values) for name, values in self.columns.items()}
+        tensor = self.tensor
+        if isinstance(tensor, np.ndarray):
+            tensor = change(tensor)
+        elif tensor is not None:
+            tensor = {name: change(values) for name, values in tensor.items()}
+        whole = tensor if tensor is not None else columns
+        first = whole if isinstance(whole, np.ndarray) else next(iter(whole.values()))
+        return replace(self, columns=columns, tensor=tensor, n_rows=len(first))
+
+
+def _other(values: np.ndarray) -> np.ndarray:
+    """Return other values of the same dtype; NaN, text and Python values stay."""
+    kind = values.dtype.kind
+    if kind == "f":
+        return (values * 2 + 1).astype(values.dtype)
+    if kind in "iu":
+        return np.where(values > 0, values - 1, values + 1).astype(values.dtype)
+    if kind == "b":
+        return ~values
+    return values + np.timedelta64(1, "D") if kind == "M" else values
 
 
 def concat(parts: Sequence[Rows]) -> Rows:

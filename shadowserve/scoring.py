@@ -7,6 +7,7 @@ changes nothing, and tries whether the version answers a row alike alone and in 
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import MutableSequence, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,7 @@ from shadowserve.version import Version, identity
 
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
 PROBE_ROWS = 8
+COMPANY = 3
 
 _UNNAMED = (
     "has neither a signature nor names of features: columns reach it under the names and in the "
@@ -286,10 +288,13 @@ def _probed(scorer: Scorer, example: Rows) -> Scorer:
     try:
         alone, again = (_alone(scorer, example) for _ in range(2))
         together = _together(scorer, example) if scorer.batched else []
+        compared = [(alone, each) for each in together]
+        if scorer.batched:
+            compared += _in_company(scorer, example)
     except Exception as error:
         raise _failed(scorer.version, error) from error
     deterministic = alone == again
-    batched = scorer.batched and (not deterministic or all(alike(alone, t) for t in together))
+    batched = scorer.batched and (not deterministic or all(alike(a, b) for a, b in compared))
     notes = list(scorer.notes)
     if not deterministic:
         notes.append("answers one row differently on a second call (nondeterministic)")
@@ -316,6 +321,21 @@ def _together(scorer: Scorer, example: Rows) -> list[Any]:
     lengths = [example.n_rows] * max(2, PROBE_ROWS // example.n_rows)
     scored = scorer.score(concat([example] * len(lengths)))
     return [_numbers(part) for part in scorer.split(scored.output, lengths)]
+
+
+def _in_company(scorer: Scorer, example: Rows) -> list[tuple[Any, Any]]:
+    """Answer a few rows alone and among rows that are not like them, the mean of which is another."""
+    rows = [example.part(at, at + 1) for at in range(min(example.n_rows, COMPANY))]
+    alone = [_alone(scorer, row) for row in rows]
+    with contextlib.suppress(Exception):  # it may refuse what was made up
+        stranger = rows[0].varied()
+        alone.append(_alone(scorer, stranger))
+        rows.append(stranger)
+    try:
+        together = scorer.split(scorer.score(concat(rows)).output, [1] * len(rows))
+    except Exception:
+        return [("an answer", "none")]
+    return [(a, _numbers(part)) for a, part in zip(alone, together, strict=True)]
 
 
 def _numbers(output: Any) -> Any:

@@ -108,3 +108,22 @@ def test_tensors_are_laid_end_to_end(named):
     parts = [Rows(columns={}, n_rows=len(a), tensor={"x": a} if named else a) for a in arrays]
     whole = concat(parts).tensor
     np.testing.assert_array_equal(whole["x"] if named else whole, [[1, 1], [2, 2], [2, 2]])
+
+
+def test_some_rows_and_rows_of_other_values_have_the_dtypes_of_all():
+    records = [
+        {"age": 1, "title": "x", "kept": True, "score": 0.5, "at": "2024-03-01"},
+        {"age": 0, "title": None, "kept": None, "score": None},
+    ]
+    rows = SCHEMA.type_records(records)
+    for made in (rows.part(0, 1), rows.varied()):
+        assert {n: c.dtype for n, c in made.columns.items()} == {
+            n: c.dtype for n, c in rows.columns.items()
+        }
+    assert (rows.part(1, 2).n_rows, rows.part(1, 2).columns["age"].tolist()) == (1, [0])
+    assert rows.varied().columns["age"].tolist() == [0, 1]
+    assert rows.varied().columns["score"][0] == 2.0
+    assert rows.columns["score"][0] == 0.5
+    tensor = Rows(columns={}, n_rows=2, tensor={"u": np.zeros((2, 3), dtype=np.uint8)})
+    assert tensor.part(0, 1).tensor["u"].shape == (1, 3)
+    assert tensor.varied().tensor["u"].tolist() == [[1, 1, 1]] * 2

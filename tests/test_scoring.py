@@ -53,6 +53,16 @@ class Centred(PythonModel):
         return model_input["a"] - model_input["a"].sum()
 
 
+class Mean(PythonModel):
+    def predict(self, context, model_input, params=None):
+        return model_input["a"] - model_input["a"].mean()
+
+
+class Ranked(PythonModel):
+    def predict(self, context, model_input, params=None):
+        return model_input["a"].rank(method="dense")
+
+
 class Wandering(PythonModel):
     def predict(self, context, model_input, params=None):
         return np.random.default_rng().random(len(model_input))
@@ -72,6 +82,26 @@ def test_a_version_that_depends_on_its_batch_is_served_unbatched(tmp_path):
     scorer = opened(tmp_path, "scoring-centred", Centred(), input_example=FRAME[:1])
     assert not scorer.batched
     assert any("unbatched" in note for note in scorer.notes)
+
+
+@pytest.mark.parametrize("model", [Mean(), Ranked()], ids=["mean", "rank"])
+@pytest.mark.parametrize("n_rows", [1, 3])
+def test_a_version_that_looks_at_a_rows_neighbours_is_served_unbatched(tmp_path, model, n_rows):
+    """Copies of one row, or of one table, have its own mean and ranks."""
+    name = f"scoring-{type(model).__name__}-{n_rows}"
+    scorer = opened(tmp_path, name, model, input_example=FRAME[:n_rows])
+    assert not scorer.batched
+
+
+class Picky(PythonModel):
+    def predict(self, context, model_input, params=None):
+        if not set(model_input["a"]) <= set(FRAME["a"]):
+            raise ValueError
+        return model_input["a"] * 2
+
+
+def test_a_version_that_refuses_made_up_rows_is_batched_all_the_same(tmp_path):
+    assert opened(tmp_path, "scoring-picky", Picky(), input_example=FRAME[:1]).batched
 
 
 def test_a_version_that_wanders_is_known_as_such_and_batched_all_the_same(tmp_path):
