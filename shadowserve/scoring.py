@@ -20,7 +20,7 @@ import pandas as pd
 from shadowserve import featurization, wire
 from shadowserve.errors import AlignmentError, ModelError, ShadowserveError
 from shadowserve.faults import fault_of
-from shadowserve.loading import Loaded, load
+from shadowserve.loading import Loaded, is_stock, load
 from shadowserve.rows import Rows, concat
 from shadowserve.schema import Schema
 from shadowserve.steps import InnerStep, StepTimes, timed_call
@@ -206,9 +206,9 @@ def open_version(
         notes = (*notes, "has an input example that no request can carry; nothing was tried on it")
     if not schema.batchable:
         notes = (*notes, "its signature does not fix every type and shape; it is served unbatched")
-    elif example is None and loaded.native is None:
+    elif example is None and not is_stock(loaded.native):
         notes = (*notes, "has no input example to try batches on; it is served unbatched")
-    batched = schema.batchable and (example is not None or loaded.native is not None)
+    batched = schema.batchable and (example is not None or is_stock(loaded.native))
     scorer = Scorer(version, loaded, plan, schema, batched=batched, step_names=names, notes=notes)
     return scorer if example is None else _probed(scorer, example)
 

@@ -13,7 +13,7 @@ from registry_fixtures import FRAME, register, shared_store
 from scoring_fixtures import double, native, opaque, pipeline, record
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from shadowserve import pins, scoring, wire
 from shadowserve.errors import AlignmentError, ModelError
@@ -172,6 +172,17 @@ def test_a_function_that_nothing_was_tried_on_is_served_unbatched(tmp_path):
 
 def test_a_pipeline_without_an_example_is_batched_by_its_signature(tmp_path):
     assert opened(tmp_path, "scoring-unseen", line()).batched
+
+
+def centred(frame):
+    return frame - frame.mean()
+
+
+def test_a_pipeline_with_a_part_of_its_own_is_not_batched_untried(tmp_path):
+    own = make_pipeline(FunctionTransformer(centred), LinearRegression()).fit(FRAME, FRAME["a"])
+    scorer = opened(tmp_path, "scoring-own-part", own)
+    assert not scorer.batched
+    assert any("no input example" in note for note in scorer.notes)
 
 
 def test_a_version_without_a_signature_is_served_unbatched(tmp_path):

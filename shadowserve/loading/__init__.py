@@ -2,7 +2,7 @@
 
 from shadowserve.loading.calling import Predict
 from shadowserve.loading.examples import input_example
-from shadowserve.loading.facts import Threads
+from shadowserve.loading.facts import Threads, is_stock
 from shadowserve.loading.opening import METHODS, Loaded, load, version_differences
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Predict",
     "Threads",
     "input_example",
+    "is_stock",
     "load",
     "version_differences",
 ]
