@@ -143,6 +143,18 @@ def array_signature() -> Any:
     return ModelSignature(MlflowSchema([ColSpec(Array(DataType.long), "a")]))
 
 
+def within_signature() -> Any:
+    """Arrays of text, booleans, bytes, moments and float32, none of them required."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec
+    from mlflow.types import Schema as MlflowSchema
+    from mlflow.types.schema import Array, DataType
+
+    kinds = {"s": "string", "b": "boolean", "x": "binary", "t": "datetime", "f": "float"}
+    specs = [ColSpec(Array(DataType[kind]), name, required=False) for name, kind in kinds.items()]
+    return ModelSignature(MlflowSchema(specs))
+
+
 def tensor_signature(*tensors: tuple[str, tuple[int, ...], str | None]) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types import Schema as MlflowSchema
@@ -184,6 +196,7 @@ def make_pairs(path: Path) -> dict[str, Pair]:
         ),
         "optional": a_python_model(path / "optional", echo, optional_signature()),
         "arrays": a_python_model(path / "arrays", echo, array_signature()),
+        "within": a_python_model(path / "within", echo, within_signature()),
         "cube": a_python_model(
             path / "cube", echo, tensor_signature(("float64", (-1, 2, 2), None))
         ),

@@ -65,7 +65,9 @@ SPELLINGS = "other spellings of a moment (`20240301`, `2024-03`, `March 1 2024`)
 INFINITE = "`NaN`, `Infinity`, `1e400` in the body, `inf` in CSV"
 TWICE = "a name twice in a CSV header, more fields in a line than in the header"
 TOP_LEVEL = "unknown top-level key, such as `parms`; `params` that are no object"
-BINARY = "binary in `instances`, `inputs` and CSV"
+BINARY = "binary in `instances`, `inputs`, CSV and arrays"
+WITHIN = "null within an array of text or booleans"
+INSIDE = "moments and float within arrays and objects"
 ORDER = "numbered columns in another order, as who sorts `10` before `2`"
 NULL = "null for an optional string, in a column without a signature"
 OBJECTS = "objects under `instances` and `inputs` without a signature"
@@ -166,6 +168,11 @@ CASES = [
     ),
     sent(BINARY, "binary", {"instances": [{"x": "aGk="}]}, "[b'aGk=']", "[b'hi']"),
     Case(BINARY, "binary", b"x\naGk=\n", "['aGk=']", "[b'hi']", CSV),
+    sent(BINARY, "within", {"dataframe_records": [{"x": ["aGk="]}]}, "b'aGk='", "b'hi'"),
+    sent(WITHIN, "within", {"dataframe_records": [{"s": ["a", None]}]}, "'n'"),
+    sent(WITHIN, "within", {"dataframe_records": [{"b": [None]}]}, "False"),
+    sent(INSIDE, "within", {"dataframe_records": [{"t": ["2024-03-01"]}]}, None, "Timestamp("),
+    sent(INSIDE, "within", {"dataframe_records": [{"f": [0.5]}]}, None, "[0.5]"),
     sent(ORDER, "tensor", {"dataframe_records": [THREE]}, "[[3.0, 1.0, 2.0]]", "[[1.0, 2.0, 3.0]]"),
     sent(
         ORDER,
