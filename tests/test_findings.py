@@ -11,17 +11,20 @@ import pytest
 from deployment_fixtures import OPTIONS, deployment
 from judging_fixtures import known_of, policy, timed
 from scoring_fixtures import double, native, opaque, pipeline, version
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
 
 from shadowserve.findings import Finding, Severity, look
 from shadowserve.findings.divergence import _swap
 from shadowserve.findings.failures import growth_per_request
 from shadowserve.known import Pair
-from shadowserve.lane.failures import Poison
+from shadowserve.lane.failures import Differing, Poison
 from shadowserve.records import Fault
 from shadowserve.tally import Confusion
 from shadowserve.training import TrainingData
 
 SECRET = "s3cret-value"
+CHANCE = np.random.default_rng(0)
 
 
 def found(known, **limits):
@@ -217,7 +220,7 @@ def test_few_labels_that_are_alike_are_no_collapse(tmp_path):
 def scored(known, challenger, control, classes=((0, 1), (0, 1))):
     """Put paired probabilities in."""
     known.learned.classes, known.control.classes = map(list, classes)
-    known.control.noise.again.add(np.zeros(100))
+    known.control.noise.scores_again.add(np.zeros(100))
     pairs = tuple(
         Pair(i + 1, None, None, (), (), a.tolist(), b.tolist())
         for i, (a, b) in enumerate(zip(challenger, control, strict=True))
@@ -256,7 +259,7 @@ def test_scatter_about_the_same_scores_is_no_shift(tmp_path):
     chance = np.random.default_rng(1)
     own, theirs = (np.clip(0.5 + chance.normal(0, 0.1, 1_000), 0, 1) for _ in range(2))
     known = known_of(tmp_path, opaque(double), n=30)
-    known.control.noise.again.add([1.0, 0.0])
+    known.control.noise.scores_again.add([1.0, 0.0])
     assert "score_shift" not in found(scored(known, both_ways(own), both_ways(theirs)))
 
 
@@ -326,6 +329,44 @@ def test_a_version_that_depends_on_its_batch_as_the_champion_does_is_no_alarm(tm
     one = found(known)["nondeterminism"]
     assert "depends on batch" in one.message
     assert one.severity is Severity.NOTE
+
+
+class Moved(LogisticRegression):
+    """Labels as they were, probabilities moved by what a function says of each call."""
+
+    def predict_proba(self, X):
+        yes = super().predict_proba(X)[:, 1] * self.by_(len(X))
+        return np.column_stack([1 - yes, yes])
+
+
+def moved(by):
+    fitted = pipeline(labels=True)
+    last = Moved()
+    last.__dict__.update(vars(fitted[-1]), by_=by)
+    return native(Pipeline([*fitted.steps[:-1], ("model", last)]), number=4)
+
+
+@pytest.mark.parametrize("champion_too", [False, True])
+@pytest.mark.parametrize(
+    ("by", "output", "severity"),
+    [
+        (lambda n: 0.9 if n > 1 else 1.0, "depends on batch", Severity.CRITICAL),
+        (lambda n: CHANCE.uniform(0.9, 1.0), "probabilities", Severity.WARNING),
+        (lambda n: 1.0 - 1e-6 * n, None, None),
+    ],
+    ids=["batch", "chance", "rounding"],
+)  # fmt: skip
+def test_probabilities_show_what_no_label_does(tmp_path, by, output, severity, champion_too):
+    """F25, another way: what the neighbours do to a score seldom turns a label over."""
+    champion = moved(by) if champion_too else native(pipeline(labels=True))
+    known = known_of(tmp_path, moved(by), champion=champion, n=90, rescore=True)
+    assert known.learned.noise.again.mean == known.learned.noise.together.mean == 0.0
+    if not champion_too:
+        known.control.noise.add(again=Differing([False] * 8, [False] * 8), together=Differing([False] * 8, [False] * 8), positions=range(8))  # fmt: skip
+    one = found(known).get("nondeterminism")
+    assert (one.where.output if one else None) == output
+    if one:
+        assert one.severity is (Severity.NOTE if champion_too else severity)
 
 
 def close_calls(noise, *, wrong=()):

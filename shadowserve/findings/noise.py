@@ -19,12 +19,22 @@ def look(known: Known, policy: Policy) -> Iterator[Finding]:
     if learned is None:
         return
     noise = learned.noise
-    if _total(noise.again) + _total(noise.wandering) >= policy.min_examples:
+    of_answers = noise.together, noise.again
+    of_scores = noise.scores_together, noise.scores_again
+    wanders = _total(noise.again) + _total(noise.wandering) >= policy.min_examples
+    if wanders:
         yield _wandering(known, learned, policy)
-        if not _beyond(noise.together, noise.again, policy):
+    elif _total(noise.scores_again) >= policy.min_examples:
+        yield _scattering(known, learned, policy)
+    for together, again in (of_answers, of_scores):
+        if _total(together) < policy.min_examples:
+            continue
+        steady = not (wanders or _total(again))  # what wanders differs in a batch as well
+        if steady or _beyond(together, again, policy):
+            yield _batch_dependent(
+                known, learned, policy, of_scores=together is noise.scores_together
+            )
             return
-    if _total(noise.together) >= policy.min_examples:
-        yield _batch_dependent(known, learned, policy)
 
 
 def _wandering(known: Known, learned: Learned, policy: Policy) -> Finding:
@@ -57,39 +67,62 @@ def _wandering(known: Known, learned: Learned, policy: Policy) -> Finding:
             low,
             high,
             "share",
-            theirs.mean if theirs and theirs.n else None,
+            _mean_of(theirs),
             "control",
         ),
         examples=tuple(noise.examples),
     )
 
 
-def _batch_dependent(known: Known, learned: Learned, policy: Policy) -> Finding:
-    together = learned.noise.together
-    theirs = known.control.noise.together if known.control else None
+def _scattering(known: Known, learned: Learned, policy: Policy) -> Finding:
+    """Tell of probabilities that differ from call to call, though hardly an answer does."""
+    own = learned.noise.scores_again
+    theirs = known.control.noise.scores_again if known.control else None
+    beyond = theirs is None or _beyond(own, theirs, policy)
+    low, high = own.interval(policy.alarm_alpha("nondeterminism"))
+    return Finding(
+        kind="nondeterminism",
+        severity=Severity.WARNING if beyond else Severity.NOTE,
+        message=(
+            f"{known.name} disagrees with itself in its probabilities on {share(own.mean)} of requests scored "
+            f"twice, in its answers on {share(learned.noise.again.mean)}"
+            + ("" if beyond else ", and for all that is known so does the champion")
+            + ". Is a seed missing?"
+        ),
+        where=Where(output="probabilities"),
+        effect=Effect(
+            "self_disagreement", own.mean, low, high, "share", _mean_of(theirs), "control"
+        ),
+        examples=tuple(learned.noise.examples),
+    )
+
+
+def _batch_dependent(known: Known, learned: Learned, policy: Policy, *, of_scores: bool) -> Finding:
+    name = "scores_together" if of_scores else "together"
+    together: MeanSequence = getattr(learned.noise, name)
+    theirs: MeanSequence | None = getattr(known.control.noise, name) if known.control else None
     beyond = theirs is None or _beyond(together, theirs, policy)
     low, high = together.interval(policy.alarm_alpha("nondeterminism"))
+    what = "with other probabilities" if of_scores else "differently"
     return Finding(
         kind="nondeterminism",
         severity=Severity.CRITICAL if beyond else Severity.NOTE,
         message=(
-            f"{known.name} depends on batch: alone and in a batch it answers the same request differently "
+            f"{known.name} depends on batch: alone and in a batch it answers the same request {what} "
             f"({share(together.mean)} of those tried)"
             + ("" if beyond else ", and for all that is known so does the champion")
             + ". State is shared between rows; behind a batching server callers would get each other's values."
         ),
         where=Where(output="depends on batch"),
         effect=Effect(
-            "batch_disagreement",
-            together.mean,
-            low,
-            high,
-            "share",
-            theirs.mean if theirs is not None and theirs.n else None,
-            "control",
+            "batch_disagreement", together.mean, low, high, "share", _mean_of(theirs), "control"
         ),
         examples=tuple(learned.noise.examples),
     )
+
+
+def _mean_of(theirs: MeanSequence | None) -> float | None:
+    return theirs.mean if theirs is not None and theirs.n else None
 
 
 def _beyond_champion(known: Known, n: int, differing: float, policy: Policy) -> bool:

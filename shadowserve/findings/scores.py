@@ -63,7 +63,8 @@ def _least(moves: np.ndarray, *, alpha: float) -> float:
 def _wanders(known: Known) -> bool:
     """Whether the champion's scores may scatter: then its likeliest class looks too likely by chance."""
     control = known.control
-    return control is not None and (control.noise.again.n == 0 or control.noise.again.mean > 0)
+    again = control.noise.scores_again if control is not None else None
+    return again is not None and (again.n == 0 or again.mean > 0)
 
 
 def _shift(

@@ -134,16 +134,36 @@ class Failures:
         return it
 
 
+@dataclass(frozen=True, slots=True)
+class Differing:
+    """Which second scorings differed from the first.
+
+    Parameters
+    ----------
+    answers : sequence of bool
+        One a request.
+    scores : sequence of bool
+        Probabilities beside the answers, of those requests that have any: they move long before a
+        label does.
+    """
+
+    answers: Sequence[bool]
+    scores: Sequence[bool] = ()
+
+
 class Noise:
     """How often the lane's version disagrees with itself: on a second call, and in a batch.
 
-    `again` and `together` are of requests taken as they come. `wandering` (gave another answer the
+    `again` and `together` are of requests taken as they come, `scores_again` and `scores_together` the
+    same for the probabilities beside their answers. `wandering` (gave another answer the
     second time) and `persisting` (see `Doubt`) are of such as differ from the champion.
     """
 
     def __init__(self) -> None:
         self.again = MeanSequence()
         self.together = MeanSequence()
+        self.scores_again = MeanSequence()
+        self.scores_together = MeanSequence()
         self.wandering = MeanSequence()
         self.persisting = MeanSequence()
         self._doubts: list[Doubt] = []
@@ -157,14 +177,17 @@ class Noise:
         self.broken_proofs += not holds
 
     def add(
-        self, *, again: Sequence[bool], together: Sequence[bool] | None, positions: Sequence[int]
+        self, *, again: Differing, together: Differing | None, positions: Sequence[int]
     ) -> None:
         """Take in which second answers, alone and in a batch if tried, differed from the first."""
-        self.again.add([float(differs) for differs in again])
+        self.again.add(np.asarray(again.answers, dtype=np.float64))
+        self.scores_again.add(np.asarray(again.scores, dtype=np.float64))
+        batch = together or again
         if together is not None:
-            self.together.add([float(differs) for differs in together])
-        batch = together if together is not None else again
-        differing = [p for p, a, t in zip(positions, again, batch, strict=True) if a or t]
+            self.together.add(np.asarray(together.answers, dtype=np.float64))
+            self.scores_together.add(np.asarray(together.scores, dtype=np.float64))
+        apart = zip(positions, again.answers, batch.answers, strict=True)
+        differing = [position for position, alone, joint in apart if alone or joint]
         self.examples += differing[: MAX_EXAMPLES - len(self.examples)]
 
     def doubt(self, doubt: Doubt, *, differs: bool | None) -> None:
@@ -189,6 +212,8 @@ class Noise:
         return {
             "again": self.again.state(),
             "together": self.together.state(),
+            "scores_again": self.scores_again.state(),
+            "scores_together": self.scores_together.state(),
             "wandering": self.wandering.state(),
             "persisting": self.persisting.state(),
             "examples": self.examples,
@@ -201,9 +226,8 @@ class Noise:
         """Read what `state` wrote."""
         it = cls()
         it.again = MeanSequence.from_state(state["again"])
-        it.together = MeanSequence.from_state(state["together"])
-        it.wandering = MeanSequence.from_state(state["wandering"])
-        it.persisting = MeanSequence.from_state(state["persisting"])
+        for name in ("together", "scores_again", "scores_together", "wandering", "persisting"):
+            setattr(it, name, MeanSequence.from_state(state[name]))
         it.examples = list(state["examples"])
         it.proofs, it.broken_proofs = state["proofs"], state["broken_proofs"]
         return it

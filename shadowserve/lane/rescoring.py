@@ -20,7 +20,7 @@ import numpy as np
 from shadowserve.divergence import without
 from shadowserve.lane.comparing import Comparer
 from shadowserve.lane.doubt import Doubt
-from shadowserve.lane.failures import Noise
+from shadowserve.lane.failures import Differing, Noise
 from shadowserve.lane.intake import burst_of
 from shadowserve.lane.observing import Observer, Typed
 from shadowserve.protocols import Protocol
@@ -34,6 +34,8 @@ MAX_MS = 50.0
 DOUBTED_SHARE = 0.1
 DOUBTED_SHARE_BEHIND = 0.02
 MOST_IN_A_ROW = 16
+SCORE_MOVED = 1e-4
+"""A probability that moved by less did so by the sums of single precision, in another order."""
 
 
 class Rescorer:
@@ -62,7 +64,7 @@ class Rescorer:
         self._observer = observer
         self._protocols = protocols
         self._ignore = frozenset(ignore)
-        self._recent: deque[tuple[Typed, bytes]] = deque(maxlen=BATCH)
+        self._recent: deque[tuple[Typed, Observation]] = deque(maxlen=BATCH)
         self._n = 0
         self._comparer = comparer
         self._doubts_left = 1.0
@@ -76,7 +78,7 @@ class Rescorer:
             return
         if first.times.total_ns - first.times.phases_ns[0] > MAX_MS * 1e6:
             return  # a slow request is not made slower
-        self._recent.append((typed, first.answer))
+        self._recent.append((typed, first))
         self._n += 1
         if self._n % EVERY == 0 and len(self._recent) == BATCH:
             self._again(noise)
@@ -109,7 +111,7 @@ class Rescorer:
 
     def _again(self, noise: Noise) -> None:
         batch = [typed for typed, _ in self._recent]
-        firsts = [answer for _, answer in self._recent]
+        firsts = [first for _, first in self._recent]
         again = self._differing(batch, firsts, [self._observer.alone(typed) for typed in batch])
         together = None
         if self._may_batch(batch):
@@ -126,12 +128,20 @@ class Rescorer:
         return self._observer.scorer.batched and all(own == params[0] for own in params)
 
     def _differing(
-        self, batch: Sequence[Typed], firsts: Sequence[bytes], seconds: Sequence[Observation]
-    ) -> list[bool]:
-        return [
-            self._differ(typed, first, second.answer)
-            for typed, first, second in zip(batch, firsts, seconds, strict=True)
-        ]
+        self, batch: Sequence[Typed], firsts: Sequence[Observation], seconds: Sequence[Observation]
+    ) -> Differing:
+        both = list(zip(firsts, seconds, strict=True))
+        return Differing(
+            answers=[
+                first.answer is not None and self._differ(typed, first.answer, second.answer)
+                for typed, (first, second) in zip(batch, both, strict=True)
+            ],
+            scores=[
+                not np.allclose(first.scores, second.scores, rtol=0, atol=SCORE_MOVED)
+                for first, second in both
+                if first.scores is not None and second.scores is not None
+            ],
+        )
 
     def _differ(self, typed: Typed, first: bytes, second: bytes | None) -> bool:
         if first == second:
