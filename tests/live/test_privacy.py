@@ -145,6 +145,37 @@ def kind(name: str) -> str:
     return re.sub(r"[0-9a-f]{8,}|\d+", "#", name.partition("/deployment/")[2] or name)
 
 
+def test_hashed_and_dropped_columns_stay_home_whatever_may_be_shown(tmp_path, store):
+    """Slices, errors and a poisonous request carry values: with `--log-inputs all`, of others only."""
+    import pyarrow.parquet as pq
+
+    options = ("--log-inputs", "all", "--hash-inputs", "note", "--drop-inputs", "x", "--no-control")
+    served = Served(tmp_path, store, *options, challengers=(tiny.TRICKY,))
+    told: dict[str, bytes] = {}
+    with served:
+        for i in range(400):
+            word = "exit" if i == 300 else "raise" if i % 29 == 0 else ""
+            note = f"{MARKER}{'abcde'[i % 5]}{word}"
+            assert served.post(note, x=(NUMBER, -NUMBER)[i % 2]).status_code == 200
+        served.settled()
+        for path in ("report.json", "status.json", ""):
+            told[f"console /{path}"] = served.client.get(f"{served.console}/{path}").content
+        assert served.stop() == 0
+    assert {"error_rate", "poison_request"} <= {
+        finding["kind"] for finding in json.loads(told["console /report.json"])["findings"]
+    }
+    needles = [*NEEDLES, *traces(-NUMBER)]
+    told |= dict(files(served.root))
+    assert [
+        name
+        for name, content in told.items()
+        if "/journal/" not in name and any(needle in content for needle in needles)
+    ] == []
+    (part, *_) = served.state.rglob("*.parquet")
+    sizes = [dict(row["sizes"]) for row in pq.read_table(part, columns=["sizes"]).to_pylist()]
+    assert {name for row in sizes for name in row} == {"note"}
+
+
 def test_what_is_written_is_readable_by_its_owner_only(tmp_path, store):
     with Served(tmp_path, store, "--no-control") as served:
         served.post()
