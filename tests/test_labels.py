@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -58,6 +59,39 @@ def test_a_file_that_is_none_of_ours_is_refused(tmp_path, name, text, said):
     (tmp_path / name).write_text(text)
     with pytest.raises(LabelsError, match=said):
         read(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("request_id,label\na,b,1\nc,1\n", [(1, None, "more fields"), (2, "c", "1")]),
+        ("request_id,label\n a , 1\n", [(1, "a", " 1")]),
+        ("request_id,label\r\na,1\r\n\r\nb,0\r\n", [(1, "a", "1"), (2, "b", "0")]),
+    ],
+)
+def test_a_row_of_text_is_read_field_by_field_or_is_at_fault(tmp_path, text, rows):
+    (tmp_path / "A.CSV").write_text(text)
+    found = read(tmp_path / "A.CSV")
+    assert [(row, one) for row, one, _ in found] == [(row, one) for row, one, _ in rows]
+    for (_, _, label), (_, _, said) in zip(found, rows, strict=True):
+        assert said in (label if isinstance(label, str) else label.text)
+
+
+def test_numbers_of_a_warehouse_are_numbers(tmp_path):
+    """Whole numbers beside missing ones are floats in pandas, and DECIMAL is no float at all."""
+    pd.DataFrame({"request_id": [16.0, None], "label": [Decimal("1.5"), Decimal(1)]}).to_parquet(
+        tmp_path / "a.parquet"
+    )
+    (one, other) = read(tmp_path / "a.parquet")
+    assert one == (1, 16, 1.5)
+    assert type(one[1]) is int
+    assert other[2] == 1.0
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("request_id,label,label\na,1,0\n")
+    with pytest.raises(LabelsError, match="more than one column label"):
+        read(tmp_path / "a.csv")
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):

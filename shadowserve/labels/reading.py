@@ -10,6 +10,7 @@ import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -92,15 +93,16 @@ def read_file(path: Path, *, id_column: str, label_column: str) -> Iterator[Raw]
     names = (id_column, label_column)
     if not path.is_file():
         raise LabelsError(f"There is no file {path}. Give a CSV, JSON lines or Parquet file.")
+    ending = path.suffix.lower()
     try:
-        if path.suffix in _CSV:
+        if ending in _CSV:
             yield from _csv(path, names)
-        elif path.suffix in _LINES:
+        elif ending in _LINES:
             with path.open("rb") as file:
                 yield from _objects(_lines(file), names)
-        elif path.suffix in _WHOLE:
+        elif ending in _WHOLE:
             yield from read_body(path.read_bytes(), names)
-        elif path.suffix in _PARQUET:
+        elif ending in _PARQUET:
             yield from _parquet(path, names)
         else:
             known = ", ".join((*_CSV, *_LINES, *_WHOLE, *_PARQUET))
@@ -169,7 +171,10 @@ def _csv(path: Path, names: tuple[str, str]) -> Iterator[Raw]:
         reader = csv.DictReader(file)
         _require(path, names, reader.fieldnames or ())
         for row, found in enumerate(reader, start=1):
-            yield row, found[names[0]], Text(found[names[1]] or "")
+            if None in found:  # a comma too many: nobody knows which field is which
+                yield row, None, Faulty("the row has more fields than the header")
+            else:
+                yield row, (found[names[0]] or "").strip(), Text(found[names[1]] or "")
 
 
 def _parquet(path: Path, names: tuple[str, str]) -> Iterator[Raw]:
@@ -180,12 +185,22 @@ def _parquet(path: Path, names: tuple[str, str]) -> Iterator[Raw]:
             pairs = zip(*(batch.column(name).to_pylist() for name in names), strict=True)
             for request_id, label in pairs:
                 row += 1
-                yield row, request_id, label
+                whole = isinstance(request_id, float) and request_id.is_integer()
+                yield row, int(request_id) if whole else request_id, _plain(label)
+
+
+def _plain(label: Any) -> Any:
+    """Return a label of a DECIMAL column as a number."""
+    return float(label) if isinstance(label, Decimal) else label
 
 
 def _require(path: Path, names: tuple[str, str], present: Iterable[str]) -> None:
     there = list(present)
     missing = [name for name in names if name not in there]
+    if twice := [name for name in names if there.count(name) > 1]:
+        raise LabelsError(
+            f"{path.name} has more than one column {' and '.join(dict.fromkeys(twice))}. No label was taken."
+        )
     if missing:
         raise LabelsError(
             f"{path.name} lacks {' and '.join(missing)}; its columns are {', '.join(there) or 'none'}. "
