@@ -19,6 +19,7 @@ Run = tuple[ColumnName, tuple[int, ...]]
 FIRST_ROWS = 256
 PAIRED_CELLS = 96
 KEPT_ROWS = 2_048
+KEPT_AGAIN = 512
 _PAIR_SHARES = (0.02, 0.98)
 
 
@@ -69,7 +70,7 @@ class CellCounts:
         self.pair_n = np.zeros((0, 0))
         self.pair_totals = np.zeros((0, 0))
         self.kept = {agreed: RowSample(self.size) for agreed in (True, False)}
-        self.again = RowSample(self.size)
+        self.again = RowSample(self.size, most=KEPT_AGAIN)
         self._waiting: list[tuple[dict[ColumnName, NDArray[Any]], FloatArray]] = []
         self._first: dict[ColumnName, NDArray[Any]] = {}
         self._first_values = np.zeros(0)
@@ -201,8 +202,9 @@ class CellCounts:
 class RowSample:
     """The rows whose hashed number is smallest: a fair sample of fixed size, without dice."""
 
-    def __init__(self, n_cells: int) -> None:
+    def __init__(self, n_cells: int, *, most: int = KEPT_ROWS) -> None:
         self.n_cells = n_cells
+        self._most = most
         self.n = 0
         self._keys = np.zeros(0, dtype=np.uint64)
         self._bits = np.zeros((0, (n_cells + 7) // 8), dtype=np.uint8)
@@ -213,16 +215,16 @@ class RowSample:
         self.add(self.n + np.arange(values.size), members, values)
 
     def add(self, rows: NDArray[np.int64], members: BoolArray, values: FloatArray) -> None:
-        """Take in rows, keeping `KEPT_ROWS` of all that ever came."""
+        """Take in rows, keeping so many of all that ever came."""
         self.n += rows.size
         keys = _hashed(rows)
-        if self._keys.size == KEPT_ROWS:
+        if self._keys.size == self._most:
             chosen = keys < self._keys[-1]
             keys, members, values = keys[chosen], members[chosen], values[chosen]
         if not keys.size:
             return
         keys = np.concatenate([self._keys, keys])
-        order = np.argsort(keys)[:KEPT_ROWS]
+        order = np.argsort(keys)[: self._most]
         self._keys = keys[order]
         self._bits = np.concatenate([self._bits, np.packbits(members, axis=1)])[order]
         self.values = np.concatenate([self.values, values])[order]
