@@ -300,6 +300,17 @@ def test_a_change_is_dated(tmp_path):
     assert abs(one.since - 301) <= 20
 
 
+@pytest.mark.parametrize(("theirs", "named"), [(0.7, False), (0.2, True), (-0.7, True)])
+def test_a_change_that_the_champion_makes_too_is_the_traffics(tmp_path, theirs, named):
+    known = known_of(tmp_path, opaque(double), n=30)
+    for side, by in ((known.learned, 0.8), (known.control, theirs)):
+        before, after = (0.1, 0.1 + by) if by > 0 else (0.1 - by, 0.1)
+        rows = np.random.default_rng(0).random(2_000) < np.repeat([before, after], 1_000)
+        side.outputs.change.add(rows.astype(float), np.arange(2_000))
+        assert side.outputs.change.change() is not None
+    assert ("change_point" in found(known)) is named
+
+
 def test_a_request_that_kills_is_named_whatever_else(tmp_path):
     known = known_of(tmp_path, opaque(double))
     known.learned.failures.poisoned(Poison(77, "r", "deadline", "predict", 10_000.0, {"title": 25}))

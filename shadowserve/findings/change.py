@@ -6,10 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from shadowserve.changepoint import Change
 from shadowserve.findings.finding import Effect, Finding, Severity, share
 from shadowserve.known import Known
 from shadowserve.lane.outputs import Outputs
 from shadowserve.policy import Policy
+
+ALIKE = 0.5
 
 
 def look(known: Known, policy: Policy) -> Iterator[Finding]:
@@ -21,13 +24,11 @@ def look(known: Known, policy: Policy) -> Iterator[Finding]:
 
 def _change(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
     change = outputs.change.change()
-    if change is None or abs(change.after - change.before) < policy.min_disagreement:
+    if change is None or abs(_step(change)) < policy.min_disagreement:
         return
     theirs = known.control.outputs.change.change() if known.control else None
-    if theirs is not None and np.sign(theirs.after - theirs.before) == np.sign(
-        change.after - change.before
-    ):
-        return  # the champion changed against itself too: it is the traffic
+    if theirs is not None and ALIKE * abs(_step(change)) <= _step(theirs) * np.sign(_step(change)):
+        return  # the champion changed against itself about as much: it is the traffic
     yield Finding(
         kind="change_point",
         severity=Severity.WARNING,
@@ -41,3 +42,7 @@ def _change(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]
         since=change.position,
         examples=(change.position,),
     )
+
+
+def _step(change: Change) -> float:
+    return change.after - change.before
