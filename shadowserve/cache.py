@@ -2,7 +2,7 @@
 
 A directory's name is the digest of what it holds, so nothing in it can be stale; a damaged one is
 noticed and fetched again. Files arrive under another name and are renamed when complete. The cache
-is bounded: the `KEEP` contents used last stay.
+is bounded: the `KEEP` contents used last stay, and those that are needed still.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +66,9 @@ class Cached:
     reused: bool
 
 
-def obtain(cache: Path, request: Request, *, keep: int = KEEP) -> Cached:
+def obtain(
+    cache: Path, request: Request, *, keep: int = KEEP, spared: Collection[str] = ()
+) -> Cached:
     """Return the directory that holds the wanted files, filling it where needed.
 
     Safe when several processes ask at once: one fills, the others wait and reuse.
@@ -79,6 +81,8 @@ def obtain(cache: Path, request: Request, *, keep: int = KEEP) -> Cached:
         What is wanted.
     keep : int
         How many contents stay afterwards, the obtained one among them.
+    spared : collection of str
+        Digests of contents that somebody still needs, and that stay in any case.
 
     Raises
     ------
@@ -90,7 +94,9 @@ def obtain(cache: Path, request: Request, *, keep: int = KEEP) -> Cached:
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with _locked(cache):
-            return _obtain(cache, request, keep)
+            found = _obtain(cache, request)
+            _prune(cache, keep, spared)
+            return found
     except OSError as error:
         if isinstance(error, UnreachableError):
             raise
@@ -100,7 +106,7 @@ def obtain(cache: Path, request: Request, *, keep: int = KEEP) -> Cached:
         ) from error
 
 
-def _obtain(cache: Path, request: Request, keep: int) -> Cached:
+def _obtain(cache: Path, request: Request) -> Cached:
     for leftover in cache.glob(f"{_PART}*"):  # the lock is ours, so whoever made it is dead
         shutil.rmtree(leftover, ignore_errors=True)
     remembered = _remembered(cache, request.key)
@@ -111,7 +117,6 @@ def _obtain(cache: Path, request: Request, keep: int) -> Cached:
         found = _fill(cache, request, remembered)
         _remember(cache, request, found.digest)
     os.utime(found.path)
-    _prune(cache, keep)
     return found
 
 
@@ -178,11 +183,12 @@ def _remember(cache: Path, request: Request, digest: str) -> None:
     part.replace(entry)
 
 
-def _prune(cache: Path, keep: int) -> None:
+def _prune(cache: Path, keep: int, spared: Collection[str]) -> None:
     contents = [path for path in cache.iterdir() if path.is_dir() and len(path.name) == 64]
     contents.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
     for old in contents[keep:]:
-        shutil.rmtree(old, ignore_errors=True)
+        if old.name not in spared:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager

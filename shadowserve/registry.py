@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -164,7 +164,21 @@ class Registry:
         records = [self._recorded(entity, aliases) for entity in found if entity.name == model]
         return sorted(records, key=lambda version: version.number)
 
-    def fetch(self, pin: Pin, cache: Path) -> Fetched:
+    def fetch_all(
+        self, pins: Iterable[Pin], cache: Path, *, spared: Collection[str] = ()
+    ) -> dict[Pin, Fetched]:
+        """Bring several versions' files here; none makes room at another's expense.
+
+        See `fetch` for the rest.
+        """
+        fetched: dict[Pin, Fetched] = {}
+        needed = set(spared)
+        for pin in dict.fromkeys(pins):
+            fetched[pin] = self.fetch(pin, cache, spared=needed)
+            needed.add(fetched[pin].path.name)
+        return fetched
+
+    def fetch(self, pin: Pin, cache: Path, *, spared: Collection[str] = ()) -> Fetched:
         """Bring a version's files to this machine and prove that they are that version.
 
         Parameters
@@ -173,6 +187,8 @@ class Registry:
             From `resolve`.
         cache : Path
             Directory with one subdirectory for each content; see `shadowserve.cache`.
+        spared : collection of str
+            Digests whose contents stay there in any case.
 
         Raises
         ------
@@ -184,7 +200,7 @@ class Registry:
             The files cannot be downloaded, or there is no room for them.
         """
         version = self._recorded(self._entity(pin), self._aliases(pin.model))
-        cached = obtain(cache, self._request(version))
+        cached = obtain(cache, self._request(version), spared=spared)
         version = replace(version, digest=cached.digest, size_bytes=cached.size_bytes)
         identity(version, cached.path)
         complete = with_manifest(version, read_manifest(cached.path, pin=pin))

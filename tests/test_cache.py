@@ -93,6 +93,15 @@ def test_only_the_contents_used_last_stay(tmp_path: Path) -> None:
     assert contents(tmp_path) == {digests[0], digests[2], newest}
 
 
+def test_what_somebody_needs_stays_whatever_else_comes(tmp_path: Path) -> None:
+    served = obtain(tmp_path, request("served")).digest
+    for key in "abcd":
+        time.sleep(0.002)
+        obtain(tmp_path, request(key), keep=2, spared={served})
+    assert served in contents(tmp_path)
+    assert len(contents(tmp_path)) == 3
+
+
 def test_twenty_restarts_take_no_more_room_than_one(tmp_path: Path) -> None:
     sizes = set()
     for _ in range(20):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from registry_fixtures import (
 )
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
+from shadowserve import registry as registries
 from shadowserve.errors import ModelError, RegistryError, UnreachableError
 from shadowserve.pins import Pin, Reference, parse
 from shadowserve.registry import Registry, Uris, identity
@@ -237,6 +239,18 @@ def test_files_are_fetched_once_and_reused(registry: Registry, tmp_path: Path) -
     again = registry.fetch(Pin("films", 1), tmp_path)
     assert (first.reused, again.reused) == (False, True)
     assert first.path == again.path == tmp_path / str(first.version.digest)
+
+
+def test_versions_that_are_fetched_together_leave_each_other_room(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registries, "obtain", partial(registries.obtain, keep=1))
+    pins = [Pin("films", 1), Pin("films", 2)]
+    found = registry.fetch_all([*pins, pins[0]], tmp_path)
+    assert list(found) == pins
+    assert all((one.path / "MLmodel").is_file() for one in found.values())
+    registry.fetch(pins[1], tmp_path)
+    assert not found[pins[0]].path.exists()
 
 
 def test_a_damaged_cache_is_fetched_again(registry: Registry, tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from shadowserve.check import Check, Side, Trial, try_out
 from shadowserve.check import check as compare
 from shadowserve.cli.looking import as_json, print_json, screen
 from shadowserve.cli.options import options
+from shadowserve.deployment import read
+from shadowserve.errors import StateError
 from shadowserve.loading import input_example
 from shadowserve.places import Places
 from shadowserve.settings import Settings
@@ -48,8 +50,9 @@ def check(as_json: bool, **flags: Any) -> None:
     addresses = uris(settings.tracking_uri, settings.registry_uri)
     preflight(addresses)
     click.echo(f"Store {addresses}; each version is tried in a process of its own.", err=True)
-    with _cache(Places(settings.state_dir.resolve())) as cache:
-        checks = _checks(settings, addresses, cache)
+    places = Places(settings.state_dir.resolve())
+    with _cache(places) as cache:
+        checks = _checks(settings, addresses, cache, spared=_served(places))
     if as_json:
         told = [one.to_dict() for one in checks]
         print_json({"compatible": all(one.compatible for one in checks), "checks": told})
@@ -69,7 +72,17 @@ def _cache(places: Places) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _checks(settings: Settings, addresses: Any, cache: Path) -> list[Check]:
+def _served(places: Places) -> set[str]:
+    """Return the digests of what is served from there, which a restarted worker needs again."""
+    with suppress(StateError):
+        deployment = read(places)
+        return {Path(path).name for path in deployment.files.values()} if deployment else set()
+    return set()
+
+
+def _checks(
+    settings: Settings, addresses: Any, cache: Path, *, spared: Collection[str]
+) -> list[Check]:
     """Resolve and fetch the pins, and try them side by side."""
     from shadowserve.registry import Registry  # imports MLflow: seconds
 
@@ -79,7 +92,8 @@ def _checks(settings: Settings, addresses: Any, cache: Path) -> list[Check]:
         registry.resolve(pins.parse(text), champion.model) for text in settings.challengers
     ]
     refuse_strangers(champion, challengers)
-    fetched = [registry.fetch(pin, cache) for pin in (champion, *challengers)]
+    found = registry.fetch_all((champion, *challengers), cache, spared=spared)
+    fetched = [found[pin] for pin in (champion, *challengers)]
     body = input_example(fetched[0].path)
     placement = place(workers=settings.workers, lanes=len(challengers) + settings.control)
 

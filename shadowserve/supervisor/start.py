@@ -144,9 +144,7 @@ def resolve(settings: Settings, addresses: Uris, places: Places, *, start: str) 
         registry.resolve(pins.parse(text), champion.model) for text in settings.challengers
     ]
     refuse_strangers(champion, challengers)
-    fetched = {
-        pin: registry.fetch(pin, places.models) for pin in dict.fromkeys((champion, *challengers))
-    }
+    fetched = registry.fetch_all((champion, *challengers), places.models)
     faults = [fault for found in fetched.values() for fault in file_faults(settings, found.version)]
     if faults:
         raise ModelError("\n".join(faults))
