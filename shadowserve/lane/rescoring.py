@@ -73,11 +73,11 @@ class Rescorer:
         """Remember a scored request; now and then, score the last ones again."""
         if first.answer is None or first.times is None:
             return
+        if first.times.total_ns - first.times.phases_ns[0] > MAX_MS * 1e6:
+            return  # a slow request, or batch, is not made slower: its deadline runs
         if first.times.batch_requests > 1:
             self._doubt(typed, first.answer, noise, alone=False)
             return
-        if first.times.total_ns - first.times.phases_ns[0] > MAX_MS * 1e6:
-            return  # a slow request is not made slower
         self._recent.append((typed, first))
         self._n += 1
         if self._n % EVERY == 0 and len(self._recent) == BATCH:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import orjson
 import pandas as pd
@@ -207,6 +209,26 @@ def test_answers_from_a_batch_are_doubted_too_but_say_nothing_of_wandering():
     assert 1 <= noise.persisting.n <= 4
     assert noise.persisting.mean == 0.0
     assert (noise.wandering.n, noise.again.n) == (0, 0)
+
+
+def test_what_is_slow_is_not_scored_again():
+    """Its deadline runs on, alone and in a batch."""
+    calls = []
+
+    def slow(frame, params):
+        calls.append(len(frame))
+        time.sleep(0.06)
+        return double(frame, params) + 1
+
+    own, noise = observer(opaque(slow)), Noise()
+    again = Rescorer(own, TABLE, comparer=Comparer(TABLE))
+    said = orjson.dumps({"predictions": [0.0]})
+    batch = [own.typed(asked(n, record(n), answer=said)) for n in (21, 22)]
+    for typed, seen in zip(batch, own.together(batch), strict=True):
+        again.offer(typed, seen, noise)
+    again.offer(batch[0], own.alone(batch[0]), noise)
+    assert calls == [2, 1]
+    assert noise.persisting.n == 0
 
 
 def test_nothing_is_doubted_within_bursts_or_where_both_agree():
