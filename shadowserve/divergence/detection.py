@@ -29,7 +29,8 @@ def by_row(predictions: Any, n_rows: int) -> list[Any]:
     predictions : JSON value
         What stands under ``"predictions"``. A list of n_rows outputs stays as it is; a dict of
         lists of n_rows becomes n_rows dicts; several lists of n_rows (one for each output of a
-        multi-output classifier) become n_rows lists. Anything else is the answer to one row.
+        multi-output classifier) become n_rows lists, also where there are as many outputs as rows if
+        their widths tell. Anything else is the answer to one row.
     n_rows : int
         Number of rows the request had.
 
@@ -39,15 +40,26 @@ def by_row(predictions: Any, n_rows: int) -> list[Any]:
         Of n_rows outputs, unless the answer has another number.
     """
     if isinstance(predictions, list) and len(predictions) == n_rows:
+        if _is_by_output(predictions, n_rows):
+            return [list(row) for row in zip(*predictions, strict=True)]
         return predictions
     if isinstance(predictions, dict) and _all_of_length(predictions.values(), n_rows):
         columns = list(predictions.values())
         return [dict(zip(predictions, row, strict=True)) for row in zip(*columns, strict=True)]
     if isinstance(predictions, list):
-        if n_rows > 1 and _all_of_length(predictions, n_rows):
+        nested = all(isinstance(v, list) and v and isinstance(v[0], list) for v in predictions)
+        if (n_rows > 1 or nested) and _all_of_length(predictions, n_rows):
             return [list(row) for row in zip(*predictions, strict=True)]
         return predictions
     return [predictions]
+
+
+def _is_by_output(predictions: list[Any], n_rows: int) -> bool:
+    """Whether as many outputs as rows came, each with a width of its own for all rows."""
+    if n_rows < 2 or not _all_of_length(predictions, n_rows):
+        return False
+    widths = [{len(v) if isinstance(v, list) else -1 for v in part} for part in predictions]
+    return all(len(each) == 1 and -1 not in each for each in widths) and len(set.union(*widths)) > 1
 
 
 def _all_of_length(lists: Iterable[Any], n_rows: int) -> bool:
