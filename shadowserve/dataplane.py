@@ -133,7 +133,8 @@ class DataPlane:
                 says = "Send the header Authorization: Bearer <token>."
                 await self._refuse(scope, send, 401, "unauthorized", says)
                 return
-            path = scope["path"].rstrip("/")  # MLflow's server redirects, and not every client follows
+            # MLflow's server redirects from a trailing slash, and not every client follows
+            path = scope["path"].rstrip("/")
             methods, handle = self._routes.get(path, ((), None))
             if handle is None and path.startswith("/v2/"):
                 await self._unknown_model(scope, send)
