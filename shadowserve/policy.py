@@ -6,6 +6,7 @@ deployment starts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
@@ -13,18 +14,20 @@ from typing import Any, Self
 
 from shadowserve.errors import SettingsError
 
-ALARM_SHARES: Mapping[str, float] = {
-    "prediction_divergence": 0.1,
-    "tapped": 0.1,
-    "score_shift": 0.1,
-    "slice_divergence": 0.1,
-    "change_point": 0.1,
-    "nonfinite_output": 0.1,
-    "error_rate": 0.1,
-    "nondeterminism": 0.1,
-    "latency": 0.1,
-    "slow_feature": 0.1,
-}
+_TESTED = (
+    "prediction_divergence",
+    "tapped",
+    "score_shift",
+    "slice_divergence",
+    "concentration",
+    "change_point",
+    "nonfinite_output",
+    "error_rate",
+    "nondeterminism",
+    "latency",
+    "slow_feature",
+)
+ALARM_SHARES: Mapping[str, float] = dict.fromkeys(_TESTED, 1 / len(_TESTED))
 """What each alarm that rests on a test may spend of the alarms' alpha: the shares sum to one.
 
 Every one of these tests holds at every look, so a share is spent once, however often and however long
@@ -56,6 +59,9 @@ class Policy:
         wrong, as a share of the champion's for numbers. Negative asks for a gain.
     loss_margin : float
         What is too little to matter, on top of it: "not worse" can only be proven with a margin.
+    loss : str
+        What labels are judged by: one of `LOSSES`, or a function of the team's own, as
+        ``module:function``. Empty: as the kind of output has it.
     min_labels : int
         Labels from which they decide in the place of disagreement.
     min_requests : int
@@ -74,6 +80,7 @@ class Policy:
     latency_margin: float = 0.10
     max_loss_increase: float = 0.0
     loss_margin: float = 0.03
+    loss: str = ""
     min_labels: int = 200
     min_requests: int = 1_000
     min_examples: int = 5
@@ -105,7 +112,7 @@ class Policy:
         SettingsError
             With one line for each unknown key or impossible limit.
         """
-        faults = list(_faults(table))
+        faults = list(faults_of(table))
         if faults:
             raise SettingsError("\n".join(faults))
         return cls(**table, log_inputs=log_inputs)
@@ -125,6 +132,8 @@ class Policy:
         return {name: value for name, value in asdict(self).items() if name != "log_inputs"}
 
 
+LOSSES = ("error", "brier", "log_loss", "absolute_error", "squared_error", "miss", "rank_loss")
+_OWN_LOSS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _SHARES = (
     "alpha",
     "alarm_alpha_total",
@@ -136,13 +145,17 @@ _SHARES = (
 _COUNTS = ("min_labels", "min_requests", "min_examples")
 
 
-def _faults(table: Mapping[str, Any]) -> Iterator[str]:
+def faults_of(table: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each unknown key or impossible limit of ``[verdict]``."""
     names = [field.name for field in fields(Policy) if field.name != "log_inputs"]
     for name, value in table.items():
         if name not in names:
             near = get_close_matches(name, names, n=1)
             hint = f" Do you mean {near[0]}?" if near else f" Known: {', '.join(names)}."
             yield f"[verdict] {name}: not known.{hint}"
+        elif name == "loss":
+            if not isinstance(value, str) or not (value in LOSSES or _OWN_LOSS.fullmatch(value)):
+                yield f"[verdict] loss: one of {', '.join(LOSSES)}, or your own as module:function, is expected."
         elif isinstance(value, bool) or not isinstance(value, int | float):
             yield f"[verdict] {name}: a number is expected, {type(value).__name__} came."
         elif name in _SHARES and not 0 < value < 1:

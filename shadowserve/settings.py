@@ -18,7 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from shadowserve import pins, spellings
+from shadowserve import pins, policy, spellings
 from shadowserve.errors import PinError, SettingsError
 from shadowserve.sources import FILE, Source, from_environment, from_file, variable_of
 
@@ -422,6 +422,7 @@ class Settings:
         return settings
 
     def _contradictions(self) -> Iterator[str]:
+        yield from policy.faults_of(self.verdict)
         if self.token_file is None and not _is_loopback(self.console_host):
             yield (
                 f"--console-host {self.console_host} can be reached by others, who could pause "

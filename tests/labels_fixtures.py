@@ -27,9 +27,8 @@ SIGNATURE = {"inputs": [], "outputs": [{"type": "long"}], "params": None}
 
 def serve(folder: Path, **changes: Any) -> tuple[Places, Deployment]:
     """Make a state directory with a challenger and a control."""
-    served = deployment(
-        "sqlite:///unused.db", control=True, options={"method": "predict"}, **changes
-    )
+    options = changes.pop("options", {"method": "predict"})
+    served = deployment("sqlite:///unused.db", control=True, options=options, **changes)
     return state_directory(folder, served), served
 
 

@@ -14,11 +14,14 @@ from labels_fixtures import CHALLENGER, CONTROL, SIGNATURE, Kind, answers, serve
 
 from shadowserve import classes
 from shadowserve import deployment as deployments
+from shadowserve.errors import SettingsError
 from shadowserve.labels import LabelsError, Losses, learn, read_body, read_file, take
+from shadowserve.labels.chosen import own_loss
 from shadowserve.labels.losses import DECLARE_FROM, Labelled, Loss, losses_of
 from shadowserve.labels.reading import Text
 from shadowserve.labels.store import LabelStore
 from shadowserve.labels.typed import Expected, expected, typed
+from shadowserve.policy import LOSSES
 from shadowserve.version import Version
 
 
@@ -236,6 +239,53 @@ def test_labels_join_however_late_requests_or_labels_come(tmp_path):
             for side in ("champion", "lane")
         ]
         assert [found.decisive.champion, found.decisive.challenger] == pytest.approx(wrong)
+
+
+def test_a_team_chooses_the_loss_and_may_bring_its_own(tmp_path, monkeypatch):
+    """A false 'no' costs five times a false 'yes'; a label that the function does not know counts apart."""
+    (tmp_path / "costs_of_ours.py").write_text(
+        "def cost(label, answer):\n"
+        "    if label == 2:\n"
+        "        raise ValueError('s3cret')\n"
+        "    return 5.0 * (label > answer) + (label < answer)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    truth, rows = answers(40)
+    chosen = {"method": "predict", "verdict": {"loss": "costs_of_ours:cost"}}
+    places, served = serve(tmp_path, options=chosen)
+    work(places, CHALLENGER, rows, part=True)
+    take(places, served, labels([*truth[:39], 2]))
+    found = learn(places, served, challenger=CHALLENGER, kind=Kind.LABEL)
+    assert (found.joined, found.mismatched) == (39, 1)
+    assert (found.decisive.measure, found.decisive.n) == ("own", 39)
+    costs = [
+        5.0 * (t > row["champion"][0]) + (t < row["champion"][0])
+        for t, row in zip(truth[:39], rows, strict=False)
+    ]
+    assert found.decisive.champion == pytest.approx(np.mean(costs))
+    assert found.measures["error"].n == 39
+    again = learn(places, served, challenger=CHALLENGER, kind=Kind.LABEL)
+    assert again.decisive.champion == found.decisive.champion
+
+
+@pytest.mark.parametrize("chosen", ["no_such_module:cost", "math:no_such_function", "math:pi"])
+def test_a_loss_that_cannot_be_called_is_refused_with_its_name(chosen):
+    with pytest.raises(SettingsError, match=f"loss: {chosen}"):
+        own_loss(chosen)
+
+
+def test_every_loss_that_a_policy_may_name_is_one():
+    found = {
+        name
+        for kind in Kind
+        for name in losses_of(
+            Labelled(
+                [1], [[1]] if kind in (Kind.RANKING, Kind.SET) else [1], [1], {"1": 1.0}, {"1": 1.0}
+            ),
+            kind,
+        )
+    }
+    assert found == set(LOSSES)
 
 
 def test_nothing_is_joined_before_the_kind_of_output_is_known(tmp_path):

@@ -28,6 +28,7 @@ def test_every_fault_is_told_at_once():
         "min_examples": 0,
         "max_error_rate": "few",
         "alarm_alpha_total": True,
+        "loss": "regret",
     }
     with pytest.raises(SettingsError) as caught:
         Policy.of(table)

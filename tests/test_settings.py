@@ -118,11 +118,18 @@ def test_a_digest_is_64_hex_digits():
 
 
 def test_the_verdict_is_a_table_that_nobody_can_change():
-    settings = load(toml="[verdict]\nalpha = 0.05\nunits = ['a']\n[verdict.latency]\np99 = 1.1\n")
-    assert settings.verdict["latency"]["p99"] == 1.1
-    assert settings.verdict["units"] == ("a",)
+    settings = load(toml="[verdict]\nalpha = 0.02\nloss = 'log_loss'\n")
+    assert settings.verdict == {"alpha": 0.02, "loss": "log_loss"}
     with pytest.raises(TypeError):
-        settings.verdict["latency"]["p99"] = 2  # type: ignore[index]
+        settings.verdict["alpha"] = 0.5  # type: ignore[index]
+
+
+def test_an_impossible_policy_is_told_with_everything_else_that_is_wrong():
+    found = faults_of({"port": "many"}, toml="[verdict]\nalhpa = 0.02\nmin_labels = 0\n")
+    assert len(found) == 3
+    assert "--port" in found[0]
+    assert "Do you mean alpha?" in found[1]
+    assert "min_labels" in found[2]
 
 
 @pytest.mark.parametrize("where", ["environ", "toml"])

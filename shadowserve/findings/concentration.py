@@ -113,7 +113,7 @@ def _constant(known: Known, tally: KindTally, output: str, policy: Policy) -> It
     if tally.kind is Kind.LABEL:
         before, after = (_top_share(told, side) for side in ("champion", "lane"))
         n = told["agreement"]["n"]
-        proven = two_rates(n, before * n, n, after * n) >= -log(policy.alarm_alpha_total)
+        proven = two_rates(n, before * n, n, after * n) >= -log(policy.alarm_alpha("concentration"))
         if after > NEARLY_ALL and before < USUAL and proven:
             how = f"one label is {share(after)} of its answers"
             yield _collapsed(known, how, after, before, "share of top label", output)

@@ -17,12 +17,14 @@ from shadowserve import classes
 from shadowserve.classes import by_class
 from shadowserve.deployment import Deployment, LaneName
 from shadowserve.divergence import Kind
+from shadowserve.labels.chosen import own_loss
 from shadowserve.labels.losses import Labelled, Loss, decisive, losses_of
 from shadowserve.labels.reading import Faulty, LabelsError, Raw, RowList, refuse
 from shadowserve.labels.store import Answered, LabelStore, Marks, Pair
 from shadowserve.labels.typed import Expected, expected, typed
 from shadowserve.lane.state import open_comparisons
 from shadowserve.places import Places
+from shadowserve.policy import Policy
 from shadowserve.records import Outcome
 from shadowserve.tally import Quantiles
 
@@ -194,12 +196,15 @@ class Losses:
     ----------
     kind : Kind or None
         Kind of output; None before it is known.
+    chosen : str
+        The loss that the policy names; empty for the kind's own.
 
     Attributes
     ----------
     joined, ambiguous, not_compared, mismatched : int
         Labels that count; whose id several requests bear; whose request one version did not answer;
-        with another number of rows than the request, or for a kind of output that has no loss.
+        with another number of rows than the request, or with a kind of output or a label of which
+        there is no loss.
     repeated : int
         Of the joined ones, those that are not of their entity's first request: they count no further.
     late : int
@@ -208,8 +213,9 @@ class Losses:
         The decisive one first, once there is one.
     """
 
-    def __init__(self, kind: Kind | None) -> None:
+    def __init__(self, kind: Kind | None, chosen: str = "") -> None:
         self.kind = kind
+        self.chosen = chosen
         self.joined = self.ambiguous = self.not_compared = self.mismatched = 0
         self.repeated = self.late = 0
         self.delay_s = Quantiles(tail=True)
@@ -220,7 +226,7 @@ class Losses:
     @property
     def decisive(self) -> Loss | None:
         """The loss that a verdict rests on; None before the first label has been joined."""
-        return self.measures.get(decisive(self.kind) or "")
+        return self.measures.get(decisive(self.kind, self.chosen) or "")
 
     @property
     def unknown(self) -> int:
@@ -238,18 +244,31 @@ class Losses:
             not only for those that the control scored again.
         """
         found: dict[str, list[tuple[float, float]]] = {}
+        own = own_loss(self.chosen)
         for pair in pairs:
             request = self._request(pair, classes)
             if request is None or self.kind is None:
                 continue
-            self.joined += 1
+            try:
+                of_both = losses_of(request, self.kind, own)
+            except Exception:  # the team's own function, on a label that it does not know
+                self.mismatched += 1
+                continue
+            self._join(pair)
             if not pair.of_first:
                 self.repeated += 1
                 continue
-            for measure, losses in losses_of(request, self.kind).items():
+            for measure, losses in of_both.items():
                 found.setdefault(measure, []).append(losses)
         for measure, both in found.items():
             self.measures.setdefault(measure, Loss(measure)).add(both)
+
+    def _join(self, pair: Pair) -> None:
+        """Count a label that came to its request, and how late."""
+        self.joined += 1
+        delay_s = (pair.received_ns - pair.arrived_ns) / 1e9
+        self.delay_s.add(np.asarray([max(0.0, delay_s)]))
+        self.late += delay_s > LATE_S
 
     def _request(self, pair: Pair, classes: Sequence[Any] | None) -> Labelled | None:
         """Return what can be judged; None for a label that is counted as something else."""
@@ -262,12 +281,11 @@ class Losses:
         champion, challenger = json.loads(pair.champion), json.loads(pair.challenger)
         truth = json.loads(pair.label)
         truth = truth if isinstance(truth, list) and len(champion) > 1 else [truth]
-        if decisive(self.kind) is None or {len(champion), len(challenger)} != {len(truth)}:
+        if decisive(self.kind, self.chosen) is None or {len(champion), len(challenger)} != {
+            len(truth)
+        }:
             self.mismatched += 1
             return None
-        delay_s = (pair.received_ns - pair.arrived_ns) / 1e9
-        self.delay_s.add(np.asarray([max(0.0, delay_s)]))
-        self.late += delay_s > LATE_S
         return Labelled(
             truth,
             champion,
@@ -312,9 +330,9 @@ class Losses:
         }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Read what `state` wrote."""
-        it = cls(Kind(state["kind"]) if state["kind"] else None)
+    def from_state(cls, state: Mapping[str, Any], chosen: str = "") -> Self:
+        """Read what `state` wrote; what was chosen is the policy's to keep."""
+        it = cls(Kind(state["kind"]) if state["kind"] else None, chosen)
         for name in _COUNTS:
             setattr(it, name, state[name])
         it.delay_s = Quantiles.from_state(state["delay_s"])
@@ -352,12 +370,13 @@ def learn(
     control = next((str(lane) for lane in deployment.lanes if lane.role == "control"), None)
     lane = str(challenger)
     named = classes.told(places.classes(deployment.champion.number))
+    chosen = Policy.of(deployment.options.get("verdict", {})).loss
     with LabelStore(places.labels) as store:
-        losses = _remembered(store, lane, kind)
+        losses = _remembered(store, lane, kind, chosen)
         with suppress(LabelsError):  # a full disk: what was known holds
             copy_answers(store, places, deployment)
             with store.writing():
-                losses = _remembered(store, lane, kind)
+                losses = _remembered(store, lane, kind, chosen)
                 if losses.kind is not None:
                     _pair_up(store, losses, lane=lane, control=control, classes=named)
                     store.save_summary(lane, losses.state())
@@ -365,9 +384,9 @@ def learn(
     return losses
 
 
-def _remembered(store: LabelStore, lane: str, kind: Kind | None) -> Losses:
+def _remembered(store: LabelStore, lane: str, kind: Kind | None, chosen: str) -> Losses:
     state = store.summary(lane)
-    return Losses.from_state(state) if state else Losses(kind)
+    return Losses.from_state(state, chosen) if state else Losses(kind, chosen)
 
 
 def _pair_up(

@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from shadowserve.divergence import Kind
+from shadowserve.labels.chosen import OwnLoss
 from shadowserve.labels.typed import class_key
 from shadowserve.sequential import MeanSequence, paired_mean
 
@@ -23,6 +24,7 @@ DECLARE_FROM = 200
 
 CLIP_RANK = 0.995
 LEAST_PROBABILITY = 1e-3
+OWN = "own"
 Rule = Callable[[Any, Any], dict[str, float]]
 _BOUNDS = {"error": 1.0, "brier": 1.0, "log_loss": 1.0, "miss": 1.0, "rank_loss": 1.0}
 _DECISIVE = {
@@ -63,8 +65,8 @@ class Loss:
     measure : str
         ``error`` (share wrong), ``brier`` (half the squared distance of the probabilities from the
         truth, 0 to 1), ``log_loss`` (nats), ``absolute_error``, ``squared_error``, ``miss`` (share
-        of the truth that is not in the list), ``rank_loss`` (1 less one over its rank). Larger is
-        worse.
+        of the truth that is not in the list), ``rank_loss`` (1 less one over its rank), ``own``
+        (what the team's function says). Larger is worse.
     """
 
     def __init__(self, measure: str) -> None:
@@ -181,15 +183,26 @@ class Loss:
         return it
 
 
-def decisive(kind: Kind | None) -> str | None:
-    """Return the measure that a verdict rests on; None for kinds of output that have none."""
-    return _DECISIVE.get(kind) if kind is not None else None
+def decisive(kind: Kind | None, chosen: str = "") -> str | None:
+    """Return the measure that a verdict rests on; None for kinds of output that have none.
+
+    Parameters
+    ----------
+    chosen : str
+        As in the policy.
+    """
+    if kind is None:
+        return None
+    return OWN if ":" in chosen else chosen or _DECISIVE.get(kind)
 
 
-def losses_of(request: Labelled, kind: Kind) -> dict[str, tuple[float, float]]:
+def losses_of(
+    request: Labelled, kind: Kind, own: OwnLoss | None = None
+) -> dict[str, tuple[float, float]]:
     """Return the (champion, challenger) losses of one request by measure, means over its rows.
 
-    Probabilities give further measures where both versions' are known.
+    Probabilities give further measures where both versions' are known, and so does a function of the
+    team's own.
     """
     rules: dict[Kind, Rule] = {
         Kind.LABEL: _label,
@@ -204,6 +217,8 @@ def losses_of(request: Labelled, kind: Kind) -> dict[str, tuple[float, float]]:
         key = class_key(request.truth[0])
         champion, challenger = _scored(ours, key), _scored(theirs, key)
         found |= {name: (champion[name], challenger[name]) for name in champion}
+    if own is not None:
+        found |= _sides(lambda truth, answer: {OWN: float(own(truth, answer))}, request)
     return found
 
 

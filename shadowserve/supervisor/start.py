@@ -24,6 +24,7 @@ from shadowserve import pins, tokens
 from shadowserve.deployment import Deployment
 from shadowserve.errors import JournalError, ModelError, SettingsError, UnreachableError
 from shadowserve.journal import refuse_network
+from shadowserve.labels.chosen import own_loss
 from shadowserve.mlmodel import library_differences
 from shadowserve.places import Places
 from shadowserve.policy import Policy
@@ -164,13 +165,13 @@ def resolve(settings: Settings, addresses: Uris, places: Places, *, start: str) 
 
 
 def refuse_settings(settings: Settings) -> None:
-    """Refuse an impossible policy, what this machine cannot do, a bad token's file or certificate.
+    """Refuse a loss that cannot be imported, what this machine cannot do, a bad token's file or certificate.
 
     Raises
     ------
     SettingsError
     """
-    Policy.of(settings.verdict)
+    own_loss(Policy.of(settings.verdict).loss)
     if settings.token_file is not None:
         tokens.read(settings.token_file)
     if found := certificate.of(settings.ssl_certfile, settings.ssl_keyfile):
