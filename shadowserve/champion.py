@@ -30,6 +30,7 @@ from shadowserve.wire import nonfinite
 MAX_BATCH_ROWS = 64
 MAX_QUEUED_ROWS = 20_000
 MAX_QUEUED_BYTES = 64 * 2**20
+TOLD_EVERY_NS = 10**9
 
 _log = logging.getLogger(__name__)
 
@@ -157,6 +158,7 @@ class Champion:
         self._waiting: collections.deque[Work] = collections.deque()
         self._queued_rows = 0
         self._queued_bytes = 0
+        self._unrecorded = self._told_ns = 0
         self._bell = threading.Condition()
         self._open = True
         self._thread = threading.Thread(target=self._run, name="champion", daemon=True)
@@ -256,8 +258,7 @@ class Champion:
             self._journal.append([self._request(i, one) for i, one in enumerate(served)])
         except Exception as error:  # whatever it is, the answers leave
             appended = 0
-            told = error if isinstance(error, JournalError) else type(error).__name__
-            _log.error("journal: %d answered requests not recorded (%s)", len(served), told)
+            self._tell_unrecorded(len(served), error)
         self._counters.journal_step(
             answered=len(served) - failed,
             failed=failed,
@@ -265,6 +266,15 @@ class Champion:
             append_failed=len(served) - appended,
             sequence=self._journal.sequence,
         )
+
+    def _tell_unrecorded(self, n: int, error: Exception) -> None:
+        """Log what was not recorded, once a second at most: the log may lie on the same full disk."""
+        self._unrecorded += n
+        now_ns = time.monotonic_ns()
+        if now_ns - self._told_ns >= TOLD_EVERY_NS:
+            told = error if isinstance(error, JournalError) else type(error).__name__
+            _log.error("journal: %d answered requests not recorded (%s)", self._unrecorded, told)
+            self._unrecorded, self._told_ns = 0, now_ns
 
     def _request(self, offset: int, served: Served) -> Request:
         work = served.work

@@ -11,6 +11,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -112,7 +113,7 @@ def reserve(descriptor: int, size: int) -> None:
 class Counters:
     """The writing side: one worker, one file, opened for the worker's life.
 
-    Each name is written by one thread only. The counts go on from where they stood.
+    Each plain name is written by one thread only. The counts go on from where they stood.
 
     Parameters
     ----------
@@ -128,6 +129,7 @@ class Counters:
         finally:
             os.close(descriptor)
         self._cells = memoryview(self._map).cast("q")
+        self._stepping = threading.Lock()
 
     def add(self, name: str, amount: int = 1) -> None:
         """Add `amount` to a plain count."""
@@ -140,16 +142,17 @@ class Counters:
     def journal_step(
         self, *, answered: int, failed: int, appended: int, append_failed: int, sequence: int
     ) -> None:
-        """Add what one journal step did, all at once."""
-        cells, bank = self._cells, self._cells[_SLOT["bank"]]
-        old = len(_PLAIN) + bank * len(_BANKED)
-        new = len(_PLAIN) + (1 - bank) * len(_BANKED)
-        cells[new] = cells[old] + answered
-        cells[new + 1] = cells[old + 1] + failed
-        cells[new + 2] = cells[old + 2] + appended
-        cells[new + 3] = cells[old + 3] + append_failed
-        cells[new + 4] = sequence
-        cells[_SLOT["bank"]] = 1 - bank
+        """Add what one journal step did, all at once; from any thread. The sequence never falls."""
+        with self._stepping:
+            cells, bank = self._cells, self._cells[_SLOT["bank"]]
+            old = len(_PLAIN) + bank * len(_BANKED)
+            new = len(_PLAIN) + (1 - bank) * len(_BANKED)
+            cells[new] = cells[old] + answered
+            cells[new + 1] = cells[old + 1] + failed
+            cells[new + 2] = cells[old + 2] + appended
+            cells[new + 3] = cells[old + 3] + append_failed
+            cells[new + 4] = max(cells[old + 4], sequence)
+            cells[_SLOT["bank"]] = 1 - bank
 
     def counts(self) -> Counts:
         """Return the counts as they stand."""

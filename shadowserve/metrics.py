@@ -64,13 +64,14 @@ def reserve(directory: Path) -> None:
     """
     global _has_room
     path = directory / f"histogram_{os.getpid()}.db"
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     try:
-        counters.reserve(descriptor, SERIES_BYTES)
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            counters.reserve(descriptor, SERIES_BYTES)
+        finally:
+            os.close(descriptor)
     except OSError:
         _has_room = False
-    finally:
-        os.close(descriptor)
 
 
 class RoleMetrics:

@@ -15,7 +15,6 @@ import os
 import signal
 import threading
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from shadowserve.counters import Counters
 from shadowserve.dataplane import DataPlane, Ready
 from shadowserve.deployment import Deployment, write_whole
 from shadowserve.deployment import read as read_deployment
-from shadowserve.errors import JournalError, ShadowserveError
+from shadowserve.errors import JournalError, ShadowserveError, UnreadableError
 from shadowserve.ledger import reconcile
 from shadowserve.metrics import RoleMetrics, exposition, reserve
 from shadowserve.places import Places
@@ -109,14 +108,15 @@ class _Worker:
 
     def _journal(self, steps: journal.Steps) -> journal.Writer | Standby:
         """Open the journal; where that fails, serve without it until it can be opened."""
-        reconcile(self.places, self.counters, worker=self.worker)
-        known = self.counters.counts().sequence
-        opening = partial(
-            journal.Writer, self.places.journal, worker=self.worker, steps=steps, after=known
-        )
+
+        def opening() -> journal.Writer:
+            reconcile(self.places, self.counters, worker=self.worker)
+            known = self.counters.counts().sequence
+            return journal.Writer(self.places.journal, worker=self.worker, steps=steps, after=known)
+
         try:
             return opening()
-        except JournalError as error:
+        except (JournalError, UnreadableError) as error:
             _log.error("%s Serving goes on; what is answered meanwhile is not recorded.", error)
             return Standby(opening, worker=self.worker, sequence=self.counters.counts().sequence)
 

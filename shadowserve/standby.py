@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from shadowserve.errors import JournalError
+from shadowserve.errors import JournalError, UnreadableError
 from shadowserve.records import Request, position
 
 EVERY_S = 1.0
@@ -40,7 +40,7 @@ class Standby:
     Parameters
     ----------
     open_journal : callable
-        Returns the journal, or raises JournalError.
+        Returns the journal, or raises JournalError or UnreadableError.
     worker, sequence : int
         The worker, and the last sequence number it counted.
     every_s : float
@@ -102,7 +102,7 @@ class Standby:
         while not self._closed.is_set():
             try:
                 self._opened = open_journal()
-            except JournalError:
+            except (JournalError, UnreadableError):
                 self._closed.wait(every_s)
             else:
                 _log.warning("journal: open again; what is answered from now on is recorded")

@@ -118,3 +118,22 @@ def test_a_process_that_ended_is_not_alive(tmp_path):
     assert not counters.is_alive(2**22 + 1)  # beyond Linux's largest
     assert counters.is_alive(os.getpid())
     assert counters.is_alive(1)  # somebody else's, or ours
+
+
+def test_steps_of_two_threads_all_count_and_the_sequence_never_falls(tmp_path):
+    """A journal that opens late counts what was left while answers are being counted."""
+    counted = Counters(tmp_path / "0.bin")
+
+    def step(sequence):
+        for _ in range(5_000):
+            counted.journal_step(**STEP, sequence=sequence)
+
+    threads = [threading.Thread(target=step, args=(n,)) for n in (7, 3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    counts = counted.counts()
+    assert counts.appended == 10_000 * STEP["appended"]
+    assert counts.answered + counts.failed == counts.appended + counts.append_failed
+    assert counts.sequence == 7

@@ -8,8 +8,8 @@ import pytest
 from journal_fixtures import request
 
 from shadowserve import tail
-from shadowserve.errors import JournalError
-from shadowserve.journal import Writer
+from shadowserve.errors import JournalError, UnreadableError
+from shadowserve.journal import Writer, segments
 from shadowserve.standby import Standby
 
 
@@ -54,6 +54,22 @@ def test_nothing_is_written_until_it_opens_and_everything_after(tmp_path):
     journal.close()
     assert journal.sequence == 6
     assert len(tail.Tail(tmp_path, cursor={}).read(100).requests) == 6
+
+
+def test_a_journal_that_cannot_be_read_yet_is_tried_again_too(tmp_path):
+    """What an earlier process left is counted first, and on a full disk it cannot even be read."""
+    tries = iter([UnreadableError(tmp_path, OSError("full")), JournalError("full")])
+
+    def open_journal():
+        for error in tries:
+            raise error
+        return Writer(tmp_path, worker=0)
+
+    journal = Standby(open_journal, worker=0, sequence=0, every_s=0.01)
+    journal._thread.join(10)
+    journal.close()
+    assert not journal._thread.is_alive()
+    assert len(segments(tmp_path)) == 1
 
 
 def test_it_goes_on_where_an_earlier_process_stopped(tmp_path):

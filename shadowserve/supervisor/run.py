@@ -13,12 +13,13 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from types import FrameType
 
 from shadowserve import counters, journal, tail
 from shadowserve.deployment import Deployment, write_whole
-from shadowserve.errors import JournalError, ModelError
+from shadowserve.errors import JournalError, ModelError, UnreadableError
 from shadowserve.faults import fault_of
 from shadowserve.lane.state import snapshot
 from shadowserve.ledger import condition, reconcile
@@ -119,14 +120,12 @@ class Supervisor:
     def _recover(self) -> None:
         """Seal and count what earlier workers left; what cannot be sealed now is so later."""
         for worker, path in self.places.all_counters().items():
-            try:
-                journal.recover(self.places.journal, worker=worker)
-            except JournalError as error:
-                self.say(str(error))
-                continue
-            counted = counters.Counters(path)
-            reconcile(self.places, counted, worker=worker)
-            counted.close()
+            with closing(counters.Counters(path)) as counted:
+                try:
+                    journal.recover(self.places.journal, worker=worker)
+                    reconcile(self.places, counted, worker=worker)
+                except (JournalError, UnreadableError) as error:
+                    self.say(str(error))
 
     def deploy(self, deployment: Deployment) -> None:
         """Make lanes, console and evidence writer for what was resolved."""
