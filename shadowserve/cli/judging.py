@@ -93,7 +93,9 @@ def _print(told: Mapping[str, Any], out: Console) -> None:
     out.print("Findings" if told["findings"] else "No findings.")
     for finding in told["findings"]:
         out.print(f"  {finding['severity']} {finding['kind']}: {escape(finding['message'])}")
-    policy = ", ".join(f"{name} {value:g}" for name, value in told["policy"].items())
+    policy = ", ".join(
+        f"{name} {_shown(value)}" for name, value in told["policy"].items() if value != ""
+    )
     out.print(f"Policy         {policy}")
     unit = told["unit"]
     without = f", {unit['without']:,} requests without one" if unit["without"] else ""
@@ -120,3 +122,7 @@ def duration(seconds: float) -> str:
     """
     width, unit = next((u for u in _UNITS if seconds >= u[0]), _UNITS[-1])
     return f"{max(seconds / width, 1):.2g} {unit}"
+
+
+def _shown(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
