@@ -153,7 +153,7 @@ _ALL = (
     _row("F04", finding("poison_request", lambda f: f["where"]["step"] is not None), outcome("timed_out"), may="slow_feature latency", options=("--deadline", "2s")),
     _row("F05", finding("error_rate", _columns("clarity")), may="slice_divergence"),
     _row("F06", finding("nonfinite_output", _columns("depth")), may="prediction_divergence slice_divergence"),
-    _row("F07", finding("prediction_divergence", _says("on average", "lower")), may="slice_divergence concentration"),
+    _row("F07", finding("prediction_divergence", _says("on average", "higher")), may="slice_divergence concentration"),
     _row("F08", finding("prediction_divergence", lambda f: _effect_within(0.95, 1.0)(f) and _says("swapped")(f)), may="score_shift slice_divergence"),
     _row("F09", finding("score_shift", _effect_within(0.06, 0.1)), may="prediction_divergence slice_divergence"),
     _row("F10", finding("slice_divergence", _columns("main_genre")), may="prediction_divergence score_shift", sliced=("main_genre",)),
