@@ -183,18 +183,26 @@ def test_starts_and_stops_leave_nothing_behind(tmp_path, store):
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     served = Served(tmp_path, store, "--no-control", environ={"TMPDIR": str(temporary)})
-    own = len(psutil.Process().children(recursive=True))
     for turn in range(3):
         served.start()
         if turn == 0:
             assert served.post().status_code == 200
+        assert any(inherits(process, temporary) for process in psutil.process_iter())
         assert served.stop() == 0
         assert list(temporary.iterdir()) == []
-        assert len(psutil.Process().children(recursive=True)) == own
+        assert not [process for process in psutil.process_iter() if inherits(process, temporary)]
     assert not [p for p in psutil.process_iter(["cmdline"]) if mentions(p, served.state)]
     run = [path.name for path in (served.state / "run").iterdir() if path.suffix != ".db"]
     assert run in ([], ["bentoml"])
     served.close()
+
+
+def inherits(process: psutil.Process, temporary) -> bool:
+    """Tell whether a process belongs to the deployment that was given this temporary directory."""
+    try:
+        return process.environ().get("TMPDIR") == str(temporary)
+    except psutil.Error:
+        return False
 
 
 def mentions(process: psutil.Process, state) -> bool:
