@@ -1,192 +1,32 @@
-"""Taking labels in, and bringing them together with what both versions had answered."""
+"""Labels brought together with what both versions had answered, and what they say of them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Self
 
 import numpy as np
-import orjson
-import pyarrow.parquet as pq
 
 from shadowserve import classes
 from shadowserve.classes import by_class
 from shadowserve.deployment import Deployment, LaneName
 from shadowserve.divergence import Kind
+from shadowserve.labels.answers import copy_answers
 from shadowserve.labels.chosen import own_loss
 from shadowserve.labels.losses import Labelled, Loss, decisive, losses_of
-from shadowserve.labels.reading import Faulty, LabelsError, Raw, RowList, refuse
-from shadowserve.labels.store import Answered, LabelStore, Marks, Pair
-from shadowserve.labels.typed import Expected, expected, typed
-from shadowserve.lane.state import open_comparisons
+from shadowserve.labels.reading import LabelsError
+from shadowserve.labels.store import LabelStore, Marks, Pair
 from shadowserve.places import Places
 from shadowserve.policy import Policy
-from shadowserve.records import Outcome
 from shadowserve.tally import Quantiles
 
 LATE_S = 86_400.0
 """Seconds after its request from which a label counts as late."""
 
-MAX_ANSWER_BYTES = 4_096
 _CHUNK = 2_000
-_READ = (
-    "position", "request_id", "arrived_wall_ns", "outcome", "champion_prediction",
-    "lane_prediction", "lane_scores", "first",
-)  # fmt: skip
-
-
-@dataclass(slots=True)
-class Taken:
-    """What became of one set of labels, by row.
-
-    Parameters
-    ----------
-    rows : int
-        How many came.
-    accepted : int
-        New labels.
-    duplicate, conflicting : RowList
-        The id had the same label already, or another one: the first stays.
-    ambiguous : RowList
-        Several requests bear the id, so that nobody knows whose label it is.
-    unknown : RowList
-        No request with the id has been compared yet; the label waits for it.
-    """
-
-    rows: int = 0
-    accepted: int = 0
-    duplicate: RowList = field(default_factory=RowList)
-    conflicting: RowList = field(default_factory=RowList)
-    ambiguous: RowList = field(default_factory=RowList)
-    unknown: RowList = field(default_factory=RowList)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the counts, and the first rows of each, as JSON-able values."""
-        told: dict[str, Any] = {"rows": self.rows, "accepted": self.accepted}
-        for name in ("duplicate", "conflicting", "ambiguous", "unknown"):
-            found: RowList = getattr(self, name)
-            told[name] = {"n": found.n, "rows": found.rows}
-        return told
-
-
-def take(places: Places, deployment: Deployment, labels: Iterable[Raw]) -> Taken:
-    """Take a set of labels, all of them or none.
-
-    Parameters
-    ----------
-    labels : iterable of Raw
-        From `reading`; read once, one at a time.
-
-    Raises
-    ------
-    LabelsError
-        With every row at fault: no id, no label, or one of another type than the champion's answers.
-    """
-    with LabelStore(places.labels) as store:
-        copy_answers(store, places, deployment)
-        with store.writing():
-            wanted = _expected(store, deployment)
-            taken = _take(store, labels, wanted)
-            for name in ("duplicate", "conflicting"):
-                store.count(name, getattr(taken, name).n)
-    return taken
-
-
-def _take(store: LabelStore, labels: Iterable[Raw], wanted: Expected) -> Taken:
-    taken, faults = Taken(), dict[str, RowList]()
-    for row, request_id, label in labels:
-        taken.rows += 1
-        try:
-            key, value = _checked(request_id, label, wanted)
-        except ValueError as error:
-            faults.setdefault(str(error), RowList()).add(row)
-            continue
-        if not faults:
-            _append(store, taken, row, key, json.dumps(value))
-    if faults:
-        refuse(faults)
-    return taken
-
-
-def _checked(request_id: Any, label: Any, wanted: Expected) -> tuple[str, Any]:
-    if isinstance(label, Faulty):
-        raise ValueError(label.text)
-    if isinstance(request_id, bool) or not isinstance(request_id, str | int) or request_id == "":
-        raise ValueError("the request id is missing")
-    return str(request_id), typed(label, wanted)
-
-
-def _append(store: LabelStore, taken: Taken, row: int, request_id: str, label: str) -> None:
-    present = store.label_of(request_id)
-    if present is not None:
-        (taken.duplicate if present == label else taken.conflicting).add(row)
-        return
-    store.append(request_id, label)
-    taken.accepted += 1
-    n_alike = store.requests_with(request_id)
-    if n_alike != 1:
-        (taken.ambiguous if n_alike else taken.unknown).add(row)
-
-
-def _expected(store: LabelStore, deployment: Deployment) -> Expected:
-    examples: list[Any] = []
-    for champion, scores in store.examples():
-        if deployment.options.get("method") == "predict_proba":
-            examples += [json.loads(key) for key in json.loads(scores or "{}")]
-        else:
-            examples += json.loads(champion or "[]")
-    return expected(examples, deployment.champion.signature)
-
-
-def copy_answers(store: LabelStore, places: Places, deployment: Deployment) -> None:
-    """Copy what every lane has recorded since the last time, part by part."""
-    for name in deployment.lanes:
-        lane, files = str(name), places.lane(name.role, name.version)
-        known = store.known_parts(lane)
-        for path in sorted(files.parts.glob("*.parquet")):
-            if path.name not in known:
-                with store.writing():
-                    store.take(lane, _of_part(pq.read_table(path, columns=list(_READ))))
-                    store.part_taken(lane, path.name)
-        with store.writing():
-            store.take(lane, map(_of_record, open_comparisons(files.state)))
-            store.forget_oldest(lane)
-
-
-def _of_part(table: Any) -> Iterator[Answered]:
-    for row in table.to_pylist():
-        yield _answered(
-            row,
-            champion=row["champion_prediction"],
-            lane=row["lane_prediction"],
-            scores=dict(row["lane_scores"] or ()),
-        )
-
-
-def _of_record(record: bytes) -> Answered:
-    row = orjson.loads(record)
-    champion, lane = (orjson.dumps(row[side]).decode() for side in ("champion", "lane"))
-    return _answered(row, champion=champion, lane=lane, scores=row.get("lane_scores") or {})
-
-
-def _answered(
-    row: Mapping[str, Any], *, champion: str, lane: str, scores: Mapping[str, float]
-) -> Answered:
-    both = row["outcome"] == Outcome.BOTH_OK.value
-    small = len(champion) + len(lane) <= MAX_ANSWER_BYTES
-    return Answered(
-        position=row["position"],
-        request_id=row["request_id"],
-        arrived_ns=row["arrived_wall_ns"],
-        champion=champion if both and small else None,
-        lane=lane if both and small else None,
-        scores=json.dumps(dict(scores)) if scores else None,
-        first=row["first"],
-    )
 
 
 class Losses:

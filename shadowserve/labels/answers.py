@@ -1,0 +1,69 @@
+"""What both versions had answered, copied from the lanes' comparisons to where labels find it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import orjson
+import pyarrow.parquet as pq
+
+from shadowserve.deployment import Deployment
+from shadowserve.labels.store import Answered, LabelStore
+from shadowserve.lane.state import open_comparisons
+from shadowserve.places import Places
+from shadowserve.records import Outcome
+
+MAX_ANSWER_BYTES = 4_096
+_READ = (
+    "position", "request_id", "arrived_wall_ns", "outcome", "champion_prediction",
+    "lane_prediction", "lane_scores", "first",
+)  # fmt: skip
+
+
+def copy_answers(store: LabelStore, places: Places, deployment: Deployment) -> None:
+    """Copy what every lane has recorded since the last time, part by part."""
+    for name in deployment.lanes:
+        lane, files = str(name), places.lane(name.role, name.version)
+        known = store.known_parts(lane)
+        for path in sorted(files.parts.glob("*.parquet")):
+            if path.name not in known:
+                with store.writing():
+                    store.take(lane, _of_part(pq.read_table(path, columns=list(_READ))))
+                    store.part_taken(lane, path.name)
+        with store.writing():
+            store.take(lane, map(_of_record, open_comparisons(files.state)))
+            store.forget_oldest(lane)
+
+
+def _of_part(table: Any) -> Iterator[Answered]:
+    for row in table.to_pylist():
+        yield _answered(
+            row,
+            champion=row["champion_prediction"],
+            lane=row["lane_prediction"],
+            scores=dict(row["lane_scores"] or ()),
+        )
+
+
+def _of_record(record: bytes) -> Answered:
+    row = orjson.loads(record)
+    champion, lane = (orjson.dumps(row[side]).decode() for side in ("champion", "lane"))
+    return _answered(row, champion=champion, lane=lane, scores=row.get("lane_scores") or {})
+
+
+def _answered(
+    row: Mapping[str, Any], *, champion: str, lane: str, scores: Mapping[str, float]
+) -> Answered:
+    both = row["outcome"] == Outcome.BOTH_OK.value
+    small = len(champion) + len(lane) <= MAX_ANSWER_BYTES
+    return Answered(
+        position=row["position"],
+        request_id=row["request_id"],
+        arrived_ns=row["arrived_wall_ns"],
+        champion=champion if both and small else None,
+        lane=lane if both and small else None,
+        scores=json.dumps(dict(scores)) if scores else None,
+        first=row["first"],
+    )

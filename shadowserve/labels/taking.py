@@ -1,0 +1,118 @@
+"""Taking labels in: a set of them whole or not at all, each row counted as what became of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from shadowserve.deployment import Deployment
+from shadowserve.labels.answers import copy_answers
+from shadowserve.labels.reading import Faulty, Raw, RowList, refuse
+from shadowserve.labels.store import LabelStore
+from shadowserve.labels.typed import Expected, expected, typed
+from shadowserve.places import Places
+
+
+@dataclass(slots=True)
+class Taken:
+    """What became of one set of labels, by row.
+
+    Parameters
+    ----------
+    rows : int
+        How many came.
+    accepted : int
+        New labels.
+    duplicate, conflicting : RowList
+        The id had the same label already, or another one: the first stays.
+    ambiguous : RowList
+        Several requests bear the id, so that nobody knows whose label it is.
+    unknown : RowList
+        No request with the id has been compared yet; the label waits for it.
+    """
+
+    rows: int = 0
+    accepted: int = 0
+    duplicate: RowList = field(default_factory=RowList)
+    conflicting: RowList = field(default_factory=RowList)
+    ambiguous: RowList = field(default_factory=RowList)
+    unknown: RowList = field(default_factory=RowList)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counts, and the first rows of each, as JSON-able values."""
+        told: dict[str, Any] = {"rows": self.rows, "accepted": self.accepted}
+        for name in ("duplicate", "conflicting", "ambiguous", "unknown"):
+            found: RowList = getattr(self, name)
+            told[name] = {"n": found.n, "rows": found.rows}
+        return told
+
+
+def take(places: Places, deployment: Deployment, labels: Iterable[Raw]) -> Taken:
+    """Take a set of labels, all of them or none.
+
+    Parameters
+    ----------
+    labels : iterable of Raw
+        From `reading`; read once, one at a time.
+
+    Raises
+    ------
+    LabelsError
+        With every row at fault: no id, no label, or one of another type than the champion's answers.
+    """
+    with LabelStore(places.labels) as store:
+        copy_answers(store, places, deployment)
+        with store.writing():
+            wanted = _expected(store, deployment)
+            taken = _take(store, labels, wanted)
+            for name in ("duplicate", "conflicting"):
+                store.count(name, getattr(taken, name).n)
+    return taken
+
+
+def _take(store: LabelStore, labels: Iterable[Raw], wanted: Expected) -> Taken:
+    taken, faults = Taken(), dict[str, RowList]()
+    for row, request_id, label in labels:
+        taken.rows += 1
+        try:
+            key, value = _checked(request_id, label, wanted)
+        except ValueError as error:
+            faults.setdefault(str(error), RowList()).add(row)
+            continue
+        if not faults:
+            _append(store, taken, row, key, json.dumps(value))
+    if faults:
+        refuse(faults)
+    return taken
+
+
+def _checked(request_id: Any, label: Any, wanted: Expected) -> tuple[str, Any]:
+    if isinstance(label, Faulty):
+        raise ValueError(label.text)
+    if isinstance(request_id, bool) or not isinstance(request_id, str | int) or request_id == "":
+        raise ValueError("the request id is missing")
+    return str(request_id), typed(label, wanted)
+
+
+def _append(store: LabelStore, taken: Taken, row: int, request_id: str, label: str) -> None:
+    present = store.label_of(request_id)
+    if present is not None:
+        (taken.duplicate if present == label else taken.conflicting).add(row)
+        return
+    store.append(request_id, label)
+    taken.accepted += 1
+    n_alike = store.requests_with(request_id)
+    if n_alike != 1:
+        (taken.ambiguous if n_alike else taken.unknown).add(row)
+
+
+def _expected(store: LabelStore, deployment: Deployment) -> Expected:
+    examples: list[Any] = []
+    for champion, scores in store.examples():
+        if deployment.options.get("method") == "predict_proba":
+            examples += [json.loads(key) for key in json.loads(scores or "{}")]
+        else:
+            examples += json.loads(champion or "[]")
+    return expected(examples, deployment.champion.signature)
