@@ -188,9 +188,13 @@ def write_whole(path: Path, text: str) -> None:
     """Replace a small file in one step, readable by its owner only."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    draft.replace(path)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+        draft.replace(path)
+    except OSError:  # a full disk: what lay there stays, and nothing is left beside it
+        draft.unlink(missing_ok=True)
+        raise
 
 
 def archive(places: Places, deployment: Deployment) -> Path:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import stat
+from pathlib import Path
 
 import pytest
 from deployment_fixtures import CHALLENGER, CONTROL, deployment, made
@@ -116,3 +117,17 @@ def test_a_file_is_replaced_whole(tmp_path):
 
 def test_what_was_written_by_to_json_is_json():
     assert Deployment.from_json(deployment().to_json()) == deployment()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux")
+def test_what_does_not_fit_leaves_the_old_file_and_nothing_beside_it(tmp_path, monkeypatch):
+    path = tmp_path / "lane.json"
+    deployments.write_whole(path, "old")
+    opened = os.open
+    monkeypatch.setattr(
+        os, "open", lambda name, *rest: (opened(name, *rest), opened("/dev/full", os.O_WRONLY))[1]
+    )
+    with pytest.raises(OSError, match="No space left"):
+        deployments.write_whole(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
