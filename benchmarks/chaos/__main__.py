@@ -110,10 +110,11 @@ def run(
                 drawn = _break(chaos, minutes * 60, pause)
             finally:
                 traffic.stop()
-            ledger = _settled(served)
+            ledger = _settled(served, SETTLE_S + minutes * 60)
             report = served.report(tiny.TRICKY)
             stopped = served.stop(seconds=90)
     calls = traffic.calls
+    strays = [c for c in calls if c.told != "200" and not within(c, chaos.outages)]
     return Outcome(
         seed=seed,
         minutes=minutes,
@@ -121,7 +122,7 @@ def run(
         rate=rate,
         told=Counter(call.told for call in calls),
         wrong=sum(call.told == "200" and not call.right for call in calls),
-        unexplained=sum(call.told != "200" and not within(call, chaos.outages) for call in calls),
+        strays=[chaos.placed(call) for call in strays],
         asked=asked,
         on_full_disk=sum(within(call, chaos.full) for call in calls),
         ledger=ledger,
@@ -151,13 +152,14 @@ def _break(chaos: Chaos, seconds: float, pause: float) -> Counter[str]:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         (harm,) = chaos.rng.choices(list(shares), weights=list(shares.values()))
+        chaos.note(harm.__name__)
         harm(chaos)
         drawn[harm.__name__] += 1
         time.sleep(chaos.rng.uniform(0.1, pause))
     return drawn
 
 
-def _settled(served: Served) -> dict[str, Any]:
+def _settled(served: Served, seconds: float) -> dict[str, Any]:
     """Wait for lanes and console to be whole again, for the lanes to catch up and MLflow to have it."""
     last: dict[str, Any] = {}
     served.until(lambda: _resumed(served), "the console", seconds=60)
@@ -171,7 +173,7 @@ def _settled(served: Served) -> dict[str, Any]:
         waiting = sum(lane["waiting"] for lane in told["lanes"].values())
         return not waiting and not any(lane["pending"] for lane in last["lanes"])
 
-    served.until(done, "the lanes and the evidence to catch up", seconds=SETTLE_S)
+    served.until(done, "the lanes and the evidence to catch up", seconds=seconds)
     return last
 
 

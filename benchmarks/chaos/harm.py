@@ -10,14 +10,16 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
+import click
 import httpx
 import psutil
 
 from benchmarks.chaos import tiny
 from benchmarks.chaos.disk import SmallDisk
 from benchmarks.chaos.served import Served
-from benchmarks.chaos.traffic import Traffic
+from benchmarks.chaos.traffic import Call, Traffic
 
 RECOVERY_S = 120.0
 HEEDED_S = 45.0
@@ -42,6 +44,8 @@ class Chaos:
         again, which with another worker is at once.
     full : list of (begin, end)
         Monotonic seconds around each time that the disk was full.
+    begun : list of (when, name)
+        The faults so far, and the monotonic second at which each was begun.
     """
 
     served: Served
@@ -51,6 +55,18 @@ class Chaos:
     disk: SmallDisk | None = None
     outages: list[tuple[float, float]] = field(default_factory=list)
     full: list[tuple[float, float]] = field(default_factory=list)
+    begun: list[tuple[float, str]] = field(default_factory=list)
+
+    def note(self, name: str) -> None:
+        """Remember that a fault begins now, and tell whoever watches."""
+        click.echo(f"{datetime.now():%H:%M:%S} {name}", err=True)
+        self.begun.append((time.monotonic(), name))
+
+    def placed(self, call: Call) -> str:
+        """Say what became of a call, how long it took, and which faults came before its end."""
+        before = [(call.ended - when, name) for when, name in self.begun if when <= call.ended]
+        faults = ", ".join(f"{name} {ago:.1f} s before" for ago, name in before[-2:])
+        return f"{call.told} after {call.ended - call.began:.2f} s; {faults or 'no fault before'}"
 
     def kill_challenger(self) -> None:
         """SIGKILL a lane."""
@@ -149,6 +165,7 @@ class Chaos:
             time.sleep(self.rng.uniform(0.5, 2))
             harm = self.rng.choice([*_ON_A_FULL_DISK, None])
             if harm is not None:
+                self.note(f"{harm.__name__} on a full disk")
                 harm(self)
             time.sleep(self.rng.uniform(0.5, 2))
         finally:

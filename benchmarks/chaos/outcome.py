@@ -8,6 +8,8 @@ from typing import Any
 
 from benchmarks.chaos.served import Served
 
+STRAYS = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -25,8 +27,8 @@ class Outcome:
         Calls by status or exception.
     wrong : int
         Answers with a 200 that were not the champion's.
-    unexplained : int
-        Failed calls outside every kill of worker or supervisor.
+    strays : list of str
+        Failed calls outside every kill of worker or supervisor, and the faults before each.
     asked : int
         Calls before the traffic, all answered.
     on_full_disk : int
@@ -45,7 +47,7 @@ class Outcome:
     rate: float
     told: Counter[str]
     wrong: int
-    unexplained: int
+    strays: list[str]
     asked: int
     on_full_disk: int
     ledger: dict[str, Any]
@@ -62,7 +64,7 @@ class Outcome:
         paused = sum(lane["skipped"]["paused"] for lane in self.ledger["lanes"])
         checks = {
             f"{self.wrong} wrong answers": self.wrong,
-            f"{self.unexplained} failed calls outside every outage": self.unexplained,
+            f"{len(self.strays)} failed calls outside every outage": self.strays,
             "the ledger does not balance": not self.ledger["balanced"],
             f"{journal['append_failed']} answers not in the journal, {self.on_full_disk} calls came "
             "while the disk was full": journal["append_failed"] > self.on_full_disk,
@@ -92,7 +94,8 @@ class Outcome:
                 *(f"  {name:<17} {n}" for name, n in sorted(self.drawn.items())),
                 f"Calls          {sum(self.told.values())} at {self.rate:.0f} a second",
                 *(f"  {told:<17} {n}" for told, n in self.told.most_common()),
-                f"  wrong {self.wrong}, failed outside outages {self.unexplained}",
+                f"  wrong {self.wrong}, failed outside outages {len(self.strays)}",
+                *(f"    {stray}" for stray in self.strays[:STRAYS]),
                 f"Champion       answered {champion['answered']}, failed {champion['failed']}, "
                 f"overloaded {champion['overloaded']}, client gone {champion['client_gone']}",
                 f"Journal        appended {journal['appended']}, not {journal['append_failed']}; "
