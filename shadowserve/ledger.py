@@ -23,6 +23,9 @@ from shadowserve.places import LanePlaces, Places
 from shadowserve.records import Outcome
 from shadowserve.stillness import Cost, Harm
 
+LONG_START_S = 120.0
+"""After how long a lane that still loads is told of."""
+
 _SKIPPED = (Outcome.SKIPPED_PAUSED, Outcome.SKIPPED_BUDGET)
 
 
@@ -226,9 +229,16 @@ def _lane(
 
 
 def condition(lane: LanePlaces) -> tuple[str, str | None]:
-    """Return a lane's state and reason as it, or the supervisor after its death, wrote them."""
+    """Return a lane's state and reason as it, or the supervisor after its death, wrote them.
+
+    A lane that hangs while it loads its version says nothing; how long it has been at it is told here.
+    """
     try:
         written = json.loads(lane.condition.read_text())
+        waited_s = time.time() - lane.condition.stat().st_mtime
     except FileNotFoundError:
         return "starting", None
-    return written["state"], written.get("reason")
+    state, reason = written["state"], written.get("reason")
+    if (state, reason) == ("starting", None) and waited_s >= LONG_START_S:
+        return state, f"has been loading for {waited_s // 60:.0f} min; its log says how far it came"
+    return state, reason

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 
 import orjson
 import pytest
@@ -138,6 +140,18 @@ def test_a_lane_that_runs_beside_a_pause_is_paused(places):
     places.paused.touch()
     challenger, control = ledger.read(places, deployment()).lanes
     assert (challenger.state, control.state) == ("paused", "starting")
+
+
+def test_a_lane_that_loads_for_long_is_told_of(places):
+    answer(places, records(2))
+    work(places)
+    written = places.lane(CONTROL.role, CONTROL.version).condition
+    for age_s, reason in ((30, None), (400, "has been loading for 6 min"), (-3600, None)):
+        written.write_text('{"state": "starting", "reason": null}')
+        when = time.time() - age_s
+        os.utime(written, (when, when))
+        control = ledger.read(places, deployment()).lanes[1]
+        assert (control.state, (control.reason or "").partition(";")[0] or None) == ("starting", reason)
 
 
 def test_all_workers_are_added_up(places):
