@@ -137,7 +137,8 @@ class Writer:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.sequence = max(recover(directory, worker=worker), after)
         numbers = [segment.number for segment in segments(directory, worker=worker)]
-        self._next_number = max(numbers, default=0) + 1
+        # the number after the newest may have been a spare's, which a reader is still leaving
+        self._next_number = max(numbers, default=-1) + 2
         self._live = self._open()
         _begin(self._live, first=self.sequence + 1, steps=self._steps)
         self._born_ns, self._written, self._roll_ns = time.monotonic_ns(), 0, 0

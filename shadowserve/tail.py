@@ -116,7 +116,9 @@ class Tail:
             if found:
                 self._cursor[worker] = sequence_of(found[-1].position)
                 return found, deleted
-            if last is None or not self._advance(worker, reader):
+            if last is None and not reader.segment.path.exists():
+                self._readers.pop(worker).connection.close()  # a spare that its writer took along
+            elif last is None or not self._advance(worker, reader):
                 break
         return [], deleted
 

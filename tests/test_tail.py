@@ -264,3 +264,40 @@ def test_a_directory_with_odd_characters_is_read(tmp_path):
     assert tail.extent(directory).last == {0: 1}
     assert position(0, 1) == made.position
     writer.close()
+
+
+def test_a_reader_leaves_a_spare_segment_that_its_writer_took_along(tmp_path, monkeypatch):
+    """It was deleted after the reader had gone on to it: a worker ended and another began."""
+    writer = Writer(tmp_path, worker=0)
+    writer._spare.exception()
+    append(writer)
+    reader = Tail(tmp_path, cursor={})
+    assert positions(reader.read(9).requests) == [1]
+    remove = journal.remove
+
+    def read_first(segment):
+        assert reader.read(9).requests == []
+        assert reader._readers[0].segment == segment
+        remove(segment)
+
+    monkeypatch.setattr(journal, "remove", read_first)
+    writer.close()
+    monkeypatch.undo()
+    assert reader.read(9).requests == []
+    successor = Writer(tmp_path, worker=0)
+    append(successor, 2)
+    assert positions(reader.read(9).requests) == [2, 3]
+    reader.close()
+    successor.close()
+
+
+def test_no_name_of_a_segment_comes_back(tmp_path):
+    names: set[str] = set()
+    for _ in range(3):
+        writer = Writer(tmp_path, worker=0)
+        writer._spare.exception()
+        found = {segment.path.name for segment in segments(tmp_path)}
+        assert len(found - names) >= 2
+        names |= found
+        append(writer)
+        writer.close()
