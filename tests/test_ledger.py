@@ -151,7 +151,10 @@ def test_a_lane_that_loads_for_long_is_told_of(places):
         when = time.time() - age_s
         os.utime(written, (when, when))
         control = ledger.read(places, deployment()).lanes[1]
-        assert (control.state, (control.reason or "").partition(";")[0] or None) == ("starting", reason)
+        assert (control.state, (control.reason or "").partition(";")[0] or None) == (
+            "starting",
+            reason,
+        )
 
 
 def test_all_workers_are_added_up(places):

@@ -112,7 +112,8 @@ class running:  # noqa: N801 - reads as a verb
         try:
             supervisor.begin()
             say(f"Store          {addresses}")
-            wanted = start.resolve(settings, addresses, places, start=start_token)
+            with supervisor.ending_at_once():
+                wanted = start.resolve(settings, addresses, places, start=start_token)
             deployment, story = start.settle(places, wanted, fresh=self._fresh)
             if forgotten := forget(places, older_than_s=settings.retention):
                 say(f"Retention      deleted from the archive: {', '.join(forgotten)}")

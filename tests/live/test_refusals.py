@@ -6,7 +6,10 @@ import os
 import signal
 import socket
 import ssl
+import subprocess
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -14,7 +17,7 @@ import pytest
 from certificate_fixtures import certified
 
 from benchmarks.chaos import tiny
-from benchmarks.chaos.served import Served, run
+from benchmarks.chaos.served import COMMAND, Served, run
 
 pytestmark = pytest.mark.live
 
@@ -147,6 +150,55 @@ def test_a_refused_start_leaves_no_process(tmp_path, uri):
     state = str(tmp_path / "state")
     found = [p for p in psutil.process_iter(["cmdline"]) if state in str(p.info["cmdline"])]
     assert not found
+
+
+class Mute(BaseHTTPRequestHandler):
+    """A registry that is there and never comes to an answer."""
+
+    def do_GET(self) -> None:
+        if self.path == "/health":
+            self.send_response(200)
+            self.end_headers()
+        else:
+            self.server.asked.set()
+            self.server.over.wait()
+
+    do_POST = do_GET
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_a_stop_does_not_wait_for_a_registry_that_hangs(tmp_path):
+    arguments = ("--model", "tiny", "--champion", "1", "--port", "0", "--console-port", "0")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Mute) as server:
+        server.asked, server.over = threading.Event(), threading.Event()
+        threading.Thread(target=server.serve_forever).start()
+        uri = f"http://127.0.0.1:{server.server_port}"
+        started = subprocess.Popen(
+            [
+                COMMAND,
+                "serve",
+                *arguments,
+                "--tracking-uri",
+                uri,
+                "--state-dir",
+                tmp_path / "state",
+            ],
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "MLFLOW_HTTP_REQUEST_TIMEOUT": "600"},
+        )
+        try:
+            assert server.asked.wait(60)
+            started.send_signal(signal.SIGTERM)
+            _, said = started.communicate(timeout=60)
+        finally:
+            started.kill()
+            server.over.set()
+            server.shutdown()
+    assert (started.returncode, "Traceback" in said) == (0, False), said
 
 
 def test_the_token_is_asked_for_on_both_ports_except_by_probes(tmp_path, store):
