@@ -31,7 +31,7 @@ CLIENTS = 16
 BATCH = 2_000
 MOST_PENDING = 20_000
 GOAL_MB = 2.0
-COLOURS = ("#1b6ca8", "#c0392b", "#27854a", "#8e44ad", "#b9770e", "#555555")
+COLOURS = ("#1b6ca8", "#c0392b", "#27854a", "#8e44ad", "#b9770e", "#16858a", "#555555")
 
 
 def bodies(first: int, n: int) -> list[bytes]:
@@ -55,6 +55,8 @@ def memory(served: Served) -> dict[str, float]:
         pid = served.lane_pid(lane["version"], lane["role"])
         told[lane["role"]] = psutil.Process(pid)
     told["champion"] = psutil.Process(served.worker_pid())
+    for name in ("console", "evidence"):
+        told[name] = psutil.Process(served.titled(f"shadowserve {name}"))
     known = {process.pid for process in told.values()}
     rest = [process for process in served.processes() if process.pid not in known]
     sizes = {name: _mb(process) for name, process in told.items()}
@@ -128,7 +130,7 @@ def plot(path: Path, counts: list[int], sizes: list[dict[str, float]]) -> None:
     parts = [
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 340" font-family="sans-serif" font-size="12">'
     ]
-    for colour, name, at in zip(COLOURS, sizes[0], range(6), strict=False):
+    for colour, name, at in zip(COLOURS, sizes[0], range(len(COLOURS)), strict=False):
         points = " ".join(
             f"{50 + 520 * n / counts[-1]:.1f},{300 - 280 * each[name] / top:.1f}"
             for n, each in zip(counts, sizes, strict=True)

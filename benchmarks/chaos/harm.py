@@ -78,11 +78,11 @@ class Chaos:
 
     def kill_console(self) -> None:
         """SIGKILL the control plane."""
-        _kill(self._titled("shadowserve console"))
+        _kill(self.served.titled("shadowserve console"))
 
     def kill_evidence(self) -> None:
         """SIGKILL the evidence writer."""
-        _kill(self._titled("shadowserve evidence"))
+        _kill(self.served.titled("shadowserve evidence"))
 
     def kill_worker(self) -> None:
         """SIGKILL a champion worker and wait for the next one; meanwhile the others answer."""
@@ -209,13 +209,6 @@ class Chaos:
         while time.monotonic() < until:
             with contextlib.suppress(httpx.HTTPError):
                 httpx.get(f"{self.served.console}/report.json", timeout=5)
-
-    def _titled(self, title: str) -> int:
-        for process in self.served.processes():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                if " ".join(process.cmdline()).startswith(title):
-                    return process.pid
-        return 0
 
     def _is_ready(self) -> bool:
         with contextlib.suppress(httpx.HTTPError):

@@ -167,6 +167,11 @@ class Served:
                 return process.pid
         return 0
 
+    def titled(self, title: str) -> int:
+        """Return the id of the process whose title begins so; 0 if there is none."""
+        found = (process.pid for process in self.processes() if _title(process).startswith(title))
+        return next(found, 0)
+
     def worker_pid(self, worker: int = 0) -> int:
         """Return the process id of a champion worker, as it counts it itself."""
         from shadowserve import counters
