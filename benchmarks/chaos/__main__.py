@@ -114,7 +114,9 @@ def run(
             report = served.report(tiny.TRICKY)
             stopped = served.stop(seconds=90)
     calls = traffic.calls
-    strays = [c for c in calls if c.told != "200" and not within(c, chaos.outages)]
+    failed = [call for call in calls if call.told != "200"]
+    running = [call for call in failed if not within(call, chaos.down)]
+    strays = [call for call in running if not within(call, chaos.kills)]
     return Outcome(
         seed=seed,
         minutes=minutes,
@@ -122,6 +124,8 @@ def run(
         rate=rate,
         told=Counter(call.told for call in calls),
         wrong=sum(call.told == "200" and not call.right for call in calls),
+        while_down=len(failed) - len(running),
+        around_kills=len(running) - len(strays),
         strays=[chaos.placed(call) for call in strays],
         asked=asked,
         on_full_disk=sum(within(call, chaos.full) for call in calls),

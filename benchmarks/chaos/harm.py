@@ -39,9 +39,11 @@ class Chaos:
         How many the champion has.
     disk : SmallDisk, optional
         What the state directory lies on, if it can be filled.
-    outages : list of (begin, end)
-        Monotonic seconds around each kill of a worker or the supervisor: until somebody answers
-        again, which with another worker is at once.
+    kills : list of (begin, end)
+        Monotonic seconds around each kill of a worker: until somebody answers again, which with
+        another worker is at once.
+    down : list of (begin, end)
+        Monotonic seconds around each end of the supervisor, until it serves again.
     full : list of (begin, end)
         Monotonic seconds around each time that the disk was full.
     begun : list of (when, name)
@@ -53,7 +55,8 @@ class Chaos:
     rng: random.Random
     workers: int = 1
     disk: SmallDisk | None = None
-    outages: list[tuple[float, float]] = field(default_factory=list)
+    kills: list[tuple[float, float]] = field(default_factory=list)
+    down: list[tuple[float, float]] = field(default_factory=list)
     full: list[tuple[float, float]] = field(default_factory=list)
     begun: list[tuple[float, str]] = field(default_factory=list)
 
@@ -91,7 +94,7 @@ class Chaos:
         _kill(self.served.worker_pid(self.rng.randrange(self.workers)))
         self._wait_until_ready()
         ended = began if others else time.monotonic()
-        self.outages.append((began - 0.05, ended + 0.5))
+        self.kills.append((began - 0.05, ended + 0.5))
 
     def kill_supervisor(self) -> None:
         """SIGKILL the supervisor, and with it everything; start again on the same ports."""
@@ -106,7 +109,7 @@ class Chaos:
             raise AssertionError(f"{len(left)} processes outlived the supervisor by 5 s")
         served.use_ports(ports["port"], ports["console_port"])
         served.start()
-        self.outages.append((began - 0.05, time.monotonic() + 0.5))
+        self.down.append((began - 0.05, time.monotonic() + 0.5))
 
     def stop_and_start(self) -> None:
         """SIGTERM the supervisor and start again: a new release."""
@@ -116,7 +119,7 @@ class Chaos:
             raise AssertionError("a stop ended with another code than 0")
         self.served.use_ports(ports["port"], ports["console_port"])
         self.served.start()
-        self.outages.append((began - 0.05, time.monotonic() + 0.5))
+        self.down.append((began - 0.05, time.monotonic() + 0.5))
 
     def poison_exit(self) -> None:
         """A request on which the challenger's process ends."""

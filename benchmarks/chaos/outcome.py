@@ -27,8 +27,11 @@ class Outcome:
         Calls by status or exception.
     wrong : int
         Answers with a 200 that were not the champion's.
+    while_down, around_kills : int
+        Calls that failed while the supervisor was down or not serving yet, and others that failed
+        when a worker was killed: what it had in hand, and all until a worker was up if none was.
     strays : list of str
-        Failed calls outside every kill of worker or supervisor, and the faults before each.
+        Failed calls outside all of these, and the faults before each.
     asked : int
         Calls before the traffic, all answered.
     on_full_disk : int
@@ -47,6 +50,8 @@ class Outcome:
     rate: float
     told: Counter[str]
     wrong: int
+    while_down: int
+    around_kills: int
     strays: list[str]
     asked: int
     on_full_disk: int
@@ -94,7 +99,8 @@ class Outcome:
                 *(f"  {name:<17} {n}" for name, n in sorted(self.drawn.items())),
                 f"Calls          {sum(self.told.values())} at {self.rate:.0f} a second",
                 *(f"  {told:<17} {n}" for told, n in self.told.most_common()),
-                f"  wrong {self.wrong}, failed outside outages {len(self.strays)}",
+                f"  wrong {self.wrong}; failed while the supervisor was down {self.while_down}, "
+                f"when a worker was killed {self.around_kills}, else {len(self.strays)}",
                 *(f"    {stray}" for stray in self.strays[:STRAYS]),
                 f"Champion       answered {champion['answered']}, failed {champion['failed']}, "
                 f"overloaded {champion['overloaded']}, client gone {champion['client_gone']}",
