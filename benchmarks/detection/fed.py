@@ -272,14 +272,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("rows", nargs="*", default=list(FLIPS), metavar="ROW")
     parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0, help="of the first run; each adds one")
     asked = parser.parse_args()
     threadpool_limits(1)
     pool = Pool.scored()
     for row_id in asked.rows:
         started, runs = time.perf_counter(), []
-        for seed in range(asked.runs):
-            runs.append(play(row_id, pool, seed))
-            if (seed + 1) % 10 == 0 or seed + 1 == asked.runs:
+        for n in range(1, asked.runs + 1):
+            runs.append(play(row_id, pool, asked.seed + n - 1))
+            if n % 10 == 0 or n == asked.runs:
                 print(line(row_id, runs, time.perf_counter() - started), flush=True)
 
 
