@@ -98,8 +98,8 @@ class Known:
         """Requests a second that the lane has met so far; None before there is a span of time."""
         if self.learned is None:
             return None
-        span_ns = self.learned.last_arrival_ns - self.learned.first_arrival_ns
-        return self.learned.requests * 1e9 / span_ns if span_ns > 0 else None
+        seconds = self.learned.elapsed.seconds
+        return self.learned.requests / seconds if seconds else None
 
     @cached_property
     def ratio(self) -> PairedRatio:

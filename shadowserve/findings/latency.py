@@ -41,7 +41,7 @@ def _whole(known: Known, _learned: Learned, policy: Policy) -> Iterator[Finding]
 
 def _capacity(known: Known, learned: Learned, _policy: Policy) -> Iterator[Finding]:
     """Yield a version that one process could not serve at the rate that the traffic came at."""
-    seconds = (learned.last_arrival_ns - learned.first_arrival_ns) / 1e9
+    seconds = learned.elapsed.seconds
     if learned.busy_ms.n < MIN_TIMED or seconds < 1.0:
         return
     mean_ms = float(learned.busy_ms.summary()["mean"])

@@ -17,6 +17,7 @@ from shadowserve.divergence import Divergence
 from shadowserve.errors import StateError
 from shadowserve.growth import SizeCounts
 from shadowserve.lane.comparing import Scoring, Side
+from shadowserve.lane.elapsed import Elapsed
 from shadowserve.lane.failures import Failures, Noise, Poison
 from shadowserve.lane.outputs import Outputs
 from shadowserve.lane.timing import RoleTiming
@@ -61,8 +62,7 @@ class Learned:
         self.lag_ms = Quantiles(tail=True)
         self.requests = 0
         self.timed = 0
-        self.first_arrival_ns = 0
-        self.last_arrival_ns = 0
+        self.elapsed = Elapsed()
         self.harm = Harm()
         self.memory: list[tuple[int, int]] = []
         self.notes: list[str] = []
@@ -111,9 +111,7 @@ class Learned:
             )
         self.outputs.add_doubts(self.noise.new_doubts())
         self._add_times(comparisons, champion_columns, inner)
-        arrivals = [c.arrived_wall_ns for c in comparisons]
-        self.first_arrival_ns = self.first_arrival_ns or min(arrivals, default=0)
-        self.last_arrival_ns = max([self.last_arrival_ns, *arrivals])
+        self.elapsed.add(one.request for one in scorings)
 
     def _add_times(
         self,
@@ -204,12 +202,11 @@ _PARTS: Mapping[str, Any] = {
     "starved_ms": Moments,
     "lag_ms": Quantiles,
     "harm": Harm,
+    "elapsed": Elapsed,
 }
 _NUMBERS = (
     "requests",
     "timed",
-    "first_arrival_ns",
-    "last_arrival_ns",
     "memory",
     "notes",
     "classes",

@@ -1,0 +1,49 @@
+"""How long traffic has come, by clocks that nobody sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
+from shadowserve.records import Request, worker_of
+
+RESTARTED_NS = 3_600 * 10**9
+"""A monotonic clock that stands so much lower than before is that of a machine started again."""
+
+
+class Elapsed:
+    """Time that requests span, for each worker and by its monotonic clock.
+
+    The wall clock may be set while all this runs; then a rate by it would be wrong for ever.
+    """
+
+    def __init__(self) -> None:
+        self._workers: dict[int, tuple[int, int]] = {}
+
+    @property
+    def seconds(self) -> float:
+        """What the worker that has been there longest spans; 0 before two requests."""
+        return max((elapsed for elapsed, _ in self._workers.values()), default=0) / 1e9
+
+    def add(self, requests: Iterable[Request]) -> None:
+        """Take in requests, each worker's in about the order in which they arrived."""
+        for request in requests:
+            worker, now = worker_of(request.position), request.arrived_ns
+            elapsed, latest = self._workers.get(worker, (0, now))
+            if now > latest:
+                self._workers[worker] = (elapsed + now - latest, now)
+            elif latest - now > RESTARTED_NS or worker not in self._workers:
+                self._workers[worker] = (elapsed, now)
+
+    def state(self) -> dict[str, Any]:
+        """Return everything as JSON-able values."""
+        return {"workers": {str(worker): list(told) for worker, told in self._workers.items()}}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Read what `state` wrote."""
+        it = cls()
+        it._workers = {
+            int(worker): (elapsed, latest) for worker, (elapsed, latest) in state["workers"].items()
+        }
+        return it
