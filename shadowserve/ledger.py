@@ -240,5 +240,8 @@ def condition(lane: LanePlaces) -> tuple[str, str | None]:
         return "starting", None
     state, reason = written["state"], written.get("reason")
     if (state, reason) == ("starting", None) and waited_s >= LONG_START_S:
-        return state, f"has been loading for {waited_s // 60:.0f} min; it hangs, or nothing leaves it a CPU"
+        return (
+            state,
+            f"has been loading for {waited_s // 60:.0f} min; it hangs, or nothing leaves it a CPU",
+        )
     return state, reason

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
 
 import numpy as np
 
 from shadowserve.findings.finding import Effect, Finding, Severity, Where, share
 from shadowserve.known import Known
+from shadowserve.lane.failures import Noise
 from shadowserve.lane.learned import Learned
 from shadowserve.policy import Policy
 from shadowserve.sequential import MeanSequence, two_rates
+
+SO_DOES = ", and for all that is known so does the champion"
 
 
 def look(known: Known, policy: Policy) -> Iterator[Finding]:
@@ -58,7 +62,7 @@ def _wandering(known: Known, learned: Learned, policy: Policy) -> Finding:
         severity=Severity.WARNING if beyond else Severity.NOTE,
         message=(
             f"{known.name} disagrees with itself {how}"
-            + ("" if beyond else ", and for all that is known so does the champion")
+            + ("" if beyond else SO_DOES)
             + ". Divergence is judged above that noise. Is a seed missing?"
         ),
         effect=Effect(
@@ -76,47 +80,66 @@ def _wandering(known: Known, learned: Learned, policy: Policy) -> Finding:
 
 def _scattering(known: Known, learned: Learned, policy: Policy) -> Finding:
     """Tell of probabilities that differ from call to call, though hardly an answer does."""
-    own = learned.noise.scores_again
-    theirs = known.control.noise.scores_again if known.control else None
-    beyond = theirs is None or _beyond(own, theirs, policy)
-    low, high = own.interval(policy.alarm_alpha("nondeterminism"))
-    return Finding(
-        kind="nondeterminism",
-        severity=Severity.WARNING if beyond else Severity.NOTE,
-        message=(
-            f"{known.name} disagrees with itself in its probabilities on {share(own.mean)} of requests scored "
-            f"twice, in its answers on {share(learned.noise.again.mean)}"
-            + ("" if beyond else ", and for all that is known so does the champion")
-            + ". Is a seed missing?"
-        ),
-        where=Where(output="probabilities"),
-        effect=Effect(
-            "self_disagreement", own.mean, low, high, "share", _mean_of(theirs), "control"
-        ),
-        examples=tuple(learned.noise.examples),
+    return _measured(
+        known,
+        learned,
+        policy,
+        attrgetter("scores_again"),
+        severity=Severity.WARNING,
+        told="disagrees with itself in its probabilities on {share} of requests scored twice, in its answers "
+        f"on {share(learned.noise.again.mean)}{{theirs}}. Is a seed missing?",
+        output="probabilities",
+        measure="self_disagreement",
     )
 
 
 def _batch_dependent(known: Known, learned: Learned, policy: Policy, *, of_scores: bool) -> Finding:
-    name = "scores_together" if of_scores else "together"
-    together: MeanSequence = getattr(learned.noise, name)
-    theirs: MeanSequence | None = getattr(known.control.noise, name) if known.control else None
-    beyond = theirs is None or _beyond(together, theirs, policy)
-    low, high = together.interval(policy.alarm_alpha("nondeterminism"))
-    what = "with other probabilities" if of_scores else "differently"
+    """Tell of answers that differ when others are scored in the same call."""
+    how = "with other probabilities" if of_scores else "differently"
+    return _measured(
+        known,
+        learned,
+        policy,
+        attrgetter("scores_together" if of_scores else "together"),
+        severity=Severity.CRITICAL,
+        told=f"depends on batch: alone and in a batch it answers the same request {how} ({{share}} of those "
+        "tried){theirs}. State is shared between rows; behind a batching server callers would get each "
+        "other's values.",
+        output="depends on batch",
+        measure="batch_disagreement",
+    )
+
+
+def _measured(
+    known: Known,
+    learned: Learned,
+    policy: Policy,
+    seen: Callable[[Noise], MeanSequence],
+    *,
+    severity: Severity,
+    told: str,
+    output: str,
+    measure: str,
+) -> Finding:
+    """Tell of a share of requests; a note if for all that is known the champion has it too.
+
+    Parameters
+    ----------
+    seen : callable
+        Picks what a lane saw of it.
+    told : str
+        What the version does, with places for ``{share}`` and for what ``{theirs}`` adds.
+    """
+    own, theirs = seen(learned.noise), seen(known.control.noise) if known.control else None
+    beyond = theirs is None or _beyond(own, theirs, policy)
+    low, high = own.interval(policy.alarm_alpha("nondeterminism"))
+    so_does = "" if beyond else SO_DOES
     return Finding(
         kind="nondeterminism",
-        severity=Severity.CRITICAL if beyond else Severity.NOTE,
-        message=(
-            f"{known.name} depends on batch: alone and in a batch it answers the same request {what} "
-            f"({share(together.mean)} of those tried)"
-            + ("" if beyond else ", and for all that is known so does the champion")
-            + ". State is shared between rows; behind a batching server callers would get each other's values."
-        ),
-        where=Where(output="depends on batch"),
-        effect=Effect(
-            "batch_disagreement", together.mean, low, high, "share", _mean_of(theirs), "control"
-        ),
+        severity=severity if beyond else Severity.NOTE,
+        message=f"{known.name} {told.format(share=share(own.mean), theirs=so_does)}",
+        where=Where(output=output),
+        effect=Effect(measure, own.mean, low, high, "share", _mean_of(theirs), "control"),
         examples=tuple(learned.noise.examples),
     )
 

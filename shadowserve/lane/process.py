@@ -43,6 +43,8 @@ from shadowserve.supervisor.leash import watch_parent
 from shadowserve.tail import Tail
 from shadowserve.talk import keep_to_oneself
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
 _log = logging.getLogger("shadowserve.lane")
 _stopped = False
 
@@ -179,8 +181,8 @@ def _give_up(name: LaneName, places: Places, error: Exception) -> None:
 
 
 def _passes(error: BaseException) -> bool:
-    """Tell whether a failure is the disk's and may pass: full, over quota, read-only, locked, unreadable."""
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+    """Tell whether a failure is the disk's and may pass: full, over a limit, read-only, locked, unreadable."""
+    full = isinstance(error, OSError) and error.errno in _NO_ROOM
     return full or isinstance(error, Unwritable | UnreadableError)
 
 
