@@ -118,7 +118,7 @@ class Tap:
         """Answer ``POST /tap``."""
         size = 0
         try:
-            if self._counters is None:
+            if self._counters is None or not self.ready:
                 return _refused(_busy("The tap is being opened."), retry=True)
             if self._held_posts >= MAX_POSTS:
                 self._counters.add("overloaded")
@@ -251,19 +251,20 @@ class Tap:
                 await asyncio.sleep(AGAIN_S)
 
     def _open(self) -> None:
-        counted = Counters(self._places.counters(WORKER))
+        """Open everything; the journal last, since with it records are taken."""
+        self._counters = counted = Counters(self._places.counters(WORKER))
         counted.set("pid", os.getpid())
         reconcile(self._places, counted, worker=WORKER)
+        self._strangers = Strangers(self._places.strangers(WORKER))
         known = counted.counts().sequence
         opening = partial(journal.Writer, self._places.journal, worker=WORKER, after=known)
         try:
-            self._journal = opening()
+            opened: journal.Writer | Standby = opening()
         except JournalError as error:
             _log.error("%s What is tapped meanwhile is not recorded.", error)
-            self._journal = Standby(opening, worker=WORKER, sequence=counted.counts().sequence)
+            opened = Standby(opening, worker=WORKER, sequence=counted.counts().sequence)
         counted.set("ready", 1)
-        self._strangers = Strangers(self._places.strangers(WORKER))
-        self._counters = counted
+        self._journal = opened
 
     def _close(self) -> None:
         if self._counters is not None:
