@@ -23,6 +23,7 @@ from benchmarks.chaos.traffic import Call, Traffic
 
 RECOVERY_S = 120.0
 HEEDED_S = 45.0
+LIMIT_BYTES = 4096
 
 
 @dataclass(slots=True)
@@ -45,7 +46,7 @@ class Chaos:
     down : list of (begin, end)
         Monotonic seconds around each end of the supervisor, until it serves again.
     full : list of (begin, end)
-        Monotonic seconds around each time that the disk was full.
+        Monotonic seconds around each time that the disk was full or a process's files limited.
     begun : list of (when, name)
         The faults so far, and the monotonic second at which each was begun.
     """
@@ -175,6 +176,16 @@ class Chaos:
             self.disk.empty()
             self.full.append((began - 0.05, time.monotonic() + 2))
 
+    def limit_files(self) -> None:
+        """Let no file of one process grow for some seconds, as over a quota (Linux)."""
+        began = time.monotonic()
+        process = self.rng.choice(self.served.processes())
+        with contextlib.suppress(psutil.NoSuchProcess, AttributeError):
+            process.rlimit(psutil.RLIMIT_FSIZE, (LIMIT_BYTES, psutil.RLIM_INFINITY))
+            time.sleep(self.rng.uniform(0.5, 4))
+            process.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
+        self.full.append((began - 0.05, time.monotonic() + 2))
+
     def send_garbage(self) -> None:
         """Send what is no request; it is told so."""
         bodies = (b"{", b"[[[[", b'{"dataframe_records": [{"x": "\xff"}]}', b"null")
@@ -251,6 +262,7 @@ SHARES: Mapping[Callable[[Chaos], None], int] = {
     Chaos.lock_mlflow: 3,
     Chaos.hide_mlflow: 3,
     Chaos.fill_disk: 4,
+    Chaos.limit_files: 4,
     Chaos.send_garbage: 2,
     Chaos.pause_and_resume: 2,
     Chaos.flood_console: 2,

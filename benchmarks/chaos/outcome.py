@@ -35,7 +35,8 @@ class Outcome:
     asked : int
         Calls before the traffic, all answered.
     on_full_disk : int
-        Calls that were under way while there was no room, whose record may be lost.
+        Calls that were under way while there was no room, or too little for a process, whose record
+        may be lost.
     ledger : dict
         At the end.
     evidence : list of str
@@ -72,7 +73,7 @@ class Outcome:
             f"{len(self.strays)} failed calls outside every outage": self.strays,
             "the ledger does not balance": not self.ledger["balanced"],
             f"{journal['append_failed']} answers not in the journal, {self.on_full_disk} calls came "
-            "while the disk was full": journal["append_failed"] > self.on_full_disk,
+            "while there was no room": journal["append_failed"] > self.on_full_disk,
             "no pause was heeded": self.drawn["pause_and_resume"] and not paused,
             f"{got} answers came, {champion['answered']} were counted": not (
                 got <= champion["answered"] <= got + failed
@@ -105,7 +106,7 @@ class Outcome:
                 f"Champion       answered {champion['answered']}, failed {champion['failed']}, "
                 f"overloaded {champion['overloaded']}, client gone {champion['client_gone']}",
                 f"Journal        appended {journal['appended']}, not {journal['append_failed']}; "
-                f"{self.on_full_disk} calls came while the disk was full",
+                f"{self.on_full_disk} calls came while there was no room",
                 "Lanes",
                 *lanes,
                 f"Poison named   {len(self.poisons)} findings",
