@@ -26,7 +26,7 @@ _PLAIN = (
     "bank",
 )
 _BANKED = ("answered", "failed", "appended", "append_failed", "sequence")
-_LATER = ("beat_ns",)
+_LATER = ("beat_ns", "nonfinite")
 """Added behind what earlier releases wrote."""
 _SLOT = {name: index for index, name in enumerate((*_PLAIN, *2 * _BANKED, *_LATER))}
 _WORDS = len(_PLAIN) + 2 * len(_BANKED) + len(_LATER)
@@ -51,6 +51,8 @@ class Counts:
         The last journal sequence number that is in `appended`.
     beat_ns : int
         Monotonic time at which the worker's event loop last turned; 0 before it does.
+    nonfinite : int
+        Values of answers that were NaN or infinite, sent as null.
     """
 
     pid: int = 0
@@ -66,6 +68,7 @@ class Counts:
     append_failed: int = 0
     sequence: int = 0
     beat_ns: int = 0
+    nonfinite: int = 0
 
     @property
     def alive(self) -> bool:

@@ -240,6 +240,7 @@ class DataPlane:
                 "The model failed on this request.", code="model_error", status=500
             )
             body = protocol.refuse(failed, work.request_id)
+        self._counters.add("nonfinite", scored.nonfinite)
         if is_gone(receive):  # it was scored and journaled all the same
             self._counters.add("client_gone")
             return

@@ -139,3 +139,8 @@ class _Counted:
         for name in _COUNTED:
             family.add_metric([name], sum(getattr(counts, name) for counts in counted))
         yield family
+        yield CounterMetricFamily(
+            "shadowserve_nonfinite_values",
+            "Values of answers that were NaN or infinite, sent as null.",
+            value=sum(counts.nonfinite for counts in counted),
+        )

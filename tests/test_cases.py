@@ -138,6 +138,7 @@ def test_ss_051_an_answer_says_how_many_of_its_values_were_no_numbers(tmp_path, 
     """In a header, so that the body stays as MLflow's."""
     with Plane(tmp_path, opaque(Seen(answer), signature=columns(a="long"))) as plane:
         told = ask(plane, {"inputs": {"a": [1, 2, 3]}})
+        assert plane.counts.nonfinite == n
     assert told.headers.get("x-shadowserve-nonfinite") == (str(n) if n else None)
 
 

@@ -62,6 +62,7 @@ def test_counts_are_those_of_all_workers(tmp_path):
     for worker in (0, 1):
         counted = Counters(places.counters(worker))
         counted.add("rejected", 3)
+        counted.add("nonfinite", 5)
         counted.journal_step(answered=2, failed=1, appended=2, append_failed=1, sequence=2)
         counted.close()
     (tmp_path / "maps").mkdir()
@@ -71,3 +72,4 @@ def test_counts_are_those_of_all_workers(tmp_path):
         "answered": 4, "failed": 2, "rejected": 6, "overloaded": 0, "client_gone": 0,
         "appended": 4, "append_failed": 2,
     }  # fmt: skip
+    assert found["shadowserve_nonfinite_values_total",] == 10
