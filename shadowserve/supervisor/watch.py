@@ -17,8 +17,10 @@ from pathlib import Path
 
 from shadowserve import clock
 from shadowserve.deployment import LaneName, write_whole
+from shadowserve.errors import UnreadableError
 from shadowserve.lane import inflight
 from shadowserve.lane.inflight import GAVE_UP, NO_ROOM
+from shadowserve.lane.state import snapshot
 from shadowserve.ledger import condition
 from shadowserve.places import LanePlaces
 from shadowserve.supervisor.child import Child
@@ -27,6 +29,7 @@ MAX_BARREN_DEATHS = 5
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 MAX_QUICK_POISONINGS = 20
+QUICK_REQUESTS = 100
 NO_ROOM_PAUSE_S = 2.0
 QUICK_NS = 30 * 10**9
 STEADY_NS = 120 * 10**9
@@ -57,6 +60,7 @@ class LaneWatch:
     _again: bool = False
     _cause: str | None = None
     _oom_kills: int = 0
+    _done: int = 0
 
     def expect(self) -> None:
         """Say that it is about to start: what an earlier start left written is past."""
@@ -67,6 +71,7 @@ class LaneWatch:
         self._say("starting", None)
         self._cause = None
         self._oom_kills = oom_kills()
+        self._done = self._count_done()
         self.child.start()
 
     def look(self) -> None:
@@ -128,12 +133,19 @@ class LaneWatch:
             self._barren(code)
 
     def _poisoned(self, cause: str) -> None:
-        """Go on at once after a request killed it, unless nearly every request does."""
-        quick = time.monotonic_ns() - self.child.started_ns < QUICK_NS and cause != "outside"
+        """Go on at once after a request killed it, unless nearly every request does.
+
+        A lane that catches up meets in seconds what callers sent in minutes: requests count too.
+        """
+        soon = time.monotonic_ns() - self.child.started_ns < QUICK_NS
+        quick = soon and cause != "outside" and self._count_done() - self._done < QUICK_REQUESTS
         self.barren_deaths = 0
         self.quick_poisonings = self.quick_poisonings + 1 if quick else 0
         if self.quick_poisonings >= MAX_QUICK_POISONINGS:
-            self._give_up(f"{self.name} dies of nearly every request ({cause})")
+            times = f"{self.quick_poisonings} times in a row"
+            self._give_up(
+                f"{self.name} died {times} within {QUICK_REQUESTS} requests of its start ({cause})"
+            )
 
     def _barren(self, code: int | None) -> None:
         """Wait longer after each death of nothing in hand, and at last for somebody."""
@@ -150,6 +162,12 @@ class LaneWatch:
     def _give_up(self, reason: str) -> None:
         self.degraded = True
         self._say("degraded", f"{reason}. 'shadowserve resume' tries again.")
+
+    def _count_done(self) -> int:
+        """Return how many requests it has dealt with so far; 0 where its file cannot be read now."""
+        with contextlib.suppress(UnreadableError):
+            return sum(snapshot(self.places.state, whole=False).outcomes.values())
+        return 0
 
     def _why(self) -> str:
         if self._cause is not None:

@@ -10,7 +10,9 @@ import time
 import pytest
 from deployment_fixtures import CHALLENGER, made
 
+from shadowserve.lane.state import LaneState, Progress
 from shadowserve.ledger import condition
+from shadowserve.records import Outcome
 from shadowserve.supervisor import watch as watching
 from shadowserve.supervisor.child import Child
 from shadowserve.supervisor.watch import GAVE_UP, LaneWatch
@@ -178,9 +180,22 @@ def test_a_lane_that_dies_of_nearly_every_request_is_given_up(lane):
     start(lane, "os._exit(3)")
     ended(lane)
     assert lane.degraded
-    assert "nearly every request" in condition(lane.places)[1]
+    assert "20 times in a row within 100 requests" in condition(lane.places)[1]
     lane.resume()
     assert lane.quick_poisonings == 0
+
+
+def test_a_lane_that_gets_far_between_its_deaths_goes_on(lane):
+    """It catches up: in seconds it meets each poison among thousands of good requests."""
+    state = LaneState(lane.places.state)
+    lane.quick_poisonings = watching.MAX_QUICK_POISONINGS - 1
+    start(lane, "time.sleep(60)")
+    state.commit(Progress(outcomes={Outcome.BOTH_OK: watching.QUICK_REQUESTS}))
+    lane.child.signal(signal.SIGABRT)
+    ended(lane)
+    assert not lane.degraded
+    assert lane.quick_poisonings == 0
+    state.close()
 
 
 def test_a_clean_end_is_no_death(lane):
