@@ -25,7 +25,7 @@ import httpx
 
 from benchmarks.chaos import tiny
 from benchmarks.chaos.disk import small_disk
-from benchmarks.chaos.harm import SHARES, Chaos
+from benchmarks.chaos.harm import Chaos, possible
 from benchmarks.chaos.outcome import Outcome, evidence_faults
 from benchmarks.chaos.served import Load, Served
 from benchmarks.chaos.traffic import Traffic, rows, within
@@ -128,7 +128,7 @@ def run(
         around_kills=len(running) - len(strays),
         strays=[chaos.placed(call) for call in strays],
         asked=asked,
-        on_full_disk=sum(within(call, chaos.full) for call in calls),
+        without_room=sum(within(call, chaos.full) for call in calls),
         ledger=ledger,
         poisons=[f for f in report["findings"] if f["kind"] == "poison_request"],
         evidence=evidence_faults(served, ledger),
@@ -151,7 +151,7 @@ def _capacity(served: Served) -> tuple[int, float]:
 
 
 def _break(chaos: Chaos, seconds: float, pause: float) -> Counter[str]:
-    shares = {harm: n for harm, n in SHARES.items() if chaos.disk or harm is not Chaos.fill_disk}
+    shares = possible(chaos)
     drawn: Counter[str] = Counter()
     until = time.monotonic() + seconds
     while time.monotonic() < until:

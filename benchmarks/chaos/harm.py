@@ -46,7 +46,7 @@ class Chaos:
     down : list of (begin, end)
         Monotonic seconds around each end of the supervisor, until it serves again.
     full : list of (begin, end)
-        Monotonic seconds around each time that the disk was full or a process's files limited.
+        Monotonic seconds around each time that the disk was full or a worker's files limited.
     begun : list of (when, name)
         The faults so far, and the monotonic second at which each was begun.
     """
@@ -180,11 +180,12 @@ class Chaos:
         """Let no file of one process grow for some seconds, as over a quota (Linux)."""
         began = time.monotonic()
         process = self.rng.choice(self.served.processes())
-        with contextlib.suppress(psutil.NoSuchProcess, AttributeError):
+        with contextlib.suppress(psutil.NoSuchProcess):
             process.rlimit(psutil.RLIMIT_FSIZE, (LIMIT_BYTES, psutil.RLIM_INFINITY))
             time.sleep(self.rng.uniform(0.5, 4))
             process.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
-        self.full.append((began - 0.05, time.monotonic() + 2))
+        if process.pid in map(self.served.worker_pid, range(self.workers)):
+            self.full.append((began - 0.05, time.monotonic() + 2))  # nobody else writes the journal
 
     def send_garbage(self) -> None:
         """Send what is no request; it is told so."""
@@ -268,6 +269,16 @@ SHARES: Mapping[Callable[[Chaos], None], int] = {
     Chaos.flood_console: 2,
 }
 """How often each fault is drawn beside the others."""
+
+
+def possible(chaos: Chaos) -> dict[Callable[[Chaos], None], int]:
+    """Return the shares of those faults that this machine can have."""
+    lacking = {
+        Chaos.fill_disk: chaos.disk is None,
+        Chaos.limit_files: not hasattr(psutil, "RLIMIT_FSIZE"),
+    }
+    return {harm: n for harm, n in SHARES.items() if not lacking.get(harm)}
+
 
 _ON_A_FULL_DISK = (
     Chaos.kill_challenger,

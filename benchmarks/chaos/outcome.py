@@ -34,8 +34,8 @@ class Outcome:
         Failed calls outside all of these, and the faults before each.
     asked : int
         Calls before the traffic, all answered.
-    on_full_disk : int
-        Calls that were under way while there was no room, or too little for a process, whose record
+    without_room : int
+        Calls that were under way while there was no room, or too little for a worker, whose record
         may be lost.
     ledger : dict
         At the end.
@@ -55,7 +55,7 @@ class Outcome:
     around_kills: int
     strays: list[str]
     asked: int
-    on_full_disk: int
+    without_room: int
     ledger: dict[str, Any]
     poisons: list[dict[str, Any]]
     evidence: list[str]
@@ -72,8 +72,8 @@ class Outcome:
             f"{self.wrong} wrong answers": self.wrong,
             f"{len(self.strays)} failed calls outside every outage": self.strays,
             "the ledger does not balance": not self.ledger["balanced"],
-            f"{journal['append_failed']} answers not in the journal, {self.on_full_disk} calls came "
-            "while there was no room": journal["append_failed"] > self.on_full_disk,
+            f"{journal['append_failed']} answers not in the journal, {self.without_room} calls came "
+            "while there was no room": journal["append_failed"] > self.without_room,
             "no pause was heeded": self.drawn["pause_and_resume"] and not paused,
             f"{got} answers came, {champion['answered']} were counted": not (
                 got <= champion["answered"] <= got + failed
@@ -106,7 +106,7 @@ class Outcome:
                 f"Champion       answered {champion['answered']}, failed {champion['failed']}, "
                 f"overloaded {champion['overloaded']}, client gone {champion['client_gone']}",
                 f"Journal        appended {journal['appended']}, not {journal['append_failed']}; "
-                f"{self.on_full_disk} calls came while there was no room",
+                f"{self.without_room} calls came while there was no room",
                 "Lanes",
                 *lanes,
                 f"Poison named   {len(self.poisons)} findings",

@@ -170,21 +170,14 @@ class Mute(BaseHTTPRequestHandler):
 
 
 def test_a_stop_does_not_wait_for_a_registry_that_hangs(tmp_path):
-    arguments = ("--model", "tiny", "--champion", "1", "--port", "0", "--console-port", "0")
+    arguments = [COMMAND, "serve", "--model", "tiny", "--champion", "1"]
+    arguments += ["--port", "0", "--console-port", "0", "--state-dir", str(tmp_path / "state")]
     with ThreadingHTTPServer(("127.0.0.1", 0), Mute) as server:
         server.asked, server.over = threading.Event(), threading.Event()
         threading.Thread(target=server.serve_forever).start()
         uri = f"http://127.0.0.1:{server.server_port}"
         started = subprocess.Popen(
-            [
-                COMMAND,
-                "serve",
-                *arguments,
-                "--tracking-uri",
-                uri,
-                "--state-dir",
-                tmp_path / "state",
-            ],
+            [*arguments, "--tracking-uri", uri],
             cwd=tmp_path,
             stderr=subprocess.PIPE,
             text=True,
