@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from shadowserve.counters import Counters
 from shadowserve.errors import JournalError
-from shadowserve.faults import fault_of, to_json
+from shadowserve.faults import fault_of, tell, to_json
 from shadowserve.metrics import RoleMetrics
 from shadowserve.records import Request, Times
 from shadowserve.rows import Rows, concat
@@ -194,11 +194,18 @@ class Champion:
             self._serve(batch)
 
     def _serve(self, batch: list[Work]) -> None:
+        """See a batch through: whatever a model has left behind here, every caller gets an answer."""
         started_ns = time.monotonic_ns()
         self._counters.set("busy_ns", started_ns)
-        served = self._answer(batch, started_ns)
+        try:
+            served = self._answer(batch, started_ns)
+        except BaseException as error:  # raised past the net of a call: by a signal, another thread
+            served = [_failed(work, error, started_ns) for work in batch]
         self._counters.set("busy_ns", 0)
-        self._record(served)
+        try:
+            self._record(served)
+        except BaseException as error:
+            tell(_log, "journal: %s at %s", fault_of(error).type, fault_of(error).frame)
         batch[0].loop.call_soon_threadsafe(_deliver, served)
         self._measure(served)
 
@@ -256,7 +263,7 @@ class Champion:
         appended = len(served)
         try:
             self._journal.append([self._request(i, one) for i, one in enumerate(served)])
-        except Exception as error:  # whatever it is, the answers leave
+        except BaseException as error:  # whatever it is, the answers leave
             appended = 0
             self._tell_unrecorded(len(served), error)
         self._counters.journal_step(
@@ -267,13 +274,13 @@ class Champion:
             sequence=self._journal.sequence,
         )
 
-    def _tell_unrecorded(self, n: int, error: Exception) -> None:
+    def _tell_unrecorded(self, n: int, error: BaseException) -> None:
         """Log what was not recorded, once a second at most: the log may lie on the same full disk."""
         self._unrecorded += n
         now_ns = time.monotonic_ns()
         if now_ns - self._told_ns >= TOLD_EVERY_NS:
-            told = error if isinstance(error, JournalError) else type(error).__name__
-            _log.error("journal: %d answered requests not recorded (%s)", self._unrecorded, told)
+            told = error if isinstance(error, JournalError) else fault_of(error).type
+            tell(_log, "journal: %d answered requests not recorded (%s)", self._unrecorded, told)
             self._unrecorded, self._told_ns = 0, now_ns
 
     def _request(self, offset: int, served: Served) -> Request:
@@ -295,14 +302,14 @@ class Champion:
     def _measure(self, served: list[Served]) -> None:
         """Observe the times once the answers have left; it may fail without anybody's harm."""
         if self._metrics is not None and served[0].status == 200:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(BaseException):
                 self._metrics.observe(served[0].times)
 
 
 def _nonfinite(output: Any, body: bytes) -> int:
     """Count what became null without having been None; most answers have no null at all."""
     if b"null" in body:
-        with contextlib.suppress(Exception):  # it is encoded, and leaves whatever comes of this
+        with contextlib.suppress(BaseException):  # it is encoded, and leaves whatever comes of this
             return nonfinite(output)
     return 0
 
@@ -323,8 +330,12 @@ def _times(
 
 def _failed(work: Work, error: BaseException, started_ns: int) -> Served:
     fault = fault_of(error)
-    _log.error(
-        "the champion failed on request %s: %s at %s", work.request_id, fault.type, fault.frame
+    tell(
+        _log,
+        "the champion failed on request %s: %s at %s",
+        work.request_id,
+        fault.type,
+        fault.frame,
     )
     waited = (started_ns - work.parsed_ns, work.parse_ns, work.schema_ns, 0, 0, 0)
     return Served(work, 500, to_json(fault), Times(phases_ns=waited))

@@ -35,7 +35,7 @@ from shadowserve.asgi import (
 from shadowserve.champion import Champion, Overloaded, Work
 from shadowserve.counters import Counters
 from shadowserve.errors import RequestError
-from shadowserve.faults import fault_of
+from shadowserve.faults import fault_of, tell
 from shadowserve.metrics import observe_response
 from shadowserve.openapi import document
 from shadowserve.protocols import (
@@ -221,10 +221,12 @@ class DataPlane:
             await answer(send, 503, protocol.refuse(busy, request_id), head)
         except ClientGone:
             self._counters.add("client_gone")
-        except Exception as error:  # ours to mend; the caller gets no plain text and no traceback
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # ours to mend; the caller gets no plain text, no traceback
             self._counters.add("rejected")
             fault = fault_of(error)
-            _log.error("request %s: %s at %s", request_id, fault.type, fault.frame)
+            tell(_log, "request %s: %s at %s", request_id, fault.type, fault.frame)
             broken = RequestError(
                 "The request could not be taken.", code="internal_error", status=500
             )

@@ -242,7 +242,7 @@ def warm(scorer: Scorer) -> None:
     try:
         for _ in range(3):
             wire.answer(scorer.score(example).output)
-    except Exception as error:
+    except BaseException as error:  # a model's sys.exit() is its failure, not this process's end
         raise _failed(scorer.version, error) from error
 
 
@@ -291,7 +291,7 @@ def _probed(scorer: Scorer, example: Rows) -> Scorer:
         compared = [(alone, each) for each in together]
         if scorer.batched:
             compared += _in_company(scorer, example)
-    except Exception as error:
+    except BaseException as error:
         raise _failed(scorer.version, error) from error
     deterministic = alone == again
     batched = scorer.batched and (not deterministic or all(alike(a, b) for a, b in compared))
@@ -327,13 +327,13 @@ def _in_company(scorer: Scorer, example: Rows) -> list[tuple[Any, Any]]:
     """Answer a few rows alone and among rows that are not like them, the mean of which is another."""
     rows = [example.part(at, at + 1) for at in range(min(example.n_rows, COMPANY))]
     alone = [_alone(scorer, row) for row in rows]
-    with contextlib.suppress(Exception):  # it may refuse what was made up
+    with contextlib.suppress(BaseException):  # it may refuse what was made up
         stranger = rows[0].varied()
         alone.append(_alone(scorer, stranger))
         rows.append(stranger)
     try:
         together = scorer.split(scorer.score(concat(rows)).output, [1] * len(rows))
-    except Exception:
+    except BaseException:
         return [("an answer", "none")]
     return [(a, _numbers(part)) for a, part in zip(alone, together, strict=True)]
 
@@ -354,7 +354,7 @@ def alike(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
-def _failed(version: Version, error: Exception) -> ModelError:
+def _failed(version: Version, error: BaseException) -> ModelError:
     if isinstance(error, ModelError):
         return error
     if isinstance(error, AlignmentError):

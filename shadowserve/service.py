@@ -29,6 +29,7 @@ from shadowserve.dataplane import DataPlane, Ready
 from shadowserve.deployment import Deployment, write_whole
 from shadowserve.deployment import read as read_deployment
 from shadowserve.errors import JournalError, ShadowserveError, UnreadableError
+from shadowserve.faults import fault_of
 from shadowserve.ledger import reconcile
 from shadowserve.metrics import RoleMetrics, exposition, reserve
 from shadowserve.places import Places
@@ -207,7 +208,7 @@ class _Front:
     def _load(self, worker: _Worker) -> None:
         try:
             worker.load(self._plane, _wait_for_deployment(worker.places))
-        except Exception as error:
+        except BaseException as error:
             with contextlib.suppress(OSError):  # a full disk; what matters is that it is replaced
                 _report_failure(worker.places, error)
             os.kill(os.getpid(), signal.SIGKILL)
@@ -220,10 +221,11 @@ async def _beat(counted: Counters) -> None:
         await asyncio.sleep(BEAT_S)
 
 
-def _report_failure(places: Places, error: Exception) -> None:
+def _report_failure(places: Places, error: BaseException) -> None:
     """Leave the reason for the supervisor, which prints it and ends everything."""
     known = isinstance(error, ShadowserveError)
-    reason = str(error) if known else f"{type(error).__name__} while loading the champion"
+    fault = fault_of(error)
+    reason = str(error) if known else f"{fault.type} at {fault.frame} while loading the champion"
     write_whole(places.root / "champion_failed.json", json.dumps({"reason": reason}))
     _log.error("%s", reason)
 

@@ -19,6 +19,7 @@ from types import TracebackType
 from shadowserve.faults import fault_of
 
 OWN = "shadowserve"
+MAX_FRAMES = 50
 _HERE = Path(__file__).resolve().parent
 
 
@@ -58,11 +59,14 @@ def keep_to_oneself() -> None:
     faulthandler.enable(log)  # a native crash leaves frames, which hold no values
     sys.excepthook = _tell
     threading.excepthook = lambda args: _tell(args.exc_type, args.exc_value, args.exc_traceback)
+    logging.raiseExceptions = False  # else a model that closes its streams ends who logs
 
 
 def _tell(
     kind: type[BaseException], _error: BaseException | None, trace: TracebackType | None
 ) -> None:
     """Log an exception that nobody caught: its type and frames, never its text."""
-    frames = [f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in traceback.extract_tb(trace)]
-    logging.getLogger(OWN).critical("%s at %s", kind.__name__, " > ".join(frames))
+    calls = [(frame.f_code, line) for frame, line in traceback.walk_tb(trace)][-MAX_FRAMES:]
+    frames = [f"{Path(code.co_filename).name}:{line} {code.co_name}" for code, line in calls]
+    name = type.__dict__["__name__"].__get__(kind)
+    logging.getLogger(OWN).critical("%s at %s", name, " > ".join(frames))

@@ -142,7 +142,7 @@ def try_version(
         scorer = open_version(version, path, method=method, one_job=one_job)
     except ShadowserveError as error:
         return Trial(failure=str(error))
-    except Exception as error:
+    except BaseException as error:
         return Trial(failure=f"{version.pin} cannot be loaded: {_said(error)}")
     load_s = time.monotonic() - started
     example = scorer.loaded.input_example
@@ -169,7 +169,7 @@ def _passage(scorer: Scorer, body: Any) -> Passage | None:
     sent = json.dumps(body, default=str).encode()
     try:
         return _timed(scorer, sent)
-    except Exception as error:
+    except BaseException as error:
         return Passage(fault=_said(error))
 
 

@@ -231,8 +231,9 @@ class Tap:
                 ]
             )
             told.appended = len(kept)
-        except JournalError as error:
-            _log.error("tap: %d requests not recorded (%s)", len(kept), error)
+        except Exception as error:  # whatever it is, it is counted, and the tap goes on
+            told_why = error if isinstance(error, JournalError) else fault_of(error).type
+            _log.error("tap: %d requests not recorded (%s)", len(kept), told_why)
         self._counters.journal_step(
             answered=told.answered,
             failed=told.failed,

@@ -18,6 +18,8 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from shadowserve.faults import fault_of
+
 from .fitted import (
     COMPOSITES,
     Provenance,
@@ -77,8 +79,8 @@ def compile(  # noqa: A001 - as `re.compile`; always called through the package'
     try:
         getattr(model, method)
         final = builder.predict("", model, 0, columns_of(model))
-    except Exception as error:  # whatever the model is, it can be timed as a whole
-        reason = f"it could not be read ({type(error).__name__})"
+    except BaseException as error:  # whatever the model is, it can be timed as a whole
+        reason = f"it could not be read ({fault_of(error).type})"
         builder = _Builder(method=method, serial=serial, opaque=frozenset({""}), reason=reason)
         final = builder.predict("", model, 0, columns_of(model))
     columnar = None if exact else builder.columnar()

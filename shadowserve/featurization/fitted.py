@@ -16,6 +16,8 @@ from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import FeatureUnion, Pipeline
 
+from shadowserve.faults import fault_of
+
 Provenance = tuple[str | int, ...]
 
 _PREDICTING = ("predict", "predict_proba", "decision_function")
@@ -95,8 +97,8 @@ def why_unnameable(model: Any) -> str | None:
         return "the names of its output are not known from fit"
     try:
         model.get_feature_names_out()
-    except Exception as error:
-        return f"the names of its output are not known from fit ({type(error).__name__})"
+    except BaseException as error:
+        return f"the names of its output are not known from fit ({fault_of(error).type})"
     return None
 
 
@@ -136,12 +138,12 @@ def _attribute(model: Any, name: str) -> Any:
     """Read what a model may not have, or may fail to tell."""
     try:
         return getattr(model, name, None)
-    except Exception:
+    except BaseException:
         return None
 
 
 def _params(model: Any) -> dict[str, Any]:
     try:
         return dict(model.get_params())
-    except Exception:
+    except BaseException:
         return {}

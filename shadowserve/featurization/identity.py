@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from shadowserve.faults import fault_of
 from shadowserve.rows import Rows
 
 from .compiling import compile  # noqa: A004 - the package's own word
@@ -69,8 +70,8 @@ def check_identity(plan: Plan, rows: Rows) -> Identity:
     before = plan.stock(rows)
     try:
         where = difference(before, plan.run(rows).output)
-    except Exception as error:  # the stock path has just succeeded on the same rows
-        where = f"raised {type(error).__name__}"
+    except BaseException as error:  # the stock path has just succeeded on the same rows
+        where = f"raised {fault_of(error).type}"
     if difference(before, plan.stock(rows)):
         return Identity(Agreement.NONDETERMINISTIC, where)
     return Identity(Agreement.DIFFERS if where else Agreement.IDENTICAL, where)

@@ -35,7 +35,7 @@ def own_loss(chosen: str) -> OwnLoss | None:
     try:
         with _from_here():
             found = getattr(importlib.import_module(module), name)
-    except Exception as error:  # whatever importing it raises
+    except BaseException as error:  # whatever importing it raises
         raise SettingsError(
             f"[verdict] loss: {chosen} cannot be imported ({fault_of(error).type}). Install its module, or "
             "start in the directory where it lies."

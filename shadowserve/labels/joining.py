@@ -91,7 +91,7 @@ class Losses:
                 continue
             try:
                 of_both = losses_of(request, self.kind, own)
-            except Exception:  # the team's own function, on a label that it does not know
+            except BaseException:  # the team's own function, on a label that it does not know
                 self.mismatched += 1
                 continue
             self._join(pair)

@@ -65,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
     keep_to_oneself()
     try:
         lane = build(name, places, deployment)
-    except Exception as error:
+    except BaseException as error:
         if _passes(error):
             return _no_room(name, error)
         _give_up(name, places, error)
@@ -171,7 +171,7 @@ def _say_compatibility(lane: Lane, deployment: Deployment) -> None:
         lane.first_state = ("incompatible", f"missing_column:{missing[0]}")
 
 
-def _give_up(name: LaneName, places: Places, error: Exception) -> None:
+def _give_up(name: LaneName, places: Places, error: BaseException) -> None:
     """Say in status why this lane cannot work; the champion goes on."""
     known = isinstance(error, ShadowserveError)
     reason = str(error) if known else f"{fault_of(error).type} at {fault_of(error).frame}"

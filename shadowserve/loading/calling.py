@@ -15,6 +15,7 @@ from typing import Any, get_args
 import pandas as pd
 
 from shadowserve.errors import RequestError
+from shadowserve.faults import fault_of
 
 Predict = Callable[[Any, Mapping[str, Any]], Any]
 """Model input and inference parameters to the model's raw answer, in the order of the rows."""
@@ -73,8 +74,8 @@ def fits(model: Any) -> Fits | None:
             _validate_data_against_type_hint(value, hint)
         except MlflowException as error:
             return _broken(error, hint)
-        except Exception as error:  # a validator of the class; its text may quote the value
-            return f"{_name(hint)} ({type(error).__name__})"
+        except BaseException as error:  # a validator of the class; its text may quote the value
+            return f"{_name(hint)} ({fault_of(error).type})"
         return None
 
     return test

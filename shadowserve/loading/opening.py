@@ -253,7 +253,7 @@ def _explained(name: str, differences: list[str]) -> Iterator[None]:
     except ModelError as error:
         text = str(error)
         raise ModelError(text if text.startswith(name) else f"{name} {text}") from error
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         others = f" Other libraries: {'; '.join(differences)}." if differences else ""
         raise ModelError(f"{name} cannot be loaded: {_cause(error)}{others}") from error
 
@@ -265,15 +265,22 @@ def _cause(error: BaseException) -> str:
             f"module {error.name!r} is missing. Log the model with code_paths=['{top}.py'] (or "
             "the package's folder), or install it here."
         )
-    if lost := _LOST_CLASS.search(str(error)):
+    text = _text(error)
+    if lost := _LOST_CLASS.search(text):
         return (
             f"{lost[1]!r} is not in module {lost[2]!r}. Define it in a module of its own and log "
             "the model with code_paths."
         )
-    if _GUARD in str(error):
+    if _GUARD in text:
         return (
             f"loading it executes code, which {_GUARD}=false forbids. Set it to true if you trust "
             "the version, or pin one that is data only."
         )
     fault = fault_of(error)
     return f"{fault.type} at {fault.frame}. Load it where it was trained to see why."
+
+
+def _text(error: BaseException) -> str:
+    """Return what an exception of Python's or MLflow's own says; a model's own is not asked."""
+    theirs = type(error).__module__ in ("builtins", "mlflow.exceptions")
+    return str(error) if theirs else ""

@@ -135,8 +135,8 @@ class Outbox:
         while batch := self._take():
             try:
                 self._deal_with(batch)
-            except Exception as error:  # whatever it is, the thread goes on
-                self._lose(len(batch), type(error).__name__)
+            except BaseException as error:  # whatever it is, the thread goes on
+                self._lose(len(batch), _kind(error))
             finally:
                 with self._bell:
                     self._held_bytes -= sum(copied.size for copied in batch)
@@ -174,8 +174,8 @@ class Outbox:
     def _line(self, copied: Copied) -> bytes | None:
         try:
             return self._write(copied)
-        except Exception as error:
-            self._lose(1, f"it could not be adapted: {type(error).__name__}")
+        except BaseException as error:  # the team's own function
+            self._lose(1, f"it could not be adapted: {_kind(error)}")
             return None
 
     def _send(self, lines: list[bytes]) -> str | None:
@@ -231,3 +231,9 @@ class Outbox:
         if not self._told_s or time.monotonic() - self._told_s > TELL_EVERY_S:
             self._told_s = time.monotonic()
             _log.warning(text, *parts)
+
+
+def _kind(error: BaseException) -> str:
+    """Name an exception's class, past whatever the class says of itself."""
+    name: str = type.__dict__["__name__"].__get__(type(error))
+    return name
