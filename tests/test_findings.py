@@ -145,6 +145,19 @@ def test_an_output_that_stopped_to_vary_is_named(tmp_path):
     assert "nearly the same" in one.message
 
 
+def test_two_absurd_answers_of_the_champion_are_no_collapse_of_the_challenger(tmp_path):
+    chance = np.random.default_rng(4)
+
+    def usual(frame, params):
+        return frame["age"].to_numpy() % 97 + chance.normal(0, 0.1, len(frame))
+
+    def absurd(frame, params):
+        return np.where(frame["age"].isin([40, 200]), 1e9, usual(frame, params))
+
+    known = known_of(tmp_path, opaque(usual), champion=opaque(absurd, number=3))
+    assert "concentration" not in found(known)
+
+
 def test_another_unit_is_no_collapse(tmp_path):
     kinds = found(known_of(tmp_path, opaque(lambda f, p: double(f, p) / 1_000)))
     assert "prediction_divergence" in kinds
@@ -168,7 +181,7 @@ def fields(frame, params):
 )
 def test_the_field_that_is_off_is_named(tmp_path, change, kind, output):
     off = opaque(lambda f, p: change(fields(f, p)))
-    one = found(known_of(tmp_path, off, champion=opaque(fields, number=3), n=120))[kind]
+    one = found(known_of(tmp_path, off, champion=opaque(fields, number=3), n=160))[kind]
     assert one.where.output == output
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from shadowserve.changepoint import ChangeDetector
 from shadowserve.disclosure import Disclosure
 from shadowserve.divergence import Divergence, Kind, KindTally, tally
+from shadowserve.lane.collapse import Collapses
 from shadowserve.lane.comparing import Scoring, Side
 from shadowserve.lane.doubt import Doubt
 from shadowserve.records import Comparison
@@ -53,6 +54,7 @@ class Outputs:
         self.slices: SliceSearch | None = None
         self.nonfinite_slices: SliceSearch | None = None
         self.worst = Worst(WORST)
+        self.collapses = Collapses()
         self.first_differing: int | None = None
 
     @property
@@ -84,7 +86,10 @@ class Outputs:
         self._compared_by = divergence
         if self.tally is None:
             self.tally = tally(divergence)
-        self.tally.add(side.champion, side.lane, side.compared)
+        champion, lane = side.champion, side.lane
+        self.tally.add(champion, lane, side.compared)
+        judged = side.starts[first].tolist()  # one row of each request: rows of one are alike
+        self.collapses.add(self.tally, [champion[i] for i in judged], [lane[i] for i in judged])
         by_row = side.compared.disagreement()
         by_request = np.asarray([c.disagreement for c in comparisons], dtype=np.float64)
         positions = np.asarray([c.position for c in comparisons], dtype=np.int64)
@@ -156,6 +161,7 @@ class Outputs:
             "slices": self.slices.state() if self.slices else None,
             "nonfinite_slices": self.nonfinite_slices.state() if self.nonfinite_slices else None,
             "worst": self.worst.state(),
+            "collapses": self.collapses.state(),
             "first_differing": self.first_differing,
         }
 
@@ -170,6 +176,7 @@ class Outputs:
         for name in ("slices", "nonfinite_slices"):
             setattr(it, name, SliceSearch.from_state(state[name]) if state[name] else None)
         it.worst = Worst.from_state(state["worst"])
+        it.collapses = Collapses.from_state(state.get("collapses", {}))
         it.first_differing = state["first_differing"]
         return it
 
