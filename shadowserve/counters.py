@@ -26,7 +26,7 @@ _PLAIN = (
     "bank",
 )
 _BANKED = ("answered", "failed", "appended", "append_failed", "sequence")
-_LATER = ("beat_ns", "nonfinite")
+_LATER = ("beat_ns", "nonfinite", "turned_away")
 """Added behind what earlier releases wrote."""
 _SLOT = {name: index for index, name in enumerate((*_PLAIN, *2 * _BANKED, *_LATER))}
 _WORDS = len(_PLAIN) + 2 * len(_BANKED) + len(_LATER)
@@ -53,6 +53,8 @@ class Counts:
         Monotonic time at which the worker's event loop last turned; 0 before it does.
     nonfinite : int
         Values of answers that were NaN or infinite, sent as null.
+    turned_away : int
+        Requests for no route of ours, from a page of another site, without the token, and the like.
     """
 
     pid: int = 0
@@ -69,6 +71,7 @@ class Counts:
     sequence: int = 0
     beat_ns: int = 0
     nonfinite: int = 0
+    turned_away: int = 0
 
     @property
     def alive(self) -> bool:

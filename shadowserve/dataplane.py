@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from shadowserve import tokens
+from shadowserve import home, tokens
 from shadowserve.asgi import (
     MAX_HELD,
     App,
@@ -36,6 +36,7 @@ from shadowserve.champion import Champion, Overloaded, Work
 from shadowserve.counters import Counters
 from shadowserve.errors import RequestError
 from shadowserve.faults import fault_of, tell
+from shadowserve.gate import OPEN_PATHS, Gate, is_page
 from shadowserve.metrics import observe_response
 from shadowserve.openapi import document
 from shadowserve.protocols import (
@@ -89,6 +90,8 @@ class DataPlane:
         Bytes; a larger body is refused before it is parsed.
     token : bytes, optional
         What every caller but a health probe must bear.
+    gate : Gate, optional
+        Turns away pages of other sites and callers that ask for another host.
     """
 
     def __init__(
@@ -101,7 +104,9 @@ class DataPlane:
         metrics: Callable[[], bytes],
         max_body: int,
         token: bytes | None = None,
+        gate: Gate | None = None,
     ) -> None:
+        self._gate = gate or Gate()
         self._app = app
         self._counters = counters
         self._strangers = strangers
@@ -129,6 +134,9 @@ class DataPlane:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or hand it to BentoML."""
         if scope["type"] == "http":
+            if (turned := self._gate.why_not(scope)) is not None:
+                await self._refuse(scope, send, turned.status, turned.code, turned.message)
+                return
             if self._token is not None and not self._admits(scope):
                 says = "Send the header Authorization: Bearer <token>."
                 await self._refuse(scope, send, 401, "unauthorized", says)
@@ -138,6 +146,10 @@ class DataPlane:
             methods, handle = self._routes.get(path, ((), None))
             if handle is None and path.startswith("/v2/"):
                 await self._unknown_model(scope, send)
+                return
+            if handle is None and not home.is_behind(path):
+                says = "There is no such route here. GET / shows them all."
+                await self._refuse(scope, send, 404, "not_found", says)
                 return
             if handle is not None and scope["method"] not in methods:
                 says = f"Use {' or '.join(methods)}."
@@ -159,12 +171,15 @@ class DataPlane:
         says = f"No such model, version or route here. Served: {served}."
         await self._refuse(scope, send, 404, "not_found", says)
 
+    async def _page(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await answer(send, 200, home.PAGE, list(home.HEAD), content_type=b"text/html")
+
     async def _not_ready(self, scope: Scope, send: Send) -> None:
         await self._refuse(scope, send, 503, "not_ready", "The champion is being loaded.")
 
     def _admits(self, scope: Scope) -> bool:
         given = dict(scope["headers"]).get(b"authorization")
-        return scope["path"] in tokens.OPEN_PATHS or tokens.admits(self._token, given)
+        return scope["path"] in OPEN_PATHS or tokens.admits(self._token, given)
 
     def _make_routes(
         self, model: str, version: int
@@ -182,6 +197,7 @@ class DataPlane:
             "/ping": (get, self._readiness),
             "/health": (get, self._readiness),
             "/version": (get, self._version),
+            **dict.fromkeys(home.PATHS, (get, self._page)),
             "/v2": (get, self._server_metadata),
             "/v2/health/live": (get, self._live),
             "/v2/health/ready": (get, self._readiness),
@@ -263,6 +279,12 @@ class DataPlane:
         arrived_ns: int,
     ) -> Work:
         content_type = headers.get(b"content-type", b"").decode("latin-1")
+        if not content_type and is_page(headers):  # the one kind that a page of any site may send
+            raise RequestError(
+                "No content type came. Browsers send JSON as application/json.",
+                code="unsupported_media_type",
+                status=415,
+            )
         loop = asyncio.get_running_loop()
         if len(body) < LARGE_BODY:
             rows, echo, parse_ns, schema_ns = _typed(protocol, body, content_type, ready.schema)
@@ -305,6 +327,8 @@ class DataPlane:
         message: str,
         head: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
+        if status < 500:
+            self._counters.add("turned_away")
         request_id = request_id_of(dict(scope["headers"]).get(b"x-request-id"))
         error = RequestError(message, code=code, status=status)
         body = refusal_at(scope["path"], error, request_id)

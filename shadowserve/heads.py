@@ -37,9 +37,18 @@ class BoundedHead(HttpToolsProtocol):
             self._refuse()
 
     def on_headers_complete(self) -> None:
-        """Note the end of a head."""
+        """Note the end of a head; a whole address in its first line says the host (RFC 9112, 3.2.2)."""
         self._further = True
+        if b"://" in self.url and not self.url.startswith(b"/"):
+            self._take_host(self.url)
         super().on_headers_complete()
+
+    def _take_host(self, url: bytes) -> None:
+        host = url.partition(b"://")[2].partition(b"/")[0].partition(b"?")[0]
+        self.headers[:] = [
+            (b"host", host.rpartition(b"@")[2]),
+            *(pair for pair in self.headers if pair[0] != b"host"),
+        ]
 
     def on_body(self, body: bytes) -> None:
         """Note a piece of a body."""

@@ -121,7 +121,15 @@ class Ledger:
     def to_dict(self) -> dict[str, Any]:
         """Return the contract's JSON."""
         counted = self.champion
-        names = ("answered", "failed", "rejected", "overloaded", "client_gone", "extra_columns")
+        names = (
+            "answered",
+            "failed",
+            "rejected",
+            "overloaded",
+            "client_gone",
+            "extra_columns",
+            "turned_away",
+        )
         return {
             "deployment": self.deployment,
             "model": self.model,

@@ -26,6 +26,7 @@ _COUNTED = (
     "rejected",
     "overloaded",
     "client_gone",
+    "turned_away",
     "appended",
     "append_failed",
 )

@@ -22,6 +22,7 @@ import bentoml
 import uvicorn.config
 
 from shadowserve import classes, counters, heads, heap, journal, threads, tokens
+from shadowserve import gate as gates
 from shadowserve.asgi import App, Receive, Scope, Send
 from shadowserve.champion import Champion
 from shadowserve.counters import Counters
@@ -32,6 +33,7 @@ from shadowserve.errors import JournalError, ShadowserveError, UnreadableError
 from shadowserve.faults import fault_of
 from shadowserve.ledger import reconcile
 from shadowserve.metrics import RoleMetrics, exposition, reserve
+from shadowserve.passage import Crossing, Prefixed
 from shadowserve.places import Places
 from shadowserve.records import Role
 from shadowserve.sampling import Sampling
@@ -188,6 +190,7 @@ class _Front:
         watch_parent(int(os.environ["SHADOWSERVE_PARENT"]))
         keep_to_oneself()
         worker = _worker()
+        gate = gates.Gate.from_environment()
         self._plane = DataPlane(
             app,
             counters=worker.counters,
@@ -196,14 +199,18 @@ class _Front:
             metrics=worker.metrics,
             max_body=int(os.environ["SHADOWSERVE_MAX_BODY"]),
             token=tokens.from_environment(),
+            gate=gate,
         )
+        self._app: App = Crossing(self._plane, gate) if gate.origins else self._plane
+        if prefix := os.environ.get(gates.PREFIX):
+            self._app = Prefixed(self._app, prefix)
         threading.Thread(target=self._load, args=(worker,), name="loader", daemon=True).start()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on to the data plane; from the loop's first turn on, show that it turns."""
         if scope["type"] == "lifespan":
             self._beating = asyncio.create_task(_beat(_worker().counters))
-        await self._plane(scope, receive, send)
+        await self._app(scope, receive, send)
 
     def _load(self, worker: _Worker) -> None:
         try:

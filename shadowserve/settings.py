@@ -18,7 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from shadowserve import pins, policy, spellings
+from shadowserve import gate, pins, policy, spellings
 from shadowserve.errors import PinError, SettingsError
 from shadowserve.sources import FILE, Source, from_environment, from_file, variable_of
 
@@ -32,6 +32,7 @@ LogInputs = str | tuple[str, ...]
 """``"none"``, ``"all"``, or the columns whose values may leave the journal."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 
 
 def _pin(value: object) -> str:
@@ -61,6 +62,35 @@ def _digests(value: object) -> tuple[str, ...]:
                 f"{digest!r} is no SHA-256 in hex, 64 digits. 'shadowserve pins' prints them."
             )
     return found
+
+
+def _hosts(value: object) -> tuple[str, ...]:
+    """Read names as a Host header may bear them; ``*`` for all, ``*.example.com`` for all below it."""
+    found = []
+    for name in spellings.texts(value):
+        known = gate.canonical(name.removeprefix("*."))
+        if name != "*" and (known is None or known[1] is not None):
+            raise ValueError(f"{name!r} is no host. Write its name alone, such as models.example.")
+        found.append(name if known is None else f"{'*.' * name.startswith('*.')}{known[0]}")
+    return tuple(found)
+
+
+def _origins(value: object) -> tuple[str, ...]:
+    """Read origins as browsers send them; ``*`` for every page."""
+    found = []
+    for text in spellings.texts(value):
+        origin = "*" if text == "*" else gate.written(text)
+        if origin is None:
+            raise ValueError(f"{text!r} is no origin. Write scheme and host: https://shop.example.")
+        found.append(origin)
+    return tuple(found)
+
+
+def _root_path(value: object) -> str:
+    path = spellings.text(value).rstrip("/")
+    if not _ROOT_PATH.fullmatch(path):
+        raise ValueError(f"{value!r} is no path. Write it like /models/films.")
+    return path
 
 
 def _table(value: object) -> Mapping[str, Any]:
@@ -351,6 +381,30 @@ class Settings:
         default=None,
         metadata=_about(
             spellings.path, "--token-file FILE", "File that holds the bearer token of both ports."
+        ),
+    )
+    allow_hosts: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(
+            _hosts,
+            "--allow-host NAME",
+            "Further name that callers may ask for; may be given more than once.",
+        ),
+    )
+    allow_origins: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(
+            _origins,
+            "--allow-origin ORIGIN",
+            "Site whose pages may ask the model (CORS); may be given more than once.",
+        ),
+    )
+    root_path: str | None = field(
+        default=None,
+        metadata=_about(
+            _root_path,
+            "--root-path PATH",
+            "Path before every route, where a proxy passes it on, such as /models/films.",
         ),
     )
     ssl_certfile: Path | None = field(

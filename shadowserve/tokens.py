@@ -13,10 +13,6 @@ from shadowserve.errors import SettingsError
 
 VARIABLE = "SHADOWSERVE_TOKEN_FD"
 MAX_BYTES = 2**16
-OPEN_PATHS = frozenset(
-    {"/livez", "/readyz", "/ping", "/health", "/v2/health/live", "/v2/health/ready"}
-)
-"""What a probe asks without a token."""
 
 
 def read(path: Path) -> bytes:

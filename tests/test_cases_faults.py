@@ -164,7 +164,8 @@ def test_labels_come_from_elsewhere_only_with_the_token(tmp_path, token, caller,
     async def ask():
         transport = httpx.ASGITransport(app=app, client=(caller, 5))
         async with httpx.AsyncClient(transport=transport, base_url="http://console") as client:
-            head = {"authorization": f"Bearer {token.decode()}"} if token else {}
+            head = {"content-type": "application/json"}
+            head |= {"authorization": f"Bearer {token.decode()}"} if token else {}
             return await client.post("/labels", content=orjson.dumps([]), headers=head)
 
     assert asyncio.run(ask()).status_code == status

@@ -18,6 +18,7 @@ from scoring_fixtures import SIGNATURE, body, double, native, opaque, pipeline, 
 from shadowserve import counters, strangers
 from shadowserve.champion import Overloaded
 from shadowserve.dataplane import LARGE_BODY, DataPlane, Ready
+from shadowserve.gate import Gate
 from shadowserve.sampling import Sampling
 from shadowserve.strangers import Strangers
 
@@ -318,10 +319,68 @@ def test_mlflows_clients_find_its_routes_with_and_without_a_slash(tmp_path):
         assert plane.ask("GET", "/version").text == importlib.metadata.version("mlflow")
 
 
-def test_other_paths_are_bentomls(tmp_path):
+def test_bentomls_own_documents_are_behind_and_unknown_paths_are_counted_refusals(tmp_path):
     with Plane(tmp_path) as plane:
-        assert plane.ask("GET", "/docs.json").content == b"behind"
-        assert plane.ask("GET", "/").status_code == 418
+        for path in ("/docs.json", "/schema.json", "/static_content/index.css"):
+            assert plane.ask("GET", path).content == b"behind"
+        for method, path in (("GET", "/admin"), ("POST", "/invocation"), ("GET", "/assets/x.js")):
+            told = plane.ask(method, path)
+            assert (told.status_code, error_of(told)["code"]) == (404, "not_found")
+        assert plane.counts.turned_away == 3
+        assert plane.counts.rejected == 0
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/docs/"])
+def test_the_page_loads_nothing_from_elsewhere(tmp_path, path):
+    with Plane(tmp_path) as plane:
+        told = plane.ask("GET", path)
+    assert told.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in told.headers["content-security-policy"]
+    assert "//" not in told.text
+    assert "googletagmanager" not in told.text
+
+
+@pytest.mark.parametrize("path", ["/invocations", "/predict", "/v2/models/films/infer"])
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"content-type": "text/plain"},
+        {"content-type": "application/x-www-form-urlencoded"},
+        {"content-type": "multipart/form-data; boundary=x"},
+        {"content-type": "text/plain; application/json"},
+        {"origin": "http://test"},
+        {"sec-fetch-site": "same-origin"},
+        {"user-agent": "Mozilla/5.0"},
+    ],
+)
+def test_no_body_is_taken_in_a_form_that_any_page_may_send(tmp_path, path, head):
+    with Plane(tmp_path) as plane:
+        assert plane.ask("POST", path, content=body(record(1)), headers=head).status_code == 415
+        assert plane.counts.appended == 0
+
+
+def test_programs_need_no_content_type_where_they_needed_none(tmp_path):
+    sent = orjson.dumps({"rows": [record(1)]})
+    with Plane(tmp_path) as plane:
+        assert plane.ask("POST", "/predict", content=sent).status_code == 200
+
+
+def test_the_gate_stands_before_every_route_but_health(tmp_path):
+    gate = Gate.of("127.0.0.1", guarded=False)
+    with Plane(tmp_path, gate=gate) as plane:
+        for method, path in (
+            ("POST", "/invocations"), ("GET", "/metrics"), ("GET", "/openapi.json"), ("GET", "/"),
+            ("GET", "/v2/models/films"), ("GET", "/nowhere"), ("GET", "/docs.json"),
+        ):  # fmt: skip
+            told = plane.ask(method, path, headers={**JSON, "host": "evil.example"})
+            assert told.status_code == 421, path
+            assert "evil" not in told.text
+        for site in ({"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}):
+            assert plane.post(host="localhost", **site).status_code == 403
+        assert plane.ask("GET", "/readyz", headers={"host": "evil.example"}).status_code == 200
+        assert plane.post(host="localhost:3000").status_code == 200
+        assert plane.counts.appended == 1
+        assert plane.counts.turned_away == 9
 
 
 def test_callers_are_answered_while_metrics_are_added_up(tmp_path):
@@ -452,7 +511,8 @@ def test_everything_that_was_asked_is_counted_once(tmp_path):
         ("GET", "/v2"),
         ("GET", "/v2/models/films"),
         ("GET", "/v2/models/films/versions/3/ready"),
-        ("GET", "/behind"),
+        ("GET", "/schema.json"),
+        ("GET", "/nowhere"),
         ("PUT", "/invocations"),
         ("POST", "/invocations"),
     ],

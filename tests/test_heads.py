@@ -19,13 +19,14 @@ PIECE = 16 * 2**10
 FAR = 4 * MAX_HEAD
 
 
-async def echo(_scope, receive, send):
+async def echo(scope, receive, send):
     size, more = 0, True
     while more:
         message = await receive()
         size, more = size + len(message.get("body", b"")), message.get("more_body", False)
     body = str(size).encode()
-    head = [(b"content-length", str(len(body)).encode())]
+    hosts = b"|".join(value for name, value in scope["headers"] if name == b"host")
+    head = [(b"content-length", str(len(body)).encode()), (b"x-hosts", hosts)]
     await send({"type": "http.response.start", "status": 200, "headers": head})
     await send({"type": "http.response.body", "body": body})
 
@@ -102,3 +103,11 @@ def test_what_leads_further_is_answered(port, start, endless, end, sizes):
     answers = told(port, start, endless, end + LAST)
     assert all(answer.startswith(b"200 ") for answer in answers)
     assert [int(answer.partition(b"\r\n\r\n")[2]) for answer in answers] == [*sizes, 0]
+
+
+@pytest.mark.parametrize("target", [b"http://evil.example:80/x", b"HTTP://u@evil.example:80/?q"])
+@pytest.mark.parametrize("host", [b"host: localhost\r\n", b"host: a\r\nhost: b\r\n", b""])
+def test_a_whole_address_as_target_says_the_host(port, target, host):
+    """Whatever the header says; who is let in is decided by what was asked for."""
+    (answer,) = told(port, b"GET %s HTTP/1.1\r\n%sconnection: close\r\n\r\n" % (target, host))
+    assert b"x-hosts: evil.example:80\r\n" in answer

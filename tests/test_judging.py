@@ -133,9 +133,29 @@ def test_labels_can_be_posted_from_this_machine(tmp_path):
     listed = [{"request_id": "request-1", "label": 1}]
     assert ask(places, "POST", "/labels", json=listed).json()["accepted"] == 1
     lines = b'{"request_id": "request-2", "label": 0}\n{"request_id": "stranger", "label": 0}\n'
-    told = ask(places, "POST", "/labels", content=lines).json()
+    told = ask(
+        places,
+        "POST",
+        "/labels",
+        content=lines,
+        headers={"content-type": "application/x-ndjson"},
+    ).json()
     assert (told["accepted"], told["unknown"]) == (2, {"n": 1, "rows": [2]})
     assert ask(places, "GET", "/report.json").json()["labels"]["joined"] == 2
+
+
+@pytest.mark.parametrize(
+    "media", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None]
+)
+def test_labels_in_a_form_that_any_page_may_send_are_not_taken(tmp_path, media):
+    places, _ = serve(tmp_path)
+    head = {"content-type": media} if media else {}
+    told = ask(
+        places, "POST", "/labels", content=b'[{"request_id": "a", "label": 1}]', headers=head
+    )
+    assert told.status_code == 415
+    assert "application/json" in told.json()["error"]["message"]
+    assert not places.labels.exists()
 
 
 def test_bad_labels_from_elsewhere_or_too_many_are_refused(tmp_path, monkeypatch):

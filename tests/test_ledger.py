@@ -24,7 +24,7 @@ CONTRACT = {
     "model": "films",
     "champion": {
         "version": 3, "answered": 5, "failed": 0, "rejected": 0, "overloaded": 0,
-        "client_gone": 0, "extra_columns": 0,
+        "client_gone": 0, "extra_columns": 0, "turned_away": 0,
     },
     "journal": {"appended": 5, "append_failed": 0},
     "balanced": True,

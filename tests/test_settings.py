@@ -168,3 +168,35 @@ def test_flags_are_one_to_one():
 
 def test_output_kinds_are_those_that_can_be_compared():
     assert set(OUTPUT_KINDS) == {str(kind) for kind in Kind}
+
+
+def test_hosts_and_origins_are_kept_in_their_one_spelling():
+    settings = load(
+        {"allow_hosts": ("Models.Example.", "*.corp.example", "*", "[fd00::5]")},
+        environ={"SHADOWSERVE_ALLOW_ORIGINS": "HTTPS://Shop.example, http://localhost:8888, *"},
+        toml='root_path = "/models/films/"\n',
+    )
+    assert settings.allow_hosts == ("models.example", "*.corp.example", "*", "fd00::5")
+    assert settings.allow_origins == ("https://shop.example", "http://localhost:8888", "*")
+    assert settings.root_path == "/models/films"
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"allow_hosts": ("http://a",)}, "no host"),
+        ({"allow_hosts": ("a:80",)}, "no host"),
+        ({"allow_hosts": ("a b",)}, "no host"),
+        ({"allow_hosts": ("*evil.example",)}, "no host"),
+        ({"allow_origins": ("shop.example",)}, "no origin"),
+        ({"allow_origins": ("null",)}, "no origin"),
+        ({"allow_origins": ("https://a/b",)}, "no origin"),
+        ({"root_path": "films"}, "no path"),
+        ({"root_path": "/a//b"}, "no path"),
+        ({"root_path": "/"}, "no path"),
+        ({"root_path": "/../a?b"}, "no path"),
+    ],
+)
+def test_what_is_no_host_origin_or_path_is_refused(flags, said):
+    (fault,) = faults_of(flags)
+    assert said in fault

@@ -12,7 +12,7 @@ import click
 from shadowserve.settings import Settings
 
 _FIELDS = {option.name: option for option in dataclasses.fields(Settings)}
-_MANY = ("challengers", "allow_digests")
+_MANY = ("challengers", "allow_digests", "allow_hosts", "allow_origins")
 Command = Callable[..., Any]
 
 

@@ -29,7 +29,7 @@ SERVE_OPTIONS = (
     "console_host", "console_port", "workers", "state_dir", "sample_rate", "deadline",
     "journal_budget", "retention", "max_body", "lane_memory", "method", "output_kind", "entity", "rescore",
     "log_inputs", "hash_inputs", "drop_inputs", "ignore_outputs", "one_job", "strict_versions", "allow_digests", "lane_network", "token_file",
-    "ssl_certfile", "ssl_keyfile", "tap",
+    "allow_hosts", "allow_origins", "root_path", "ssl_certfile", "ssl_keyfile", "tap",
 )  # fmt: skip
 
 
@@ -165,7 +165,22 @@ def _opening(
         f"(at most {budget:g} GiB)",
         f"Console        {_scheme(settings)}://{settings.console_host}:{console_port}/ (status.json, report.json)",
         f"Evidence       MLflow experiment shadowserve/{deployment.model}",
+        *_access(settings),
     ]
+
+
+def _access(settings: Settings) -> list[str]:
+    """Say who is let in where that may not be what the user expects."""
+    named = "".join(f", {name}" for name in settings.allow_hosts)
+    lines = []
+    if settings.token_file is None and settings.host in ("0.0.0.0", "::") and not settings.tap:  # noqa: S104
+        lines.append(
+            f"Callers        may ask for any address of this machine, its name or localhost{named}; "
+            "--allow-host adds names"
+        )
+    if settings.allow_origins:
+        lines.append(f"Pages          of {', '.join(settings.allow_origins)} may ask the model")
+    return lines
 
 
 def _scheme(settings: Settings) -> str:

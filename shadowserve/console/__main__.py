@@ -9,16 +9,19 @@ import os
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from setproctitle import setproctitle
 
 from shadowserve import deployment as deployments
+from shadowserve import gate as gates
 from shadowserve import tokens
 from shadowserve.console.app import Console
 from shadowserve.console.guard import Guard
 from shadowserve.console.tap import Tap
 from shadowserve.heads import BoundedHead
+from shadowserve.passage import Prefixed
 from shadowserve.places import Places
 from shadowserve.supervisor.leash import watch_parent
 from shadowserve.talk import keep_to_oneself
@@ -35,8 +38,15 @@ def main(descriptor: int, *options: str) -> None:
     tap = Tap(places, deployment) if deployment is not None and deployment.tapped else None
     token = tokens.from_environment()
     certificate = dict(zip(options[::2], options[1::2], strict=True))
+    app: Any = Guard(
+        Console(places, tap=tap, guarded=token is not None).app(),
+        token,
+        gates.Gate.from_environment(),
+    )
+    if prefix := os.environ.get(gates.PREFIX):
+        app = Prefixed(app, prefix)
     config = uvicorn.Config(
-        Guard(Console(places, tap=tap, guarded=token is not None).app(), token),
+        app,
         http=BoundedHead,
         log_config=None,
         access_log=False,

@@ -27,6 +27,8 @@ REFRESH_S = 10
 MAX_LABELS = 16 * 2**20
 """Bytes of labels in one request."""
 
+LABELS_MEDIA = ("application/json", "application/x-ndjson", "application/jsonl")
+
 
 class Console:
     """Answers for one state directory.
@@ -62,6 +64,7 @@ class Console:
                 Route("/tap", self.tap, methods=["POST"]),
             ],
             lifespan=self._tap.lifespan if self._tap else None,
+            exception_handlers={404: _no_route, 405: _no_route},
         )
 
     async def live(self, _request: Request) -> Response:
@@ -125,6 +128,10 @@ class Console:
         if not (self._guarded or _is_local(request)):
             told = "Without --token-file labels are taken from this machine only."
             return _refused("not_local", told, status=403)
+        media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media not in LABELS_MEDIA:  # a page of any site may send the rest unasked
+            told = f"Send labels with Content-Type: {LABELS_MEDIA[0]}, or {LABELS_MEDIA[1]} for one a line."
+            return _refused("unsupported_media_type", told, status=415)
         body = bytearray()
         async for chunk in request.stream():
             body += chunk
@@ -167,6 +174,17 @@ class Console:
             return _refused("bad_labels", str(error), status=400, faults=error.told())
         except ShadowserveError as error:
             return _refused("misuse", str(error), status=400)
+
+
+def _no_route(_request: Request, error: Exception) -> Response:
+    status = getattr(error, "status_code", 404)
+    if status == 405:
+        return _refused("method_not_allowed", "This route takes another method.", status=405)
+    told = (
+        "There is no such route here. There are /, /status.json and /report.json to read, and "
+        "/labels, /pause, /resume and /tap to send to."
+    )
+    return _refused("not_found", told, status=404)
 
 
 def _is_local(request: Request) -> bool:

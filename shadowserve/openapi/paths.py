@@ -6,18 +6,20 @@ import importlib.metadata
 from collections.abc import Mapping
 from typing import Any
 
+from shadowserve.gate import OPEN_PATHS
 from shadowserve.openapi import bodies
 from shadowserve.openapi.values import Json
 from shadowserve.schema import Schema
-from shadowserve.tokens import OPEN_PATHS
 
 _SAID: Mapping[int, str] = {
     200: "The answer.",
     400: "The body is not the protocol's, or a value breaks the typing rule.",
     401: "The bearer token is missing or another.",
+    403: "A page of another site may not ask.",
     405: "Another method is wanted.",
     413: "Too many bytes, rows or columns.",
     415: "Another content type, charset or content encoding is wanted.",
+    421: "The Host header is no name of this server.",
     500: "The model failed on this request.",
     503: "Not ready, or too much in hand; try again.",
 }
@@ -91,7 +93,7 @@ def document(schema: Schema, *, model: str, version: int, guarded: bool = False)
     >>> schema = Schema.from_signature({"inputs": [{"name": "age", "type": "long"}]})
     >>> described = document(schema, model="films", version=3)
     >>> sorted(described["paths"]["/invocations"]["post"]["responses"])
-    ['200', '400', '405', '413', '415', '500', '503']
+    ['200', '400', '403', '405', '413', '415', '421', '500', '503']
     """
     package = importlib.metadata.version("shadowserve")
     described: Json = {
@@ -150,6 +152,8 @@ def _finished(path: str, route: Json, *, guarded: bool) -> Json:
     is_open = path in OPEN_PATHS
     if guarded and not is_open:
         said[401] = None
+    if not is_open:
+        said[403] = said[421] = None
     responses = {
         str(status): answer
         if answer and "description" in answer and "content" in answer

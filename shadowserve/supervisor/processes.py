@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from shadowserve import gate as gates
 from shadowserve import tokens
 from shadowserve.deployment import LaneName
+from shadowserve.gate import Gate
 from shadowserve.lane.lock import ONE_AT_A_TIME
 from shadowserve.places import Places
 from shadowserve.settings import Settings
@@ -69,6 +71,7 @@ class Processes:
             env={
                 **self._environment("champion"),
                 **self._token(),
+                **self._gate(self.settings.host, origins=self.settings.allow_origins),
                 "SHADOWSERVE_WORKER": str(index),
             },
             log=self.places.logs / f"champion-{index}.log",
@@ -107,7 +110,11 @@ class Processes:
         return Child(
             name="console",
             command=("-m", "shadowserve.console", str(descriptor), *self._certificate()),
-            env={**self._environment("console"), **self._token()},
+            env={
+                **self._environment("console"),
+                **self._token(),
+                **self._gate(self.settings.console_host),
+            },
             log=self.places.logs / "console.log",
             pass_fds=(descriptor, *self._token_fds()),
             cpus=self.placement.lanes,
@@ -144,6 +151,13 @@ class Processes:
     def _certificate(self) -> tuple[str, ...]:
         found = certificate.of(self.settings.ssl_certfile, self.settings.ssl_keyfile)
         return () if found is None else found.options()
+
+    def _gate(self, bound: str, *, origins: Sequence[str] = ()) -> dict[str, str]:
+        """Return what a port's own process knows of those it lets in, and of its paths."""
+        asked, guarded = self.settings, self.token is not None
+        gate = Gate.of(bound, names=asked.allow_hosts, origins=origins, guarded=guarded)
+        prefix = {gates.PREFIX: asked.root_path} if asked.root_path else {}
+        return {gates.VARIABLE: gate.to_json(), **prefix}
 
     def _token(self) -> dict[str, str]:
         """Return where the ports' own processes find the token; lanes are not told."""
