@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import shutil
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -186,8 +187,8 @@ def write(places: Places, deployment: Deployment) -> None:
 
 def write_whole(path: Path, text: str) -> None:
     """Replace a small file in one step, readable by its owner only."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+    draft = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}")
+    descriptor = _new(draft)
     try:
         with os.fdopen(descriptor, "w") as file:
             file.write(text)
@@ -195,6 +196,16 @@ def write_whole(path: Path, text: str) -> None:
     except OSError:  # a full disk: what lay there stays, and nothing is left beside it
         draft.unlink(missing_ok=True)
         raise
+
+
+def _new(path: Path) -> int:
+    """Open a file that is not there yet; what lies there, a link that somebody planted, is put aside."""
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW
+    try:
+        return os.open(path, flags, 0o600)
+    except FileExistsError:
+        path.unlink()
+        return os.open(path, flags, 0o600)
 
 
 def archive(places: Places, deployment: Deployment) -> Path:

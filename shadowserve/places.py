@@ -62,6 +62,11 @@ class LanePlaces:
         """Parquet parts of comparisons."""
         return self.root / "comparisons"
 
+    def make(self) -> None:
+        """Create the directories, readable by their owner only."""
+        for directory in (self.root, self.parts):
+            _make_private(directory)
+
 
 @dataclass(frozen=True, slots=True)
 class Places:
@@ -160,6 +165,14 @@ class Places:
 
     def make(self) -> None:
         """Create the directories, readable by their owner only."""
-        names = ("journal", "models", "logs", "counters", "loaded")
-        for place in (self.root, *(self.root / name for name in names)):
-            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        names = ("journal", "models", "logs", "counters", "loaded", "lanes")
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in names:
+            _make_private(self.root / name)
+
+
+def _make_private(directory: Path) -> None:
+    """Make a directory its owner's alone, also one that an earlier release made."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if directory.stat().st_mode & 0o077:
+        directory.chmod(0o700)

@@ -19,6 +19,7 @@ from shadowserve.settings import Settings
 from shadowserve.stores import preflight, uris
 from shadowserve.supervisor import start
 from shadowserve.supervisor.leash import SUPPORTED
+from shadowserve.supervisor.ownership import refuse_foreign
 from shadowserve.supervisor.placement import place
 from shadowserve.supervisor.processes import Processes
 from shadowserve.supervisor.run import Supervisor, wait_for_lanes
@@ -90,6 +91,7 @@ class running:  # noqa: N801 - reads as a verb
         addresses = uris(settings.tracking_uri, settings.registry_uri)
         preflight(addresses)
         places = Places(settings.state_dir.resolve())
+        refuse_foreign(settings.state_dir)
         self._lock = start.claim(places)
         data = None
         if not settings.tap:

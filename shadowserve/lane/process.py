@@ -89,7 +89,7 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
         If the version cannot be loaded or fails on its own example.
     """
     files = places.lane(name.role, name.version)
-    files.parts.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files.make()
     version = deployment.version(name.version)
     path = Path(deployment.files[name.version])
     scorer = scoring.open_version(

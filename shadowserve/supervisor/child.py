@@ -79,7 +79,9 @@ class Child:
 
     def start(self) -> None:
         """Start it; its signals are the supervisor's alone to send."""
-        descriptor = os.open(self.log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+        descriptor = os.open(
+            self.log, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW, 0o600
+        )
         try:
             self.process = subprocess.Popen(
                 [sys.executable, *self.command],

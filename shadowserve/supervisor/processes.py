@@ -82,7 +82,7 @@ class Processes:
     def lane(self, name: LaneName) -> LaneWatch:
         """Make a lane's process and what watches it."""
         places = self.places.lane(name.role, name.version)
-        places.parts.mkdir(mode=0o700, parents=True, exist_ok=True)
+        places.make()
         command = ("-m", "shadowserve.lane.process", name.role.value, f"v{name.version}")
         child = Child(
             name=f"lane {name}",

@@ -91,7 +91,8 @@ def claim(places: Places) -> int:
     """
     try:
         places.make()
-        held = os.open(places.root / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+        held = os.open(places.root / "lock", flags, 0o600)
     except OSError as error:
         raise JournalError(
             f"The state directory {places.root} cannot be written ({error.strerror}). "
