@@ -106,6 +106,19 @@ class Deployment:
                 return version
         raise LookupError(f"Version {number} is not part of this deployment.")
 
+    def place_of(self, challenger: int) -> int:
+        """Return which challenger of this champion a version is, from 1, those of earlier deployments first.
+
+        Raises
+        ------
+        LookupError
+            If no challenger has the number.
+        """
+        for place, version in enumerate(self.challengers, start=1):
+            if version.number == challenger:
+                return int(self.options.get("challengers_before", 0)) + place
+        raise LookupError(f"Version {challenger} is no challenger of this deployment.")
+
     def same_as(self, other: Deployment) -> bool:
         """Tell whether two deployments serve the same files alike, so that one can resume the other."""
         return _identity(self) == _identity(other)

@@ -11,6 +11,7 @@ from shadowserve import pins
 from shadowserve.deployment import Deployment
 from shadowserve.errors import SettingsError
 from shadowserve.findings import look
+from shadowserve.findings.gains import LIMITS
 from shadowserve.growth import SizeCounts
 from shadowserve.known import Known, know
 from shadowserve.lane.timing import RoleTiming, StepTiming
@@ -42,11 +43,18 @@ def number_of(deployment: Deployment, given: str | None) -> int:
     return wanted
 
 
-def policy_of(deployment: Deployment) -> Policy:
-    """Return the policy that was frozen when the deployment started."""
+def policy_of(deployment: Deployment, challenger: int) -> Policy:
+    """Return the policy that was frozen when the deployment started, with a challenger's share of alpha.
+
+    Parameters
+    ----------
+    challenger : int
+        Version number. The k-th one against this champion spends ``alpha / (k (k + 1))`` on each limit.
+    """
     log_inputs = deployment.options.get("log_inputs", "none")
     shown = tuple(log_inputs) if isinstance(log_inputs, list) else str(log_inputs)
-    return Policy.of(deployment.options.get("verdict", {}), log_inputs=shown)
+    policy = Policy.of(deployment.options.get("verdict", {}), log_inputs=shown)
+    return policy.of_challenger(deployment.place_of(challenger))
 
 
 def build(places: Places, deployment: Deployment, *, challenger: int) -> dict[str, Any]:
@@ -61,7 +69,7 @@ def build(places: Places, deployment: Deployment, *, challenger: int) -> dict[st
         Version number.
     """
     known = know(places, deployment, challenger=challenger)
-    policy = policy_of(deployment)
+    policy = policy_of(deployment, challenger)
     findings = look(known, policy)
     judgement = judge(known, findings, policy)
     told = {
@@ -77,7 +85,7 @@ def build(places: Places, deployment: Deployment, *, challenger: int) -> dict[st
         "verdict": judgement.verdict.value,
         "judgement": judgement.to_dict(),
         "findings": [finding.to_dict() for finding in findings],
-        "labels": known.losses.to_dict(alpha=policy.alpha) if known.losses else None,
+        "labels": _labels(known, policy),
         "divergence": _divergence(known),
         "latency": _latency(known),
         "features": list(_features(known)),
@@ -89,6 +97,12 @@ def build(places: Places, deployment: Deployment, *, challenger: int) -> dict[st
     }
     plain: dict[str, Any] = _plain(told)
     return plain
+
+
+def _labels(known: Known, policy: Policy) -> dict[str, Any] | None:
+    if known.losses is None:
+        return None
+    return known.losses.to_dict(alpha=policy.alpha, broken_alpha=policy.alpha / LIMITS)
 
 
 def _divergence(known: Known) -> dict[str, Any]:

@@ -13,9 +13,10 @@ from enum import StrEnum
 from math import ceil
 from typing import Any
 
-from shadowserve.findings import Finding, Severity, number, share
+from shadowserve.findings import Finding, Severity, gains, number, share
 from shadowserve.findings.divergence import above_noise
-from shadowserve.findings.labelled import LIMITS, by_labels
+from shadowserve.findings.gains import LIMITS
+from shadowserve.findings.labelled import by_labels
 from shadowserve.findings.origins import compared
 from shadowserve.known import Known
 from shadowserve.policy import ALARM_SHARES, Policy
@@ -168,26 +169,12 @@ def _disagreement(known: Known, policy: Policy) -> Limit:
 
 def _loss(known: Known, policy: Policy) -> Limit:
     """Judge by labels: an honest improvement must disagree, but may not be wrong more often."""
-    loss = known.losses.decisive if known.losses else None
-    if loss is None:
+    losses = known.losses
+    if losses is None or losses.decisive is None:
         return Limit("loss", "undecided", "No label has been joined yet.")
-    limit = policy.allowed_loss
-    low, high = loss.interval(policy.alpha)
-    between = (
-        f"lies between {number(low)} and {number(high)}"
-        if low is not None and high is not None
-        else "is not known yet"
-    )
-    what = loss.measure.replace("_", " ")
-    says = (
-        f"By {loss.n:,} labels its {what} is {number(loss.challenger)}, the champion's "
-        f"{number(loss.champion)}; the difference {between}, {number(limit * loss.unit)} is allowed."
-    )
     state = by_labels(known, policy) or "undecided"
-    more = None
-    if state == "undecided":
-        more = loss.needed(limit, alpha=policy.alpha, broken_alpha=policy.alpha / LIMITS)
-    return Limit("loss", state, says, more)
+    more = gains.needed(losses.decisive, policy) if state == "undecided" else None
+    return Limit("loss", state, gains.told(losses, policy), more)
 
 
 def _errors(known: Known, policy: Policy) -> Limit:

@@ -421,7 +421,7 @@ def slices(known):
 def test_noise_where_calls_are_close_is_no_slice(tmp_path):
     """F11, another way: what comes back on a second scoring is wrong, the rest is noise."""
     noisy = opaque(close_calls(4.0))
-    known = known_of(tmp_path, noisy, champion=opaque(close_calls(0.0), number=3), sent=met(700), rescore=True)  # fmt: skip
+    known = known_of(tmp_path, noisy, champion=opaque(close_calls(0.0), number=3), sent=met(1_000), rescore=True)  # fmt: skip
     assert found(known)["nondeterminism"].severity is Severity.WARNING
     assert slices(known)
     assert not any(one.severity.is_alarm for one in slices(known).values())

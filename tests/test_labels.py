@@ -17,9 +17,13 @@ from shadowserve import deployment as deployments
 from shadowserve.errors import SettingsError
 from shadowserve.labels import LabelsError, Losses, learn, read_body, read_file, take
 from shadowserve.labels.chosen import own_loss
-from shadowserve.labels.losses import DECLARE_FROM, Labelled, Loss, losses_of
+from shadowserve.labels.constant import Constant
+from shadowserve.labels.gain import Loss
+from shadowserve.labels.losses import Labelled, Wrong, losses_of
 from shadowserve.labels.reading import Text
+from shadowserve.labels.scale import FIRST
 from shadowserve.labels.store import LabelStore
+from shadowserve.labels.terms import Terms
 from shadowserve.labels.typed import Expected, expected, typed
 from shadowserve.policy import LOSSES
 from shadowserve.version import Version
@@ -275,17 +279,14 @@ def test_a_loss_that_cannot_be_called_is_refused_with_its_name(chosen):
 
 
 def test_every_loss_that_a_policy_may_name_is_one():
-    found = {
-        name
-        for kind in Kind
-        for name in losses_of(
-            Labelled(
-                [1], [[1]] if kind in (Kind.RANKING, Kind.SET) else [1], [1], {"1": 1.0}, {"1": 1.0}
-            ),
-            kind,
-        )
-    }
-    assert found == set(LOSSES)
+    costs = Terms(costs={"0": {"1": 1.0}, "1": {"0": 5.0}})
+    one = ([[1]], [[1]]), {"1": 1.0}
+    found = set()
+    for kind in Kind:
+        answers = [[1]] if kind in (Kind.RANKING, Kind.SET) else [1]
+        request = Labelled([1], answers, answers, one[1], one[1])
+        found |= set(losses_of(request, kind, Constant(), costs))
+    assert found | {"rank"} == set(LOSSES)  # ranks come of pairs of labels
 
 
 def test_nothing_is_joined_before_the_kind_of_output_is_known(tmp_path):
@@ -312,7 +313,9 @@ def test_probabilities_are_judged_where_both_versions_have_them(tmp_path):
         "error": 20,
         "brier": 5,
         "log_loss": 5,
+        "rank": found["rank"].n,
     }
+    assert 0 < found["rank"].n < 5
     assert found["brier"].champion == pytest.approx(0.25)
     assert found["brier"].challenger == pytest.approx(0.01)
     assert found["log_loss"].challenger == pytest.approx(-np.log(0.9))
@@ -339,50 +342,54 @@ def test_probabilities_that_the_champion_answers_are_judged_on_every_label(tmp_p
     assert found.challenger == 0.0
 
 
+ALPHAS = {"alpha": 0.05, "broken_alpha": 0.0125}
+
+
+def errors(better: float, n: int = 2_000) -> Loss:
+    """The share of wrong answers; the label is one of two as frequent ones."""
+    truth, rows = answers(n, better=better)
+    loss = Loss("error", Terms(), decides=True)
+    loss.add(
+        [
+            Wrong(row["champion"][0] != t, row["lane"][0] != t, t == 1)
+            for row, t in zip(rows, truth, strict=True)
+        ]
+    )
+    return loss
+
+
 def test_a_better_challenger_is_proven_no_worse_and_a_worse_one_broken():
-    for better, standing in ((0.05, "kept"), (-0.1, "broken")):
-        truth, rows = answers(2_000, better=better)
-        loss = Loss("error")
-        loss.add(
-            [
-                (row["champion"][0] != t, row["lane"][0] != t)
-                for row, t in zip(rows, truth, strict=True)
-            ]
-        )
-        assert loss.standing(0.02, alpha=0.05, broken_alpha=0.0125) == standing
+    for better, standing in ((0.05, "kept"), (-0.15, "broken")):
+        assert errors(better).standing(**ALPHAS) == standing
 
 
 def test_twins_need_labels_to_be_proven_alike_but_never_break():
-    truth, rows = answers(2_000)
-    loss = Loss("error")
-    assert loss.standing(0.02, alpha=0.05, broken_alpha=0.01) == "undecided"
-    loss.add(
-        [(row["champion"][0] != t, row["lane"][0] != t) for row, t in zip(rows, truth, strict=True)]
-    )
+    assert Loss("error", Terms()).standing(**ALPHAS) == "undecided"
+    loss = errors(0.0)
     assert loss.to_dict(alpha=0.05)["difference"] == 0
-    assert loss.standing(0.02, alpha=0.05, broken_alpha=0.01) == "kept"
+    assert loss.standing(**ALPHAS) == "kept"
 
 
-def test_the_clip_of_an_unbounded_loss_is_declared_once_from_the_champion_alone():
+def test_the_cap_of_an_unbounded_loss_is_set_once_by_the_first_truths_alone():
     rng = np.random.default_rng(0)
-    loss = Loss("absolute_error")
-    loss.add([(a, 1e6) for a in rng.random(DECLARE_FROM - 1)])
+    loss = Loss("absolute_error", Terms())
+    truths = rng.random(FIRST)
+    loss.add([Wrong(1e6, 1e9, 0.5, (float(t),)) for t in truths[:-1]])
     assert loss.interval(0.05) == (None, None)
-    assert loss.needed(0.02, alpha=0.05, broken_alpha=0.01) == 1
-    loss.add([(0.5, 0.5)])
-    clip = loss.difference.high
-    assert 0.9 < clip < 1
-    loss.add([(1e9, 1e9)] * 50)
-    assert loss.difference.high == clip
-    assert loss.difference.n == loss.n == DECLARE_FROM + 50
-    assert loss.difference.clipped == DECLARE_FROM - 1
+    assert loss.needed(**ALPHAS) == 1
+    loss.add([Wrong(1e6, 1e9, 0.5, (float(truths[-1]),))])
+    assert loss.scale.cap == pytest.approx(2 * np.ptp(truths))
+    loss.add([Wrong(0.1, 1e9, 0.5, (0.5,))] * 50)
+    assert loss.scale.cap == pytest.approx(2 * np.ptp(truths))
+    assert (loss.n, loss.judged) == (FIRST + 50, 50)
 
 
 def test_a_number_that_is_missing_counts_nowhere():
-    loss = Loss("absolute_error")
-    pair = losses_of(Labelled([1.0], [None], [2.0]), Kind.NUMBER)["absolute_error"]
-    loss.add([pair, (1.0, 2.0)])
-    assert (loss.n, loss.champion, loss.challenger) == (1, 1.0, 2.0)
+    loss = Loss("absolute_error", Terms())
+    request = Labelled([1.0], [None], [2.0])
+    one = losses_of(request, Kind.NUMBER, Constant(), Terms())["absolute_error"]
+    loss.add([one, Wrong(1.0, 2.0, 3.0)])
+    assert (loss.n, loss.champion, loss.challenger, loss.constant) == (1, 1.0, 2.0, 3.0)
 
 
 @pytest.mark.parametrize(
@@ -410,14 +417,15 @@ def test_a_number_that_is_missing_counts_nowhere():
     ],
 )
 def test_losses_are_as_by_hand(kind, request_, losses):
-    assert losses_of(request_, kind) == losses
+    found = losses_of(request_, kind, Constant(), Terms())
+    assert {name: one[:2] for name, one in found.items()} == losses
 
 
 @given(st.floats(0.001, 0.999), st.sampled_from(["0", "1", "2"]))
 def test_the_brier_score_of_two_classes_is_the_squared_distance_of_one(p, truth):
     scores = {"0": 1 - p, "1": p}
     request = Labelled([int(truth)], [0], [0], champion_scores=scores, challenger_scores=scores)
-    found = losses_of(request, Kind.PROBABILITY)["brier"][0]
+    found = losses_of(request, Kind.PROBABILITY, Constant(), Terms())["brier"][0]
     if truth in scores:
         assert found == pytest.approx((1 - scores[truth]) ** 2)
     assert 0 <= found <= 1
@@ -425,8 +433,7 @@ def test_the_brier_score_of_two_classes_is_the_squared_distance_of_one(p, truth)
 
 def test_what_was_learnt_survives_its_state():
     losses = Losses(Kind.NUMBER)
-    losses.measures["absolute_error"] = Loss("absolute_error")
-    losses.measures["absolute_error"].add([(1.0, 2.0)] * 3)
+    losses.measure("absolute_error").add([Wrong(1.0, 2.0, 3.0, (float(i),)) for i in range(120)])
     state = json.loads(json.dumps(losses.state()))
     assert Losses.from_state(state).to_dict(alpha=0.05) == losses.to_dict(alpha=0.05)
 

@@ -96,6 +96,6 @@ def test_a_challenger_that_is_not_there_is_refused_with_those_that_are(given, ch
 
 def test_the_policy_is_the_one_that_was_frozen_at_the_start():
     served = deployment(options={"verdict": FEW, "log_inputs": ["title"]})
-    policy = report.policy_of(served)
+    policy = report.policy_of(served, 4)
     assert policy.min_requests == 100
     assert policy.shown(["age", "title"]) == ["title"]

@@ -94,7 +94,7 @@ def _print(told: Mapping[str, Any], out: Console) -> None:
     for finding in told["findings"]:
         out.print(f"  {finding['severity']} {finding['kind']}: {escape(finding['message'])}")
     policy = ", ".join(
-        f"{name} {_shown(value)}" for name, value in told["policy"].items() if value != ""
+        f"{name} {_shown(value)}" for name, value in told["policy"].items() if value not in ("", {})
     )
     out.print(f"Policy         {policy}")
     unit = told["unit"]
@@ -124,5 +124,5 @@ def duration(seconds: float) -> str:
     return f"{max(seconds / width, 1):.2g} {unit}"
 
 
-def _shown(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:g}"
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, int | float) else str(value)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from shadowserve.findings import gains
 from shadowserve.findings.finding import Severity
+from shadowserve.findings.gains import LIMITS
 from shadowserve.known import Known
 from shadowserve.policy import Policy
-
-LIMITS = 4
-"""Among which a reject shares alpha."""
 
 
 def by_labels(known: Known, policy: Policy) -> str | None:
@@ -15,12 +14,10 @@ def by_labels(known: Known, policy: Policy) -> str | None:
 
     None where there are too few of them, so that disagreement decides.
     """
-    loss = known.losses.decisive if known.losses else None
-    if loss is None or loss.n < policy.min_labels:
+    losses = known.losses
+    if losses is None or losses.decisive is None or losses.judging < policy.min_labels:
         return None
-    return loss.standing(
-        policy.allowed_loss, alpha=policy.alpha, broken_alpha=policy.alpha / LIMITS
-    )
+    return losses.decisive.standing(alpha=policy.alpha, broken_alpha=policy.alpha / LIMITS)
 
 
 def weighed(known: Known, policy: Policy, severity: Severity) -> tuple[Severity, str]:
@@ -29,8 +26,8 @@ def weighed(known: Known, policy: Policy, severity: Severity) -> tuple[Severity,
     Labels proving that the challenger is not worse make it a note: it disagrees because it is right.
     """
     standing = by_labels(known, policy)
-    if standing == "kept":
-        return Severity.NOTE, " Labels show that its answers are no worse."
+    if standing == "kept" and known.losses is not None:
+        return Severity.NOTE, f" {gains.kept(known.losses, policy)}"
     if standing == "broken":
         return Severity.CRITICAL, " Labels show that its answers are worse."
     if standing == "undecided":

@@ -16,9 +16,13 @@ from shadowserve.deployment import Deployment, LaneName
 from shadowserve.divergence import Kind
 from shadowserve.labels.answers import copy_answers
 from shadowserve.labels.chosen import own_loss
-from shadowserve.labels.losses import Labelled, Loss, decisive, losses_of
+from shadowserve.labels.constant import Constant
+from shadowserve.labels.gain import Loss
+from shadowserve.labels.losses import RANK, Labelled, Wrong, decisive, losses_of
+from shadowserve.labels.ranked import FreshPairs
 from shadowserve.labels.reading import LabelsError
 from shadowserve.labels.store import LabelStore, Marks, Pair
+from shadowserve.labels.terms import Terms
 from shadowserve.places import Places
 from shadowserve.policy import Policy
 from shadowserve.tally import Quantiles
@@ -26,6 +30,10 @@ from shadowserve.tally import Quantiles
 LATE_S = 86_400.0
 """Seconds after its request from which a label counts as late."""
 
+FORM = 2
+"""Of what is kept; labels are read again where another release kept it otherwise."""
+
+DEFAULT_TERMS = Terms()
 _CHUNK = 2_000
 
 
@@ -36,8 +44,8 @@ class Losses:
     ----------
     kind : Kind or None
         Kind of output; None before it is known.
-    chosen : str
-        The loss that the policy names; empty for the kind's own.
+    terms : Terms
+        The loss that the policy names, and how much of the champion's gain may be lost.
 
     Attributes
     ----------
@@ -51,11 +59,15 @@ class Losses:
         Of the joined ones, those that came more than a day after their request.
     measures : dict of str to Loss
         The decisive one first, once there is one.
+    constant : Constant
+        The answer that is always the same, from the labels so far.
     """
 
-    def __init__(self, kind: Kind | None, chosen: str = "") -> None:
+    def __init__(self, kind: Kind | None, terms: Terms = DEFAULT_TERMS) -> None:
         self.kind = kind
-        self.chosen = chosen
+        self.terms = terms
+        self.constant = Constant(numbers=kind is Kind.NUMBER)
+        self.pairs = FreshPairs()
         self.joined = self.ambiguous = self.not_compared = self.mismatched = 0
         self.repeated = self.late = 0
         self.delay_s = Quantiles(tail=True)
@@ -66,7 +78,12 @@ class Losses:
     @property
     def decisive(self) -> Loss | None:
         """The loss that a verdict rests on; None before the first label has been joined."""
-        return self.measures.get(decisive(self.kind, self.chosen) or "")
+        return self.measures.get(decisive(self.kind, self.terms) or "")
+
+    @property
+    def judging(self) -> int:
+        """Labels that count in a loss: one for each entity's first request."""
+        return self.joined - self.repeated
 
     @property
     def unknown(self) -> int:
@@ -83,32 +100,44 @@ class Losses:
             The champion's class labels: where it answers probabilities, these count for every request,
             not only for those that the control scored again.
         """
-        found: dict[str, list[tuple[float, float]]] = {}
-        own = own_loss(self.chosen)
+        found: dict[str, list[Wrong]] = {}
+        delays: list[float] = []
+        own = own_loss(self.terms.chosen)
         for pair in pairs:
             request = self._request(pair, classes)
             if request is None or self.kind is None:
                 continue
             try:
-                of_both = losses_of(request, self.kind, own)
+                of_both = losses_of(request, self.kind, self.constant, self.terms, own)
             except BaseException:  # the team's own function, on a label that it does not know
                 self.mismatched += 1
                 continue
-            self._join(pair)
+            delays.append(self._join(pair))
             if not pair.of_first:
                 self.repeated += 1
                 continue
+            if ranked := self.pairs.add(request, self.kind):
+                of_both[RANK] = ranked
+            self.constant.add(request.truth)
             for measure, losses in of_both.items():
                 found.setdefault(measure, []).append(losses)
-        for measure, both in found.items():
-            self.measures.setdefault(measure, Loss(measure)).add(both)
+        self.delay_s.add(np.asarray(delays, dtype=np.float64))
+        for measure, losses_so_far in found.items():
+            self.measure(measure).add(losses_so_far)
 
-    def _join(self, pair: Pair) -> None:
-        """Count a label that came to its request, and how late."""
+    def measure(self, name: str) -> Loss:
+        """Return one measure's sums; they begin when they are first asked for."""
+        if name not in self.measures:
+            decides = name == decisive(self.kind, self.terms)
+            self.measures[name] = Loss(name, self.terms, decides=decides)
+        return self.measures[name]
+
+    def _join(self, pair: Pair) -> float:
+        """Count a label that came to its request, and return how late, in seconds."""
         self.joined += 1
         delay_s = (pair.received_ns - pair.arrived_ns) / 1e9
-        self.delay_s.add(np.asarray([max(0.0, delay_s)]))
         self.late += delay_s > LATE_S
+        return max(0.0, delay_s)
 
     def _request(self, pair: Pair, classes: Sequence[Any] | None) -> Labelled | None:
         """Return what can be judged; None for a label that is counted as something else."""
@@ -121,7 +150,7 @@ class Losses:
         champion, challenger = json.loads(pair.champion), json.loads(pair.challenger)
         truth = json.loads(pair.label)
         truth = truth if isinstance(truth, list) and len(champion) > 1 else [truth]
-        if decisive(self.kind, self.chosen) is None or {len(champion), len(challenger)} != {
+        if decisive(self.kind, self.terms) is None or {len(champion), len(challenger)} != {
             len(truth)
         }:
             self.mismatched += 1
@@ -134,7 +163,7 @@ class Losses:
             challenger_scores=_scores(pair.challenger_scores),
         )
 
-    def to_dict(self, *, alpha: float) -> dict[str, Any]:
+    def to_dict(self, *, alpha: float, broken_alpha: float | None = None) -> dict[str, Any]:
         """Return the report's section on labels."""
         first = self.decisive
         delay = self.delay_s
@@ -153,7 +182,7 @@ class Losses:
                 name: delay.quantile(rank) if self.joined else None
                 for name, rank in (("p50", 0.5), ("p99", 0.99))
             },
-            "loss": first.to_dict(alpha=alpha) if first else None,
+            "loss": first.to_dict(alpha=alpha, broken_alpha=broken_alpha) if first else None,
             "others": [
                 loss.to_dict(alpha=alpha) for loss in self.measures.values() if loss is not first
             ],
@@ -162,7 +191,11 @@ class Losses:
     def state(self) -> dict[str, Any]:
         """Return everything as JSON-able values."""
         return {
+            "form": FORM,
+            "terms": self.terms.to_dict(),
             "kind": self.kind,
+            "constant": self.constant.state(),
+            "pairs": self.pairs.state(),
             **{name: getattr(self, name) for name in _COUNTS},
             "delay_s": self.delay_s.state(),
             "measures": [loss.state() for loss in self.measures.values()],
@@ -170,14 +203,29 @@ class Losses:
         }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any], chosen: str = "") -> Self:
-        """Read what `state` wrote; what was chosen is the policy's to keep."""
-        it = cls(Kind(state["kind"]) if state["kind"] else None, chosen)
+    def from_state(
+        cls, state: Mapping[str, Any], terms: Terms = DEFAULT_TERMS, *, kind: Kind | None = None
+    ) -> Self:
+        """Read what `state` wrote.
+
+        Where an earlier release wrote it, or it was of other terms or another kind than the output
+        turned out to be, all labels are read again: it begins anew.
+        """
+        was = Kind(state["kind"]) if state["kind"] else None
+        if (state.get("form"), state.get("terms")) != (FORM, terms.to_dict()):
+            return cls(kind or was, terms)
+        if kind is not None and was is not None and kind is not was:
+            return cls(kind, terms)
+        it = cls(was or kind, terms)
+        it.constant = Constant.from_state(state["constant"])
+        it.pairs = FreshPairs.from_state(state["pairs"])
         for name in _COUNTS:
             setattr(it, name, state[name])
         it.delay_s = Quantiles.from_state(state["delay_s"])
-        losses = [Loss.from_state(loss) for loss in state["measures"]]
-        it.measures = {loss.measure: loss for loss in losses}
+        first = decisive(it.kind, terms)
+        for loss in state["measures"]:
+            name = loss["measure"]
+            it.measures[name] = Loss.from_state(loss, terms, decides=name == first)
         it.marks = Marks(*state["marks"])
         return it
 
@@ -210,13 +258,13 @@ def learn(
     control = next((str(lane) for lane in deployment.lanes if lane.role == "control"), None)
     lane = str(challenger)
     named = classes.told(places.classes(deployment.champion.number))
-    chosen = Policy.of(deployment.options.get("verdict", {})).loss
+    terms = Terms.of(Policy.of(deployment.options.get("verdict", {})))
     with LabelStore(places.labels) as store:
-        losses = _remembered(store, lane, kind, chosen)
+        losses = _remembered(store, lane, kind, terms)
         with suppress(LabelsError):  # a full disk: what was known holds
             copy_answers(store, places, deployment)
             with store.writing():
-                losses = _remembered(store, lane, kind, chosen)
+                losses = _remembered(store, lane, kind, terms)
                 if losses.kind is not None:
                     _pair_up(store, losses, lane=lane, control=control, classes=named)
                     store.save_summary(lane, losses.state())
@@ -224,9 +272,9 @@ def learn(
     return losses
 
 
-def _remembered(store: LabelStore, lane: str, kind: Kind | None, chosen: str) -> Losses:
+def _remembered(store: LabelStore, lane: str, kind: Kind | None, terms: Terms) -> Losses:
     state = store.summary(lane)
-    return Losses.from_state(state, chosen) if state else Losses(kind, chosen)
+    return Losses.from_state(state, terms, kind=kind) if state else Losses(kind, terms)
 
 
 def _pair_up(

@@ -88,6 +88,8 @@ def class_key(label: Any) -> str:
     >>> class_key(1.0), class_key(True), class_key("yes")
     ('1', '1', '"yes"')
     """
+    if type(label) is int:
+        return str(label)
     if isinstance(label, bool) or (isinstance(label, float) and label.is_integer()):
         label = int(label)
     return json.dumps(label)

@@ -248,7 +248,7 @@ def refuse_strangers(champion: pins.Pin, challengers: list[pins.Pin]) -> None:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return dict(value)
+        return {name: _plain(part) for name, part in value.items()}
     return list(value) if isinstance(value, tuple | frozenset) else value
 
 
