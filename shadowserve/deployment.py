@@ -121,7 +121,15 @@ class Deployment:
 
     def same_as(self, other: Deployment) -> bool:
         """Tell whether two deployments serve the same files alike, so that one can resume the other."""
-        return _identity(self) == _identity(other)
+        return not self.differs_in(other)
+
+    def differs_in(self, other: Deployment) -> list[str]:
+        """Return why one cannot resume the other: what is served, or the options that its sums rest on.
+
+        Sums that were begun under one policy, unit, share or choice of fields do not go on under another.
+        """
+        own, theirs = _identity(self), _identity(other)
+        return [name for name in own if own[name] != theirs[name]]
 
     def to_json(self) -> str:
         """Encode for the deployment file."""
@@ -155,17 +163,26 @@ class Deployment:
         )
 
 
-def _identity(deployment: Deployment) -> tuple[object, ...]:
-    return (
-        deployment.model,
-        deployment.champion.number,
-        deployment.champion.digest,
-        tuple((version.number, version.digest) for version in deployment.challengers),
-        deployment.control,
-        deployment.options.get("method"),
-        deployment.options.get("output_kind"),
-        deployment.options.get("tap", False),
-    )
+_FROZEN: Mapping[str, Any] = {
+    "method": None, "output_kind": None, "tap": False, "entity": None, "ignore_outputs": [],
+    "sample_rate": 1.0, "verdict": {},
+}  # fmt: skip
+"""Options that what is summed depends on, and what they are where a deployment does not say."""
+
+
+def _identity(deployment: Deployment) -> dict[str, object]:
+    served = (deployment.model, deployment.champion.number, deployment.champion.digest)
+    return {
+        "champion": served,
+        "challengers": tuple((one.number, one.digest) for one in deployment.challengers),
+        "control": deployment.control,
+        **{name: _option(deployment, name) for name in _FROZEN},
+    }
+
+
+def _option(deployment: Deployment, name: str) -> object:
+    found = deployment.options.get(name, _FROZEN[name])
+    return json.dumps(_FROZEN[name] if found is None else found, sort_keys=True)
 
 
 def new_id(model: str) -> str:

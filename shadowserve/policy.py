@@ -118,6 +118,23 @@ class Policy:
         whole = self.family_alpha or self.alpha
         return replace(self, alpha=whole / (k * (k + 1)), family_alpha=whole, challenger=k)
 
+    def describe(self) -> str:
+        """Say in a line what is frozen: how much may be lost, by which loss, and how alpha is shared.
+
+        Examples
+        --------
+        >>> Policy().describe()
+        "may lose 30 % of what the champion gains over the constant answer, by the output's own loss; alpha 0.05"
+        """
+        by = (self.loss or "cost") if self.loss or self.costs else "the output's own loss"
+        share = f"{100 * self.allowed_loss:.3g} %"
+        limit = (
+            f"may lose {share} of" if self.allowed_loss >= 0 else f"must gain {share[1:]} more than"
+        )
+        what = "what the champion gains over the constant answer"
+        which = f" (challenger {self.challenger} of this champion)" if self.challenger else ""
+        return f"{limit} {what}, by {by}; alpha {self.alpha:.3g}{which}"
+
     def alarm_alpha(self, alarm: str) -> float:
         """Return what one kind of alarm may spend, over all looks.
 

@@ -57,10 +57,20 @@ def test_a_version_is_found_by_number():
         ({"control": False}, False),
         ({"challengers": (dataclasses.replace(version(4), digest="f" * 64),)}, False),
         ({"options": {"method": "predict_proba"}}, False),
+        ({"options": {"method": "predict", "verdict": {"alpha": 0.1}}}, False),
+        ({"options": {"method": "predict", "entity": "user"}}, False),
+        ({"options": {"method": "predict", "ignore_outputs": ["id"]}}, False),
+        ({"options": {"method": "predict", "sample_rate": 0.5}}, False),
+        (
+            {"options": {"method": "predict", "sample_rate": 1.0, "verdict": {}, "entity": None}},
+            True,
+        ),
+        ({"options": {"method": "predict", "deadline": 3.0, "challengers_before": 4}}, True),
     ],
 )
 def test_only_the_same_files_served_alike_resume(changes, same):
-    assert deployment().same_as(deployment(**changes)) is same
+    present = deployment(options={"method": "predict"})
+    assert present.same_as(dataclasses.replace(present, **changes)) is same
 
 
 def test_ids_are_never_the_same():

@@ -14,6 +14,7 @@ from shadowserve.cli.options import options
 from shadowserve.deployment import Deployment, forget
 from shadowserve.ledger import condition
 from shadowserve.places import Places
+from shadowserve.policy import Policy
 from shadowserve.records import Role
 from shadowserve.settings import Settings
 from shadowserve.stores import preflight, uris
@@ -24,6 +25,9 @@ from shadowserve.supervisor.placement import place
 from shadowserve.supervisor.processes import Processes
 from shadowserve.supervisor.run import Supervisor, wait_for_lanes
 from shadowserve.version import Version
+
+FEW_PERCENT = 0.1
+"""A margin below it was most likely written when margins were differences of losses."""
 
 SERVE_OPTIONS = (
     "champion", "challengers", "control", "model", "tracking_uri", "registry_uri", "host", "port",
@@ -149,6 +153,7 @@ def _opening(
     lines = [f"Deployment     {deployment.id} ({story})"]
     lines += [_version_line("Champion", deployment.champion)]
     lines += [_version_line("Challenger", version) for version in deployment.challengers]
+    lines += _judging(deployment)
     if settings.tap:
         lines.append(
             f"Data plane     none: a server elsewhere answers with {deployment.champion.pin} and "
@@ -210,6 +215,23 @@ def _loaded(supervisor: Supervisor, deployment: Deployment) -> list[str]:
     champion = supervisor.places.loaded(Role.CHAMPION, deployment.champion.number)
     if parts := threads.told(champion):
         lines.append(f"Parallelism    champion: {parts}")
+    return lines
+
+
+def _judging(deployment: Deployment) -> list[str]:
+    """Say what each challenger is judged by, as it is frozen now."""
+    table = deployment.options.get("verdict", {})
+    judged = {
+        one.pin.label: Policy.of(table).of_challenger(deployment.place_of(one.number))
+        for one in deployment.challengers
+    }
+    lines = [f"Judged         {one} {of.describe()}" for one, of in judged.items()]
+    margin = table.get("loss_margin", 1.0)
+    if margin < FEW_PERCENT:
+        lines.append(
+            f"Note           loss_margin = {margin:g} is a share of the champion's gain now, no difference of "
+            "losses: as little as that takes very many labels. Leave the line away for 0.3."
+        )
     return lines
 
 

@@ -15,6 +15,7 @@ import resource
 import secrets
 import socket
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from shadowserve import deployment as deployments
 from shadowserve import pins, tokens
 from shadowserve.deployment import Deployment
 from shadowserve.errors import JournalError, ModelError, SettingsError, UnreachableError
+from shadowserve.family import challengers_before
 from shadowserve.journal import refuse_network
 from shadowserve.labels.chosen import own_loss
 from shadowserve.mlmodel import library_differences
@@ -264,20 +266,34 @@ def settle(places: Places, wanted: Deployment, *, fresh: bool = False) -> tuple[
     """
     present = deployments.read(places)
     story = "new"
-    if present is not None and present.same_as(wanted) and not fresh:
+    changed = present.differs_in(wanted) if present is not None else []
+    if present is not None and not changed and not fresh:
+        before = present.options.get("challengers_before", 0)
         kept: Mapping[str, Any] = {
             "id": present.id,
             "salt": present.salt,
             "started": present.started,
+            "options": {**wanted.options, "challengers_before": before},
         }
         wanted = Deployment.from_json(json.dumps({**json.loads(wanted.to_json()), **kept}))
         story = "resumed"
     elif present is not None:
         shelf = deployments.archive(places, present)
         places.make()
-        story = f"new; {present.id} is archived in {shelf}"
+        why = f", for {_listed(changed)} changed" if changed else ""
+        story = f"new{why}; {present.id} is archived in {shelf}"
+    if story != "resumed":
+        tried = challengers_before(places, wanted)
+        wanted = replace(wanted, options={**wanted.options, "challengers_before": tried})
     deployments.write(places, wanted)
     return wanted, story
+
+
+def _listed(changed: Sequence[str]) -> str:
+    """Name what has changed as people write it: a flag, or what is served."""
+    served = ("champion", "challengers", "control", "verdict")
+    names = [name if name in served else flag_of(name) for name in changed]
+    return " and ".join(names)
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ STOREYS = (
     "callcost columns params passage version",
     "cache deployment lineage schema shipped",
     "classes",
-    "labels ledger loading pace registry threads wire",
+    "family labels ledger loading pace registry threads wire",
     "heads openapi protocols",
     # the story: a request is answered, scored again, and what was learned is judged
     "evidence scoring",
