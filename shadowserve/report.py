@@ -14,7 +14,7 @@ from shadowserve.findings import look
 from shadowserve.findings.gains import LIMITS
 from shadowserve.growth import SizeCounts
 from shadowserve.known import Known, know
-from shadowserve.lane.timing import RoleTiming, StepTiming
+from shadowserve.lane.timing import BETWEEN, RoleTiming, StepTiming
 from shadowserve.places import Places
 from shadowserve.policy import Policy
 from shadowserve.tally import Quantiles
@@ -153,7 +153,7 @@ def _ranks(sketch: Quantiles, *ranks: tuple[str, float]) -> dict[str, float | No
 
 
 def _features(known: Known) -> Iterator[dict[str, Any]]:
-    """Yield each step of each role, with its share of the role's time and its growth."""
+    """Yield each step of each role, and what lies between them, with its share and its growth."""
     roles: dict[str, RoleTiming | None] = {
         "champion": known.learned.champion if known.learned else None,
         "challenger": known.learned.lane if known.learned else None,
@@ -163,7 +163,10 @@ def _features(known: Known) -> Iterator[dict[str, Any]]:
         if timing is None:
             continue
         whole = timing.total.spent.summary()["mean"] or 0.0
-        for step, own in timing.steps.items():
+        rows = dict(timing.steps)
+        if timing.between.spent.n:
+            rows[BETWEEN] = timing.between
+        for step, own in rows.items():
             mean = own.spent.summary()["mean"]
             yield {
                 "role": role,

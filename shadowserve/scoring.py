@@ -54,6 +54,8 @@ class Scored:
         Parts that the model's author named.
     scores : ndarray of shape (n_rows, n_classes), optional
         Probabilities, where they were asked for and the version has them.
+    total_cpu_ns : int
+        CPU time of the whole call, what lies between steps included.
     """
 
     output: Any
@@ -63,6 +65,7 @@ class Scored:
     inference_ns: int
     inner: tuple[InnerStep, ...] = ()
     scores: np.ndarray | None = None
+    total_cpu_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +167,7 @@ class Scorer:
             inference_ns=inference_ns,
             inner=times.inner,
             scores=np.asarray(scores) if isinstance(scores, np.ndarray) else None,
+            total_cpu_ns=times.total_cpu_ns,
         )
 
 

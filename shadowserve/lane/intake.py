@@ -98,7 +98,11 @@ class InputSizes:
 
 
 class LargeInputs:
-    """Tells the requests with the largest inputs, for any column, as sizes come in."""
+    """Tells the requests with the largest inputs, for any column, as sizes come in.
+
+    The first hundred are measured by the largest of them so far: a lane that is behind when it begins
+    would otherwise score those in a batch in which a slow step shows most.
+    """
 
     def __init__(self) -> None:
         self._sketches: dict[str, Quantiles] = {}
@@ -107,8 +111,12 @@ class LargeInputs:
 
     def is_large(self, sizes: Mapping[str, int]) -> bool:
         """Tell whether a request is in the top per cent for one of its columns, and take it in."""
-        large = any(size > self._limits.get(column, np.inf) for column, size in sizes.items())
+        begins = self._n < LARGE_FROM
+        unknown = 0.0 if begins else np.inf
+        large = any(size > self._limits.get(column, unknown) for column, size in sizes.items())
         for column, size in sizes.items():
+            if begins:
+                self._limits[column] = max(self._limits.get(column, 0.0), size)
             sketch = self._sketches.setdefault(column, Quantiles())
             sketch.add(np.asarray([size], dtype=np.float64))
         self._n += 1

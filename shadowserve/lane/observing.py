@@ -107,14 +107,13 @@ class Observer:
             fault = fault_of(error, step=self._running_step())
             return [typed.refusal or Observation(fault=fault) for typed in batch]
         scores = _cut(scored, taken)
+        clean = Clean.of(scored, starved_ns)
         found = iter(
             Observation(
                 answer=answer,
                 scores=own,
-                times=_times(typed, scored, began_ns, starved_ns, taken),
-                inner=tuple(
-                    (s.name, tuple(map(str, s.columns)), s.wall_ns, s.cpu_ns) for s in scored.inner
-                ),
+                times=_times(typed, scored, began_ns, clean, taken),
+                inner=clean.inner,
                 starved_ns=starved_ns,
                 nonfinite=wire.nonfinite(output),
             )
@@ -157,24 +156,59 @@ def _cut(scored: Scored, taken: Sequence[Typed]) -> list[np.ndarray | None]:
     return wire.split(scored.scores, [typed.rows.n_rows for typed in taken if typed.rows])
 
 
+@dataclass(frozen=True, slots=True)
+class Clean:
+    """The times of one call without starvation: of its steps, of the whole, and of named parts.
+
+    Parameters
+    ----------
+    wall_ns : tuple of int
+        One entry a step; empty where the steps are not known.
+    total_ns : int
+        The steps and what lies between them.
+    inner : tuple of (name, columns, wall_ns, cpu_ns)
+        Parts that the model's author named; each lies within its step, before and after.
+    """
+
+    wall_ns: tuple[int, ...]
+    total_ns: int
+    inner: tuple[tuple[str, tuple[str, ...], int, int], ...]
+
+    @classmethod
+    def of(cls, scored: Scored, starved_ns: int) -> Clean:
+        """Take starvation out of all times of a call, by one rule."""
+        total_ns = scored.featurization_ns + scored.inference_ns
+        between = (total_ns - sum(scored.wall_ns), scored.total_cpu_ns - sum(scored.cpu_ns))
+        wall_ns, cpu_ns = (*scored.wall_ns, between[0]), (*scored.cpu_ns, max(0, between[1]))
+        share = starved_share(wall_ns, cpu_ns, starved_ns)
+        left = without_starvation(wall_ns, cpu_ns, starved_ns)
+        inner = tuple(
+            (
+                part.name,
+                tuple(map(str, part.columns)),
+                part.wall_ns - round(max(0, part.wall_ns - part.cpu_ns) * share),
+                part.cpu_ns,
+            )
+            for part in scored.inner
+        )
+        return cls(left[:-1], sum(left), inner)
+
+
 def _times(
-    typed: Typed, scored: Scored, began_ns: int, starved_ns: int, taken: Sequence[Typed]
+    typed: Typed, scored: Scored, began_ns: int, clean: Clean, taken: Sequence[Typed]
 ) -> Times:
-    wall_ns = without_starvation(scored.wall_ns, scored.cpu_ns, starved_ns)
-    saved_ns = sum(scored.wall_ns) - sum(wall_ns)
-    inference_ns = wall_ns[-1] if wall_ns else max(0, scored.inference_ns - starved_ns)
-    total_ns = scored.featurization_ns + scored.inference_ns - (saved_ns if wall_ns else starved_ns)
+    inference_ns = clean.wall_ns[-1] if clean.wall_ns else clean.total_ns
     queue_ns = max(0, began_ns - typed.request.arrived_ns)
     return Times(
         phases_ns=(
             queue_ns,
             typed.parse_ns,
             typed.schema_ns,
-            max(0, total_ns - inference_ns),
+            max(0, clean.total_ns - inference_ns),
             inference_ns,
             0,
         ),
-        wall_ns=wall_ns,
+        wall_ns=clean.wall_ns,
         cpu_ns=scored.cpu_ns,
         batch_requests=len(taken),
         batch_rows=sum(one.rows.n_rows for one in taken if one.rows),
@@ -194,6 +228,18 @@ def without_starvation(
     >>> without_starvation((10, 40), (10, 10), 20)
     (10, 20)
     """
-    gaps = [max(0, wall - cpu) for wall, cpu in zip(wall_ns, cpu_ns, strict=True)]
-    share = min(1.0, starved_ns / total) if (total := sum(gaps)) else 0.0
-    return tuple(wall - round(gap * share) for wall, gap in zip(wall_ns, gaps, strict=True))
+    share = starved_share(wall_ns, cpu_ns, starved_ns)
+    both = zip(wall_ns, cpu_ns, strict=True)
+    return tuple(wall - round(max(0, wall - cpu) * share) for wall, cpu in both)
+
+
+def starved_share(wall_ns: Sequence[int], cpu_ns: Sequence[int], starved_ns: int) -> float:
+    """Return which share of the time without CPU was starvation; at most all of it.
+
+    Examples
+    --------
+    >>> starved_share((10, 40), (10, 10), 15)
+    0.5
+    """
+    gaps = sum(max(0, wall - cpu) for wall, cpu in zip(wall_ns, cpu_ns, strict=True))
+    return min(1.0, max(0, starved_ns) / gaps) if gaps else 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -13,6 +13,8 @@ from shadowserve.records import Comparison, Outcome
 from shadowserve.tally import Moments, Quantiles
 
 MAX_STEPS = 128
+BETWEEN = "between steps"
+"""What a call takes besides its steps: inputs laid out, outputs stacked, other code of the model."""
 
 
 class StepTiming:
@@ -81,7 +83,7 @@ class StepTiming:
 
 
 class RoleTiming:
-    """All steps of one role, and their sum.
+    """All steps of one role, what lies between them, and the whole.
 
     Parameters
     ----------
@@ -91,6 +93,7 @@ class RoleTiming:
 
     def __init__(self, columns: Mapping[str, Sequence[str]]) -> None:
         self.total = StepTiming()
+        self.between = StepTiming()
         self.steps = {name: StepTiming(used) for name, used in columns.items()}
 
     def add(
@@ -113,6 +116,9 @@ class RoleTiming:
         totals = np.asarray([(c.lane_ms if lane else c.champion_ms) or 0.0 for c in calls])
         self.total.add(totals, weights, n_rows, sizes)
         steps = [c.lane_steps if lane else c.champion_steps for c in calls]
+        known = np.asarray([bool(one) for one in steps])
+        rest = totals - [sum(one[name] for name in outermost(one)) for one in steps]
+        self.between.add(np.maximum(rest, 0.0)[known], weights[known], n_rows[known], {})
         for name in dict.fromkeys(name for one in steps for name in one):
             if name not in self.steps and len(self.steps) >= MAX_STEPS:
                 continue
@@ -128,6 +134,7 @@ class RoleTiming:
         """Return everything as JSON-able values."""
         return {
             "total": self.total.state(),
+            "between": self.between.state(),
             "steps": {name: timing.state() for name, timing in self.steps.items()},
         }
 
@@ -136,8 +143,21 @@ class RoleTiming:
         """Read what `state` wrote."""
         timing = cls({})
         timing.total = StepTiming.from_state(state["total"])
+        if "between" in state:
+            timing.between = StepTiming.from_state(state["between"])
         timing.steps = {name: StepTiming.from_state(s) for name, s in state["steps"].items()}
         return timing
+
+
+def outermost(names: Collection[str]) -> list[str]:
+    """Return the steps that lie in no other: parts that the author named lie within a step.
+
+    Examples
+    --------
+    >>> outermost(["columns/words", "model", "model/look_up"])
+    ['columns/words', 'model']
+    """
+    return [name for name in names if not any(name.startswith(f"{of}/") for of in names)]
 
 
 def _sizes(calls: Sequence[Comparison]) -> dict[str, np.ndarray]:

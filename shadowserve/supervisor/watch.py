@@ -61,6 +61,7 @@ class LaneWatch:
     _cause: str | None = None
     _oom_kills: int = 0
     _done: int = 0
+    _worked: tuple[int, int] = (0, 0)
 
     def expect(self) -> None:
         """Say that it is about to start: what an earlier start left written is past."""
@@ -96,7 +97,8 @@ class LaneWatch:
     def _enforce(self) -> None:
         mark = inflight.read(self.places.inflight)
         in_hand = mark.pid == self.child.pid and bool(mark.positions)
-        if in_hand and mark.worked_ns() > self.deadline_s * 1e9:
+        self._worked = (mark.started_ns, mark.worked_ns()) if in_hand else (0, 0)
+        if in_hand and self._worked[1] > self.deadline_s * 1e9:
             self._kill("deadline")
             return
         used = clock.rss_bytes(self.child.pid)
@@ -125,12 +127,21 @@ class LaneWatch:
                 "positions": in_hand,
                 "cause": cause,
                 "step": mark.step,
-                "worked_ms": mark.worked_ns() / 1e6,
+                "worked_ms": self._worked_ns(mark) / 1e6,
             }
             write_whole(self.places.death, json.dumps(death))
             self._poisoned(cause)
         elif code != 0 and cause != "outside":
             self._barren(code)
+
+    def _worked_ns(self, mark: inflight.Mark) -> int:
+        """Return how long a dead lane had worked on what it had in hand, as of the last look at it.
+
+        The kernel forgets with a thread how long it was starved: what is read after its end is all wall
+        time. Only where nobody had looked yet does that have to do.
+        """
+        started_ns, worked_ns = self._worked
+        return worked_ns if started_ns == mark.started_ns else mark.worked_ns()
 
     def _poisoned(self, cause: str) -> None:
         """Go on at once after a request killed it, unless nearly every request does.

@@ -86,6 +86,18 @@ def test_past_the_deadline_a_lane_is_killed_though_it_holds_the_interpreter(lane
     assert lane.child.running  # it goes on at once
 
 
+def test_the_time_worked_is_read_before_the_kill_that_makes_the_kernel_forget(lane):
+    """A starved lane has worked for less than the wall shows; nobody can tell once it is dead."""
+    start(lane, "time.sleep(60)")
+    started = watching.inflight.read(lane.places.inflight).started_ns
+    lane.look()
+    lane._worked = (started, 5 * 10**6)
+    lane.child.kill()
+    until(lambda: not lane.child.running)
+    lane._bury()
+    assert death(lane)["worked_ms"] == 5.0
+
+
 def test_a_lane_that_waits_for_work_has_no_deadline(lane):
     start(lane, "mark.clear(); time.sleep(60)")
     until(lambda: not watching.inflight.read(lane.places.inflight).positions)
