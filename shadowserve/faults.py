@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from shadowserve import withheld
 from shadowserve.errors import RequestError
 from shadowserve.records import Fault
 
@@ -46,6 +47,8 @@ def fault_of(error: BaseException, *, step: str | None = None) -> Fault:
         code, at = _own_attribute(error, "code"), _own_attribute(error, "column")
         name = f"{name}:{code[:MAX_NAME]}" if type(code) is str else name
         column = str(at)[:MAX_NAME] if type(at) in (str, int) else None
+    if asked := withheld.hint(error):
+        name = f"{name} ({asked})"
     return Fault(
         type=name, step=own or step, frame=_frame(error), digest=_digest(error), column=column
     )

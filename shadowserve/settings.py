@@ -377,6 +377,14 @@ class Settings:
             default="on",
         ),
     )
+    pass_env: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(
+            spellings.texts,
+            "--pass-env NAME",
+            "Variable that models get although its name is a secret's; may be given more than once.",
+        ),
+    )
     token_file: Path | None = field(
         default=None,
         metadata=_about(

@@ -42,7 +42,7 @@ def try_out(
     champion_body : object, optional
         The champion's input example, parsed.
     environment : mapping, optional
-        Variables beside this process's own, such as those that fix the thread count of all roles.
+        All its variables, as the process that will serve it has them; by default this process's own.
     patience_s : float
         Seconds after which the process is killed, with all that it started.
 
@@ -68,7 +68,7 @@ def try_out(
         stderr=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
-        env={**os.environ, **(environment or {})},
+        env=dict(os.environ if environment is None else environment),
     ) as process:
         try:
             answer, _ = process.communicate(asked, timeout=patience_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
@@ -15,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from shadowserve import pins
+from shadowserve import pins, withheld
 from shadowserve.check import Check, Side, Trial, try_out
 from shadowserve.check import check as compare
 from shadowserve.cli.looking import as_json, print_json, screen
@@ -35,7 +36,7 @@ INCOMPATIBLE = 3
 @click.command(short_help="Try both versions out, without traffic.")
 @options(
     "champion", "challengers", "model", "tracking_uri", "registry_uri", "state_dir", "method",
-    "one_job", "strict_versions", "allow_digests",
+    "one_job", "strict_versions", "allow_digests", "pass_env",
 )  # fmt: skip
 @as_json
 def check(as_json: bool, **flags: Any) -> None:
@@ -97,6 +98,16 @@ def _checks(
     body = input_example(fetched[0].path)
     placement = place(workers=settings.workers, lanes=len(challengers) + settings.control)
 
+    environment = {
+        **withheld.for_models(
+            os.environ,
+            passed=settings.pass_env,
+            tracking=addresses.tracking,
+            registry=addresses.registry,
+        ),
+        **placement.environment(),
+    }
+
     def tried_out(one: Any) -> Trial:
         if faults := file_faults(settings, one.version):
             return Trial(failure=" ".join(faults))
@@ -106,7 +117,7 @@ def _checks(
             method=settings.method,
             one_job=settings.one_job,
             champion_body=body,
-            environment=placement.environment(),
+            environment=environment,
         )
 
     with ThreadPoolExecutor(2) as pool:

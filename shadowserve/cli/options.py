@@ -12,7 +12,7 @@ import click
 from shadowserve.settings import Settings
 
 _FIELDS = {option.name: option for option in dataclasses.fields(Settings)}
-_MANY = ("challengers", "allow_digests", "allow_hosts", "allow_origins")
+_MANY = ("challengers", "allow_digests", "allow_hosts", "allow_origins", "pass_env")
 Command = Callable[..., Any]
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 from collections.abc import Callable
 from typing import Any
 
 import click
 
-from shadowserve import clock, threads
+from shadowserve import clock, threads, withheld
 from shadowserve.cli.options import options
 from shadowserve.deployment import Deployment, forget
 from shadowserve.ledger import condition
@@ -29,11 +30,12 @@ from shadowserve.version import Version
 FEW_PERCENT = 0.1
 """A margin below it was most likely written when margins were differences of losses."""
 
+MOST_NAMES = 20
 SERVE_OPTIONS = (
     "champion", "challengers", "control", "model", "tracking_uri", "registry_uri", "host", "port",
     "console_host", "console_port", "workers", "state_dir", "sample_rate", "deadline",
     "journal_budget", "retention", "max_body", "lane_memory", "method", "output_kind", "entity", "rescore",
-    "log_inputs", "hash_inputs", "drop_inputs", "ignore_outputs", "one_job", "strict_versions", "allow_digests", "lane_network", "token_file",
+    "log_inputs", "hash_inputs", "drop_inputs", "ignore_outputs", "one_job", "strict_versions", "allow_digests", "lane_network", "pass_env", "token_file",
     "allow_hosts", "allow_origins", "root_path", "ssl_certfile", "ssl_keyfile", "tap",
 )  # fmt: skip
 
@@ -180,6 +182,13 @@ def _access(settings: Settings) -> list[str]:
     """Say who is let in where that may not be what the user expects."""
     named = "".join(f", {name}" for name in settings.allow_hosts)
     lines = []
+    if kept := withheld.names(os.environ, passed=settings.pass_env):
+        shown = ", ".join(kept[:MOST_NAMES]) + (
+            f" and {len(kept) - MOST_NAMES} more" if len(kept) > MOST_NAMES else ""
+        )
+        lines.append(f"Environment    withheld from models: {shown}; --pass-env NAME passes one")
+    if unset := [name for name in settings.pass_env if name not in os.environ]:
+        lines.append(f"Environment    --pass-env: {', '.join(unset)} not set here")
     if settings.token_file is None and settings.host in ("0.0.0.0", "::") and not settings.tap:  # noqa: S104
         lines.append(
             f"Callers        may ask for any address of this machine, its name or localhost{named}; "

@@ -25,6 +25,7 @@ from shadowserve.loading.facts import Threads, classes, feature_names, run_in_on
 from shadowserve.mlmodel import library_differences, read_flavors, read_manifest
 from shadowserve.shipped import shipped_code
 from shadowserve.version import Version
+from shadowserve.withheld import traces_are_off
 
 METHODS = ("predict", "predict_proba")
 
@@ -157,7 +158,12 @@ def _import_mlflow() -> None:
     with python_warnings.catch_warnings():
         python_warnings.simplefilter("ignore")
         import mlflow.pyfunc
-        import mlflow.sklearn  # noqa: F401
+        import mlflow.sklearn
+
+        if traces_are_off():
+            import mlflow.tracing
+
+            mlflow.tracing.disable()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -16,30 +15,6 @@ from pathlib import Path
 from shadowserve.supervisor.isolation import cut_network
 from shadowserve.supervisor.leash import tie_to_parent
 from shadowserve.supervisor.priority import step_back, step_forward
-
-_SECRET_WORDS = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "CONNECTION_STRING", "TRACKING_URI", "REGISTRY_URI", "USERNAME")  # fmt: skip
-_SECRET_ENDS = ("_KEY", "_KEY_ID", "_PWD", "_DSN", "_PAT")
-_WITH_PASSWORD = re.compile(r"://[^/\s]*:[^/\s]*@")
-
-
-def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment without what only the supervisor and the evidence writer may know.
-
-    Told by the variable's name, or by an address with a password in its value.
-
-    Examples
-    --------
-    >>> without_secrets({"API_KEY": "x", "STORE": "redis://:x@host", "LANG": "C", "PWD": "/"})
-    {'LANG': 'C', 'PWD': '/'}
-    """
-    return {
-        name: value for name, value in environ.items() if not _tells_a_secret(name.upper(), value)
-    }
-
-
-def _tells_a_secret(name: str, value: str) -> bool:
-    by_name = any(word in name for word in _SECRET_WORDS) or name.endswith(_SECRET_ENDS)
-    return by_name or _WITH_PASSWORD.search(value) is not None
 
 
 @dataclass(slots=True)

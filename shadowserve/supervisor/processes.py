@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shadowserve import gate as gates
-from shadowserve import tokens
+from shadowserve import tokens, withheld
 from shadowserve.deployment import LaneName
 from shadowserve.gate import Gate
 from shadowserve.lane.lock import ONE_AT_A_TIME
@@ -20,7 +20,7 @@ from shadowserve.places import Places
 from shadowserve.settings import Settings
 from shadowserve.stores import Uris
 from shadowserve.supervisor import certificate
-from shadowserve.supervisor.child import Child, without_secrets
+from shadowserve.supervisor.child import Child
 from shadowserve.supervisor.placement import Placement
 from shadowserve.supervisor.watch import LaneWatch
 from shadowserve.supervisor.worker import worker_command, worker_environment
@@ -126,7 +126,7 @@ class Processes:
             name="evidence writer",
             command=("-m", "shadowserve.evidence"),
             env={
-                **self._environment("evidence", secrets=True),
+                **self._environment("evidence"),
                 "SHADOWSERVE_TRACKING_URI": self.addresses.tracking,
                 "SHADOWSERVE_REGISTRY_URI": self.addresses.registry,
             },
@@ -135,8 +135,17 @@ class Processes:
             cpus=self.placement.lanes,
         )
 
-    def _environment(self, role: str, *, secrets: bool = False) -> dict[str, str]:
-        environ: Mapping[str, str] = os.environ if secrets else without_secrets(os.environ)
+    def _environment(self, role: str) -> dict[str, str]:
+        environ: Mapping[str, str] = os.environ
+        if role == "console":
+            environ = withheld.for_models(os.environ)
+        elif role != "evidence":
+            environ = withheld.for_models(
+                os.environ,
+                passed=self.settings.pass_env,
+                tracking=self.addresses.tracking,
+                registry=self.addresses.registry,
+            )
         return {
             **environ,
             **worker_environment(self.places.root / "run"),

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from shadowserve.supervisor import leash
-from shadowserve.supervisor.child import Child, without_secrets
+from shadowserve.supervisor.child import Child
 
 
 def child(tmp_path, program, **options):
@@ -159,34 +159,3 @@ def test_a_child_whose_parent_died_before_the_leash_ends_itself():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=False)  # fmt: skip
     if leash.SUPPORTED:
         assert (done.returncode, done.stdout) == (1, b"")
-
-
-@pytest.mark.parametrize(
-    ("name", "kept"),
-    [
-        ("PATH", True),
-        ("OMP_NUM_THREADS", True),
-        ("MLFLOW_TRACKING_TOKEN", False),
-        ("mlflow_tracking_password", False),
-        ("MLFLOW_TRACKING_URI", False),
-        ("MLFLOW_REGISTRY_URI", False),
-        ("AWS_SECRET_ACCESS_KEY", False),
-        ("GOOGLE_APPLICATION_CREDENTIALS", False),
-    ],
-)
-def test_lanes_are_not_given_what_only_the_evidence_writer_may_know(name, kept):
-    assert (name in without_secrets({name: "x"})) is kept
-
-
-@pytest.mark.parametrize(
-    ("value", "kept"),
-    [
-        ("postgresql://user:pw@host:5432/db", False),
-        ("redis://:pw@host", False),
-        ("postgresql://user@host/db", True),
-        ("http://host:8080/a@b", True),
-        ("a:b@c", True),
-    ],
-)
-def test_an_address_with_a_password_stays_here_whatever_it_is_called(value, kept):
-    assert ("STORE" in without_secrets({"STORE": value})) is kept
