@@ -119,7 +119,7 @@ class Served:
 
 
 class Champion:
-    """Scores what is submitted, on one thread, and journals it before answering.
+    """Scores what is submitted, on the thread that runs it, and journals it before answering.
 
     Parameters
     ----------
@@ -161,8 +161,7 @@ class Champion:
         self._unrecorded = self._told_ns = 0
         self._bell = threading.Condition()
         self._open = True
-        self._thread = threading.Thread(target=self._run, name="champion", daemon=True)
-        self._thread.start()
+        self._ended = threading.Event()
 
     def submit(self, work: Work) -> None:
         """Put a request in line.
@@ -183,15 +182,19 @@ class Champion:
             self._bell.notify()
 
     def close(self) -> None:
-        """Finish what is in line, then stop."""
+        """Finish what is in line, then stop; returns once `run` has ended."""
         with self._bell:
             self._open = False
             self._bell.notify()
-        self._thread.join()
+        self._ended.wait()
 
-    def _run(self) -> None:
-        while batch := self._take():
-            self._serve(batch)
+    def run(self) -> None:
+        """Serve until closed, on the thread that loaded the version: what it keeps may be the thread's."""
+        try:
+            while batch := self._take():
+                self._serve(batch)
+        finally:
+            self._ended.set()
 
     def _serve(self, batch: list[Work]) -> None:
         """See a batch through: whatever a model has left behind here, every caller gets an answer."""

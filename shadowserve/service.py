@@ -1,8 +1,8 @@
 """The only door to BentoML: the service that a champion worker runs.
 
 BentoML's worker loads this module, builds the service's application and serves it. Our data plane
-stands in front of that application; BentoML's page and OpenAPI document lie behind it. The champion
-is loaded on a thread of its own, so that health checks are answered meanwhile.
+stands in front of that application; BentoML's page and OpenAPI document lie behind it. The server has
+a thread of its own, so that the main one is the model's, and health checks are answered meanwhile.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ import contextlib
 import json
 import logging
 import os
+import queue
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import bentoml
+import uvicorn
 import uvicorn.config
 
 from shadowserve import classes, counters, heads, heap, journal, threads, tokens
@@ -73,8 +76,8 @@ class _Worker:
         """All workers' counts in Prometheus's text form."""
         return exposition(self.places, Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
 
-    def load(self, plane: DataPlane, deployment: Deployment) -> None:
-        """Load, warm, and open the data plane."""
+    def load(self, plane: DataPlane, deployment: Deployment) -> Champion:
+        """Load, warm, and open the data plane; what is returned is to be run on this thread."""
         from shadowserve import scoring  # imports scikit-learn and MLflow: seconds
 
         number = deployment.champion.number
@@ -108,6 +111,7 @@ class _Worker:
             )
         )
         self.counters.set("ready", 1)
+        return self.champion
 
     def _journal(self, steps: journal.Steps) -> journal.Writer | Standby:
         """Open the journal; where that fails, serve without it until it can be opened."""
@@ -175,6 +179,7 @@ class _FrontedService(bentoml.Service):  # type: ignore[misc]
 
 
 _WORKERS: list[_Worker] = []
+_TO_LOAD: queue.SimpleQueue[tuple[_Worker, DataPlane]] = queue.SimpleQueue()
 
 
 def _worker() -> _Worker:
@@ -204,7 +209,7 @@ class _Front:
         self._app: App = Crossing(self._plane, gate) if gate.origins else self._plane
         if prefix := os.environ.get(gates.PREFIX):
             self._app = Prefixed(self._app, prefix)
-        threading.Thread(target=self._load, args=(worker,), name="loader", daemon=True).start()
+        _TO_LOAD.put((worker, self._plane))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on to the data plane; from the loop's first turn on, show that it turns."""
@@ -212,13 +217,59 @@ class _Front:
             self._beating = asyncio.create_task(_beat(_worker().counters))
         await self._app(scope, receive, send)
 
-    def _load(self, worker: _Worker) -> None:
+
+class _Server(uvicorn.Server):
+    """uvicorn's server as BentoML's worker makes it, on a thread that no signal reaches."""
+
+    running: _Server | None = None
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        _Server.running = self
+
+
+def start(arguments: Sequence[str]) -> None:
+    """Run BentoML's worker on a thread of its own, and end the process with it."""
+
+    def serve() -> None:
+        code = 1
         try:
-            worker.load(self._plane, _wait_for_deployment(worker.places))
-        except BaseException as error:
-            with contextlib.suppress(OSError):  # a full disk; what matters is that it is replaced
-                _report_failure(worker.places, error)
-            os.kill(os.getpid(), signal.SIGKILL)
+            from _bentoml_impl.worker.service import main
+
+            uvicorn.Server = _Server  # type: ignore[misc]
+            main(list(arguments), standalone_mode=False)
+            code = 0
+        except BaseException:
+            _log.exception("the server ended")
+        finally:
+            os._exit(code)  # the model may hold the main thread; all that is kept is closed by now
+
+    threading.Thread(target=serve, name="server", daemon=True).start()
+
+
+def stop() -> None:
+    """Let the server finish what it has, close, and end the process."""
+    if _Server.running is None:
+        os._exit(0)  # it has not begun to listen
+    _Server.running.should_exit = True
+
+
+def work() -> None:
+    """Load the champion and score with it, on this thread, as long as the process lives."""
+    worker, plane = _TO_LOAD.get()
+    try:
+        champion = worker.load(plane, _wait_for_deployment(worker.places))
+    except BaseException as error:  # a model's sys.exit() too
+        with contextlib.suppress(OSError):  # a full disk; what matters is that it is replaced
+            _report_failure(worker.places, error)
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise
+    try:
+        champion.run()
+    except BaseException:
+        _log.exception("the champion's thread ended")
+        os.kill(os.getpid(), signal.SIGKILL)
+    threading.Event().wait()  # closed: the server ends the process
 
 
 async def _beat(counted: Counters) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -35,6 +36,7 @@ class Serving:
     def __enter__(self) -> Serving:
         options = {"counters": self.counters, **self._options}
         self.champion = Champion(self.scorer, self.journal, **options)
+        threading.Thread(target=self.champion.run, name="champion", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:

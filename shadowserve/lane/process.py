@@ -13,11 +13,10 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 
 from setproctitle import setproctitle
 
-from shadowserve import classes, heap, scoring, threads
+from shadowserve import classes, heap, scoring, stopping, threads
 from shadowserve import deployment as deployments
 from shadowserve.deployment import Deployment, LaneName, write_whole
 from shadowserve.disclosure import Disclosure
@@ -56,8 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     places = Places(Path(root))
     setproctitle(f"shadowserve lane {role} {version} {root}")
     watch_parent(int(os.environ.get("SHADOWSERVE_PARENT", os.getppid())))
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, _stop)
+    stopping.heed(_stop, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
     deployment = deployments.read(places)
     if deployment is None:
         sys.stderr.write(f"No deployment in {root}: a lane is started by 'shadowserve serve'.\n")
@@ -193,7 +191,7 @@ def _no_room(name: LaneName, error: BaseException) -> int:
     return NO_ROOM
 
 
-def _stop(_number: int, _frame: FrameType | None) -> None:
+def _stop() -> None:
     global _stopped
     _stopped = True
 

@@ -1,4 +1,4 @@
-"""How a champion worker is started: BentoML's worker process, with what is not needed switched off.
+"""How a champion worker is started: BentoML's worker, with what is not needed switched off.
 
 The supervisor starts BentoML's workers itself, on a socket that it holds, instead of leaving them to
 BentoML's arbiter: that one looks after its workers every ten seconds only, and leaves them behind
@@ -14,7 +14,7 @@ from pathlib import Path
 def worker_command(
     *, socket_fd: int, worker: int, certificate: Sequence[str] = ()
 ) -> Sequence[str]:
-    """Return the arguments of the Python process that BentoML runs for one worker.
+    """Return the arguments of one worker's Python process; most are BentoML's own.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def worker_command(
     """
     return (
         "-m",
-        "_bentoml_impl.worker.service",
+        "shadowserve.worker",
         "shadowserve.service:ShadowChampion",
         "--service-name",
         "ShadowChampion",

@@ -11,7 +11,7 @@ from sources import Import, imports, modules, own
 
 STOREYS = (
     # the ground: what needs nothing of ours
-    "clock counters disclosure errors gate heap home page reading records rows scalars sources spellings steps tap training withheld "
+    "clock counters disclosure errors gate heap home page reading records rows scalars sources spellings steps stopping tap training withheld "
     "supervisor.isolation supervisor.leash supervisor.worker",
     "asgi casting faults journal lane.inflight lane.state pins places policy sampling sequential "
     "stores strangers supervisor.placement tally tokens",
@@ -32,7 +32,7 @@ STOREYS = (
     "report",
     # the doors
     "console evidence.__main__ service",
-    "supervisor",
+    "supervisor worker",
     "demo testing",
     "cli",
 )

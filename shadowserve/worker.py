@@ -1,0 +1,27 @@
+"""A champion worker's process: the model has the main thread, BentoML's server another.
+
+Some of what a model sets up belongs to a thread: a database's handle, a decimal context, a library's
+configuration, a signal's handler. So one thread loads, warms and scores, and it is the main one, as in
+a lane, in `check` and in `mlflow models serve`.
+
+python -m shadowserve.worker <arguments of BentoML's worker>
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+
+from shadowserve import service, stopping
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    stopping.heed(service.stop, (signal.SIGTERM, signal.SIGINT))
+    service.start(arguments)
+    service.work()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
