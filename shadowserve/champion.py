@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from shadowserve import sharing
 from shadowserve.counters import Counters
 from shadowserve.errors import JournalError
 from shadowserve.faults import fault_of, tell, to_json
@@ -25,6 +26,7 @@ from shadowserve.metrics import RoleMetrics
 from shadowserve.records import Request, Times
 from shadowserve.rows import Rows, concat
 from shadowserve.scoring import Scored
+from shadowserve.sharing import Sharing
 from shadowserve.wire import nonfinite
 
 MAX_BATCH_ROWS = 64
@@ -43,8 +45,8 @@ class Scoring(Protocol):
     """What the champion needs of a loaded version; `scoring.Scorer` is one."""
 
     @property
-    def batched(self) -> bool:
-        """Whether requests may share a call."""
+    def sharing(self) -> Sharing:
+        """Whether requests may share a call, and what may change that."""
 
     def score(self, rows: Rows) -> Scored:
         """Score typed rows."""
@@ -131,6 +133,9 @@ class Champion:
         This worker's counts.
     metrics : RoleMetrics, optional
         Where times are observed once the answers have left.
+    mark : sequence of int of length 1
+        Shared memory in which lanes say what recorded requests have shown (`sharing.Mark`); read
+        before each batch.
     max_batch_rows : int
         A batch takes in requests up to this many rows; a larger request is scored alone.
     max_queued_rows, max_queued_bytes : int
@@ -144,6 +149,7 @@ class Champion:
         *,
         counters: Counters,
         metrics: RoleMetrics | None = None,
+        mark: Sequence[int] = (sharing.UNDECIDED,),
         max_batch_rows: int = MAX_BATCH_ROWS,
         max_queued_rows: int = MAX_QUEUED_ROWS,
         max_queued_bytes: int = MAX_QUEUED_BYTES,
@@ -152,7 +158,8 @@ class Champion:
         self._journal = journal
         self._counters = counters
         self._metrics = metrics
-        self._max_batch_rows = max_batch_rows if scorer.batched else 0
+        self._mark = mark
+        self._batch_rows = scorer.sharing.rows(max_batch_rows)
         self._max_queued_rows = max_queued_rows
         self._max_queued_bytes = max_queued_bytes
         self._waiting: collections.deque[Work] = collections.deque()
@@ -218,8 +225,8 @@ class Champion:
             while not self._waiting and self._open:
                 self._bell.wait()
             batch: list[Work] = []
-            n_rows = 0
-            while self._waiting and self._fits(batch, n_rows):
+            n_rows, most_rows = 0, self._batch_rows[self._mark[0]]
+            while self._waiting and self._fits(batch, n_rows, most_rows):
                 work = self._waiting.popleft()
                 batch.append(work)
                 n_rows += work.rows.n_rows
@@ -227,14 +234,11 @@ class Champion:
                 self._queued_bytes -= len(work.body)
             return batch
 
-    def _fits(self, batch: list[Work], n_rows: int) -> bool:
+    def _fits(self, batch: list[Work], n_rows: int, most_rows: int) -> bool:
         if not batch:
             return True
         candidate = self._waiting[0].rows
-        return (
-            n_rows + candidate.n_rows <= self._max_batch_rows
-            and candidate.params == batch[0].rows.params
-        )
+        return n_rows + candidate.n_rows <= most_rows and candidate.params == batch[0].rows.params
 
     def _answer(self, batch: list[Work], started_ns: int) -> list[Served]:
         """Score the batch together; where that fails, each request alone."""

@@ -18,6 +18,7 @@
             comparisons/        Parquet parts
         lanes/lock, lanes/next  held by the lane that scores, and by the one that waits
         models/<digest>/        downloaded versions
+        sharing/<digest>-…      whether callers' requests may share a call, and what has shown it
         evidence.db             what has reached MLflow
         labels.db               what turned out to be true, by request id
         logs/                   each process's talk
@@ -137,6 +138,18 @@ class Places:
         """Where whoever has loaded a version says what classes it has."""
         return self.root / "loaded" / f"classes-v{version}.json"
 
+    def sharing(self, role: Role, version: int) -> Path:
+        """Where whoever has loaded a version says whether requests share a call of it."""
+        return self.root / "loaded" / f"sharing-{role.value}-v{version}.json"
+
+    def mark(self, digest: str | None, method: str) -> Path:
+        """Return the byte that begins and ends shared calls of a version's files, in all workers at once."""
+        return self.root / "sharing" / f"{(digest or 'none')[:32]}-{method}.bin"
+
+    def shown(self, digest: str | None, method: str) -> Path:
+        """Return what recorded requests have shown of a version's files."""
+        return self.mark(digest, method).with_suffix(".json")
+
     def counters(self, worker: int) -> Path:
         """One champion worker's counters."""
         return self.root / "counters" / f"{worker}.bin"
@@ -165,7 +178,7 @@ class Places:
 
     def make(self) -> None:
         """Create the directories, readable by their owner only."""
-        names = ("journal", "models", "logs", "counters", "loaded", "lanes")
+        names = ("journal", "models", "logs", "counters", "loaded", "lanes", "sharing")
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in names:
             _make_private(self.root / name)

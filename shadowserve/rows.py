@@ -88,7 +88,7 @@ class Rows:
         return self._mapped(lambda values: values[start:stop])
 
     def varied(self) -> Rows:
-        """Return as many rows with other numbers, booleans and moments; text stays as it is."""
+        """Return as many rows with other numbers, booleans, moments and texts."""
         return self._mapped(_other)
 
     def _mapped(self, change: Callable[[np.ndarray], np.ndarray]) -> Rows:
@@ -104,7 +104,7 @@ class Rows:
 
 
 def _other(values: np.ndarray) -> np.ndarray:
-    """Return other values of the same dtype; NaN, text and Python values stay."""
+    """Return other values of the same dtype; NaN and Python values other than texts stay."""
     kind = values.dtype.kind
     if kind == "f":
         return (values * 2 + 1).astype(values.dtype)
@@ -112,6 +112,13 @@ def _other(values: np.ndarray) -> np.ndarray:
         return np.where(values > 0, values - 1, values + 1).astype(values.dtype)
     if kind == "b":
         return ~values
+    if kind == "O":
+        changed = [
+            f"{value}~" if type(value) is str else value for value in values.ravel().tolist()
+        ]
+        made = np.empty(values.size, dtype=object)
+        made[:] = changed
+        return made.reshape(values.shape)
     return values + np.timedelta64(1, "D") if kind == "M" else values
 
 

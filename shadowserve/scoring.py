@@ -7,7 +7,7 @@ changes nothing, and tries whether the version answers a row alike alone and in 
 
 from __future__ import annotations
 
-import contextlib
+import gc
 import json
 from collections.abc import MutableSequence, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,18 +17,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from shadowserve import featurization, wire
+from shadowserve import featurization, probing, wire
 from shadowserve.errors import AlignmentError, ModelError, ShadowserveError
 from shadowserve.faults import fault_of
-from shadowserve.loading import Loaded, is_stock, load
-from shadowserve.rows import Rows, concat
+from shadowserve.likeness import alike as alike
+from shadowserve.loading import Loaded, load
+from shadowserve.rows import Rows
 from shadowserve.schema import Schema
+from shadowserve.sharing import Sharing
+from shadowserve.shipped import forget
 from shadowserve.steps import InnerStep, StepTimes, timed_call
 from shadowserve.version import Version, identity
-
-RELATIVE, ABSOLUTE = 1e-9, 1e-12
-PROBE_ROWS = 8
-COMPANY = 3
 
 _UNNAMED = (
     "has neither a signature nor names of features: columns reach it under the names and in the "
@@ -82,20 +81,28 @@ class Scorer:
         The timed walk of a native model; None where the version is called as a whole.
     schema : Schema
         How its requests are typed.
-    batched : bool
-        Whether rows of several requests may share a call.
     notes : tuple of str
         What is not as one would expect: opaque parts, no batches, nondeterminism.
+    sharing : Sharing
+        Why requests share a call or not, and what may change that.
+    multi_output : bool
+        Whether several rows are answered with a list of arrays, one an output; known since loading.
     """
 
     version: Version
     loaded: Loaded
     plan: featurization.Plan | None
     schema: Schema
-    batched: bool = True
     notes: tuple[str, ...] = ()
     deterministic: bool = True
     step_names: StepNames = field(default=(("predict", ()),))
+    sharing: Sharing = field(default_factory=Sharing)
+    multi_output: bool = False
+
+    @property
+    def batched(self) -> bool:
+        """Whether rows of several requests share a call from the start."""
+        return self.sharing.batched
 
     @property
     def final_step(self) -> int:
@@ -110,6 +117,15 @@ class Scorer:
             step_names=_step_names(plan),
             notes=tuple(dict.fromkeys((*self.notes, *plan.notes))),
         )
+
+    def on(self, loaded: Loaded) -> Scorer:
+        """Return the same version on another instance of it, timed as the tried one was."""
+        plan = None
+        if self.plan is not None:
+            plan = featurization.like(self.plan, loaded.native)
+        names = self.step_names if plan is None else _step_names(plan)
+        schema = replace(self.schema, fits=loaded.fits)
+        return replace(self, loaded=loaded, plan=plan, schema=schema, step_names=names)
 
     @property
     def has_scores(self) -> bool:
@@ -154,7 +170,7 @@ class Scorer:
         """
         if len(lengths) == 1:
             _check_length(output, lengths[0])
-        return wire.split(output, lengths)
+        return wire.split(output, lengths, multi_output=self.multi_output)
 
     def _scored(self, output: Any, times: StepTimes, scores: Any) -> Scored:
         wall_ns = times.wall_ns if len(times.wall_ns) == len(self.step_names) else ()
@@ -176,9 +192,17 @@ def _step_names(plan: featurization.Plan) -> StepNames:
 
 
 def open_version(
-    version: Version, path: Path, *, method: str = "predict", one_job: bool = False
+    version: Version,
+    path: Path,
+    *,
+    method: str = "predict",
+    one_job: bool = False,
+    batch: str = "auto",
+    probe: str = "example",
 ) -> Scorer:
-    """Load a version, compile its timed walk and probe both on its own input example.
+    """Load a version, compile its timed walk and try both on its own input example.
+
+    Where the version is unknown code, the instance that was tried is let go and a fresh one serves.
 
     Parameters
     ----------
@@ -190,6 +214,10 @@ def open_version(
         ``predict`` or ``predict_proba``.
     one_job : bool
         As in `loading.load`.
+    batch : {"auto", "earned", "on", "off"}
+        Whether callers' requests may share a call, as the team asked.
+    probe : {"none", "example", "full"}
+        How much is tried: nothing, the example, or the example in company too whatever `batch` says.
 
     Raises
     ------
@@ -197,24 +225,89 @@ def open_version(
         If the files are another version's, cannot be loaded, or fail on their own example.
     """
     identity(version, path)
-    loaded = load(path, method=method, version=version, one_job=one_job)
+
+    def fresh() -> Loaded:
+        return load(path, method=method, version=version, one_job=one_job)
+
+    scorer = tried(version, fresh(), method=method, batch=batch, probe=probe)
+    if scorer.sharing.unknown is None or not scorer.sharing.tries:
+        return scorer
+    scorer = renewed(scorer)
+    forget(path)
+    gc.collect()  # the tried instance goes before its successor comes: never two in memory
+    return scorer.on(fresh())
+
+
+def tried(version: Version, loaded: Loaded, *, method: str, batch: str, probe: str) -> Scorer:
+    """Make a scorer of what was loaded, and try it out as far as it was asked for.
+
+    Raises
+    ------
+    ModelError
+        If it fails on its own example.
+    """
     schema = _schema(version, loaded)
     example = _example(loaded, schema, version)
-    plan, notes = _plan(loaded, method, example)
-    names: StepNames = (("predict", ()),)
-    if plan is not None:
-        names = _step_names(plan)
+    trying = None if probe == "none" else example
+    plan, notes, calls = _plan(loaded, method, trying)
     if schema.is_open:
         notes = (*notes, _UNNAMED)
     if example is None and loaded.input_example is not None:
         notes = (*notes, "has an input example that no request can carry; nothing was tried on it")
-    if not schema.batchable:
-        notes = (*notes, "its signature does not fix every type and shape; it is served unbatched")
-    elif example is None and not is_stock(loaded.native):
-        notes = (*notes, "has no input example to try batches on; it is served unbatched")
-    batched = schema.batchable and (example is not None or is_stock(loaded.native))
-    scorer = Scorer(version, loaded, plan, schema, batched=batched, step_names=names, notes=notes)
-    return scorer if example is None else _probed(scorer, example)
+    sharing = Sharing(
+        mode=batch, able=schema.batchable, unknown=loaded.unknown, probe=probe, tries=calls
+    )
+    scorer = Scorer(
+        version,
+        loaded,
+        plan,
+        schema,
+        notes=notes,
+        step_names=(("predict", ()),) if plan is None else _step_names(plan),
+        sharing=sharing,
+        multi_output=loaded.multi_output,
+    )
+    if trying is not None:
+        scorer = _probed(scorer, trying)
+    return replace(scorer, notes=tuple(dict.fromkeys((*scorer.notes, scorer.sharing.note))))
+
+
+def _probed(scorer: Scorer, example: Rows) -> Scorer:
+    """Try whether a row is answered twice alike and, where that matters, alike in company."""
+    sharing = scorer.sharing
+    try:
+        alone = probing.try_alone(scorer, example)
+        scorer = replace(scorer, multi_output=scorer.multi_output or alone.multi_output)
+        company = None
+        if sharing.able and (sharing.batched or sharing.earnable or sharing.probe == "full"):
+            company = probing.try_in_company(scorer, example)
+    except BaseException as error:
+        raise _failed(scorer.version, error) from error
+    deterministic, differs, calls = alone.deterministic, False, sharing.tries + alone.calls
+    if company is not None:
+        calls += company.calls
+        deterministic = deterministic and company.deterministic
+        differs = company.differs
+    unknown = sharing.unknown
+    if unknown is None and not deterministic:
+        unknown = "what makes it answer differently from call to call"
+    sharing = replace(sharing, differs=differs, unknown=unknown, tries=calls)
+    notes = scorer.notes
+    if not deterministic:
+        notes = (*notes, "answers one row differently on a second call (nondeterministic)")
+    return replace(scorer, sharing=sharing, deterministic=deterministic, notes=notes)
+
+
+def renewed(scorer: Scorer) -> Scorer:
+    """Return a scorer that holds what was learnt of the tried instance, and not the instance."""
+    plan = scorer.plan
+    shell = replace(scorer.loaded, native=None, predict=_gone, probabilities=None, fits=None)
+    return replace(
+        scorer,
+        loaded=shell,
+        plan=None if plan is None else plan.emptied(),
+        schema=replace(scorer.schema, fits=None),
+    )
 
 
 def _check_length(output: Any, n_rows: int) -> None:
@@ -232,22 +325,43 @@ def _check_length(output: Any, n_rows: int) -> None:
     )
 
 
-def warm(scorer: Scorer) -> None:
-    """Send the input example through the whole path: typing, scoring, encoding.
+def warm(scorer: Scorer, *, most_rows: int = 0) -> Scorer:
+    """Send the input example through the whole path, where that leaves no trace in what serves.
+
+    Known structure has no state that a call could change. An instance of unknown code is left as it
+    was loaded, unless its rows are batched: then each number of rows that serving makes is called
+    once. With ``--probe none`` nothing is called.
+
+    Parameters
+    ----------
+    most_rows : int
+        Rows that may share a call; 0 or 1 where none do.
+
+    Returns
+    -------
+    Scorer
+        The same, which knows what was called.
 
     Raises
     ------
     ModelError
         If the version fails on it: it would fail in production too.
     """
+    sharing = scorer.sharing
     example = _example(scorer.loaded, scorer.schema, scorer.version)
-    if example is None:
-        return
+    if example is None or sharing.probe == "none":
+        return scorer
     try:
-        for _ in range(3):
+        if sharing.unknown is None:
             wire.answer(scorer.score(example).output)
+            warmed: tuple[int, ...] = (example.n_rows,)
+        elif most_rows > 1:
+            warmed = probing.warm_batches(scorer, example, most=most_rows)
+        else:
+            return scorer
     except BaseException as error:  # a model's sys.exit() is its failure, not this process's end
         raise _failed(scorer.version, error) from error
+    return replace(scorer, sharing=replace(sharing, warmed=warmed))
 
 
 def _schema(version: Version, loaded: Loaded) -> Schema:
@@ -278,84 +392,18 @@ def _example(loaded: Loaded, schema: Schema, version: Version) -> Rows | None:
 
 def _plan(
     loaded: Loaded, method: str, example: Rows | None
-) -> tuple[featurization.Plan | None, tuple[str, ...]]:
+) -> tuple[featurization.Plan | None, tuple[str, ...], int]:
+    """Compile the timed walk and verify it; also return the notes, and how often the model was called."""
     if loaded.native is None or loaded.method != method:
-        return None, loaded.warnings
-    plan = featurization.compile(loaded.native, method=method)
+        return None, loaded.warnings, 0
+    plan, calls = featurization.compile(loaded.native, method=method), 0
     if example is not None:
-        plan = featurization.verify(plan, example)
-    return plan, (*loaded.warnings, *plan.notes)
+        plan, calls = featurization.verified(plan, example)
+    return plan, (*loaded.warnings, *plan.notes), calls
 
 
-def _probed(scorer: Scorer, example: Rows) -> Scorer:
-    """Find out whether a row is answered alike alone and in a batch, and twice alike."""
-    try:
-        alone, again = (_alone(scorer, example) for _ in range(2))
-        together = _together(scorer, example) if scorer.batched else []
-        compared = [(alone, each) for each in together]
-        if scorer.batched:
-            compared += _in_company(scorer, example)
-    except BaseException as error:
-        raise _failed(scorer.version, error) from error
-    deterministic = alone == again
-    batched = scorer.batched and (not deterministic or all(alike(a, b) for a, b in compared))
-    notes = list(scorer.notes)
-    if not deterministic:
-        notes.append("answers one row differently on a second call (nondeterministic)")
-    if scorer.batched and not batched:
-        notes.append("answers a row differently alone and in a batch; it is served unbatched")
-    return Scorer(
-        scorer.version,
-        scorer.loaded,
-        scorer.plan,
-        scorer.schema,
-        batched=batched,
-        deterministic=deterministic,
-        notes=tuple(notes),
-        step_names=scorer.step_names,
-    )
-
-
-def _alone(scorer: Scorer, example: Rows) -> Any:
-    (part,) = scorer.split(scorer.score(example).output, [example.n_rows])
-    return _numbers(part)
-
-
-def _together(scorer: Scorer, example: Rows) -> list[Any]:
-    lengths = [example.n_rows] * max(2, PROBE_ROWS // example.n_rows)
-    scored = scorer.score(concat([example] * len(lengths)))
-    return [_numbers(part) for part in scorer.split(scored.output, lengths)]
-
-
-def _in_company(scorer: Scorer, example: Rows) -> list[tuple[Any, Any]]:
-    """Answer a few rows alone and among rows that are not like them, the mean of which is another."""
-    rows = [example.part(at, at + 1) for at in range(min(example.n_rows, COMPANY))]
-    alone = [_alone(scorer, row) for row in rows]
-    with contextlib.suppress(BaseException):  # it may refuse what was made up
-        stranger = rows[0].varied()
-        alone.append(_alone(scorer, stranger))
-        rows.append(stranger)
-    try:
-        together = scorer.split(scorer.score(concat(rows)).output, [1] * len(rows))
-    except BaseException:
-        return [("an answer", "none")]
-    return [(a, _numbers(part)) for a, part in zip(alone, together, strict=True)]
-
-
-def _numbers(output: Any) -> Any:
-    """Return an output as the JSON values in which it would leave."""
-    return wire.read_answer(wire.answer(output))
-
-
-def alike(left: Any, right: Any) -> bool:
-    """Compare JSON values, floats within rtol 1e-9 and atol 1e-12, as BLAS sums in another order."""
-    if isinstance(left, float) and isinstance(right, float):
-        return abs(left - right) <= ABSOLUTE + RELATIVE * abs(right)
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(alike, left, right))
-    if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(alike(left[k], right[k]) for k in left)
-    return bool(left == right)
+def _gone(_rows: Any, _params: Any) -> Any:
+    raise RuntimeError("This instance was tried and let go; a fresh one serves.")
 
 
 def _failed(version: Version, error: BaseException) -> ModelError:

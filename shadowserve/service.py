@@ -24,10 +24,10 @@ import bentoml
 import uvicorn
 import uvicorn.config
 
-from shadowserve import classes, counters, heads, heap, journal, threads, tokens
+from shadowserve import classes, counters, heads, heap, journal, sharing, threads, tokens
 from shadowserve import gate as gates
 from shadowserve.asgi import App, Receive, Scope, Send
-from shadowserve.champion import Champion
+from shadowserve.champion import MAX_BATCH_ROWS, Champion
 from shadowserve.counters import Counters
 from shadowserve.dataplane import DataPlane, Ready
 from shadowserve.deployment import Deployment, write_whole
@@ -86,15 +86,24 @@ class _Worker:
             Path(deployment.files[number]),
             method=deployment.options["method"],
             one_job=deployment.options.get("one_job", False),
+            batch=deployment.options.get("batch", "auto"),
+            probe=deployment.options.get("probe", "example"),
         )
-        scoring.warm(scorer)
+        self.mark = sharing.Mark(
+            self.places.mark(deployment.champion.digest, deployment.options["method"])
+        )
+        rows = scorer.sharing.rows(MAX_BATCH_ROWS)
+        scorer = scoring.warm(scorer, most_rows=rows[self.mark.value])
+        sharing.tell(self.places.sharing(Role.CHAMPION, number), scorer.sharing)
         threads.tell(self.places.loaded(Role.CHAMPION, number), scorer.loaded.threads)
         classes.tell(self.places.classes(number), scorer.loaded.classes)
         self.writer = self._journal(scorer.step_names)
         steps = [name for name, _ in scorer.step_names]
         reserve(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
         metrics = RoleMetrics("champion", number, steps=steps)
-        self.champion = Champion(scorer, self.writer, counters=self.counters, metrics=metrics)
+        self.champion = Champion(
+            scorer, self.writer, counters=self.counters, metrics=metrics, mark=self.mark.cell
+        )
         sampling = Sampling(
             rate=deployment.options["sample_rate"],
             salt=deployment.salt,

@@ -23,6 +23,8 @@ from shadowserve.errors import PinError, SettingsError
 from shadowserve.sources import FILE, Source, from_environment, from_file, variable_of
 
 METHODS = ("predict", "predict_proba")
+BATCHES = ("auto", "earned", "on", "off")
+PROBES = ("none", "example", "full")
 OUTPUT_KINDS = (
     "number", "label", "probability", "ranking", "set", "text", "vector", "multi", "record",
 )  # fmt: skip
@@ -333,12 +335,30 @@ class Settings:
             "Fields of the answer that say nothing, such as a random id; never compared.",
         ),
     )
+    batch: str = field(
+        default="auto",
+        metadata=_about(
+            spellings.one_of(BATCHES),
+            "--batch auto|earned|on|off",
+            "Whether callers' requests share a call: where known by structure, also once earned, always, never.",
+            default="auto",
+        ),
+    )
+    probe: str = field(
+        default="example",
+        metadata=_about(
+            spellings.one_of(PROBES),
+            "--probe none|example|full",
+            "How much a model is tried on its example at start; none for calls that cost or leave a trace.",
+            default="example",
+        ),
+    )
     rescore: bool = field(
         default=True,
         metadata=_about(
             spellings.switch,
             "--rescore/--no-rescore",
-            "Score a small share twice; off for models with side effects.",
+            "Score a small share again; off for models with side effects, with --probe none.",
             default="on",
         ),
     )
@@ -492,6 +512,8 @@ class Settings:
             )
         if self.ssl_keyfile is not None and self.ssl_certfile is None:
             yield "--ssl-keyfile: there is no certificate. Give --ssl-certfile FILE, too."
+        if self.batch == "earned":
+            yield from self._not_with_earned()
         if self.tap:
             yield from self._not_with_tap()
         same = (self.host, self.port) == (self.console_host, self.console_port)
@@ -500,12 +522,23 @@ class Settings:
                 f"--port and --console-port are both {self.port}. Choose another for one of them."
             )
 
+    def _not_with_earned(self) -> Iterator[str]:
+        """Tell what earning needs: the control scores recorded requests in company, on and on."""
+        for name, flag in (("control", "--no-control"), ("rescore", "--no-rescore")):
+            if not getattr(self, name):
+                yield (
+                    f"{flag}: with --batch earned the control scores recorded requests again, in company. "
+                    "Leave one of them away."
+                )
+
     def _not_with_tap(self) -> Iterator[str]:
         for name in ("host", "port", "workers"):
             if getattr(self, name) != _FIELDS[name].default:
                 yield (
                     f"{flag_of(name)}: with --tap no data plane is started. Leave one of them away."
                 )
+        if self.batch == "earned":
+            yield "--batch earned: with --tap callers are answered elsewhere. Leave one of them away."
         if not self.control:
             yield (
                 "--no-control: with --tap the champion is scored here by its control lane alone. "

@@ -12,6 +12,7 @@ version that ships one of its name. Here, while a version is loaded and after,
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -99,6 +100,18 @@ def shipped_code(folder: Path | None, *, name: str) -> Iterator[frozenset[str]]:
         raise
     # At the very end it shadows nothing, and processes that a model starts can find it.
     sys.path[:] = [*_path_without(folder), str(folder)]
+
+
+def forget(path: Path) -> None:
+    """Forget the modules that came with a version, so that loading it again runs them anew.
+
+    What they remember in their globals of earlier calls is forgotten with them.
+    """
+    folder = f"{path.resolve()}{os.sep}"
+    for name, module in list(sys.modules.items()):
+        origin = getattr(module, "__file__", None)
+        if isinstance(origin, str) and str(Path(origin).resolve()).startswith(folder):
+            del sys.modules[name]
 
 
 @cache

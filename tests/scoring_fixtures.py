@@ -19,6 +19,7 @@ from shadowserve import featurization
 from shadowserve.loading import Loaded
 from shadowserve.schema import Schema
 from shadowserve.scoring import Scorer
+from shadowserve.sharing import Sharing
 from shadowserve.version import Version
 
 SIGNATURE = {
@@ -79,7 +80,7 @@ def native(model: Any, *, number: int = 3, batched: bool = True) -> Scorer:
         loaded,
         plan,
         Schema.from_signature(SIGNATURE),
-        batched=batched,
+        sharing=Sharing(unknown=None if batched else "its code"),
         step_names=tuple((step.name, tuple(map(str, step.columns))) for step in plan.steps),
     )
 
@@ -95,7 +96,7 @@ def opaque(
     loaded = Loaded(native=None, predict=predict, method="predict")
     return Scorer(
         version(number, signature=signature), loaded, None, Schema.from_signature(signature),
-        batched=batched,
+        sharing=Sharing(unknown=None if batched else "its code"),
     )  # fmt: skip
 
 

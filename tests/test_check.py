@@ -99,7 +99,7 @@ def test_what_rules_a_comparison_out_is_said(changes, said):
         ({"version": {"signature": None}}, "it has no signature"),
         ({"version": {"training_data": ()}}, "its run tells no training data"),
         ({"deterministic": False}, "differently on a second call"),
-        ({"batched": False}, "scored row by row"),
+        ({"batched": False, "batching": "row by row: X may look"}, "served row by row: X may look"),
         ({"has_scores": True}, "Probabilities: v3 has none"),
         ({"steps": [{"name": "all", "kind": "opaque"}]}, "Time inside all of v4"),
         ({"columns": [["a", "double", True], ["b", "string", True]]}, "v4 requires it"),

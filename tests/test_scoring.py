@@ -20,7 +20,17 @@ from shadowserve.errors import AlignmentError, ModelError
 from shadowserve.registry import Registry
 
 
-def opened(tmp_path, name, model, *, method="predict", signed=True, **options):
+def opened(
+    tmp_path,
+    name,
+    model,
+    *,
+    method="predict",
+    signed=True,
+    batch="auto",
+    probe="example",
+    **options,
+):
     """Register a model, fetch it and open it as a worker does."""
     store = shared_store()
     if signed:
@@ -28,7 +38,9 @@ def opened(tmp_path, name, model, *, method="predict", signed=True, **options):
     number = register(store, name, model, **options)
     registry = Registry(store.uris)
     fetched = registry.fetch(registry.resolve(pins.parse(f"{name}:{number}"), None), tmp_path)
-    return scoring.open_version(fetched.version, fetched.path, method=method)
+    return scoring.open_version(
+        fetched.version, fetched.path, method=method, batch=batch, probe=probe
+    )
 
 
 def line():
@@ -78,19 +90,100 @@ class Failing(PythonModel):
         raise ValueError("s3cret-value")
 
 
-def test_a_version_that_depends_on_its_batch_is_served_unbatched(tmp_path):
-    scorer = opened(tmp_path, "scoring-centred", Centred(), input_example=FRAME[:1])
-    assert not scorer.batched
-    assert any("unbatched" in note for note in scorer.notes)
-
-
-@pytest.mark.parametrize("model", [Mean(), Ranked()], ids=["mean", "rank"])
+@pytest.mark.parametrize(
+    "model", [Centred(), Mean(), Ranked()], ids=lambda model: type(model).__name__
+)
 @pytest.mark.parametrize("n_rows", [1, 3])
-def test_a_version_that_looks_at_a_rows_neighbours_is_served_unbatched(tmp_path, model, n_rows):
-    """Copies of one row, or of one table, have its own mean and ranks."""
+def test_unknown_code_is_served_row_by_row_whatever_made_up_rows_show(tmp_path, model, n_rows):
     name = f"scoring-{type(model).__name__}-{n_rows}"
     scorer = opened(tmp_path, name, model, input_example=FRAME[:n_rows])
     assert not scorer.batched
+    assert any("row by row: its code" in note for note in scorer.notes)
+
+
+class Sorted(PythonModel):
+    def predict(self, context, model_input, params=None):
+        return model_input.sort_values("a")["a"] * 2
+
+
+class HalfNoisy(PythonModel):
+    """One field wanders, its neighbour is everybody's mean."""
+
+    def predict(self, context, model_input, params=None):
+        low = model_input["a"] + np.random.default_rng().random(len(model_input))
+        return pd.DataFrame({"yhat": model_input["a"] - model_input["a"].mean(), "low": low})
+
+
+class Factorized(PythonModel):
+    """Refits its categories on what comes."""
+
+    def predict(self, context, model_input, params=None):
+        return pd.factorize(model_input["s"], sort=True)[0].astype("float64")
+
+
+@pytest.mark.parametrize(
+    ("model", "example"),
+    [
+        (Sorted(), FRAME[:1]),
+        (HalfNoisy(), FRAME[:1]),
+        (Factorized(), pd.DataFrame({"s": ["Oslo"]})),
+    ],
+    ids=["sorted", "half-noisy", "factorized"],
+)
+@pytest.mark.parametrize("batch", ["on", "earned"])
+def test_what_the_tries_show_to_depend_on_company_is_not_batched_though_asked_for(
+    tmp_path, model, example, batch
+):
+    """Decided on the fields that stay alike on two calls, in two orders of other rows and texts."""
+    scorer = opened(
+        tmp_path, f"scoring-{type(model).__name__}-{batch}", model, signed=False,
+        signature=infer_signature(example, np.array([0.5])), input_example=example, batch=batch,
+    )  # fmt: skip
+    assert scorer.sharing.differs
+    assert scorer.sharing.rows(64) == (0, 0, 0)
+
+
+class Remembering(PythonModel):
+    """Counts the rows it has ever seen, in itself."""
+
+    def load_context(self, context):
+        self.seen = 0
+
+    def predict(self, context, model_input, params=None):
+        self.seen += len(model_input)
+        return np.full(len(model_input), float(self.seen))
+
+
+@pytest.mark.parametrize("probe", ["none", "example", "full"])
+def test_the_first_caller_meets_an_instance_that_nothing_was_tried_on(tmp_path, probe):
+    name = f"scoring-remembering-{probe}"
+    scorer = opened(tmp_path, name, Remembering(), input_example=FRAME[:1], probe=probe)
+    scorer = scoring.warm(scorer, most_rows=scorer.sharing.rows(64)[0])
+    rows = scorer.schema.type_records(FRAME[:1].to_dict("records"))
+    assert list(scorer.score(rows).output) == [1.0]
+    assert scorer.sharing.tries == {"none": 0, "example": 2, "full": 8}[probe]
+
+
+class Compiled(PythonModel):
+    """Is compiled for each number of rows."""
+
+    def load_context(self, context):
+        self.sizes = set()
+
+    def predict(self, context, model_input, params=None):
+        self.sizes.add(len(model_input))
+        return model_input["a"] * 2
+
+
+def test_where_rows_are_batched_every_size_is_warmed_in_the_instance_that_serves(tmp_path):
+    scorer = opened(tmp_path, "scoring-sizes", Compiled(), input_example=FRAME[:1], batch="on")
+    warmed = scoring.warm(scorer, most_rows=scorer.sharing.rows(64)[0])
+    assert sorted(warmed.sharing.warmed) == list(range(1, 65))
+
+
+def test_what_is_served_row_by_row_is_not_touched_by_warming(tmp_path):
+    scorer = opened(tmp_path, "scoring-untouched", Compiled(), input_example=FRAME[:1])
+    assert scoring.warm(scorer, most_rows=0).sharing.warmed == ()
 
 
 class Picky(PythonModel):
@@ -100,20 +193,20 @@ class Picky(PythonModel):
         return model_input["a"] * 2
 
 
-def test_a_version_that_refuses_made_up_rows_is_batched_all_the_same(tmp_path):
-    assert opened(tmp_path, "scoring-picky", Picky(), input_example=FRAME[:1]).batched
+def test_a_version_that_refuses_made_up_rows_is_batched_all_the_same_where_asked_for(tmp_path):
+    assert opened(tmp_path, "scoring-picky", Picky(), input_example=FRAME[:1], batch="on").batched
 
 
-def test_a_version_that_wanders_is_known_as_such_and_batched_all_the_same(tmp_path):
+def test_a_version_that_wanders_is_known_as_such_and_served_row_by_row(tmp_path):
     scorer = opened(tmp_path, "scoring-wandering", Wandering(), input_example=FRAME[:1])
-    assert scorer.batched
+    assert not scorer.batched
     assert not scorer.deterministic
     assert any("nondeterministic" in note for note in scorer.notes)
 
 
 def test_a_version_whose_answers_have_another_length_is_refused(tmp_path):
-    with pytest.raises(ModelError, match="answered 8 rows with 1 entries"):
-        opened(tmp_path, "scoring-short", Shortened(), input_example=FRAME[:1])
+    with pytest.raises(ModelError, match="answered 4 rows with 2 entries"):
+        opened(tmp_path, "scoring-short", Shortened(), input_example=pd.concat([FRAME[:2]] * 2))
 
 
 def test_a_version_that_fails_on_its_own_example_is_refused_without_the_text(tmp_path):
@@ -182,7 +275,7 @@ def test_a_pipeline_with_a_part_of_its_own_is_not_batched_untried(tmp_path):
     own = make_pipeline(FunctionTransformer(centred), LinearRegression()).fit(FRAME, FRAME["a"])
     scorer = opened(tmp_path, "scoring-own-part", own)
     assert not scorer.batched
-    assert any("no input example" in note for note in scorer.notes)
+    assert any("FunctionTransformer" in note for note in scorer.notes)
 
 
 def test_a_version_without_a_signature_is_served_unbatched(tmp_path):

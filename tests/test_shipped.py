@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shadowserve.errors import ModelError
-from shadowserve.shipped import protected_names, shipped_code
+from shadowserve.shipped import forget, protected_names, shipped_code
 
 
 @pytest.fixture(autouse=True)
@@ -111,3 +111,11 @@ def test_a_version_without_code_changes_nothing(tmp_path: Path) -> None:
 
 def test_what_a_team_would_call_its_own_is_not_protected() -> None:
     assert not {"feats", "utils", "features", "preprocessing", "models"} & protected_names()
+
+
+def test_what_is_forgotten_runs_anew_when_it_is_imported_again(tmp_path: Path) -> None:
+    folder = code(tmp_path / "ship", own_counting="seen = []", elsewhere="")
+    import_shipped(folder, "own_counting").seen.append(1)
+    assert import_shipped(folder, "own_counting").seen == [1]
+    forget(tmp_path / "ship")
+    assert import_shipped(folder, "own_counting").seen == []

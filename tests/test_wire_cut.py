@@ -28,7 +28,6 @@ FRAME = pd.DataFrame({"a": [1, 2, 3], "b": ["x", "y", "z"]})
         pd.Index([1, 2, 3]),
         pd.array([1, None, 3], dtype="Int64"),
         {"a": np.array([1, 2, 3]), "b": ["x", "y", "z"]},
-        [np.ones((3, 2)), np.zeros((3, 4))],
         [np.array([1.0]), np.array([2.0]), np.array([3.0])],
     ],
     ids=lambda batch: type(batch).__name__,
@@ -38,9 +37,6 @@ def test_parts_answer_as_the_whole_does(batch):
     assert len(parts) == 2
     whole = split(batch, [3])[0]
     assert whole is batch
-    if isinstance(batch, list) and len(batch) == 2:
-        assert [len(part) for part in parts[1]] == [2, 2]
-        return
     if isinstance(batch, dict):
         assert answer(parts[1]) == answer({"a": [2, 3], "b": ["y", "z"]})
         return
@@ -50,6 +46,31 @@ def test_parts_answer_as_the_whole_does(batch):
         for value in list(part.itertuples() if isinstance(part, pd.DataFrame) else part)
     ]
     assert len(joined) == 3
+
+
+@pytest.mark.parametrize("k", [2, 3, 5])
+def test_a_matrix_a_row_is_cut_by_row_also_where_a_batch_has_as_many_rows_as_a_matrix(k):
+    """Each caller gets the matrix of its own row, not a line of everybody's."""
+    for n_rows in (2, 3, 5):
+        batch = [np.full((k, 2), row) for row in range(n_rows)]
+        for row, (part,) in enumerate(split(batch, [1] * n_rows)):
+            assert part.tolist() == [[row, row]] * k
+
+
+@pytest.mark.parametrize("k", [2, 3, 5])
+def test_what_is_known_to_answer_an_array_an_output_is_cut_within_each(k):
+    batch = [np.arange(3.0)[:, None] + output for output in range(k)]
+    first, second = split(batch, [1, 2], multi_output=True)
+    assert [part.tolist() for part in first] == [[[0.0 + output]] for output in range(k)]
+    assert [len(part) for part in second] == [2] * k
+
+
+@pytest.mark.parametrize(
+    "batch", [np.ones((3, 2)), [np.ones((2, 2))], [[1, 2, 3]], [np.ones(3)], []]
+)
+def test_what_is_known_to_answer_an_array_an_output_and_does_not_is_refused(batch):
+    with pytest.raises(AlignmentError, match="3 rows"):
+        split(batch, [1, 2], multi_output=True)
 
 
 def test_a_frame_counts_its_rows_from_zero_again():

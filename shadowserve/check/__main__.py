@@ -24,6 +24,8 @@ def main(path: str) -> None:
         Path(path),
         method=asked["method"],
         one_job=asked["one_job"],
+        batch=asked["batch"],
+        probe=asked["probe"],
         champion_body=asked["champion_body"],
     )
     with os.fdopen(answer, "w") as out:

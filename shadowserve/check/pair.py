@@ -230,7 +230,7 @@ def _not_comparable(champion: Side, challenger: Side) -> Iterator[str]:
         if opaque := [s["name"] for s in side.trial.steps if s["kind"] == "opaque"]:
             yield f"Time inside {', '.join(opaque)} of {side.name}: it is timed as one part."
         if not side.trial.batched:
-            yield f"Batches: {side.name} answers a row differently in one, and is scored row by row."
+            yield f"Batches: {side.name} is served {side.trial.batching}."
     if champion.trial.has_scores != challenger.trial.has_scores:
         lacking = challenger if champion.trial.has_scores else champion
         yield f"Probabilities: {lacking.name} has none."

@@ -74,6 +74,12 @@ class Trial:
         Parts with an ``n_jobs``, and what it amounts to here.
     pools : list of mapping
         BLAS and OpenMP libraries that are loaded, and the threads each uses.
+    batched, batching : bool, str
+        Whether callers' requests share a call from the start, and why.
+    calls : int
+        How often the model was called for all this.
+    deterministic : bool
+        Whether it answered twice alike; True too where nothing was tried.
     has_scores : bool
         Whether probabilities can be had beside labels.
     own, champion : Passage or None
@@ -88,6 +94,8 @@ class Trial:
     threads: list[Mapping[str, Any]] = field(default_factory=list)
     pools: list[Mapping[str, Any]] = field(default_factory=list)
     batched: bool = True
+    batching: str = ""
+    calls: int = 0
     deterministic: bool = True
     has_scores: bool = False
     own: Passage | None = None
@@ -121,6 +129,8 @@ def try_version(
     *,
     method: str,
     one_job: bool = False,
+    batch: str = "auto",
+    probe: str = "example",
     champion_body: Any = None,
 ) -> Trial:
     """Load a version here and send the examples through it; whatever fails is part of the record.
@@ -134,20 +144,30 @@ def try_version(
         ``predict`` or ``predict_proba``.
     one_job : bool
         As in `loading.load`.
+    batch, probe : str
+        As in `scoring.open_version`.
     champion_body : object, optional
         The champion's input example as a body for ``/invocations``.
     """
     started = time.monotonic()
     try:
-        scorer = open_version(version, path, method=method, one_job=one_job)
+        scorer = open_version(
+            version, path, method=method, one_job=one_job, batch=batch, probe=probe
+        )
     except ShadowserveError as error:
         return Trial(failure=str(error))
     except BaseException as error:
         return Trial(failure=f"{version.pin} cannot be loaded: {_said(error)}")
     load_s = time.monotonic() - started
     example = scorer.loaded.input_example
-    own = _passage(scorer, example)
-    other = own if champion_body == example else _passage(scorer, champion_body)
+    own = other = None
+    calls = 0
+    if probe != "none":
+        repeats = REPEATS if scorer.sharing.unknown is None or probe == "full" else 1
+        own = _passage(scorer, example, repeats)
+        other = own if champion_body == example else _passage(scorer, champion_body, repeats)
+        sent = [one for one in (own, None if other is own else other) if one is not None]
+        calls = len(sent) * (repeats + 1)
     return Trial(
         load_s=load_s,
         columns=_columns(scorer.schema),
@@ -156,6 +176,8 @@ def try_version(
         threads=[asdict(part) for part in scorer.loaded.threads],
         pools=_pools(),
         batched=scorer.batched,
+        batching=scorer.sharing.why,
+        calls=scorer.sharing.tries + calls,
         deterministic=scorer.deterministic,
         has_scores=scorer.has_scores,
         own=own,
@@ -163,20 +185,20 @@ def try_version(
     )
 
 
-def _passage(scorer: Scorer, body: Any) -> Passage | None:
+def _passage(scorer: Scorer, body: Any, repeats: int) -> Passage | None:
     if body is None:
         return None
     sent = json.dumps(body, default=str).encode()
     try:
-        return _timed(scorer, sent)
+        return _timed(scorer, sent, repeats)
     except BaseException as error:
         return Passage(fault=_said(error))
 
 
-def _timed(scorer: Scorer, sent: bytes) -> Passage:
+def _timed(scorer: Scorer, sent: bytes, repeats: int) -> Passage:
     phases: list[tuple[float, ...]] = []
     steps: list[tuple[int, ...]] = []
-    for _ in range(REPEATS + 1):
+    for _ in range(repeats + 1):
         began = time.perf_counter_ns()
         given = wire.read_body(sent, "application/json")
         read = time.perf_counter_ns()

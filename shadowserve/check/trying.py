@@ -16,6 +16,8 @@ from shadowserve.check.trial import Trial
 from shadowserve.version import Version
 
 PATIENCE_S = 180.0
+ROLE = "SHADOWSERVE_ROLE"
+"""Where a model finds what it is loaded for, in every process that loads it."""
 
 
 def try_out(
@@ -24,6 +26,8 @@ def try_out(
     *,
     method: str = "predict",
     one_job: bool = False,
+    batch: str = "auto",
+    probe: str = "example",
     champion_body: Any = None,
     environment: Mapping[str, str] | None = None,
     patience_s: float = PATIENCE_S,
@@ -39,6 +43,8 @@ def try_out(
         ``predict`` or ``predict_proba``.
     one_job : bool
         As in `loading.load`.
+    batch, probe : str
+        As in `scoring.open_version`.
     champion_body : object, optional
         The champion's input example, parsed.
     environment : mapping, optional
@@ -56,6 +62,8 @@ def try_out(
             "version": version.to_dict(),
             "method": method,
             "one_job": one_job,
+            "batch": batch,
+            "probe": probe,
             "champion_body": champion_body,
         },
         default=str,
@@ -68,7 +76,7 @@ def try_out(
         stderr=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
-        env=dict(os.environ if environment is None else environment),
+        env={**(os.environ if environment is None else environment), ROLE: "check"},
     ) as process:
         try:
             answer, _ = process.communicate(asked, timeout=patience_s)

@@ -36,7 +36,7 @@ INCOMPATIBLE = 3
 @click.command(short_help="Try both versions out, without traffic.")
 @options(
     "champion", "challengers", "model", "tracking_uri", "registry_uri", "state_dir", "method",
-    "one_job", "strict_versions", "allow_digests", "pass_env",
+    "batch", "probe", "one_job", "strict_versions", "allow_digests", "pass_env",
 )  # fmt: skip
 @as_json
 def check(as_json: bool, **flags: Any) -> None:
@@ -116,6 +116,8 @@ def _checks(
             one.path,
             method=settings.method,
             one_job=settings.one_job,
+            batch=settings.batch,
+            probe=settings.probe,
             champion_body=body,
             environment=environment,
         )
@@ -220,8 +222,10 @@ def _behaviour(side: Mapping[str, Any]) -> str:
     trial = side["trial"]
     if trial["failure"]:
         return ""
+    if not trial["calls"]:
+        return f"not tried; {trial['batching']}"
     again = "answers alike twice" if trial["deterministic"] else "answers differently each time"
-    return f"{again}, {'batchable' if trial['batched'] else 'row by row'}"
+    return f"{again}; {trial['batching']}; called {trial['calls']} times for this"
 
 
 _FACTS: Mapping[str, Any] = {

@@ -7,7 +7,7 @@ own bit for bit, and `Plan.run` scores rows with every step timed.
 from shadowserve.steps import InnerStep, StepTimes
 
 from .compiling import compile  # noqa: A004 - as `re.compile`
-from .identity import Agreement, Identity, check_identity, difference, verify
+from .identity import Agreement, Identity, check_identity, difference, like, verified, verify
 from .plan import Op, Plan, Step, Timed
 
 __all__ = [
@@ -22,5 +22,7 @@ __all__ = [
     "check_identity",
     "compile",
     "difference",
+    "like",
+    "verified",
     "verify",
 ]

@@ -22,6 +22,9 @@ from shadowserve.rows import Rows
 from .compiling import compile  # noqa: A004 - the package's own word
 from .plan import Plan
 
+CALLS = 3
+"""Calls of the model that one comparison makes."""
+
 
 class Agreement(StrEnum):
     """How a plan's output compares with the model's own."""
@@ -92,14 +95,31 @@ def verify(plan: Plan, rows: Rows) -> Plan:
     Plan
         The given one where it holds; its notes say if the model is nondeterministic.
     """
+    return verified(plan, rows)[0]
+
+
+def verified(plan: Plan, rows: Rows) -> tuple[Plan, int]:
+    """Return what `verify` does, and how often the model was called for it."""
+    calls = 0
     for candidate in _ever_coarser(plan):
         identity = check_identity(candidate, rows)
+        calls += CALLS
         if identity.agreement is Agreement.NONDETERMINISTIC:
             note = "The model gives another output each time; its timing cannot be checked."
-            return replace(candidate, notes=(*candidate.notes, note))
+            return replace(candidate, notes=(*candidate.notes, note)), calls
         if identity.holds:
-            return candidate
-    return compile(plan.model, method=plan.method, opaque=("",), exact=True)
+            return candidate, calls
+    return compile(plan.model, method=plan.method, opaque=("",), exact=True), calls
+
+
+def like(plan: Plan, model: Any) -> Plan:
+    """Return the plan of another instance of the same version, as coarse as one that was verified."""
+    whole = compile(model, method=plan.method, serial=plan.serial)
+    opaque = [path for path in whole.parts if path not in plan.parts]
+    same = compile(model, method=plan.method, serial=plan.serial, opaque=opaque, exact=plan.exact)
+    if same.steps != plan.steps:
+        same = compile(model, method=plan.method, opaque=("",), exact=True)
+    return replace(same, notes=plan.notes)
 
 
 def _ever_coarser(plan: Plan) -> Iterator[Plan]:

@@ -8,7 +8,7 @@ the model is wrapped or altered; two plans of one model know nothing of each oth
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableSequence, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter_ns, thread_time_ns
 from typing import Any, Literal, NamedTuple
 
@@ -127,6 +127,10 @@ class Plan:
         """What can be asked for in `run` besides the plan's own method."""
         known = ("predict", "predict_proba", "decision_function")
         return tuple(name for name in known if hasattr(self.final, name))
+
+    def emptied(self) -> Plan:
+        """Return the plan without the model: what its steps are, and nothing that can be run."""
+        return replace(self, model=None, ops=(), columnar_ops=None, final=None)
 
     def stock(self, rows: Rows) -> Any:
         """Return what the model's own method gives for the rows."""

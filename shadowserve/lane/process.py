@@ -16,7 +16,7 @@ from pathlib import Path
 
 from setproctitle import setproctitle
 
-from shadowserve import classes, heap, scoring, stopping, threads
+from shadowserve import classes, heap, scoring, sharing, stopping, threads
 from shadowserve import deployment as deployments
 from shadowserve.deployment import Deployment, LaneName, write_whole
 from shadowserve.disclosure import Disclosure
@@ -95,8 +95,11 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
         path,
         method=deployment.options["method"],
         one_job=deployment.options.get("one_job", False),
+        batch=deployment.options.get("batch", "auto"),
+        probe=deployment.options.get("probe", "example"),
     )
-    scoring.warm(scorer)
+    scorer = scoring.warm(scorer)
+    sharing.tell(places.sharing(name.role, name.version), scorer.sharing)
     threads.tell(places.loaded(name.role, name.version), scorer.loaded.threads)
     state = LaneState(files.state)
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:

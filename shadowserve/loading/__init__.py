@@ -2,8 +2,9 @@
 
 from shadowserve.loading.calling import Predict
 from shadowserve.loading.examples import input_example
-from shadowserve.loading.facts import Threads, is_stock
+from shadowserve.loading.facts import Threads
 from shadowserve.loading.opening import METHODS, Loaded, load, version_differences
+from shadowserve.loading.per_row import unknown_part
 
 __all__ = [
     "METHODS",
@@ -11,7 +12,7 @@ __all__ = [
     "Predict",
     "Threads",
     "input_example",
-    "is_stock",
     "load",
+    "unknown_part",
     "version_differences",
 ]

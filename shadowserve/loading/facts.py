@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_STOCK = ("sklearn.", "lightgbm.", "xgboost.", "catboost.")
 _NUMBERED = re.compile(r"Column_\d+", re.ASCII)  # LightGBM's own, where it was fitted without names
 
 
@@ -98,21 +97,6 @@ def run_in_one_job(model: Any) -> None:
             waiting += vars(part).values()
             if vars(part).get("n_jobs") not in (None, 1):
                 part.n_jobs = 1
-
-
-def is_stock(estimator: Any) -> bool:
-    """Tell whether all parts of a model are well-known ones, which look at one row at a time.
-
-    What a `FunctionTransformer` calls, and a part of anybody else's, may look at a row's neighbours.
-    """
-    if not hasattr(estimator, "get_params"):
-        return False
-    parts = [estimator, *estimator.get_params(deep=True).values()]
-    kinds = [type(part) for part in parts if hasattr(part, "get_params")]
-    return all(
-        kind.__module__.startswith(_STOCK) and kind.__name__ != "FunctionTransformer"
-        for kind in kinds
-    )
 
 
 def threads(estimator: Any) -> tuple[Threads, ...]:

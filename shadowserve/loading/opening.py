@@ -22,6 +22,7 @@ from shadowserve.faults import fault_of
 from shadowserve.loading.calling import Fits, Predict, completed, fits, pyfunc_call
 from shadowserve.loading.examples import input_example
 from shadowserve.loading.facts import Threads, classes, feature_names, run_in_one_job, threads
+from shadowserve.loading.per_row import unknown_part
 from shadowserve.mlmodel import library_differences, read_flavors, read_manifest
 from shadowserve.shipped import shipped_code
 from shadowserve.version import Version
@@ -38,6 +39,8 @@ _CONVERSATIONS = {
         ("responses_agent", "ResponsesAgent"),
     )
 }
+_BOOSTER_LOADERS = ("mlflow.lightgbm", "mlflow.xgboost", "mlflow.catboost")
+_PER_ROW_METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function")
 _GUARD = "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"
 _LOST_CLASS = re.compile(r"Can't get attribute '([\w.]+)' on <module '([\w.]+)'")
 _SAFE_WARNINGS = ("sklearn.", "lightgbm.", "xgboost.", "mlflow.")
@@ -70,6 +73,10 @@ class Loaded:
         Every part of the model with an ``n_jobs``.
     warnings : tuple of str
         Library differences, hidden shipped modules and what loading warned of; no values.
+    unknown : str or None
+        What in it may look at a row's neighbours, as far as is known by its structure; None: nothing.
+    multi_output : bool
+        Whether several rows are answered with a list of arrays, one an output.
     """
 
     native: Any
@@ -82,6 +89,8 @@ class Loaded:
     fits: Fits | None = None
     threads: tuple[Threads, ...] = ()
     warnings: tuple[str, ...] = ()
+    unknown: str | None = None
+    multi_output: bool = False
 
 
 def load(
@@ -139,6 +148,10 @@ def load(
         fits=opened.fits,
         threads=threads(estimator),
         warnings=tuple(notes),
+        unknown=_unknown(opened, flavors),
+        multi_output=opened.native is not None
+        and opened.method == "predict_proba"
+        and isinstance(getattr(estimator, "classes_", None), list),
     )
 
 
@@ -197,6 +210,19 @@ def _open(path: Path, flavors: Mapping[str, Any], method: str) -> _Opened:
         return _Opened(call, called, raw, fits=fits(model))
     function = _method(raw, method)
     return _Opened(completed(path, lambda rows, _: function(rows)), method, raw)
+
+
+def _unknown(opened: _Opened, flavors: Mapping[str, Any]) -> str | None:
+    """Return what may look at a row's neighbours: anything, where MLflow's loader is not a known one."""
+    loader = str((flavors.get(_PYFUNC) or {}).get("loader_module"))
+    if opened.native is None and loader not in _BOOSTER_LOADERS:
+        return f"its code ({loader})"
+    if opened.method not in _PER_ROW_METHODS:
+        return f"its method {opened.method}"
+    try:
+        return unknown_part(opened.estimator)
+    except Exception as error:  # a stranger's attribute may raise anything
+        return f"a part that cannot be looked into ({type(error).__name__})"
 
 
 def _refuse_uncallable(flavors: Mapping[str, Any]) -> None:

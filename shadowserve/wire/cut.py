@@ -15,18 +15,21 @@ from shadowserve.errors import AlignmentError
 _Cut = Callable[[int, int], Any]
 
 
-def split(prediction: Any, lengths: Sequence[int]) -> list[Any]:
+def split(prediction: Any, lengths: Sequence[int], *, multi_output: bool = False) -> list[Any]:
     """Cut a batch's prediction into one for each request.
 
     Parameters
     ----------
     prediction : object
         With one entry a row: ndarray or sparse matrix along the first axis, list, tuple,
-        DataFrame, Series, Index; also a dict of such, and a list of two-dimensional arrays of
-        n_rows each, as ``predict_proba`` of several outputs gives.
+        DataFrame, Series, Index; also a dict of such.
     lengths : sequence of int
         Rows of each request, at least one request. A lone request's prediction is returned as it
         is, whatever it is.
+    multi_output : bool
+        Whether the model is known, since it was loaded, to answer with a list of arrays of n_rows
+        each, one an output, as ``predict_proba`` of several outputs does. A batch does not show it:
+        an answer of as many parts as rows would be cut the wrong way.
 
     Returns
     -------
@@ -46,7 +49,7 @@ def split(prediction: Any, lengths: Sequence[int]) -> list[Any]:
     if len(lengths) == 1:
         return [prediction]
     edges = list(accumulate(lengths, initial=0))
-    cut = _cutter(prediction, edges[-1])
+    cut = _outputs(prediction, edges[-1]) if multi_output else _cutter(prediction, edges[-1])
     return [cut(start, stop) for start, stop in pairwise(edges)]
 
 
@@ -55,8 +58,6 @@ def _cutter(prediction: Any, n_rows: int) -> _Cut:
     if isinstance(prediction, Mapping) and prediction:
         cuts = {key: _cutter(part, n_rows) for key, part in prediction.items()}
         return lambda start, stop: {key: cut(start, stop) for key, cut in cuts.items()}
-    if _is_multi_output(prediction, n_rows):
-        return lambda start, stop: [part[start:stop] for part in prediction]
     given = _length(prediction)
     if given != n_rows:
         came = f"{given} entries" if given is not None else f"a {type(prediction).__name__}"
@@ -79,7 +80,18 @@ def _length(prediction: Any) -> int | None:
     return len(prediction) if isinstance(prediction, pd.api.extensions.ExtensionArray) else None
 
 
-def _is_multi_output(prediction: Any, n_rows: int) -> bool:
+def _outputs(prediction: Any, n_rows: int) -> _Cut:
+    """Cut each of several outputs, or refuse."""
+    if not has_outputs(prediction, n_rows):
+        raise AlignmentError(
+            f"The model answered {n_rows} rows with a {type(prediction).__name__}; a list with an array of "
+            f"{n_rows} rows for each output is expected."
+        )
+    return lambda start, stop: [part[start:stop] for part in prediction]
+
+
+def has_outputs(prediction: Any, n_rows: int) -> bool:
+    """Whether a prediction is a list of two-dimensional arrays of n_rows each."""
     return (
         isinstance(prediction, list)
         and bool(prediction)

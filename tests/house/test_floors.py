@@ -11,7 +11,7 @@ from sources import Import, imports, modules, own
 
 STOREYS = (
     # the ground: what needs nothing of ours
-    "clock counters disclosure errors gate heap home page reading records rows scalars sources spellings steps stopping tap training withheld "
+    "clock counters disclosure errors gate heap home likeness page reading records rows scalars sources spellings steps stopping tap training withheld "
     "supervisor.isolation supervisor.leash supervisor.worker",
     "asgi casting faults journal lane.inflight lane.state pins places policy sampling sequential "
     "stores strangers supervisor.placement tally tokens",
@@ -20,9 +20,9 @@ STOREYS = (
     "standby tail talk tensors",
     "callcost columns params passage version",
     "cache deployment lineage schema shipped",
-    "classes",
+    "classes sharing",
     "family labels ledger loading pace registry threads wire",
-    "heads openapi protocols",
+    "heads openapi probing protocols",
     # the story: a request is answered, scored again, and what was learned is judged
     "evidence scoring",
     "champion check lane tapped",

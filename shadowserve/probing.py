@@ -1,0 +1,163 @@
+"""What is tried on a version when it is loaded, and counted: its input example, alone and in company.
+
+Made-up company proves nothing for a version: a model that sorts its rows may answer three of them
+right. It can only speak against one. So what is known by its structure is tried for good measure,
+and what is unknown code is served row by row whatever comes of this.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Protocol
+
+from shadowserve import wire
+from shadowserve.likeness import Leaf, apart
+from shadowserve.rows import Rows, concat
+from shadowserve.wire.cut import has_outputs
+
+PROBE_ROWS = 8
+COMPANY = 3
+WARM_S = 30.0
+"""After how long warming stops; what is left is paid for by the first callers in such a batch."""
+
+
+class Scored(Protocol):
+    """What one call gives; `scoring.Scored` is one."""
+
+    @property
+    def output(self) -> Any:
+        """The raw prediction for all rows."""
+
+
+class Scorer(Protocol):
+    """What is tried; `scoring.Scorer` is one."""
+
+    def score(self, rows: Rows) -> Scored:
+        """Score typed rows."""
+
+    def split(self, output: Any, lengths: Sequence[int]) -> list[Any]:
+        """Cut a batch's prediction into the requests' own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What came of the tries.
+
+    Parameters
+    ----------
+    deterministic : bool
+        Whether the example was answered twice alike.
+    differs : bool
+        Whether a row was answered differently alone and in company, in what is steady on two calls.
+    multi_output : bool
+        Whether the example was answered with a list of arrays, one an output.
+    calls : int
+        How often the model was called.
+    """
+
+    deterministic: bool = True
+    differs: bool = False
+    multi_output: bool = False
+    calls: int = 0
+
+
+def try_alone(scorer: Scorer, example: Rows) -> Tried:
+    """Score the example twice by itself.
+
+    Raises
+    ------
+    Exception
+        Whatever the model raises: it would fail in production too.
+    """
+    first = scorer.score(example).output
+    (one,) = scorer.split(first, [example.n_rows])
+    (two,) = scorer.split(scorer.score(example).output, [example.n_rows])
+    outputs = has_outputs(first, example.n_rows) and len(first) != example.n_rows
+    same = _numbers(one) == _numbers(two)
+    return Tried(deterministic=same, multi_output=outputs, calls=2)
+
+
+def try_in_company(scorer: Scorer, example: Rows) -> Tried:
+    """Score rows of the example alone, twice each, then among others, in one order and the other.
+
+    Raises
+    ------
+    Exception
+        Whatever the model raises on its own example; what it says to made-up rows is its own affair.
+    """
+    calls = 0
+
+    def answers(rows: Sequence[Rows]) -> list[Any]:
+        nonlocal calls
+        calls += 1
+        lengths = [row.n_rows for row in rows]
+        found = scorer.split(scorer.score(concat(rows)).output, lengths)
+        return [_numbers(part) for part in found]
+
+    rows = [example.part(at, at + 1) for at in range(min(example.n_rows, COMPANY))]
+    alone = [answers([row])[0] for row in rows]
+    noisy = {_field(leaf) for row, one in zip(rows, alone, strict=True) for leaf in apart(one, answers([row])[0])}  # fmt: skip
+    with contextlib.suppress(BaseException):  # it may refuse what was made up
+        stranger = rows[0].varied()
+        alone.append(answers([stranger])[0])
+        rows.append(stranger)
+    for order in _orders(len(rows)):
+        try:
+            together = answers([rows[at] for at in order])
+        except BaseException:
+            return Tried(not noisy, True, calls=calls)
+        for at, found in zip(order, together, strict=True):
+            if any(_field(leaf) not in noisy for leaf in apart(alone[at], found)):
+                return Tried(not noisy, True, calls=calls)
+    return Tried(not noisy, False, calls=calls)
+
+
+def _orders(n_rows: int) -> list[list[int]]:
+    """Return arrangements: as they are, the other way round, and each among copies of the first."""
+    forth = list(range(n_rows))
+    return [forth, forth[::-1], [*([0] * (PROBE_ROWS - n_rows)), *forth]]
+
+
+def _field(leaf: Leaf) -> Leaf:
+    """Return which field of an answer a place belongs to, whatever the row.
+
+    Examples
+    --------
+    >>> _field((0, "low")), _field(("low", 0)), _field((0, 2))
+    (('low',), ('low',), (2,))
+    """
+    names = tuple(part for part in leaf if isinstance(part, str))
+    return names or leaf[1:]
+
+
+def warm_batches(
+    scorer: Scorer, example: Rows, *, most: int, patience_s: float = WARM_S
+) -> tuple[int, ...]:
+    """Score batches of every number of rows that serving makes, the large ones first.
+
+    A model that is compiled for each number of rows is compiled here, and not while a caller waits.
+
+    Returns
+    -------
+    tuple of int
+        The numbers of rows that were called; not all where that takes longer than `patience_s`.
+    """
+    row = example.part(0, 1)
+    doubling = [1 << power for power in range(most.bit_length()) if 1 << power <= most]
+    sizes = dict.fromkeys([most, *reversed(doubling), *range(most, 0, -1)])
+    until = monotonic() + patience_s
+    done: list[int] = []
+    for size in sizes:
+        if done and monotonic() > until:
+            break
+        wire.answer(scorer.score(concat([row] * size)).output)
+        done.append(size)
+    return tuple(done)
+
+
+def _numbers(output: Any) -> Any:
+    """Return an output as the JSON values in which it would leave."""
+    return wire.read_answer(wire.answer(output))
