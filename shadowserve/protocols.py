@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import orjson
-
 from shadowserve import wire
 from shadowserve.errors import RequestError
 from shadowserve.rows import Rows
@@ -132,7 +130,7 @@ def _encode_rows(prediction: Any, *, echo: str | None = None) -> bytes:  # noqa:
 
 
 def _read_rows(answer: bytes) -> Any:
-    return orjson.loads(answer)
+    return answers.read_json(answer)
 
 
 def server_metadata() -> bytes:

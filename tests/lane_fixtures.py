@@ -80,10 +80,8 @@ def _answered(
     except Exception as error:
         status, told = 500, to_json(fault_of(error))
     fields = {"times": TIMES, **changes}
-    return request(
-        writer.position(0), body=sent if sampled else None, status=status,
-        answer=told if sampled else b"", **fields,
-    )  # fmt: skip
+    said = {"body": sent, "answer": told} if sampled else {"body": None, "answer": b""}
+    return request(writer.position(0), status=status, **{**said, **fields})
 
 
 def lane(

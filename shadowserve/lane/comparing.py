@@ -213,6 +213,14 @@ class Comparer:
             return np.asarray([float(not alike(a, b)) for a, b in rows])
         return self.divergence.compare(left, right).disagreement()
 
+    def reads(self, request: Request) -> bool:
+        """Tell whether the champion's answer can be read."""
+        try:
+            self._protocols[request.protocol].read(request.answer)
+        except Exception:
+            return False
+        return True
+
     def _settled_by(self, outputs: Sequence[Outputs]) -> Divergence:
         """Return what compares, settled for good once the champion has answered for enough rows.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from shadowserve.lane.failures import Poison
+from shadowserve.lane.inflight import TYPING
 from shadowserve.lane.state import Death, LaneState
 from shadowserve.records import Comparison, Outcome, Request
 
@@ -67,10 +68,14 @@ class Deaths:
             position=request.position,
             request_id=request.request_id,
             cause=self._counted[request.position][1],
-            step=steps[index][0] if 0 <= index < len(steps) else None,
+            step="schema" if index == TYPING else _named(steps, index),
             worked_ms=float(detail.get("worked_ms", 0.0)),
             sizes=dict(sizes),
         )
+
+
+def _named(steps: Sequence[tuple[str, tuple[str, ...]]], index: int) -> str | None:
+    return steps[index][0] if 0 <= index < len(steps) else None
 
 
 def ended(poison: Poison, request: Request, *, window: int) -> Comparison:

@@ -16,15 +16,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from shadowserve.clock import run_delay_ns
+from shadowserve.clock import Starvation, run_delay_ns
 from shadowserve.counters import reserve
 
 MAX_IN_HAND = 256
+MAX_READINGS = 5
 GAVE_UP = 17
 """Exit code of a lane that has said itself why it cannot go on."""
 NO_ROOM = 75
 """Exit code of a lane whose state file could not be written; sysexits.h calls it a passing failure."""
+TYPING = -2
+"""The step while a request is typed."""
 _HEAD = struct.Struct("<6q")
+_WORD = struct.Struct("<q")
+_STARTED = 5 * 8
 _STEP_WORD = 4
 _SIZE = _HEAD.size + 8 * MAX_IN_HAND
 
@@ -44,7 +49,7 @@ class Mark:
     positions : tuple of int
         What is in hand; empty when idle.
     step : int
-        Index of the plan's step that is running, -1 between steps.
+        Index of the plan's step that is running, -1 between steps, `TYPING` before them.
     """
 
     pid: int
@@ -74,33 +79,58 @@ class InFlight:
         self.step = memoryview(self._map).cast("q")[_STEP_WORD : _STEP_WORD + 1]
         self._pid = os.getpid()
         self._tid = threading.get_native_id()
+        self._starvation = Starvation()  # of this thread: mark and score on one
 
-    def mark(self, positions: Sequence[int]) -> None:
-        """Say which positions are about to be scored, at most `MAX_IN_HAND`."""
+    def mark(self, positions: Sequence[int], *, step: int = -1) -> None:
+        """Say which positions are about to be typed or scored, at most `MAX_IN_HAND`.
+
+        The time comes last and goes first: without it, nothing counts as in hand.
+        """
+        _WORD.pack_into(self._map, _STARTED, 0)
         struct.pack_into(f"<{len(positions)}q", self._map, _HEAD.size, *positions)
-        delay = run_delay_ns(self._pid, self._tid) or 0
-        head = (self._pid, self._tid, delay, len(positions), -1, time.monotonic_ns())
-        _HEAD.pack_into(self._map, 0, *head)
+        delay = self._starvation.delay_ns() or 0
+        _HEAD.pack_into(self._map, 0, self._pid, self._tid, delay, len(positions), step, 0)
+        _WORD.pack_into(self._map, _STARTED, time.monotonic_ns())
 
     def clear(self) -> None:
         """Say that nothing is in hand."""
+        _WORD.pack_into(self._map, _STARTED, 0)
         _HEAD.pack_into(self._map, 0, self._pid, self._tid, 0, 0, -1, 0)
 
     def close(self) -> None:
         """Unmap the file."""
         self.step.release()
         self._map.close()
+        self._starvation.close()
 
 
 def read(path: Path) -> Mark:
-    """Read a lane's mark; idle if there is none."""
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
+    """Read a lane's mark; idle if there is none, or if it is being written right now.
+
+    The lane writes while others read: only what two readings agree on is believed.
+    """
+    raw = _bytes(path)
+    for _ in range(MAX_READINGS):
+        if raw == (again := _bytes(path)):
+            break
+        raw = again
+    else:  # it changes at every look, so nothing is in hand for long
         raw = b""
+    return _mark_of(raw)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def _mark_of(raw: bytes) -> Mark:
     if len(raw) < _SIZE:
         return Mark(pid=0, tid=0, started_ns=0, run_delay_ns=0, positions=())
     pid, tid, delay, count, step, started = _HEAD.unpack_from(raw)
+    count = count if started and 0 <= count <= MAX_IN_HAND else 0
     positions = struct.unpack_from(f"<{count}q", raw, _HEAD.size)
     return Mark(
         pid=pid, tid=tid, started_ns=started, run_delay_ns=delay, positions=positions, step=step

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import MutableSequence, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -65,14 +65,22 @@ class Observer:
         self._mark = mark
         self._starvation = Starvation()  # of this thread: make and use the observer on one
 
-    def typed(self, request: Request) -> Typed:
-        """Type a journaled body; the lane's signature decides, as it would in production."""
+    def typed(self, request: Request, *, tried: bool = True) -> Typed:
+        """Type a journaled body; the lane's signature decides, as it would in production.
+
+        Parameters
+        ----------
+        request : Request
+        tried : bool
+            Whether values are tried by the model's own type hint, whose code may hang.
+        """
         started_ns = time.monotonic_ns()
         protocol = self._protocols[request.protocol]
         try:
             given = protocol.read_body(request.body or b"", request.content_type)
             read_ns = time.monotonic_ns()
-            rows, echo = protocol.type(given, self.scorer.schema)
+            schema = self.scorer.schema if tried else replace(self.scorer.schema, fits=None)
+            rows, echo = protocol.type(given, schema)
         except BaseException as error:  # a validator of the model's own may exit
             refusal = Observation(fault=fault_of(error, step="schema"))
             spent_ns = time.monotonic_ns() - started_ns

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from shadowserve import pace
 from shadowserve.deployment import LaneName, write_whole
 from shadowserve.disclosure import Disclosure
-from shadowserve.lane import memory, windows
+from shadowserve.lane import memory, salvage, windows
 from shadowserve.lane.comparing import Comparer, Scoring
 from shadowserve.lane.deaths import FATAL, Deaths, ended
-from shadowserve.lane.inflight import InFlight
+from shadowserve.lane.inflight import TYPING, InFlight
 from shadowserve.lane.intake import BEHIND_NS, InputSizes, LargeInputs, Turn, burst_of, turn
 from shadowserve.lane.learned import Learned
 from shadowserve.lane.lock import ScoringLock
@@ -95,6 +95,7 @@ class Lane:
     window: OpenWindow = field(init=False)
     deaths: Deaths = field(init=False)
     sizes: InputSizes = field(init=False)
+    remembered: Mapping[str, bytes] = field(init=False)
     _progress: Progress = field(default_factory=Progress)
     _scorings: list[Scoring] = field(default_factory=list)
     _skipped: list[Comparison] = field(default_factory=list)
@@ -145,6 +146,7 @@ class Lane:
         self.window.take_up()
         self.deaths = Deaths(self.state, self.lane_places.death)
         self.sizes = InputSizes(self.learned.sizes)
+        self.remembered = self.state.summaries() or self.learned.state()
         self._committed_ns = time.monotonic_ns()
         self.say(*self.first_state)
 
@@ -170,6 +172,7 @@ class Lane:
             if died >= FATAL:
                 self._poisoned(request)
                 continue
+            self.inflight.mark([request.position], step=TYPING)  # a type hint's validators run here
             typed = self.observer.typed(request)
             sizes = self.sizes.of(typed.rows)
             what = turn(
@@ -188,7 +191,7 @@ class Lane:
                 self._mark([typed])
                 observation = self.observer.alone(typed)
                 self.warmth.scored(typed, observation)
-                self._keep(typed, observation, what, sizes, warm=warm)
+                self._keep(typed, observation, what, sizes, warm=warm, again=not died)
             else:
                 together.append((typed, what))
                 if sum(t.rows.n_rows if t.rows else 1 for t, _ in together) >= self._batch_rows():
@@ -222,6 +225,7 @@ class Lane:
         sizes: Mapping[str, int],
         *,
         warm: bool = False,
+        again: bool = True,
     ) -> None:
         times = observation.times
         alone = what.alone and what.timed and times is not None and times.batch_requests == 1
@@ -243,12 +247,17 @@ class Lane:
             memory.note(self.learned.memory, self.learned.requests + len(self._scorings))
         if times is not None and alone and not warmup:
             self.metrics.observe(times)
-        if self.rescorer is not None and typed.rows is not None and observation.fault is None:
+        if (
+            again
+            and self.rescorer is not None
+            and typed.rows is not None
+            and observation.fault is None
+        ):
             self.rescorer.offer(typed, observation, self.learned.noise)
 
     def _poisoned(self, request: Request) -> None:
         """Record the outcome of a request that two processes did not survive."""
-        sizes = self.disclosure.sizes(self.sizes.of(self.observer.typed(request).rows))
+        sizes = self.disclosure.sizes(self.sizes.of(self.observer.typed(request, tried=False).rows))
         poison = self.deaths.poison(request, sizes=sizes, steps=self.observer.scorer.step_names)
         comparison = ended(poison, request, window=self.window.number)
         self._progress.count(comparison.outcome)
@@ -267,35 +276,55 @@ class Lane:
             self._scorings or self._skipped or self._progress.outcomes or self._progress.cursor
         ):
             return
-        side = self.comparer.compare(self._scorings)
-        recorder = Recorder(self.observer.scorer, self.tail, self.window.number)
-        comparisons = recorder.comparisons(self._scorings, side, self.learned.units)
+        comparisons = salvage.learn(self, self._scorings, self._skipped)
         for one in comparisons:
             self._progress.count(one.outcome)
         rows = map(burst_row, self._scorings)
         self._progress.bursts += [row for row in rows if row is not None]
+        self._progress.summaries = dict(self.remembered)
+        self.state.commit(self._progress)
+        self.window.n += len(self._progress.comparisons)
+        self._settle_condition(comparisons)
+        self._scorings, self._skipped, self._progress = [], [], Progress()
+
+    def learn(
+        self, scorings: Sequence[Scoring], skipped: Sequence[Comparison] = ()
+    ) -> list[Comparison]:
+        """Compare what was scored, and remember it; return one comparison a scoring.
+
+        `remembered` becomes what it was remembered as; after a failure nothing is half remembered
+        once `forget` was called.
+        """
+        side = self.comparer.compare(scorings)
+        recorder = Recorder(self.observer.scorer, self.tail, self.window.number)
+        comparisons = recorder.comparisons(scorings, side, self.learned.units)
         self.learned.add(
-            [*comparisons, *self._skipped],
-            scorings=self._scorings,
+            [*comparisons, *skipped],
+            scorings=scorings,
             side=side,
             divergence=self.comparer.divergence,
-            champion_columns=self._champion_columns(),
-            inner=_inner(self._scorings),
+            champion_columns=self._champion_columns(scorings),
+            inner=_inner(scorings),
             disclosure=self.disclosure,
         )
         self.learned.notes = list(self.observer.scorer.notes)
         for one in comparisons:
             self.learned.harm.add(*self.schedule.block(one.arrived_wall_ns), one.response_ms)
-        everything = sorted([*comparisons, *self._skipped], key=lambda one: one.position)
-        self._progress.comparisons = [(c.position, c.window, windows.encode(c)) for c in everything]
-        self._progress.summaries = self.learned.state()
-        self.state.commit(self._progress)
-        self.window.n += len(everything)
-        self._settle_condition(comparisons)
-        self._scorings, self._skipped, self._progress = [], [], Progress()
+        everything = [*comparisons, *skipped]
+        rows = [(one.position, one.window, windows.encode(one)) for one in everything]
+        self.remembered = self.learned.state()
+        self._progress.comparisons += rows
+        return comparisons
 
-    def _champion_columns(self) -> dict[str, tuple[str, ...]]:
-        workers = {worker_of(one.request.position) for one in self._scorings}
+    def forget(self) -> None:
+        """Go back to what was remembered last, after something could not be taken in whole."""
+        self.learned = Learned.from_state(self.remembered)
+        self.sizes = InputSizes(self.learned.sizes)
+        if self.learned.outputs.tally is not None:
+            self.comparer.resume(self.learned.outputs.tally)
+
+    def _champion_columns(self, scorings: Sequence[Scoring]) -> dict[str, tuple[str, ...]]:
+        workers = {worker_of(one.request.position) for one in scorings}
         return {name: columns for worker in workers for name, columns in self.tail.steps(worker)}
 
     def _settle_condition(self, comparisons: Sequence[Comparison]) -> None:

@@ -19,6 +19,8 @@ class Pulse:
     ----------
     clock : callable
         Monotonic seconds.
+    moment_s : float
+        The most that counts between two looks.
 
     Examples
     --------
@@ -28,8 +30,11 @@ class Pulse:
     [0.0, 0.5, 0.0, 1.0, 1.5]
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, *, clock: Callable[[], float] = time.monotonic, moment_s: float = MOMENT_S
+    ) -> None:
         self._clock = clock
+        self._moment_s = moment_s
         self._looked = 0.0
         self._beat: object = None
         self._still_s = 0.0
@@ -41,5 +46,5 @@ class Pulse:
         if beat != self._beat:
             self._beat, self._still_s = beat, 0.0
         else:
-            self._still_s += min(since, MOMENT_S)
+            self._still_s += min(since, self._moment_s)
         return self._still_s

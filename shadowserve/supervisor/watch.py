@@ -12,7 +12,7 @@ import contextlib
 import json
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from shadowserve import clock
@@ -24,6 +24,7 @@ from shadowserve.lane.state import snapshot
 from shadowserve.ledger import condition
 from shadowserve.places import LanePlaces
 from shadowserve.supervisor.child import Child
+from shadowserve.supervisor.pulse import Pulse
 
 MAX_BARREN_DEATHS = 5
 FIRST_PAUSE_S = 0.5
@@ -31,6 +32,8 @@ LONGEST_PAUSE_S = 30.0
 MAX_QUICK_POISONINGS = 20
 QUICK_REQUESTS = 100
 NO_ROOM_PAUSE_S = 2.0
+LOOK_S = 0.25
+"""The most that counts between two looks: beyond it the looker itself stood still."""
 QUICK_NS = 30 * 10**9
 STEADY_NS = 120 * 10**9
 _FROM_OUTSIDE = (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
@@ -62,6 +65,7 @@ class LaneWatch:
     _oom_kills: int = 0
     _done: int = 0
     _worked: tuple[int, int] = (0, 0)
+    _pulse: Pulse = field(default_factory=lambda: Pulse(moment_s=LOOK_S))
 
     def expect(self) -> None:
         """Say that it is about to start: what an earlier start left written is past."""
@@ -95,15 +99,23 @@ class LaneWatch:
             self._again = True  # it has said so already, and is about to end
 
     def _enforce(self) -> None:
-        mark = inflight.read(self.places.inflight)
-        in_hand = mark.pid == self.child.pid and bool(mark.positions)
-        self._worked = (mark.started_ns, mark.worked_ns()) if in_hand else (0, 0)
-        if in_hand and self._worked[1] > self.deadline_s * 1e9:
+        if self._is_overdue():
             self._kill("deadline")
             return
         used = clock.rss_bytes(self.child.pid)
         if used is not None and used > self.memory_bytes:
             self._kill("memory")
+
+    def _is_overdue(self) -> bool:
+        """Tell whether it has had the same in hand past the deadline, and was seen to all that time.
+
+        What stood still with everybody else, such as a frozen container, was not at work.
+        """
+        mark = inflight.read(self.places.inflight)
+        in_hand = mark.pid == self.child.pid and bool(mark.positions)
+        self._worked = (mark.started_ns, mark.worked_ns()) if in_hand else (0, 0)
+        seen_s = self._pulse.still_s((mark.pid, mark.started_ns) if in_hand else None)
+        return in_hand and min(seen_s, self._worked[1] / 1e9) >= self.deadline_s
 
     def _kill(self, cause: str) -> None:
         self._cause = cause

@@ -112,9 +112,48 @@ def read_answer(body: bytes) -> Any:
     [1, None]
     """
     try:
-        return orjson.loads(body)["predictions"]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return read_json(body)["predictions"]
+    except (ValueError, KeyError, TypeError):
         raise AnswerError("The bytes are no answer: a JSON object with predictions.") from None
+
+
+def read_json(body: bytes) -> Any:
+    r"""Read JSON that a server wrote, also text with a lone surrogate, which UTF-8 does not know.
+
+    Such a character is read as its escape, so that what was read can be written again.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON, or nested too deeply.
+
+    Examples
+    --------
+    >>> read_json(rb'["a\ud800"]')
+    ['a\\ud800']
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        try:
+            return _legible(json.loads(body, parse_int=_int))
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+
+
+def _int(digits: str) -> int | float:
+    """Read a whole number as `orjson` does: beyond 64 bits it is a float."""
+    return orjson.loads(digits)  # type: ignore[no-any-return]
+
+
+def _legible(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, list):
+        return [_legible(each) for each in value]
+    if isinstance(value, dict):
+        return {_legible(key): _legible(each) for key, each in value.items()}
+    return value
 
 
 def error_body(

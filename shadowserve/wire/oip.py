@@ -13,13 +13,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import orjson
-
 from shadowserve.columns import Column
 from shadowserve.errors import AnswerError, RequestError
 from shadowserve.rows import Rows
 from shadowserve.schema import Schema
-from shadowserve.wire.answers import dumps
+from shadowserve.wire.answers import dumps, read_json
 from shadowserve.wire.inputs import Table, malformed, table_of
 from shadowserve.wire.jsontext import loads
 from shadowserve.wire.limits import DEFAULT, Limits
@@ -156,11 +154,11 @@ def read_answer(body: bytes) -> Any:
         If the bytes are no such response.
     """
     try:
-        outputs = orjson.loads(body)["outputs"]
+        outputs = read_json(body)["outputs"]
         if any(len(each["data"]) != math.prod(each["shape"]) for each in outputs):
             raise TypeError
         read = {each["name"]: _nest(each["data"], each["shape"]) for each in outputs}
-    except (orjson.JSONDecodeError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         raise AnswerError("The bytes are no answer: a JSON object with outputs.") from None
     return next(iter(read.values())) if len(read) == 1 else read
 

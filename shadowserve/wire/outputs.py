@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import orjson
 import pandas as pd
 import scipy.sparse
 
@@ -130,7 +130,7 @@ def _text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     text = dumps(value).decode()
-    read: str | None = orjson.loads(text) if text[0] in '"n' else text
+    read: str | None = json.loads(text) if text[0] in '"n' else text
     return read
 
 

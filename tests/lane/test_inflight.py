@@ -58,6 +58,40 @@ def test_only_the_owner_may_read(path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_what_is_read_while_it_changes_is_one_whole_mark_or_none(path):
+    """Read at any instant of a change, positions come with their own time, or not at all."""
+    mark = InFlight(path)
+    stop = threading.Event()
+
+    def change():
+        n = 0
+        while not stop.is_set():
+            n += 1
+            mark.mark([n] * (1 + n % 5))
+            mark.clear()
+
+    busy = threading.Thread(target=change)
+    busy.start()
+    try:
+        for _ in range(2_000):
+            seen = inflight.read(path)
+            assert not seen.positions or seen.started_ns
+            assert len(set(seen.positions)) <= 1
+    finally:
+        stop.set()
+        busy.join()
+        mark.close()
+
+
+@pytest.mark.parametrize("count", [-1, MAX_IN_HAND + 1, 2**62])
+def test_a_torn_count_holds_nothing(path, count):
+    mark = InFlight(path)
+    mark.mark([7])
+    mark._map[24:32] = count.to_bytes(8, "little", signed=True)
+    assert inflight.read(path).positions == ()
+    mark.close()
+
+
 HOLDING = """
 import sys, time
 from pathlib import Path

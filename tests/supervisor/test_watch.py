@@ -98,6 +98,31 @@ def test_the_time_worked_is_read_before_the_kill_that_makes_the_kernel_forget(la
     assert death(lane)["worked_ms"] == 5.0
 
 
+def test_a_lane_that_stood_still_with_its_supervisor_is_left_alone(lane):
+    """In a frozen container nobody looks, and time that nobody saw counts for no deadline."""
+    start(lane, "time.sleep(60)")
+    lane.deadline_s = 0.4
+    lane.look()
+    lane.child.signal(signal.SIGSTOP)
+    until(lambda: watching.inflight.read(lane.places.inflight).worked_ns() > 1e9)
+    lane.child.signal(signal.SIGCONT)
+    lane.look()
+    assert lane.child.running
+    until(lambda: lane.look() or not lane.child.running)  # what is seen to take so long is ended
+    lane.look()
+    assert death(lane)["cause"] == "deadline"
+
+
+def test_a_mark_that_is_being_written_kills_nobody(lane):
+    """Positions without their time were taken for work that began with the machine."""
+    start(lane, "mark._map[40:48] = bytes(8); print('torn', flush=True); time.sleep(60)")
+    until(lambda: b"torn" in lane.child.log.read_bytes())
+    lane.deadline_s = 0.0
+    for _ in range(3):
+        lane.look()
+    assert lane.child.running
+
+
 def test_a_lane_that_waits_for_work_has_no_deadline(lane):
     start(lane, "mark.clear(); time.sleep(60)")
     until(lambda: not watching.inflight.read(lane.places.inflight).positions)
