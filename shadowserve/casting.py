@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from shadowserve.errors import RequestError
+from shadowserve.legible import quoted
 from shadowserve.scalars import EXACT, INT_BITS, Refusal, scalar
 
 _NUMBERS: frozenset[type] = frozenset({int, float, type(None)})
@@ -89,12 +90,20 @@ def _one_by_one(rule: Rule, values: Sequence[Any], *, column: object) -> np.ndar
 def _wrong_type(rule: Rule, refusal: Refusal, *, column: object, row: int) -> RequestError:
     within = f" at {refusal.path}" if refusal.path else ""
     return RequestError(
-        f"Column {column!r}, row {row}{within}: {refusal.expected} is expected ({rule.type}), "
-        f"{refusal.received} came.",
+        f"Column {quoted(column)}, row {row}{within}: {refusal.expected} is expected ({rule.type}), "
+        f"{refusal.received} came.{_advice(rule.type, refusal)}",
         code="wrong_type",
         column=column,
         row=row,
     )
+
+
+def _advice(type_: str, refusal: Refusal) -> str:
+    """Say what to do about a value that is missing where none may be."""
+    if refusal.received != "null" or refusal.path:
+        return ""
+    other = ", or as double" if type_ in INT_BITS else ""
+    return f" Send a value, or log the model with this column optional (required=False{other})."
 
 
 def rule_for(type_: str, *, required: bool = True) -> Rule:

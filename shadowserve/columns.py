@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
 from typing import Any
 
 import numpy as np
+from rapidfuzz import fuzz, process
 
 from shadowserve.casting import cast, infer, rule_for
 from shadowserve.errors import RequestError
+from shadowserve.legible import legible
 from shadowserve.nested import nested_rule
 from shadowserve.rows import ColumnName
 from shadowserve.scalars import SCALARS
@@ -21,6 +21,8 @@ UNTYPED = "unknown"
 Cast = Callable[[Sequence[Any]], np.ndarray]
 _SHOWN = 10
 _LOOKED_AT = 100
+_ALIKE = 60.0
+"""Of a hundred, from where a name counts as a slip of the pen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +84,28 @@ def columns_of(inputs: Sequence[Mapping[str, Any]]) -> tuple[tuple[Column, ...],
     return columns, named
 
 
+def _near(names: Sequence[str], given: Sequence[str]) -> list[str]:
+    """Return the given names that are nearest to the wanted ones, each once.
+
+    Bounded: whoever sends many long names must not hold up everybody else.
+    """
+    candidates = [name for name in given[:_LOOKED_AT] if len(name) <= _LOOKED_AT]
+    wanted = [name for name in names if len(name) <= _LOOKED_AT]
+    found = (
+        process.extractOne(name, candidates, scorer=fuzz.ratio, score_cutoff=_ALIKE)
+        for name in wanted
+    )
+    return list(dict.fromkeys(best[0] for best in found if best is not None))
+
+
 def lacks(
     names: Sequence[str], *, n_known: int, given: Sequence[str], row: int | None = None
 ) -> RequestError:
     """Say what is missing; of what is not known, name only what looks like a slip of the pen."""
     who = "Request" if row is None else f"Row {row}"
-    shown = ", ".join(names[:_SHOWN]) + (" and more" if len(names) > _SHOWN else "")
+    shown = ", ".join(map(legible, names[:_SHOWN])) + (" and more" if len(names) > _SHOWN else "")
     text = f"{who} lacks {len(names)} of {n_known} features: {shown}."
-    candidates = [name for name in given[:_LOOKED_AT] if len(name) <= _LOOKED_AT]
-    close = chain.from_iterable(
-        difflib.get_close_matches(name, candidates, n=1) for name in names[:_SHOWN]
-    )
-    if near := ", ".join(dict.fromkeys(close)):
+    if near := ", ".join(map(legible, _near(names[:_SHOWN], given))):
         text += f" Not known: {near}."
     return RequestError(
         f"{text} Order does not matter.", code="missing_column", column=names[0], row=row

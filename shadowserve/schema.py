@@ -17,7 +17,9 @@ import numpy as np
 from shadowserve.casting import infer
 from shadowserve.columns import UNTYPED, Cast, Column, columns_of, lacks
 from shadowserve.errors import ModelError, RequestError
+from shadowserve.legible import counted
 from shadowserve.params import Param, type_params
+from shadowserve.ragged import other_keys, ragged
 from shadowserve.rows import ColumnName, Rows
 from shadowserve.scalars import SCALARS
 from shadowserve.tensors import Tensor
@@ -235,7 +237,8 @@ class Schema:
         for row, values in enumerate(lists):
             if len(values) != len(casts):
                 raise RequestError(
-                    f"Row {row} has {len(values)} values, {len(casts)} are expected.",
+                    f"Row {row} has {counted(len(values), 'value')}, "
+                    f"{counted(len(casts), 'is', 'are')} expected.",
                     code="wrong_width",
                     row=row,
                 )
@@ -263,7 +266,7 @@ class Schema:
         typed = {str(t.name): t.type(values[t.name]) for t in self.tensors}
         lengths = {len(array) for array in typed.values()}
         if len(lengths) != 1:
-            raise RequestError("The inputs have differing numbers of rows.", code="ragged_rows")
+            raise ragged("inputs", typed)
         known = {t.name for t in self.tensors}
         extra = tuple(str(name) for name in values if name not in known)
         lone = self.tensors[0].name is None
@@ -298,11 +301,7 @@ class Schema:
             if type(record) is not dict:
                 raise _not_a_record(row)
             if record.keys() != records[0].keys():
-                raise RequestError(
-                    f"Row {row} has other keys than row 0; the model's signature cannot fill in.",
-                    code="ragged_rows",
-                    row=row,
-                )
+                raise other_keys(record, records[0], row=row)
         table = {key: [record[key] for record in records] for key in records[0]}
         return self.type_columns(table, n_rows=len(records))
 

@@ -179,10 +179,25 @@ def is_taken(type_: str, value: object) -> bool:
 
 def test_every_code_of_a_refusal_is_in_the_docs():
     source = Path(__file__).parents[1] / "shadowserve"
-    modules = ("schema", "casting", "columns", "params", "tensors", "asgi", "dataplane", "heads")
+    modules = (
+        "schema",
+        "casting",
+        "columns",
+        "params",
+        "tensors",
+        "asgi",
+        "dataplane",
+        "heads",
+        "ragged",
+        "gate",
+    )
     files = [*source.glob("wire/*.py"), *(source / f"{module}.py" for module in modules)]
     text = "\n".join(file.read_text("utf-8") for file in files)
-    raised = set(re.findall(r'(?:code=|error_body\(|_refuse\(scope, send, \d+, )"(\w+)"', text))
+    raised = set(
+        re.findall(
+            r'(?:code=|error_body\(|_refuse\(scope, send, \d+, |Turned\(\s*\d+,\s*)"(\w+)"', text
+        )
+    )
     documented = re.search(r"\| code \| status.*?\n\n", DOCS, re.DOTALL).group()
     assert raised == {
         code
@@ -367,7 +382,7 @@ def test_bare_lists_are_taken_where_columns_are_numbered():
         0: [1, 2],
         1: ["x", "y"],
     }
-    with pytest.raises(RequestError, match=re.escape("Row 1 has 1 values, 2 are expected")):
+    with pytest.raises(RequestError, match=re.escape("Row 1 has 1 value, 2 are expected")):
         schema.type_lists([[1, "x"], [2]])
 
 

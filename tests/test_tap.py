@@ -15,7 +15,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from shadowserve.tap import TapMiddleware
 
@@ -227,6 +227,43 @@ def test_only_posts_to_its_paths_that_the_app_answered_are_copied():
     assert [one["protocol"] for one in there.records] == ["predict"]
     assert there.records[0]["answer_text"].startswith("0,1,2,")
     assert middleware.dropped == 0
+
+
+@pytest.mark.parametrize("written", ["/invocations", "/api/v1/invocations"])
+@pytest.mark.parametrize("how", ["inside the mount", "around it", "root path", "stripped"])
+def test_requests_under_a_mount_or_a_root_path_are_copied(written, how):
+    """By the path that the app itself routes by, or by the whole one."""
+    with tap() as there:
+        if how == "inside the mount":
+            middleware = tapped(there.url, paths=[written])
+            served = Starlette(routes=[Mount("/api", Starlette(routes=[Mount("/v1", middleware)]))])
+        elif how == "around it":
+            served = Starlette(routes=[Mount("/api/v1", app())])
+            served = middleware = tapped(there.url, served, paths=["/api/v1/invocations"])
+        else:
+            middleware = tapped(there.url, paths=[written])
+
+            async def served(scope, receive, send):
+                await middleware({**scope, "root_path": "/api/v1"}, receive, send)
+
+        stripped = how == "stripped" and written == "/invocations"
+        told = ask(served, "/invocations" if stripped else "/api/v1/invocations")
+        middleware.close(10)
+    if how == "inside the mount":
+        assert told[0] == 200
+    assert len(there.records) == 1
+
+
+def test_a_path_that_only_begins_like_the_root_path_is_none():
+    with tap() as there:
+        middleware = tapped(there.url)
+
+        async def served(scope, receive, send):
+            await middleware({**scope, "root_path": "/api"}, receive, send)
+
+        ask(served, "/apis/invocations")
+        middleware.close(10)
+    assert there.records == []
 
 
 def test_a_share_is_copied():

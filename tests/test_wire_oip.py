@@ -97,7 +97,7 @@ def test_numbered_nested_columns_come_as_json_text_too():
     unnamed = [{key: value for key, value in each.items() if key != "name"} for each in NESTED[:2]]
     rows, _ = ask(Schema.from_signature({"inputs": unnamed}), *texts(VALUES)[:2])
     assert [column.tolist() for column in rows.columns.values()] == [[["x", "[]"]], [{"id": 1}]]
-    with pytest.raises(RequestError, match="1 values, 2 are expected"):
+    with pytest.raises(RequestError, match="1 value, 2 are expected"):
         ask(Schema.from_signature({"inputs": unnamed}), *texts(VALUES)[:1])
 
 

@@ -114,7 +114,7 @@ class TapMiddleware:
         if not self._looks_at(scope):
             await self._app(scope, receive, send)
             return
-        copy = Copy(scope, self._paths[scope["path"]], self._outbox, self._max_body)
+        copy = Copy(scope, self._paths[self._path(scope)], self._outbox, self._max_body)
 
         async def receive_and_look() -> Message:
             message = await receive()
@@ -136,10 +136,18 @@ class TapMiddleware:
     def _looks_at(self, scope: MutableMapping[str, Any]) -> bool:
         return (
             scope["type"] == "http"
-            and scope["path"] in self._paths
+            and self._path(scope) in self._paths
             and scope["method"] == "POST"
             and (self._sample_rate >= 1.0 or random.random() < self._sample_rate)  # noqa: S311
         )
+
+    def _path(self, scope: MutableMapping[str, Any]) -> str:
+        """Return the path as `paths` has it: whole, or without what the app is mounted under."""
+        path: str = scope["path"]
+        root: str = scope.get("root_path", "").rstrip("/")
+        if path in self._paths or not root or not path.startswith(f"{root}/"):
+            return path
+        return path.removeprefix(root)
 
     def _line(self, copied: Copied) -> bytes:
         """Write a copy as one line of JSON; called on the sending thread."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from shadowserve.errors import RequestError
+from shadowserve.legible import counted
 from shadowserve.rows import Rows
 from shadowserve.scalars import SCALARS
 from shadowserve.schema import Schema
@@ -132,7 +133,8 @@ def _check_widths(lines: Sequence[Sequence[str]], width: int, *, first_line: int
     for row, line in enumerate(lines):
         if len(line) != width:
             raise RequestError(
-                f"Line {row + first_line} has {len(line)} fields, {width} are expected.",
+                f"Line {row + first_line} has {counted(len(line), 'field')}, "
+                f"{counted(width, 'is', 'are')} expected.",
                 code="ragged_rows",
                 row=row,
             )
@@ -141,7 +143,8 @@ def _check_widths(lines: Sequence[Sequence[str]], width: int, *, first_line: int
 def _numbered(fields: Sequence[Sequence[str]], schema: Schema) -> Rows:
     if len(fields) != len(schema.columns):
         raise RequestError(
-            f"A row has {len(fields)} values, {len(schema.columns)} are expected.",
+            f"A row has {counted(len(fields), 'value')}, "
+            f"{counted(len(schema.columns), 'is', 'are')} expected.",
             code="wrong_width",
         )
     pairs = zip(schema.columns, fields, strict=True)

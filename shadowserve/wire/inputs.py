@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 
 from shadowserve.errors import RequestError
+from shadowserve.legible import quoted
 from shadowserve.scalars import kind_of
 from shadowserve.wire.limits import Limits
 
 Table = dict[str, tuple[list[Any], list[int]]]
 """Inputs by name: their values, row-major, and their shape."""
 
+MAX_DIMENSIONS = 64
 _DATATYPES: dict[str, tuple[type, ...]] = (
     {"BOOL": (bool,), "BYTES": (str,)}
     | {f"{sign}INT{bits}": (int,) for sign in ("", "U") for bits in (8, 16, 32, 64)}
@@ -71,14 +73,19 @@ def _flat(each: Mapping[str, Any]) -> tuple[list[Any], list[int]]:
     """Check one input against its own shape and datatype; return its values, row-major."""
     name, shape, data = each["name"], each.get("shape"), each.get("data")
     if type(shape) is not list or not shape or any(type(n) is not int or n < 0 for n in shape):
-        raise malformed(f"The shape of {name!r} is a list of whole numbers")
+        raise malformed(f"The shape of {quoted(name)} is a list of whole numbers")
+    if len(shape) > MAX_DIMENSIONS:  # the product of thousands takes minutes
+        raise malformed(
+            f"The shape of {quoted(name)} has {len(shape)} dimensions, {MAX_DIMENSIONS} are the limit",
+            code="wrong_shape",
+        )
     if type(data) is not list:
-        raise malformed(f"The data of {name!r} is a list")
+        raise malformed(f"The data of {quoted(name)} is a list")
     if data and type(data[0]) is list:
         data = _unnested(data, shape, name)
     if len(data) != math.prod(shape):
         raise malformed(
-            f"The data of {name!r} has {len(data)} values, its shape asks for {math.prod(shape)}",
+            f"The data of {quoted(name)} has {len(data)} values, its shape asks for {math.prod(shape)}",
             code="wrong_shape",
         )
     _check_datatype(name, each.get("datatype"), data, per_row=max(1, len(data) // max(1, shape[0])))
@@ -95,7 +102,7 @@ def _unnested(data: list[Any], shape: Sequence[int], name: str) -> list[Any]:
         level = [leaf for each in level for leaf in each]
     if not fits or any(type(leaf) is list for leaf in level):
         raise malformed(
-            f"The nested data of {name!r} has the lengths of its shape", code="wrong_shape"
+            f"The nested data of {quoted(name)} has the lengths of its shape", code="wrong_shape"
         )
     return level
 
@@ -103,11 +110,11 @@ def _unnested(data: list[Any], shape: Sequence[int], name: str) -> list[Any]:
 def _check_datatype(name: str, datatype: Any, data: Sequence[Any], *, per_row: int) -> None:
     kinds = _DATATYPES.get(datatype) if type(datatype) is str else None
     if kinds is None:
-        raise malformed(f"The datatype of {name!r} is one of {', '.join(_DATATYPES)}")
+        raise malformed(f"The datatype of {quoted(name)} is one of {', '.join(_DATATYPES)}")
     for place, value in enumerate(data):
         if value is not None and not (type(value) in kinds and _is_within(datatype, value)):
             raise RequestError(
-                f"Input {name!r}, row {place // per_row}: {datatype} is declared, "
+                f"Input {quoted(name)}, row {place // per_row}: {datatype} is declared, "
                 f"{kind_of(value)} that is none came.",
                 code="wrong_type",
                 column=name,

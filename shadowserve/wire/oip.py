@@ -15,6 +15,7 @@ from typing import Any
 
 from shadowserve.columns import Column
 from shadowserve.errors import AnswerError, RequestError
+from shadowserve.legible import quoted
 from shadowserve.rows import Rows
 from shadowserve.schema import Schema
 from shadowserve.wire.answers import dumps, read_json
@@ -181,7 +182,7 @@ def _check_columns(table: Table) -> int:
     for name, (data, shape) in table.items():
         if len(n_rows) != 1 or len(data) != shape[0]:
             raise RequestError(
-                f"The input {name!r} is one column: of shape [n] or [n, 1], with the same n for all.",
+                f"The input {quoted(name)} is one column: of shape [n] or [n, 1], with the same n for all.",
                 code="wrong_shape",
                 column=name,
             )

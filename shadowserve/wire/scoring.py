@@ -12,6 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 from shadowserve.errors import RequestError
+from shadowserve.legible import counted
+from shadowserve.ragged import other_keys, ragged
 from shadowserve.rows import Rows
 from shadowserve.scalars import kind_of
 from shadowserve.schema import Schema
@@ -130,7 +132,7 @@ def _width(data: Sequence[Any], limits: Limits) -> int:
             )
         if len(values) != len(data[0]):
             raise RequestError(
-                f"Row {row} has {len(values)} values, row 0 has {len(data[0])}.",
+                f"Row {row} has {counted(len(values), 'value')}, row 0 has {len(data[0])}.",
                 code="ragged_rows",
                 row=row,
             )
@@ -145,7 +147,9 @@ def _keys(names: Any, width: int) -> list[str]:
     keys = [str(name) for name in names]
     if len(keys) != width:
         raise RequestError(
-            f"The rows have {width} values, columns has {len(keys)} names.", code="ragged_rows"
+            f"The rows have {counted(width, 'value')}, columns has {counted(len(keys), 'name')}. "
+            "Send a name for each value.",
+            code="ragged_rows",
         )
     if len(set(keys)) != width:
         raise RequestError("columns has the same name twice.", code="duplicate_key")
@@ -196,7 +200,7 @@ def _named_arrays(value: dict[str, Any], schema: Schema, limits: Limits) -> Rows
     if schema.is_nested or not lengths:
         return _by_row([value], schema, limits)
     if len(lengths) != 1 or any(type(each) is not list for each in value.values()):
-        raise RequestError("The columns have differing numbers of rows.", code="ragged_rows")
+        raise ragged("columns", value)
     n_rows = lengths.pop()
     limits.check(n_rows=n_rows, n_columns=len(value))
     return _by_column(value, schema, n_rows)
@@ -235,7 +239,7 @@ def _tensors_by_row(records: Sequence[dict[str, Any]], schema: Schema) -> Rows:
     keys = list(records[0])
     for row, record in enumerate(records):
         if record.keys() != records[0].keys():
-            raise RequestError(f"Row {row} has other keys than row 0.", code="ragged_rows", row=row)
+            raise other_keys(record, records[0], row=row)
     return _tensors_by_column({k: [record[k] for record in records] for k in keys}, schema)
 
 

@@ -11,14 +11,14 @@ from sources import Import, imports, modules, own
 
 STOREYS = (
     # the ground: what needs nothing of ours
-    "clock counters disclosure errors gate heap home likeness page reading records rows scalars sources spellings steps stopping tap training withheld "
+    "clock counters disclosure errors gate heap home legible likeness page reading records rows scalars sources spellings steps stopping tap training withheld "
     "supervisor.isolation supervisor.leash supervisor.worker",
     "asgi casting faults journal lane.inflight lane.state pins places policy sampling sequential "
     "stores strangers supervisor.placement tally tokens",
     # records, settings and pure mathematics
     "changepoint units divergence featurization growth metrics mlmodel nested ratio settings slices stillness "
     "standby tail talk tensors",
-    "callcost columns params passage version",
+    "callcost columns params passage ragged version",
     "cache deployment lineage schema shipped",
     "classes sharing",
     "family labels ledger loading pace registry threads wire",
