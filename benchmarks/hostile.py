@@ -29,7 +29,7 @@ from shadowserve.records import Fault, Observation, Request, Role, Times
 from shadowserve.rows import Rows
 from shadowserve.verdict import Verdict, judge
 
-N_REQUESTS = 20_000
+N_REQUESTS = 10_000
 PORTION = 100
 LOOK_EVERY = 500
 CHAMPION, CHALLENGER = 0, 1

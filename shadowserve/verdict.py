@@ -18,7 +18,10 @@ from shadowserve.findings.divergence import above_noise
 from shadowserve.findings.gains import LIMITS
 from shadowserve.findings.labelled import by_labels
 from shadowserve.findings.origins import compared
+from shadowserve.findings.standing import is_open, standing
 from shadowserve.known import Known
+from shadowserve.lane.lasting import ERROR
+from shadowserve.lane.learned import Learned
 from shadowserve.policy import ALARM_SHARES, Policy
 from shadowserve.sequential import MeanSequence
 
@@ -111,7 +114,7 @@ def judge(known: Known, findings: Sequence[Finding], policy: Policy) -> Judgemen
     if covered and (critical or broken):
         reasons = [f.message for f in critical] + [limit.says for limit in broken]
         return Judgement(Verdict.REJECT, tuple(reasons), limits, policy, unit_of(known))
-    alarms = [f for f in findings if f.severity.is_alarm]
+    alarms = [f for f in findings if f.severity.is_alarm or is_open(f, policy)]
     undecided = [limit for limit in limits if limit.state != "kept"]
     if not undecided and not alarms:
         return Judgement(
@@ -188,10 +191,19 @@ def _errors(known: Known, policy: Policy) -> Limit:
         f"{share(limit)} is allowed."
     )
     if more.is_above(limit, alpha=policy.alpha / LIMITS):
+        if not _is_its_own(known, known.learned, policy):
+            says += " Whether the version or its surroundings failed is not settled yet."
+            return Limit("errors", "undecided", says)
         return Limit("errors", "broken", says)
     if more.is_below(limit, alpha=policy.alpha):
         return Limit("errors", "kept", says)
     return Limit("errors", "undecided", says, _needed(more, limit, policy))
+
+
+def _is_its_own(known: Known, learned: Learned, policy: Policy) -> bool:
+    """Whether failures are the version's own, as far as lanes may find out."""
+    stands = standing(known, learned, ERROR, policy)
+    return stands.is_proven or not stands.rescored or bool(learned.failures.poison)
 
 
 def _needed(seen: MeanSequence, limit: float, policy: Policy) -> int | None:

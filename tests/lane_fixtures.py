@@ -24,6 +24,7 @@ from shadowserve.lane.comparing import Comparer
 from shadowserve.lane.inflight import InFlight
 from shadowserve.lane.learned import Learned
 from shadowserve.lane.observing import Observer
+from shadowserve.lane.process import seconds
 from shadowserve.lane.rescoring import Rescorer
 from shadowserve.lane.run import Lane
 from shadowserve.lane.state import LaneState
@@ -115,6 +116,8 @@ def lane(
         schedule=Schedule(time.time_ns(), "salt"),
         warmth=Warmth(observer, inflight, repeat=rescore),
     )
+    if rescore:
+        made.seconds = seconds(made, [CHALLENGER])
     made.learned.classes = scorer.loaded.classes
     if made.learned.outputs.tally is not None:
         made.comparer.resume(made.learned.outputs.tally)

@@ -10,7 +10,7 @@ from deployment_fixtures import deployment
 from judging_fixtures import known_of, policy, timed
 from scoring_fixtures import double, opaque
 
-from shadowserve.findings import look
+from shadowserve.findings import Severity, look
 from shadowserve.known import Known
 from shadowserve.policy import Policy
 from shadowserve.verdict import Judgement, Verdict, judge
@@ -103,7 +103,7 @@ def test_errors_beyond_the_limit_are_rejected(tmp_path):
             raise ValueError
         return double(frame, params)
 
-    judgement = judged(timed(known_of(tmp_path, opaque(fail))))
+    judgement = judged(timed(known_of(tmp_path, opaque(fail), rescore=True)))
     assert states(judgement)["errors"] == "broken"
     assert judgement.verdict is Verdict.REJECT
 
@@ -121,9 +121,21 @@ def test_a_critical_finding_rejects_though_every_limit_is_kept(tmp_path):
     def holes(frame, params):
         return np.where(frame["age"].to_numpy() % 40 == 0, np.nan, double(frame, params))
 
-    judgement = judged(timed(known_of(tmp_path, opaque(holes))))
+    judgement = judged(timed(known_of(tmp_path, opaque(holes), n=420, rescore=True)))
     assert "broken" not in states(judgement).values()
     assert judgement.verdict is Verdict.REJECT
+
+
+def test_failures_whose_cause_is_not_known_yet_keep_from_promoting(tmp_path):
+    def holes(frame, params):
+        return np.where(frame["age"].to_numpy() % 15 == 0, np.nan, double(frame, params))
+
+    known = timed(known_of(tmp_path, opaque(holes), n=240))
+    one = next(f for f in look(known, policy()) if f.kind == "nonfinite_output")
+    assert one.severity is Severity.NOTE
+    judgement = judged(known)
+    assert judgement.verdict is Verdict.CONTINUE
+    assert one.message in judgement.reasons
 
 
 def test_a_judgement_tells_its_policy(same):

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from shadowserve.findings.finding import Effect, Finding, Severity, Where, number, share
-from shadowserve.findings.noise import is_only_its_own
+from shadowserve.findings.standing import PARTS, standing
 from shadowserve.known import Known
+from shadowserve.lane.lasting import ERROR
 from shadowserve.lane.learned import Learned
 from shadowserve.policy import Policy
 
@@ -16,8 +17,6 @@ MIN_LEAK_BYTES = 20_000
 MIN_LEAK_TOTAL = 32 * 2**20
 MIN_DROP = 96 * 2**20
 MIN_MEMORY_NOTES = 5
-CRITICAL_TIMES = 2
-"""How many times the error rate that a policy allows is critical."""
 
 
 def look(known: Known, policy: Policy) -> Iterator[Finding]:
@@ -29,14 +28,15 @@ def look(known: Known, policy: Policy) -> Iterator[Finding]:
 
 
 def _errors(known: Known, learned: Learned, policy: Policy) -> Iterator[Finding]:
-    failures = learned.failures
-    own = [one for one in failures.faults if one.n]
-    alpha = policy.alarm_alpha("error_rate") / 2  # that there are more, and where
-    more = failures.more
-    low, high = more.interval(alpha)
-    if not own or not (low > 0 or is_only_its_own(more, policy)):
+    failures, more = learned.failures, learned.failures.more
+    if not any(one.n for one in failures.faults) or more.ends[1] < policy.min_examples:
         return
-    most = max(own, key=lambda one: one.n)
+    alpha = policy.alarm_alpha("error_rate") / PARTS
+    stands = standing(known, learned, ERROR, policy)
+    low, high = more.interval(alpha)
+    if not stands.is_proven and more.mean <= 0:
+        return
+    most = max(failures.faults, key=lambda one: one.n)
     fault = most.fault
     step_columns = (
         learned.lane.steps[fault.step].columns if fault.step in learned.lane.steps else ()
@@ -55,15 +55,14 @@ def _errors(known: Known, learned: Learned, policy: Policy) -> Iterator[Finding]
     )
     at = f" in step '{fault.step}'" if fault.step else ""
     which = f", where {slices[0].describe}" if slices else ""
+    then = " After a switch callers would get these as errors." if stands.is_proven else ""
     yield Finding(
         kind="error_rate",
-        severity=Severity.CRITICAL
-        if more.mean > CRITICAL_TIMES * policy.max_error_rate
-        else Severity.WARNING,
+        severity=stands.severity(more, policy, alpha=alpha),
         message=(
             f"{known.name} fails on {share(failures.rate.mean)} of requests, the champion on "
             f"{share(failures.champion_rate.mean)}. Most often {fault.type}{at} ({fault.frame}){which}. "
-            "After a switch callers would get these as errors."
+            f"{stands.says}{then}"
         ),
         where=Where(step=fault.step, columns=columns, slice=slices[0].describe if slices else None),
         effect=Effect(

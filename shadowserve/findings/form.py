@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from shadowserve.findings.finding import Effect, Finding, Severity, Where, share
-from shadowserve.findings.noise import is_above, is_only_its_own
+from shadowserve.findings.noise import is_above
+from shadowserve.findings.standing import PARTS, standing
 from shadowserve.known import Known
+from shadowserve.lane.lasting import HOLE
+from shadowserve.lane.learned import Learned
 from shadowserve.lane.outputs import Outputs
 from shadowserve.policy import Policy
 
@@ -16,8 +19,9 @@ def look(known: Known, policy: Policy) -> Iterator[Finding]:
     """Yield answers that a caller cannot read, or that say nothing."""
     if known.learned is None or known.learned.outputs.tally is None:
         return
-    for part in (_structure, _classes, _nonfinite):
+    for part in (_structure, _classes):
         yield from part(known, known.learned.outputs, policy)
+    yield from _nonfinite(known, known.learned, policy)
 
 
 def _structure(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
@@ -90,11 +94,15 @@ def _comes_by_chance(known: Known, outputs: Outputs, policy: Policy) -> bool:
     return varies and not is_above(own, theirs, policy)
 
 
-def _nonfinite(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
-    alpha = policy.alarm_alpha("nonfinite_output") / 2  # that there are more, and where
+def _nonfinite(known: Known, learned: Learned, policy: Policy) -> Iterator[Finding]:
+    outputs = learned.outputs
+    alpha = policy.alarm_alpha("nonfinite_output") / PARTS
     more = outputs.more_nonfinite
+    if more.ends[1] < policy.min_examples:
+        return
     low, high = more.interval(alpha)
-    if not (low > 0 or is_only_its_own(more, policy)):
+    stands = standing(known, learned, HOLE, policy)
+    if not stands.is_proven and more.mean <= 0:
         return
     search = outputs.nonfinite_slices
     slices = search.findings(alpha, show=policy.shown(search.names)) if search else []
@@ -102,10 +110,10 @@ def _nonfinite(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Findi
     where = f" It happens where {slices[0].describe}." if slices else ""
     yield Finding(
         kind="nonfinite_output",
-        severity=Severity.CRITICAL,
+        severity=Severity.CRITICAL if stands.is_proven else Severity.NOTE,
         message=(
             f"{known.name} answers NaN, infinity or null for {share(outputs.nonfinite.mean)} of requests, "
-            f"the champion for {share(outputs.champion_nonfinite.mean)}.{where}"
+            f"the champion for {share(outputs.champion_nonfinite.mean)}.{where} {stands.says}"
         ),
         where=Where(
             columns=columns,

@@ -181,20 +181,6 @@ def is_above(own: tuple[int, float], theirs: tuple[int, float], policy: Policy) 
     return bool(above and two_rates(n, differing, n_other, differing_other) >= needed)
 
 
-def is_only_its_own(more: MeanSequence, policy: Policy) -> bool:
-    """Whether something befell the challenger on several requests, and the champion alone on none.
-
-    Where both fail by chance each does so alone now and then: then it takes an interval to tell.
-
-    Parameters
-    ----------
-    more : MeanSequence
-        Of challenger minus champion, request by request, each 0 or 1.
-    """
-    theirs, own = more.ends
-    return own >= policy.min_examples and theirs == 0
-
-
 def _answers_again(known: Known) -> Sequence[MeanSequence]:
     """Return the control's answers beside the champion's, which elsewhere may not be the same version."""
     if known.control is None or known.deployment.tapped:

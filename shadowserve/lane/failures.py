@@ -11,6 +11,7 @@ import numpy as np
 from shadowserve.disclosure import Disclosure
 from shadowserve.lane.comparing import Scoring
 from shadowserve.lane.doubt import Doubt
+from shadowserve.lane.episodes import Episodes
 from shadowserve.lane.outputs import columns_of, searching
 from shadowserve.records import Comparison, Fault, Outcome
 from shadowserve.sequential import MeanSequence, paired_mean
@@ -63,6 +64,7 @@ class Failures:
         self.rate = MeanSequence()
         self.champion_rate = MeanSequence()
         self.more = paired_mean(1.0)
+        self.episodes = Episodes()
         self.faults: list[FaultCount] = []
         self.poison: list[Poison] = []
         self.slices: SliceSearch | None = None
@@ -77,6 +79,7 @@ class Failures:
         self.rate.add(own)
         self.champion_rate.add(theirs)
         self.more.add((own - theirs)[slice(None) if first is None else first])
+        self.episodes.add(own > theirs, theirs > own, [c.arrived_wall_ns for c in comparisons])
         for one in comparisons:
             if one.fault is not None:
                 self._count(one.fault, one.position)
@@ -116,6 +119,7 @@ class Failures:
             "rate": self.rate.state(),
             "champion_rate": self.champion_rate.state(),
             "more": self.more.state(),
+            "episodes": self.episodes.state(),
             "faults": [asdict(known) for known in self.faults],
             "poison": [asdict(one) for one in self.poison],
             "slices": self.slices.state() if self.slices else None,
@@ -128,6 +132,7 @@ class Failures:
         it.rate = MeanSequence.from_state(state["rate"])
         it.champion_rate = MeanSequence.from_state(state["champion_rate"])
         it.more = MeanSequence.from_state(state["more"])
+        it.episodes = Episodes.from_state(state.get("episodes", {}))
         it.faults = [FaultCount(**{**f, "fault": Fault(**f["fault"])}) for f in state["faults"]]
         it.poison = [Poison(**one) for one in state["poison"]]
         it.slices = SliceSearch.from_state(state["slices"]) if state["slices"] else None

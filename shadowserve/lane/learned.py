@@ -19,6 +19,7 @@ from shadowserve.growth import SizeCounts
 from shadowserve.lane.comparing import Scoring, Side
 from shadowserve.lane.elapsed import Elapsed
 from shadowserve.lane.failures import Failures, Noise, Poison
+from shadowserve.lane.lasting import Answers, Lasting
 from shadowserve.lane.outputs import Outputs
 from shadowserve.lane.timing import RoleTiming
 from shadowserve.records import Comparison, Outcome
@@ -50,6 +51,8 @@ class Learned:
         self.outputs = Outputs(change_alpha=change_alpha)
         self.failures = Failures()
         self.noise = Noise()
+        self.lasting = Lasting()
+        self.answers = Answers()
         self.units = Units()
         self.champion = RoleTiming(champion_steps)
         self.lane = RoleTiming(lane_steps)
@@ -141,6 +144,10 @@ class Learned:
         self.champion_work.add(np.asarray(worked, dtype=np.float64))
         self.lag_ms.add(np.asarray([c.lag_ms for c in comparisons]))
 
+    def usual_ms(self) -> float:
+        """Return what a request takes this version, 0 before one was timed."""
+        return float(self.busy_ms.summary()["mean"]) if self.busy_ms.n else 0.0
+
     def slow_requests(self) -> list[dict[str, Any]]:
         """Return the slowest requests, those first that never returned.
 
@@ -174,6 +181,8 @@ class Learned:
         it = cls({}, {})
         try:
             for name, kind in _PARTS.items():
+                if name in _YOUNG and name not in state:
+                    continue  # of an earlier release: it begins anew
                 setattr(it, name, kind.from_state(orjson.loads(state[name])))
             sizes = orjson.loads(state["sizes"])
             it.sizes = {column: SizeCounts.from_state(seen) for column, seen in sizes.items()}
@@ -192,6 +201,8 @@ _PARTS: Mapping[str, Any] = {
     "outputs": Outputs,
     "failures": Failures,
     "noise": Noise,
+    "lasting": Lasting,
+    "answers": Answers,
     "units": Units,
     "champion": RoleTiming,
     "lane": RoleTiming,
@@ -204,6 +215,7 @@ _PARTS: Mapping[str, Any] = {
     "harm": Harm,
     "elapsed": Elapsed,
 }
+_YOUNG = frozenset(("lasting", "answers"))
 _NUMBERS = (
     "requests",
     "timed",

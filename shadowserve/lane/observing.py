@@ -61,7 +61,7 @@ class Observer:
         mark: MutableSequence[int] | memoryview,
     ) -> None:
         self.scorer = scorer
-        self._protocols = protocols
+        self.protocols = protocols
         self._mark = mark
         self._starvation = Starvation()  # of this thread: make and use the observer on one
 
@@ -75,7 +75,7 @@ class Observer:
             Whether values are tried by the model's own type hint, whose code may hang.
         """
         started_ns = time.monotonic_ns()
-        protocol = self._protocols[request.protocol]
+        protocol = self.protocols[request.protocol]
         try:
             given = protocol.read_body(request.body or b"", request.content_type)
             read_ns = time.monotonic_ns()
@@ -150,7 +150,7 @@ class Observer:
         return False
 
     def _encode(self, typed: Typed, output: object) -> bytes:
-        encode = partial(self._protocols[typed.request.protocol].encode, echo=typed.echo)
+        encode = partial(self.protocols[typed.request.protocol].encode, echo=typed.echo)
         return encode(output)
 
     def _running_step(self) -> str | None:

@@ -13,6 +13,7 @@ from shadowserve.divergence import Divergence, Kind, KindTally, tally
 from shadowserve.lane.collapse import Collapses
 from shadowserve.lane.comparing import Scoring, Side
 from shadowserve.lane.doubt import Doubt
+from shadowserve.lane.episodes import Episodes
 from shadowserve.records import Comparison
 from shadowserve.sequential import MeanSequence, paired_mean
 from shadowserve.slices import SliceSearch, kind_of
@@ -50,6 +51,7 @@ class Outputs:
         self.nonfinite = MeanSequence()
         self.champion_nonfinite = MeanSequence()
         self.more_nonfinite = paired_mean(1.0)
+        self.nonfinite_episodes = Episodes()
         self.change = ChangeDetector(change_alpha)
         self.slices: SliceSearch | None = None
         self.nonfinite_slices: SliceSearch | None = None
@@ -105,6 +107,8 @@ class Outputs:
         self.nonfinite.add(own)
         self.champion_nonfinite.add(theirs)
         self.more_nonfinite.add((own - theirs)[first])
+        arrived_ns = [c.arrived_wall_ns for c in comparisons]
+        self.nonfinite_episodes.add(own > theirs, theirs > own, arrived_ns)
         self.change.add(np.maximum(by_request, 0.0)[lately], positions[lately])
         self.worst.add(by_request, positions, [c.request_id for c in comparisons])
         if self.first_differing is None and differing.any():
@@ -157,6 +161,7 @@ class Outputs:
             "nonfinite": self.nonfinite.state(),
             "champion_nonfinite": self.champion_nonfinite.state(),
             "more_nonfinite": self.more_nonfinite.state(),
+            "nonfinite_episodes": self.nonfinite_episodes.state(),
             "change": self.change.state(),
             "slices": self.slices.state() if self.slices else None,
             "nonfinite_slices": self.nonfinite_slices.state() if self.nonfinite_slices else None,
@@ -172,6 +177,7 @@ class Outputs:
         it.tally = KindTally.from_state(state["tally"]) if state["tally"] else None
         for name in _MEANS:
             setattr(it, name, MeanSequence.from_state(state[name]))
+        it.nonfinite_episodes = Episodes.from_state(state.get("nonfinite_episodes", {}))
         it.change = ChangeDetector.from_state(state["change"])
         for name in ("slices", "nonfinite_slices"):
             setattr(it, name, SliceSearch.from_state(state[name]) if state[name] else None)

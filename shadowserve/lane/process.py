@@ -22,6 +22,7 @@ from shadowserve.deployment import Deployment, LaneName, write_whole
 from shadowserve.disclosure import Disclosure
 from shadowserve.errors import ShadowserveError, UnreadableError
 from shadowserve.faults import fault_of
+from shadowserve.lane.again import Again, AgainForOthers, Second, asked_by
 from shadowserve.lane.comparing import Comparer
 from shadowserve.lane.inflight import GAVE_UP, NO_ROOM, InFlight
 from shadowserve.lane.learned import Learned
@@ -133,12 +134,33 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
         entity=deployment.options.get("entity"),
         lock=ScoringLock(places.scoring_lock) if ONE_AT_A_TIME in os.environ else None,
     )
+    challengers = [n for n in deployment.lanes if n.role is Role.CHALLENGER]
     if name.role is Role.CONTROL:
-        lane.limit = follow(places, [n for n in deployment.lanes if n.role is Role.CHALLENGER])
+        lane.limit = follow(places, challengers)
+    if deployment.options["rescore"]:
+        lane.seconds = seconds(lane, challengers)
     if learned.outputs.tally is not None:
         lane.comparer.resume(learned.outputs.tally)
     _say_compatibility(lane, deployment)
     return lane
+
+
+def seconds(lane: Lane, challengers: Sequence[LaneName]) -> list[Second]:
+    """Return what scores some of a lane's requests a second time later."""
+    mark = lane.inflight.mark
+    if lane.name.role is Role.CONTROL:
+        files = [lane.places.lane(one.role, one.version).state for one in challengers]
+        answers, wanted = lambda: lane.learned.answers, asked_by(files)
+        return [AgainForOthers(lane.observer, answers, wanted, mark)]
+    return [
+        Again(
+            lane.observer,
+            lambda: lane.learned.lasting,
+            lane.observer.protocols,
+            mark,
+            lambda: lane.learned.usual_ms(),
+        )
+    ]
 
 
 def _comparer(

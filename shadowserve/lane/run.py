@@ -17,6 +17,7 @@ from shadowserve import pace
 from shadowserve.deployment import LaneName, write_whole
 from shadowserve.disclosure import Disclosure
 from shadowserve.lane import memory, salvage, windows
+from shadowserve.lane.again import Second
 from shadowserve.lane.comparing import Comparer, Scoring
 from shadowserve.lane.deaths import FATAL, Deaths, ended
 from shadowserve.lane.inflight import TYPING, InFlight
@@ -71,6 +72,8 @@ class Lane:
         Column that names whom a request is for.
     lock : ScoringLock or None
         None where each lane has a CPU of its own.
+    seconds : sequence of Second
+        What scores some requests a second time later.
     """
 
     name: LaneName
@@ -90,6 +93,7 @@ class Lane:
     stopping: Callable[[], bool] = lambda: False
     entity: str | None = None
     lock: ScoringLock | None = None
+    seconds: Sequence[Second] = ()
     first_state: tuple[str, str | None] = ("running", None)
     large: LargeInputs = field(default_factory=LargeInputs)
     window: OpenWindow = field(init=False)
@@ -130,6 +134,7 @@ class Lane:
         elif batch.requests:
             with self.lock.held() if self.lock else nullcontext(True) as undisturbed:
                 self._score(batch.requests, undisturbed=undisturbed)
+                self._again(batch.requests)
         self._progress.cursor = batch.cursor
         if batch.requests or batch.deleted:
             self.window.begin()
@@ -199,6 +204,13 @@ class Lane:
         self._score_together(together)
         self.inflight.clear()
 
+    def _again(self, requests: Sequence[Request]) -> None:
+        """Score a second time what is due for it."""
+        for one in self.seconds:
+            one.read(requests)
+            one.due()
+        self.inflight.clear()
+
     def _batch_rows(self) -> int:
         """Return how many rows share a call: never so many that the deadline is for the batch."""
         if not self.learned.busy_ms.n:
@@ -243,6 +255,8 @@ class Lane:
         )
         self._since_start += 1
         self._scorings.append(scoring)
+        for second in self.seconds:
+            second.take(scoring)
         if self._since_start % MEMORY_LOOK == 0:
             memory.note(self.learned.memory, self.learned.requests + len(self._scorings))
         if times is not None and alone and not warmup:

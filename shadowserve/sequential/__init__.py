@@ -8,6 +8,7 @@ from shadowserve.sequential.means import (
     paired_mean,
 )
 from shadowserve.sequential.quantiles import QuantileSequence
+from shadowserve.sequential.signs import log_e_sign
 
 __all__ = [
     "MeanSequence",
@@ -15,6 +16,7 @@ __all__ = [
     "difference",
     "likelihood_ratio",
     "log_e_difference",
+    "log_e_sign",
     "paired_mean",
     "rate_evidence",
     "two_rates",

@@ -1,0 +1,69 @@
+"""Episodes of failing: failures that come together are one, whatever brought them together.
+
+An outage of a minute makes a thousand failures and says as much as one of them. Episodes of the
+challenger alone are set against those of the champion alone: under equal rates either is as likely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+TOGETHER = 100
+TOGETHER_NS = 60 * 10**9
+
+
+class Episodes:
+    """Counts episodes of two sides.
+
+    Attributes
+    ----------
+    own, theirs : int
+        Episodes in which the challenger, the champion failed alone: failures within 100 requests or one
+        minute of each other are one.
+    """
+
+    def __init__(self) -> None:
+        self._n = 0
+        self._last: list[tuple[int, int] | None] = [None, None]
+        self._counts = [0, 0]
+
+    @property
+    def own(self) -> int:
+        """Of the challenger."""
+        return self._counts[0]
+
+    @property
+    def theirs(self) -> int:
+        """Of the champion."""
+        return self._counts[1]
+
+    def add(self, own: np.ndarray, theirs: np.ndarray, arrived_ns: Sequence[int]) -> None:
+        """Take in requests: whether each side failed alone, and when it arrived."""
+        for side, alone in enumerate((own, theirs)):
+            for i in np.flatnonzero(alone).tolist():
+                self._failed(side, self._n + i, arrived_ns[i])
+        self._n += len(own)
+
+    def _failed(self, side: int, number: int, when: int) -> None:
+        last = self._last[side]
+        near = last is not None and (
+            number - last[0] <= TOGETHER or abs(when - last[1]) <= TOGETHER_NS
+        )
+        self._counts[side] += not near
+        self._last[side] = (number, when)
+
+    def state(self) -> dict[str, Any]:
+        """Return everything as JSON-able values."""
+        return {"n": self._n, "last": self._last, "counts": self._counts}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Read what `state` wrote; of an earlier release, begin anew."""
+        it = cls()
+        if state:
+            it._n, it._counts = state["n"], list(state["counts"])
+            it._last = [None if one is None else (one[0], one[1]) for one in state["last"]]
+        return it
