@@ -34,7 +34,7 @@ MOST_NAMES = 20
 SERVE_OPTIONS = (
     "champion", "challengers", "control", "model", "tracking_uri", "registry_uri", "host", "port",
     "console_host", "console_port", "workers", "state_dir", "sample_rate", "deadline",
-    "journal_budget", "retention", "max_body", "lane_memory", "method", "output_kind", "entity",
+    "journal_budget", "retention", "max_body", "strict_json", "lane_memory", "method", "output_kind", "entity",
     "batch", "probe", "rescore",
     "log_inputs", "hash_inputs", "drop_inputs", "ignore_outputs", "one_job", "strict_versions", "allow_digests", "lane_network", "pass_env", "token_file",
     "allow_hosts", "allow_origins", "root_path", "ssl_certfile", "ssl_keyfile", "tap",
