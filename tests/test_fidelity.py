@@ -31,11 +31,12 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from shadowserve import featurization
 from shadowserve.featurization.identity import Agreement, check_identity, difference
+from shadowserve.likeness import ABSOLUTE, RELATIVE, alike
 from shadowserve.loading import Loaded
 from shadowserve.protocols import protocols
 from shadowserve.rows import Rows, concat
 from shadowserve.schema import Column, Schema
-from shadowserve.scoring import ABSOLUTE, RELATIVE, Scorer, alike
+from shadowserve.scoring import Scorer
 
 N_TRAINING = 30
 EXAMPLES = 8
