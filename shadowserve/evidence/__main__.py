@@ -25,6 +25,7 @@ from shadowserve.evidence.carrying import Carrier
 from shadowserve.faults import fault_of
 from shadowserve.places import Places
 from shadowserve.stores import redact
+from shadowserve.supervisor import priority
 from shadowserve.supervisor.leash import watch_parent
 
 FLUSH_S = 15.0
@@ -54,7 +55,7 @@ def main() -> int:
         return 0
     carrier = Carrier(places, deployment, report=_report)
     threading.Thread(target=_end_by_deadline, args=(carrier,), daemon=True).start()
-    carrier.run(_stop)
+    carrier.run(_stop, loaded=priority.settle)
     carrier.flush(until=time.monotonic() + FLUSH_S)
     carrier.say_what_is_left()
     return 0

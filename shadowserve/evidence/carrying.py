@@ -45,10 +45,14 @@ class Carrier:
         self._publish_at = time.monotonic() + PUBLISH_S
         self._silent = False
 
-    def run(self, stop: threading.Event) -> None:
-        """Work until asked to stop."""
+    def run(self, stop: threading.Event, *, loaded: Callable[[], None] = lambda: None) -> None:
+        """Work until asked to stop; `loaded` is called once MLflow's client has been imported."""
+        first = True
         while not stop.is_set():
             arrived = self._attempt(self._turn)
+            if first:
+                loaded()
+            first = False
             stop.wait(LOOK_S if arrived else self.condition.pause_s())
 
     def flush(self, *, until: float) -> None:

@@ -39,6 +39,7 @@ from shadowserve.protocols import Protocol, protocols
 from shadowserve.records import Role
 from shadowserve.schema import Schema
 from shadowserve.stillness import Schedule
+from shadowserve.supervisor import priority
 from shadowserve.supervisor.leash import watch_parent
 from shadowserve.tail import Tail
 from shadowserve.talk import keep_to_oneself
@@ -70,6 +71,7 @@ def main(arguments: Sequence[str]) -> int:
         _give_up(name, places, error)
         return GAVE_UP
     heap.settle()
+    priority.settle()
     try:
         lane.run()
     except (OSError, Unwritable) as error:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from shadowserve.supervisor.isolation import cut_network
 from shadowserve.supervisor.leash import tie_to_parent
-from shadowserve.supervisor.priority import step_back, step_forward
+from shadowserve.supervisor.priority import SHARES_CORE, step_back, step_forward
 
 
 @dataclass(slots=True)
@@ -34,7 +34,7 @@ class Child:
     pass_fds : tuple of int
         Descriptors it inherits.
     idle : bool
-        Whether it runs only when nobody else wants the CPU.
+        Whether it works in the background, with a small claim on CPUs (`priority`).
     network : bool
         Whether it may use the network.
     cpus : frozenset of int, optional
@@ -121,7 +121,7 @@ class Child:
         return True
 
     def _hasten(self) -> None:
-        """Let an idle process end soon, however busy its CPUs are."""
+        """Let a background process end soon, however busy its CPUs are."""
         if self.idle and self.running:
             step_forward(self.pid)
 
@@ -134,6 +134,6 @@ class Child:
             cut_network()
         tie_to_parent()
         if self.idle:
-            step_back()
+            step_back(shared=SHARES_CORE in self.env)
         if self.cpus and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, self.cpus)

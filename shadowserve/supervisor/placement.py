@@ -40,6 +40,11 @@ class Placement:
     threads: int
     one_at_a_time: bool = False
 
+    @property
+    def shares_core(self) -> bool:
+        """Whether lanes may run on a core that one of the champion's workers has."""
+        return self.lanes is None
+
     def worker(self, index: int) -> frozenset[int] | None:
         """Return the CPUs of one worker."""
         return frozenset({self.workers[index]}) if self.workers else None
@@ -54,7 +59,8 @@ class Placement:
     def describe(self) -> str:
         """Say in a line what was chosen."""
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''} for BLAS and OpenMP in every role"
-        priority = f"at the lowest priority{', one at a time' if self.one_at_a_time else ''}"
+        low = "the lowest" if self.shares_core else "a low"
+        priority = f"at {low} priority{', one at a time' if self.one_at_a_time else ''}"
         if not self.workers and self.lanes:
             return f"lanes on any CPU {priority}; {threads}"
         if not self.workers:

@@ -1,4 +1,9 @@
-"""A process's claim on CPUs: the last when it works, an ordinary one when it is to end.
+"""A background process's claim on CPUs: enough to load, little when it works, an ordinary one to end.
+
+Loading a version takes seconds of CPU. At the lowest class beside busy strangers it never ends, so
+that nothing is ever scored. A process that loads is therefore only nice, and steps back once it has
+loaded: to the lowest class where it shares a core with a champion's worker, to a small but certain
+share where it does not.
 
 An idle process that is killed still needs a CPU to give its memory back. Beside three busy strangers
 that was measured to take eight seconds, and 0.1 once it had been given an ordinary claim.
@@ -8,32 +13,75 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
+SHARES_CORE = "SHADOWSERVE_SHARES_CORE"
+"""Variable that the supervisor sets for background processes that share a champion's core."""
 
-def step_back() -> None:
-    """Let the calling process run only when nobody else wants the CPU, itself and its session.
+LOADING_NICE = 5
+LOADING_NICE_SHARED = 10
+"""While a version loads: a third of an ordinary claim, or a tenth beside the champion."""
+WORKING_NICE = 10
+"""From then on, where no champion is on the core: a tenth of an ordinary claim, whoever else is there."""
+LEAST_NICE = 19
+
+
+def step_back(*, shared: bool) -> None:
+    """Give the calling process, which is about to load, a small claim: itself and its session.
 
     Where Linux groups tasks by session (autogroup, as it comes with most distributions) a class or a nice
-    value counts within the session only: an idle-class lane would get as much of a CPU as the champion.
+    value counts within the session only: a lane would get as much of a CPU as the champion.
     """
-    if hasattr(os, "SCHED_IDLE"):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    else:
-        os.nice(19)
+    nice = LOADING_NICE_SHARED if shared else LOADING_NICE
+    os.nice(nice)
     with contextlib.suppress(OSError):
-        _session_share("self", 19)
+        _session_share("self", nice)
+
+
+def settle(environ: Mapping[str, str] = os.environ, *, pid: int = 0) -> None:
+    """Let a process that has loaded run at its working claim, all its threads and its session.
+
+    Parameters
+    ----------
+    environ : mapping
+        Says whether it shares a core with a champion's worker; then only the lowest class will do.
+    pid : int
+        The calling process if 0.
+    """
+    shared = SHARES_CORE in environ
+    nice = LEAST_NICE if shared else WORKING_NICE
+    name = str(pid or os.getpid())
+    if not hasattr(os, "SCHED_IDLE"):
+        os.setpriority(os.PRIO_PROCESS, pid, max(nice, os.getpriority(os.PRIO_PROCESS, pid)))
+        return
+    policy = os.SCHED_IDLE if shared else os.SCHED_BATCH  # whose waking interrupts nobody
+    for task in _tasks(name):
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(task, policy, os.sched_param(0))
+            if not shared:
+                os.setpriority(os.PRIO_PROCESS, task, nice)
+    with contextlib.suppress(OSError):
+        _session_share(name, nice)
 
 
 def step_forward(pid: int) -> None:
     """Give a process that is to end an ordinary claim, as far as this user may."""
     if not hasattr(os, "SCHED_IDLE"):
         return
-    with contextlib.suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            os.sched_setscheduler(int(task.name), os.SCHED_OTHER, os.sched_param(0))
+    for task in _tasks(str(pid)):
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(task, os.SCHED_OTHER, os.sched_param(0))
+            os.setpriority(os.PRIO_PROCESS, task, 0)
     with contextlib.suppress(OSError):
         _session_share(str(pid), 0)
+
+
+def _tasks(pid: str) -> list[int]:
+    """Return a process's threads; Linux keeps class and nice value by thread."""
+    with contextlib.suppress(OSError):
+        return [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()]
+    return []
 
 
 def _session_share(pid: str, nice: int) -> None:

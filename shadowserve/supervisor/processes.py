@@ -22,6 +22,7 @@ from shadowserve.stores import Uris
 from shadowserve.supervisor import certificate
 from shadowserve.supervisor.child import Child
 from shadowserve.supervisor.placement import Placement
+from shadowserve.supervisor.priority import SHARES_CORE
 from shadowserve.supervisor.watch import LaneWatch
 from shadowserve.supervisor.worker import worker_command, worker_environment
 
@@ -90,6 +91,7 @@ class Processes:
             env={
                 **self._environment(name.role.value),
                 **({ONE_AT_A_TIME: "1"} if self.placement.one_at_a_time else {}),
+                **self._background(),
             },
             log=self.places.logs / f"lane-{name.role.value}-v{name.version}.log",
             idle=True,
@@ -127,6 +129,7 @@ class Processes:
             command=("-m", "shadowserve.evidence"),
             env={
                 **self._environment("evidence"),
+                **self._background(),
                 "SHADOWSERVE_TRACKING_URI": self.addresses.tracking,
                 "SHADOWSERVE_REGISTRY_URI": self.addresses.registry,
             },
@@ -156,6 +159,9 @@ class Processes:
             "SHADOWSERVE_WORKERS": str(self.settings.workers),
             "SHADOWSERVE_MAX_BODY": str(self.settings.max_body),
         }
+
+    def _background(self) -> dict[str, str]:
+        return {SHARES_CORE: "1"} if self.placement.shares_core else {}
 
     def _certificate(self) -> tuple[str, ...]:
         found = certificate.of(self.settings.ssl_certfile, self.settings.ssl_keyfile)

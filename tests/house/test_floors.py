@@ -12,7 +12,7 @@ from sources import Import, imports, modules, own
 STOREYS = (
     # the ground: what needs nothing of ours
     "clock counters disclosure errors gate heap home legible likeness page reading records rows scalars sources spellings steps stopping tap training withheld "
-    "supervisor.isolation supervisor.leash supervisor.worker",
+    "supervisor.isolation supervisor.leash supervisor.priority supervisor.worker",
     "asgi casting faults journal lane.inflight lane.state pins places policy sampling sequential "
     "stores strangers supervisor.placement tally tokens",
     # records, settings and pure mathematics

@@ -1,0 +1,105 @@
+"""Background processes load beside busy strangers, and then take little, or nothing of a champion's core."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from shadowserve.supervisor.child import Child
+from shadowserve.supervisor.placement import place
+from shadowserve.supervisor.priority import SHARES_CORE
+
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/schedstat").exists() or not hasattr(os, "SCHED_IDLE"), reason="Linux"
+)
+
+STRANGERS = 2
+BURNT_NS = 8 * 10**8
+SPIN = "while True: pass"
+LOADS = f"print('up', flush=True)\n{SPIN}"
+WORKS = f"from shadowserve.supervisor import priority\npriority.settle()\nprint('up', flush=True)\n{SPIN}"
+
+
+def used_ns(pid):
+    """CPU time of a process's main thread."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
+
+
+@pytest.fixture
+def strangers():
+    """Busy processes of somebody else's, each in a session of its own, all on one CPU."""
+    cpu = {min(os.sched_getaffinity(0))}
+    found = [
+        subprocess.Popen(
+            [sys.executable, "-c", SPIN],
+            start_new_session=True,
+            preexec_fn=lambda: os.sched_setaffinity(0, cpu),
+        )
+        for _ in range(STRANGERS)
+    ]
+    yield found
+    for one in found:
+        one.kill()
+        one.wait()
+
+
+def share(tmp_path, strangers, program, *, shared):
+    """A background process's share of the CPU, in percent of what two busy strangers get."""
+    env = {**os.environ, **({SHARES_CORE: "1"} if shared else {})}
+    cpu = frozenset({min(os.sched_getaffinity(0))})
+    child = Child(name="lane", command=("-c", program), env=env, log=tmp_path / "log", idle=True)
+    child.start()
+    try:
+        if program is WORKS:
+            while "up" not in child.log.read_text():
+                time.sleep(0.01)
+        os.sched_setaffinity(child.pid, cpu)
+        began = {one.pid: used_ns(one.pid) for one in (child, *strangers)}
+        while sum(used_ns(one.pid) - began[one.pid] for one in strangers) < BURNT_NS:
+            time.sleep(0.02)
+        took = {pid: used_ns(pid) - before for pid, before in began.items()}
+        return 100 * took[child.pid] / sum(took[one.pid] for one in strangers)
+    finally:
+        child.kill()
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_lane_that_loads_is_not_starved_by_busy_strangers(tmp_path, strangers, shared):
+    assert share(tmp_path, strangers, LOADS, shared=shared) > 1.5
+
+
+def test_a_lane_at_work_keeps_a_share_where_no_champion_is_on_its_core(tmp_path, strangers):
+    assert share(tmp_path, strangers, WORKS, shared=False) > 1.5
+
+
+def test_a_lane_at_work_leaves_a_champions_core_to_the_champion(tmp_path, strangers):
+    assert share(tmp_path, strangers, WORKS, shared=True) < 1.5
+
+
+def test_a_lane_shares_a_core_with_the_champion_where_there_are_too_few(tmp_path):
+    assert place(workers=1, lanes=1, cpus=[0]).shares_core
+    assert not place(workers=1, lanes=1, cpus=[0, 1]).shares_core
+    assert not place(workers=0, lanes=1, cpus=[0]).shares_core  # the champion answers elsewhere
+
+
+def test_stepping_back_is_for_all_threads_of_a_process(tmp_path):
+    """Linux keeps the class by thread; a library's own threads are there before the version is loaded."""
+    program = (
+        "import os, threading\n"
+        "from shadowserve.supervisor import priority\n"
+        "done = threading.Event()\n"
+        "other = threading.Thread(target=done.wait); other.start()\n"
+        "priority.settle()\n"
+        "print({os.sched_getscheduler(int(t)) for t in os.listdir('/proc/self/task')})\n"
+        "done.set()"
+    )
+    env = {**os.environ, SHARES_CORE: "1"}
+    one = Child(name="lane", command=("-c", program), env=env, log=tmp_path / "log", idle=True)
+    one.start()
+    assert one.wait(60)
+    assert one.log.read_text() == f"{{{os.SCHED_IDLE}}}\n"
