@@ -1,7 +1,7 @@
 """Why something did not reach MLflow, in words that hold no password and no value.
 
-MLflow's own messages quote addresses with their credentials and whatever a server answered, so they
-are never passed on: an error is told by its status, its code and what was being done.
+MLflow's own messages quote addresses with their credentials, so they are never passed on: an error is
+told by its status, its code, what was being done, and the server's own words (`words`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from shadowserve.errors import ShadowserveError
+from shadowserve.evidence import words
 from shadowserve.stores import redact
 
 _NO_ANSWER = frozenset(
@@ -24,7 +25,7 @@ _NO_ANSWER = frozenset(
 )
 
 
-_GAVE_UP = re.compile(r"too many (\d{3}) error responses")
+_STATUS = re.compile(r"too many (\d{3}) error responses|failed with error code (\d{3})")
 
 
 class UndeliveredError(ShadowserveError):
@@ -42,6 +43,10 @@ class UndeliveredError(ShadowserveError):
         MLflow's error code, empty where there is none.
     throttled : bool
         Whether fewer calls are asked for.
+    status : int or None
+        HTTP status, where there was one.
+    said : str
+        The server's own words, fit to be shown; empty where there were none.
     """
 
     def __init__(
@@ -52,12 +57,16 @@ class UndeliveredError(ShadowserveError):
         hopeless: bool = False,
         code: str = "",
         throttled: bool = False,
+        status: int | None = None,
+        said: str = "",
     ) -> None:
         super().__init__(message)
         self.kind = kind
         self.hopeless = hopeless
         self.code = code
         self.throttled = throttled
+        self.status = status
+        self.said = said
 
 
 def undelivered(error: Exception, *, doing: str, uri: str) -> UndeliveredError:
@@ -66,7 +75,7 @@ def undelivered(error: Exception, *, doing: str, uri: str) -> UndeliveredError:
     Parameters
     ----------
     error : Exception
-        Only its type, code and status are used.
+        Its type, code, status and the answer that it holds are used; its text is not.
     doing : str
         What was being done, such as ``"logging metrics"``.
     uri : str
@@ -80,19 +89,27 @@ def undelivered(error: Exception, *, doing: str, uri: str) -> UndeliveredError:
         return UndeliveredError(
             f"{where} is locked by another process ({doing}).", kind="sink_error"
         )
-    status = _status(error)
-    said = (
-        f"{where}: {code or type(error).__name__}{f' ({status})' if status else ''} while {doing}."
-    )
-    if status in (401, 403):
-        hint = f"{said} Check the credentials and their rights."
-        return UndeliveredError(hint, kind="sink_error", hopeless=True, code=code)
+    status, said = _status(error), words.of(_causes(error), uri=uri)
     if status == 429:
         return UndeliveredError(
-            f"{where} asks for fewer calls (429).", kind="sink_error", code=code, throttled=True
+            f"{where} asks for fewer calls (429).",
+            kind="sink_error",
+            code=code,
+            throttled=True,
+            status=status,
+            said=said,
         )
-    hopeless = status is not None and 400 <= status < 500
-    return UndeliveredError(said, kind="sink_error", hopeless=hopeless, code=code)
+    what = f"{status}" if status else code or type(error).__name__
+    quoted = f", “{said}”" if said else ""
+    told = [f"{where} answered {what} while {doing}{quoted}.", words.advice(status, said)]
+    return UndeliveredError(
+        " ".join(filter(None, told)),
+        kind="sink_error",
+        hopeless=status is not None and 400 <= status < 500,
+        code=code,
+        status=status,
+        said=said,
+    )
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -107,7 +124,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def _status(error: Exception) -> int | None:
     """Return the HTTP status; those that a client may retry are only in the last cause's text."""
     for one in _causes(error):
-        if found := _GAVE_UP.search(str(one)):
-            return int(found[1])
+        if found := _STATUS.search(str(one)):
+            return int(found[1] or found[2])
     ask = getattr(error, "get_http_status_code", None)
     return int(ask()) if ask is not None else None
