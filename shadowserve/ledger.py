@@ -16,7 +16,8 @@ from typing import Any
 
 import orjson
 
-from shadowserve import counters, strangers, tail
+from shadowserve import arrival, counters, strangers, tail
+from shadowserve.arrival import Arrival
 from shadowserve.deployment import Deployment, LaneName
 from shadowserve.lane.state import snapshot, summary
 from shadowserve.places import LanePlaces, Places
@@ -91,6 +92,8 @@ class Ledger:
         Names of request columns that the signature does not know.
     costs : tuple of Cost
         What lanes cost the champion's callers, once that was measured often enough.
+    arrival : Arrival
+        How evidence fares on its way to MLflow.
     """
 
     deployment: str
@@ -101,6 +104,7 @@ class Ledger:
     lanes: tuple[LaneLedger, ...]
     met: strangers.Met = field(default_factory=strangers.Met)
     costs: tuple[Cost, ...] = ()
+    arrival: Arrival = field(default_factory=Arrival)
 
     @property
     def balanced(self) -> bool:
@@ -116,6 +120,7 @@ class Ledger:
             **self.to_dict(),
             "extra_columns": counted | self.met.to_dict(),
             "cost_to_callers": [asdict(cost) for cost in self.costs],
+            "evidence": self.arrival.to_dict(),
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -177,6 +182,7 @@ def read(places: Places, deployment: Deployment) -> Ledger:
         ),
         met=strangers.read(places.all_strangers()),
         costs=_costs(places, deployment),
+        arrival=arrival.read(places.arrival),
     )
 
 

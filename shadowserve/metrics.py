@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from shadowserve import counters
+from shadowserve import arrival, counters
 from shadowserve.places import Places
 from shadowserve.records import PHASES, Times
 
@@ -140,6 +140,17 @@ class _Counted:
         for name in _COUNTED:
             family.add_metric([name], sum(getattr(counts, name) for counts in counted))
         yield family
+        seen = arrival.read(self._places.arrival)
+        yield GaugeMetricFamily(
+            "shadowserve_evidence_waiting_windows",
+            "Closed windows of all lanes that have not arrived in MLflow.",
+            value=seen.waiting,
+        )
+        yield GaugeMetricFamily(
+            "shadowserve_evidence_arriving",
+            "1 while MLflow takes what is sent, 0 while it does not.",
+            value=float(seen.state == "shipping"),
+        )
         yield CounterMetricFamily(
             "shadowserve_nonfinite_values",
             "Values of answers that were NaN or infinite, sent as null.",

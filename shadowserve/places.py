@@ -20,6 +20,7 @@
         models/<digest>/        downloaded versions
         sharing/<digest>-…      whether callers' requests may share a call, and what has shown it
         evidence.db             what has reached MLflow
+        evidence.json           how what waits fares
         labels.db               what turned out to be true, by request id
         logs/                   each process's talk
 """
@@ -114,6 +115,11 @@ class Places:
     def evidence(self) -> Path:
         """What has reached MLflow."""
         return self.root / "evidence.db"
+
+    @property
+    def arrival(self) -> Path:
+        """How evidence fares, as its writer last wrote it down."""
+        return self.root / "evidence.json"
 
     @property
     def wider(self) -> Path:

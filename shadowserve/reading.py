@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from shadowserve import arrival
+
 _COLOURS = {"critical": "bold red", "warning": "yellow", "note": "cyan", "info": "dim"}
 _VERDICTS = {"promote": "bold green", "continue": "yellow", "reject": "bold red"}
 
@@ -18,6 +20,8 @@ def print_report(told: dict[str, Any], out: Console) -> None:
         f"{told['model']}: champion v{told['champion']}, challenger v{told['challenger']}; "
         f"{told['compared']} of {told['requests']} requests compared"
     )
+    if (seen := arrival.of(told.get("evidence", {}))).troubled:
+        out.print(escape(f"Evidence: {seen}"))
     verdict = told["verdict"]
     out.print(f"Verdict: [{_VERDICTS[verdict]}]{verdict}[/]")
     _print_findings(told, out)

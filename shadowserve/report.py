@@ -93,6 +93,7 @@ def build(places: Places, deployment: Deployment, *, challenger: int) -> dict[st
         "slices": _slices(known, policy),
         "slow_requests": known.learned.slow_requests()[:20] if known.learned else [],
         "worst_requests": known.learned.outputs.worst.rows()[:20] if known.learned else [],
+        "evidence": known.ledger.arrival.to_dict(),
         "ledger": known.ledger.to_dict(),
     }
     plain: dict[str, Any] = _plain(told)

@@ -24,6 +24,7 @@ def test_the_file_tells_state_reason_and_what_waits(tmp_path: Path) -> None:
         "reason": None,
         "since": None,
         "lanes": LANES,
+        "late": [],
     }
     condition.bad(AWAY, LANES)
     told = read(condition.path)

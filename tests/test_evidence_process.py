@@ -227,3 +227,22 @@ def test_what_an_archived_deployment_left_is_delivered_too(tmp_path: Path) -> No
     requests = {r.data.tags["shadowserve.deployment"]: r.data.metrics for r in runs}
     assert set(requests) == {"films-left", "films-now"}
     assert requests["films-left"]["ledger/requests"] == 10
+
+
+def test_a_stop_leaves_no_run_going_on_though_a_window_is_refused(tmp_path: Path) -> None:
+    """And what waits is delivered by the next start, whatever it serves."""
+    uri = fresh_store(tmp_path)
+    served = deployment(uri, control=True)
+    places = state_directory(tmp_path, served)
+    close_windows(places, CONTROL, 1)
+    close_windows(places, CHALLENGER, 1)
+    part = next(places.lane(CHALLENGER.role, CHALLENGER.version).parts.glob("*.parquet"))
+    (tmp_path / "mlruns").write_text("")  # where artifacts would lie
+    with evidence(places, served, tmp_path / "log") as process:
+        wait_for(lambda: told(places)["state"] in ("waiting", "failed"))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    assert told(places)["lanes"]["challenger v4"]["waiting"] == 1
+    assert part.exists()
+    found = client(uri).get_experiment_by_name(f"shadowserve/{served.model}")
+    assert {r.info.status for r in client(uri).search_runs([found.experiment_id])} == {"FINISHED"}

@@ -112,6 +112,7 @@ def status(state_dir: str | None, as_json: bool) -> None:
             f"{lane['lag_seconds']:.1f}",
         )
     out.print(table)
+    out.print(escape(f"evidence: {counted.arrival}"))
     for cost in counted.costs:
         out.print(f"{str(cost).capitalize()}.")
     out.print(

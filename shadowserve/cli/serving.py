@@ -24,7 +24,7 @@ from shadowserve.supervisor.leash import SUPPORTED
 from shadowserve.supervisor.ownership import refuse_foreign
 from shadowserve.supervisor.placement import place
 from shadowserve.supervisor.processes import Processes
-from shadowserve.supervisor.run import Supervisor, wait_for_lanes
+from shadowserve.supervisor.run import Supervisor, wait_for_evidence, wait_for_lanes
 from shadowserve.version import Version
 
 FEW_PERCENT = 0.1
@@ -39,6 +39,10 @@ SERVE_OPTIONS = (
     "log_inputs", "hash_inputs", "drop_inputs", "ignore_outputs", "one_job", "strict_versions", "allow_digests", "lane_network", "pass_env", "token_file",
     "allow_hosts", "allow_origins", "root_path", "ssl_certfile", "ssl_keyfile", "tap",
 )  # fmt: skip
+
+
+EVIDENCE_S = 20.0
+"""How long a start looks whether evidence arrives before it goes on without having told."""
 
 
 @click.command(short_help="Serve the champion and score its requests with challengers.")
@@ -61,6 +65,8 @@ def serve(**flags: Any) -> None:
             _say(
                 "Paused         since an earlier start; 'shadowserve resume' lets lanes score again"
             )
+        if (seen := wait_for_evidence(supervisor, seconds=EVIDENCE_S)).state == "shipping":
+            _say(f"Evidence       arrives in MLflow: {seen}")
         supervisor.run()
         _say("Stopping: finishing requests, then lanes and evidence.")
 

@@ -1,6 +1,7 @@
 """The writer's life: carry, wait, try again; and at the end bring what can be brought.
 
-Evidence of archived deployments that did not arrive in their time is carried too, after today's.
+The first turn writes a run and its facts and reads them back, so that a start tells within seconds
+whether evidence will arrive. What archived deployments left is carried too, after today's.
 """
 
 from __future__ import annotations
@@ -8,11 +9,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-from shadowserve import deployment as deployments
 from shadowserve.deployment import Deployment
-from shadowserve.errors import StateError
+from shadowserve.evidence.archived import Archived
 from shadowserve.evidence.condition import FIRST_PAUSE_S, Condition
 from shadowserve.evidence.undelivered import UndeliveredError
 from shadowserve.evidence.writer import Report, Writer
@@ -39,11 +39,12 @@ class Carrier:
         self, places: Places, deployment: Deployment, *, report: Report | None = None
     ) -> None:
         self.writer = Writer(places, deployment, report=report)
-        self.condition = Condition(places.root / "evidence.json")
+        self.condition = Condition(places.arrival)
         self.pace = Pace(places.wider)
-        self._late = list(_left_behind(places))
+        self._archived = Archived(places)
+        self._proven = False
         self._publish_at = time.monotonic() + PUBLISH_S
-        self._silent = False
+        self._hopeless = False
 
     def run(self, stop: threading.Event, *, loaded: Callable[[], None] = lambda: None) -> None:
         """Work until asked to stop; `loaded` is called once MLflow's client has been imported."""
@@ -61,10 +62,10 @@ class Carrier:
         Parameters
         ----------
         until : float
-            Monotonic seconds. Where somebody answers it is tried until then; else once.
+            Monotonic seconds. Where it may pass it is tried until then; else once.
         """
         while not self._attempt(self._last):
-            if self._silent or time.monotonic() + FIRST_PAUSE_S > until:
+            if self._hopeless or time.monotonic() + FIRST_PAUSE_S > until:
                 return
             time.sleep(FIRST_PAUSE_S)
 
@@ -81,15 +82,23 @@ class Carrier:
         if time.monotonic() >= self._publish_at:
             self.writer.publish()
             self._publish_at = time.monotonic() + PUBLISH_S
-        while self._late:
-            self._late[-1].turn()
-            self._late[-1].finish()
-            self._late.pop()
+        if not self._proven:
+            self.writer.prove()
+            self._proven = True
+        self._archived.turn()
 
     def _last(self) -> None:
-        self.writer.turn()
-        self.writer.publish()
-        self.writer.finish()
+        """Bring what can be brought: a window that is refused keeps no run open."""
+        failures = []
+        for bring in (self.writer.turn, self.writer.publish, self.writer.finish):
+            try:
+                bring()
+            except UndeliveredError as error:
+                failures.append(error)
+                if error.kind == "sink_dead":
+                    break
+        if failures:
+            raise failures[0]
 
     def _attempt(self, what: Callable[[], None]) -> bool:
         """Try, and write down how it went; whatever happens, the process goes on."""
@@ -101,16 +110,16 @@ class Carrier:
         except Exception as error:  # a fault of ours must not lose what waits
             failure = _own_fault(error)
         else:
-            self._silent = False
+            self._hopeless = False
             self.pace.taken()
-            self.condition.good(self._lanes())
+            self.condition.good(self._lanes(), late=self._archived.told())
             return True
         if failure.throttled:
             self.pace.refused()
         if self.condition.failures == 0:
             _log.warning("%s Evidence waits.", failure)
-        self.condition.bad(failure, self._lanes())
-        self._silent = failure.kind == "sink_dead"
+        self.condition.bad(failure, self._lanes(), late=self._archived.told())
+        self._hopeless = failure.hopeless or failure.kind == "sink_dead"
         return False
 
     def _lanes(self) -> dict[str, dict[str, object]]:
@@ -122,17 +131,3 @@ def _own_fault(error: Exception) -> UndeliveredError:
     fault = fault_of(error)
     told = f"The evidence writer failed: {fault.type} at {fault.frame}."
     return UndeliveredError(told, kind="sink_error", hopeless=True)
-
-
-def _left_behind(places: Places) -> Iterator[Writer]:
-    """Yield a writer for each archived deployment with windows that have not arrived."""
-    for shelf in sorted((places.root / "archive").glob("*/")):
-        try:
-            deployment = deployments.read(Places(shelf))
-        except StateError as error:  # today's evidence must not wait for it
-            _log.warning("%s Its evidence stays where it is.", error)
-            continue
-        if deployment is not None:
-            writer = Writer(Places(shelf), deployment)
-            if writer.waiting:
-                yield writer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime
 
 from shadowserve.deployment import Deployment, LaneName
@@ -56,6 +57,7 @@ class LaneRuns:
                 self._shipped.forget(str(lane))
                 run_id = self._make(lane)
                 self._describe(lane, run_id)
+            self._shipped.finish(str(lane), finished=False)
             self._open[lane] = run_id
         return self._open[lane]
 
@@ -64,10 +66,17 @@ class LaneRuns:
         self._open.pop(lane, None)
         self._experiment = None
 
-    def finish(self) -> None:
-        """Mark all runs as finished; a later start of the same deployment takes them up again."""
-        for run_id in self._open.values():
-            self.store.finish(run_id)
+    def finish(self, *, ended_ms: Mapping[LaneName, int] | None = None) -> None:
+        """Mark all runs as finished; a later start of the same deployment takes them up again.
+
+        Parameters
+        ----------
+        ended_ms : mapping of LaneName to int, optional
+            When each ended, since the epoch; now if not given.
+        """
+        for lane, run_id in self._open.items():
+            self.store.finish(run_id, ended_ms=(ended_ms or {}).get(lane))
+            self._shipped.finish(str(lane))
 
     def _make(self, lane: LaneName) -> str:
         started = datetime.fromisoformat(self._deployment.started)

@@ -16,6 +16,7 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS lane (
     name TEXT PRIMARY KEY, run_id TEXT NOT NULL, delivered INTEGER NOT NULL DEFAULT -1
 );
+CREATE TABLE IF NOT EXISTS finished (lane TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS lost (lane TEXT PRIMARY KEY, n INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS name (
     lane TEXT, original TEXT, safe TEXT, PRIMARY KEY (lane, original)
@@ -83,6 +84,18 @@ class Shipped:
         """Return how many windows arrived without their comparisons."""
         row = self._one("SELECT n FROM lost WHERE lane = ?", lane)
         return 0 if row is None else int(row[0])
+
+    def finish(self, lane: str, *, finished: bool = True) -> None:
+        """Note that a lane's run was marked as finished, or that it goes on."""
+        sql = "INSERT OR IGNORE INTO finished VALUES (?)"
+        if not finished:
+            sql = "DELETE FROM finished WHERE lane = ?"
+        with self._connection:
+            self._connection.execute(sql, (self._of(lane),))
+
+    def is_finished(self, lane: str) -> bool:
+        """Tell whether a lane's run was marked as finished."""
+        return self._one("SELECT lane FROM finished WHERE lane = ?", lane) is not None
 
     def names(self, lane: str) -> dict[str, str]:
         """Return the renamed metrics of a lane: original to stored name."""

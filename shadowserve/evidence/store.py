@@ -7,6 +7,7 @@ than the deadlines set below: patience is the writer's business.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 from shadowserve.errors import ShadowserveError
 from shadowserve.evidence.points import Point
 from shadowserve.evidence.undelivered import UndeliveredError, undelivered
-from shadowserve.stores import Uris, preflight, uris
+from shadowserve.stores import Uris, preflight, redact, uris
 
 MAX_POINTS = 1_000
 """MLflow's limit for one call."""
@@ -186,10 +187,34 @@ class Store:
         with self._telling("tagging the run"):
             self._client.log_batch(run_id, tags=[RunTag(k, v) for k, v in tags.items()])
 
-    def finish(self, run_id: str) -> None:
-        """Mark a run as finished, now."""
+    def finish(self, run_id: str, *, ended_ms: int | None = None) -> None:
+        """Mark a run as finished, now or at another time since the epoch."""
         with self._telling("ending the run"):
-            self._client.set_terminated(run_id, "FINISHED")
+            self._client.set_terminated(run_id, "FINISHED", end_time=ended_ms)
+
+    def prove(self, run_id: str, *, tags: Mapping[str, str], text: str, name: str) -> None:
+        """Write tags and an artifact and read both back: what is taken must be there.
+
+        Raises
+        ------
+        UndeliveredError
+            Also where what was written does not come back.
+        """
+        self.tag(run_id, tags)
+        self.put_text(run_id, text, name)
+        with self._telling("reading back"):
+            kept = self._client.get_run(run_id).data.tags
+            with tempfile.TemporaryDirectory(prefix="shadowserve-") as scratch:
+                place = Path(self._client.download_artifacts(run_id, name, scratch))
+                same = place.read_text() == text
+        if not same or any(kept.get(key) != value for key, value in tags.items()):
+            what = "a run's tags" if same else "an artifact"
+            raise UndeliveredError(
+                f"{redact(self.uri)} took {what} and does not give back what was written. "
+                "Check the server's stores.",
+                kind="sink_error",
+                hopeless=True,
+            )
 
     def trace(
         self, experiment: str, traces: Sequence[tuple[Mapping[str, Any], Sequence[Any]]]

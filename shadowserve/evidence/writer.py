@@ -37,6 +37,8 @@ BOUND_S = 30.0
 """How often the disk that parts take is looked at."""
 LOST = "shadowserve.windows_without_comparisons"
 """A run's tag: how many of its windows lost their comparisons while MLflow was away."""
+START = "shadowserve.start"
+"""A run's tag: the start that last wrote to it and read it back."""
 MAX_TRACE_REFUSALS = 4
 """How often in a row traces are tried before windows go without."""
 
@@ -132,10 +134,44 @@ class Writer:
                     self._publish_report(lane, runs)
                 self._published[lane] = seen.outcomes
 
-    def finish(self) -> None:
-        """Mark the runs as finished; a later start of the same deployment takes them up again."""
+    @property
+    def unfinished(self) -> bool:
+        """Whether a run of a lane was begun and not marked as finished."""
+        names = [str(lane) for lane in self.deployment.lanes]
+        return any(self._shipped.run_id(n) and not self._shipped.is_finished(n) for n in names)
+
+    def prove(self) -> None:
+        """Write the facts of this start to the first lane's run and read them back.
+
+        Raises
+        ------
+        UndeliveredError
+            If MLflow refuses them, or gives back something else.
+        """
+        for lane in self.deployment.lanes[:1]:
+            told = {"deployment": self.deployment.id, "options": dict(self.deployment.options)}
+            text = orjson.dumps(told, option=orjson.OPT_INDENT_2, default=str).decode()
+            tags = {START: self.deployment.start}
+            with self._watched(lane) as runs:
+                runs.store.prove(runs.of(lane), tags=tags, text=text, name="start.json")
+
+    def finish(self, *, archived: bool = False) -> None:
+        """Mark the runs as finished; a later start of the same deployment takes them up again.
+
+        Parameters
+        ----------
+        archived : bool
+            Whether they ended when their last window was closed, and not now.
+        """
         if self._runs is not None:
-            self._runs.finish()
+            self._runs.finish(ended_ms=self._ended_ms() if archived else None)
+
+    def _ended_ms(self) -> dict[LaneName, int]:
+        windows = {
+            lane: closed_windows(self._files(lane).state, after=-1)[-1:]
+            for lane in self.deployment.lanes
+        }
+        return {lane: last[0].closed_ns // 10**6 for lane, last in windows.items() if last}
 
     def _try(self, lane: LaneName) -> Iterator[UndeliveredError]:
         try:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
+from shadowserve import arrival
 from shadowserve.page import sections
 from shadowserve.page.html import Html, element, short
 
@@ -81,6 +82,8 @@ def _progress(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"{report['windows']:,} closed window{'' if report['windows'] == 1 else 's'}"
     if report.get("rate_per_s"):
         yield f"{short(report['rate_per_s'])} requests a second"
+    if (seen := arrival.of(report.get("evidence", {}))).troubled:
+        yield f"evidence: {seen}"
 
 
 def _others(report: Mapping[str, Any]) -> Html | None:

@@ -17,7 +17,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from types import FrameType
 
-from shadowserve import counters, journal, tail
+from shadowserve import arrival, counters, journal, tail
+from shadowserve.arrival import Arrival
 from shadowserve.deployment import Deployment, write_whole
 from shadowserve.errors import JournalError, ModelError, UnreadableError
 from shadowserve.faults import fault_of
@@ -28,6 +29,7 @@ from shadowserve.records import Role
 from shadowserve.settings import Settings
 from shadowserve.supervisor import certificate, logs
 from shadowserve.supervisor.child import Child
+from shadowserve.supervisor.news import EvidenceNews, last_words
 from shadowserve.supervisor.orphans import Sweeper
 from shadowserve.supervisor.processes import Processes
 from shadowserve.supervisor.pulse import Pulse
@@ -80,6 +82,7 @@ class Supervisor:
     deployment: Deployment | None = None
     stop_signals: int = 0
     sweeper: Sweeper | None = None
+    news: EvidenceNews | None = None
     _told: str = ""
     _ends_at_once: bool = False
 
@@ -142,6 +145,8 @@ class Supervisor:
     def deploy(self, deployment: Deployment) -> None:
         """Make lanes, console and evidence writer for what was resolved."""
         self.deployment = deployment
+        self.places.arrival.unlink(missing_ok=True)  # what an earlier start wrote is past
+        self.news = EvidenceNews(self.places)
         self.lanes = [self.processes.lane(name) for name in deployment.lanes]
         for watch in self.lanes:
             watch.expect()
@@ -213,10 +218,15 @@ class Supervisor:
             watch.child.end(deadline_s=5.0)
         for child in reversed(self.helpers):
             child.end(deadline_s=FLUSH_S)
+        self._try(self._say_what_arrived)
         self._sweep()
         self.console_socket.close()
         self.places.draining.unlink(missing_ok=True)
         self.places.supervisor.unlink(missing_ok=True)
+
+    def _say_what_arrived(self) -> None:
+        if self.deployment is not None:
+            self.say(last_words(self.places, self.deployment))
 
     def kill(self) -> None:
         """End everything now; used when the start failed."""
@@ -312,6 +322,8 @@ class Supervisor:
         for segment in tail.consumed(self.places.journal, cursors):
             journal.remove(segment)
         self._keep_to_budget()
+        if self.news is not None and (news := self.news.look()):
+            self.say(news)
         logs.bound(self.places.logs)
 
     def _keep_to_budget(self) -> None:
@@ -365,3 +377,14 @@ def wait_for_lanes(supervisor: Supervisor, *, role: Role = Role.CHALLENGER) -> N
     """Look after everything until every lane of a role is past starting."""
     watched = [watch for watch in supervisor.lanes if watch.name.role is role]
     supervisor.run(until=lambda: all(condition(w.places)[0] != "starting" for w in watched))
+
+
+def wait_for_evidence(supervisor: Supervisor, *, seconds: float) -> Arrival:
+    """Look after everything until the first try to reach MLflow is over; return how it went."""
+    until = time.monotonic() + seconds
+
+    def tried() -> bool:
+        return arrival.read(supervisor.places.arrival).state != "starting"
+
+    supervisor.run(until=lambda: tried() or time.monotonic() > until)
+    return arrival.read(supervisor.places.arrival)

@@ -11,9 +11,9 @@ from sources import Import, imports, modules, own
 
 STOREYS = (
     # the ground: what needs nothing of ours
-    "clock counters disclosure errors gate heap home legible likeness page reading records rows scalars sources spellings steps stopping tap training withheld "
+    "arrival clock counters disclosure errors gate heap home legible likeness records rows scalars sources spellings steps stopping tap training withheld "
     "supervisor.isolation supervisor.leash supervisor.priority supervisor.worker",
-    "asgi casting faults journal lane.inflight lane.state pins places policy sampling sequential "
+    "asgi casting faults journal lane.inflight lane.state page pins places policy reading sampling sequential "
     "stores strangers supervisor.placement tally tokens",
     # records, settings and pure mathematics
     "changepoint units divergence featurization growth metrics mlmodel nested ratio settings slices stillness "
@@ -21,8 +21,8 @@ STOREYS = (
     "callcost columns params passage ragged version",
     "cache deployment lineage schema shipped",
     "classes sharing",
-    "family labels ledger loading pace registry threads wire",
-    "heads openapi probing protocols",
+    "family labels lane.windows ledger loading pace registry threads wire",
+    "heads lane.open_window openapi probing protocols",
     # the story: a request is answered, scored again, and what was learned is judged
     "evidence scoring",
     "champion check lane tapped",
