@@ -85,5 +85,9 @@ def _tasks(pid: str) -> list[int]:
 
 
 def _session_share(pid: str, nice: int) -> None:
+    """Set the share of a process's session, if it leads one: another's session is not ours to slow."""
+    number = os.getpid() if pid == "self" else int(pid)
+    if os.getsid(number) != number:
+        return
     with Path(f"/proc/{pid}/autogroup").open("r+") as group:  # never created where it is not there
         group.write(str(nice))

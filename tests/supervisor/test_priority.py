@@ -103,3 +103,20 @@ def test_stepping_back_is_for_all_threads_of_a_process(tmp_path):
     one.start()
     assert one.wait(60)
     assert one.log.read_text() == f"{{{os.SCHED_IDLE}}}\n"
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/autogroup").exists(), reason="the kernel groups no sessions"
+)
+def test_a_process_in_somebody_elses_session_slows_nobody_else(tmp_path):
+    program = (
+        "import subprocess, sys\n"
+        "before = open('/proc/self/autogroup').read()\n"
+        "inner = 'from shadowserve.supervisor import priority as p; p.step_back(shared=True); p.settle()'\n"
+        "subprocess.run([sys.executable, '-c', inner], check=True)\n"
+        "print(before == open('/proc/self/autogroup').read())"
+    )
+    one = Child(name="shell", command=("-c", program), env=dict(os.environ), log=tmp_path / "log")
+    one.start()
+    assert one.wait(60)
+    assert one.log.read_text() == "True\n"
