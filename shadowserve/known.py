@@ -14,12 +14,14 @@ from shadowserve import labels
 from shadowserve import ledger as ledgers
 from shadowserve.deployment import Deployment
 from shadowserve.labels import Losses
+from shadowserve.lane.intake import burst_of
 from shadowserve.lane.learned import Learned
 from shadowserve.lane.state import Snapshot, snapshot
 from shadowserve.ledger import LaneLedger, Ledger
+from shadowserve.paired import PairedBursts
 from shadowserve.places import Places
-from shadowserve.ratio import PairedRatio
-from shadowserve.records import Role
+from shadowserve.policy import Policy
+from shadowserve.records import Role, worker_of
 from shadowserve.version import Version
 
 
@@ -31,6 +33,10 @@ class Pair:
     ----------
     challenger_ms, control_ms : float or None
         None where the times do not count (warm-up, scored in a batch).
+    arrived_ns : int
+        By the wall clock; 0 where an earlier release kept the pair.
+    server_ms : float
+        What the server took of the answer besides the model.
     """
 
     position: int
@@ -41,6 +47,8 @@ class Pair:
     challenger_scores: Sequence[float] | None
     control_scores: Sequence[float] | None
     unit: int | None = None
+    arrived_ns: int = 0
+    server_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,7 @@ class Known:
     learned, control : Learned or None
         What the challenger's and the control's lane remember; None before their first commit.
     pairs : tuple of Pair
-        In the order of the journal.
+        In the order of arrival.
     losses : Losses or None
         What labels say; None where none ever came.
     """
@@ -101,14 +109,28 @@ class Known:
         seconds = self.learned.elapsed.seconds
         return self.learned.requests / seconds if seconds else None
 
+    @property
+    def in_turn(self) -> bool:
+        """Whether challenger and control took turns, so that what slows the place slows both."""
+        return self.learned is not None and self.learned.pairing.paired.n_bursts > 0
+
     @cached_property
-    def ratio(self) -> PairedRatio:
-        """Challenger's time over the control's, request by request, the first timed of each unit."""
-        paired = PairedRatio()
-        timed_pairs = _first_of_each(p for p in self.pairs if p.control_ms and p.challenger_ms)
-        both = [(p.control_ms, p.challenger_ms) for p in timed_pairs]
-        timed = np.asarray([(a, b) for a, b in both if a and b], dtype=np.float64).reshape(-1, 2)
-        paired.add(timed[:, 0], timed[:, 1])
+    def paired(self) -> PairedBursts:
+        """What callers wait with the challenger beside the control, burst by burst.
+
+        Where the two never took turns, it is made of the same requests as each scored them in its own time.
+        """
+        if self.learned is not None and self.in_turn:
+            return self.learned.pairing.paired
+        margin = Policy.of(self.deployment.options.get("verdict", {})).latency_margin
+        paired = PairedBursts(margin=margin)
+        for burst in bursts(self.pairs):
+            paired.add(
+                burst[0].arrived_ns,
+                [pair.control_ms or 0.0 for pair in burst],
+                [pair.challenger_ms or 0.0 for pair in burst],
+                server_ms=[pair.server_ms for pair in burst],
+            )
         return paired
 
     def scores(self) -> Scores | None:
@@ -190,10 +212,20 @@ def _pairs(own: Snapshot, control: Snapshot) -> tuple[Pair, ...]:
             found.append(
                 Pair(
                     position, a["ms"], b["ms"], a["steps"], b["steps"], a["scores"], b["scores"],
-                    a.get("unit"),
+                    a.get("unit"), a.get("at", 0), a.get("server_ms", 0.0),
                 )
             )  # fmt: skip
-    return tuple(found)
+    return tuple(sorted(found, key=lambda pair: pair.arrived_ns))
+
+
+def bursts(pairs: Iterable[Pair]) -> list[list[Pair]]:
+    """Return the pairs that both lanes timed, by burst, in the order of arrival."""
+    found: dict[tuple[int, int], list[Pair]] = {}
+    for pair in pairs:
+        burst = burst_of(pair.position)
+        if burst is not None and pair.control_ms and pair.challenger_ms:
+            found.setdefault((worker_of(pair.position), burst[0]), []).append(pair)
+    return sorted(found.values(), key=lambda burst: burst[0].arrived_ns)
 
 
 def _first_of_each(pairs: Iterable[Pair]) -> list[Pair]:

@@ -178,6 +178,10 @@ class Places:
         """Locks of the lane that scores, and of the one that is next."""
         return self.root / "lanes" / "lock", self.root / "lanes" / "next"
 
+    def turns(self, version: int) -> tuple[Path, Path]:
+        """Pipes from a challenger to the control, and back."""
+        return self.root / "lanes" / f"turn-v{version}", self.root / "lanes" / f"turned-v{version}"
+
     def lane(self, role: Role, version: int) -> LanePlaces:
         """One lane's files."""
         return LanePlaces(self.root / "lanes" / f"{role.value}-v{version}")

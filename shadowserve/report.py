@@ -87,7 +87,7 @@ def build(places: Places, deployment: Deployment, *, challenger: int) -> dict[st
         "findings": [finding.to_dict() for finding in findings],
         "labels": _labels(known, policy),
         "divergence": _divergence(known),
-        "latency": _latency(known),
+        "latency": _latency(known, policy),
         "features": list(_features(known)),
         "notes": _notes(known),
         "slices": _slices(known, policy),
@@ -116,16 +116,26 @@ def _divergence(known: Known) -> dict[str, Any]:
     return told
 
 
-def _latency(known: Known) -> dict[str, Any]:
+def _latency(known: Known, policy: Policy) -> dict[str, Any]:
     if known.learned is None:
         return {}
     learned = known.learned
-    ratio = known.ratio.interval(0.05)
+    paired = known.paired
+    ratio = paired.interval(policy.alpha, alpha_low=policy.alpha / LIMITS)
     return {
         "champion": _quantiles(learned.champion.total),
         "challenger": _quantiles(learned.lane.total),
         "control": _quantiles(known.control.lane.total) if known.control else None,
-        "paired_ratio": {"value": ratio.ratio, "low": ratio.low, "high": ratio.high, "n": ratio.n},
+        "paired_ratio": {
+            "value": ratio.ratio,
+            "low": ratio.low,
+            "high": ratio.high,
+            "n": paired.n_pairs,
+            "work": ratio.work,
+            "beside_ms": paired.beside_ms,
+            "in_turn": known.in_turn,
+            "process_lives": len(paired.lives),
+        },
         "timed_alone": learned.timed,
         "warmup": learned.warmup.summary(),
         "starved_ms": learned.starved_ms.summary(),

@@ -65,6 +65,11 @@ class Tail:
         self._cursor: Cursor = dict(cursor)
         self._readers: dict[int, _Reader] = {}
 
+    @property
+    def cursor(self) -> Mapping[int, int]:
+        """The last sequence number that was read, for each worker."""
+        return self._cursor
+
     def steps(self, worker: int) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """Return names and columns of the champion's steps, as that worker's segment tells."""
         reader = self._readers.get(worker)

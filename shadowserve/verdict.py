@@ -13,15 +13,17 @@ from enum import StrEnum
 from math import ceil
 from typing import Any
 
-from shadowserve.findings import Finding, Severity, gains, number, share
+from shadowserve.findings import Finding, Severity, gains, share
 from shadowserve.findings.divergence import above_noise
 from shadowserve.findings.gains import LIMITS
 from shadowserve.findings.labelled import by_labels
+from shadowserve.findings.latency import SLOW_PROCESS, waited
 from shadowserve.findings.origins import compared
 from shadowserve.findings.standing import is_open, standing
 from shadowserve.known import Known
 from shadowserve.lane.lasting import ERROR
 from shadowserve.lane.learned import Learned
+from shadowserve.paired import STRETCHES
 from shadowserve.policy import ALARM_SHARES, Policy
 from shadowserve.sequential import MeanSequence
 
@@ -213,31 +215,36 @@ def _needed(seen: MeanSequence, limit: float, policy: Policy) -> int | None:
 
 
 def _latency(known: Known, policy: Policy) -> Limit:
-    margin, ratio = policy.latency_margin, known.ratio
-    found = ratio.interval(policy.alpha)
-    allowed = f"{number(1 + margin)} is allowed"
+    """Judge what callers would wait: the model's time with the server's, and never less than 1 ms."""
+    paired = known.paired
     if not known.deployment.control:
         return Limit(
             "latency", "undecided", "Without a control lane times cannot be compared fairly."
         )
-    if found.n == 0:
+    if paired.n_bursts == 0:
         return Limit(
             "latency", "undecided", "No request has been timed by both challenger and control yet."
         )
-    says = f"It takes between {number(found.low)} and {number(found.high)} times the champion's time; {allowed}."
-    if ratio.is_slower(margin=margin, alpha=policy.alpha / LIMITS):
-        return Limit("latency", "broken", says)
-    if ratio.is_not_slower(margin=margin, alpha=policy.alpha):
+    found = paired.interval(policy.alpha, alpha_low=policy.alpha / LIMITS)
+    needed = paired.needed(alpha=policy.alpha, alpha_low=policy.alpha / LIMITS)
+    more = _requests(known, needed)
+    if not found.n_bursts:
+        says = (
+            f"{paired.n_bursts} bursts of requests were timed by both; {STRETCHES} are the least."
+        )
+        return Limit("latency", "undecided", says, more)
+    says = waited(paired, found)
+    if found.high < 1 + paired.margin:
         return Limit("latency", "kept", says)
-    return Limit("latency", "undecided", says, _pairs_needed(known, policy))
+    if found.low > 1 + paired.margin and known.in_turn:
+        return Limit("latency", "broken", says)
+    if found.low > 1 + paired.margin:
+        return Limit("latency", "undecided", f"{says} {SLOW_PROCESS}")
+    return Limit("latency", "undecided", says, more)
 
 
-def _pairs_needed(known: Known, policy: Policy) -> int | None:
-    """Return how many more requests bring the pairs that decide; a pair comes in so many requests."""
-    ratio, margin = known.ratio, policy.latency_margin
-    looks_slower = ratio.interval(policy.alpha).ratio > 1 + margin
-    alpha = policy.alpha / LIMITS if looks_slower else policy.alpha
-    pairs = ratio.needed(margin=margin, alpha=alpha)
-    if pairs is None or known.learned is None or ratio.n == 0:
+def _requests(known: Known, n_bursts: int | None) -> int | None:
+    """Return how many more requests bring so many bursts, at the rate at which they came so far."""
+    if n_bursts is None or known.learned is None or not known.paired.n_bursts:
         return None
-    return ceil(pairs * known.learned.requests / ratio.n)
+    return ceil(n_bursts * known.learned.requests / known.paired.n_bursts)

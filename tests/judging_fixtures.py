@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,8 +15,10 @@ from scoring_fixtures import double, opaque
 
 from shadowserve.deployment import Deployment
 from shadowserve.known import Known, Pair, know
+from shadowserve.lane.pairing import Pairing
 from shadowserve.places import Places
 from shadowserve.policy import Policy
+from shadowserve.records import position
 from shadowserve.scoring import Scorer
 
 FEW = {"min_requests": 100}
@@ -44,14 +47,35 @@ def known_of(root: Path, challenger: Scorer, **options: Any) -> Known:
     return know(*shadowed(root, challenger, **options), challenger=4)
 
 
-def timed(known: Known, *, times: float = 1.0, n: int = 3_000) -> Known:
-    """Put timings in: the challenger takes so many times the control's time."""
-    noise = np.random.default_rng(0).lognormal(0.0, 0.05, (n, 2))
-    pairs = tuple(
-        Pair(i + 1, float(times * a), float(b), (), (), None, None)
-        for i, (a, b) in enumerate(noise)
-    )
-    return dataclasses.replace(known, pairs=pairs)
+def timed(
+    known: Known, *, times: float = 1.0, n: int = 40, ms: float = 20.0, in_turn: bool = True
+) -> Known:
+    """Put so many bursts of timings in: the challenger takes so many times the control's time."""
+    noise = ms * np.random.default_rng(0).lognormal(0.0, 0.05, (n, 16, 2))
+    if not in_turn or known.learned is None:
+        pairs = tuple(
+            Pair(
+                position(0, 200 * burst + place), float(times * a), float(b), (), (), None, None,
+                arrived_ns=burst,
+            )
+            for burst in range(n)
+            for place, (a, b) in enumerate(noise[burst], 5)
+        )  # fmt: skip
+        return dataclasses.replace(untimed(known), pairs=pairs)
+    pairing = Pairing()
+    for burst in range(n):
+        pairing.paired.add(burst, noise[burst, :, 1], times * noise[burst, :, 0])
+    learned = copy.copy(known.learned)
+    learned.pairing = pairing
+    return dataclasses.replace(known, learned=learned)
+
+
+def untimed(known: Known) -> Known:
+    """Take all timings of bursts out."""
+    learned = copy.copy(known.learned)
+    if learned is not None:
+        learned.pairing = Pairing()
+    return dataclasses.replace(known, learned=learned, pairs=())
 
 
 def policy(**limits: Any) -> Policy:

@@ -9,7 +9,8 @@ import pytest
 from judging_fixtures import known_of, shadowed, timed
 from scoring_fixtures import double, native, opaque, pipeline
 
-from shadowserve.known import Pair, know
+from shadowserve.known import Pair, bursts, know
+from shadowserve.records import position
 
 
 def pair(place, challenger, control, **scores):
@@ -28,18 +29,34 @@ def test_without_a_control_nothing_is_paired(tmp_path):
     known = know(*shadowed(tmp_path, opaque(double), n=30, control=False), challenger=4)
     assert known.control is None
     assert known.pairs == ()
-    assert known.ratio.n == 0
+    assert known.paired.n_pairs == 0
 
 
-def test_a_pair_that_one_side_did_not_time_enters_no_ratio(tmp_path):
-    known = known_of(tmp_path, opaque(double), n=30)
-    pairs = (pair(1, 2.0, 1.0), pair(2, None, 1.0), pair(3, 2.0, None), pair(4, 2.0, 1.0))
-    assert dataclasses.replace(known, pairs=pairs).ratio.n == 2
+def test_a_pair_that_one_side_did_not_time_is_in_no_burst():
+    pairs = [pair(1, 2.0, 1.0), pair(2, None, 1.0), pair(3, 2.0, None), pair(21, 2.0, 1.0)]
+    assert [[one.position for one in burst] for burst in bursts(pairs)] == [[1]]
 
 
-def test_the_ratio_is_the_challengers_time_over_the_controls(tmp_path):
+def test_bursts_of_several_workers_are_in_the_order_in_which_they_came():
+    """By position all of one worker's bursts would come before the other's."""
+    when = {(0, 1): 10, (1, 1): 20, (0, 201): 30, (1, 201): 40}
+    pairs = [
+        dataclasses.replace(pair(position(*place), 2.0, 1.0), arrived_ns=at)
+        for place, at in sorted(when.items())
+    ]
+    assert [burst[0].arrived_ns for burst in bursts(pairs)] == [10, 20, 30, 40]
+
+
+def test_the_ratio_is_what_callers_wait_with_the_challenger_over_the_control(tmp_path):
     known = timed(known_of(tmp_path, opaque(double), n=30), times=3.0)
-    assert abs(known.ratio.interval(0.05).ratio - 3.0) < 0.05
+    assert known.in_turn
+    assert abs(known.paired.interval(0.05).ratio - 3.0) < 0.05
+
+
+def test_what_each_scored_in_its_own_time_is_paired_where_they_took_no_turns(tmp_path):
+    known = timed(known_of(tmp_path, opaque(double), n=30), times=3.0, in_turn=False)
+    assert not known.in_turn
+    assert abs(known.paired.interval(0.05).ratio - 3.0) < 0.05
 
 
 def test_probabilities_of_both_lanes_are_laid_side_by_side(tmp_path):

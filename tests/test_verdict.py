@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 from deployment_fixtures import deployment
-from judging_fixtures import known_of, policy, timed
+from judging_fixtures import known_of, policy, timed, untimed
 from scoring_fixtures import double, opaque
 
 from shadowserve.findings import Severity, look
@@ -80,12 +80,39 @@ def test_a_slower_version_is_not_promoted(same):
     assert judgement.verdict is Verdict.REJECT
 
 
+def test_a_process_that_was_slow_by_itself_rejects_nobody(same):
+    """Where the two took no turns, a slow spell of one process looks like a slow version."""
+    judgement = judged(timed(same, times=1.5, in_turn=False))
+    assert states(judgement)["latency"] == "undecided"
+    [limit] = [one for one in judgement.limits if one.name == "latency"]
+    assert "its process was slower" in limit.says.lower()
+    assert judgement.verdict is Verdict.CONTINUE
+
+
+def test_a_model_of_a_tenth_of_a_millisecond_is_promoted_though_it_takes_twice_as_long(same):
+    assert judged(timed(same, times=2.0, ms=0.1, n=9)).verdict is Verdict.PROMOTE
+
+
+def test_a_model_that_takes_two_milliseconds_longer_is_not_promoted(same):
+    assert states(judged(timed(same, times=21.0, ms=0.1)))["latency"] == "broken"
+
+
+def test_what_is_said_of_latency_never_contradicts_its_state(same):
+    for n in (2, 9, 20, 40, 100):
+        for times in (0.5, 1.0, 1.09, 1.1, 1.2, 2.0):
+            known = timed(same, times=times, n=n)
+            [limit] = [one for one in judged(known).limits if one.name == "latency"]
+            found = known.paired.interval(0.05, alpha_low=0.0125)
+            assert (limit.state == "kept") == (found.high < 1.1)
+            assert (limit.state == "broken") == (found.low > 1.1)
+
+
 def test_a_version_slower_by_less_than_the_margin_is_promoted(same):
     assert judged(timed(same, times=1.04)).verdict is Verdict.PROMOTE
 
 
 def test_without_times_nothing_is_said_of_latency(same):
-    judgement = judged(dataclasses.replace(same, pairs=()))
+    judgement = judged(untimed(same))
     assert states(judgement)["latency"] == "undecided"
     assert judgement.verdict is Verdict.CONTINUE
 

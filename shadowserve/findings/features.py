@@ -14,11 +14,11 @@ import numpy as np
 
 from shadowserve.findings.finding import Effect, Finding, Severity, Where, number, share
 from shadowserve.growth import Growth
-from shadowserve.known import Known
+from shadowserve.known import Known, bursts
 from shadowserve.lane.learned import Learned
 from shadowserve.lane.timing import RoleTiming, StepTiming
+from shadowserve.paired import slower
 from shadowserve.policy import Policy
-from shadowserve.ratio import PairedRatio
 from shadowserve.records import sequence_of
 from shadowserve.sequential import two_rates
 
@@ -225,17 +225,16 @@ def _proven_slower(known: Known, name: str, policy: Policy) -> bool:
         return True
     at = list(known.control.lane.steps).index(name)
     index = list(known.learned.lane.steps).index(name)
-    pairs = [
-        (p.control_steps[at], p.challenger_steps[index])
-        for p in known.pairs
-        if p.challenger_ms
-        and p.control_ms
-        and at < len(p.control_steps)
-        and index < len(p.challenger_steps)
-    ]
-    ratio = PairedRatio(burst=4, warm_up=0)
-    ratio.add(np.asarray([a for a, _ in pairs]), np.asarray([b for _, b in pairs]))
-    return ratio.is_slower(margin=CLEARLY_SLOWER, alpha=_alpha(known.learned, policy))
+    levels = []
+    for burst in bursts(known.pairs):
+        both = [
+            (pair.control_steps[at], pair.challenger_steps[index])
+            for pair in burst
+            if at < len(pair.control_steps) and index < len(pair.challenger_steps)
+        ]
+        logs = [np.log(own / theirs) for theirs, own in both if own > 0 and theirs > 0]
+        levels += [float(np.median(logs))] if logs else []
+    return slower(levels, limit=np.log1p(CLEARLY_SLOWER), alpha=_alpha(known.learned, policy))
 
 
 def _alpha(learned: Learned, policy: Policy) -> float:

@@ -21,6 +21,7 @@ from shadowserve.lane.elapsed import Elapsed
 from shadowserve.lane.failures import Failures, Noise, Poison
 from shadowserve.lane.lasting import Answers, Lasting
 from shadowserve.lane.outputs import Outputs
+from shadowserve.lane.pairing import Pairing
 from shadowserve.lane.timing import RoleTiming
 from shadowserve.records import Comparison, Outcome
 from shadowserve.stillness import Harm
@@ -39,6 +40,8 @@ class Learned:
         Steps of the two plans.
     change_alpha : float
         Probability that a lasting change of the disagreement is ever seen where there is none.
+    latency_margin : float
+        How much longer callers may wait, as a share.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Learned:
         lane_steps: Mapping[str, Sequence[str]],
         *,
         change_alpha: float = 0.001,
+        latency_margin: float = 0.10,
     ) -> None:
         self.outputs = Outputs(change_alpha=change_alpha)
         self.failures = Failures()
@@ -59,6 +63,7 @@ class Learned:
         self.champion_work = Quantiles(tail=True)
         self.warmup = Moments()
         self.sizes: dict[str, SizeCounts] = {}
+        self.pairing = Pairing(margin=latency_margin)
         self.slowest = Worst(SLOWEST)
         self.busy_ms = Moments()
         self.starved_ms = Moments()
@@ -114,6 +119,7 @@ class Learned:
             )
         self.outputs.add_doubts(self.noise.new_doubts())
         self._add_times(comparisons, champion_columns, inner)
+        self.pairing.add(scorings)
         self.elapsed.add(one.request for one in scorings)
 
     def _add_times(
@@ -214,8 +220,9 @@ _PARTS: Mapping[str, Any] = {
     "lag_ms": Quantiles,
     "harm": Harm,
     "elapsed": Elapsed,
+    "pairing": Pairing,
 }
-_YOUNG = frozenset(("lasting", "answers"))
+_YOUNG = frozenset(("lasting", "answers", "pairing"))
 _NUMBERS = (
     "requests",
     "timed",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,16 +40,21 @@ class ScoringLock:
         self._patience_s = patience_s
 
     @contextmanager
-    def held(self) -> Iterator[bool]:
+    def held(self, meanwhile: Callable[[], None] = lambda: None) -> Iterator[bool]:
         """Wait for the lock and hold it; False where the wait was given up.
+
+        Parameters
+        ----------
+        meanwhile : callable
+            Done again and again during the wait: who holds the lock may ask for a turn.
 
         Whoever waits holds the second file, so that a lane with much to do, that lets go and
         asks again at once, comes after those that waited.
         """
         until = time.monotonic() + self._patience_s
         mine = False
-        if _wait(self._next, until):
-            mine = _wait(self._lock, until)
+        if _wait(self._next, until, meanwhile):
+            mine = _wait(self._lock, until, meanwhile)
             fcntl.flock(self._next, fcntl.LOCK_UN)
         try:
             yield mine
@@ -63,13 +68,14 @@ class ScoringLock:
         os.close(self._next)
 
 
-def _wait(descriptor: int, until: float) -> bool:
+def _wait(descriptor: int, until: float, meanwhile: Callable[[], None]) -> bool:
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= until:
                 return False
+            meanwhile()
             time.sleep(_LOOK_S)
         else:
             return True

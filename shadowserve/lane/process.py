@@ -31,7 +31,9 @@ from shadowserve.lane.observing import Observer
 from shadowserve.lane.rescoring import Rescorer
 from shadowserve.lane.run import Lane, follow
 from shadowserve.lane.state import LaneState, Unwritable
+from shadowserve.lane.turns import Answering, Asking, Line
 from shadowserve.lane.warmth import Warmth
+from shadowserve.ledger import condition
 from shadowserve.metrics import RoleMetrics, reserve
 from shadowserve.places import Places
 from shadowserve.policy import Policy
@@ -112,8 +114,15 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
     table = dict(protocols(deployment.model, deployment.champion.number))
     observer = Observer(scorer, table, mark=inflight.step)
     policy = Policy.of(deployment.options.get("verdict", {}))
-    fresh = Learned({}, dict(scorer.step_names), change_alpha=policy.alarm_alpha("change_point"))
+    fresh = Learned(
+        {},
+        dict(scorer.step_names),
+        change_alpha=policy.alarm_alpha("change_point"),
+        latency_margin=policy.latency_margin,
+    )
     learned = Learned.from_state(known) if known else fresh
+    if "pairing" not in known:
+        learned.pairing = fresh.pairing
     learned.classes = scorer.loaded.classes
     comparer = _comparer(deployment, scorer, table, places=places)
     ignored = deployment.options.get("ignore_outputs", ())
@@ -137,6 +146,7 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
         lock=ScoringLock(places.scoring_lock) if ONE_AT_A_TIME in os.environ else None,
     )
     challengers = [n for n in deployment.lanes if n.role is Role.CHALLENGER]
+    take_turns(lane, deployment)
     if name.role is Role.CONTROL:
         lane.limit = follow(places, challengers)
     if deployment.options["rescore"]:
@@ -163,6 +173,35 @@ def seconds(lane: Lane, challengers: Sequence[LaneName]) -> list[Second]:
             lambda: lane.learned.usual_ms(),
         )
     ]
+
+
+def take_turns(lane: Lane, deployment: Deployment) -> None:
+    """Connect a lane with those that it takes turns with; without a control there are none."""
+    places, repeat = lane.places, bool(deployment.options["rescore"])
+    if not deployment.control:
+        return
+    if lane.name.role is Role.CHALLENGER:
+        forth, back = places.turns(lane.name.version)
+        control = places.lane(Role.CONTROL, deployment.champion.number)
+        lane.asking = Asking(
+            Line(back, forth),
+            is_loading=lambda: condition(control)[0] == "starting",
+            leave=lambda: lane.stopping() or places.draining.exists(),
+        )
+        return
+    lane.answering = Answering(
+        [
+            Line(*places.turns(one.version))
+            for one in deployment.lanes
+            if one.role is Role.CHALLENGER
+        ],
+        journal=places.journal,
+        observer=lane.observer,
+        inflight=lane.inflight,
+        warmth=lane.warmth,
+        refuses=lane.refuses,
+        repeat=repeat,
+    )
 
 
 def _comparer(

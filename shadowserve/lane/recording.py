@@ -12,6 +12,7 @@ import orjson
 from shadowserve.classes import by_class
 from shadowserve.lane.comparing import Scoring, Side
 from shadowserve.lane.intake import burst_of
+from shadowserve.lane.pairing import server_ms
 from shadowserve.records import Comparison, Observation, Times, worker_of
 from shadowserve.scoring import Scorer
 from shadowserve.tail import Tail
@@ -112,6 +113,8 @@ def burst_row(scoring: Scoring) -> BurstRow | None:
         "steps": [ns / 1e6 for ns in times.wall_ns] if paired else [],
         "scores": None if scores is None else scores.mean(axis=0).tolist(),
         "unit": scoring.unit,
+        "at": scoring.request.arrived_wall_ns,
+        "server_ms": server_ms(scoring.request),
     }
     return (scoring.request.position, *burst, orjson.dumps(record))
 

@@ -29,10 +29,11 @@ from shadowserve.lane.open_window import OpenWindow
 from shadowserve.lane.recording import Recorder, burst_row
 from shadowserve.lane.rescoring import Rescorer
 from shadowserve.lane.state import LaneState, Progress
+from shadowserve.lane.turns import Answering, Asking, Pair
 from shadowserve.lane.warmth import Warmth
 from shadowserve.metrics import RoleMetrics
 from shadowserve.places import LanePlaces, Places
-from shadowserve.records import Comparison, Observation, Outcome, Request, worker_of
+from shadowserve.records import Comparison, Observation, Outcome, Request, sequence_of, worker_of
 from shadowserve.stillness import Block, Schedule
 from shadowserve.tail import Tail
 from shadowserve.units import unit_of
@@ -74,6 +75,10 @@ class Lane:
         None where each lane has a CPU of its own.
     seconds : sequence of Second
         What scores some requests a second time later.
+    asking : Asking or None
+        A challenger's way to take turns with the control.
+    answering : Answering or None
+        The control's way to take turns with the challengers.
     """
 
     name: LaneName
@@ -94,6 +99,8 @@ class Lane:
     entity: str | None = None
     lock: ScoringLock | None = None
     seconds: Sequence[Second] = ()
+    asking: Asking | None = None
+    answering: Answering | None = None
     first_state: tuple[str, str | None] = ("running", None)
     large: LargeInputs = field(default_factory=LargeInputs)
     window: OpenWindow = field(init=False)
@@ -117,7 +124,7 @@ class Lane:
         self._take_up()
         while not self.stopping():
             if not self.turn():
-                time.sleep(IDLE_S)
+                self._idle()
         self._flush()
         self.window.close()
 
@@ -132,7 +139,8 @@ class Lane:
         if batch.requests and self.places.paused.exists():
             self._progress.count(Outcome.SKIPPED_PAUSED, len(batch.requests))
         elif batch.requests:
-            with self.lock.held() if self.lock else nullcontext(True) as undisturbed:
+            held = self.lock.held(meanwhile=self._answer) if self.lock else nullcontext(True)
+            with held as undisturbed:
                 self._score(batch.requests, undisturbed=undisturbed)
                 self._again(batch.requests)
         self._progress.cursor = batch.cursor
@@ -144,6 +152,27 @@ class Lane:
             self._flush()
             self.window.close(merged=wider - 1)
         return bool(batch.requests)
+
+    def _idle(self) -> None:
+        """Wait a little for requests, or for a challenger that asks for a turn."""
+        if self.answering is None:
+            time.sleep(IDLE_S)
+        else:
+            self.answering.serve(IDLE_S)
+
+    def _answer(self) -> None:
+        """Take the turns that challengers ask for by now."""
+        if self.answering is not None:
+            self.answering.serve()
+
+    def refuses(self, place: int) -> bool:
+        """Whether a request must not be scored now, before its turn in the journal.
+
+        Where calls are not repeated, none is scored that was scored already.
+        """
+        passed = sequence_of(place) <= self.tail.cursor.get(worker_of(place), 0)
+        once = self.rescorer is None and passed
+        return once or self.deaths.of(place) > 0 or self.places.paused.exists()
 
     def _take_up(self) -> None:
         """Go on where the last process stopped, and say that the lane runs."""
@@ -187,16 +216,12 @@ class Lane:
                 behind=behind,
                 batched=self.observer.scorer.batched,
             )
+            self._answer()
             if not what.score:
                 self._progress.count(Outcome.SAMPLED_OUT)
             elif what.alone or (typed.rows is not None and typed.rows.params):
                 together = self._score_together(together)
-                in_burst = burst_of(request.position) is not None
-                warm = undisturbed and in_burst and self.warmth.reach()
-                self._mark([typed])
-                observation = self.observer.alone(typed)
-                self.warmth.scored(typed, observation)
-                self._keep(typed, observation, what, sizes, warm=warm, again=not died)
+                self._score_alone(typed, what, sizes, undisturbed=undisturbed, died=died > 0)
             else:
                 together.append((typed, what))
                 if sum(t.rows.n_rows if t.rows else 1 for t, _ in together) >= self._batch_rows():
@@ -210,6 +235,43 @@ class Lane:
             one.read(requests)
             one.due()
         self.inflight.clear()
+
+    def _score_alone(
+        self,
+        typed: Typed,
+        what: Turn,
+        sizes: Mapping[str, int],
+        *,
+        undisturbed: bool,
+        died: bool,
+    ) -> None:
+        """Score one request by itself; within a burst in turn with the other lane."""
+        place = typed.request.position
+        taken = self.answering.taken(place) if self.answering is not None else None
+        if taken is not None:
+            self._keep(typed, taken.observation, what, sizes, warm=taken.warm)
+            return
+        warm, pair = False, None
+        in_burst = undisturbed and not died and burst_of(place) is not None
+
+        def score() -> Observation:
+            nonlocal warm
+            warm = in_burst and self.warmth.reach()
+            self._mark([typed])
+            return self.observer.alone(typed)
+
+        def score_in_turn() -> Observation:
+            seen = score()
+            self.inflight.clear()  # the other's turn is no work of this lane
+            return seen
+
+        if self.asking is not None and in_burst and typed.rows is not None:
+            observation, pair = self.asking.turn(place, score_in_turn)
+            self._mark([typed])  # it may be scored once more
+        else:
+            observation = score()
+        self.warmth.scored(typed, observation)
+        self._keep(typed, observation, what, sizes, warm=warm, again=not died, pair=pair)
 
     def _batch_rows(self) -> int:
         """Return how many rows share a call: never so many that the deadline is for the batch."""
@@ -238,6 +300,7 @@ class Lane:
         *,
         warm: bool = False,
         again: bool = True,
+        pair: Pair | None = None,
     ) -> None:
         times = observation.times
         alone = what.alone and what.timed and times is not None and times.batch_requests == 1
@@ -252,6 +315,7 @@ class Lane:
             warm=warm,
             inclusion=what.inclusion,
             unit=unit_of(typed.rows, entity=self.entity, salt=self.disclosure.salt),
+            pair=pair,
         )
         self._since_start += 1
         self._scorings.append(scoring)

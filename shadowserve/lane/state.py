@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from shadowserve.errors import UnreadableError
-from shadowserve.records import Outcome, position
+from shadowserve.records import Outcome, position, worker_of
 
 Unwritable = sqlite3.OperationalError
 """What writing or opening the file raises on a full disk or under a foreign lock."""
@@ -126,7 +126,7 @@ class LaneState:
     path : Path
         Created with mode 0600 if missing.
     burst_rows : int
-        How many burst rows are kept; the oldest make room.
+        How many burst rows are kept, of all workers alike; the oldest make room.
     """
 
     def __init__(self, path: Path, *, burst_rows: int = 20_000) -> None:
@@ -194,12 +194,18 @@ class LaneState:
         for worker, sequence in progress.cursor.items():
             passed = (position(worker, 0), position(worker, sequence))
             connection.execute("DELETE FROM death WHERE position > ? AND position <= ?", passed)
-        if progress.bursts:
-            connection.execute(
-                "DELETE FROM burst WHERE position <= "
-                "(SELECT position FROM burst ORDER BY position DESC LIMIT 1 OFFSET ?)",
-                (self._burst_rows,),
-            )
+        for worker in {worker_of(row[0]) for row in progress.bursts}:
+            self._forget_bursts(connection, worker)
+
+    def _forget_bursts(self, connection: sqlite3.Connection, worker: int) -> None:
+        """Drop a worker's oldest bursts: each worker keeps its share, or the last one's alone would live."""
+        (workers,) = connection.execute("SELECT max(1, count(*)) FROM cursor").fetchone()
+        own = (position(worker, 0), position(worker + 1, 0))
+        connection.execute(
+            "DELETE FROM burst WHERE position > ? AND position <= (SELECT position FROM burst "
+            "WHERE position > ? AND position < ? ORDER BY position DESC LIMIT 1 OFFSET ?)",
+            (own[0], *own, self._burst_rows // workers),
+        )
 
     def close_window(self, window: Window) -> None:
         """Close a window for good: from here on its rows wait to become a part."""

@@ -16,7 +16,7 @@ STOREYS = (
     "asgi casting faults journal lane.inflight lane.state page pins places policy reading sampling sequential "
     "stores strangers supervisor.placement tally tokens",
     # records, settings and pure mathematics
-    "changepoint units divergence featurization growth metrics mlmodel nested ratio settings slices stillness "
+    "changepoint units divergence featurization growth metrics mlmodel nested paired settings slices stillness "
     "standby tail talk tensors",
     "callcost columns params passage ragged version",
     "cache deployment lineage schema shipped",

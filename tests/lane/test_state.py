@@ -123,6 +123,17 @@ def test_the_oldest_burst_rows_make_room(path):
     for n in range(1, 12):
         state.commit(progress(n, bursts=[(n, 0, n, b"{}")]))
     assert [place for place, *_ in snapshot(path).bursts] == [7, 8, 9, 10, 11]
+
+
+def test_the_bursts_of_every_worker_live(path):
+    """Ordered by position, all of the last worker's would outlive the others'."""
+    state = LaneState(path, burst_rows=4)
+    for n in range(1, 8):
+        for worker in (0, 1):
+            row = (position(worker, n), 0, n, b"{}")
+            state.commit(Progress(cursor={worker: n}, bursts=[row]))
+    kept = [(0, 6), (0, 7), (1, 6), (1, 7)]
+    assert [place for place, *_ in snapshot(path).bursts] == [position(*one) for one in kept]
     state.close()
 
 

@@ -1,0 +1,393 @@
+"""Turns: challenger and control score the same request one after the other, on one core.
+
+A process in a slow spell looks like a slow version, and no statistics tell the two apart. Where both
+score a request within the same milliseconds, on the same core, what slows the place slows both. So
+the challenger asks the control to each request of a burst. A coin says who goes first.
+
+Nobody waits for long. A control that does not come costs the challenger one pair and `PATIENCE_S`, and it
+does not ask again within that burst, nor at each of the next. What the control scored in a turn it keeps, so
+that it need not score it again when it comes to that request itself.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import struct
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from enum import IntEnum
+from math import nan
+from pathlib import Path
+
+import numpy as np
+
+from shadowserve import tail
+from shadowserve.errors import UnreadableError
+from shadowserve.lane.inflight import InFlight
+from shadowserve.lane.intake import burst_of
+from shadowserve.lane.observing import Observer, Typed
+from shadowserve.lane.warmth import Warmth
+from shadowserve.records import Observation, Request, worker_of
+from shadowserve.tally.samples import hash_positions
+
+PATIENCE_S = 0.5
+"""For an answer to the question whether the control comes."""
+
+WORK_S = 5.0
+"""For the other's turn; a request that takes longer is no pair."""
+
+FIRST_PATIENCE_S = 20.0
+"""Once, while the control is loading: both start together, and the first bursts count too."""
+
+MOST_PASSED = 7
+"""Bursts that are passed over at most, after the control did not come to several in a row."""
+
+ATTENTIVE_S = 0.003
+"""The control waits so long for the next question of a burst before it goes back to its own work."""
+
+MOST_KEPT = 64
+_MESSAGE = struct.Struct("<5qd")
+_THREADS = "OMP_NUM_THREADS"
+
+
+class Word(IntEnum):
+    """What a message says."""
+
+    COME = 1  # challenger: score this one with me
+    HERE = 2  # control: I have it, and wait
+    YOURS = 3  # challenger: I have scored, your turn
+    DONE = 4  # control: I have scored
+    NO = 5  # control: not this one
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of fixed size.
+
+    Parameters
+    ----------
+    word : Word
+    position : int
+        The request.
+    pid : int
+        Of who sends it.
+    flag : int
+        COME: whether the challenger goes first. DONE: whether the control was warm.
+    until_ns : int
+        COME: when the challenger has given up.
+    ms : float
+        DONE: the control's time; NaN where it failed.
+    """
+
+    word: Word
+    position: int
+    pid: int = field(default_factory=os.getpid)
+    flag: int = 0
+    until_ns: int = 0
+    ms: float = nan
+
+
+class Line:
+    """Both directions between two lanes: a pipe by name each, of which one is read here.
+
+    Parameters
+    ----------
+    incoming, outgoing : Path
+        Created if missing.
+    """
+
+    def __init__(self, incoming: Path, outgoing: Path) -> None:
+        self._in, self._out = (_pipe(path) for path in (incoming, outgoing))
+
+    def fileno(self) -> int:
+        """Return the descriptor that is read, for whoever waits for several lines."""
+        return self._in
+
+    def say(self, message: Message) -> None:
+        """Send a message; to one who has not read for long nothing more is sent."""
+        m = message
+        with suppress(BlockingIOError):
+            os.write(
+                self._out,
+                _MESSAGE.pack(m.word, m.position, m.pid, m.flag, m.until_ns, m.ms),
+            )
+
+    def read(self) -> list[Message]:
+        """Return what has come, without waiting."""
+        with suppress(BlockingIOError):
+            raw = os.read(self._in, 1024 * _MESSAGE.size)
+            whole = len(raw) // _MESSAGE.size * _MESSAGE.size
+            return [Message(Word(w), *rest) for w, *rest in _MESSAGE.iter_unpack(raw[:whole])]
+        return []
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until something can be read; False if nothing came."""
+        return bool(_poll([self], seconds))
+
+    def close(self) -> None:
+        """Close both directions."""
+        os.close(self._in)
+        os.close(self._out)
+
+
+def _pipe(path: Path) -> int:
+    with suppress(FileExistsError):
+        os.mkfifo(path, 0o600)
+    return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def _poll(lines: Sequence[Line], seconds: float) -> list[int]:
+    poll = select.poll()
+    for line in lines:
+        poll.register(line.fileno(), select.POLLIN)
+    return [fd for fd, _ in poll.poll(max(0.0, seconds) * 1e3)]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The control's side of one request that both scored in turn.
+
+    Parameters
+    ----------
+    control_ms : float
+        NaN where it failed.
+    warm : bool
+        Whether it had been scoring right before.
+    life : int
+        Tells the two processes from those before and after.
+    """
+
+    control_ms: float
+    warm: bool
+    life: int
+
+
+class Asking:
+    """The challenger's side.
+
+    Parameters
+    ----------
+    line : Line
+        To the control.
+    is_loading : callable
+        Whether the control has yet to begin.
+    leave : callable
+        Whether to stop waiting, since the lane is to end or to hurry.
+    """
+
+    def __init__(
+        self, line: Line, *, is_loading: Callable[[], bool], leave: Callable[[], bool]
+    ) -> None:
+        self._line = line
+        self._is_loading = is_loading
+        self._leave = leave
+        self._patient = True
+        self._missed = 0
+        self._pass_over = 0
+        self._burst: tuple[int, int] | None = None
+        self._asks = True
+        self._heard: deque[Message] = deque()
+        line.read()  # what is left of an earlier process
+
+    def turn(
+        self, position: int, score: Callable[[], Observation]
+    ) -> tuple[Observation, Pair | None]:
+        """Score one request, in turn with the control if it comes.
+
+        Parameters
+        ----------
+        position : int
+            The request, within a burst.
+        score : callable
+            Scores it here and now, and leaves nothing marked as in hand.
+        """
+        if not self._may_ask(position):
+            return score(), None
+        with on_one_core():
+            first = bool(hash_positions(np.asarray([position]))[0] < 0.5)
+            until = time.monotonic_ns() + int(PATIENCE_S * 1e9)
+            self._line.say(Message(Word.COME, position, flag=first, until_ns=until))
+            if self._hear(Word.HERE, position, PATIENCE_S) is None:
+                self._miss()
+                return score(), None
+            done = None if first else self._hear(Word.DONE, position, WORK_S)
+            seen = score()
+            if first:
+                self._line.say(Message(Word.YOURS, position))
+                done = self._hear(Word.DONE, position, WORK_S)
+        if done is None:
+            self._miss()
+            return seen, None
+        self._missed = 0
+        return seen, Pair(done.ms, bool(done.flag), hash((os.getpid(), done.pid)) & 0xFFFFFFFF)
+
+    def _may_ask(self, position: int) -> bool:
+        """Whether the control is asked to this request: it has not failed to come to this burst."""
+        found = burst_of(position)
+        burst = None if found is None else (worker_of(position), found[0])
+        if burst is None or self._leave():
+            return False
+        if burst != self._burst:
+            self._burst, self._asks = burst, self._pass_over == 0
+            self._pass_over = max(0, self._pass_over - 1)
+            if self._asks and self._patient:
+                self._await_start()
+        return self._asks
+
+    def _await_start(self) -> None:
+        self._patient = False
+        until = time.monotonic() + FIRST_PATIENCE_S
+        while self._is_loading() and time.monotonic() < until and not self._leave():
+            time.sleep(0.05)
+
+    def _miss(self) -> None:
+        self._missed += 1
+        self._asks = False
+        self._pass_over = min(MOST_PASSED, 2 ** (self._missed - 1) - 1)
+
+    def _hear(self, word: Word, position: int, seconds: float) -> Message | None:
+        until = time.monotonic() + seconds
+        while True:
+            while self._heard:  # two may have come at once
+                message = self._heard.popleft()
+                if message.position == position and message.word is Word.NO:
+                    return None
+                if message.position == position and message.word is word:
+                    return message
+            left = until - time.monotonic()
+            if left <= 0 or not self._line.wait(left):
+                return None
+            self._heard += self._line.read()
+
+    def close(self) -> None:
+        """Close the line."""
+        self._line.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What the control scored in a turn, before it came to that request itself."""
+
+    observation: Observation
+    warm: bool
+
+
+class Answering:
+    """The control's side: comes to the challengers' bursts, between requests of its own.
+
+    Parameters
+    ----------
+    lines : sequence of Line
+        One to each challenger.
+    journal : Path
+        Where requests are read.
+    observer, inflight, warmth
+        The lane's own.
+    refuses : callable
+        Given a position, whether it must not be scored now: the lane is paused, or a process died of it.
+    repeat : bool
+        Whether a request may be scored more than once.
+    """
+
+    def __init__(
+        self,
+        lines: Sequence[Line],
+        *,
+        journal: Path,
+        observer: Observer,
+        inflight: InFlight,
+        warmth: Warmth,
+        refuses: Callable[[int], bool],
+        repeat: bool,
+    ) -> None:
+        self._lines = {line.fileno(): line for line in lines}
+        self._journal = journal
+        self._observer = observer
+        self._inflight = inflight
+        self._warmth = warmth
+        self._refuses = refuses
+        self._repeat = repeat
+        self._taken: dict[int, Taken] = {}
+
+    def serve(self, seconds: float = 0.0) -> None:
+        """Come to whoever asks, waiting for them so long; then until nobody asks any more."""
+        while ready := _poll(list(self._lines.values()), seconds):
+            for fd in ready:
+                asked = [m for m in self._lines[fd].read() if m.word is Word.COME]
+                if asked and asked[-1].until_ns > time.monotonic_ns():
+                    self._come(self._lines[fd], asked[-1])
+            seconds = ATTENTIVE_S
+
+    def taken(self, position: int) -> Taken | None:
+        """Hand over what was scored of a request in a turn, once."""
+        return self._taken.pop(position, None)
+
+    def _come(self, line: Line, asked: Message) -> None:
+        typed = self._typed(asked.position)
+        if typed is None:
+            line.say(Message(Word.NO, asked.position))
+            return
+        with on_one_core():
+            line.say(Message(Word.HERE, asked.position))
+            if asked.flag and not _is_told(line, asked.position):
+                return
+            warm = self._warmth.reach()
+            self._inflight.mark([asked.position])
+            seen = self._observer.alone(typed)
+            self._inflight.clear()
+        ms = nan if seen.times is None else seen.times.work_ns / 1e6
+        line.say(Message(Word.DONE, asked.position, flag=warm, ms=ms))
+        self._warmth.scored(typed, seen)
+        self._taken[asked.position] = Taken(seen, warm)
+        while len(self._taken) > MOST_KEPT:
+            del self._taken[next(iter(self._taken))]
+
+    def _typed(self, position: int) -> Typed | None:
+        if self._refuses(position) or (not self._repeat and position in self._taken):
+            return None
+        try:
+            request: Request | None = tail.find(self._journal, position)
+        except UnreadableError:
+            return None
+        if request is None or request.body is None:
+            return None
+        typed = self._observer.typed(request)
+        return None if typed.rows is None else typed
+
+    def close(self) -> None:
+        """Close the lines."""
+        for line in self._lines.values():
+            line.close()
+
+
+def _is_told(line: Line, position: int) -> bool:
+    """Wait for the challenger's turn to end; False where it took too long or asks something else."""
+    until = time.monotonic() + WORK_S
+    while (left := until - time.monotonic()) > 0 and line.wait(left):
+        told = line.read()
+        if any(m.word is Word.YOURS and m.position == position for m in told):
+            return True
+        if any(m.word is Word.COME for m in told):
+            return False
+    return False
+
+
+@contextmanager
+def on_one_core() -> Iterator[None]:
+    """Keep the calling thread on the first of its CPUs for the length of a block.
+
+    Only where every role has one thread: what a model starts meanwhile would stay there.
+    """
+    cpus = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+    if len(cpus) < 2 or os.environ.get(_THREADS) != "1":
+        yield
+        return
+    os.sched_setaffinity(0, {min(cpus)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cpus)

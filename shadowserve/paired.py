@@ -1,0 +1,401 @@
+"""Whether the challenger is slower than the control on the same requests, told from bursts of pairs.
+
+Timings are noisier than values and come in moods that last for thousands of requests. So the two take
+turns on one core, request by request, within a burst: what slows the place then slows both. One burst is
+one observation, the median logarithm of what callers wait with the challenger over what they wait with
+the control. It is judged at few looks, each over eight stretches of time, which must agree.
+
+Callers wait for the whole answer, so both times count with the server's own beside them, and a model
+of a tenth of a millisecond is not rejected for being twice as slow as nothing: a tenth more of what
+callers wait, and never less than `FLOOR_MS`, is what is allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, exp, inf, log, nan, pi, sqrt
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import t as student
+
+FLOOR_MS = 1.0
+"""A version that takes so much longer is never too slow for it."""
+
+STRETCHES = 8
+LEAST_PAIRS = 8
+"""Pairs from which a burst counts; one has `BURST_LENGTH` less `BURST_WARMUP` of them."""
+
+MOST_BURSTS = 512
+"""Neighbours are joined by twos beyond so many."""
+
+LIVES_APART = 0.03
+"""Two processes of one version differ by 2 % each, as long as they live."""
+
+_GROWTH = 1.4
+_MOST_ALIKE = 0.7
+_LEAST_VARIANCE = 1e-8
+_NEEDED_MOST = 1_000
+FloatArray = NDArray[np.float64]
+
+
+def epochs(n_bursts: int) -> list[int]:
+    """Return after how many bursts one looks, up to a number.
+
+    Examples
+    --------
+    >>> epochs(50)
+    [8, 12, 17, 24, 34, 48]
+    """
+    found, at = [], STRETCHES
+    while at <= n_bursts:
+        found.append(at)
+        at = ceil(at * _GROWTH)
+    return found
+
+
+def spent(alpha: float, epoch: int) -> float:
+    """Return what the `epoch`-th look, from 1, may spend of alpha: all of them together spend it."""
+    return alpha * 6 / (pi * epoch) ** 2
+
+
+def deviation(stretches: ArrayLike) -> float:
+    """Return the standard error of the mean of eight stretches whose neighbours may be alike.
+
+    Their variance counts (1 + r) / (1 - r) times, r the correlation of neighbours, corrected for its
+    bias (M. Kendall 1954, "Note on bias in the estimation of autocorrelation", Biometrika 41).
+    """
+    means = np.asarray(stretches, dtype=np.float64)
+    apart = means - means.mean()
+    raw = float(apart[1:] @ apart[:-1]) / max(float(apart @ apart), 1e-300)
+    alike = min(max(raw + (1 + 4 * raw) / means.size, 0.0), _MOST_ALIKE)
+    variance = max(float(means.var(ddof=1)) * (1 + alike) / (1 - alike), _LEAST_VARIANCE)
+    return sqrt(variance / means.size)
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What one look saw, enough to judge it by any limit.
+
+    Parameters
+    ----------
+    number : int
+        From 1.
+    n_bursts : int
+        Bursts so far.
+    levels : tuple of float
+        Mean of the bursts' observations in each of eight stretches, oldest first.
+    control_ms, challenger_ms : tuple of float
+        Sums of the pairs' times in each stretch.
+    most : tuple of (float, float)
+        Control's and challenger's times of the two pairs that took longest, of all so far.
+    works : tuple of float
+        Mean of the bursts' median logarithm of the two times by themselves, in each stretch.
+    """
+
+    number: int
+    n_bursts: int
+    levels: tuple[float, ...]
+    control_ms: tuple[float, ...] = ()
+    challenger_ms: tuple[float, ...] = ()
+    most: tuple[tuple[float, float], ...] = ()
+    works: tuple[float, ...] = ()
+
+    @property
+    def level(self) -> float:
+        """The estimate: the mean of the stretches."""
+        return float(np.mean(self.levels))
+
+    def above(self, alpha: float) -> float:
+        """Return what the level lies above: no stretch lies below it, and Student's t says so."""
+        half = float(student.ppf(1 - spent(alpha, self.number), STRETCHES - 1))
+        return min(self.level - half * deviation(self.levels), *self.levels)
+
+    def below(self, alpha: float) -> float:
+        """Return what the level lies below."""
+        half = float(student.ppf(1 - spent(alpha, self.number), STRETCHES - 1))
+        return self.level + half * deviation(self.levels)
+
+
+def look(number: int, bursts: FloatArray, most: Sequence[tuple[float, float]] = ()) -> Epoch:
+    """Cut bursts into eight stretches of time.
+
+    Parameters
+    ----------
+    number : int
+        Of the epoch, from 1.
+    bursts : ndarray of shape (n_bursts, 6)
+        Arrival, how many bursts are joined, observation, sums of the control's and the challenger's
+        times, and the observation without what lies beside; in any order, eight bursts at least.
+    most : sequence of (float, float)
+        As in `Epoch`.
+    """
+    rows = bursts[np.argsort(bursts[:, 0], kind="stable")]
+    ends = np.cumsum(rows[:, 1])
+    n_bursts = float(ends[-1])
+    kept = n_bursts // STRETCHES * STRETCHES  # the oldest that do not fill a stretch are left out
+    middle = ends - rows[:, 1] / 2 - (n_bursts - kept)
+    of = np.clip((middle * STRETCHES / kept).astype(np.int64), 0, STRETCHES - 1)
+    parts = [rows[(of == part) & (middle > 0)] for part in range(STRETCHES)]
+    return Epoch(
+        number,
+        int(n_bursts),
+        tuple(float(np.average(part[:, 2], weights=part[:, 1])) for part in parts),
+        tuple(float(part[:, 3].sum()) for part in parts),
+        tuple(float(part[:, 4].sum()) for part in parts),
+        tuple(most),
+        tuple(float(np.average(part[:, 5], weights=part[:, 1])) for part in parts),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WaitRatio:
+    """What callers wait with the challenger over what they wait with the control.
+
+    Parameters
+    ----------
+    ratio, low, high : float
+        Estimate and bounds as they are judged, the allowance for two processes included: NaN, 0 and inf
+        before the first look.
+    n_bursts : int
+        Bursts that the latest look counted.
+    work : float
+        The same estimate of the two times by themselves.
+    """
+
+    ratio: float
+    low: float
+    high: float
+    n_bursts: int
+    work: float = nan
+
+
+class PairedBursts:
+    """Bursts of pairs of one challenger and the control, in bounded memory.
+
+    The first burst judges nothing: it tells how long the control takes and the server's own part, and
+    with them what the times are seen beside (`beside_ms`), for good.
+
+    Parameters
+    ----------
+    margin : float
+        Share of the callers' wait by which the challenger may be slower.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng, pairs = np.random.default_rng(0), PairedBursts(margin=0.1)
+    >>> for burst in range(40):
+    ...     times = 20 * rng.lognormal(0, 0.1, (2, 16))
+    ...     pairs.add(burst, times[0], 1.5 * times[1], server_ms=np.full(16, 0.3))
+    >>> pairs.is_slower(alpha=0.001), pairs.is_not_slower(alpha=0.05)
+    (True, False)
+    """
+
+    def __init__(self, *, margin: float = 0.10) -> None:
+        self.margin = margin
+        self.beside_ms: float | None = None
+        self.control_ms = nan
+        self.n_bursts = 0
+        self.n_pairs = 0
+        self.lives: list[int] = []
+        self._bursts = np.zeros((0, 6))
+        self._most: list[tuple[float, float]] = []
+        self.epochs: list[Epoch] = []
+
+    def add(
+        self,
+        arrived_ns: float,
+        control_ms: ArrayLike,
+        challenger_ms: ArrayLike,
+        *,
+        server_ms: ArrayLike = (),
+        life: int = 0,
+    ) -> None:
+        """Take in one burst.
+
+        Parameters
+        ----------
+        arrived_ns : float
+            When its first request came, by any clock that all bursts share.
+        control_ms, challenger_ms : array-like of shape (n_pairs,)
+            Times of the same requests. Pairs with NaN, or a time of 0 or less, are left out.
+        server_ms : array-like
+            What the server took besides the model for some requests.
+        life : int
+            Tells the pair of processes from those before and after.
+        """
+        control, challenger = (
+            np.atleast_1d(np.asarray(ms, dtype=np.float64)) for ms in (control_ms, challenger_ms)
+        )
+        timed = (control > 0) & (challenger > 0)
+        control, challenger = control[timed], challenger[timed]
+        if control.size < LEAST_PAIRS:
+            return
+        if self.beside_ms is None:
+            self._calibrate(control, np.asarray(server_ms, dtype=np.float64))
+            return
+        if life not in self.lives and len(self.lives) < MOST_BURSTS:
+            self.lives.append(life)
+        self.n_bursts += 1
+        self.n_pairs += control.size
+        beside = self.beside_ms
+        level = float(np.median(np.log((challenger + beside) / (control + beside))))
+        work = float(np.median(np.log(challenger / control)))
+        sums = (float(control.sum()), float(challenger.sum()))
+        row = (float(arrived_ns), 1.0, level, *sums, work)
+        self._bursts = np.vstack([self._bursts, row])
+        pairs = [*self._most, *zip(control.tolist(), challenger.tolist(), strict=True)]
+        self._most = sorted(pairs, key=max)[-2:]
+        if len(self.epochs) < len(due := epochs(self.n_bursts)):
+            self.epochs.append(look(len(due), self._bursts, self._most))
+        if len(self._bursts) > MOST_BURSTS:
+            self._bursts = joined(self._bursts)
+
+    def _calibrate(self, control_ms: FloatArray, server_ms: FloatArray) -> None:
+        self.control_ms = float(np.median(control_ms))
+        own = float(np.median(server_ms)) if server_ms.size else 0.0
+        self.beside_ms = max(own, FLOOR_MS / self.margin - self.control_ms, 0.0)
+
+    @property
+    def allowance(self) -> float:
+        """By how much two processes of one version may differ, as the logarithm of a ratio."""
+        if self.beside_ms is None:
+            return LIVES_APART
+        return LIVES_APART * self.control_ms / (self.control_ms + self.beside_ms)
+
+    def interval(self, alpha: float, *, alpha_low: float | None = None) -> WaitRatio:
+        """Return the ratio of waits with bounds that only ever come closer while they agree.
+
+        Parameters
+        ----------
+        alpha : float
+            Probability that the upper bound is ever wrong.
+        alpha_low : float, optional
+            The same of the lower bound; by default as much.
+        """
+        low, high = -inf, inf
+        for epoch in self.epochs:
+            lower = epoch.above(alpha_low or alpha) - self.allowance
+            upper = epoch.below(alpha) + self.allowance
+            if not low <= epoch.level <= high:  # it is not what it was: begin anew
+                low, high = lower, upper
+            low, high = max(low, lower), min(high, upper)
+        if not self.epochs:
+            return WaitRatio(nan, 0.0, inf, 0)
+        last = self.epochs[-1]
+        work = exp(float(np.mean(last.works)))
+        return WaitRatio(exp(last.level), exp(low), exp(high), last.n_bursts, work)
+
+    def is_slower(self, *, alpha: float, margin: float | None = None) -> bool:
+        """Whether it is proven, at any look, that callers wait longer by more than `margin`."""
+        return self.interval(alpha).low > 1 + (self.margin if margin is None else margin)
+
+    def is_not_slower(self, *, alpha: float) -> bool:
+        """Whether it is proven, at any look, that callers wait longer by less than the margin."""
+        return self.interval(alpha).high < 1 + self.margin
+
+    def needed(self, *, alpha: float, alpha_low: float) -> int | None:
+        """How many more bursts decide, if they look like those so far.
+
+        Returns
+        -------
+        int or None
+            None before the first look, or where a thousand times as many would not do.
+        """
+        if not self.epochs:
+            return epochs(STRETCHES)[0] - self.n_bursts
+        last, limit = self.epochs[-1], log(1 + self.margin)
+        slower = last.level > limit
+        room = abs(last.level - limit) - self.allowance
+        error, n_bursts, number = deviation(last.levels), last.n_bursts, last.number
+        while n_bursts < _NEEDED_MOST * last.n_bursts:
+            number, n_bursts = number + 1, ceil(n_bursts * _GROWTH)
+            share = spent(alpha_low if slower else alpha, number)
+            half = float(student.ppf(1 - share, STRETCHES - 1))
+            if half * error * sqrt(last.n_bursts / n_bursts) < room:
+                return max(1, n_bursts - self.n_bursts)
+        return None
+
+    def takes_more(self, *, share: float) -> float | None:
+        """Return how many times the control's time it takes in sum, where that is by `share` more.
+
+        None where it is not: at the latest look the sums, without the two pairs that took longest, must
+        differ by so much, and in each of eight stretches the challenger's must be the larger.
+        """
+        if not self.epochs:
+            return None
+        last = self.epochs[-1]
+        control, challenger = (
+            sum(side) - sum(pair[at] for pair in last.most)
+            for at, side in enumerate((last.control_ms, last.challenger_ms))
+        )
+        always = all(b > a for a, b in zip(last.control_ms, last.challenger_ms, strict=True))
+        if control <= 0 or not always or challenger < (1 + share) * control:
+            return None
+        return challenger / control
+
+    def state(self) -> dict[str, Any]:
+        """Everything as JSON-able values; `from_state` gives the same back."""
+        return {
+            "margin": self.margin,
+            "beside_ms": self.beside_ms,
+            "control_ms": None if self.beside_ms is None else self.control_ms,
+            "n_bursts": self.n_bursts,
+            "n_pairs": self.n_pairs,
+            "lives": self.lives,
+            "bursts": self._bursts.tolist(),
+            "most": self._most,
+            "epochs": [
+                [e.number, e.n_bursts, e.levels, e.control_ms, e.challenger_ms, e.most, e.works]
+                for e in self.epochs
+            ],
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Read what `state` wrote."""
+        it = cls(margin=state["margin"])
+        it.beside_ms = state["beside_ms"]
+        it.control_ms = nan if state["control_ms"] is None else state["control_ms"]
+        it.n_bursts, it.n_pairs = state["n_bursts"], state["n_pairs"]
+        it.lives = list(state["lives"])
+        it._bursts = np.asarray(state["bursts"], dtype=np.float64).reshape(-1, 6)
+        it._most = [(a, b) for a, b in state["most"]]
+        it.epochs = [
+            Epoch(
+                number, n_bursts, tuple(levels), tuple(control), tuple(challenger),
+                tuple((a, b) for a, b in most), tuple(works),
+            )
+            for number, n_bursts, levels, control, challenger, most, works in state["epochs"]
+        ]  # fmt: skip
+        return it
+
+
+def joined(bursts: FloatArray) -> FloatArray:
+    """Join neighbours in time by twos: their observations' mean, their sums' sum.
+
+    Examples
+    --------
+    >>> joined(np.array([[1.0, 1, 0.0, 5, 6, 0.0], [2.0, 1, 0.5, 1, 2, 1.0]])).tolist()
+    [[1.0, 2.0, 0.25, 6.0, 8.0, 0.5]]
+    """
+    rows = bursts[np.argsort(bursts[:, 0], kind="stable")]
+    odd = len(rows) % 2
+    first, second = rows[odd::2], rows[odd + 1 :: 2]
+    weight = first[:, 1] + second[:, 1]
+    means = [(first[:, 1] * first[:, at] + second[:, 1] * second[:, at]) / weight for at in (2, 5)]
+    sums = first[:, 3:5] + second[:, 3:5]
+    both = np.column_stack([first[:, 0], weight, means[0], sums, means[1]])
+    return np.vstack([rows[:odd], both])
+
+
+def slower(levels: ArrayLike, *, limit: float, alpha: float) -> bool:
+    """Whether observations in the order of time, one a burst, are proven above a limit at any look."""
+    seen = np.asarray(levels, dtype=np.float64)
+    order = np.zeros((seen.size, 6))
+    order[:, 0], order[:, 1], order[:, 2] = np.arange(seen.size), 1.0, seen
+    looks = [look(number, order[:n]) for number, n in enumerate(epochs(seen.size), 1)]
+    return any(one.above(alpha) > limit for one in looks)
