@@ -12,12 +12,10 @@ from collections.abc import Callable, Iterator
 from time import process_time
 
 import numpy as np
-from scipy.signal import lfilter
 from threadpoolctl import threadpool_limits
 
 from shadowserve.changepoint import ChangeDetector
 from shadowserve.growth import GrowthFit
-from shadowserve.ratio import PairedRatio
 from shadowserve.sequential import MeanSequence, QuantileSequence, paired_mean
 from shadowserve.slices import SliceSearch, kind_of
 
@@ -170,38 +168,19 @@ def growth(runs: int) -> Iterator[Line]:
         yield f"F02, {name}, 1,000 requests: superlinear", f"{superlinear / runs:.3f}{more}"
 
 
-def ratios(runs: int) -> Iterator[Line]:
-    for memory in (0.0, 0.9, 0.98):
-        for true in (1.0, 1.02, 1.2, 1.5):
-            fired = 0
-            for seed in range(runs):
-                rng = np.random.default_rng(seed)
-                work = rng.lognormal(1, 0.6, 5_000)
-                control, challenger = (work * _mood(rng, 5_000, memory) for _ in range(2))
-                pairs, erred = PairedRatio(), False
-                for rows in np.split(np.arange(5_000), 25):
-                    pairs.add(control[rows], true * challenger[rows])
-                    erred |= pairs.is_slower(margin=0.10, alpha=0.05)
-                fired += erred
-            label = f"SS-101, ratio {true}, AR(1) {memory}: slower by > 10 % in 5,000 requests"
-            yield label, f"{fired / runs:.3f}"
-
-
 def cost(runs: int) -> Iterator[Line]:  # noqa: ARG001
     columns, _ = films(0, N_ROWS)
     noise = (np.random.default_rng(0).random(N_ROWS) < 0.05).astype(float)
     search = SliceSearch({name: kind_of(values.dtype) for name, values in columns.items()})
-    mean, quantile, change, pairs = (
+    mean, quantile, change = (
         MeanSequence(),
         QuantileSequence(0.9),
         ChangeDetector(),
-        PairedRatio(),
     )
     adders: dict[str, Callable[[np.ndarray], None]] = {
         "MeanSequence": lambda rows: mean.add(noise[rows]),
         "QuantileSequence": lambda rows: quantile.add(noise[rows]),
         "ChangeDetector": lambda rows: change.add(noise[rows], rows),
-        "PairedRatio": lambda rows: pairs.add(noise[rows] + 1, noise[rows] + 1),
         "SliceSearch, 10 columns": lambda rows: search.add(
             {name: values[rows] for name, values in columns.items()}, noise[rows]
         ),
@@ -254,12 +233,6 @@ def _watched(values: np.ndarray) -> tuple[int | None, int]:
     return None, values.size
 
 
-def _mood(rng: np.random.Generator, n_rows: int, memory: float) -> np.ndarray:
-    shocks = 0.3 * np.sqrt(1 - memory**2) * rng.standard_normal(n_rows)
-    spikes = np.where(rng.random(n_rows) < 0.02, 5, 1)
-    return np.asarray(np.exp(lfilter([1], [1, -memory], shocks)) * spikes)
-
-
 def _shapes() -> dict[str, Callable[[np.random.Generator, int], np.ndarray]]:
     return {
         "rate 0.05": lambda rng, n: (rng.random(n) < 0.05).astype(float),
@@ -280,8 +253,7 @@ def _predictable_bernstein(values: np.ndarray, alpha: float) -> float:
 
 
 TABLES = {
-    table.__name__: table
-    for table in (means, floor, quantiles, slices, changes, growth, ratios, cost)
+    table.__name__: table for table in (means, floor, quantiles, slices, changes, growth, cost)
 }
 
 

@@ -98,7 +98,7 @@ def play(model: str, uri: str, folder: Path, n: int, seed: int) -> Run:
             alarms |= dict.fromkeys(alarming(report))
     ratio = report["latency"]["paired_ratio"]
     return Run(
-        ratio=ratio["value"] or float("nan"),
+        ratio=ratio["work"] or float("nan"),
         low=ratio["low"] or 0.0,
         high=ratio["high"] or float("inf"),
         pairs=ratio["n"],
