@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from shadowserve import labels
+from shadowserve import labels, sharing
 from shadowserve import ledger as ledgers
 from shadowserve.deployment import Deployment
 from shadowserve.labels import Losses
@@ -79,6 +79,8 @@ class Known:
         In the order of arrival.
     losses : Losses or None
         What labels say; None where none ever came.
+    shared : bool
+        Whether callers' requests share calls of the champion, or did until that was stopped.
     """
 
     deployment: Deployment
@@ -90,6 +92,7 @@ class Known:
     pairs: tuple[Pair, ...]
     windows: int
     losses: Losses | None = None
+    shared: bool = True
 
     @property
     def champion(self) -> Version:
@@ -190,6 +193,7 @@ def know(places: Places, deployment: Deployment, *, challenger: int) -> Known:
         control=_learned(control) if control else None,
         pairs=_pairs(own, control) if control else (),
         windows=own.windows,
+        shared=_shared(places, deployment),
         losses=labels.learn(
             places,
             deployment,
@@ -197,6 +201,16 @@ def know(places: Places, deployment: Deployment, *, challenger: int) -> Known:
             kind=learned.outputs.kind if learned else None,
         ),
     )
+
+
+def _shared(places: Places, deployment: Deployment) -> bool:
+    """Whether callers' requests ever shared calls of the champion, as far as is known."""
+    champion = deployment.champion
+    decided = sharing.told(places.sharing(Role.CHAMPION, champion.number))
+    if decided is None:
+        return not deployment.tapped
+    shown = sharing.remembered(places.shown(champion.digest, deployment.options["method"]))
+    return decided.batched or (decided.earnable and shown.earned is not None)
 
 
 def _learned(seen: Snapshot) -> Learned | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -21,7 +21,8 @@ from shadowserve.arrival import Arrival
 from shadowserve.deployment import Deployment, LaneName
 from shadowserve.lane.state import snapshot, summary
 from shadowserve.places import LanePlaces, Places
-from shadowserve.records import Outcome
+from shadowserve.records import Outcome, Role
+from shadowserve.sharing import Batching, batching
 from shadowserve.stillness import Cost, Harm
 
 LONG_START_S = 120.0
@@ -90,6 +91,8 @@ class Ledger:
         Size of the journal on disk now.
     met : Met
         Names of request columns that the signature does not know.
+    batching : tuple of Batching
+        Whether calls are shared, of the champion first, then of each challenger.
     costs : tuple of Cost
         What lanes cost the champion's callers, once that was measured often enough.
     arrival : Arrival
@@ -105,6 +108,7 @@ class Ledger:
     met: strangers.Met = field(default_factory=strangers.Met)
     costs: tuple[Cost, ...] = ()
     arrival: Arrival = field(default_factory=Arrival)
+    batching: tuple[Batching, ...] = ()
 
     @property
     def balanced(self) -> bool:
@@ -119,6 +123,7 @@ class Ledger:
         return {
             **self.to_dict(),
             "extra_columns": counted | self.met.to_dict(),
+            "batching": [one.to_dict() for one in self.batching],
             "cost_to_callers": [asdict(cost) for cost in self.costs],
             "evidence": self.arrival.to_dict(),
         }
@@ -183,6 +188,7 @@ def read(places: Places, deployment: Deployment) -> Ledger:
         met=strangers.read(places.all_strangers()),
         costs=_costs(places, deployment),
         arrival=arrival.read(places.arrival),
+        batching=tuple(_batching(places, deployment)),
     )
 
 
@@ -203,6 +209,18 @@ def reconcile(places: Places, counted: counters.Counters, *, worker: int) -> Non
             append_failed=0,
             sequence=end,
         )
+
+
+def _batching(places: Places, deployment: Deployment) -> Iterator[Batching]:
+    """Yield what holds for each version that somebody has loaded; where it is tapped, for lanes alone."""
+    method = deployment.options.get("method", "predict")
+    champion = Role.CONTROL if deployment.tapped else Role.CHAMPION
+    loaded = [(champion, deployment.champion)]
+    loaded += [(Role.CHALLENGER, version) for version in deployment.challengers]
+    for role, version in loaded:
+        found = batching(places, role, version.number, digest=version.digest, method=method)
+        if found is not None:
+            yield found
 
 
 def _costs(places: Places, deployment: Deployment) -> tuple[Cost, ...]:

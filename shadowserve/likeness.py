@@ -55,6 +55,18 @@ def apart(left: Any, right: Any) -> dict[Leaf, Likeness]:
     return dict(_apart((), left, right))
 
 
+def field_of(leaf: Leaf) -> Leaf:
+    """Return which field of an answer a place belongs to, whatever the row.
+
+    Examples
+    --------
+    >>> field_of((0, "low")), field_of(("low", 0)), field_of((0, 2))
+    (('low',), ('low',), (2,))
+    """
+    names = tuple(part for part in leaf if isinstance(part, str))
+    return names or leaf[1:]
+
+
 def _apart(at: Leaf, left: Any, right: Any) -> Iterator[tuple[Leaf, Likeness]]:
     if isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
         for place, (one, other) in enumerate(zip(left, right, strict=True)):

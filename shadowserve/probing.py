@@ -14,7 +14,7 @@ from time import monotonic
 from typing import Any, Protocol
 
 from shadowserve import wire
-from shadowserve.likeness import Leaf, apart
+from shadowserve.likeness import apart, field_of
 from shadowserve.rows import Rows, concat
 from shadowserve.wire.cut import has_outputs
 
@@ -99,7 +99,7 @@ def try_in_company(scorer: Scorer, example: Rows) -> Tried:
 
     rows = [example.part(at, at + 1) for at in range(min(example.n_rows, COMPANY))]
     alone = [answers([row])[0] for row in rows]
-    noisy = {_field(leaf) for row, one in zip(rows, alone, strict=True) for leaf in apart(one, answers([row])[0])}  # fmt: skip
+    noisy = {field_of(leaf) for row, one in zip(rows, alone, strict=True) for leaf in apart(one, answers([row])[0])}  # fmt: skip
     with contextlib.suppress(BaseException):  # it may refuse what was made up
         stranger = rows[0].varied()
         alone.append(answers([stranger])[0])
@@ -110,7 +110,7 @@ def try_in_company(scorer: Scorer, example: Rows) -> Tried:
         except BaseException:
             return Tried(not noisy, True, calls=calls)
         for at, found in zip(order, together, strict=True):
-            if any(_field(leaf) not in noisy for leaf in apart(alone[at], found)):
+            if any(field_of(leaf) not in noisy for leaf in apart(alone[at], found)):
                 return Tried(not noisy, True, calls=calls)
     return Tried(not noisy, False, calls=calls)
 
@@ -119,18 +119,6 @@ def _orders(n_rows: int) -> list[list[int]]:
     """Return arrangements: as they are, the other way round, and each among copies of the first."""
     forth = list(range(n_rows))
     return [forth, forth[::-1], [*([0] * (PROBE_ROWS - n_rows)), *forth]]
-
-
-def _field(leaf: Leaf) -> Leaf:
-    """Return which field of an answer a place belongs to, whatever the row.
-
-    Examples
-    --------
-    >>> _field((0, "low")), _field(("low", 0)), _field((0, 2))
-    (('low',), ('low',), (2,))
-    """
-    names = tuple(part for part in leaf if isinstance(part, str))
-    return names or leaf[1:]
 
 
 def warm_batches(

@@ -27,6 +27,8 @@ def print_report(told: dict[str, Any], out: Console) -> None:
     _print_findings(told, out)
     _print_divergence(told["divergence"], out)
     _print_features(told, out)
+    for one in told.get("batching", ()):
+        out.print(escape(f"{one['role']} v{one['version']} is scored {one['why']}."))
     _print_cost(told, out)
     if verdict == "continue":
         for limit in told["judgement"]["limits"]:

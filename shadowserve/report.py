@@ -94,6 +94,7 @@ def build(places: Places, deployment: Deployment, *, challenger: int) -> dict[st
         "slow_requests": known.learned.slow_requests()[:20] if known.learned else [],
         "worst_requests": known.learned.outputs.worst.rows()[:20] if known.learned else [],
         "evidence": known.ledger.arrival.to_dict(),
+        "batching": [one.to_dict() for one in known.ledger.batching],
         "ledger": known.ledger.to_dict(),
     }
     plain: dict[str, Any] = _plain(told)

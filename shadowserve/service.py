@@ -117,7 +117,6 @@ class _Worker:
                 champion=self.champion,
                 schema=scorer.schema,
                 sampling=sampling,
-                strict_json=deployment.options.get("strict_json", False),
             )
         )
         self.counters.set("ready", 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+from dataclasses import replace
 
 import pytest
 from champion_fixtures import Serving, watched, work
@@ -14,6 +15,7 @@ from shadowserve.champion import Overloaded
 from shadowserve.faults import from_json
 from shadowserve.journal import segments
 from shadowserve.records import Times
+from shadowserve.sharing import EARNED, STOPPED, UNDECIDED
 
 LEAK = "s3cret-value"
 
@@ -87,6 +89,27 @@ def test_an_unbatched_version_is_never_batched(tmp_path):
     with Serving(tmp_path, scorer) as serving:
         serving.ask(*[[record(n)] for n in range(20)])
     assert model.calls == [1] * 20
+
+
+def test_a_mark_begins_and_ends_shared_calls_between_two_batches(tmp_path):
+    """Unknown code whose batching may be earned: undecided, earned, and stopped for good."""
+    model, scorer = watched(double, pause_s=0.002, batched=False)
+    scorer = replace(scorer, sharing=replace(scorer.sharing, mode="earned"))
+    mark = bytearray(1)
+    with Serving(tmp_path, scorer, mark=mark) as serving:
+        for value, largest in ((UNDECIDED, 1), (EARNED, 2), (STOPPED, 1)):
+            mark[0] = value
+            model.calls.clear()
+            served = serving.ask(*[[record(n)] for n in range(20)])
+            assert (max(model.calls) > 1) == (largest > 1)
+            assert [predictions(one.body) for one in served] == [[2.0 * n] for n in range(20)]
+
+
+def test_a_large_request_of_one_caller_is_one_call_whatever_holds(tmp_path):
+    model, scorer = watched(double, batched=False)
+    with Serving(tmp_path, scorer) as serving:
+        serving.ask([record(n) for n in range(200)])
+    assert model.calls == [200]
 
 
 def picky(frame, params):

@@ -341,7 +341,30 @@ def test_a_version_that_depends_on_its_batch_is_named(tmp_path):
     assert "depends on batch" in found(known)["nondeterminism"].message
     served_alone = opaque(centred, batched=False)
     known = known_of(tmp_path / "alone", served_alone, champion=served_alone, rescore=True)
-    assert "nondeterminism" not in found(known)
+    assert found(known)["nondeterminism"].severity is Severity.NOTE
+
+
+@pytest.mark.parametrize(
+    ("shared", "champion", "severities"),
+    [
+        (True, True, [Severity.CRITICAL, Severity.NOTE]),
+        (False, True, [Severity.NOTE, Severity.NOTE]),
+        (True, False, [Severity.CRITICAL]),
+        (False, False, [Severity.CRITICAL]),
+    ],
+)
+def test_a_proven_dependence_is_critical_where_calls_were_shared(
+    tmp_path, shared, champion, severities
+):
+    """Of the champion for its callers' sake; where no call was ever shared it harms nobody."""
+    known = known_of(tmp_path, opaque(double), n=60)
+    known = dataclasses.replace(known, shared=shared)
+    known.learned.noise.depend([7])
+    if champion:
+        known.control.noise.depend([7, 9])
+    told = [one for one in look(known, policy()) if one.kind == "nondeterminism"]
+    assert sorted(one.severity for one in told) == sorted(severities)
+    assert all(one.where.output == "depends on batch" and 7 in one.examples for one in told)
 
 
 def test_a_version_that_depends_on_its_batch_as_the_champion_does_is_no_alarm(tmp_path):

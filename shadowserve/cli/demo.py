@@ -40,7 +40,13 @@ def demo(requests: int, keep: bool, **flags: Any) -> None:
 
     Example: shadowserve demo
     """
-    wanted = {**flags, "champion": CHAMPION, "challengers": (CHALLENGER,), "model": MODEL}
+    wanted = {
+        **flags,
+        "champion": CHAMPION,
+        "challengers": (CHALLENGER,),
+        "model": MODEL,
+        "batch": "on",  # its own code, FilmRanking, looks at one row at a time
+    }
     settings = Settings.load(wanted)
     register, traffic = _models()
     addresses = uris(settings.tracking_uri, settings.registry_uri)

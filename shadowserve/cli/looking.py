@@ -113,6 +113,8 @@ def status(state_dir: str | None, as_json: bool) -> None:
         )
     out.print(table)
     out.print(escape(f"evidence: {counted.arrival}"))
+    for one in counted.batching:
+        out.print(escape(f"{one.role} v{one.version} is scored {one}."))
     for cost in counted.costs:
         out.print(f"{str(cost).capitalize()}.")
     out.print(

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from shadowserve import clock, threads, withheld
+from shadowserve import clock, sharing, threads, withheld
 from shadowserve.cli.options import options
 from shadowserve.deployment import Deployment, forget
 from shadowserve.ledger import condition
@@ -34,7 +34,7 @@ MOST_NAMES = 20
 SERVE_OPTIONS = (
     "champion", "challengers", "control", "model", "tracking_uri", "registry_uri", "host", "port",
     "console_host", "console_port", "workers", "state_dir", "sample_rate", "deadline",
-    "journal_budget", "retention", "max_body", "strict_json", "lane_memory", "method", "output_kind", "entity",
+    "journal_budget", "retention", "max_body", "lane_memory", "method", "output_kind", "entity",
     "batch", "probe", "rescore",
     "log_inputs", "hash_inputs", "drop_inputs", "ignore_outputs", "one_job", "strict_versions", "allow_digests", "lane_network", "pass_env", "token_file",
     "allow_hosts", "allow_origins", "root_path", "ssl_certfile", "ssl_keyfile", "tap",
@@ -229,6 +229,10 @@ def _loaded(supervisor: Supervisor, deployment: Deployment) -> list[str]:
             "away or give --no-control."
         )
     champion = supervisor.places.loaded(Role.CHAMPION, deployment.champion.number)
+    number = deployment.champion.number
+    if decided := sharing.told(supervisor.places.sharing(Role.CHAMPION, number)):
+        lines.append(f"Batching       champion: {_batching(supervisor, deployment)}")
+        lines.append(f"Probe          {_probe(decided)}")
     if parts := threads.told(champion):
         lines.append(f"Parallelism    champion: {parts}")
     return lines
@@ -249,6 +253,26 @@ def _judging(deployment: Deployment) -> list[str]:
             "losses: as little as that takes very many labels. Leave the line away for 0.3."
         )
     return lines
+
+
+def _batching(supervisor: Supervisor, deployment: Deployment) -> str:
+    champion = deployment.champion
+    return str(
+        sharing.batching(
+            supervisor.places, Role.CHAMPION, champion.number,
+            digest=champion.digest, method=deployment.options["method"],
+        )
+    )  # fmt: skip
+
+
+def _probe(decided: sharing.Sharing) -> str:
+    """Say how often the model was called before any request."""
+    warmed = f", and {len(decided.warmed)} times to warm it" if decided.warmed else ""
+    fresh = "; a fresh instance serves" if decided.tries and decided.unknown is not None else ""
+    return (
+        f"predict was called {decided.tries} times by each process that loads the model{warmed}{fresh} "
+        f"(--probe {decided.probe})"
+    )
 
 
 def _version_line(role: str, version: Version) -> str:

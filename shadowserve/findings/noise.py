@@ -14,11 +14,14 @@ from shadowserve.lane.learned import Learned
 from shadowserve.policy import Policy
 from shadowserve.sequential import MeanSequence, two_rates
 
+DEPENDS = "depends on batch"
 SO_DOES = ", and for all that is known so does the champion"
 
 
 def look(known: Known, policy: Policy) -> Iterator[Finding]:
     """Yield how the version disagrees with itself: from call to call, and in a batch."""
+    if known.control is not None and known.control.noise.dependent:
+        yield _champion_depends(known, known.control.noise)
     learned = known.learned
     if learned is None:
         return
@@ -39,6 +42,45 @@ def look(known: Known, policy: Policy) -> Iterator[Finding]:
                 known, learned, policy, of_scores=together is noise.scores_together
             )
             return
+    if noise.dependent:
+        yield _depends(known, noise)
+
+
+def _champion_depends(known: Known, noise: Noise) -> Finding:
+    """Tell of a champion that answers by what else is in the call: callers got each other's values."""
+    harm = (
+        "Requests of several callers shared calls of it; that was stopped in all workers. Answers given "
+        "until then may hold other callers' values: serve it with --batch off, or mend it"
+        if known.shared
+        else "It is served row by row, so no caller gets another's values. Keep it so: --batch on is not for it"
+    )
+    return Finding(
+        kind="nondeterminism",
+        severity=Severity.CRITICAL if known.shared else Severity.NOTE,
+        message=(
+            f"The champion {known.champion.pin.label} depends on batch: recorded requests are answered "
+            f"differently alone and in company, each steadily so ({noise.dependent} proven). {harm}."
+        ),
+        where=Where(role="champion", output=DEPENDS),
+        examples=tuple(noise.dependent_examples),
+    )
+
+
+def _depends(known: Known, noise: Noise) -> Finding:
+    """Tell of a challenger of which single requests prove what no share of requests shows yet."""
+    theirs = known.control is not None and known.control.noise.dependent > 0
+    harmless = theirs or (known.control is None and not known.shared)
+    return Finding(
+        kind="nondeterminism",
+        severity=Severity.NOTE if harmless else Severity.CRITICAL,
+        message=(
+            f"{known.name} depends on batch: recorded requests are answered differently alone and in "
+            f"company, each steadily so ({noise.dependent} proven){SO_DOES if theirs else ''}. Behind a "
+            "batching server callers would get each other's values."
+        ),
+        where=Where(output=DEPENDS),
+        examples=tuple(noise.dependent_examples),
+    )
 
 
 def _wandering(known: Known, learned: Learned, policy: Policy) -> Finding:
@@ -105,7 +147,8 @@ def _batch_dependent(known: Known, learned: Learned, policy: Policy, *, of_score
         told=f"depends on batch: alone and in a batch it answers the same request {how} ({{share}} of those "
         "tried){theirs}. State is shared between rows; behind a batching server callers would get each "
         "other's values.",
-        output="depends on batch",
+        output=DEPENDS,
+        harmless=known.control is None and not known.shared,
         measure="batch_disagreement",
     )
 
@@ -120,6 +163,7 @@ def _measured(
     told: str,
     output: str,
     measure: str,
+    harmless: bool = False,
 ) -> Finding:
     """Tell of a share of requests; a note if for all that is known the champion has it too.
 
@@ -129,11 +173,13 @@ def _measured(
         Picks what a lane saw of it.
     told : str
         What the version does, with places for ``{share}`` and for what ``{theirs}`` adds.
+    harmless : bool
+        Whether it is a note though nothing is known of the champion.
     """
     own, theirs = seen(learned.noise), seen(known.control.noise) if known.control else None
-    beyond = theirs is None or _beyond(own, theirs, policy)
+    beyond = not harmless and (theirs is None or _beyond(own, theirs, policy))
     low, high = own.interval(policy.alarm_alpha("nondeterminism"))
-    so_does = "" if beyond else SO_DOES
+    so_does = "" if beyond or harmless else SO_DOES
     return Finding(
         kind="nondeterminism",
         severity=severity if beyond else Severity.NOTE,

@@ -175,6 +175,13 @@ class Noise:
         self.examples: list[int] = []
         self.proofs = 0
         self.broken_proofs = 0
+        self.dependent = 0
+        self.dependent_examples: list[int] = []
+
+    def depend(self, positions: Sequence[int]) -> None:
+        """Count requests that are proven to be answered by what else was in the call."""
+        self.dependent += len(positions)
+        self.dependent_examples += positions[: MAX_EXAMPLES - len(self.dependent_examples)]
 
     def proved(self, holds: bool) -> None:
         """Count one comparison of the timed walk with the model's own path."""
@@ -224,6 +231,8 @@ class Noise:
             "examples": self.examples,
             "proofs": self.proofs,
             "broken_proofs": self.broken_proofs,
+            "dependent": self.dependent,
+            "dependent_examples": self.dependent_examples,
         }
 
     @classmethod
@@ -234,5 +243,7 @@ class Noise:
         for name in ("together", "scores_again", "scores_together", "wandering", "persisting"):
             setattr(it, name, MeanSequence.from_state(state[name]))
         it.examples = list(state["examples"])
+        it.dependent = state.get("dependent", 0)
+        it.dependent_examples = list(state.get("dependent_examples", ()))
         it.proofs, it.broken_proofs = state["proofs"], state["broken_proofs"]
         return it

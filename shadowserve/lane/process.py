@@ -23,6 +23,7 @@ from shadowserve.disclosure import Disclosure
 from shadowserve.errors import ShadowserveError, UnreadableError
 from shadowserve.faults import fault_of
 from shadowserve.lane.again import Again, AgainForOthers, Second, asked_by
+from shadowserve.lane.company import Company
 from shadowserve.lane.comparing import Comparer
 from shadowserve.lane.inflight import GAVE_UP, NO_ROOM, InFlight
 from shadowserve.lane.learned import Learned
@@ -151,6 +152,7 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
         lane.limit = follow(places, challengers)
     if deployment.options["rescore"]:
         lane.seconds = seconds(lane, challengers)
+        lane.company = _company(lane, deployment, table)
     if learned.outputs.tally is not None:
         lane.comparer.resume(learned.outputs.tally)
     _say_compatibility(lane, deployment)
@@ -201,6 +203,20 @@ def take_turns(lane: Lane, deployment: Deployment) -> None:
         warmth=lane.warmth,
         refuses=lane.refuses,
         repeat=repeat,
+    )
+
+
+def _company(lane: Lane, deployment: Deployment, table: Mapping[str, Protocol]) -> Company:
+    """Return what tries recorded requests in company with this lane's version."""
+    version, method = deployment.version(lane.name.version), deployment.options["method"]
+    return Company(
+        lane.observer,
+        table,
+        mark=sharing.Mark(lane.places.mark(version.digest, method)),
+        path=lane.places.shown(version.digest, method),
+        ignore=deployment.options.get("ignore_outputs", ()),
+        hold=lane.inflight.mark,
+        proven=lambda positions: lane.learned.noise.depend(positions),
     )
 
 

@@ -123,9 +123,9 @@ class Rescorer:
         )
 
     def _may_batch(self, batch: Sequence[Typed]) -> bool:
-        """Whether these would ever share a call: a version served unbatched is not tried on it."""
+        """Whether these could be laid end to end, be the version batched now or not."""
         params = [typed.rows.params for typed in batch if typed.rows is not None]
-        return self._observer.scorer.batched and all(own == params[0] for own in params)
+        return self._observer.scorer.sharing.able and all(own == params[0] for own in params)
 
     def _differing(
         self, batch: Sequence[Typed], firsts: Sequence[Observation], seconds: Sequence[Observation]

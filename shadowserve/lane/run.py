@@ -18,6 +18,7 @@ from shadowserve.deployment import LaneName, write_whole
 from shadowserve.disclosure import Disclosure
 from shadowserve.lane import memory, salvage, windows
 from shadowserve.lane.again import Second
+from shadowserve.lane.company import Company
 from shadowserve.lane.comparing import Comparer, Scoring
 from shadowserve.lane.deaths import FATAL, Deaths, ended
 from shadowserve.lane.inflight import TYPING, InFlight
@@ -33,7 +34,15 @@ from shadowserve.lane.turns import Answering, Asking, Pair
 from shadowserve.lane.warmth import Warmth
 from shadowserve.metrics import RoleMetrics
 from shadowserve.places import LanePlaces, Places
-from shadowserve.records import Comparison, Observation, Outcome, Request, sequence_of, worker_of
+from shadowserve.records import (
+    Comparison,
+    Observation,
+    Outcome,
+    Request,
+    Times,
+    sequence_of,
+    worker_of,
+)
 from shadowserve.stillness import Block, Schedule
 from shadowserve.tail import Tail
 from shadowserve.units import unit_of
@@ -79,6 +88,8 @@ class Lane:
         A challenger's way to take turns with the control.
     answering : Answering or None
         The control's way to take turns with the challengers.
+    company : Company or None
+        Scores recorded requests among each other; None where nothing may be scored again.
     """
 
     name: LaneName
@@ -101,6 +112,7 @@ class Lane:
     seconds: Sequence[Second] = ()
     asking: Asking | None = None
     answering: Answering | None = None
+    company: Company | None = None
     first_state: tuple[str, str | None] = ("running", None)
     large: LargeInputs = field(default_factory=LargeInputs)
     window: OpenWindow = field(init=False)
@@ -214,11 +226,12 @@ class Lane:
                 role=self.name.role,
                 large=self.large.is_large(sizes) or died > 0,
                 behind=behind,
-                batched=self.observer.scorer.batched,
+                batched=self._batches(),
             )
             self._answer()
             if not what.score:
                 self._progress.count(Outcome.SAMPLED_OUT)
+                self._offer(typed, *_as_recorded(request))
             elif what.alone or (typed.rows is not None and typed.rows.params):
                 together = self._score_together(together)
                 self._score_alone(typed, what, sizes, undisturbed=undisturbed, died=died > 0)
@@ -272,6 +285,23 @@ class Lane:
             observation = score()
         self.warmth.scored(typed, observation)
         self._keep(typed, observation, what, sizes, warm=warm, again=not died, pair=pair)
+        if not died:
+            self._offer(typed, observation.answer, observation.times)
+
+    def _batches(self) -> bool:
+        """Whether this lane may score several requests in one call, which no caller sees."""
+        if self.company is None:
+            return self.observer.scorer.batched
+        return self.company.allows
+
+    def _offer(self, typed: Typed, answer: bytes | None, times: Times | None) -> None:
+        """Let a request that was answered alone be tried in company; not where times are paired."""
+        if self.company is None or answer is None or times is None or typed.rows is None:
+            return
+        if times.batch_requests > 1 or burst_of(typed.request.position) is not None:
+            return
+        if self.company.offer(typed, answer, times.work_ns):
+            self.warmth.cool()
 
     def _batch_rows(self) -> int:
         """Return how many rows share a call: never so many that the deadline is for the batch."""
@@ -417,6 +447,13 @@ class Lane:
         ]
         if lacking and self.learned.outputs.disagreement.n == 0:
             self.say("incompatible", f"missing_column:{lacking[-1]}")
+
+
+def _as_recorded(request: Request) -> tuple[bytes | None, Times | None]:
+    """Return the champion's answer to a request and its times; None for one that failed."""
+    if request.status != 200 or not request.times:
+        return None, None
+    return request.answer, Times.unpack(request.times)
 
 
 def _inner(scorings: Sequence[Scoring]) -> dict[str, tuple[str, ...]]:

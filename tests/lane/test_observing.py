@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import orjson
@@ -284,9 +285,13 @@ def test_nothing_is_doubted_within_bursts_or_where_both_agree():
     assert doubted(opaque(double))[1] == []
 
 
-def test_a_version_that_is_served_unbatched_is_not_tried_in_a_batch():
-    noise = offered(opaque(lambda f, p: double(f, p) - f["age"].mean(), batched=False))
-    assert (noise.again.n, noise.together.n) == (BATCH, 0)
+def test_a_version_that_is_served_row_by_row_is_tried_in_a_batch_where_its_signature_allows():
+    """Lanes gather that evidence in any mode; rows that cannot be laid end to end are never tried."""
+    scorer = opaque(lambda f, p: double(f, p) - f["age"].mean(), batched=False)
+    noise = offered(scorer)
+    assert (noise.again.n, noise.together.mean) == (BATCH, 1.0)
+    unlike = replace(scorer, sharing=replace(scorer.sharing, able=False))
+    assert offered(unlike).together.n == 0
 
 
 def test_noise_is_read_back_as_it_was():
