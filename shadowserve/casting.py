@@ -20,6 +20,7 @@ from shadowserve.scalars import EXACT, INT_BITS, Refusal, scalar
 
 _NUMBERS: frozenset[type] = frozenset({int, float, type(None)})
 _BOOLS: frozenset[type] = frozenset({bool, type(None)})
+_AS_OBJECTS = frozenset({"text", "category"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,25 +186,33 @@ def _fast_string(values: Sequence[Any]) -> np.ndarray | None:
     return np.array(values, dtype=object) if set(map(type, values)) == {str} else None
 
 
-def infer(values: Sequence[Any], *, column: object) -> np.ndarray:
-    """Type a column that no signature describes, by the kinds of its own values.
+def infer(values: Sequence[Any], *, column: object, kind: str | None = None) -> np.ndarray:
+    """Type a column that no signature describes, by its kind, else by the kinds of its own values.
 
     Strings stay strings, numbers become float64, booleans stay booleans, null is NaN. Where kinds
-    are mixed or nested the column is object. A row's values are the same alone and in company; its
-    dtype is not, so requests of differing dtypes share no batch.
+    are mixed or nested the column is object. A row's values are the same alone and in company. Its
+    dtype is so where the kind is known; elsewhere it is not, and such requests share no batch.
+
+    Parameters
+    ----------
+    kind : {"text", "number", "category"}, optional
+        What the model was fitted on. Among numbers a boolean is one; whole numbers stay whole in a
+        category; a value of another kind than the model's comes as it is.
 
     Returns
     -------
     ndarray of shape (n_rows,): float64, bool or object
     """
     kinds = set(map(type, values))
-    if kinds <= _NUMBERS:
+    if kind == "number" and bool in kinds and kinds <= _NUMBERS | _BOOLS:
+        values, kinds = [float(v) if type(v) is bool else v for v in values], {float}
+    if kinds <= _NUMBERS and kind not in _AS_OBJECTS:
         typed = _fast_double(values)
         return typed if typed is not None else cast(rule_for("double"), values, column=column)
-    if kinds == {bool}:
+    if kinds == {bool} and kind not in _AS_OBJECTS:
         return np.array(values, dtype=bool)
     typed = np.empty(len(values), dtype=object)
-    typed[:] = [_untyped(value) for value in values]
+    typed[:] = list(values) if kind == "category" else [_untyped(value) for value in values]
     return typed
 
 

@@ -39,12 +39,15 @@ class Column:
         An optional column may be null or absent.
     spec : mapping, optional
         The signature's own entry, for nested types.
+    kind : str, optional
+        Where the type is unknown: the kind of values that the model was fitted on; see `infer`.
     """
 
     name: ColumnName
     type: str
     required: bool = True
     spec: Mapping[str, Any] | None = field(default=None, hash=False, repr=False)
+    kind: str | None = field(default=None, repr=False)
 
     @property
     def key(self) -> str:
@@ -54,7 +57,7 @@ class Column:
     def caster(self) -> Cast:
         """Return the function from this column's JSON values to its array."""
         if self.type == UNTYPED:
-            return partial(infer, column=self.name)
+            return partial(infer, column=self.name, kind=self.kind)
         if self.type in SCALARS:
             return partial(cast, rule_for(self.type, required=self.required), column=self.name)
         spec = self.spec or {"type": self.type}

@@ -66,7 +66,11 @@ class Schema:
             )
         casts = tuple((c.key, c.name, c.caster()) for c in self.columns)
         object.__setattr__(self, "_casts", casts)
-        text = frozenset(c.name for c in self.columns if c.type == "string" and not c.required)
+        text = frozenset(
+            c.name
+            for c in self.columns
+            if (c.type == "string" and not c.required) or c.kind == "text"
+        )
         object.__setattr__(self, "_text", text)
         untyped = frozenset(c.name for c in self.columns if c.type == "any")
         object.__setattr__(self, "_untyped", untyped)
@@ -100,9 +104,19 @@ class Schema:
         return cls(columns=columns, params=params, named=named)
 
     @classmethod
-    def from_names(cls, names: Sequence[ColumnName]) -> Schema:
-        """Know the names only, from ``feature_names_in_``; types follow each request's values."""
-        return cls(columns=tuple(Column(name=name, type=UNTYPED) for name in names))
+    def from_names(
+        cls, names: Sequence[ColumnName], *, kinds: Mapping[str, str] | None = None
+    ) -> Schema:
+        """Know the names only, from ``feature_names_in_``, and the kinds of some of their values.
+
+        Where not even the kind is known, types follow each request's values.
+        """
+        known = kinds or {}
+        return cls(
+            columns=tuple(
+                Column(name=name, type=UNTYPED, kind=known.get(str(name))) for name in names
+            )
+        )
 
     @classmethod
     def open(cls) -> Schema:
@@ -126,7 +140,8 @@ class Schema:
         A tensor that fixes its number of rows takes no more of them.
         """
         shapes = [tensor.shape for tensor in self.tensors]
-        return self.is_typed and all(shape[0] < 0 and -1 not in shape[1:] for shape in shapes)
+        typed = self.is_typed and all(c.type != UNTYPED for c in self.columns)
+        return typed and all(shape[0] < 0 and -1 not in shape[1:] for shape in shapes)
 
     @property
     def is_nested(self) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from shadowserve import featurization, probing, wire
+from shadowserve import featurization, parity, probing, wire
 from shadowserve.errors import AlignmentError, ModelError, ShadowserveError
 from shadowserve.faults import fault_of
 from shadowserve.likeness import alike as alike
@@ -199,6 +199,7 @@ def open_version(
     one_job: bool = False,
     batch: str = "auto",
     probe: str = "example",
+    champion: Version | None = None,
 ) -> Scorer:
     """Load a version, compile its timed walk and try both on its own input example.
 
@@ -218,6 +219,8 @@ def open_version(
         Whether callers' requests may share a call, as the team asked.
     probe : {"none", "example", "full"}
         How much is tried: nothing, the example, or the example in company too whatever `batch` says.
+    champion : Version, optional
+        For a challenger: beside which it is scored, where only one of the two has a signature.
 
     Raises
     ------
@@ -229,7 +232,7 @@ def open_version(
     def fresh() -> Loaded:
         return load(path, method=method, version=version, one_job=one_job)
 
-    scorer = tried(version, fresh(), method=method, batch=batch, probe=probe)
+    scorer = tried(version, fresh(), method=method, batch=batch, probe=probe, champion=champion)
     if scorer.sharing.unknown is None or not scorer.sharing.tries:
         return scorer
     scorer = renewed(scorer)
@@ -238,7 +241,15 @@ def open_version(
     return scorer.on(fresh())
 
 
-def tried(version: Version, loaded: Loaded, *, method: str, batch: str, probe: str) -> Scorer:
+def tried(
+    version: Version,
+    loaded: Loaded,
+    *,
+    method: str,
+    batch: str,
+    probe: str,
+    champion: Version | None = None,
+) -> Scorer:
     """Make a scorer of what was loaded, and try it out as far as it was asked for.
 
     Raises
@@ -246,10 +257,12 @@ def tried(version: Version, loaded: Loaded, *, method: str, batch: str, probe: s
     ModelError
         If it fails on its own example.
     """
-    schema = _schema(version, loaded)
+    schema, typing = _schema(version, loaded, champion)
     example = _example(loaded, schema, version)
     trying = None if probe == "none" else example
     plan, notes, calls = _plan(loaded, method, trying)
+    if typing is not None:
+        notes = (*notes, typing)
     if schema.is_open:
         notes = (*notes, _UNNAMED)
     if example is None and loaded.input_example is not None:
@@ -364,12 +377,20 @@ def warm(scorer: Scorer, *, most_rows: int = 0) -> Scorer:
     return replace(scorer, sharing=replace(sharing, warmed=warmed))
 
 
-def _schema(version: Version, loaded: Loaded) -> Schema:
+def _schema(
+    version: Version, loaded: Loaded, champion: Version | None
+) -> tuple[Schema, str | None]:
+    """Return how requests are typed, and what is to be said of it."""
     known = replace(Schema.from_signature(version.signature), fits=loaded.fits)
     names = tuple(loaded.feature_names or ())
     if known.is_open and names:
-        return replace(known, columns=Schema.from_names(names).columns)
-    return replace(known, features=names)
+        known = replace(known, columns=Schema.from_names(names, kinds=loaded.kinds).columns)
+    else:
+        known = replace(known, features=names)
+    if champion is None:
+        return known, None
+    schema = parity.beside(known, Schema.from_signature(champion.signature))
+    return schema, parity.said(champion, version)
 
 
 def _example(loaded: Loaded, schema: Schema, version: Version) -> Rows | None:

@@ -27,6 +27,7 @@ def main(path: str) -> None:
         batch=asked["batch"],
         probe=asked["probe"],
         champion_body=asked["champion_body"],
+        champion=None if asked["champion"] is None else Version.from_dict(asked["champion"]),
     )
     with os.fdopen(answer, "w") as out:
         json.dump(trial.to_dict(), out)

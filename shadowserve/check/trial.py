@@ -132,6 +132,7 @@ def try_version(
     batch: str = "auto",
     probe: str = "example",
     champion_body: Any = None,
+    champion: Version | None = None,
 ) -> Trial:
     """Load a version here and send the examples through it; whatever fails is part of the record.
 
@@ -148,11 +149,19 @@ def try_version(
         As in `scoring.open_version`.
     champion_body : object, optional
         The champion's input example as a body for ``/invocations``.
+    champion : Version, optional
+        For a challenger: as in `scoring.open_version`.
     """
     started = time.monotonic()
     try:
         scorer = open_version(
-            version, path, method=method, one_job=one_job, batch=batch, probe=probe
+            version,
+            path,
+            method=method,
+            one_job=one_job,
+            batch=batch,
+            probe=probe,
+            champion=champion,
         )
     except ShadowserveError as error:
         return Trial(failure=str(error))

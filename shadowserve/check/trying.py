@@ -29,6 +29,7 @@ def try_out(
     batch: str = "auto",
     probe: str = "example",
     champion_body: Any = None,
+    champion: Version | None = None,
     environment: Mapping[str, str] | None = None,
     patience_s: float = PATIENCE_S,
 ) -> Trial:
@@ -47,6 +48,8 @@ def try_out(
         As in `scoring.open_version`.
     champion_body : object, optional
         The champion's input example, parsed.
+    champion : Version, optional
+        For a challenger: as in `scoring.open_version`.
     environment : mapping, optional
         All its variables, as the process that will serve it has them; by default this process's own.
     patience_s : float
@@ -65,6 +68,7 @@ def try_out(
             "batch": batch,
             "probe": probe,
             "champion_body": champion_body,
+            "champion": None if champion is None else champion.to_dict(),
         },
         default=str,
     )

@@ -119,6 +119,7 @@ def _checks(
             batch=settings.batch,
             probe=settings.probe,
             champion_body=body,
+            champion=None if one is fetched[0] else fetched[0].version,
             environment=environment,
         )
 

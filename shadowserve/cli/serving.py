@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from shadowserve import clock, sharing, threads, withheld
+from shadowserve import clock, parity, sharing, threads, withheld
 from shadowserve.cli.options import options
 from shadowserve.deployment import Deployment, forget
 from shadowserve.ledger import condition
@@ -162,6 +162,8 @@ def _opening(
     lines = [f"Deployment     {deployment.id} ({story})"]
     lines += [_version_line("Champion", deployment.champion)]
     lines += [_version_line("Challenger", version) for version in deployment.challengers]
+    told = (parity.said(deployment.champion, version) for version in deployment.challengers)
+    lines += [f"Typing         {typing}" for typing in told if typing]
     lines += _judging(deployment)
     if settings.tap:
         lines.append(

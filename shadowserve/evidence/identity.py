@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 
+from shadowserve import parity
 from shadowserve.deployment import Deployment, LaneName
 from shadowserve.records import Role
 from shadowserve.training import TrainingData
@@ -51,7 +52,14 @@ def tags(deployment: Deployment, lane: LaneName) -> dict[str, str]:
         "mlflow.loggedArtifacts": json.dumps(tables),
         **dict(_told("champion", deployment.champion)),
         **dict(_told(lane.role.value, deployment.version(lane.version))),
+        **_typing(deployment, lane),
     }
+
+
+def _typing(deployment: Deployment, lane: LaneName) -> dict[str, str]:
+    """Tell where one of the two has no signature, so that both are typed by one rule."""
+    told = parity.said(deployment.champion, deployment.version(lane.version))
+    return {"shadowserve.typing": told} if told else {}
 
 
 def _told(role: str, version: Version) -> Iterator[tuple[str, str]]:

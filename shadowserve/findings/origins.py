@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+from shadowserve import parity
 from shadowserve.findings.finding import Effect, Finding, Severity, Where, number, share
 from shadowserve.known import Known
 from shadowserve.lineage import differences
@@ -18,6 +19,7 @@ _DAY_S = 86_400.0
 def look(known: Known, policy: Policy) -> Iterator[Finding]:
     """Yield what the records and the ledger show."""
     yield from _lineage(known)
+    yield from _typing(known)
     yield from _coverage(known, policy)
 
 
@@ -50,6 +52,17 @@ def _lineage(known: Known) -> Iterator[Finding]:
         if challenger is not None
         else None,
     )
+
+
+def _typing(known: Known) -> Iterator[Finding]:
+    """Say that one of the two has no signature, whatever the traffic shows."""
+    if told := parity.said(known.champion, known.challenger):
+        yield Finding(
+            kind="lineage",
+            severity=Severity.NOTE,
+            message=f"{told}.",
+            where=Where(items=("signature",)),
+        )
 
 
 def _span_days(version: Version) -> float | None:

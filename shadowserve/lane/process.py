@@ -103,6 +103,7 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
         one_job=deployment.options.get("one_job", False),
         batch=deployment.options.get("batch", "auto"),
         probe=deployment.options.get("probe", "example"),
+        champion=deployment.champion if name.role is Role.CHALLENGER else None,
     )
     scorer = scoring.warm(scorer)
     sharing.tell(places.sharing(name.role, name.version), scorer.sharing)

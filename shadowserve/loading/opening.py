@@ -13,7 +13,7 @@ import re
 import warnings as python_warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from shadowserve.faults import fault_of
 from shadowserve.loading.calling import Fits, Predict, completed, fits, pyfunc_call
 from shadowserve.loading.examples import input_example
 from shadowserve.loading.facts import Threads, classes, feature_names, run_in_one_job, threads
+from shadowserve.loading.kinds import kinds, kinds_of_example
 from shadowserve.loading.per_row import unknown_part
 from shadowserve.mlmodel import library_differences, read_flavors, read_manifest
 from shadowserve.shipped import shipped_code
@@ -65,6 +66,8 @@ class Loaded:
         Labels as JSON-able values; a list of lists for several outputs.
     feature_names : list of str, optional
         Column names the estimator was fitted with.
+    kinds : mapping of str to str
+        What kind of values some of them had; see `loading.kinds`.
     input_example : object, optional
         A body for ``/invocations``, parsed, as saved with the model.
     fits : callable, optional
@@ -85,6 +88,7 @@ class Loaded:
     probabilities: Callable[[Any], Any] | None = None
     classes: list[Any] | None = None
     feature_names: list[str] | None = None
+    kinds: Mapping[str, str] = field(default_factory=dict)
     input_example: Any = None
     fits: Fits | None = None
     threads: tuple[Threads, ...] = ()
@@ -143,8 +147,9 @@ def load(
         method=opened.method,
         probabilities=getattr(estimator, "predict_proba", None),
         classes=classes(estimator),
-        feature_names=feature_names(estimator),
-        input_example=input_example(path),
+        feature_names=(names := feature_names(estimator)),
+        kinds={**kinds_of_example(example := input_example(path)), **kinds(estimator, names)},
+        input_example=example,
         fits=opened.fits,
         threads=threads(estimator),
         warnings=tuple(notes),

@@ -20,7 +20,7 @@ STOREYS = (
     "standby tail talk tensors",
     "callcost columns params passage ragged version",
     "cache deployment lineage schema shipped",
-    "classes sharing",
+    "classes sharing parity",
     "family labels lane.windows ledger loading pace registry threads wire",
     "heads lane.open_window openapi probing protocols",
     # the story: a request is answered, scored again, and what was learned is judged
