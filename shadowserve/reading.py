@@ -1,102 +1,159 @@
-"""The report as people read it in a terminal."""
+"""The report as people read it in a terminal.
+
+Names and reasons are somebody else's: they go in as text, never as markup, and made legible.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from shadowserve import arrival
+from shadowserve.legend import legend
+from shadowserve.legible import LONGEST_LINE, counted, legible
 
 _COLOURS = {"critical": "bold red", "warning": "yellow", "note": "cyan", "info": "dim"}
-_VERDICTS = {"promote": "bold green", "continue": "yellow", "reject": "bold red"}
+VERDICTS = {"promote": "bold green", "continue": "yellow", "reject": "bold red"}
+
+Part = str | tuple[str, str]
 
 
-def print_report(told: dict[str, Any], out: Console) -> None:
-    """Print a report: verdict and findings first, then divergence and time by feature."""
-    out.print(
+def line(out: Console, *parts: Part) -> None:
+    """Print texts one after another, each plain or with a style; nothing in them is markup.
+
+    Parameters
+    ----------
+    out : Console
+    *parts : str or tuple of text and style
+    """
+    text = Text()
+    for part in parts:
+        words, style = (part, "") if isinstance(part, str) else part
+        text.append(legible(words, most=LONGEST_LINE), style=style or None)
+    out.print(text)
+
+
+def grid(*heads: str, title: str | None = None) -> Table:
+    """Return a table whose head is text."""
+    table = Table(title=None if title is None else cell(title), title_justify="left")
+    for head in heads:
+        table.add_column(cell(head))
+    return table
+
+
+def row(table: Table, *cells: object) -> None:
+    """Add a row of text."""
+    table.add_row(*map(cell, cells))
+
+
+def cell(value: object) -> Text:
+    """Return a text that stands for itself in a table."""
+    return Text(legible(value, most=LONGEST_LINE))
+
+
+def print_report(told: Mapping[str, Any], out: Console) -> None:
+    """Print a report: verdict and findings first, then divergence, time by feature and notes."""
+    line(
+        out,
         f"{told['model']}: champion v{told['champion']}, challenger v{told['challenger']}; "
-        f"{told['compared']} of {told['requests']} requests compared"
+        f"{told['compared']} of {told['requests']} requests compared",
     )
     if (seen := arrival.of(told.get("evidence", {}))).troubled:
-        out.print(escape(f"Evidence: {seen}"))
+        line(out, f"Evidence: {seen}")
+    if lacking := _refused(told):
+        line(out, lacking)
     verdict = told["verdict"]
-    out.print(f"Verdict: [{_VERDICTS[verdict]}]{verdict}[/]")
+    line(out, "Verdict: ", (verdict, VERDICTS[verdict]))
     _print_findings(told, out)
     _print_divergence(told["divergence"], out)
     _print_features(told, out)
     for one in told.get("batching", ()):
-        out.print(escape(f"{one['role']} v{one['version']} is scored {one['why']}."))
+        line(out, f"{one['role']} v{one['version']} is scored {one['why']}.")
     _print_cost(told, out)
     if verdict == "continue":
         for limit in told["judgement"]["limits"]:
             more = f" (about {limit['more']} more requests)" if limit["more"] else ""
-            out.print(f"  {limit['state']}: {escape(limit['says'])}{more}")
+            line(out, f"  {limit['state']}: {limit['says']}{more}")
+    if told.get("notes"):
+        line(out, ("Notes", "dim"))
+        for note in told["notes"]:
+            line(out, (f"  - {note}", "dim"))
 
 
-def _print_findings(told: dict[str, Any], out: Console) -> None:
+def _refused(told: Mapping[str, Any]) -> str:
+    """Say how many requests never came so far that a challenger could be compared."""
+    counts = told.get("ledger", {}).get("champion", {})
+    lacking = [
+        f"{counted(counts[name], 'request')} {words}"
+        for name, words in (
+            ("rejected", "refused by the champion's signature"),
+            ("failed", "failed in the champion"),
+            ("overloaded", "turned away as too much at once"),
+        )
+        if counts.get(name)
+    ]
+    return f"Not among them: {', '.join(lacking)}." if lacking else ""
+
+
+def _print_findings(told: Mapping[str, Any], out: Console) -> None:
     if not told["findings"]:
-        out.print("No findings." if told["compared"] else "Nothing compared yet.")
+        line(out, "No findings." if told["compared"] else "Nothing compared yet.")
     for finding in told["findings"]:
-        colour = _COLOURS[finding["severity"]]
-        out.print(
-            f"[{colour}]{finding['severity']}[/] [bold]{finding['kind']}[/]: {escape(finding['message'])}"
+        line(
+            out,
+            (finding["severity"], _COLOURS[finding["severity"]]),
+            " ",
+            (finding["kind"], "bold"),
+            f": {finding['message']}",
         )
         if finding["examples"]:
-            out.print(
-                f"  [dim]for example requests {', '.join(map(str, finding['examples'][:5]))}[/]"
-            )
+            examples = ", ".join(map(str, finding["examples"][:5]))
+            line(out, (f"  for example requests {examples}", "dim"))
 
 
-def _print_divergence(told: dict[str, Any], out: Console) -> None:
+def _print_divergence(told: Mapping[str, Any], out: Console) -> None:
     if not told:
         return
     agreement = told["agreement"]
-    table = Table(
-        "divergence", "mean", "max", title=f"Output: {told['kind']}", title_justify="left"
-    )
+    table = grid("divergence", "mean", "max", title=f"Output: {told['kind']}")
     for name, measure in told["measures"].items():
-        table.add_row(name, _short(measure["mean"]), _short(measure["max"]))
+        row(table, name, _short(measure["mean"]), _short(measure["max"]))
     out.print(table)
+    for name, meaning in legend(told["measures"]).items():
+        line(out, (f"  {name.replace('_', ' ')}: {meaning}", "dim"))
     exact, tolerant = agreement["share_exact"], agreement["share_tolerant"]
     if exact is not None:
-        out.print(
-            f"Equal to the bit: {100 * exact:.1f} %; within tolerance: {100 * tolerant:.1f} %."
+        line(
+            out, f"Equal to the bit: {100 * exact:.1f} %; within tolerance: {100 * tolerant:.1f} %."
         )
 
 
-def _print_cost(told: dict[str, Any], out: Console) -> None:
+def _print_cost(told: Mapping[str, Any], out: Console) -> None:
     for cost in told["latency"].get("cost_to_callers", []):
         low, high = 100 * cost["low"], 100 * cost["high"]
-        out.print(f"Lanes cost callers between {low:+.1f} % and {high:+.1f} % at {cost['rank']}.")
+        line(out, f"Lanes cost callers between {low:+.1f} % and {high:+.1f} % at {cost['rank']}.")
 
 
-def _print_features(told: dict[str, Any], out: Console) -> None:
-    table = Table(
-        "role",
-        "step",
-        "columns",
-        "n",
-        "p50 ms",
-        "p99 ms",
-        "max ms",
-        "share",
-        "grows with",
+def _print_features(told: Mapping[str, Any], out: Console) -> None:
+    table = grid(
+        "role", "step", "columns", "n", "p50 ms", "p99 ms", "max ms", "share", "grows with",
         title="Time by step",
-        title_justify="left",
-    )
+    )  # fmt: skip
     for step in told["features"]:
         growth = step["growth"]
         grows = f"{growth['column']} ^ {growth['exponent']:.2f}" if growth else ""
         columns = ", ".join(step["columns"][:3]) + (" …" if len(step["columns"]) > 3 else "")
         share = f"{100 * step['share']:.0f} %" if step["share"] is not None else ""
-        table.add_row(
+        row(
+            table,
             step["role"],
             step["step"],
             columns,
-            str(step["n"]),
+            step["n"],
             _short(step["p50_ms"]),
             _short(step["p99_ms"]),
             _short(step["max_ms"]),

@@ -15,6 +15,7 @@ from shadowserve.findings.gains import LIMITS
 from shadowserve.growth import SizeCounts
 from shadowserve.known import Known, know
 from shadowserve.lane.timing import BETWEEN, RoleTiming, StepTiming
+from shadowserve.legible import counted
 from shadowserve.places import Places
 from shadowserve.policy import Policy
 from shadowserve.tally import Quantiles
@@ -223,7 +224,7 @@ def _notes(known: Known) -> list[str]:
     if known.learned is None:
         return []
     noise = known.learned.noise
-    proved = f"timed walk compared with the model's own path {noise.proofs} times"
+    proved = f"timed walk compared with the model's own path {counted(noise.proofs, 'time')}"
     broken = (
         f", {noise.broken_proofs} of them differed"
         if noise.broken_proofs

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 
 from shadowserve.faults import fault_of
+from shadowserve.legible import LONGEST_LINE, legible
 
 OWN = "shadowserve"
 MAX_FRAMES = 50
@@ -38,7 +39,7 @@ class Discreet(logging.Formatter):
         if record.exc_info and record.exc_info[1] is not None:
             fault = fault_of(record.exc_info[1])
             text += f" ({fault.type} at {fault.frame})"
-        return f"{head} {text}"
+        return legible(f"{head} {text}", most=LONGEST_LINE)
 
 
 def keep_to_oneself() -> None:

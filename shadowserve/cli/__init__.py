@@ -13,6 +13,7 @@ from importlib import import_module
 import click
 
 from shadowserve.errors import ShadowserveError, UnreachableError
+from shadowserve.legible import LONGEST_LINE, legible
 
 _MODULES = {
     "serve": "serving",
@@ -48,7 +49,8 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except ShadowserveError as error:
-            click.echo(str(error), err=True)
+            for line in str(error).splitlines():
+                click.echo(legible(line, most=LONGEST_LINE), err=True)
             sys.exit(error.exit_code)
         except OSError as error:
             if error.errno == errno.EPIPE:  # who read our data has had enough: click ends quietly

@@ -13,8 +13,6 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from shadowserve import pins, withheld
 from shadowserve.check import Check, Side, Trial, try_out
@@ -25,6 +23,7 @@ from shadowserve.deployment import read
 from shadowserve.errors import StateError
 from shadowserve.loading import input_example
 from shadowserve.places import Places
+from shadowserve.reading import grid, line, row
 from shadowserve.settings import Settings
 from shadowserve.stores import preflight, uris
 from shadowserve.supervisor.placement import place
@@ -134,9 +133,9 @@ def _checks(
 def print_check(found: Check, out: Console) -> None:
     """Print a check for people: both versions, their differences, and what follows."""
     told = [found.champion.to_dict(), found.challenger.to_dict()]
-    table = Table("", *(side.name for side in (found.champion, found.challenger)))
-    for name, rows in _facts(told).items():
-        table.add_row(name, *(escape(row) for row in rows))
+    table = grid("", *(side.name for side in (found.champion, found.challenger)))
+    for name, facts in _facts(told).items():
+        row(table, name, *facts)
     out.print(table)
     _list("Their records differ in", [str(one) for one in found.differences], out)
     _list(f"Steps of {found.champion.name} only", found.only_champion, out)
@@ -152,9 +151,9 @@ def print_check(found: Check, out: Console) -> None:
 
 def _list(title: str, lines: Any, out: Console) -> None:
     if lines:
-        out.print(f"{title}:")
-        for line in lines:
-            out.print(f"  - {escape(line)}")
+        line(out, f"{title}:")
+        for one in lines:
+            line(out, f"  - {one}")
 
 
 def _facts(sides: list[dict[str, Any]]) -> dict[str, list[str]]:

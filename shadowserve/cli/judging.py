@@ -8,16 +8,15 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from shadowserve import report as reports
 from shadowserve.cli.looking import as_json, present, print_json, screen
 from shadowserve.cli.options import state_dir_option
+from shadowserve.legible import counted
+from shadowserve.reading import VERDICTS, grid, line, row
 
 EXIT_CODES = {"promote": 0, "continue": 1, "reject": 3}
 _PARTS = ("deployment", "model", "champion", "challenger", "requests", "compared", "rate_per_s")
-_COLOURS = {"promote": "bold green", "continue": "yellow", "reject": "bold red"}
 _UNITS = ((86_400.0, "days"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
 
 
@@ -81,25 +80,26 @@ def _seconds(limit: Mapping[str, Any], rate: float | None) -> float | None:
 
 
 def _print(told: Mapping[str, Any], out: Console) -> None:
-    out.print(
+    line(
+        out,
         f"{told['model']}: champion v{told['champion']}, challenger v{told['challenger']}; "
-        f"{told['compared']} of {told['requests']} requests compared"
+        f"{told['compared']} of {told['requests']} requests compared",
     )
-    out.print(f"Verdict: [{_COLOURS[told['verdict']]}]{told['verdict']}[/]")
-    table = Table("limit", "stands", "what is known", "still needs")
+    line(out, "Verdict: ", (told["verdict"], VERDICTS[told["verdict"]]))
+    table = grid("limit", "stands", "what is known", "still needs")
     for limit in told["limits"]:
-        table.add_row(limit["name"], limit["state"], escape(limit["says"]), _needs(limit))
+        row(table, limit["name"], limit["state"], limit["says"], _needs(limit))
     out.print(table)
-    out.print("Findings" if told["findings"] else "No findings.")
+    line(out, "Findings" if told["findings"] else "No findings.")
     for finding in told["findings"]:
-        out.print(f"  {finding['severity']} {finding['kind']}: {escape(finding['message'])}")
+        line(out, f"  {finding['severity']} {finding['kind']}: {finding['message']}")
     policy = ", ".join(
         f"{name} {_shown(value)}" for name, value in told["policy"].items() if value not in ("", {})
     )
-    out.print(f"Policy         {policy}")
+    line(out, f"Policy         {policy}")
     unit = told["unit"]
-    without = f", {unit['without']:,} requests without one" if unit["without"] else ""
-    out.print(f"Unit           {escape(unit['name'])}, {unit['n']:,} of them{without}")
+    without = f", {counted(unit['without'], 'request')} without one" if unit["without"] else ""
+    line(out, f"Unit           {unit['name']}, {unit['n']:,} of them{without}")
 
 
 def _needs(limit: Mapping[str, Any]) -> str:

@@ -13,6 +13,8 @@ from shadowserve import report as reports
 from shadowserve.cli.looking import as_json, present, print_json, screen
 from shadowserve.cli.options import state_dir_option
 from shadowserve.labels import LabelsError, RowList, Taken, read_file, take
+from shadowserve.legible import counted
+from shadowserve.reading import line
 
 _WORDS = {
     "duplicate": "had this label already",
@@ -62,13 +64,16 @@ def _learned(places: Any, deployment: Any, number: int) -> Any:
 
 def _print(taken: Taken, challengers: list[Mapping[str, Any]]) -> None:
     out = screen()
-    out.print(f"{taken.accepted:,} of {taken.rows:,} rows are new labels.")
+    line(
+        out,
+        f"{taken.accepted:,} of {counted(taken.rows, 'row is a new label', 'rows are new labels')}.",
+    )
     for name, words in _WORDS.items():
         found: RowList = getattr(taken, name)
         if found.n:
-            out.print(f"{found.n:,} {words}: {found}.")
+            line(out, f"{found.n:,} {words}: {found}.")
     for challenger in challengers:
-        out.print(_line(challenger))
+        line(out, _line(challenger))
     sys.stdout.flush()
 
 
@@ -76,7 +81,7 @@ def _line(challenger: Mapping[str, Any]) -> str:
     told, name = challenger["labels"], f"v{challenger['version']}"
     loss = told["loss"]
     if loss is None:
-        return f"{name}: {told['joined']:,} labels joined; no loss is known for its output yet."
+        return f"{name}: {told['joined']:,} labels joined; no loss can be told of them yet."
     between = (
         f", between {loss['low']:.3g} and {loss['high']:.3g}" if loss["low"] is not None else ""
     )

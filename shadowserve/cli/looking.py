@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from shadowserve import arrival, ledger
 from shadowserve import deployment as deployments
-from shadowserve import ledger
 from shadowserve.cli.options import options, state_dir_of, state_dir_option
 from shadowserve.deployment import Deployment
 from shadowserve.errors import UnreachableError
+from shadowserve.legible import counted
 from shadowserve.places import Places
+from shadowserve.reading import grid, line, print_report, row
 from shadowserve.settings import Settings
 from shadowserve.stores import preflight, uris
+
+_OUTCOMES = (
+    "both_ok", "challenger_error", "champion_error", "both_error", "timed_out", "crashed",
+    "sampled_out",
+)  # fmt: skip
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
@@ -44,12 +49,22 @@ def pins(as_json: bool, **flags: Any) -> None:
     if as_json:
         print_json([version.to_dict() for version in found])
         return
-    table = Table(
-        "pin", "age", "aliases", "flavor", "trained on", "rows", "from", "to", "sha256", "run"
+    table = grid(
+        "pin",
+        "age",
+        "aliases",
+        "flavor",
+        "trained on",
+        "rows",
+        "data from",
+        "data to",
+        "sha256",
+        "run",
     )
     for version in found:
         data = version.training_data[0] if version.training_data else None
-        table.add_row(
+        row(
+            table,
             version.pin.label,
             version.age(),
             " ".join(f"@{alias}" for alias in version.aliases),
@@ -78,54 +93,63 @@ def status(state_dir: str | None, as_json: bool) -> None:
         print_json(counted.to_status())
         return
     told = counted.to_status()
+    besides = [f"{one.role} v{one.version} is scored {one}" for one in counted.batching]
+    print_status(told, screen(), besides=[*besides, *map(str, counted.costs)])
+
+
+def print_status(told: Mapping[str, Any], out: Console, *, besides: Sequence[str] = ()) -> None:
+    """Print the ledger for people."""
     champion, journal = told["champion"], told["journal"]
-    out = screen()
-    out.print(f"{told['deployment']}: {told['model']} v{champion['version']}")
-    out.print(
+    line(out, f"{told['deployment']}: {told['model']} v{champion['version']}")
+    line(
+        out,
         f"answered {champion['answered']}, failed {champion['failed']}, rejected {champion['rejected']}, "
-        f"overloaded {champion['overloaded']}, client gone {champion['client_gone']}"
+        f"overloaded {champion['overloaded']}, client gone {champion['client_gone']}, "
+        f"turned away {champion['turned_away']}",
     )
     if told["extra_columns"]["count"]:
-        out.print(escape(_extra(told["extra_columns"])))
-    out.print(
-        f"journal: {journal['appended']} appended, {journal['append_failed']} not, {journal['bytes'] / 2**20:.1f} MiB"
+        line(out, _extra(told["extra_columns"]))
+    lost = journal["append_failed"]
+    line(
+        out,
+        f"journal: {journal['appended']} recorded, "
+        + (f"{lost} could not be recorded, " if lost else "")
+        + f"{journal['bytes'] / 2**20:.1f} MiB",
     )
-    names = (
-        "both_ok",
-        "challenger_error",
-        "champion_error",
-        "both_error",
-        "timed_out",
-        "crashed",
-        "sampled_out",
-    )
-    table = Table(
-        "lane", "state", *(name.replace("_", " ") for name in names), "skipped", "pending", "lag s"
+    table = grid(
+        "lane",
+        "state",
+        *(name.replace("_", " ") for name in _OUTCOMES),
+        "skipped",
+        "pending",
+        "lag s",
     )
     for lane in told["lanes"]:
-        table.add_row(
+        row(
+            table,
             f"{lane['role']} v{lane['version']}",
             lane["state"] + (f": {lane['reason']}" if lane["reason"] else ""),
-            *(str(lane[name]) for name in names),
-            str(sum(lane["skipped"].values())),
-            str(lane["pending"]),
+            *(lane[name] for name in _OUTCOMES),
+            sum(lane["skipped"].values()),
+            lane["pending"],
             f"{lane['lag_seconds']:.1f}",
         )
     out.print(table)
-    out.print(escape(f"evidence: {counted.arrival}"))
-    for one in counted.batching:
-        out.print(escape(f"{one.role} v{one.version} is scored {one}."))
-    for cost in counted.costs:
-        out.print(f"{str(cost).capitalize()}.")
-    out.print(
-        "The ledger balances." if told["balanced"] else "[bold red]The ledger does not balance.[/]"
-    )
+    line(out, f"evidence: {arrival.of(told['evidence'])}")
+    for more in besides:
+        line(out, f"{more[:1].upper()}{more[1:]}.")
+    if told["balanced"]:
+        line(out, "The ledger balances.")
+    else:
+        line(out, ("The ledger does not balance.", "bold red"))
 
 
 def _extra(told: Mapping[str, Any]) -> str:
     """Say which columns were ignored; a parameter counts and has no name here."""
     names = [name or "''" for name in told["names"]] + ["and more"] * told["more"]
-    return f"ignored {told['count']} unknown columns" + (f": {', '.join(names)}" if names else "")
+    return f"ignored {counted(told['count'], 'unknown column')}" + (
+        f": {', '.join(names)}" if names else ""
+    )
 
 
 @click.command(short_help="Show divergence, slow features, findings and verdict.")
@@ -140,7 +164,6 @@ def report(state_dir: str | None, challenger: str | None, as_json: bool) -> None
     Example: shadowserve report --challenger v4
     """
     from shadowserve import report as reports
-    from shadowserve.reading import print_report
 
     places, deployment = present(state_dir)
     told = reports.build(places, deployment, challenger=reports.number_of(deployment, challenger))
@@ -173,5 +196,6 @@ def print_json(value: Any) -> None:
 
 
 def screen() -> Console:
-    """Return stdout for people; wide enough for a table where it is no terminal."""
-    return Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    """Return stdout for people; wide enough for a table where it is no terminal. Nothing is markup."""
+    width = None if sys.stdout.isatty() else 160
+    return Console(width=width, highlight=False, markup=False, emoji=False)

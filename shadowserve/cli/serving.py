@@ -14,6 +14,7 @@ from shadowserve import clock, parity, sharing, threads, withheld
 from shadowserve.cli.options import options
 from shadowserve.deployment import Deployment, forget
 from shadowserve.ledger import condition
+from shadowserve.legible import LONGEST_LINE, legible
 from shadowserve.places import Places
 from shadowserve.policy import Policy
 from shadowserve.records import Role
@@ -314,4 +315,4 @@ def _lanes_line(supervisor: Supervisor) -> str:
 
 def _say(line: str) -> None:
     with contextlib.suppress(OSError):  # the terminal is gone; serving is not
-        click.echo(line, err=True)
+        click.echo(legible(line, most=LONGEST_LINE), err=True)

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from html import escape
 
+from shadowserve.legible import LONGEST_LINE, legible
+
 Child = object
 _NUMBER = re.compile(r"-?[\d.,]+(e[+-]\d+)?( %)?")
 
@@ -36,7 +38,7 @@ def element(name: str, *children: Child, **attributes: object) -> Html:
     tag, _, css = name.partition(".")
     given = {"class": css.replace(".", " ") or None, **attributes}
     written = "".join(
-        f' {key.replace("_", "-")}="{escape(str(value))}"'
+        f' {key.replace("_", "-")}="{escape(legible(value, most=LONGEST_LINE))}"'
         for key, value in given.items()
         if value is not None
     )
@@ -55,7 +57,7 @@ def _text(child: Child) -> str:
         return str(child)
     if isinstance(child, list | tuple):
         return join(child)
-    return escape(str(child))
+    return escape(legible(child, most=LONGEST_LINE))
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[Child]]) -> Html:

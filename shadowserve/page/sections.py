@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from shadowserve.legend import legend
 from shadowserve.page.figures import ROLES, bar, step_ranges
 from shadowserve.page.html import Html, element, percent, short, table
 
@@ -96,6 +97,8 @@ def divergence(report: Report) -> Iterator[Html]:
             for name, measure in told["measures"].items()
         ],
     )
+    for name, means in legend(told["measures"]).items():
+        yield element("p.note", element("b", name.replace("_", " ")), f": {means}")
     yield from _movers(told.get("movers") or ())
 
 
@@ -243,7 +246,8 @@ def ledger(report: Report) -> Iterator[Html]:
         "p",
         f"Champion v{champion['version']}: ",
         ", ".join(f"{champion[name]:,} {name.replace('_', ' ')}" for name in counted),
-        f". Journal: {journal['appended']:,} appended, {journal['append_failed']:,} not. ",
+        f". Journal: {journal['appended']:,} recorded"
+        + (f", {journal['append_failed']:,} could not be. " if journal["append_failed"] else ". "),
         element("span.kept", "It balances.")
         if told["balanced"]
         else element("span.broken", "It does not balance."),
