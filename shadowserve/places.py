@@ -112,6 +112,11 @@ class Places:
         return self.root / "models"
 
     @property
+    def copies(self) -> Path:
+        """Each process's own copy of its version's files, for as long as it lives."""
+        return self.root / "copies"
+
+    @property
     def evidence(self) -> Path:
         """What has reached MLflow."""
         return self.root / "evidence.db"

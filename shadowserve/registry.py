@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from shadowserve import downloads
 from shadowserve.cache import Request, obtain
 from shadowserve.errors import RegistryError, ShadowserveError, UnreachableError
 from shadowserve.mlmodel import SMALL_FILES, read_manifest
@@ -36,12 +37,6 @@ from shadowserve.version import (
 
 __all__ = ["Fetched", "Registry", "Uris", "Version", "identity", "preflight", "redact", "uris"]
 
-# MLflow's own defaults retry for minutes. A user's setting stays.
-_PATIENCE = {
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-}
 _LOGGED_MODEL = re.compile(r"models:/(m-[0-9a-f]{32})")
 _REGISTERED = re.compile(r"models:/([^/]+)/([0-9]+)")
 _MAX_HOPS = 5
@@ -64,12 +59,15 @@ class Registry:
     ----------
     addresses : Uris
         Checked by `preflight` before; a SQLite file that does not exist would be made here.
+    say : callable
+        Told how far a download is, one line a call, where it takes longer than a few seconds.
     """
 
-    def __init__(self, addresses: Uris) -> None:
-        for name, value in _PATIENCE.items():
+    def __init__(self, addresses: Uris, *, say: Callable[[str], None] = lambda _: None) -> None:
+        for name, value in downloads.CALL_PATIENCE.items():
             os.environ.setdefault(name, value)
         self.uris = addresses
+        self._say = say
         with self._reaching():
             from mlflow import MlflowClient
 
@@ -141,7 +139,10 @@ class Registry:
             digest, size_bytes = digest_of(_existing(local, pin))
             described = with_manifest(version, read_manifest(local, pin=pin))
             return replace(described, digest=digest, size_bytes=size_bytes)
-        with tempfile.TemporaryDirectory(prefix="shadowserve-") as folder, self._reaching():
+        with (
+            tempfile.TemporaryDirectory(prefix="shadowserve-") as folder,
+            downloads.reading(str(pin), location),
+        ):
             repository = self._repository(location)
             present = {file.path for file in repository.list_artifacts()}
             for name in present.intersection(SMALL_FILES):
@@ -215,13 +216,15 @@ class Registry:
         if local is not None:
             digest, size_bytes = digest_of(_existing(local, pin))
             return Request(key, str(pin), lambda to: _copy(local, to), size_bytes, digest)
-        with self._reaching():
+        with downloads.reading(str(pin), location):
             size_bytes = _size(self._repository(location))
-        return Request(key, str(pin), lambda to: self._download(location, to), size_bytes)
 
-    def _download(self, location: str, folder: Path) -> None:
-        with self._reaching():
-            self._repository(location).download_artifacts("", str(folder))
+        def fill(folder: Path) -> None:
+            told = downloads.told(self._say, str(pin), folder, size_bytes)
+            with downloads.reading(str(pin), location), told:
+                self._repository(location).download_artifacts("", str(folder))
+
+        return Request(key, str(pin), fill, size_bytes)
 
     def _repository(self, location: str) -> Any:
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
@@ -298,7 +301,15 @@ class Registry:
         return RegistryError(f"Model {pin.model!r} has no version {pin.version}. {listed}")
 
     def _no_alias(self, model: str, alias: str) -> RegistryError:
-        existing = [f"@{name}" for name in sorted(self._aliases(model))]
+        known = self._aliases(model)
+        if alias in known:
+            versions = [version.pin.label for version in self.versions(model)]
+            has = f"It has {_some(versions)}." if versions else "It has none."
+            return RegistryError(
+                f"Alias '@{alias}' of model {model!r} stands for version {known[alias]}, which is no "
+                f"longer there. {has} Write a number, or set the alias anew."
+            )
+        existing = [f"@{name}" for name in sorted(known)]
         listed = f"It has {_some(existing)}." if existing else "It has none; write a number."
         return RegistryError(f"Model {model!r} has no alias '@{alias}'. {listed}")
 

@@ -24,7 +24,7 @@ import bentoml
 import uvicorn
 import uvicorn.config
 
-from shadowserve import classes, counters, heads, heap, journal, sharing, threads, tokens
+from shadowserve import classes, copies, counters, heads, heap, journal, sharing, threads, tokens
 from shadowserve import gate as gates
 from shadowserve.asgi import App, Receive, Scope, Send
 from shadowserve.champion import MAX_BATCH_ROWS, Champion
@@ -45,7 +45,6 @@ from shadowserve.strangers import Strangers
 from shadowserve.supervisor.leash import watch_parent
 from shadowserve.talk import keep_to_oneself
 
-DEPLOYMENT_WAIT_S = 120.0
 BEAT_S = 1.0
 
 _log = logging.getLogger(__name__)
@@ -83,7 +82,9 @@ class _Worker:
         number = deployment.champion.number
         scorer = scoring.open_version(
             deployment.champion,
-            Path(deployment.files[number]),
+            copies.own(
+                Path(deployment.files[number]), self.places.copies / f"champion-{self.worker}"
+            ),
             method=deployment.options["method"],
             one_job=deployment.options.get("one_job", False),
             batch=deployment.options.get("batch", "auto"),
@@ -146,15 +147,16 @@ class _Worker:
 
 
 def _wait_for_deployment(places: Places) -> Deployment:
-    """Wait for the supervisor to resolve the pins; it does so while this process imports."""
+    """Wait for the supervisor to resolve the pins and to bring the files here, however long it takes.
+
+    This process ends with the supervisor, so nobody is waited for in vain.
+    """
     wanted = os.environ["SHADOWSERVE_START"]
-    until = time.monotonic() + DEPLOYMENT_WAIT_S
-    while time.monotonic() < until:
+    while True:
         deployment = read_deployment(places)
         if deployment is not None and deployment.start == wanted:
             return deployment
         time.sleep(0.02)
-    raise ShadowserveError("The supervisor wrote no deployment file in time.")
 
 
 class _Champion:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 
+from shadowserve import copies
 from shadowserve.check.trial import try_version
 from shadowserve.version import Version
 
@@ -19,9 +21,10 @@ def main(path: str) -> None:
     answer = os.dup(1)
     os.dup2(2, 1)
     asked = json.load(sys.stdin)
+    folder = tempfile.TemporaryDirectory(prefix="shadowserve-check-")
     trial = try_version(
         Version.from_dict(asked["version"]),
-        Path(path),
+        copies.own(Path(path), Path(folder.name) / "files"),
         method=asked["method"],
         one_job=asked["one_job"],
         batch=asked["batch"],

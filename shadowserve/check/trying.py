@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from shadowserve.check.trial import Trial
+from shadowserve.ending import ending
 from shadowserve.version import Version
 
 PATIENCE_S = 180.0
@@ -95,10 +96,6 @@ def try_out(
     if process.returncode != 0:
         return Trial(
             failure=f"{version.pin} ended its process while it was loaded or tried "
-            f"({_ending(process.returncode)}). Try it where it was trained."
+            f"({ending(process.returncode)}). Try it where it was trained."
         )
     return Trial.from_dict(json.loads(answer))
-
-
-def _ending(code: int) -> str:
-    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

@@ -86,7 +86,7 @@ def _checks(
     """Resolve and fetch the pins, and try them side by side."""
     from shadowserve.registry import Registry  # imports MLflow: seconds
 
-    registry = Registry(addresses)
+    registry = Registry(addresses, say=lambda line: click.echo(line, err=True))
     champion = registry.resolve(pins.parse(settings.champion), settings.model)
     challengers = [
         registry.resolve(pins.parse(text), champion.model) for text in settings.challengers

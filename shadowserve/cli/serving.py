@@ -129,7 +129,7 @@ class running:  # noqa: N801 - reads as a verb
             supervisor.begin()
             say(f"Store          {addresses}")
             with supervisor.ending_at_once():
-                wanted = start.resolve(settings, addresses, places, start=start_token)
+                wanted = start.resolve(settings, addresses, places, start=start_token, say=say)
             deployment, story = start.settle(places, wanted, fresh=self._fresh)
             if forgotten := forget(places, older_than_s=settings.retention):
                 say(f"Retention      deleted from the archive: {', '.join(forgotten)}")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from setproctitle import setproctitle
 
-from shadowserve import classes, heap, scoring, sharing, stopping, threads
+from shadowserve import classes, copies, heap, scoring, sharing, stopping, threads
 from shadowserve import deployment as deployments
 from shadowserve.deployment import Deployment, LaneName, write_whole
 from shadowserve.disclosure import Disclosure
@@ -95,7 +95,7 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
     files = places.lane(name.role, name.version)
     files.make()
     version = deployment.version(name.version)
-    path = Path(deployment.files[name.version])
+    path = copies.own(Path(deployment.files[name.version]), places.copies / str(name))
     scorer = scoring.open_version(
         version,
         path,

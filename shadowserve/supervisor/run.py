@@ -20,6 +20,7 @@ from types import FrameType
 from shadowserve import arrival, counters, journal, tail
 from shadowserve.arrival import Arrival
 from shadowserve.deployment import Deployment, write_whole
+from shadowserve.ending import ending
 from shadowserve.errors import JournalError, ModelError, UnreadableError
 from shadowserve.faults import fault_of
 from shadowserve.lane.state import snapshot
@@ -284,7 +285,7 @@ class Supervisor:
             if self.worker_deaths and time.monotonic_ns() < child.started_ns + pause * 1e9:
                 continue
             self.worker_deaths += 1
-            reason = self._failure() or f"exit code {child.exit_code}"
+            reason = self._failure() or ending(child.exit_code)
             self.say(f"{child.name} died ({reason}); it is being replaced.")
             (self.places.root / FAILED).unlink(missing_ok=True)
             child.start()
@@ -349,7 +350,7 @@ class Supervisor:
         for child in self._journaling:
             if child.exit_code is not None:
                 raise ModelError(
-                    f"{child.name} ended with exit code {child.exit_code} before it was ready. "
+                    f"{child.name} ended before it was ready ({ending(child.exit_code)}). "
                     f"{child.log} says more."
                 )
 

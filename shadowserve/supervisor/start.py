@@ -13,8 +13,9 @@ import json
 import os
 import resource
 import secrets
+import shutil
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -132,7 +133,14 @@ def _who(places: Places) -> str:
     return f" (process {found['pid']})" if "pid" in found else ""
 
 
-def resolve(settings: Settings, addresses: Uris, places: Places, *, start: str) -> Deployment:
+def resolve(
+    settings: Settings,
+    addresses: Uris,
+    places: Places,
+    *,
+    start: str,
+    say: Callable[[str], None] = lambda _: None,
+) -> Deployment:
     """Resolve the pins, bring the files here, and say what will be served.
 
     Raises
@@ -142,7 +150,7 @@ def resolve(settings: Settings, addresses: Uris, places: Places, *, start: str) 
     """
     from shadowserve.registry import Registry
 
-    registry = Registry(addresses)
+    registry = Registry(addresses, say=say)
     champion = registry.resolve(pins.parse(settings.champion), settings.model)
     challengers = [
         registry.resolve(pins.parse(text), champion.model) for text in settings.challengers
@@ -309,6 +317,7 @@ def scratch_directory(places: Places) -> Path:
     """Return an empty directory for what lives only as long as this start."""
     scratch = places.root / "run"
     scratch.mkdir(mode=0o700, exist_ok=True)
+    shutil.rmtree(places.copies, ignore_errors=True)  # of processes long dead
     for path in scratch.glob("*.db"):  # Prometheus's maps of processes long dead
         path.unlink(missing_ok=True)
     return scratch

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from shadowserve import clock
 from shadowserve.deployment import LaneName, write_whole
+from shadowserve.ending import ending
 from shadowserve.errors import UnreadableError
 from shadowserve.lane import inflight
 from shadowserve.lane.inflight import GAVE_UP, NO_ROOM
@@ -176,11 +177,11 @@ class LaneWatch:
         self.barren_deaths = 1 if steady else self.barren_deaths + 1
         if self.barren_deaths >= MAX_BARREN_DEATHS:
             times = f"{self.barren_deaths} times without progress"
-            self._give_up(f"{self.name} died {times} ({_ending(code)}); its log says more")
+            self._give_up(f"{self.name} died {times} ({ending(code)}); its log says more")
             return
         pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (self.barren_deaths - 1))
         self.start_again_ns = time.monotonic_ns() + int(pause * 1e9)
-        self._say("starting", f"starts again in {pause:g} s ({_ending(code)})")
+        self._say("starting", f"starts again in {pause:g} s ({ending(code)})")
 
     def _give_up(self, reason: str) -> None:
         self.degraded = True
@@ -211,9 +212,3 @@ def oom_kills() -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
-
-
-def _ending(code: int | None) -> str:
-    if code is not None and code < 0:
-        return f"ended by {signal.Signals(-code).name}"
-    return f"exit code {code}"

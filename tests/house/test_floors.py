@@ -12,6 +12,7 @@ from sources import Import, imports, modules, own
 STOREYS = (
     # the ground: what needs nothing of ours
     "arrival clock counters disclosure errors gate heap home legend legible likeness records rows scalars sources spellings steps stopping tap training withheld "
+    "ending "
     "supervisor.isolation supervisor.leash supervisor.priority supervisor.worker",
     "asgi casting faults journal lane.inflight lane.state page pins places policy reading sampling sequential "
     "stores strangers supervisor.placement tally tokens",
@@ -19,6 +20,7 @@ STOREYS = (
     "changepoint units divergence featurization growth metrics mlmodel nested paired settings slices stillness "
     "standby tail talk tensors",
     "callcost columns params passage ragged version",
+    "copies downloads",
     "cache deployment lineage schema shipped",
     "classes sharing parity",
     "family labels lane.windows ledger loading pace registry threads wire",
