@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
+from journal_fixtures import request
 from judging_fixtures import known_of, policy
 from scoring_fixtures import native, pipeline
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 
+from shadowserve.disclosure import Disclosure
 from shadowserve.findings import Severity, look
-from shadowserve.lane.timing import StepTiming
+from shadowserve.findings.yardstick import ways_apart, yardstick
+from shadowserve.lane.comparing import Scoring
+from shadowserve.lane.dear import Dear
+from shadowserve.lane.timing import RoleTiming, StepTiming
+from shadowserve.lane.ways import ways_of
+from shadowserve.records import Comparison, Observation, Outcome
+from shadowserve.rows import Rows
 
 WORDS = "columns/words"
 
@@ -148,3 +159,145 @@ def test_a_step_of_the_usual_speed_is_no_finding(known):
     ):
         put(learned, role, chance.lognormal(0.0, 0.5, 3_000))
     assert slow(known) == []
+
+
+def put_whole(learned, wall_ms):
+    """Let the whole of a lane take these times."""
+    ones = np.ones(len(wall_ms))
+    learned.lane.total.add(wall_ms, ones, ones, {})
+
+
+def test_a_step_of_another_class_is_compared_with_all_that_lies_at_its_place(known):
+    """A classifier of the same columns, or the same name, is not the same work."""
+    put(known.learned, "lane", np.full(150, 30.0))
+    known.learned.made_of = {WORDS: "theirs.Embedding"}
+    known.control.made_of = {WORDS: "sklearn.feature_extraction.text.CountVectorizer"}
+    for name in ("columns/scale", WORDS, "model"):
+        known.control.lane.steps[name] = StepTiming(("title",))
+        ones = np.ones(150)
+        known.control.lane.steps[name].add(np.full(150, 5.0), ones, ones, {})
+    found = yardstick(known, known.learned, WORDS)
+    assert (found.kind, len(found.steps)) == ("parts", 2)
+    assert found.median_ms == pytest.approx(10.0, rel=0.05)
+    known.control.made_of = dict(known.learned.made_of)
+    assert yardstick(known, known.learned, WORDS).kind == "same"
+
+
+def test_a_container_that_cannot_be_looked_into_is_compared_with_the_parts_it_stands_for(known):
+    """It takes as long as the champion's parts together, and the whole is as fast: no finding."""
+    for learned in (known.learned, known.control):
+        learned.lane = RoleTiming({})
+        put_whole(learned, np.full(150, 41.0))
+    ones = np.ones(150)
+    known.learned.lane.steps["columns"] = StepTiming(("age", "title"))
+    known.learned.lane.steps["columns"].add(np.full(150, 40.0), ones, ones, {})
+    for name, ms in (("columns/scale", 20.0), (WORDS, 20.0), ("model", 1.0)):
+        columns = ("age", "title") if name == "model" else ("title",)
+        known.control.lane.steps[name] = StepTiming(columns)
+        known.control.lane.steps[name].add(np.full(150, ms), ones, ones, {})
+    found = yardstick(known, known.learned, "columns")
+    assert (found.kind, found.median_ms) == ("parts", pytest.approx(40.0, rel=0.05))
+    assert slow(known) == []
+
+
+def test_no_step_is_slower_than_the_whole_is(known):
+    """Where the challenger does elsewhere what the champion does here, nothing got slower."""
+    put(known.learned, "lane", np.full(150, 30.0))
+    known.learned.lane.total = StepTiming()
+    known.control.lane.total = StepTiming()
+    for learned in (known.learned, known.control):
+        put_whole(learned, np.full(150, 31.0))
+    known.learned.champion_work.add(np.full(150, 31.0))
+    assert slow(known) == []
+
+
+def test_parameters_that_only_change_how_a_version_runs_are_named_as_the_cause(known):
+    known.learned.ways = {"columns__n_jobs": "2"}
+    assert "columns__n_jobs (2, the champion's not set)" in ways_apart(known)
+    known.control.ways = {"columns__n_jobs": "2"}
+    assert ways_apart(known) == ""
+
+
+def test_ways_tell_no_values_that_may_be_secret():
+    model = Pipeline([("scale", StandardScaler())], memory="/home/ann/cache", verbose=True)
+    assert ways_of(model) == {"memory": "set", "verbose": "True"}
+    assert ways_of(object()) == {}
+
+
+def priced(known, cost, *, champion=None, n=600):
+    """Let the words' step take what a city costs it, beside what the champion took."""
+    chance = np.random.default_rng(5)
+    cities = chance.choice(["Oslo", "Rome", "Lima", "Llanfairpwllgwyngyll"], n, p=[0.1, 0.4, 0.3, 0.2])  # fmt: skip
+    scorings, told = [], []
+    for n_th, city in enumerate(cities, 1):
+        rows = Rows({"city": np.array([city], dtype=object)}, 1)
+        own = 0.5 + cost.get(city, 0.0)
+        theirs = 0.5 + (champion or {}).get(city, 0.0)
+        scorings.append(
+            Scoring(request(n_th), Observation(), rows, {}, alone=True, warmup=False, inclusion=1.0)
+        )
+        told.append(
+            Comparison(
+                position=n_th, request_id="r", arrived_wall_ns=0, n_rows=1, window=0,
+                outcome=Outcome.BOTH_OK, lane_ms=own + 0.5, lane_steps={WORDS: own, "model": 0.5},
+                champion_work_ms=theirs + 0.5,
+            )
+        )  # fmt: skip
+    for at in range(0, n, 50):
+        part = slice(at, at + 50)
+        known.learned.dear.add(scorings[part], told[part], disclosure=Disclosure(log="all"))
+    walls = np.asarray([one.lane_steps[WORDS] for one in told])
+    known.learned.lane, known.control.lane = RoleTiming({}), RoleTiming({})
+    put(known.learned, "lane", walls)
+    put(known.learned, "champion", np.asarray([one.champion_work_ms for one in told]))
+    return known
+
+
+def test_a_step_that_is_slow_for_one_value_is_named_with_column_and_value(known):
+    [one] = [
+        found
+        for found in look(priced(known, {"Oslo": 30.0}), policy_showing_all())
+        if found.kind == "slow_feature"
+    ]
+    assert (one.where.step, one.where.columns, one.where.slice) == (
+        WORDS,
+        ("city",),
+        "city is Oslo",
+    )
+    assert one.severity.is_alarm
+    assert one.effect.value > 0.9
+    assert one.effect.baseline < 0.1
+
+
+def test_a_value_that_may_not_be_shown_is_told_by_its_label(known):
+    [one] = [
+        found
+        for found in look(priced(known, {"Oslo": 30.0}), policy())
+        if found.kind == "slow_feature"
+    ]
+    assert one.where.columns == ("city",)
+    assert "Oslo" not in one.message
+
+
+@pytest.mark.parametrize(
+    ("own", "theirs"),
+    [
+        ({}, {}),  # one value is merely longer than the others
+        ({"Oslo": 30.0}, {"Oslo": 30.0}),  # it is slow for both
+        ({"Llanfairpwllgwyngyll": 0.4}, {}),
+    ],
+)
+def test_a_value_that_is_long_or_slow_for_both_is_not_named(known, own, theirs):
+    known = priced(known, own, champion=theirs)
+    assert [one for one in slow(known) if one.where.slice] == []
+
+
+def policy_showing_all():
+    return dataclasses.replace(policy(), log_inputs="all")
+
+
+def test_what_is_dear_survives_its_state(known):
+    dear = priced(known, {"Oslo": 30.0}).learned.dear
+    back = Dear.from_state(json.loads(json.dumps(dear.state())))
+    assert back.state() == dear.state()
+    assert back.steps == {WORDS: dear.steps[WORDS]}

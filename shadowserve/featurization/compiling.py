@@ -161,6 +161,7 @@ class _Builder:
             columns,
             kind="opaque" if kind is None else "estimator",
             jobs=jobs_of(model),
+            model=model,
         )
         return model
 
@@ -204,6 +205,7 @@ class _Builder:
             columns,
             kind="opaque" if kind is None else "featurization",
             jobs=jobs_of(transformer),
+            model=transformer,
         )
 
     def _pipeline(self, path: str, pipeline: Any, source: int, columns: Provenance) -> int:
@@ -309,8 +311,10 @@ class _Builder:
         *,
         kind: Kind,
         jobs: int | None = None,
+        model: Any = None,
     ) -> int:
-        self.steps.append(Step(path, columns, kind, jobs))
+        made_of = "" if model is None else f"{type(model).__module__}.{type(model).__qualname__}"
+        self.steps.append(Step(path, columns, kind, jobs, made_of))
         if jobs is not None:
             self.notes.append(f"{path} asks for n_jobs={jobs}: its CPU time is that of one thread.")
         return self._emit(call, (source,), len(self.steps) - 1)

@@ -38,12 +38,15 @@ class Step:
         Opaque: several parts timed as one, for a reason that the plan's notes give.
     n_jobs : int or None
         What the fitted object itself asks for; -1 means all cores.
+    made_of : str
+        Qualified name of its class; empty where it has none of its own.
     """
 
     name: str
     columns: tuple[str | int, ...]
     kind: Kind
     n_jobs: int | None = None
+    made_of: str = ""
 
 
 class Op(NamedTuple):

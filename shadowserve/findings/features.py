@@ -1,8 +1,7 @@
 """Slow featurization by name: steps that get slow on long inputs, on every call, or now and then.
 
-The estimator is a step as well. What a step costs is compared with the control's step of that name,
-else with the one of the same columns; a step that the champion does not have is compared with what
-the whole champion takes.
+The estimator is a step as well. What a step costs is compared with the control's step that does the same
+work, else with the champion's steps at that place (`yardstick`).
 """
 
 from __future__ import annotations
@@ -13,10 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from shadowserve.findings.finding import Effect, Finding, Severity, Where, number, share
+from shadowserve.findings.yardstick import (
+    Yardstick,
+    ways_apart,
+    whole_more_at,
+    whole_more_ms,
+    yardstick,
+    yardsticks,
+)
 from shadowserve.growth import Growth
 from shadowserve.known import Known, bursts
 from shadowserve.lane.learned import Learned
-from shadowserve.lane.timing import RoleTiming, StepTiming
+from shadowserve.lane.timing import StepTiming, outermost
 from shadowserve.paired import slower
 from shadowserve.policy import Policy
 from shadowserve.records import sequence_of
@@ -34,6 +41,8 @@ N_LIMITS = 8
 FEWEST_SLOW = 5
 STRETCHES, STRETCH, FEWEST_STRETCHES = 8, 50, 3
 GROWS_FROM = 0.3
+IN_THE_WHOLE = 0.5
+"""No step is slower than the whole is: that share of what a step is accused of must show in it."""
 
 
 def look(known: Known, policy: Policy) -> Iterator[Finding]:
@@ -43,34 +52,11 @@ def look(known: Known, policy: Policy) -> Iterator[Finding]:
     for name, timing in known.learned.lane.steps.items():
         if timing.spent.n < MIN_TIMED or _has_parts(known.learned.lane.steps, name):
             continue
-        step = _Step(known, known.learned, name, timing, *baseline(known, name, timing))
-        for part in (_growing, _constant, _sometimes):
+        step = _Step(known, known.learned, name, timing, yardstick(known, known.learned, name))
+        for part in (_growing, _constant, _for_a_value, _sometimes):
             if (found := part(step, policy)) is not None:
                 yield found
                 break
-
-
-def baseline(known: Known, name: str, timing: StepTiming) -> tuple[StepTiming | None, str]:
-    """Return the step to compare with: the control's of that name or columns, else the champion's."""
-    for role, theirs in _yardsticks(known):
-        found = _match(theirs, name, timing)
-        if found is not None and found.spent.n >= MIN_TIMED:
-            return found, role
-    return None, "control"
-
-
-def _yardsticks(known: Known) -> list[tuple[str, RoleTiming]]:
-    control = [("control", known.control.lane)] if known.control else []
-    return control + ([("champion", known.learned.champion)] if known.learned else [])
-
-
-def _match(theirs: RoleTiming, name: str, timing: StepTiming) -> StepTiming | None:
-    if name in theirs.steps:
-        return theirs.steps[name]
-    same = [
-        step for step in theirs.steps.values() if timing.columns and step.columns == timing.columns
-    ]
-    return same[0] if len(same) == 1 else None
 
 
 def _has_parts(steps: Mapping[str, StepTiming], name: str) -> bool:
@@ -86,12 +72,16 @@ class _Step:
     learned: Learned
     name: str
     timing: StepTiming
-    theirs: StepTiming | None
-    role: str
+    theirs: Yardstick
+
+    @property
+    def role(self) -> str:
+        """Whose times the step is compared with."""
+        return self.theirs.role
 
     def usual_ms(self) -> float:
         """Return the control's median, else the champion's; what a request usually takes."""
-        for _, timing in _yardsticks(self.known):
+        for _, timing in yardsticks(self.known):
             if timing.total.spent.n >= MIN_TIMED:
                 return timing.total.wall.quantile(0.5)
         return 0.0
@@ -100,16 +90,6 @@ class _Step:
         """Positions of the slowest requests in which this step took most of the time."""
         rows = self.learned.slowest.rows()
         return tuple(r["position"] for r in rows if r["payload"]["step"] in (self.name, None))[:5]
-
-    def theirs_at(self, column: str, size: float) -> float:
-        """Return what the step that is compared with takes at a size, in ms; 0 where there is none."""
-        if self.theirs is None:
-            return 0.0
-        fit = self.theirs.growth.get(column)
-        growth = fit.fit() if fit is not None else None
-        if growth is None:
-            return self.theirs.wall.quantile(0.99)
-        return float(growth.predict(size))
 
 
 def _growing(step: _Step, policy: Policy) -> Finding | None:
@@ -138,21 +118,34 @@ def _grows_beyond(step: _Step, column: str, growth: Growth) -> bool:
     if not growth.grows or growth.low <= GROWS_FROM:
         return False
     worst = float(growth.predict(growth.largest_size))
-    return worst > TWICE * step.theirs_at(column, growth.largest_size) + MATERIAL_MS
+    return worst > TWICE * step.theirs.at(column, growth.largest_size) + MATERIAL_MS
+
+
+def _shows_in_the_whole(step: _Step, column: str, growth: Growth) -> bool:
+    """Whether the whole is slower at the largest inputs, by half of what the step is: or it is not slow."""
+    size = growth.largest_size
+    more = float(growth.predict(size)) - step.theirs.at(column, size)
+    return whole_more_at(step.known, step.learned, column, size) >= IN_THE_WHOLE * more
 
 
 def _growth_finding(step: _Step, column: str, growth: Growth) -> Finding:
     p99, worst = growth.tail(step.learned.sizes[column])
-    theirs = step.theirs_at(column, growth.largest_size)
-    known_growth = step.theirs is not None and theirs > worst / BEYOND_TAIL
+    theirs = step.theirs.at(column, growth.largest_size)
+    known_growth = bool(step.theirs) and theirs > worst / BEYOND_TAIL
     critical = worst >= CRITICAL_TAIL_MS
     if known_growth:
         severity = Severity.NOTE
         advice = f"The {step.role}'s step does the same ({number(theirs)} ms there)."
     else:
+        slow = _shows_in_the_whole(step, column, growth)
         severity = Severity.CRITICAL if critical else Severity.WARNING
-        beside = f"; the {step.role}'s takes {number(theirs)} ms there" if step.theirs else ""
-        advice = f"Bound the input or change the step before switching{beside}."
+        severity = severity if slow else Severity.NOTE
+        beside = f"; {step.theirs.says()} take {number(theirs)} ms there" if step.theirs else ""
+        advice = (
+            f"Bound the input or change the step before switching{beside}."
+            if slow
+            else "The whole version is no slower there than the champion."
+        )
     usual = step.timing.wall.quantile(0.5)
     return Finding(
         kind="slow_feature",
@@ -170,30 +163,25 @@ def _growth_finding(step: _Step, column: str, growth: Growth) -> Finding:
             growth.low,
             growth.high,
             "power of size",
-            _exponent(step.theirs, column),
+            step.theirs.exponent(column),
             step.role,
         ),
         examples=step.slowest(),
     )
 
 
-def _exponent(theirs: StepTiming | None, column: str) -> float | None:
-    """Return the growth of the step that is compared with, where its sizes tell it."""
-    fit = theirs.growth.get(column) if theirs is not None else None
-    growth = fit.fit() if fit is not None else None
-    return growth.exponent if growth is not None and growth.grows else None
-
-
 def _constant(step: _Step, policy: Policy) -> Finding | None:
     """Name a step that costs more on every call, whatever comes in."""
     usual = step.usual_ms()
     median = step.timing.wall.quantile(0.5)
-    base = step.theirs.wall.quantile(0.5) if step.theirs is not None else 0.0
+    base = step.theirs.median_ms
     more = median - base
     least = max(MIN_STEP_MS, MIN_STEP_SHARE * usual)
     if more < least or not _keeps_coming(step, base + least):
         return None
-    if step.theirs is not None and not _proven_slower(step.known, step.name, policy):
+    if whole_more_ms(step.known, step.learned) < IN_THE_WHOLE * more:
+        return None
+    if step.theirs.kind == "same" and not _proven_slower(step.known, step.name, policy):
         return None
     cost = step.timing.calls.fit()
     fixed = cost.fixed_ms if cost is not None else median
@@ -203,12 +191,12 @@ def _constant(step: _Step, policy: Policy) -> Finding | None:
         message=(
             f"Step '{step.name}' costs {number(median)} ms on every call, "
             + (
-                f"{number(base)} ms in the {step.role}"
-                if step.theirs is not None
+                f"{step.theirs.says()} {number(base)} ms"
+                if step.theirs
                 else "and the champion has no such step"
             )
             + f"; {number(fixed)} ms of it whatever the rows. The whole champion takes {number(usual)} ms. "
-            "Cache what it looks up, or move it off the request."
+            f"Cache what it looks up, or move it off the request.{ways_apart(step.known)}"
         ),
         where=Where(step=step.name, columns=step.timing.columns),
         effect=Effect("median", median, None, None, "ms", base, step.role),
@@ -258,7 +246,7 @@ def _sometimes(step: _Step, policy: Policy) -> Finding | None:
     for limit_ms in (least_ms * 2.0**k for k in range(N_LIMITS)):
         slow, usual = 1 - own.rank(limit_ms), 1 - whole.rank(limit_ms)
         n, n_usual = own.n_effective, whole.n_effective
-        if slow > TWICE * usual and slow * n >= FEWEST_SLOW:
+        if slow > TWICE * max(usual, _in_the_control(step, limit_ms)) and slow * n >= FEWEST_SLOW:
             evidence[limit_ms] = float(two_rates(n, slow * n, n_usual, usual * n_usual))
     limit_ms = max(evidence, key=evidence.__getitem__, default=0.0)
     if not evidence or evidence[limit_ms] < np.log(N_LIMITS / _alpha(step.learned, policy)):
@@ -280,6 +268,61 @@ def _sometimes(step: _Step, policy: Policy) -> Finding | None:
         effect=Effect("share_slow", slow, None, None, "of requests", usual, "champion"),
         examples=step.slowest(),
     )
+
+
+def _in_the_control(step: _Step, limit_ms: float) -> float:
+    """Return in which share of its requests the whole control takes longer than that."""
+    control = step.known.control
+    if control is None or control.lane.total.spent.n < MIN_TIMED:
+        return 0.0
+    return 1 - control.lane.total.wall.rank(limit_ms)
+
+
+def _for_a_value(step: _Step, policy: Policy) -> Finding | None:
+    """Name the value of a column for which a step is slow, where the champion is not for it.
+
+    The whole request counts; the step is the one in which dear requests took most of their time.
+    """
+    dear = step.learned.dear
+    most = max(dear.steps, key=lambda name: dear.steps[name], default=None)
+    if dear.slices is None or dear.limit_ms is None or most != _outer(step):
+        return None
+    if not _keeps_coming(step, MATERIAL_MS):
+        return None
+    found = dear.slices.findings(_alpha(step.learned, policy), show=policy.shown(dear.slices.names))
+    told = next((one for one in found if one.rate > CLEARLY_SLOWER), None)
+    if told is None:
+        return None
+    tail = step.timing.wall.quantile(1 - max(1e-3, told.share * told.rate / 2))
+    usual = step.timing.wall.quantile(0.5)
+    return Finding(
+        kind="slow_feature",
+        severity=Severity.CRITICAL if tail >= CRITICAL_TAIL_MS else Severity.WARNING,
+        message=(
+            f"Step '{step.name}' is slow where {told.describe} ({share(told.share)} of traffic): "
+            f"{share(told.rate)} of these requests take more than {number(dear.limit_ms)} ms and twice what "
+            f"the champion took for them, {share(told.rate_outside)} of the others do. There it usually "
+            f"takes {number(tail)} ms, over all requests {number(usual)} ms. Look at what the step does for "
+            f"that value.{ways_apart(step.known)}"
+        ),
+        where=Where(step=step.name, columns=tuple(map(str, told.columns)), slice=told.describe),
+        effect=Effect(
+            "share_slow_there",
+            told.rate,
+            told.low,
+            told.high,
+            "of requests",
+            told.rate_outside,
+            "challenger",
+        ),
+        examples=step.slowest(),
+    )
+
+
+def _outer(step: _Step) -> str:
+    """Return the step of the plan in which a named part lies; the step itself if it is none."""
+    names = outermost(step.learned.lane.steps)
+    return next((one for one in names if f"{step.name}/".startswith(f"{one}/")), step.name)
 
 
 def _keeps_coming(step: _Step, limit_ms: float) -> bool:

@@ -17,6 +17,7 @@ from shadowserve.divergence import Divergence
 from shadowserve.errors import StateError
 from shadowserve.growth import SizeCounts
 from shadowserve.lane.comparing import Scoring, Side
+from shadowserve.lane.dear import Dear
 from shadowserve.lane.elapsed import Elapsed
 from shadowserve.lane.failures import Failures, Noise, Poison
 from shadowserve.lane.lasting import Answers, Lasting
@@ -64,6 +65,9 @@ class Learned:
         self.warmup = Moments()
         self.sizes: dict[str, SizeCounts] = {}
         self.pairing = Pairing(margin=latency_margin)
+        self.dear = Dear()
+        self.made_of: dict[str, str] = {}
+        self.ways: dict[str, str] = {}
         self.slowest = Worst(SLOWEST)
         self.busy_ms = Moments()
         self.starved_ms = Moments()
@@ -120,6 +124,12 @@ class Learned:
         self.outputs.add_doubts(self.noise.new_doubts())
         self._add_times(comparisons, champion_columns, inner)
         self.pairing.add(scorings)
+        judged = [
+            (one, told) for one, told, own in zip(scorings, comparisons, first, strict=False) if own
+        ]
+        self.dear.add(
+            [one for one, _ in judged], [told for _, told in judged], disclosure=disclosure
+        )
         self.elapsed.add(one.request for one in scorings)
 
     def _add_times(
@@ -221,14 +231,17 @@ _PARTS: Mapping[str, Any] = {
     "harm": Harm,
     "elapsed": Elapsed,
     "pairing": Pairing,
+    "dear": Dear,
 }
-_YOUNG = frozenset(("lasting", "answers", "pairing"))
+_YOUNG = frozenset(("lasting", "answers", "pairing", "dear"))
 _NUMBERS = (
     "requests",
     "timed",
     "memory",
     "notes",
     "classes",
+    "made_of",
+    "ways",
 )
 
 

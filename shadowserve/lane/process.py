@@ -34,6 +34,7 @@ from shadowserve.lane.run import Lane, follow
 from shadowserve.lane.state import LaneState, Unwritable
 from shadowserve.lane.turns import Answering, Asking, Line
 from shadowserve.lane.warmth import Warmth
+from shadowserve.lane.ways import classes_of, ways_of
 from shadowserve.ledger import condition
 from shadowserve.metrics import RoleMetrics, reserve
 from shadowserve.places import Places
@@ -126,6 +127,7 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
     if "pairing" not in known:
         learned.pairing = fresh.pairing
     learned.classes = scorer.loaded.classes
+    learned.made_of, learned.ways = classes_of(scorer.plan), ways_of(scorer.loaded.native)
     comparer = _comparer(deployment, scorer, table, places=places)
     ignored = deployment.options.get("ignore_outputs", ())
     rescorer = Rescorer(observer, table, ignore=ignored, comparer=comparer)
