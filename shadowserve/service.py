@@ -43,7 +43,7 @@ from shadowserve.sampling import Sampling
 from shadowserve.standby import Standby
 from shadowserve.strangers import Strangers
 from shadowserve.supervisor.leash import watch_parent
-from shadowserve.talk import keep_to_oneself
+from shadowserve.talk import PRINTS, keep_to_oneself
 
 BEAT_S = 1.0
 
@@ -204,7 +204,7 @@ class _Front:
 
     def __init__(self, app: App) -> None:
         watch_parent(int(os.environ["SHADOWSERVE_PARENT"]))
-        keep_to_oneself()
+        keep_to_oneself(os.environ.get(PRINTS))
         worker = _worker()
         gate = gates.Gate.from_environment()
         self._plane = DataPlane(

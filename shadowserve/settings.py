@@ -397,6 +397,15 @@ class Settings:
             default="on",
         ),
     )
+    keep_prints: bool = field(
+        default=False,
+        metadata=_about(
+            spellings.switch,
+            "--keep-prints",
+            "Keep what models print and log, values and all, in files of this user's alone.",
+            default="off",
+        ),
+    )
     pass_env: tuple[str, ...] = field(
         default=(),
         metadata=_about(

@@ -7,7 +7,9 @@ one, gives its standard output and error away and keeps the log for itself.
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
+import io
 import logging
 import os
 import sys
@@ -20,6 +22,8 @@ from shadowserve.faults import fault_of
 from shadowserve.legible import LONGEST_LINE, legible
 
 OWN = "shadowserve"
+PRINTS = "SHADOWSERVE_PRINTS"
+"""Where a process finds the file for what its model prints; not set, it goes nowhere."""
 MAX_FRAMES = 50
 _HERE = Path(__file__).resolve().parent
 
@@ -42,25 +46,56 @@ class Discreet(logging.Formatter):
         return legible(f"{head} {text}", most=LONGEST_LINE)
 
 
-def keep_to_oneself() -> None:
-    """Keep this process's log for its own records; what anybody prints goes nowhere.
+class _Strangers(logging.Filter):
+    """Lets records pass that are not ours."""
 
-    Standard output and error are pointed at nothing, for the processes that a model may start as
-    well. Handlers that others set up write there too.
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not Path(record.pathname).resolve().is_relative_to(_HERE)
+
+
+def keep_to_oneself(prints: str | None = None) -> None:
+    """Keep this process's log for its own records; what anybody else prints goes elsewhere or nowhere.
+
+    Standard output and error are pointed there, for the processes that a model may start as well.
+    Handlers that others set up write there too.
+
+    Parameters
+    ----------
+    prints : str, optional
+        A file for what is printed, and for others' log records in full: values of requests may be in
+        it. By default all of it goes nowhere.
     """
     log = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="replace")
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    elsewhere = _opened(prints)
     for descriptor in (1, 2):
-        os.dup2(nowhere, descriptor)
-    os.close(nowhere)
+        os.dup2(elsewhere, descriptor)
+    os.close(elsewhere)
     handler = logging.StreamHandler(log)
     handler.setFormatter(Discreet())
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    handlers: list[logging.Handler] = [handler]
+    if prints:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # a killed process loses no line
+                stream.reconfigure(line_buffering=True)
+        others = logging.StreamHandler(sys.stderr)
+        others.addFilter(_Strangers())
+        others.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+        handlers.append(others)
+    logging.basicConfig(level=logging.WARNING, handlers=handlers, force=True)
     logging.getLogger(OWN).setLevel(logging.INFO)
     faulthandler.enable(log)  # a native crash leaves frames, which hold no values
     sys.excepthook = _tell
     threading.excepthook = lambda args: _tell(args.exc_type, args.exc_value, args.exc_traceback)
     logging.raiseExceptions = False  # else a model that closes its streams ends who logs
+
+
+def _opened(prints: str | None) -> int:
+    """Open where prints go; nowhere if that file cannot be opened."""
+    if prints:
+        with contextlib.suppress(OSError):
+            flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW
+            return os.open(prints, flags, 0o600)
+    return os.open(os.devnull, os.O_WRONLY)
 
 
 def _tell(

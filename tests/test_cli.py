@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -189,3 +191,16 @@ def test_a_policy_that_cannot_be_is_told_before_anything_slow(run):
     assert told.exit_code == 2
     assert "Do you mean alpha?" in told.stderr
     assert "min_requests" in told.stderr
+
+
+HEAVY = ("scipy.stats", "pandas", "sklearn", "mlflow", "pyarrow", "bentoml")
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [("looking", HEAVY), ("steering", (*HEAVY, "rich"))],
+)
+def test_looking_and_steering_import_nothing_that_takes_seconds(module, heavy):
+    code = f"import shadowserve.cli.{module}, sys; print([m for m in {heavy} if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"

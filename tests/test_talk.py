@@ -62,3 +62,35 @@ def test_our_own_sentences_are_written_out(tmp_path):
     code = "from shadowserve.standby import _log\n_log.handle(_log.makeRecord(_log.name, 40, sys.modules['shadowserve.standby'].__file__, 1, 'n %d', (3,), None))"
     assert "shadowserve.standby n 3" in log_of(tmp_path, code)
     assert Path(talk.__file__).parent.name == "shadowserve"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "print(text)",
+        "print(text, file=sys.stderr)",
+        "os.system(f'echo {text}')",
+        "logging.getLogger('other').error(text)",
+        "warnings.warn(text)",
+        "print(text); os._exit(1)",
+    ],
+)
+def test_prints_are_kept_where_the_team_wants_them_and_nowhere_else(tmp_path, code):
+    script = tmp_path / "stranger.py"
+    prints = tmp_path / "prints.log"
+    script.write_text(
+        STRANGER.replace("keep_to_oneself()", f"keep_to_oneself({str(prints)!r})") + code
+    )
+    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert MARKER not in run.stdout + run.stderr
+    assert MARKER in prints.read_text()
+    assert prints.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_for_prints_that_cannot_be_opened_costs_the_prints_alone(tmp_path):
+    script = tmp_path / "stranger.py"
+    script.write_text(
+        STRANGER.replace("keep_to_oneself()", "keep_to_oneself('/nowhere/x')") + "print(text)"
+    )
+    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (0, "")

@@ -37,7 +37,7 @@ SERVE_OPTIONS = (
     "console_host", "console_port", "workers", "state_dir", "sample_rate", "deadline",
     "journal_budget", "retention", "max_body", "lane_memory", "method", "output_kind", "entity",
     "batch", "probe", "rescore",
-    "log_inputs", "hash_inputs", "drop_inputs", "ignore_outputs", "one_job", "strict_versions", "allow_digests", "lane_network", "pass_env", "token_file",
+    "log_inputs", "hash_inputs", "drop_inputs", "ignore_outputs", "one_job", "strict_versions", "allow_digests", "lane_network", "keep_prints", "pass_env", "token_file",
     "allow_hosts", "allow_origins", "root_path", "ssl_certfile", "ssl_keyfile", "tap",
 )  # fmt: skip
 
@@ -184,8 +184,19 @@ def _opening(
         f"(at most {budget:g} GiB)",
         f"Console        {_scheme(settings)}://{settings.console_host}:{console_port}/ (status.json, report.json)",
         f"Evidence       MLflow experiment shadowserve/{deployment.model}",
+        f"Limits         bodies of {settings.max_body / 2**20:g} MiB, {settings.deadline:g} s a request in a lane",
+        _prints(settings, places),
         *_access(settings),
     ]
+
+
+def _prints(settings: Settings, places: Places) -> str:
+    """Say where what models print and log goes."""
+    if settings.keep_prints:
+        return f"Models' prints {places.logs}/*.prints.log, values and all, readable by you alone"
+    return (
+        "Models' prints go nowhere, since values may be in them; --keep-prints writes them to files"
+    )
 
 
 def _access(settings: Settings) -> list[str]:

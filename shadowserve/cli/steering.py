@@ -7,7 +7,7 @@ import click
 from shadowserve.cli.options import state_dir_of, state_dir_option
 from shadowserve.errors import UnreachableError
 from shadowserve.places import Places
-from shadowserve.supervisor.start import running
+from shadowserve.supervisor.presence import running
 
 
 @click.command(short_help="Let lanes skip requests until resumed.")

@@ -46,7 +46,7 @@ from shadowserve.stillness import Schedule
 from shadowserve.supervisor import priority
 from shadowserve.supervisor.leash import watch_parent
 from shadowserve.tail import Tail
-from shadowserve.talk import keep_to_oneself
+from shadowserve.talk import PRINTS, keep_to_oneself
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
     if deployment is None:
         sys.stderr.write(f"No deployment in {root}: a lane is started by 'shadowserve serve'.\n")
         return 2
-    keep_to_oneself()
+    keep_to_oneself(os.environ.get(PRINTS))
     try:
         lane = build(name, places, deployment)
     except BaseException as error:

@@ -25,6 +25,7 @@ from shadowserve.supervisor.placement import Placement
 from shadowserve.supervisor.priority import SHARES_CORE
 from shadowserve.supervisor.watch import LaneWatch
 from shadowserve.supervisor.worker import worker_command, worker_environment
+from shadowserve.talk import PRINTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ class Processes:
                 **self._environment("champion"),
                 **self._token(),
                 **self._gate(self.settings.host, origins=self.settings.allow_origins),
+                **self._prints(f"champion-{index}"),
                 "SHADOWSERVE_WORKER": str(index),
             },
             log=self.places.logs / f"champion-{index}.log",
@@ -90,6 +92,7 @@ class Processes:
             command=(*command, str(self.places.root)),
             env={
                 **self._environment(name.role.value),
+                **self._prints(f"lane-{name.role.value}-v{name.version}"),
                 **({ONE_AT_A_TIME: "1"} if self.placement.one_at_a_time else {}),
                 **self._background(),
             },
@@ -166,6 +169,12 @@ class Processes:
     def _certificate(self) -> tuple[str, ...]:
         found = certificate.of(self.settings.ssl_certfile, self.settings.ssl_keyfile)
         return () if found is None else found.options()
+
+    def _prints(self, process: str) -> dict[str, str]:
+        """Return where a process keeps what its model prints, if the team wants it kept."""
+        if not self.settings.keep_prints:
+            return {}
+        return {PRINTS: str(self.places.logs / f"{process}.prints.log")}
 
     def _gate(self, bound: str, *, origins: Sequence[str] = ()) -> dict[str, str]:
         """Return what a port's own process knows of those it lets in, and of its paths."""

@@ -25,6 +25,7 @@ from shadowserve.errors import JournalError, ModelError, UnreadableError
 from shadowserve.faults import fault_of
 from shadowserve.lane.state import snapshot
 from shadowserve.ledger import condition, reconcile
+from shadowserve.legible import counted
 from shadowserve.places import Places
 from shadowserve.records import Role
 from shadowserve.settings import Settings
@@ -263,17 +264,23 @@ class Supervisor:
             time.sleep(TURN_S)
         left = self.pending()
         if left:
-            self.say(f"{left} requests are left in the journal; the next start scores them.")
+            self.say(
+                f"{counted(left, 'request is', 'requests are')} left in the journal; "
+                "the next start scores what lanes still lack."
+            )
 
     def pending(self) -> int:
         """Return how many requests some working lane has not scored yet."""
         bound = tail.extent(self.places.journal).last
-        waiting = 0
-        for watch in self.lanes:
-            if not watch.degraded:
-                cursor = snapshot(watch.places.state, whole=False).cursor
-                waiting += tail.backlog(self.places.journal, cursor=cursor, bound=bound).pending
-        return waiting
+        cursors = [
+            snapshot(watch.places.state, whole=False).cursor
+            for watch in self.lanes
+            if not watch.degraded
+        ]
+        if not cursors:
+            return 0
+        lowest = {worker: min(cursor.get(worker, 0) for cursor in cursors) for worker in bound}
+        return tail.backlog(self.places.journal, cursor=lowest, bound=bound).pending
 
     def _look_after_workers(self) -> None:
         """Replace what died or hangs; wait longer after each death without being ready between."""

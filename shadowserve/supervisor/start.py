@@ -35,6 +35,7 @@ from shadowserve.schema import Schema
 from shadowserve.settings import Settings, flag_of
 from shadowserve.stores import Uris, redact
 from shadowserve.supervisor import certificate, isolation
+from shadowserve.supervisor.presence import running
 from shadowserve.version import Version
 
 _CARRIED = (
@@ -61,12 +62,16 @@ def listen(host: str, port: int, *, what: str) -> socket.socket:
         listener.listen(2048)
     except OSError as error:
         listener.close()
+        flag = "--console-" if what == "console" else "--"
         busy = error.errno == errno.EADDRINUSE
         why = "is already in use" if busy else f"cannot be opened ({error.strerror})"
-        flag = "--console-port" if what == "console" else "--port"
-        raise UnreachableError(
-            f"Port {port} on {host} {why}. Choose another for the {what} with {flag}."
-        ) from error
+        told = f"Port {port} on {host} {why}. Choose another for the {what} with {flag}port."
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            told = (
+                f"{host} is no address of this machine. Give {flag}host one that it has, "
+                "or 0.0.0.0 for all of them."
+            )
+        raise UnreachableError(told) from error
     listener.set_inheritable(True)
     return listener
 
@@ -111,21 +116,6 @@ def claim(places: Places) -> int:
             "Stop it, or give --state-dir another directory."
         ) from error
     return held
-
-
-def running(places: Places) -> dict[str, Any] | None:
-    """Return what the running supervisor wrote of itself; None if none holds the directory."""
-    try:
-        with (places.root / "lock").open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        with contextlib.suppress(FileNotFoundError):
-            found: dict[str, Any] = json.loads(places.supervisor.read_text())
-            return found
-        return {}
-    except FileNotFoundError:
-        return None
-    return None
 
 
 def _who(places: Places) -> str:

@@ -156,3 +156,12 @@ def test_as_many_files_may_be_open_as_the_system_lets():
     )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert told.stdout.split() == ["256", "512", "512"], told.stderr
+
+
+@pytest.mark.parametrize(
+    ("what", "flag"), [("console", "--console-host"), ("data plane", "--host")]
+)
+@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1", "no-such-host.invalid"])
+def test_an_address_that_this_machine_does_not_have_is_the_hosts_fault(what, flag, host):
+    with pytest.raises(UnreachableError, match=f"no address of this machine. Give {flag} "):
+        start.listen(host, 0, what=what)
