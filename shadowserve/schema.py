@@ -7,6 +7,7 @@ made here. Champion and challengers each have their own. The typing rule itself 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -45,6 +46,8 @@ class Schema:
         value; None: it fits.
     features : tuple of str
         Names that the model was fitted with, for a signature that has none of its own.
+    respelled : bool
+        Whether a blank of a request's key may be an underscore of the model's name.
     """
 
     columns: tuple[Column, ...] = ()
@@ -53,6 +56,7 @@ class Schema:
     named: bool = True
     fits: Callable[[Any], str | None] | None = field(default=None, repr=False, compare=False)
     features: tuple[str, ...] = ()
+    respelled: bool = False
     _casts: tuple[tuple[str, ColumnName, Cast], ...] = field(init=False, repr=False, compare=False)
     _text: frozenset[ColumnName] = field(init=False, repr=False, compare=False)
     _untyped: frozenset[ColumnName] = field(init=False, repr=False, compare=False)
@@ -223,6 +227,8 @@ class Schema:
         if not self.named:
             ordered = [table[key] for key in self.ordered(table)]
             return self.type_lists(list(zip(*ordered, strict=True)))
+        if self.respelled:
+            table = self._respell(table)
         casts = self._casts or tuple((key, key, partial(infer, column=key)) for key in table)
         if missing := [c for c in self.columns if c.key not in table and c.required]:
             raise self._lacks(missing, given=table)
@@ -325,6 +331,9 @@ class Schema:
         for row, record in enumerate(records):
             if type(record) is not dict:
                 raise _not_a_record(row)
+        if self.respelled:
+            records = [self._respell(record) for record in records]
+        for row, record in enumerate(records):
             if missing := [c for c in self.columns if c.required and c.key not in record]:
                 raise self._lacks(missing, given=record, row=row if len(records) > 1 else None)
         columns = {
@@ -333,6 +342,15 @@ class Schema:
         }
         extra = self._strangers(records)
         return self._rows(columns, n_rows=len(records), extra=extra)
+
+    def _respell(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a row or table under the model's spelling of its names."""
+        known = {column.key for column in self.columns}
+        spelled = {key: key if key in known else re.sub(r"\s", "_", key) for key in record}
+        return {
+            to if to == key or (to in known and to not in record) else key: record[key]
+            for key, to in spelled.items()
+        }
 
     def _strangers(self, records: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         """Name the keys that the signature does not know, each once, in order of appearance."""

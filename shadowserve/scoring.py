@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from shadowserve import featurization, parity, probing, wire
-from shadowserve.errors import AlignmentError, ModelError, ShadowserveError
+from shadowserve.errors import AlignmentError, AnswerError, ModelError, ShadowserveError
 from shadowserve.faults import fault_of
 from shadowserve.likeness import alike as alike
 from shadowserve.loading import Loaded, load
@@ -384,7 +384,11 @@ def _schema(
     known = replace(Schema.from_signature(version.signature), fits=loaded.fits)
     names = tuple(loaded.feature_names or ())
     if known.is_open and names:
-        known = replace(known, columns=Schema.from_names(names, kinds=loaded.kinds).columns)
+        known = replace(
+            known,
+            columns=Schema.from_names(names, kinds=loaded.kinds).columns,
+            respelled=loaded.respelled,
+        )
     else:
         known = replace(known, features=names)
     if champion is None:
@@ -430,7 +434,7 @@ def _gone(_rows: Any, _params: Any) -> Any:
 def _failed(version: Version, error: BaseException) -> ModelError:
     if isinstance(error, ModelError):
         return error
-    if isinstance(error, AlignmentError):
+    if isinstance(error, AlignmentError | AnswerError):
         return ModelError(f"{version.pin} loads, but cannot be served. {error}")
     fault = fault_of(error)
     return ModelError(

@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 import pandas as pd
 
-from shadowserve.errors import RequestError
+from shadowserve.errors import ModelError, RequestError
 from shadowserve.faults import fault_of
 
 Predict = Callable[[Any, Mapping[str, Any]], Any]
@@ -29,6 +29,7 @@ def pyfunc_call(model: Any) -> Predict:
     from mlflow.types.type_hints import _convert_dataframe_to_example_format
 
     function = model._predict_fn
+    _refuse_coroutine(model)
     parameter = inspect.signature(function).parameters.get("params")
     takes_params = parameter is not None and parameter.kind is not parameter.VAR_KEYWORD
     as_example = model.metadata._is_type_hint_from_example() and model.input_example is not None
@@ -39,9 +40,49 @@ def pyfunc_call(model: Any) -> Predict:
             rows = _listed(rows)
         elif as_example and isinstance(rows, pd.DataFrame):
             rows = _convert_dataframe_to_example_format(rows, model.input_example)
-        return function(rows, params=dict(params)) if takes_params else function(rows)
+        answer = function(rows, params=dict(params)) if takes_params else function(rows)
+        return _of_polars(answer) if type(answer).__module__.startswith("polars.") else answer
 
     return predict
+
+
+def _refuse_coroutine(model: Any) -> None:
+    """Refuse a predict that must be awaited: nobody does, here or in MLflow's own server."""
+    written: Any = getattr(getattr(model, "_model_impl", None), "python_model", None)
+    for function in (getattr(written, "func", None), getattr(written, "predict", None)):
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            raise ModelError(
+                "has an 'async def predict', and nobody awaits it, here or in MLflow's own server. "
+                "Log one that returns its answer, such as 'return asyncio.run(...)'."
+            )
+
+
+def _of_polars(answer: Any) -> Any:
+    """Turn a polars answer into rows: records of a frame, values of a series."""
+    if hasattr(answer, "collect"):
+        answer = answer.collect()
+    return answer.to_dicts() if hasattr(answer, "to_dicts") else answer.to_list()
+
+
+def categorised(model: Any, predict: Predict) -> Predict:
+    """Hand text to a LightGBM model as the pandas categories that it was fitted on.
+
+    A request has no categories, and text alone LightGBM refuses. Where text and categories are not
+    the same number of columns, nothing is known of which is which, and rows stay as they are.
+    """
+    known = getattr(getattr(model, "booster_", model), "pandas_categorical", None)
+    if not known or not type(model).__module__.startswith("lightgbm."):
+        return predict
+
+    def call(rows: Any, params: Mapping[str, Any]) -> Any:
+        if isinstance(rows, pd.DataFrame):
+            text = [name for name in rows if pd.api.types.is_string_dtype(rows[name].dtype)]
+            if len(text) == len(known):
+                of = zip(map(str, text), known, strict=True)
+                rows = rows.assign(**{n: pd.Categorical(rows[n], categories=c) for n, c in of})
+        return predict(rows, params)
+
+    return call
 
 
 def _listed(rows: pd.DataFrame) -> list[Any]:

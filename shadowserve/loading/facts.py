@@ -48,7 +48,7 @@ def feature_names(model: Any) -> list[str] | None:
         statsmodels that were fitted on a frame without a formula. Boosters and results take values
         by place, so without these names another order of columns is another answer.
     """
-    for names_of in (_of_estimator, _of_booster, _of_results):
+    for names_of in (_of_estimator, _of_catboost, _of_booster, _of_results):
         with contextlib.suppress(Exception):  # a stranger's property may raise anything
             if names := names_of(model):
                 return [str(name) for name in names]
@@ -58,6 +58,13 @@ def feature_names(model: Any) -> list[str] | None:
 def _of_estimator(model: Any) -> list[Any] | None:
     found = getattr(model, "feature_names_in_", None)
     return None if found is None else list(found)
+
+
+def _of_catboost(model: Any) -> list[Any] | None:
+    found = getattr(model, "feature_names_", None)
+    if not isinstance(found, list) or all(str(name).isdecimal() for name in found):
+        return None  # it numbers features that had no names
+    return found
 
 
 def _of_booster(model: Any) -> list[Any] | None:

@@ -9,17 +9,16 @@ what is missing; loading alone proves nothing, the caller must predict once befo
 
 from __future__ import annotations
 
-import re
 import warnings as python_warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from shadowserve.errors import ModelError
-from shadowserve.faults import fault_of
-from shadowserve.loading.calling import Fits, Predict, completed, fits, pyfunc_call
+from shadowserve.loading.advice import cause
+from shadowserve.loading.calling import Fits, Predict, categorised, completed, fits, pyfunc_call
 from shadowserve.loading.examples import input_example
 from shadowserve.loading.facts import Threads, classes, feature_names, run_in_one_job, threads
 from shadowserve.loading.kinds import kinds, kinds_of_example
@@ -42,8 +41,6 @@ _CONVERSATIONS = {
 }
 _BOOSTER_LOADERS = ("mlflow.lightgbm", "mlflow.xgboost", "mlflow.catboost")
 _PER_ROW_METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function")
-_GUARD = "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"
-_LOST_CLASS = re.compile(r"Can't get attribute '([\w.]+)' on <module '([\w.]+)'")
 _SAFE_WARNINGS = ("sklearn.", "lightgbm.", "xgboost.", "mlflow.")
 
 
@@ -68,6 +65,8 @@ class Loaded:
         Column names the estimator was fitted with.
     kinds : mapping of str to str
         What kind of values some of them had; see `loading.kinds`.
+    respelled : bool
+        Whether those names have underscores where the columns had blanks, as LightGBM writes them.
     input_example : object, optional
         A body for ``/invocations``, parsed, as saved with the model.
     fits : callable, optional
@@ -89,6 +88,7 @@ class Loaded:
     classes: list[Any] | None = None
     feature_names: list[str] | None = None
     kinds: Mapping[str, str] = field(default_factory=dict)
+    respelled: bool = False
     input_example: Any = None
     fits: Fits | None = None
     threads: tuple[Threads, ...] = ()
@@ -128,14 +128,17 @@ def load(
         raise ModelError(f"Method {method!r} is not one of {', '.join(METHODS)}.")
     content = read_flavors(path, pin=version.pin if version is not None else None)
     flavors = content["flavors"]
-    differences = library_differences(read_manifest(path).libraries)
+    manifest = read_manifest(path)
+    differences = library_differences(manifest.libraries)
+    hidden: list[str] = []
     notes = [f"other library: {difference}" for difference in differences]
     _import_mlflow()
     with (
-        _explained(name, differences),
+        _explained(name, differences, requirements=manifest.requirements, hidden=hidden),
         _noted(notes),
-        shipped_code(_code(path, flavors), name=name) as hidden,
+        shipped_code(_code(path, flavors), name=name) as found,
     ):
+        hidden += sorted(found)
         notes += [f"shipped module {module!r} is hidden by the server's own" for module in hidden]
         opened = _open(path, flavors, method)
     estimator = opened.estimator
@@ -149,6 +152,7 @@ def load(
         classes=classes(estimator),
         feature_names=(names := feature_names(estimator)),
         kinds={**kinds_of_example(example := input_example(path)), **kinds(estimator, names)},
+        respelled=type(estimator).__module__.startswith("lightgbm."),
         input_example=example,
         fits=opened.fits,
         threads=threads(estimator),
@@ -211,7 +215,7 @@ def _open(path: Path, flavors: Mapping[str, Any], method: str) -> _Opened:
     raw = _raw(model)
     if method == "predict":
         called = flavors[_PYFUNC].get("predict_fn", method)
-        call = completed(path, pyfunc_call(model))
+        call = completed(path, categorised(raw, pyfunc_call(model)))
         return _Opened(call, called, raw, fits=fits(model))
     function = _method(raw, method)
     return _Opened(completed(path, lambda rows, _: function(rows)), method, raw)
@@ -283,7 +287,9 @@ def _is_safe(category: type[Warning]) -> bool:
 
 
 @contextmanager
-def _explained(name: str, differences: list[str]) -> Iterator[None]:
+def _explained(
+    name: str, differences: list[str], *, requirements: Sequence[str], hidden: Collection[str]
+) -> Iterator[None]:
     """Turn whatever loading raises into one line that says what to do."""
     try:
         yield
@@ -291,33 +297,5 @@ def _explained(name: str, differences: list[str]) -> Iterator[None]:
         text = str(error)
         raise ModelError(text if text.startswith(name) else f"{name} {text}") from error
     except BaseException as error:
-        others = f" Other libraries: {'; '.join(differences)}." if differences else ""
-        raise ModelError(f"{name} cannot be loaded: {_cause(error)}{others}") from error
-
-
-def _cause(error: BaseException) -> str:
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        top = error.name.partition(".")[0]
-        return (
-            f"module {error.name!r} is missing. Log the model with code_paths=['{top}.py'] (or "
-            "the package's folder), or install it here."
-        )
-    text = _text(error)
-    if lost := _LOST_CLASS.search(text):
-        return (
-            f"{lost[1]!r} is not in module {lost[2]!r}. Define it in a module of its own and log "
-            "the model with code_paths."
-        )
-    if _GUARD in text:
-        return (
-            f"loading it executes code, which {_GUARD}=false forbids. Set it to true if you trust "
-            "the version, or pin one that is data only."
-        )
-    fault = fault_of(error)
-    return f"{fault.type} at {fault.frame}. Load it where it was trained to see why."
-
-
-def _text(error: BaseException) -> str:
-    """Return what an exception of Python's or MLflow's own says; a model's own is not asked."""
-    theirs = type(error).__module__ in ("builtins", "mlflow.exceptions")
-    return str(error) if theirs else ""
+        why = cause(error, differences=differences, requirements=requirements, hidden=hidden)
+        raise ModelError(f"{name} cannot be loaded: {why}") from error
