@@ -230,7 +230,8 @@ def _notes(known: Known) -> list[str]:
         if noise.broken_proofs
         else ", always equal to the bit"
     )
-    return [*known.learned.notes, *([proved + broken] if noise.proofs else [])]
+    revised = known.learned.outputs.revised
+    return [*known.learned.notes, *revised, *([proved + broken] if noise.proofs else [])]
 
 
 def _slices(known: Known, policy: Policy) -> list[dict[str, Any]]:

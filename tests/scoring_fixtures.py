@@ -102,7 +102,7 @@ def opaque(
 
 def double(frame: pd.DataFrame, _params: Mapping[str, Any]) -> np.ndarray:
     """Answer twice the age: each answer tells whose it is."""
-    return frame["age"].to_numpy() * 2
+    return frame["age"].to_numpy() * 2.0
 
 
 def predictions(answer: bytes) -> Sequence[Any]:

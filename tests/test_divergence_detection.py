@@ -18,7 +18,7 @@ TEXT = "a description that goes on for more than forty letters"
     [
         ([0, 1, 1], {}, Kind.LABEL),
         ([0, 1, 1], {"classifier": False}, Kind.NUMBER),
-        ([0, 7, 3], {}, Kind.NUMBER),
+        ([0, 7, 3], {}, Kind.LABEL),
         ([0, 7, 3], {"classifier": True}, Kind.LABEL),
         ([0, 7, 3], {"n_classes": 10}, Kind.LABEL),
         ([0.0, 1.0], {"classifier": True}, Kind.LABEL),
@@ -52,7 +52,7 @@ def test_outputs_show_their_kind(sample: Any, hints: dict[str, Any], kind: Kind)
     ("outputs", "hints", "kind"),
     [
         ([{"type": "double"}], {}, Kind.NUMBER),
-        ([{"type": "long"}], {}, Kind.NUMBER),
+        ([{"type": "long"}], {}, Kind.LABEL),
         ([{"type": "long"}], {"classifier": True}, Kind.LABEL),
         ([{"type": "string"}], {}, Kind.LABEL),
         ([{"type": "boolean"}], {}, Kind.LABEL),

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
 from shadowserve.findings import Finding, Severity, look
-from shadowserve.findings.divergence import _swap
+from shadowserve.findings.classes import swapped
 from shadowserve.findings.failures import growth_per_request
 from shadowserve.known import Pair
 from shadowserve.lane.failures import Differing, Poison
@@ -201,9 +201,47 @@ def test_one_label_for_everything_is_named(tmp_path):
     assert "one label is 100 %" in found(known)["concentration"].message
 
 
+def topics(*, of_shipping: str):
+    """A class for each request: 'shipping' for a third of them, unless the version calls it otherwise."""
+    names = {0: of_shipping, 1: "refund"}
+    return lambda frame, params: [names.get(age % 3, "login") for age in frame["age"]]
+
+
+def test_a_class_that_is_never_answered_any_more_is_named_with_its_share(tmp_path):
+    lost = opaque(topics(of_shipping="login"))
+    known = known_of(tmp_path, lost, champion=opaque(topics(of_shipping="shipping"), number=3))
+    one = found(known)["prediction_divergence"]
+    assert "it never answers shipping; the champion did for 33 %" in one.message
+    assert one.where.items == ("shipping",)
+
+
+def test_a_class_that_is_rare_by_chance_is_not_said_to_be_never_answered(tmp_path):
+    """Three answers of the champion's prove nothing."""
+
+    def rare(frame, params):
+        return ["rare" if age in (7, 70, 170) else "login" for age in frame["age"]]
+
+    known = known_of(tmp_path, opaque(topics(of_shipping="login")), champion=opaque(rare, number=3))
+    assert "never answers" not in found(known)["prediction_divergence"].message
+
+
+def test_ids_that_are_off_by_one_are_a_critical_divergence_and_whole_numbers_are_explained(
+    tmp_path,
+):
+    """Numbers of a catalogue: each answer is another product."""
+    ids = lambda off: opaque(  # noqa: E731
+        lambda f, p: [40_000_000 + 7 * int(age) + off for age in f["age"]], number=4 if off else 3
+    )
+    known = known_of(tmp_path, ids(1), champion=ids(0))
+    one = found(known)["prediction_divergence"]
+    assert one.severity is Severity.CRITICAL
+    assert one.effect.value == 1.0
+    assert "--output-kind number" in one.message
+
+
 def test_swapped_labels_are_seen_as_such(tmp_path):
-    swapped = opaque(lambda f, p: ["even" if age % 2 else "odd" for age in f["age"]])
-    known = known_of(tmp_path, swapped, champion=opaque(parity))
+    turned = opaque(lambda f, p: ["even" if age % 2 else "odd" for age in f["age"]])
+    known = known_of(tmp_path, turned, champion=opaque(parity))
     assert "the two labels look swapped" in found(known)["prediction_divergence"].message
 
 
@@ -220,7 +258,7 @@ def test_labels_that_changed_places_among_others_are_seen_as_such(places, said):
     table = Confusion()
     labels = list(range(5)) * 20
     table.add(labels, [places.get(label, label) for label in labels])
-    assert _swap({"confusion": table.summary()}) == said
+    assert swapped({"confusion": table.summary()}) == said
 
 
 def test_few_labels_that_are_alike_are_no_collapse(tmp_path):

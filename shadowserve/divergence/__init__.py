@@ -24,6 +24,7 @@ from shadowserve.divergence.compared import (
 from shadowserve.divergence.detection import by_row, detect, kind_named
 from shadowserve.divergence.fields import without
 from shadowserve.divergence.options import Options, divergence_of, resumed
+from shadowserve.divergence.revision import Revision
 from shadowserve.divergence.tallies import KindTally, tally
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "KindTally",
     "Measure",
     "Options",
+    "Revision",
     "Swap",
     "Tolerance",
     "by_row",

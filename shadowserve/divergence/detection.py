@@ -108,8 +108,8 @@ def detect(
 
     Notes
     -----
-    Numbers: integers of a classifier, and integers that are all 0 or 1 where nothing is known, are
-    labels; others numbers. Texts: strings of more than 40 characters with spaces. Lists of floats:
+    Numbers: whole numbers of a classifier, and integers where nothing is known, are labels; others
+    numbers. An id, a class and a count look alike; what compares later tells (`whole`). Texts: strings of more than 40 characters with spaces. Lists of floats:
     rows summing to 1 are probabilities, from 8 elements on vectors, below that several outputs.
     Lists of distinct ids are rankings.
     """
@@ -139,10 +139,8 @@ def _of_scalars(known: list[Any], *, classifier: bool | None) -> Kind:
         long = np.mean([len(v) for v in known]) > _TEXT_LENGTH
         return Kind.TEXT if long and any(" " in v for v in known) else Kind.LABEL
     if types <= {int, float}:
-        if all(float(v).is_integer() for v in known) and classifier is not False:
-            binary = types == {int} and set(known) <= {0, 1}
-            return Kind.LABEL if classifier or binary else Kind.NUMBER
-        return Kind.NUMBER
+        whole = types == {int} or (classifier and all(float(v).is_integer() for v in known))
+        return Kind.LABEL if whole and classifier is not False else Kind.NUMBER
     return Kind.LABEL
 
 
@@ -182,7 +180,8 @@ def _from_signature(outputs: Sequence[Mapping[str, Any]], *, classifier: bool | 
     named = str(outputs[0].get("type"))
     if named in rules:
         return rules[named](outputs[0])
-    return Kind.LABEL if named in _LABEL_TYPES or classifier else Kind.NUMBER
+    whole = named in _INTEGER_TYPES and classifier is not False
+    return Kind.LABEL if named in _LABEL_TYPES or classifier or whole else Kind.NUMBER
 
 
 def _from_tensor(spec: Mapping[str, Any], *, classifier: bool | None) -> Kind:
@@ -193,8 +192,9 @@ def _from_tensor(spec: Mapping[str, Any], *, classifier: bool | None) -> Kind:
             return Kind.PROBABILITY
         long = dtype.startswith("float") and shape[1] >= MIN_VECTOR_LENGTH
         return Kind.VECTOR if long else Kind.MULTI
+    whole = dtype.startswith(("int", "uint")) and classifier is not False
     number = dtype.startswith(("float", "int", "uint"))
-    return Kind.LABEL if classifier or not number else Kind.NUMBER
+    return Kind.LABEL if classifier or whole or not number else Kind.NUMBER
 
 
 def _from_array(spec: Mapping[str, Any]) -> Kind:

@@ -33,6 +33,9 @@ MEASURES = (
 class NumberDivergence:
     """Compare numbers.
 
+    Two whole numbers are compared exactly, whatever their size: no tolerance makes 2^53 and the next
+    one alike.
+
     ``disagreement``
         |a - b| / (|a| + |b|), and 0 within tolerance: rounding is no disagreement. 0 same, 1 if
         the signs differ or one side is 0.
@@ -59,18 +62,21 @@ class NumberDivergence:
         measured = aligned.comparable & (aligned.types == Type.NUMBER)
 
         def measure(rows: np.ndarray) -> tuple[Mapping[str, np.ndarray], np.ndarray]:
-            return self._measure(_at(aligned.champion, rows), _at(aligned.lane, rows))
+            sides = _rows(aligned.champion, rows), _rows(aligned.lane, rows)
+            return self._measure(*map(floats, sides), exact=_whole_apart(*sides))
 
         return compared(aligned, measures=MEASURES, measured=measured, measure=measure)
 
     def _measure(
-        self, champion: np.ndarray, lane: np.ndarray
+        self, champion: np.ndarray, lane: np.ndarray, *, exact: np.ndarray
     ) -> tuple[Mapping[str, np.ndarray], np.ndarray]:
-        close = self.tolerance.within(champion, lane)
+        whole = ~np.isnan(exact)
+        close = self.tolerance.within(champion, lane) & ~whole
         with np.errstate(over="ignore"):
             difference = np.clip(lane - champion, -_LARGEST, _LARGEST)
+        difference = np.where(whole, exact, difference)
         # halves: two numbers near the largest float neither overflow nor lose their ratio
-        apart = np.abs(lane / 2 - champion / 2)
+        apart = np.where(whole, np.abs(exact / 2), np.abs(lane / 2 - champion / 2))
         a, b = np.abs(champion) / 2, np.abs(lane) / 2
         found = {
             "disagreement": np.where(close, 0.0, np.minimum(1.0, _ratio(apart, a / 2 + b / 2) / 2)),
@@ -82,8 +88,18 @@ class NumberDivergence:
         return found, close
 
 
-def _at(outputs: Sequence[Any], rows: np.ndarray) -> np.ndarray:
-    return floats(outputs if rows.size == len(outputs) else [outputs[i] for i in rows.tolist()])
+def _rows(outputs: Sequence[Any], rows: np.ndarray) -> Sequence[Any]:
+    return outputs if rows.size == len(outputs) else [outputs[i] for i in rows.tolist()]
+
+
+def _whole_apart(champion: Sequence[Any], lane: Sequence[Any]) -> np.ndarray:
+    """Return lane minus champion where both are whole numbers, taken exactly; NaN elsewhere."""
+    return floats(
+        [
+            b - a if type(a) is int and type(b) is int else np.nan
+            for a, b in zip(champion, lane, strict=True)
+        ]
+    )
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from shadowserve.divergence import Kind, KindTally
+from shadowserve.findings import classes
 from shadowserve.findings.finding import Effect, Finding, Severity, Where, number, share
 from shadowserve.findings.labelled import weighed
 from shadowserve.known import Known
@@ -16,7 +17,6 @@ from shadowserve.policy import Policy
 from shadowserve.sequential import difference, log_e_difference
 
 MOST_PARTS = 3
-MOSTLY = 0.8
 
 
 def look(known: Known, policy: Policy) -> Iterator[Finding]:
@@ -49,7 +49,9 @@ def _apart(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
         kind="prediction_divergence",
         severity=severity,
         message=f"{story}{floor}{labels} Look at the worst requests before switching.",
-        where=Where(output=place, columns=_explaining(outputs)),
+        where=Where(
+            output=place, columns=_explaining(outputs), items=classes.never_answered(outputs.tally)
+        ),
         effect=Effect(
             "disagreement",
             outputs.judged.mean,
@@ -140,7 +142,10 @@ def _told(kind: Kind, told: dict[str, Any], rate: float) -> str:
     if kind is Kind.LABEL:
         kappa = told.get("kappa")
         agreed = f", kappa {number(kappa, 2)}" if kappa is not None else ""
-        return f"gives another label for {share(rate)} of requests{agreed}{_swap(told)}"
+        return (
+            f"gives another label for {share(rate)} of requests{agreed}{classes.swapped(told)}"
+            f"{classes.never(told)}{classes.are_whole(told)}"
+        )
     if kind is Kind.NUMBER:
         return f"answers another number for {share(rate)} of requests{_bias(told)}"
     if kind is Kind.PROBABILITY:
@@ -167,26 +172,6 @@ def _bias(told: dict[str, Any]) -> str:
     usual = (told.get("champion") or {}).get("mean")
     relative = f" ({share(abs(bias / usual))} of the champion's mean)" if usual else ""
     return f"; on average {number(abs(bias))} {direction}{relative}"
-
-
-def _swap(told: dict[str, Any]) -> str:
-    """Say so where labels have simply changed places: each wrong one nearly always became one other."""
-    cells = (told.get("confusion") or {}).get("cells") or []
-    became: dict[str, dict[str, int]] = {}
-    for cell in cells:
-        became.setdefault(cell["champion"], {})[cell["lane"]] = cell["n"]
-    moved = {}
-    for label, others in became.items():
-        other, n = max(others.items(), key=lambda item: item[1])
-        if other != label and n > MOSTLY * sum(others.values()):
-            moved[label] = other
-    if len(moved) < 2 or set(moved) != set(moved.values()):
-        return ""
-    return (
-        "; the two labels look swapped"
-        if len(moved) == 2
-        else f"; {len(moved)} labels look permuted"
-    )
 
 
 def _explaining(outputs: Outputs) -> tuple[str, ...]:

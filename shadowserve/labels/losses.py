@@ -199,7 +199,8 @@ def _label(truth: Any, answer: Any) -> dict[str, float]:
 
 def _number(truth: Any, answer: Any) -> dict[str, float]:
     """Tell how far a number is off; NaN where there is none, which counts nowhere."""
-    apart = abs(_float(answer) - _float(truth))
+    whole = type(answer) is int and type(truth) is int  # exactly, beyond 2^53 too
+    apart = abs(_float(answer - truth)) if whole else abs(_float(answer) - _float(truth))
     return {"absolute_error": apart, "squared_error": apart**2}
 
 

@@ -190,8 +190,10 @@ def _parquet(path: Path, names: tuple[str, str]) -> Iterator[Raw]:
 
 
 def _plain(label: Any) -> Any:
-    """Return a label of a DECIMAL column as a number."""
-    return float(label) if isinstance(label, Decimal) else label
+    """Return a label of a DECIMAL column as a number: a whole one exactly."""
+    if not isinstance(label, Decimal):
+        return label
+    return int(label) if label == label.to_integral_value() else float(label)
 
 
 def _require(path: Path, names: tuple[str, str], present: Iterable[str]) -> None:

@@ -14,6 +14,7 @@ from shadowserve.divergence import (
     Kind,
     KindTally,
     Options,
+    Revision,
     by_row,
     detect,
     divergence_of,
@@ -167,6 +168,8 @@ class Comparer:
         self._proba = proba
         self._ignore = frozenset(ignore)
         self._champion_classes = champion_classes
+        told = self._named is not None or (bool(classes) and not proba)
+        self._revision = None if told else Revision()
         self._sample: list[Any] | None = []
         self.divergence: Divergence | None = None
 
@@ -191,10 +194,12 @@ class Comparer:
             return None
         outputs = [self._read(one) for one in both]
         divergence = self._settled_by(outputs)
-        compared = divergence.compare(
-            [row for one in outputs for row in one.champion],
-            [row for one in outputs for row in one.lane],
+        champion, lane = (
+            [row for one in outputs for row in getattr(one, side)] for side in ("champion", "lane")
         )
+        if self._revision is not None:
+            divergence = self.divergence = self._revision.of(divergence, champion, lane)
+        compared = divergence.compare(champion, lane)
         lengths = [len(one.champion) for one in outputs]
         starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
         return Side(both, outputs, compared, starts)
@@ -226,9 +231,10 @@ class Comparer:
         return True
 
     def _settled_by(self, outputs: Sequence[Outputs]) -> Divergence:
-        """Return what compares, settled for good once the champion has answered for enough rows.
+        """Return what compares, settled once the champion has answered for enough rows.
 
-        One answer may be a whole number by chance, or a short text; twenty seldom are.
+        One answer may be a whole number by chance, or a short text; twenty seldom are. Labels that turn
+        out to be quantities are revised later, too.
         """
         if self._sample is None and self.divergence is not None:
             return self.divergence

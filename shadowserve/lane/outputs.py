@@ -20,6 +20,7 @@ from shadowserve.slices import SliceSearch, kind_of
 from shadowserve.tally import Worst
 
 WORST = 50
+MOST_NAMED = 5
 _MEANS = (
     "disagreement", "intolerant", "judged", "judged_intolerant", "nonfinite",
     "champion_nonfinite", "more_nonfinite",
@@ -40,6 +41,7 @@ class Outputs:
 
     def __init__(self, *, change_alpha: float = 0.001) -> None:
         self._compared_by: Divergence | None = None
+        self.revised: list[str] = []
         self._begin(change_alpha)
 
     def _begin(self, change_alpha: float) -> None:
@@ -83,8 +85,8 @@ class Outputs:
         """
         every = np.ones(len(comparisons), dtype=np.bool_)
         first, lately = every if first is None else first, every if lately is None else lately
-        if self._compared_by is not None and divergence is not self._compared_by:
-            self._begin(self.change.alpha)  # the first few rows had looked like another kind
+        if self._is_other(divergence):
+            self._revise(divergence)
         self._compared_by = divergence
         if self.tally is None:
             self.tally = tally(divergence)
@@ -114,6 +116,27 @@ class Outputs:
         if self.first_differing is None and differing.any():
             self.first_differing = int(positions[differing][0])
         self._add_slices(side, self._graded(side, by_row), first=first, disclosure=disclosure)
+
+    def _is_other(self, divergence: Divergence) -> bool:
+        """Whether another kind is compared than so far, also by another process."""
+        if self._compared_by is not None:
+            return divergence is not self._compared_by
+        return self.tally is not None and _kinds(self.tally) != _kinds(divergence)
+
+    def _revise(self, divergence: Divergence) -> None:
+        """Begin anew: the first rows had looked like another kind."""
+        was, n = self.tally, self.disagreement.n
+        if was is not None and _kinds(was) != _kinds(divergence):
+            old, new = _kinds(was), _kinds(divergence)
+            fields = [name for name in new if new[name] != old.get(name)]
+            what = ", ".join(f"'{name}'" if name else "answers" for name in fields[:MOST_NAMED])
+            self.revised = [
+                *self.revised[-MOST_NAMED:],
+                f"{what} had been compared as {old.get(fields[0], was.kind)} for {n:,} requests and "
+                f"proved to be {new[fields[0]]}: what was remembered of them begins anew "
+                "(--output-kind settles it)",
+            ]
+        self._begin(self.change.alpha)
 
     def _graded(self, side: Side, by_row: np.ndarray) -> np.ndarray:
         """Return what slices are searched by: for numbers the rank of the error, which uses all of [0, 1].
@@ -168,6 +191,7 @@ class Outputs:
             "worst": self.worst.state(),
             "collapses": self.collapses.state(),
             "first_differing": self.first_differing,
+            "revised": self.revised,
         }
 
     @classmethod
@@ -184,7 +208,14 @@ class Outputs:
         it.worst = Worst.from_state(state["worst"])
         it.collapses = Collapses.from_state(state.get("collapses", {}))
         it.first_differing = state["first_differing"]
+        it.revised = state.get("revised", [])
         return it
+
+
+def _kinds(of: KindTally | Divergence) -> dict[str, Kind]:
+    """Return the kind of an answer, or of each of its fields by name."""
+    fields: Mapping[str, Any] = getattr(of, "fields", None) or {}
+    return {name: part.kind for name, part in fields.items()} or {"": of.kind}
 
 
 def searching(

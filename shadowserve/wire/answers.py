@@ -11,6 +11,7 @@ import base64
 import datetime as dt
 import json
 import math
+import re
 import warnings
 from collections.abc import Mapping
 from decimal import Decimal
@@ -26,6 +27,8 @@ from shadowserve.errors import AnswerError
 _OPTIONS = (
     orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 )
+_MANY_DIGITS = re.compile(rb"[0-9]{16}\.0|[0-9]{20}")
+_EXACT_DIGITS, _MOST_DIGITS = 15, 4_000
 _PRIMITIVES = frozenset({str, int, float, bool, type(None)})
 
 
@@ -101,6 +104,9 @@ def nonfinite(prediction: Any) -> int:
 def read_answer(body: bytes) -> Any:
     """Return the Python value of an answer's ``predictions``.
 
+    Whole numbers of any size are exact: those beyond 64 bits, and those that are written with a point
+    and zeros, are read once more by a reader that does not round them.
+
     Raises
     ------
     AnswerError
@@ -132,18 +138,33 @@ def read_json(body: bytes) -> Any:
     >>> read_json(rb'["a\ud800"]')
     ['a\\ud800']
     """
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
+    if not _MANY_DIGITS.search(body):
         try:
-            return _legible(json.loads(body, parse_int=_int))
-        except RecursionError:
-            raise ValueError("nested too deeply") from None
+            return orjson.loads(body)
+        except orjson.JSONDecodeError:
+            pass
+    try:
+        return _legible(json.loads(body, parse_float=_exact, parse_constant=_not_json))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
-def _int(digits: str) -> int | float:
-    """Read a whole number as `orjson` does: beyond 64 bits it is a float."""
-    return orjson.loads(digits)  # type: ignore[no-any-return]
+def _exact(text: str) -> int | float:
+    """Read a number with a point: whole where it is written in full and float64 would round it.
+
+    Examples
+    --------
+    >>> _exact("9007199254740993.0"), _exact("2.5"), _exact("1e300")
+    (9007199254740993, 2.5, 1e+300)
+    """
+    whole, _, fraction = text.partition(".")
+    if fraction and not fraction.strip("0") and len(whole) > _EXACT_DIGITS:
+        return int(whole)
+    return float(text)
+
+
+def _not_json(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON")
 
 
 def _legible(value: Any) -> Any:
@@ -233,8 +254,14 @@ def _tree(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_tree(each) for each in value]
     if isinstance(value, Decimal):
-        return float(value) if value.is_finite() else None
+        return _number(value) if value.is_finite() else None
     return _tree(_convert(value))
+
+
+def _number(value: Decimal) -> int | float:
+    """Return a Decimal as a number: exactly where it is whole and written in full."""
+    whole = value == value.to_integral_value() and value.adjusted() < _MOST_DIGITS
+    return int(value) if whole else float(value)
 
 
 def _key(key: Any) -> str | int | float | bool | None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import orjson
 import pytest
+from evidence_fixtures import comparison
 from journal_fixtures import request
 from lane_fixtures import TABLE
 
+from shadowserve.disclosure import Disclosure
 from shadowserve.divergence import Kind, KindTally, names, tally
 from shadowserve.lane.comparing import Comparer, Scoring
+from shadowserve.lane.outputs import Outputs
 from shadowserve.records import Fault, Observation, Outcome
 
 FAULT = Fault("ValueError", None, "x.py:1 f", "abc")
@@ -106,7 +109,7 @@ WORDS = "a description that goes on for more than forty letters"
 @pytest.mark.parametrize(
     ("first", "later", "kind"),
     [
-        ([1], [7, 0, 12, 3], Kind.NUMBER),
+        ([1], [7.5, 0, 12, 3], Kind.NUMBER),
         (["ok"], [WORDS], Kind.TEXT),
         ([[]], [["a", "b"], ["c"]], Kind.RANKING),
         ([{}], [{"score": 0.5}], Kind.RECORD),
@@ -171,3 +174,49 @@ def test_a_named_kind_is_taken():
     side = comparer.compare([scoring([["a", "b"]], [["b", "a"]])])
     assert comparer.divergence.kind is Kind.SET
     assert side.compared.disagreement().tolist() == [0.0]
+
+
+def counts(n, seed):
+    """Whole numbers of a version trained again, a little off now and then."""
+    rng = np.random.default_rng(seed)
+    champion = rng.integers(0, 90, n).tolist()
+    off = np.where(rng.random(n) < 0.4, rng.integers(1, 4, n) * rng.choice([-1, 1], n), 0)
+    return [scoring([c], [int(c + o)], place=i) for i, (c, o) in enumerate(zip(champion, off, strict=True), 1)]  # fmt: skip
+
+
+def remembering(outputs, comparer, asked):
+    """Learn a flush as a lane does."""
+    side = comparer.compare(asked)
+    apart = side.mean(side.compared.disagreement())
+    made = [
+        comparison(one.request.position, 1, disagreement=float(d), tolerant=bool(d == 0))
+        for one, d in zip(asked, apart, strict=True)
+    ]
+    outputs.add(side, made, comparer.divergence, disclosure=Disclosure(b"salt"))
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_was_remembered_of_a_kind_that_was_revised_begins_anew_and_is_said(restarted):
+    """Counts are taken for classes until forty of them differ; what is known then is of numbers alone."""
+    outputs, comparer = Outputs(), Comparer(TABLE, signature=[{"type": "long"}])
+    first, later = counts(40, 0), counts(300, 1)
+    remembering(outputs, comparer, first)
+    assert outputs.kind is Kind.LABEL
+    if restarted:
+        outputs = Outputs.from_state(
+            orjson.loads(orjson.dumps(outputs.state(), option=orjson.OPT_SERIALIZE_NUMPY))
+        )
+        comparer = Comparer(TABLE, signature=[{"type": "long"}])
+        comparer.resume(outputs.tally)
+    remembering(outputs, comparer, later)
+    assert outputs.kind is Kind.NUMBER
+    assert outputs.disagreement.n == 300
+    assert outputs.disagreement.mean < 0.1
+    (said,) = outputs.revised
+    assert "compared as label for 40 requests and proved to be number" in said
+
+
+def test_a_kind_that_the_team_names_is_never_revised():
+    comparer = Comparer(TABLE, output_kind="label")
+    comparer.compare(counts(300, 1))
+    assert comparer.divergence.kind is Kind.LABEL
