@@ -6,6 +6,7 @@ versions get these bytes.
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
@@ -78,6 +79,7 @@ async def read_body(
     *,
     limit: int,
     hold: Callable[[int], None] = lambda _: None,
+    timeout_s: float | None = None,
 ) -> bytes:
     """Read a request's whole body.
 
@@ -89,11 +91,13 @@ async def read_body(
         Bytes. No more is read.
     hold : callable
         Told the bytes that came, once they are more than `SMALL_BODY`; may refuse them.
+    timeout_s : float, optional
+        How long the whole body may take.
 
     Raises
     ------
     RequestError
-        413 beyond the limit; 415 for what is compressed, or binary beside its JSON.
+        413 beyond the limit; 408 beyond the time; 415 for what is compressed, or binary beside its JSON.
     ClientGone
     """
     if headers.get(b"content-encoding", b"identity").lower() != b"identity":
@@ -112,6 +116,22 @@ async def read_body(
     declared = headers.get(b"content-length", b"0")
     if declared.isdigit() and int(declared) > limit:
         raise _too_large(limit)
+    if _is_here(receive):
+        timeout_s = None  # a timer costs more than reading
+    try:
+        if timeout_s is None:
+            return await _pieces(receive, limit=limit, hold=hold)
+        async with asyncio.timeout(timeout_s):
+            return await _pieces(receive, limit=limit, hold=hold)
+    except TimeoutError:
+        raise RequestError(
+            f"The body did not come within {timeout_s:g} s, the limit here.",
+            code="body_timeout",
+            status=408,
+        ) from None
+
+
+async def _pieces(receive: Receive, *, limit: int, hold: Callable[[int], None]) -> bytes:
     pieces = bytearray()
     while True:
         message = await receive()
@@ -125,6 +145,11 @@ async def read_body(
         pieces += piece
         if len(pieces) > SMALL_BODY:
             hold(len(pieces))
+
+
+def _is_here(receive: Receive) -> bool:
+    """Tell whether the whole body has come already, as uvicorn knows."""
+    return getattr(getattr(receive, "__self__", None), "more_body", True) is False
 
 
 def _too_large(limit: int) -> RequestError:

@@ -15,12 +15,12 @@ import threading
 import time
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from shadowserve import sharing
 from shadowserve.counters import Counters
-from shadowserve.errors import JournalError
+from shadowserve.errors import JournalError, RequestError
 from shadowserve.faults import fault_of, tell, to_json
 from shadowserve.metrics import RoleMetrics
 from shadowserve.records import Request, Times
@@ -85,6 +85,8 @@ class Work:
         What reading the body took, and what typing its values took.
     loop, done : event loop and its future
         Where the answer is awaited.
+    trial : callable, optional
+        Tries the rows by the model's type hint; raises RequestError where they do not fit.
     """
 
     request_id: str
@@ -101,16 +103,19 @@ class Work:
     schema_ns: int
     loop: AbstractEventLoop
     done: Future[Served]
+    trial: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A request and its end: a 200 with the encoded prediction, or a 500 with the fault.
+    """A request and its end: a 200 with the encoded prediction, a 500 with the fault, or a refusal.
 
     Parameters
     ----------
     nonfinite : int
         NaN and infinite values of the prediction, which are null in the body.
+    refusal : RequestError, optional
+        What the model's type hint has against it; then it was not scored, and is not journaled.
     """
 
     work: Work
@@ -118,6 +123,7 @@ class Served:
     body: bytes
     times: Times
     nonfinite: int = 0
+    refusal: RequestError | None = None
 
 
 class Champion:
@@ -169,6 +175,7 @@ class Champion:
         self._bell = threading.Condition()
         self._open = True
         self._ended = threading.Event()
+        self._in_call: tuple[Sequence[Work], int] = ((), 0)
 
     def submit(self, work: Work) -> None:
         """Put a request in line.
@@ -195,36 +202,66 @@ class Champion:
             self._bell.notify()
         self._ended.wait()
 
+    @property
+    def in_call(self) -> tuple[Sequence[Work], int]:
+        """The requests that are being scored now, and since when by the monotonic clock, in ns."""
+        return self._in_call
+
+    def withdraw(self) -> Sequence[Work]:
+        """Take no more, and give back what waits in line: the call before it does not end."""
+        with self._bell:
+            self._open = False
+            waiting = list(self._waiting)
+            self._waiting.clear()
+        return waiting
+
     def run(self) -> None:
         """Serve until closed, on the thread that loaded the version: what it keeps may be the thread's."""
         try:
-            while batch := self._take():
-                self._serve(batch)
+            while self._turn():
+                pass
         finally:
             self._ended.set()
+
+    def _turn(self) -> bool:
+        """Serve one batch; False once closed. What a model left behind may raise here at any instant."""
+        batch: list[Work] = []
+        try:
+            self._take(batch)
+            if batch:
+                self._serve(batch)
+        except BaseException as error:
+            fault = fault_of(error)
+            tell(_log, "between calls of the model: %s at %s", fault.type, fault.frame)
+            if batch:
+                failed = [_failed(work, error, time.monotonic_ns()) for work in batch]
+                _hand_over(failed)
+            return True
+        return bool(batch)
 
     def _serve(self, batch: list[Work]) -> None:
         """See a batch through: whatever a model has left behind here, every caller gets an answer."""
         started_ns = time.monotonic_ns()
         self._counters.set("busy_ns", started_ns)
+        self._in_call = (batch, started_ns)
         try:
             served = self._answer(batch, started_ns)
         except BaseException as error:  # raised past the net of a call: by a signal, another thread
             served = [_failed(work, error, started_ns) for work in batch]
+        self._in_call = ((), 0)
         self._counters.set("busy_ns", 0)
         try:
             self._record(served)
         except BaseException as error:
             tell(_log, "journal: %s at %s", fault_of(error).type, fault_of(error).frame)
-        batch[0].loop.call_soon_threadsafe(_deliver, served)
+        _hand_over(served)
         self._measure(served)
 
-    def _take(self) -> list[Work]:
-        """Wait for work and take what may share a batch; empty when closed."""
+    def _take(self, batch: list[Work]) -> None:
+        """Wait for work and take what may share a batch; nothing when closed."""
         with self._bell:
             while not self._waiting and self._open:
                 self._bell.wait()
-            batch: list[Work] = []
             n_rows, most_rows = 0, self._batch_rows[self._mark[0]]
             while self._waiting and self._fits(batch, n_rows, most_rows):
                 work = self._waiting.popleft()
@@ -232,7 +269,6 @@ class Champion:
                 n_rows += work.rows.n_rows
                 self._queued_rows -= work.rows.n_rows
                 self._queued_bytes -= len(work.body)
-            return batch
 
     def _fits(self, batch: list[Work], n_rows: int, most_rows: int) -> bool:
         if not batch:
@@ -242,6 +278,12 @@ class Champion:
 
     def _answer(self, batch: list[Work], started_ns: int) -> list[Served]:
         """Score the batch together; where that fails, each request alone."""
+        if batch[0].trial is not None:  # then each has one
+            refused = [one for work in batch if (one := _tried(work, started_ns)) is not None]
+            if refused:
+                failing = {id(one.work) for one in refused}
+                good = [replace(work, trial=None) for work in batch if id(work) not in failing]
+                return [*refused, *(self._answer(good, started_ns) if good else ())]
         try:
             scored = self._scorer.score(concat([work.rows for work in batch]))
             outputs = self._scorer.split(scored.output, [work.rows.n_rows for work in batch])
@@ -266,6 +308,9 @@ class Champion:
 
     def _record(self, served: list[Served]) -> None:
         """Journal the batch before it leaves; a failure is counted, never the caller's."""
+        served = [one for one in served if one.refusal is None]
+        if not served:
+            return
         failed = sum(one.status != 200 for one in served)
         appended = len(served)
         try:
@@ -321,6 +366,18 @@ def _nonfinite(output: Any, body: bytes) -> int:
     return 0
 
 
+def _tried(work: Work, started_ns: int) -> Served | None:
+    """Try a request by the model's type hint; return its end, where it does not fit."""
+    try:
+        if work.trial is not None:
+            work.trial()
+    except RequestError as error:
+        return Served(work, error.status, b"", Times(phases_ns=()), refusal=error)
+    except BaseException as error:
+        return _failed(work, error, started_ns)
+    return None
+
+
 def _times(
     work: Work, scored: Scored, started_ns: int, encode_ns: int, size: tuple[int, int]
 ) -> Times:
@@ -346,6 +403,11 @@ def _failed(work: Work, error: BaseException, started_ns: int) -> Served:
     )
     waited = (started_ns - work.parsed_ns, work.parse_ns, work.schema_ns, 0, 0, 0)
     return Served(work, 500, to_json(fault), Times(phases_ns=waited))
+
+
+def _hand_over(served: list[Served]) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+        served[0].work.loop.call_soon_threadsafe(_deliver, served)
 
 
 def _deliver(served: list[Served]) -> None:

@@ -26,7 +26,7 @@ _PLAIN = (
     "bank",
 )
 _BANKED = ("answered", "failed", "appended", "append_failed", "sequence")
-_LATER = ("beat_ns", "nonfinite", "turned_away")
+_LATER = ("beat_ns", "nonfinite", "turned_away", "not_ready", "timed_out", "lost", "in_hand")
 """Added behind what earlier releases wrote."""
 _SLOT = {name: index for index, name in enumerate((*_PLAIN, *2 * _BANKED, *_LATER))}
 _WORDS = len(_PLAIN) + 2 * len(_BANKED) + len(_LATER)
@@ -55,6 +55,14 @@ class Counts:
         Values of answers that were NaN or infinite, sent as null.
     turned_away : int
         Requests for no route of ours, from a page of another site, without the token, and the like.
+    not_ready : int
+        Requests that came while no champion was loaded to take them, or whose worker was given up.
+    timed_out : int
+        Requests whose call took longer than the request timeout.
+    lost : int
+        Requests that died with their worker: nobody could answer them.
+    in_hand : int
+        Requests that the worker has read, or is reading, and has not answered yet.
     """
 
     pid: int = 0
@@ -72,6 +80,10 @@ class Counts:
     beat_ns: int = 0
     nonfinite: int = 0
     turned_away: int = 0
+    not_ready: int = 0
+    timed_out: int = 0
+    lost: int = 0
+    in_hand: int = 0
 
     @property
     def alive(self) -> bool:

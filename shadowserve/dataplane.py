@@ -57,6 +57,23 @@ Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 _log = logging.getLogger(__name__)
 
 _POST = ("POST",)
+_ENDS = {
+    500: RequestError("The model failed on this request.", code="model_error", status=500),
+    503: RequestError(
+        "A call of the model does not end; the worker is being replaced. Try again in a second.",
+        code="not_ready",
+        status=503,
+    ),
+    504: RequestError(
+        "The model has taken longer than --request-timeout on this request. "
+        "Send fewer rows at a time, or raise it.",
+        code="timeout",
+        status=504,
+    ),
+    "not_ready": RequestError(
+        "The champion is being loaded. Try again in a second.", code="not_ready", status=503
+    ),
+}
 LARGE_BODY = 64 * 2**10
 
 
@@ -69,6 +86,10 @@ class Ready:
     champion: Champion
     schema: Schema
     sampling: Sampling
+
+
+class _NotReady(Exception):  # noqa: N818 - a state, not a fault
+    """The champion is not loaded yet."""
 
 
 class DataPlane:
@@ -88,6 +109,8 @@ class DataPlane:
         Text of ``/metrics``, all workers together.
     max_body : int
         Bytes; a larger body is refused before it is parsed.
+    read_timeout_s : float, optional
+        How long a body may take to come.
     token : bytes, optional
         What every caller but a health probe must bear.
     gate : Gate, optional
@@ -103,6 +126,7 @@ class DataPlane:
         all_ready: Callable[[], bool],
         metrics: Callable[[], bytes],
         max_body: int,
+        read_timeout_s: float | None = None,
         token: bytes | None = None,
         gate: Gate | None = None,
     ) -> None:
@@ -114,9 +138,12 @@ class DataPlane:
         self._metrics = metrics
         self._scrape = asyncio.Lock()
         self._max_body = max_body
+        self._read_s = read_timeout_s
         self._hands = Hands(MAX_HELD)
         self._token = token
         self._ready: Ready | None = None
+        self._schema = Schema.open()
+        self._leaving: list[tuple[bytes, bytes]] = []
         self._label = b"none"
         self._described: bytes | None = None
         self._routes = self._make_routes("", 0)
@@ -129,7 +156,12 @@ class DataPlane:
         self._described = dumps(
             document(ready.schema, model=ready.model, version=ready.version, guarded=guarded)
         )
+        self._schema = ready.schema.without_hint()  # its code runs where the model's does
         self._ready = ready
+
+    def leave(self) -> None:
+        """Begin to part with callers: no connection is kept beyond its next answer."""
+        self._leaving = [(b"connection", b"close")]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or hand it to BentoML."""
@@ -175,7 +207,8 @@ class DataPlane:
         await answer(send, 200, home.PAGE, list(home.HEAD), content_type=b"text/html")
 
     async def _not_ready(self, scope: Scope, send: Send) -> None:
-        await self._refuse(scope, send, 503, "not_ready", "The champion is being loaded.")
+        says = "The champion is being loaded. Try again in a second."
+        await self._refuse(scope, send, 503, "not_ready", says, [(b"retry-after", b"1")])
 
     def _admits(self, scope: Scope) -> bool:
         given = dict(scope["headers"]).get(b"authorization")
@@ -213,21 +246,25 @@ class DataPlane:
         arrived_wall_ns, arrived_ns = time.time_ns(), time.monotonic_ns()
         headers = dict(scope["headers"])
         request_id = request_id_of(headers.get(b"x-request-id"))
+        self._counters.add("in_hand")
         try:
             with self._hands.share() as hold:
-                body = await read_body(headers, receive, limit=self._max_body, hold=hold)
+                body = await read_body(
+                    headers, receive, limit=self._max_body, hold=hold, timeout_s=self._read_s
+                )
                 ready = self._ready
                 if ready is None:
-                    raise Overloaded
+                    raise _NotReady
                 work = await self._work(
                     protocol, ready, headers, body, request_id, arrived_wall_ns, arrived_ns
                 )
                 ready.champion.submit(work)
         except RequestError as error:
             self._counters.add("rejected")
-            await answer(
-                send, error.status, protocol.refuse(error, request_id), self._head(request_id)
-            )
+            head = self._head(request_id)
+            if error.status == 408 and not self._leaving:  # the rest of the body would follow
+                head.append((b"connection", b"close"))
+            await answer(send, error.status, protocol.refuse(error, request_id), head)
         except (Overloaded, Crowded):
             self._counters.add("overloaded")
             busy = RequestError(
@@ -235,6 +272,10 @@ class DataPlane:
             )
             head = [*self._head(request_id), (b"retry-after", b"1")]
             await answer(send, 503, protocol.refuse(busy, request_id), head)
+        except _NotReady:
+            self._counters.add("not_ready")
+            head = [*self._head(request_id), (b"retry-after", b"1")]
+            await answer(send, 503, protocol.refuse(_ENDS["not_ready"], request_id), head)
         except ClientGone:
             self._counters.add("client_gone")
         except asyncio.CancelledError:
@@ -249,15 +290,16 @@ class DataPlane:
             await answer(send, 500, protocol.refuse(broken, request_id), self._head(request_id))
         else:
             await self._deliver(protocol, receive, send, work)
+        finally:
+            self._counters.add("in_hand", -1)
 
     async def _deliver(self, protocol: Protocol, receive: Receive, send: Send, work: Work) -> None:
         scored = await work.done
         body = scored.body
         if scored.status != 200:
-            failed = RequestError(
-                "The model failed on this request.", code="model_error", status=500
-            )
-            body = protocol.refuse(failed, work.request_id)
+            body = protocol.refuse(scored.refusal or _ENDS[scored.status], work.request_id)
+            if scored.refusal is not None:
+                self._counters.add("rejected")
         self._counters.add("nonfinite", scored.nonfinite)
         if is_gone(receive):  # it was scored and journaled all the same
             self._counters.add("client_gone")
@@ -265,6 +307,8 @@ class DataPlane:
         head = self._head(work.request_id)
         if scored.nonfinite:
             head.append((b"x-shadowserve-nonfinite", str(scored.nonfinite).encode()))
+        if scored.status == 503:
+            head.append((b"retry-after", b"1"))
         await answer(send, scored.status, body, head)
         observe_response(scored.status, (time.monotonic_ns() - work.arrived_ns) / 1e9)
 
@@ -287,10 +331,10 @@ class DataPlane:
             )
         loop = asyncio.get_running_loop()
         if len(body) < LARGE_BODY:
-            rows, echo, parse_ns, schema_ns = _typed(protocol, body, content_type, ready.schema)
+            rows, echo, parse_ns, schema_ns = _typed(protocol, body, content_type, self._schema)
         else:  # a large body must not hold up everybody's health checks
             rows, echo, parse_ns, schema_ns = await loop.run_in_executor(
-                None, _typed, protocol, body, content_type, ready.schema
+                None, _typed, protocol, body, content_type, self._schema
             )
         if rows.extra:
             self._counters.add("extra_columns", len(rows.extra))
@@ -310,12 +354,14 @@ class DataPlane:
             schema_ns=schema_ns,
             loop=loop,
             done=loop.create_future(),
+            trial=None if ready.schema.fits is None else partial(ready.schema.try_hint, rows),
         )
 
     def _head(self, request_id: str) -> list[tuple[bytes, bytes]]:
         return [
             (b"x-request-id", request_id.encode("latin-1", "replace")),
             (b"x-shadowserve-model", self._label),
+            *self._leaving,
         ]
 
     async def _refuse(
@@ -338,7 +384,7 @@ class DataPlane:
         await answer(send, 200, b"{}", [])
 
     async def _readiness(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        ready = self._all_ready()
+        ready = not self._leaving and self._all_ready()
         body = json.dumps({"ready": ready, "model": self._label.decode()}).encode()
         await answer(send, 200 if ready else 503, body, [])
 

@@ -1,4 +1,4 @@
-"""A bound on what a caller may send around a request's body: its head, and what trails it.
+"""Bounds on what a caller may send around a request's body, and on the time it may take for that.
 
 The fast parser under uvicorn keeps whatever has come of a header until it ends. A caller that never
 ends one would fill the process's memory, and each further piece would hold up everybody else.
@@ -7,6 +7,7 @@ ends one would fill the process's memory, and each further piece would hold up e
 from __future__ import annotations
 
 import uuid
+from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -14,6 +15,9 @@ from shadowserve.wire.answers import error_body
 
 MAX_HEAD = 64 * 2**10
 """Bytes of a head, over the one piece that reaches it; h11, the other parser, has the same limit."""
+
+PARTING_S = 1.0
+"""How long idle connections are kept after a stop: a request may be on its way."""
 
 PROTOCOL = "shadowserve.heads:BoundedHead"
 """As uvicorn finds it by name."""
@@ -27,6 +31,20 @@ class BoundedHead(HttpToolsProtocol):
 
     _further = False
     _in_vain = 0
+    _since: float | None = None
+    """Loop time since when a request's head is awaited; None in a request, and between two."""
+    open: ClassVar[set[Any]] = set()
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        self._since = self.loop.time()
+        BoundedHead.open.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        BoundedHead.open.discard(self)
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take in what has come; answer 431 and hang up where it leads nowhere."""
@@ -36,9 +54,40 @@ class BoundedHead(HttpToolsProtocol):
         if self._in_vain > MAX_HEAD and not self.transport.is_closing():
             self._refuse()
 
+    def on_message_begin(self) -> None:
+        """Note the beginning of a head."""
+        super().on_message_begin()
+        self._since = self.loop.time()
+
+    @classmethod
+    def hasten(cls, seconds: float) -> None:
+        """Hang up on callers whose head takes longer; to be called now and then, on the event loop."""
+        for one in list(cls.open):
+            if one._since is not None and one.loop.time() - one._since > seconds:
+                one.give_up(seconds)
+
+    def give_up(self, seconds: float) -> None:
+        """Answer 408, and hang up."""
+        self._since = None
+        if not self.transport.is_closing():
+            says = f"The request's head did not come within {seconds:g} s, the limit here."
+            self._hang_up(408, "head_timeout", says)
+
+    def shutdown(self) -> None:
+        """Part with the caller: after the answer that it waits for, or for a request that is on its way."""
+        if self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(PARTING_S, self._part)
+        else:
+            super().shutdown()
+
+    def _part(self) -> None:
+        if not self.transport.is_closing():
+            super().shutdown()
+
     def on_headers_complete(self) -> None:
         """Note the end of a head; a whole address in its first line says the host (RFC 9112, 3.2.2)."""
         self._further = True
+        self._since = None
         if b"://" in self.url and not self.url.startswith(b"/"):
             self._take_host(self.url)
         super().on_headers_complete()
@@ -61,12 +110,15 @@ class BoundedHead(HttpToolsProtocol):
         super().on_message_complete()
 
     def _refuse(self) -> None:
-        request_id = uuid.uuid4().hex
         says = f"The request's head is larger than {MAX_HEAD // 2**10} KiB, the limit here."
-        body = error_body("head_too_large", says, request_id=request_id)
+        self._hang_up(431, "head_too_large", says)
+
+    def _hang_up(self, status: int, code: str, says: str) -> None:
+        request_id = uuid.uuid4().hex
+        body = error_body(code, says, request_id=request_id)
         head = (
             f"content-type: application/json\r\nx-request-id: {request_id}\r\n"
             f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
         )
-        self.transport.write(STATUS_LINE[431] + head.encode() + body)
+        self.transport.write(STATUS_LINE[status] + head.encode() + body)
         self.transport.close()

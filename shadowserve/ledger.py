@@ -11,12 +11,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import orjson
 
 from shadowserve import arrival, counters, strangers, tail
+from shadowserve import ends as endings
 from shadowserve.arrival import Arrival
 from shadowserve.deployment import Deployment, LaneName
 from shadowserve.lane.state import snapshot, summary
@@ -43,6 +44,8 @@ class LaneLedger:
         Requests in the journal beyond the lane's cursor, counted.
     lag_seconds : float
         Age of the oldest pending request, 0 if none is pending.
+    ends : Ends
+        How its processes ended so far.
     """
 
     name: LaneName
@@ -51,6 +54,7 @@ class LaneLedger:
     outcomes: Mapping[Outcome, int]
     pending: int
     lag_seconds: float
+    ends: endings.Ends = field(default_factory=endings.Ends)
 
     @property
     def total(self) -> int:
@@ -76,6 +80,7 @@ class LaneLedger:
             },
             "pending": self.pending,
             "lag_seconds": round(self.lag_seconds, 3),
+            **self.ends.to_dict(),
         }
 
 
@@ -93,6 +98,8 @@ class Ledger:
         Names of request columns that the signature does not know.
     batching : tuple of Batching
         Whether calls are shared, of the champion first, then of each challenger.
+    ends : mapping of str to Ends
+        How processes ended so far.
     costs : tuple of Cost
         What lanes cost the champion's callers, once that was measured often enough.
     arrival : Arrival
@@ -109,6 +116,7 @@ class Ledger:
     costs: tuple[Cost, ...] = ()
     arrival: Arrival = field(default_factory=Arrival)
     batching: tuple[Batching, ...] = ()
+    ends: Mapping[str, endings.Ends] = field(default_factory=dict)
 
     @property
     def balanced(self) -> bool:
@@ -139,6 +147,9 @@ class Ledger:
             "client_gone",
             "extra_columns",
             "turned_away",
+            "not_ready",
+            "timed_out",
+            "lost",
         )
         return {
             "deployment": self.deployment,
@@ -146,6 +157,7 @@ class Ledger:
             "champion": {
                 "version": self.version,
                 **{name: getattr(counted, name) for name in names},
+                **endings.workers(self.ends).to_dict(),
             },
             "journal": {
                 "appended": counted.appended,
@@ -176,6 +188,7 @@ def read(places: Places, deployment: Deployment) -> Ledger:
         counted = counted.with_journaled(beyond)
         bound[worker] = counted.sequence
         total = _sum(total, counted)
+    known = endings.read(places)
     return Ledger(
         deployment=deployment.id,
         model=deployment.model,
@@ -183,12 +196,17 @@ def read(places: Places, deployment: Deployment) -> Ledger:
         champion=total,
         journal_bytes=reach.bytes,
         lanes=tuple(
-            _lane(places, name, seen.outcomes, seen.cursor, bound) for name, seen in lanes.items()
+            replace(
+                _lane(places, name, seen.outcomes, seen.cursor, bound),
+                ends=known.get(endings.of_lane(name), endings.Ends()),
+            )
+            for name, seen in lanes.items()
         ),
         met=strangers.read(places.all_strangers()),
         costs=_costs(places, deployment),
         arrival=arrival.read(places.arrival),
         batching=tuple(_batching(places, deployment)),
+        ends=known,
     )
 
 

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from shadowserve import arrival, counters
+from shadowserve import arrival, counters, ends
 from shadowserve.places import Places
 from shadowserve.records import PHASES, Times
 
@@ -27,6 +27,9 @@ _COUNTED = (
     "overloaded",
     "client_gone",
     "turned_away",
+    "not_ready",
+    "timed_out",
+    "lost",
     "appended",
     "append_failed",
 )
@@ -156,3 +159,12 @@ class _Counted:
             "Values of answers that were NaN or infinite, sent as null.",
             value=sum(counts.nonfinite for counts in counted),
         )
+        ended = CounterMetricFamily(
+            "shadowserve_process_ends",
+            "Deaths and kills of processes; each was started again, or given up.",
+            labels=["process", "cause"],
+        )
+        for who, known in ends.read(self._places).items():
+            for cause, n in known.ended.items():
+                ended.add_metric([who, cause], n)
+        yield ended

@@ -97,6 +97,16 @@ class Places:
         return self.root / "resume"
 
     @property
+    def stopping(self) -> Path:
+        """Exists from the moment a stop was asked for."""
+        return self.root / "stopping"
+
+    @property
+    def ends(self) -> Path:
+        """How processes of this deployment ended."""
+        return self.root / "ends.json"
+
+    @property
     def draining(self) -> Path:
         """Exists while a stop lets the lanes catch up: then none stands still."""
         return self.root / "draining"

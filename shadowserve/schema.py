@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -265,9 +265,9 @@ class Schema:
                 )
         turned = zip(casts, zip(*lists, strict=True), strict=True)
         columns = {name: caster(values) for (_, name, caster), values in turned}
-        if self.fits is not None:
-            self._try(self.fits, columns[0])
-        return self._rows(columns, n_rows=len(lists))
+        rows = self._rows(columns, n_rows=len(lists))
+        self.try_hint(rows)
+        return rows
 
     def type_tensors(self, values: Mapping[Any, Any]) -> Rows:
         """Type the arrays of a tensor signature.
@@ -305,8 +305,21 @@ class Schema:
             columns=columns, n_rows=n_rows, extra=extra, text=self._text, untyped=self._untyped
         )
 
-    def _try(self, fits: Callable[[Any], str | None], values: np.ndarray) -> None:
-        """Try the values of a type-hinted model by the hint itself."""
+    def without_hint(self) -> Schema:
+        """Return the same, but for the model's type hint: typing then runs no code of the model's."""
+        return replace(self, fits=None)
+
+    def try_hint(self, rows: Rows) -> None:
+        """Try typed rows by the model's type hint, if it has one, whose code may do anything.
+
+        Raises
+        ------
+        RequestError
+            ``wrong_type``, naming the row.
+        """
+        if self.fits is None or self.named or not rows.columns:
+            return
+        fits, values = self.fits, next(iter(rows.columns.values()))
         moments = values.dtype.kind == "M"  # in nanoseconds they would be numbers
         for row, value in enumerate((values.astype("M8[us]") if moments else values).tolist()):
             if (broken := fits(value)) is not None:

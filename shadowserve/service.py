@@ -34,18 +34,23 @@ from shadowserve.deployment import Deployment, write_whole
 from shadowserve.deployment import read as read_deployment
 from shadowserve.errors import JournalError, ShadowserveError, UnreadableError
 from shadowserve.faults import fault_of
+from shadowserve.heads import BoundedHead
 from shadowserve.ledger import reconcile
 from shadowserve.metrics import RoleMetrics, exposition, reserve
 from shadowserve.passage import Crossing, Prefixed
+from shadowserve.patience import LOOK_S, Patience
 from shadowserve.places import Places
 from shadowserve.records import Role
 from shadowserve.sampling import Sampling
 from shadowserve.standby import Standby
 from shadowserve.strangers import Strangers
 from shadowserve.supervisor.leash import watch_parent
-from shadowserve.talk import PRINTS, keep_to_oneself
+from shadowserve.supervisor.worker import GAVE_UP_CALL
+from shadowserve.talk import PRINTS, keep_to_oneself, tell_stacks
 
-BEAT_S = 1.0
+FAREWELL_S = 0.5
+_READ_S = float(os.environ.get("SHADOWSERVE_READ_TIMEOUT", "60"))
+_REQUEST_S = float(os.environ.get("SHADOWSERVE_REQUEST_TIMEOUT", "60"))
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +68,9 @@ class _Worker:
         self.counters.set("beat_ns", 0)
         self.counters.set("pid", os.getpid())
         self.strangers = Strangers(self.places.strangers(self.worker))
+        self.counters.set("in_hand", 0)
         self.champion: Champion | None = None
+        self.patience: Patience | None = None
         self.writer: journal.Writer | Standby | None = None
 
     def all_ready(self) -> bool:
@@ -104,6 +111,9 @@ class _Worker:
         metrics = RoleMetrics("champion", number, steps=steps)
         self.champion = Champion(
             scorer, self.writer, counters=self.counters, metrics=metrics, mark=self.mark.cell
+        )
+        self.patience = Patience(
+            self.champion, self.counters, timeout_s=_REQUEST_S, give_up=_give_up
         )
         sampling = Sampling(
             rate=deployment.options["sample_rate"],
@@ -214,6 +224,7 @@ class _Front:
             all_ready=worker.all_ready,
             metrics=worker.metrics,
             max_body=int(os.environ["SHADOWSERVE_MAX_BODY"]),
+            read_timeout_s=_READ_S,
             token=tokens.from_environment(),
             gate=gate,
         )
@@ -223,10 +234,23 @@ class _Front:
         _TO_LOAD.put((worker, self._plane))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on to the data plane; from the loop's first turn on, show that it turns."""
+        """Pass on to the data plane; from the loop's first turn on, show that it turns.
+
+        The server begins to listen once this has begun its life: not before the champion is loaded, so
+        that no request comes to a worker that cannot take it.
+        """
         if scope["type"] == "lifespan":
-            self._beating = asyncio.create_task(_beat(_worker().counters))
-        await self._app(scope, receive, send)
+            worker = _worker()
+            self._beating = asyncio.create_task(_beat(worker, self._plane))
+            while not worker.counters.counts().ready:
+                await asyncio.sleep(0.02)
+        try:
+            await self._app(scope, receive, send)
+        except BaseException as error:
+            if scope["type"] == "lifespan" and not isinstance(error, asyncio.CancelledError):
+                with contextlib.suppress(OSError):
+                    _report_failure(_worker().places, error)
+            raise
 
 
 class _Server(uvicorn.Server):
@@ -260,7 +284,7 @@ def start(arguments: Sequence[str]) -> None:
 
 def stop() -> None:
     """Let the server finish what it has, close, and end the process."""
-    if _Server.running is None:
+    if _Server.running is None or not _Server.running.started:
         os._exit(0)  # it has not begun to listen
     _Server.running.should_exit = True
 
@@ -283,18 +307,37 @@ def work() -> None:
     threading.Event().wait()  # closed: the server ends the process
 
 
-async def _beat(counted: Counters) -> None:
-    """Leave the time once a second: who hangs outside the model's calls is replaced too."""
+async def _beat(worker: _Worker, plane: DataPlane) -> None:
+    """Look after callers that wait, and leave the time: who hangs elsewhere is replaced too."""
     while True:
-        counted.set("beat_ns", time.monotonic_ns())
-        await asyncio.sleep(BEAT_S)
+        worker.counters.set("beat_ns", time.monotonic_ns())
+        with contextlib.suppress(Exception):
+            BoundedHead.hasten(_READ_S)
+            if worker.patience is not None:
+                worker.patience.look()
+            stopped = _Server.running is not None and _Server.running.should_exit
+            if stopped or worker.places.stopping.exists():
+                plane.leave()
+        await asyncio.sleep(LOOK_S)
+
+
+def _give_up() -> None:
+    """End the process, whose model is in a call that does not end, once the answers have left."""
+    _log.error("a call of the model does not end: the worker gives up; its threads are at")
+    tell_stacks()
+    _worker().counters.set("ready", 0)
+    for listening in _Server.running.servers if _Server.running is not None else ():
+        listening.close()  # whoever comes now is another worker's
+    asyncio.get_running_loop().call_later(FAREWELL_S, os._exit, GAVE_UP_CALL)
 
 
 def _report_failure(places: Places, error: BaseException) -> None:
     """Leave the reason for the supervisor, which prints it and ends everything."""
     known = isinstance(error, ShadowserveError)
     fault = fault_of(error)
-    reason = str(error) if known else f"{fault.type} at {fault.frame} while loading the champion"
+    reason = (
+        str(error) if known else f"{fault.type} at {fault.frame} while the champion's worker began"
+    )
     write_whole(places.root / "champion_failed.json", json.dumps({"reason": reason}))
     _log.error("%s", reason)
 

@@ -259,6 +259,42 @@ class Settings:
             default="16MiB",
         ),
     )
+    request_timeout: float = field(
+        default=60.0,
+        metadata=_about(
+            spellings.duration,
+            "--request-timeout DURATION",
+            "Time the model may take for a caller; then a 504. A call that lasts much longer ends its worker.",
+            default="60s",
+        ),
+    )
+    read_timeout: float = field(
+        default=60.0,
+        metadata=_about(
+            spellings.duration,
+            "--read-timeout DURATION",
+            "Time a caller may take to send a request's head, and its body.",
+            default="60s",
+        ),
+    )
+    keep_alive: float = field(
+        default=75.0,
+        metadata=_about(
+            spellings.duration,
+            "--keep-alive DURATION",
+            "How long an idle connection is kept; longer than the balancer before it keeps its own.",
+            default="75s",
+        ),
+    )
+    drain_delay: float = field(
+        default=0.0,
+        metadata=_about(
+            spellings.delay,
+            "--drain-delay DURATION",
+            "How long a stop goes on serving while /readyz says 503, so that a balancer turns away.",
+            default="0s",
+        ),
+    )
     lane_memory: int = field(
         default=4 * 1024**3,
         metadata=_about(

@@ -76,6 +76,17 @@ def size(value: object) -> int:
     return int(n_bytes)
 
 
+def delay(value: object) -> float:
+    """Read a duration that may be nothing at all; seconds.
+
+    Examples
+    --------
+    >>> delay("0s"), delay(0), delay("5s")
+    (0.0, 0.0, 5.0)
+    """
+    return 0.0 if str(value).strip() in ("0", "0s", "0.0", "0ms", "0m") else duration(value)
+
+
 def _quantity(value: object, units: dict[str, float] | dict[str, int]) -> float | None:
     """Return a finite number above 0 in base units; None for what is none."""
     if isinstance(value, bool):

@@ -12,11 +12,13 @@ import faulthandler
 import io
 import logging
 import os
+import signal
 import sys
 import threading
 import traceback
 from pathlib import Path
 from types import TracebackType
+from typing import TextIO
 
 from shadowserve.faults import fault_of
 from shadowserve.legible import LONGEST_LINE, legible
@@ -25,6 +27,9 @@ OWN = "shadowserve"
 PRINTS = "SHADOWSERVE_PRINTS"
 """Where a process finds the file for what its model prints; not set, it goes nowhere."""
 MAX_FRAMES = 50
+STACKS: int | None = getattr(signal, "SIGRTMIN", 34) + 9 if sys.platform == "linux" else None
+"""Has a process write the frames of all its threads into its log, also while a call holds the interpreter."""
+_LOGS: list[TextIO] = []
 _HERE = Path(__file__).resolve().parent
 
 
@@ -84,6 +89,9 @@ def keep_to_oneself(prints: str | None = None) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=handlers, force=True)
     logging.getLogger(OWN).setLevel(logging.INFO)
     faulthandler.enable(log)  # a native crash leaves frames, which hold no values
+    if STACKS is not None:
+        faulthandler.register(STACKS, log, all_threads=True)
+    _LOGS.append(log)
     sys.excepthook = _tell
     threading.excepthook = lambda args: _tell(args.exc_type, args.exc_value, args.exc_traceback)
     logging.raiseExceptions = False  # else a model that closes its streams ends who logs
@@ -96,6 +104,12 @@ def _opened(prints: str | None) -> int:
             flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW
             return os.open(prints, flags, 0o600)
     return os.open(os.devnull, os.O_WRONLY)
+
+
+def tell_stacks() -> None:
+    """Write the frames of all threads into the log; they name files, lines and functions, no values."""
+    for log in _LOGS:
+        faulthandler.dump_traceback(log, all_threads=True)
 
 
 def _tell(

@@ -6,6 +6,7 @@ import asyncio
 import importlib.metadata
 import logging
 import threading
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -559,3 +560,101 @@ def test_callers_whose_bodies_do_not_end_leave_room_for_others(tmp_path):
         assert slow.status_code == 400
         assert plane.counts.overloaded == 1
         assert plane.plane._hands.held == 0
+
+
+def test_what_is_in_hand_is_counted_until_it_is_answered(tmp_path):
+    """So that whoever buries a worker knows how many requests died with it."""
+    seen = []
+
+    def answer(frame, params):
+        seen.append(plane.counts.in_hand)
+        return double(frame, params)
+
+    with Plane(tmp_path, opaque(answer)) as plane:
+        assert plane.post().status_code == 200
+        assert plane.post(b"{").status_code == 400
+        assert seen[-1] == 1
+        assert plane.counts.in_hand == 0
+
+
+def test_a_request_before_the_champion_is_loaded_is_counted_as_such(tmp_path):
+    with Plane(tmp_path, opened=False) as plane:
+        response = plane.post()
+        assert (response.status_code, error_of(response)["code"]) == (503, "not_ready")
+        assert response.headers["retry-after"] == "1"
+        assert (plane.counts.not_ready, plane.counts.overloaded) == (1, 0)
+
+
+def test_a_type_hint_is_tried_where_the_model_is_called(tmp_path):
+    """Its validators are the model's own code: on the event loop they would hold up everybody."""
+    threads = []
+
+    def fits(value):
+        threads.append(threading.current_thread().name)
+        if value == 3.0:
+            raise SystemExit("s3cret-value")
+        return "Age (too_old)" if value == 2.0 else None
+
+    signature = {"inputs": '[{"type": "double"}]'}
+    scorer = opaque(lambda frame, _: frame[0].to_numpy() * 2, signature=signature)
+    scorer = replace(scorer, schema=replace(scorer.schema, fits=fits))
+    with Plane(tmp_path, scorer) as plane:
+        found = [plane.post(b'{"inputs": [%d]}' % n) for n in (1, 2, 3, 4)]
+        assert [one.status_code for one in found] == [200, 400, 500, 200]
+        assert error_of(found[1])["row"] == 0
+        assert "Age (too_old)" in error_of(found[1])["message"]
+        assert set(threads) == {"champion"}
+        counts = plane.counts
+        assert (counts.answered, counts.failed, counts.rejected, counts.appended) == (2, 1, 1, 3)
+
+
+def test_of_a_batch_only_the_requests_that_do_not_fit_are_refused(tmp_path):
+    signature = {"inputs": '[{"type": "double"}]'}
+    scorer = opaque(lambda frame, _: frame[0].to_numpy() * 2, signature=signature)
+    scorer = replace(scorer, schema=replace(scorer.schema, fits=lambda v: "odd" if v % 2 else None))
+
+    async def ask(plane):
+        transport = httpx.ASGITransport(plane.plane)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            sent = [b'{"inputs": [%d]}' % n for n in range(20)]
+            asked = [client.post("/invocations", content=one, headers=JSON) for one in sent]
+            return await asyncio.gather(*asked)
+
+    with Plane(tmp_path, scorer) as plane:
+        found = asyncio.run(ask(plane))
+        assert [one.status_code for one in found] == [200, 400] * 10
+        assert [one.json()["predictions"] for one in found[::2]] == [[4.0 * n] for n in range(10)]
+        assert (plane.counts.answered, plane.counts.rejected) == (10, 10)
+
+
+def test_a_body_that_does_not_come_is_given_up(tmp_path):
+    async def ask(plane):
+        sent = []
+
+        async def receive():
+            if sent:
+                raise AssertionError
+            await asyncio.Event().wait()
+
+        async def send(message):
+            sent.append(message)
+
+        scope = {"type": "http", "method": "POST", "path": "/invocations", "headers": []}
+        await asyncio.wait_for(plane.plane(scope, receive, send), 20)
+        return sent
+
+    with Plane(tmp_path, read_timeout_s=0.05) as plane:
+        start, rest = asyncio.run(ask(plane))
+        assert start["status"] == 408
+        assert (b"connection", b"close") in start["headers"]
+        assert orjson.loads(rest["body"])["error"]["code"] == "body_timeout"
+        assert (plane.counts.rejected, plane.counts.in_hand) == (1, 0)
+
+
+def test_a_server_that_is_stopped_says_so_and_keeps_no_connection(tmp_path):
+    with Plane(tmp_path) as plane:
+        assert plane.ask("GET", "/readyz").status_code == 200
+        plane.plane.leave()
+        assert plane.ask("GET", "/readyz").status_code == 503
+        answered = plane.post()
+        assert (answered.status_code, answered.headers["connection"]) == (200, "close")

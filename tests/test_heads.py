@@ -111,3 +111,57 @@ def test_a_whole_address_as_target_says_the_host(port, target, host):
     """Whatever the header says; who is let in is decided by what was asked for."""
     (answer,) = told(port, b"GET %s HTTP/1.1\r\n%sconnection: close\r\n\r\n" % (target, host))
     assert b"x-hosts: evil.example:80\r\n" in answer
+
+
+def answered(caller):
+    """Read one answer of the echo, whose body is one digit; return its status."""
+    came = bytearray()
+    while not (came.partition(b"\r\n\r\n")[2] and b"\r\n\r\n" in came):
+        came += caller.recv(1)
+    return int(came.split(b" ")[1])
+
+
+def test_a_caller_whose_head_does_not_come_is_hung_up_on_and_others_are_not(port):
+    """Also one that sends nothing at all, or a piece now and then."""
+    with contextlib.ExitStack() as stack:
+        silent, halfway, idle = (
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+            for _ in range(3)
+        )
+        halfway.sendall(b"POST / HTTP/1.1\r\nhost: ")
+        idle.sendall(GOOD)
+        assert answered(idle) == 200
+        while sum(one._since is not None for one in list(BoundedHead.open)) < 2:
+            pass
+        (loop,) = {one.loop for one in list(BoundedHead.open)}
+        loop.call_soon_threadsafe(BoundedHead.hasten, 0.0)
+        for late in (silent, halfway):
+            said = late.recv(2**16)
+            assert said.startswith(b"HTTP/1.1 408")
+            assert b"head_timeout" in said
+            assert late.recv(1) == b""
+        idle.sendall(LAST)
+        assert answered(idle) == 200
+
+
+def test_a_request_that_is_on_its_way_at_a_stop_is_answered():
+    """An idle connection is not closed in the face of a request."""
+    config = uvicorn.Config(
+        echo, port=0, http=BoundedHead, log_config=None, lifespan="off", loop="asyncio"
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        pass
+    where = server.servers[0].sockets[0].getsockname()
+    with socket.create_connection(where, timeout=20) as caller:
+        caller.sendall(GOOD)
+        assert answered(caller) == 200
+        listening = server.servers[0]
+        server.should_exit = True
+        while listening.is_serving():
+            pass
+        caller.sendall(LAST)
+        assert answered(caller) == 200
+    thread.join()

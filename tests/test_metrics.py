@@ -70,6 +70,6 @@ def test_counts_are_those_of_all_workers(tmp_path):
     told = {key[1][1]: value for key, value in found.items() if key[0] == "shadowserve_requests_total"}  # fmt: skip
     assert told == {
         "answered": 4, "failed": 2, "rejected": 6, "overloaded": 0, "client_gone": 0,
-        "turned_away": 0, "appended": 4, "append_failed": 2,
+        "turned_away": 0, "not_ready": 0, "timed_out": 0, "lost": 0, "appended": 4, "append_failed": 2,
     }  # fmt: skip
     assert found["shadowserve_nonfinite_values_total",] == 10

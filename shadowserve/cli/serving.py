@@ -20,7 +20,7 @@ from shadowserve.policy import Policy
 from shadowserve.records import Role
 from shadowserve.settings import Settings
 from shadowserve.stores import preflight, uris
-from shadowserve.supervisor import start
+from shadowserve.supervisor import start, surroundings
 from shadowserve.supervisor.leash import SUPPORTED
 from shadowserve.supervisor.ownership import refuse_foreign
 from shadowserve.supervisor.placement import place
@@ -35,7 +35,8 @@ MOST_NAMES = 20
 SERVE_OPTIONS = (
     "champion", "challengers", "control", "model", "tracking_uri", "registry_uri", "host", "port",
     "console_host", "console_port", "workers", "state_dir", "sample_rate", "deadline",
-    "journal_budget", "retention", "max_body", "lane_memory", "method", "output_kind", "entity",
+    "journal_budget", "retention", "max_body", "request_timeout", "read_timeout", "keep_alive",
+    "drain_delay", "lane_memory", "method", "output_kind", "entity",
     "batch", "probe", "rescore",
     "log_inputs", "hash_inputs", "drop_inputs", "ignore_outputs", "one_job", "strict_versions", "allow_digests", "lane_network", "keep_prints", "pass_env", "token_file",
     "allow_hosts", "allow_origins", "root_path", "ssl_certfile", "ssl_keyfile", "tap",
@@ -107,6 +108,8 @@ class running:  # noqa: N801 - reads as a verb
         places = Places(settings.state_dir.resolve())
         refuse_foreign(settings.state_dir)
         self._lock = start.claim(places)
+        if made := surroundings.settle(places.root):
+            say(f"Surroundings   made below the state directory: {', '.join(made)}")
         data = None
         if not settings.tap:
             data = start.listen(settings.host, settings.port, what="data plane")

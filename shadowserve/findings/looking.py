@@ -6,6 +6,7 @@ from shadowserve.findings import (
     change,
     concentration,
     divergence,
+    ended,
     failures,
     features,
     form,
@@ -21,7 +22,7 @@ from shadowserve.known import Known
 from shadowserve.policy import Policy
 
 _ANSWERS = (divergence, scores, slices, concentration, form, change)
-_OTHERS = (features, latency, noise, failures, origins)
+_OTHERS = (features, latency, noise, failures, ended, origins)
 _ORDER = (Severity.CRITICAL, Severity.WARNING, Severity.NOTE, Severity.INFO)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import MutableSequence, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -79,7 +79,7 @@ class Observer:
         try:
             given = protocol.read_body(request.body or b"", request.content_type)
             read_ns = time.monotonic_ns()
-            schema = self.scorer.schema if tried else replace(self.scorer.schema, fits=None)
+            schema = self.scorer.schema if tried else self.scorer.schema.without_hint()
             rows, echo = protocol.type(given, schema)
         except BaseException as error:  # a validator of the model's own may exit
             refusal = Observation(fault=fault_of(error, step="schema"))

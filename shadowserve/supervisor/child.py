@@ -15,6 +15,9 @@ from pathlib import Path
 from shadowserve.supervisor.isolation import cut_network
 from shadowserve.supervisor.leash import tie_to_parent
 from shadowserve.supervisor.priority import SHARES_CORE, step_back, step_forward
+from shadowserve.talk import STACKS
+
+STACKS_S = 0.3
 
 
 @dataclass(slots=True)
@@ -109,6 +112,23 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.wait(5.0)
+
+    def show_stacks(self, *, patience_s: float = STACKS_S) -> None:
+        """Have it write where all its threads are into its log, before it is killed."""
+        if STACKS is None or not self.running:
+            return
+        self._hasten()
+        before = self._log_bytes()
+        self.signal(STACKS)
+        until = time.monotonic() + patience_s
+        while self.running and self._log_bytes() == before and time.monotonic() < until:
+            time.sleep(0.01)
+
+    def _log_bytes(self) -> int:
+        try:
+            return self.log.stat().st_size
+        except OSError:
+            return 0
 
     def wait(self, seconds: float) -> bool:
         """Wait for its end; True if it came."""

@@ -44,6 +44,11 @@ class Sweeper:
                 start_new_session=True,
             )
 
+    @property
+    def pid(self) -> int:
+        """Its process id; 0 where there is none."""
+        return 0 if self._process is None else self._process.pid
+
     def close(self) -> None:
         """Let it sweep, and wait until it has."""
         if self._process is None or self._process.stdin is None:

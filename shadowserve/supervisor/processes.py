@@ -10,9 +10,10 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
+from shadowserve import ends, tokens, withheld
 from shadowserve import gate as gates
-from shadowserve import tokens, withheld
 from shadowserve.deployment import LaneName
 from shadowserve.gate import Gate
 from shadowserve.lane.lock import ONE_AT_A_TIME
@@ -68,7 +69,10 @@ class Processes:
         return Child(
             name=f"champion worker {index}",
             command=worker_command(
-                socket_fd=descriptor, worker=index, certificate=self._certificate()
+                socket_fd=descriptor,
+                worker=index,
+                keep_alive_s=self.settings.keep_alive,
+                certificate=self._certificate(),
             ),
             env={
                 **self._environment("champion"),
@@ -107,6 +111,7 @@ class Processes:
             child=child,
             deadline_s=self.settings.deadline,
             memory_bytes=self.settings.lane_memory,
+            note=partial(ends.note, self.places, ends.of_lane(name)),
         )
 
     def console(self, listener: socket.socket) -> Child:
@@ -161,6 +166,8 @@ class Processes:
             "SHADOWSERVE_START": self.start_token,
             "SHADOWSERVE_WORKERS": str(self.settings.workers),
             "SHADOWSERVE_MAX_BODY": str(self.settings.max_body),
+            "SHADOWSERVE_REQUEST_TIMEOUT": str(self.settings.request_timeout),
+            "SHADOWSERVE_READ_TIMEOUT": str(self.settings.read_timeout),
         }
 
     def _background(self) -> dict[str, str]:

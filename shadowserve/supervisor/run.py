@@ -17,7 +17,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from types import FrameType
 
-from shadowserve import arrival, counters, journal, tail
+from shadowserve import arrival, counters, ends, journal, tail
 from shadowserve.arrival import Arrival
 from shadowserve.deployment import Deployment, write_whole
 from shadowserve.ending import ending
@@ -35,8 +35,10 @@ from shadowserve.supervisor.news import EvidenceNews, last_words
 from shadowserve.supervisor.orphans import Sweeper
 from shadowserve.supervisor.processes import Processes
 from shadowserve.supervisor.pulse import Pulse
+from shadowserve.supervisor.reaping import Reaper
 from shadowserve.supervisor.standin import STAND_IN, StandIn
 from shadowserve.supervisor.watch import LaneWatch
+from shadowserve.supervisor.worker import GAVE_UP_CALL, hang_limit_s
 
 TURN_S = 0.05
 CHORES_S = 1.0
@@ -44,7 +46,9 @@ FAILED = "champion_failed.json"
 DRAIN_S = 20.0
 FLUSH_S = 20.0
 WORKER_END_S = 10.0
-STUCK_S = 60.0
+STUCK_GRACE_S = 5.0
+"""How much later than a worker itself its supervisor gives it up."""
+LEAST_STUCK_S = 10.0
 LONGEST_WORKER_PAUSE_S = 10.0
 HELPER_PAUSE_S = 2.0
 
@@ -78,15 +82,18 @@ class Supervisor:
     lanes: list[LaneWatch] = field(default_factory=list)
     helpers: list[Child] = field(default_factory=list)
     worker_deaths: int = 0
-    stuck_s: float = STUCK_S
-    pulses: dict[int, Pulse] = field(default_factory=dict)
+    pulses: dict[object, Pulse] = field(default_factory=dict)
+    leaving: bool = False
     stand_in: StandIn | None = None
     deployment: Deployment | None = None
     stop_signals: int = 0
     sweeper: Sweeper | None = None
     news: EvidenceNews | None = None
+    reaper: Reaper = field(default_factory=Reaper)
     _told: str = ""
     _ends_at_once: bool = False
+    _was_ready: bool = False
+    _stuck: dict[int, str] = field(default_factory=dict)
 
     def begin(self) -> None:
         """Start the champion's workers; they import while the pins are resolved."""
@@ -96,6 +103,7 @@ class Supervisor:
         self._recover()
         (self.places.root / FAILED).unlink(missing_ok=True)
         self.places.draining.unlink(missing_ok=True)
+        self.places.stopping.unlink(missing_ok=True)
         if self.data_socket is not None:
             self._open_data_plane(self.data_socket)
         self._write_down()
@@ -106,7 +114,8 @@ class Supervisor:
             child.start()
         self.stand_in = StandIn(
             listener,
-            needed=lambda: not any(map(self._accepts, range(len(self.workers)))),
+            needed=lambda: self.leaving or not any(map(self._accepts, range(len(self.workers)))),
+            why=self._why_nobody_answers,
             label=self._label,
             counters=counters.Counters(self.places.counters(STAND_IN)),
             certificate=certificate.of(self.settings.ssl_certfile, self.settings.ssl_keyfile),
@@ -128,6 +137,7 @@ class Supervisor:
         for worker, path in self.places.all_counters().items():
             with closing(counters.Counters(path)) as counted:
                 try:
+                    _count_lost(counted)
                     journal.recover(self.places.journal, worker=worker)
                     reconcile(self.places, counted, worker=worker)
                 except (JournalError, UnreadableError) as error:
@@ -151,6 +161,7 @@ class Supervisor:
         self.news = EvidenceNews(self.places)
         self.lanes = [self.processes.lane(name) for name in deployment.lanes]
         for watch in self.lanes:
+            watch.say = self.say
             watch.expect()
         self.helpers = [self.processes.console(self.console_socket), self.processes.evidence()]
         for child in self.helpers:
@@ -166,6 +177,7 @@ class Supervisor:
         """
         while not self.stop_signals:
             if self._champion_ready():
+                self._was_ready = True
                 return True
             self._raise_if_failed()
             time.sleep(TURN_S)
@@ -205,13 +217,14 @@ class Supervisor:
 
     def end(self) -> None:
         """Drain: finish requests, let lanes catch up, let evidence arrive, end everything."""
+        self._let_balancers_turn_away()
+        self.leaving = True  # from here on the stand-in takes whoever still comes
         for child in self.workers:
             child.signal(signal.SIGTERM)
         until = time.monotonic() + WORKER_END_S
         for child in self.workers:
             child.wait(until - time.monotonic())
             child.kill()
-        self._close_data_plane()
         if self.data_socket is None:  # the tap closes before the lanes catch up
             for child in self._journaling:
                 child.end(deadline_s=WORKER_END_S)
@@ -221,14 +234,34 @@ class Supervisor:
         for child in reversed(self.helpers):
             child.end(deadline_s=FLUSH_S)
         self._try(self._say_what_arrived)
+        self._close_data_plane()
         self._sweep()
         self.console_socket.close()
         self.places.draining.unlink(missing_ok=True)
+        self.places.stopping.unlink(missing_ok=True)
         self.places.supervisor.unlink(missing_ok=True)
 
     def _say_what_arrived(self) -> None:
         if self.deployment is not None:
             self.say(last_words(self.places, self.deployment))
+
+    def _let_balancers_turn_away(self) -> None:
+        """Say at /readyz that this ends, and go on serving for a while; a second signal cuts it short."""
+        with contextlib.suppress(OSError):
+            self.places.stopping.touch(mode=0o600)
+        until, signals = time.monotonic() + self.settings.drain_delay, self.stop_signals
+        while time.monotonic() < until and self.stop_signals == signals:
+            self._try(self._look_after_workers)
+            self._try(self._look_after_lanes)
+            time.sleep(TURN_S)
+
+    def _why_nobody_answers(self) -> str:
+        """Say it in words, for callers."""
+        if self.leaving or self.stop_signals:
+            return "This server is being stopped."
+        if not self._was_ready:
+            return "The champion is being loaded."
+        return "No worker is there to answer. It is being replaced."
 
     def kill(self) -> None:
         """End everything now; used when the start failed."""
@@ -292,27 +325,52 @@ class Supervisor:
             if self.worker_deaths and time.monotonic_ns() < child.started_ns + pause * 1e9:
                 continue
             self.worker_deaths += 1
-            reason = self._failure() or ending(child.exit_code)
-            self.say(f"{child.name} died ({reason}); it is being replaced.")
+            self._bury(index, child)
             (self.places.root / FAILED).unlink(missing_ok=True)
             child.start()
 
+    def _bury(self, index: int, child: Child) -> None:
+        """Count a worker's death, and the requests that died with it; tell both."""
+        reason = self._failure() or ending(child.exit_code)
+        lost = 0
+        with closing(counters.Counters(self.places.counters(index))) as counted:
+            if counted.counts().pid == child.pid:
+                lost = _count_lost(counted)
+        cause = self._stuck.pop(child.pid, None) or _cause(child.exit_code)
+        ends.note(self.places, ends.of_worker(index), cause, exit_code=child.exit_code)
+        with_it = f", {lost} request{'s' * (lost != 1)} with it" if lost else ""
+        self.say(f"{child.name} died ({reason}){with_it}; it is being replaced.")
+
     def _end_if_stuck(self, index: int, child: Child) -> None:
-        """End a worker that has been in one call, or has not looked after its callers, for too long."""
+        """End a worker that has been in one call, or has not looked after its callers, for too long.
+
+        It gives up a call itself, after answering whoever waits; here it is one that cannot any more.
+        """
         counted = counters.read(self.places.counters(index))
         if counted.pid != child.pid or not (counted.busy_ns or counted.beat_ns):
             return
-        sign = (child.pid, counted.busy_ns or counted.beat_ns)
-        still_s = self.pulses.setdefault(index, Pulse()).still_s(sign)
-        if still_s > self.stuck_s:
-            does = "been in one call of the model" if counted.busy_ns else "answered nobody"
-            self.say(f"{child.name} has {does} for {still_s:.0f} s.")
-            child.kill()
+        asked_s = self.settings.request_timeout
+        limits = {
+            "been in one call of the model": (
+                counted.busy_ns,
+                hang_limit_s(asked_s) + STUCK_GRACE_S,
+            ),
+            "answered nobody": (counted.beat_ns, max(asked_s, LEAST_STUCK_S)),
+        }
+        for does, (sign, limit_s) in limits.items():
+            seen = self.pulses.setdefault((index, does), Pulse())
+            still_s = seen.still_s((child.pid, sign) if sign else None)
+            if sign and still_s > limit_s:
+                self.say(f"{child.name} has {does} for {still_s:.0f} s. {child.log} says where.")
+                self._stuck[child.pid] = "hang"
+                child.show_stacks()
+                child.kill()
+                return
 
     def _accepts(self, index: int) -> bool:
-        """Tell whether a worker has come so far that it takes connections."""
-        child = self.workers[index]
-        return child.running and counters.read(self.places.counters(index)).pid == child.pid
+        """Tell whether a worker has come so far that it takes connections: its champion is loaded."""
+        child, counted = self.workers[index], counters.read(self.places.counters(index))
+        return child.running and counted.pid == child.pid and bool(counted.ready)
 
     def _label(self) -> str:
         known = self.deployment
@@ -321,7 +379,8 @@ class Supervisor:
     def _chores(self) -> None:
         """Once a second: delete what is read, keep to the budget, heed the team's wishes."""
         if self._champion_ready():
-            self.worker_deaths = 0
+            self.worker_deaths, self._was_ready = 0, True
+        self.reaper.look(self._own_processes())
         if self.places.resume.exists():
             self.places.resume.unlink()
             for watch in self.lanes:
@@ -333,6 +392,10 @@ class Supervisor:
         if self.news is not None and (news := self.news.look()):
             self.say(news)
         logs.bound(self.places.logs)
+
+    def _own_processes(self) -> set[int]:
+        known = [*self.workers, *(watch.child for watch in self.lanes), *self.helpers]
+        return {child.pid for child in known} | ({self.sweeper.pid} if self.sweeper else set())
 
     def _keep_to_budget(self) -> None:
         """Delete the oldest sealed segments beyond the budget; the ledger counts what was unread."""
@@ -379,6 +442,22 @@ class Supervisor:
             "console_port": console_port,
         }
         write_whole(self.places.supervisor, json.dumps(facts))
+
+
+def _count_lost(counted: counters.Counters) -> int:
+    """Count the requests that a dead worker had in hand as lost; return how many they were."""
+    lost = counted.counts().in_hand
+    if lost:
+        counted.add("lost", lost)
+        counted.set("in_hand", 0)
+    return lost
+
+
+def _cause(code: int | None) -> str:
+    """Tell why a worker ended that nobody here ended."""
+    if code == GAVE_UP_CALL:
+        return "hang"
+    return "outside" if code in (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP) else "crash"
 
 
 def wait_for_lanes(supervisor: Supervisor, *, role: Role = Role.CHALLENGER) -> None:

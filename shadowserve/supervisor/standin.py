@@ -24,7 +24,8 @@ LOOK_S = 0.05
 PATIENCE_S = 0.5
 MAX_READ = 1 << 20
 _ALIVE = (b"/livez", b"/v2/health/live")
-_BUSY = "No worker is there to answer. It is being replaced; try again in a second."
+_PROBES = ("/readyz", "/ping", "/health", "/v2/health/ready")
+MOST_AT_ONCE = 64
 
 
 class StandIn:
@@ -36,10 +37,12 @@ class StandIn:
         The data plane's.
     needed : callable
         Whether no worker accepts now.
+    why : callable
+        Says in words why nobody else answers.
     label : callable
         Names the served version.
     counters : Counters
-        Where each refusal is counted as ``overloaded``.
+        Where each refusal is counted as ``not_ready``; asking whether it is ready is none.
     certificate : Certificate, optional
         Callers are then spoken to over TLS.
     """
@@ -49,6 +52,7 @@ class StandIn:
         listener: socket.socket,
         *,
         needed: Callable[[], bool],
+        why: Callable[[], str],
         label: Callable[[], str],
         counters: Counters,
         certificate: Certificate | None = None,
@@ -56,6 +60,9 @@ class StandIn:
         self._context = None if certificate is None else certificate.context()
         self._listener = listener
         self._needed = needed
+        self._why = why
+        self._places = threading.BoundedSemaphore(MOST_AT_ONCE)
+        self._counting = threading.Lock()
         self._label = label
         self._counters = counters
         self._stopped = threading.Event()
@@ -72,8 +79,16 @@ class StandIn:
             if self._waiting() and self._needed():
                 with contextlib.suppress(OSError):  # a worker was quicker, or the caller left
                     caller, _ = self._listener.accept()
-                    with caller, self._secured(caller) as secured:
-                        self._answer(secured)
+                    self._places.acquire()
+                    threading.Thread(target=self._meet, args=(caller,), daemon=True).start()
+
+    def _meet(self, caller: socket.socket) -> None:
+        """Answer one caller, on a thread of its own: one who is slow keeps nobody waiting."""
+        try:
+            with contextlib.suppress(OSError), caller, self._secured(caller) as secured:
+                self._answer(secured)
+        finally:
+            self._places.release()
 
     def _waiting(self) -> bool:
         return bool(select.select([self._listener], (), (), LOOK_S)[0])
@@ -90,9 +105,12 @@ class StandIn:
         if path in _ALIVE:
             caller.sendall(_response("200 OK", b"{}", head))
         else:
-            self._counters.add("overloaded")
-            caller.sendall(_refusal(request_id, head))
+            if path.decode("latin-1") not in _PROBES:
+                with self._counting:
+                    self._counters.add("not_ready")
+            caller.sendall(_refusal(request_id, head, says=f"{self._why()} Try again in a second."))
         caller.shutdown(socket.SHUT_WR)
+        _see_off(caller, until=time.monotonic() + PATIENCE_S)
 
 
 def _read(caller: socket.socket, *, until: float) -> bytes:
@@ -110,12 +128,33 @@ def _read(caller: socket.socket, *, until: float) -> bytes:
         while b"\r\n\r\n" not in raw and len(raw) < MAX_READ and (came := more()):
             raw += came
         head, _, body = raw.partition(b"\r\n\r\n")
+        if _waits_for_word(head):  # the answer comes instead of the leave to send a body
+            return _path(raw)
         left = min(_length(head), MAX_READ) - len(body)
         while left > 0 and (came := more()):
             left -= len(came)
     caller.settimeout(PATIENCE_S)
+    return _path(raw)
+
+
+def _path(raw: bytes) -> bytes:
     words = raw.split(b"\r\n", 1)[0].split(b" ")
     return words[1].partition(b"?")[0] if len(words) > 1 else b""
+
+
+def _see_off(caller: socket.socket, *, until: float) -> None:
+    """Read what the caller still sends until it hangs up: closing before would reset the connection."""
+    with contextlib.suppress(OSError):
+        while (left_s := until - time.monotonic()) > 0:
+            caller.settimeout(left_s)
+            if not caller.recv(65_536):
+                return
+
+
+def _waits_for_word(head: bytes) -> bool:
+    """Tell whether the caller holds its body back until it is told to send it."""
+    lines = (line.partition(b":") for line in head.lower().split(b"\r\n")[1:])
+    return any(n.strip() == b"expect" and v.strip() == b"100-continue" for n, _, v in lines)
 
 
 def _length(head: bytes) -> int:
@@ -126,8 +165,8 @@ def _length(head: bytes) -> int:
     return 0
 
 
-def _refusal(request_id: str, head: tuple[str, ...]) -> bytes:
-    told = {"code": "overloaded", "message": _BUSY, "column": None, "row": None}
+def _refusal(request_id: str, head: tuple[str, ...], *, says: str) -> bytes:
+    told = {"code": "not_ready", "message": says, "column": None, "row": None}
     body = json.dumps({"error": {**told, "request_id": request_id}}).encode()
     return _response("503 Service Unavailable", body, ("retry-after: 1", *head))
 

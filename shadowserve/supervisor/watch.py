@@ -12,6 +12,7 @@ import contextlib
 import json
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,6 +37,8 @@ NO_ROOM_PAUSE_S = 2.0
 LOOK_S = 0.25
 """The most that counts between two looks: beyond it the looker itself stood still."""
 QUICK_NS = 30 * 10**9
+TELL_EVERY_NS = 20 * 10**9
+MAX_TOLD = 10
 STEADY_NS = 120 * 10**9
 _FROM_OUTSIDE = (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
 
@@ -50,6 +53,10 @@ class LaneWatch:
         How long a request may be in hand, less starvation.
     memory_bytes : int
         Resident memory beyond which the lane is restarted.
+    note : callable
+        Counts an end: its cause, and by name what is known of it.
+    say : callable
+        Tells the user, one line a call.
     """
 
     name: LaneName
@@ -57,6 +64,8 @@ class LaneWatch:
     child: Child
     deadline_s: float
     memory_bytes: int
+    note: Callable[..., None] = lambda *_, **__: None
+    say: Callable[[str], None] = lambda _: None
     barren_deaths: int = 0
     quick_poisonings: int = 0
     start_again_ns: int = 0
@@ -66,6 +75,7 @@ class LaneWatch:
     _oom_kills: int = 0
     _done: int = 0
     _worked: tuple[int, int] = (0, 0)
+    _told_ns: int = -TELL_EVERY_NS
     _pulse: Pulse = field(default_factory=lambda: Pulse(moment_s=LOOK_S))
 
     def expect(self) -> None:
@@ -120,6 +130,7 @@ class LaneWatch:
 
     def _kill(self, cause: str) -> None:
         self._cause = cause
+        self.child.show_stacks()
         self.child.kill()
 
     def _bury(self) -> None:
@@ -129,6 +140,8 @@ class LaneWatch:
         in_hand = mark.positions if mark.pid == self.child.pid else ()
         self.child.kill()  # what it had started itself
         self.child.process = None
+        if code not in (GAVE_UP, NO_ROOM) and (code != 0 or in_hand):
+            self._count(cause, code, mark if in_hand else None)
         if code == GAVE_UP:
             self.degraded, self._again = not self._again, False
         elif code == NO_ROOM:
@@ -146,6 +159,18 @@ class LaneWatch:
             self._poisoned(cause)
         elif code != 0 and cause != "outside":
             self._barren(code)
+
+    def _count(self, cause: str, code: int | None, mark: inflight.Mark | None) -> None:
+        """Leave word of an end where it lasts, and tell it, a few times a minute at most."""
+        positions = list(mark.positions[:MAX_TOLD]) if mark else []
+        self.note(cause, exit_code=code, positions=positions, step=mark.step if mark else None)
+        if time.monotonic_ns() - self._told_ns < TELL_EVERY_NS:
+            return
+        self._told_ns = time.monotonic_ns()
+        how = {"deadline": "was ended at its deadline", "memory": "was ended for its memory"}
+        at = f" with {len(mark.positions)} in hand" if mark else ""
+        came = how.get(cause, f"ended ({ending(code)})")
+        self.say(f"Lane {self.name} {came}{at}; it is started again. {self.child.log} says where.")
 
     def _worked_ns(self, mark: inflight.Mark) -> int:
         """Return how long a dead lane had worked on what it had in hand, as of the last look at it.

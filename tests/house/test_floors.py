@@ -17,18 +17,18 @@ STOREYS = (
     "asgi casting faults journal lane.inflight lane.state page pins places policy reading sampling sequential "
     "stores strangers supervisor.placement tally tokens",
     # records, settings and pure mathematics
-    "changepoint units divergence featurization growth metrics mlmodel nested paired settings slices stillness "
+    "changepoint units divergence featurization growth mlmodel nested paired settings slices stillness "
     "standby tail talk tensors",
     "callcost columns params passage ragged version",
     "copies downloads",
     "cache deployment lineage schema shipped",
-    "classes sharing parity",
-    "family labels lane.windows ledger loading pace registry threads wire",
+    "classes ends sharing parity",
+    "family labels lane.windows ledger loading metrics pace registry threads wire",
     "heads lane.open_window openapi probing protocols",
     # the story: a request is answered, scored again, and what was learned is judged
     "evidence scoring",
     "champion check lane tapped",
-    "dataplane known runs",
+    "dataplane known patience runs",
     "findings",
     "verdict",
     "report",

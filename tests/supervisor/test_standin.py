@@ -7,12 +7,14 @@ import json
 import socket
 import ssl
 import threading
+import time
 
 import httpx
 import pytest
 from certificate_fixtures import certified
 
 from shadowserve import counters
+from shadowserve.supervisor import standin
 from shadowserve.supervisor.certificate import Certificate
 from shadowserve.supervisor.standin import StandIn
 
@@ -23,7 +25,13 @@ def data_plane(tmp_path):
     needed.set()
     listener = socket.create_server(("127.0.0.1", 0))
     counted = counters.Counters(tmp_path / "999.bin")
-    stand_in = StandIn(listener, needed=needed.is_set, label=lambda: "films/3", counters=counted)
+    stand_in = StandIn(
+        listener,
+        needed=needed.is_set,
+        why=lambda: "It is being tested.",
+        label=lambda: "films/3",
+        counters=counted,
+    )
     host, port = listener.getsockname()
     yield f"http://{host}:{port}", needed, counted, listener
     stand_in.stop()
@@ -40,14 +48,37 @@ def test_a_request_gets_a_503_that_says_when_to_come_back(data_plane):
     error = json.loads(told.content)["error"]
     assert set(error) == {"code", "message", "column", "row", "request_id"}
     assert error["request_id"] == told.headers["x-request-id"]
-    assert counted.counts().overloaded == 1
+    assert (error["code"], error["message"]) == (
+        "not_ready", "It is being tested. Try again in a second.",
+    )  # fmt: skip
+    assert counted.counts().not_ready == 1
 
 
 def test_probes_learn_that_it_lives_and_is_not_ready(data_plane):
     url, _, counted, _ = data_plane
     assert httpx.get(f"{url}/livez?x=1", trust_env=False).status_code == 200
-    assert httpx.get(f"{url}/readyz", trust_env=False).status_code == 503
-    assert counted.counts().overloaded == 1
+    for path in ("readyz", "ping", "health", "v2/health/ready"):
+        assert httpx.get(f"{url}/{path}", trust_env=False).status_code == 503
+    assert (counted.counts().not_ready, counted.counts().overloaded) == (0, 0)
+
+
+def test_a_caller_that_waits_for_leave_to_send_is_not_waited_for():
+    """curl holds a large body back until it is told 100 or anything else."""
+    head = b"POST /x?y HTTP/1.1\r\nhost: x\r\nExpect: 100-Continue\r\ncontent-length: 9\r\n\r\n"
+    here, there = socket.socketpair()
+    with here, there:
+        there.sendall(head)
+        assert standin._read(here, until=time.monotonic() + 3600) == b"/x"
+
+
+def test_callers_that_say_nothing_are_dealt_with_beside_each_other(data_plane, monkeypatch):
+    monkeypatch.setattr(standin, "PATIENCE_S", 5.0)
+    url, _, _, _ = data_plane
+    where = httpx.URL(url).netloc.decode().split(":")
+    with contextlib.ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(socket.create_connection(where))
+        assert httpx.get(f"{url}/livez", timeout=20, trust_env=False).status_code == 200
 
 
 def test_a_caller_that_says_nothing_keeps_nobody_else_waiting_for_long(data_plane):
@@ -90,6 +121,7 @@ def test_it_speaks_tls_where_the_workers_do(tmp_path):
         stand_in = StandIn(
             listener,
             needed=lambda: True,
+            why=lambda: "It is being tested.",
             label=lambda: "films/3",
             counters=counted,
             certificate=Certificate(chain, key),
@@ -117,4 +149,4 @@ def test_a_worker_that_accepts_gets_the_callers(data_plane):
         with accepted:
             caller.sendall(b"hello")
             assert accepted.recv(5) == b"hello"
-    assert counted.counts().overloaded == 0
+    assert counted.counts().not_ready == 0

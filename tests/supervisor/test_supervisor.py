@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from shadowserve import ends
 from shadowserve.counters import Counters
 from shadowserve.deployment import LaneName
 from shadowserve.errors import ModelError
@@ -57,27 +58,35 @@ def asleep(tmp_path) -> Child:
 
 
 @pytest.mark.parametrize(
-    ("sign", "said_of_it"),
-    [("busy_ns", "in one call of the model for 61 s"), ("beat_ns", "answered nobody for 61 s")],
+    ("sign", "limit_s", "said_of_it"),
+    [("busy_ns", 95, "been in one call of the model"), ("beat_ns", 60, "answered nobody")],
 )
 def test_a_worker_that_hangs_is_ended_in_a_call_of_the_model_and_elsewhere(
-    supervisor, tmp_path, sign, said_of_it
+    supervisor, tmp_path, sign, limit_s, said_of_it
 ):
+    """A call that lasts its own worker gives up first; where it cannot any more, this does."""
     it, said = supervisor
     child = asleep(tmp_path)
     clock = iter(range(1000))
-    it.pulses[0] = Pulse(clock=lambda: float(next(clock)))
+    it.pulses[0, said_of_it] = Pulse(clock=lambda: float(next(clock)))
     counted = Counters(it.places.counters(0))
     counted.set("pid", child.pid)
     for started_ns in (0, 5, 6):  # one that has not begun, and two that go on
         counted.set(sign, started_ns)
-        for _ in range(61):
+        for _ in range(limit_s + 1):
             it._end_if_stuck(0, child)
             assert child.running
+    counted.add("in_hand", 3)
     it._end_if_stuck(0, child)
     assert not child.running
+    assert f"{said_of_it} for {limit_s + 1} s" in said[0]
+    it.workers = [child]
+    it._look_after_workers()
+    assert "3 requests with it" in said[1]
+    assert (counted.counts().lost, counted.counts().in_hand) == (3, 0)
+    assert ends.workers(ends.read(it.places)).to_dict()["ended"]["hang"] == 1
+    child.kill()
     counted.close()
-    assert said_of_it in said[0]
 
 
 def test_a_call_of_the_process_before_is_not_held_against_the_next(supervisor, tmp_path):
