@@ -19,8 +19,10 @@ from scipy.signal import lfilter
 
 from benchmarks.detection import fed
 from shadowserve.findings import look
+from shadowserve.lane import again, replays
 from shadowserve.lane.comparing import Comparer, Scoring
 from shadowserve.lane.intake import turn
+from shadowserve.lane.kept import MOST, Kept
 from shadowserve.lane.observing import Typed
 from shadowserve.lane.rescoring import Rescorer
 from shadowserve.policy import Policy
@@ -168,6 +170,38 @@ def _number(request: Request) -> int:
     return int(json.loads(request.body or b"[0]")[0])
 
 
+class KeptInMemory:
+    """Old requests as `lane.kept` keeps them, without the file."""
+
+    def __init__(self) -> None:
+        self._kept: dict[int, Kept] = {}
+        self._apart = 1
+        self._offered = 0
+
+    def keep(self, request: Request, lane_answer: bytes) -> None:
+        """Keep a request, if it is its turn."""
+        self._offered += 1
+        if self._offered % self._apart:
+            return
+        self._kept[request.position] = Kept(request, lane_answer)
+        if len(self._kept) > MOST:
+            self._kept = dict(list(self._kept.items())[::2])
+            self._apart *= 2
+
+    def before(self, arrived_wall_ns: int) -> list[int]:
+        """Return the positions of those that arrived before a moment."""
+        kept = self._kept.items()
+        return [place for place, one in kept if one.request.arrived_wall_ns < arrived_wall_ns]
+
+    def begin(self, _position: int, _trial: int) -> bool:
+        """Nothing dies here."""
+        return True
+
+    def read(self, positions: list[int]) -> list[Kept]:
+        """Read some."""
+        return [self._kept[place] for place in positions if place in self._kept]
+
+
 class PlayedLane(fed.FedLane):
     """A fed lane that scores some requests again, as a lane does."""
 
@@ -181,6 +215,39 @@ class PlayedLane(fed.FedLane):
         self.observer = FedObserver(world, who, rng)
         self.learned.classes = classes
         self.rescorer = Rescorer(cast(Any, self.observer), TABLE, comparer=self.comparer)
+        self.kept = KeptInMemory()
+        self.seconds: list[Any] = []
+
+    def beside(self, other: PlayedLane) -> None:
+        """Put together what scores some requests again, as `lane.seconds` does, by what memory holds."""
+        if self.role is Role.CONTROL:
+            kept, theirs = other.kept, other.learned
+            self.seconds = [
+                again.AgainForOthers(
+                    cast(Any, self.observer), lambda: self.learned.answers,
+                    lambda: frozenset(theirs.lasting.asked),
+                ),
+                replays.ReplaysForOthers(
+                    lambda: self.learned, cast(Any, self.observer), self.rescorer.differ,
+                    lambda: {4: list(theirs.replayed.trial.seen) if theirs.replayed.trial else []},
+                    lambda _, positions: kept.read(positions),
+                ),
+            ]  # fmt: skip
+            return
+        asked = replays.Replays(
+            lambda: self.learned, cast(Any, self.observer), self.rescorer.differ, cast(Any, self.kept),
+            self.kept.read, lambda: other.learned.replayed.answers.get(4, {}),
+        )  # fmt: skip
+        self.rescorer.steady = asked.keep
+        tried = again.Again(cast(Any, self.observer), lambda: self.learned.lasting, TABLE)
+        self.seconds = [tried, asked]
+
+    def score_again(self, requests: list[Request]) -> None:
+        """Score a second time what is due for it."""
+        self.observer.now = _number(requests[-1])
+        for one in self.seconds:
+            one.read(requests)
+            one.due()
 
     def score(self, requests: list[Request]) -> list[Scoring]:
         """Score those requests that are this lane's turn."""
@@ -198,6 +265,8 @@ class PlayedLane(fed.FedLane):
                     inclusion=what.inclusion, warm=what.timed,
                 )
             )  # fmt: skip
+            for one in self.seconds:
+                one.take(made[-1])
             if seen.fault is None:
                 self.rescorer.offer(typed, seen, self.learned.noise)
         return made
@@ -216,6 +285,8 @@ def play(world: World, seed: int) -> Played:
     """Play a run through both lanes, looking at all findings as it goes."""
     rng, policy, one = np.random.default_rng(seed), Policy(), Played()
     lanes = [PlayedLane(name, policy, world, rng) for name in (fed.CHALLENGER, fed.CONTROL)]
+    for lane, other in (lanes, lanes[::-1]):
+        lane.beside(other)
     arrived = 1_700_000_000 * 10**9 + np.cumsum(world.gaps_ns).astype(np.int64)
     x, c = rng.random(world.n), rng.integers(0, 5, world.n)
     for first in range(0, world.n, PORTION):
@@ -224,8 +295,7 @@ def play(world: World, seed: int) -> Played:
             scored = lane.score(requests)
             if scored:
                 lane.take(scored)
-        for lane in lanes:
-            again(lane, lanes, now=first + PORTION)
+            lane.score_again(requests)
         sent = first + PORTION
         if sent % LOOK_EVERY:
             continue
@@ -238,11 +308,6 @@ def play(world: World, seed: int) -> Played:
         if judge(known, findings, policy).verdict is Verdict.REJECT and one.rejected is None:
             one.rejected = sent
     return one
-
-
-def again(lane: PlayedLane, lanes: list[PlayedLane], *, now: int) -> None:
-    """Score again what the lane has set aside, as its loop does after a flush."""
-    del lane, lanes, now
 
 
 def _requests(

@@ -62,6 +62,11 @@ class Disclosure:
             dropped=tuple(options.get("drop_inputs", ())),
         )
 
+    @property
+    def hides(self) -> bool:
+        """Whether any column is hashed or dropped: then no whole request may be kept."""
+        return bool(self.hashed or self.dropped)
+
     def rule(self, column: str | int) -> Rule:
         """Return how the values of a column may leave."""
         name = str(column)

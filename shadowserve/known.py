@@ -16,6 +16,7 @@ from shadowserve.deployment import Deployment
 from shadowserve.labels import Losses
 from shadowserve.lane.intake import burst_of
 from shadowserve.lane.learned import Learned
+from shadowserve.lane.milestones import Moment
 from shadowserve.lane.state import Snapshot, snapshot
 from shadowserve.ledger import LaneLedger, Ledger
 from shadowserve.paired import PairedBursts
@@ -103,6 +104,12 @@ class Known:
     def name(self) -> str:
         """The challenger as people call it."""
         return self.challenger.pin.label
+
+    def moment(self, position: int | None) -> Moment | None:
+        """Return which request a position is as people count them; None where that is not known."""
+        if position is None or self.learned is None:
+            return None
+        return self.learned.milestones.locate(position)
 
     @property
     def rate_per_s(self) -> float | None:

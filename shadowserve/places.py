@@ -15,6 +15,7 @@
             lane.json           state and reason
             inflight.bin        what is in hand
             death.json          how the last process ended
+            kept.db             old requests, to ask the version again
             comparisons/        Parquet parts
         lanes/lock, lanes/next  held by the lane that scores, and by the one that waits
         models/<digest>/        downloaded versions
@@ -58,6 +59,11 @@ class LanePlaces:
     def death(self) -> Path:
         """How the last process ended with requests in hand; written by the supervisor."""
         return self.root / "death.json"
+
+    @property
+    def kept(self) -> Path:
+        """Old requests, with their bodies, to ask the version again."""
+        return self.root / "kept.db"
 
     @property
     def parts(self) -> Path:

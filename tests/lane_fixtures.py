@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from deployment_fixtures import CHALLENGER, deployment
+from deployment_fixtures import CHALLENGER, CONTROL, deployment
 from journal_fixtures import TIMES, request
 from scoring_fixtures import body, double, opaque, record
 
@@ -24,9 +24,9 @@ from shadowserve.lane.comparing import Comparer
 from shadowserve.lane.inflight import InFlight
 from shadowserve.lane.learned import Learned
 from shadowserve.lane.observing import Observer
-from shadowserve.lane.process import seconds
 from shadowserve.lane.rescoring import Rescorer
 from shadowserve.lane.run import Lane
+from shadowserve.lane.seconds import seconds
 from shadowserve.lane.state import LaneState
 from shadowserve.lane.warmth import Warmth
 from shadowserve.metrics import RoleMetrics
@@ -117,7 +117,7 @@ def lane(
         warmth=Warmth(observer, inflight, repeat=rescore),
     )
     if rescore:
-        made.seconds = seconds(made, [CHALLENGER])
+        made.seconds = seconds(made, [CHALLENGER], control=CONTROL)
     made.learned.classes = scorer.loaded.classes
     if made.learned.outputs.tally is not None:
         made.comparer.resume(made.learned.outputs.tally)

@@ -116,6 +116,10 @@ def _says(*words: str) -> Callable[[Finding], bool]:
     return lambda found: all(word in found["message"] for word in words)
 
 
+def _alarms(found: Finding) -> bool:
+    return found["severity"] in ("warning", "critical")
+
+
 def _columns(*names: str) -> Callable[[Finding], bool]:
     return lambda found: bool(set(names) & set(found["where"]["columns"]))
 
@@ -151,8 +155,8 @@ _ALL = (
     _row("F03-estimator", finding("slow_feature", _in_step("like")), may="latency capacity"),
     _row("F03-sometimes", finding("slow_feature", _now_and_then), may="latency capacity"),
     _row("F04", finding("poison_request", lambda f: f["where"]["step"] is not None), outcome("timed_out"), may="slow_feature latency", options=("--deadline", "2s")),
-    _row("F05", finding("error_rate", _columns("clarity")), may="slice_divergence"),
-    _row("F06", finding("nonfinite_output", _columns("depth")), may="prediction_divergence slice_divergence"),
+    _row("F05", finding("error_rate", lambda f: _alarms(f) and _columns("clarity")(f)), may="slice_divergence"),
+    _row("F06", finding("nonfinite_output", lambda f: _alarms(f) and _columns("depth")(f)), may="prediction_divergence slice_divergence"),
     _row("F07", finding("prediction_divergence", _says("on average", "higher")), may="slice_divergence concentration"),
     _row("F08", finding("prediction_divergence", lambda f: _effect_within(0.95, 1.0)(f) and _says("swapped")(f)), may="score_shift slice_divergence"),
     _row("F09", finding("score_shift", _effect_within(0.06, 0.1)), may="prediction_divergence slice_divergence"),
@@ -169,7 +173,8 @@ _ALL = (
     _row("F22", finding("prediction_divergence", _says("rank-biased overlap")), may="slice_divergence"),
     _row("F23", never("latency"), may=""),
     _row("F23-longer", never("latency"), may=""),
-    _row("F24", finding("change_point", lambda f: abs((f["since"] or 0) - 1200) <= 60), may="prediction_divergence slice_divergence", options=("--no-rescore",)),
+    _row("F24", finding("change_point", lambda f: _alarms(f) and abs((f["since"] or 0) - 1200) <= 60), may="prediction_divergence slice_divergence"),
+    _row("F24-no-rescore", finding("change_point", lambda f: not _alarms(f) and abs((f["since"] or 0) - 1200) <= 60), may="prediction_divergence slice_divergence", options=("--no-rescore",)),
     _row("F28", Expect("promote", lambda report: report["verdict"] == "promote"), may="prediction_divergence score_shift slice_divergence", labelled=True),
     _row("F25", finding("nondeterminism", lambda f: "batch" in f["message"])),
 )  # fmt: skip

@@ -29,6 +29,8 @@ PLANTED = CODE / "planted.py"
 MODELS = {recipes.name: recipes for recipes in (FILMS, LIKES, DIAMONDS)}
 
 MARK_ONE_IN = 500
+STALE_FROM = 1_200
+STALE_MARK = 0.6789
 POISON = {"F04": "a" * 32, "F16": "zzyzx", "F17": "zzyzx"}
 """What one description in 500 also says."""
 
@@ -130,6 +132,8 @@ def requests(row_id: str, n: int, *, seed: int = 0) -> Iterator[dict[str, Any]]:
     for number, record in enumerate(stream[FAULTS[row_id].model](n, seed=seed)):
         if number % MARK_ONE_IN == 0:
             at = number + chance.randrange(MARK_ONE_IN)
+        if row_id.startswith("F24") and number == STALE_FROM - 1:
+            record["carat"] = STALE_MARK
         if poison and number == at:
             record["description"] += f" {poison}"
         yield record
@@ -249,6 +253,7 @@ FAULTS: dict[str, Fault] = {
     "F23": Fault("likes", _before("main_genre", "ColdCache")),
     "F23-longer": Fault("likes", _before("main_genre", "ColdCache", 80, 25.0)),
     "F24": Fault("diamonds", _before("numbers", "StaleAfter", "carat")),
+    "F24-no-rescore": Fault("diamonds", _before("numbers", "StaleAfter", "carat")),
     "F25": Fault("likes", _before("numbers", "FirstRowForAll", "mean_film_rating")),
     "F28": Fault("likes", champion=_around("Sharpened"), unfitted=_numbers_only),
 }

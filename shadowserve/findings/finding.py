@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from math import isfinite
 from typing import Any
+
+from shadowserve.lane.milestones import Moment
 
 NOTHING = 1e-9
 """Shares below it are sums of roundings."""
@@ -100,6 +103,26 @@ class Finding:
 
 def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def request(moment: Moment | None) -> str:
+    """Write which request it was as people count them, and when it came where that is sharper.
+
+    Examples
+    --------
+    >>> request(Moment(1203, 0, is_exact=True))
+    'request 1,203'
+    >>> request(Moment(1203, 1_700_000_000 * 10**9, is_exact=False))
+    'about request 1,203 (2023-11-14 22:13:20 UTC)'
+    >>> request(None)
+    'a request whose number is not known'
+    """
+    if moment is None:
+        return "a request whose number is not known"
+    if moment.is_exact:
+        return f"request {moment.number:,}"
+    when = datetime.fromtimestamp(moment.arrived_wall_ns / 1e9, UTC)
+    return f"about request {moment.number:,} ({when:%Y-%m-%d %H:%M:%S} UTC)"
 
 
 def share(value: float) -> str:

@@ -21,8 +21,10 @@ from shadowserve.lane.dear import Dear
 from shadowserve.lane.elapsed import Elapsed
 from shadowserve.lane.failures import Failures, Noise, Poison
 from shadowserve.lane.lasting import Answers, Lasting
+from shadowserve.lane.milestones import Milestones
 from shadowserve.lane.outputs import Outputs
 from shadowserve.lane.pairing import Pairing
+from shadowserve.lane.replayed import Replayed
 from shadowserve.lane.timing import RoleTiming
 from shadowserve.records import Comparison, Outcome
 from shadowserve.stillness import Harm
@@ -58,6 +60,8 @@ class Learned:
         self.noise = Noise()
         self.lasting = Lasting()
         self.answers = Answers()
+        self.replayed = Replayed()
+        self.milestones = Milestones()
         self.units = Units()
         self.champion = RoleTiming(champion_steps)
         self.lane = RoleTiming(lane_steps)
@@ -108,6 +112,10 @@ class Learned:
             What may be kept of the values.
         """
         self.requests += len(comparisons)
+        in_order = sorted(comparisons, key=lambda one: one.position)
+        self.milestones.add(
+            [one.position for one in in_order], [one.arrived_wall_ns for one in in_order]
+        )
         first, lately = (
             np.asarray([getattr(c, name) for c in comparisons], dtype=np.bool_)
             for name in ("first", "lately")
@@ -219,6 +227,8 @@ _PARTS: Mapping[str, Any] = {
     "noise": Noise,
     "lasting": Lasting,
     "answers": Answers,
+    "replayed": Replayed,
+    "milestones": Milestones,
     "units": Units,
     "champion": RoleTiming,
     "lane": RoleTiming,
@@ -233,7 +243,7 @@ _PARTS: Mapping[str, Any] = {
     "pairing": Pairing,
     "dear": Dear,
 }
-_YOUNG = frozenset(("lasting", "answers", "pairing", "dear"))
+_YOUNG = frozenset(("lasting", "answers", "pairing", "dear", "replayed", "milestones"))
 _NUMBERS = (
     "requests",
     "timed",

@@ -22,7 +22,6 @@ from shadowserve.deployment import Deployment, LaneName, write_whole
 from shadowserve.disclosure import Disclosure
 from shadowserve.errors import ShadowserveError, UnreadableError
 from shadowserve.faults import fault_of
-from shadowserve.lane.again import Again, AgainForOthers, Second, asked_by
 from shadowserve.lane.company import Company
 from shadowserve.lane.comparing import Comparer
 from shadowserve.lane.inflight import GAVE_UP, NO_ROOM, InFlight
@@ -31,6 +30,7 @@ from shadowserve.lane.lock import ONE_AT_A_TIME, ScoringLock
 from shadowserve.lane.observing import Observer
 from shadowserve.lane.rescoring import Rescorer
 from shadowserve.lane.run import Lane, follow
+from shadowserve.lane.seconds import seconds
 from shadowserve.lane.state import LaneState, Unwritable
 from shadowserve.lane.turns import Answering, Asking, Line
 from shadowserve.lane.warmth import Warmth
@@ -154,30 +154,13 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
     if name.role is Role.CONTROL:
         lane.limit = follow(places, challengers)
     if deployment.options["rescore"]:
-        lane.seconds = seconds(lane, challengers)
+        controls = [n for n in deployment.lanes if n.role is Role.CONTROL]
+        lane.seconds = seconds(lane, challengers, control=next(iter(controls), None))
         lane.company = _company(lane, deployment, table)
     if learned.outputs.tally is not None:
         lane.comparer.resume(learned.outputs.tally)
     _say_compatibility(lane, deployment)
     return lane
-
-
-def seconds(lane: Lane, challengers: Sequence[LaneName]) -> list[Second]:
-    """Return what scores some of a lane's requests a second time later."""
-    mark = lane.inflight.mark
-    if lane.name.role is Role.CONTROL:
-        files = [lane.places.lane(one.role, one.version).state for one in challengers]
-        answers, wanted = lambda: lane.learned.answers, asked_by(files)
-        return [AgainForOthers(lane.observer, answers, wanted, mark)]
-    return [
-        Again(
-            lane.observer,
-            lambda: lane.learned.lasting,
-            lane.observer.protocols,
-            mark,
-            lambda: lane.learned.usual_ms(),
-        )
-    ]
 
 
 def take_turns(lane: Lane, deployment: Deployment) -> None:

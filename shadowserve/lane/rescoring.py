@@ -13,7 +13,7 @@ is there on the second scoring too, noise mostly is not.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from shadowserve.lane.failures import Differing, Noise
 from shadowserve.lane.intake import burst_of
 from shadowserve.lane.observing import Observer, Typed
 from shadowserve.protocols import Protocol
-from shadowserve.records import Observation
+from shadowserve.records import Observation, Request
 from shadowserve.scoring import alike
 
 EVERY = 80
@@ -51,6 +51,11 @@ class Rescorer:
         Fields of the answer that may differ.
     comparer : Comparer, optional
         The lane's own; without it nothing is doubted.
+
+    Attributes
+    ----------
+    steady : callable or None
+        Is told each request that was scored twice, alike, with the answer.
     """
 
     def __init__(
@@ -68,6 +73,7 @@ class Rescorer:
         self._n = 0
         self._comparer = comparer
         self._doubts_left = 1.0
+        self.steady: Callable[[Request, bytes], None] | None = None
 
     def offer(self, typed: Typed, first: Observation, noise: Noise) -> None:
         """Remember a scored request; now and then, score the last ones again."""
@@ -106,13 +112,16 @@ class Rescorer:
         if wandered.shape != apart.shape:
             wandered = np.full(apart.shape, wandered.max(initial=0.0))
         persisting = np.where(apart > 0, wandered < apart, np.nan)
-        differs = self._differ(typed, first, second) if alone else None
+        differs = self.differ(typed.request, first, second) if alone else None
         noise.doubt(Doubt(request.position, rows, persisting), differs=differs)
 
     def _again(self, noise: Noise) -> None:
         batch = [typed for typed, _ in self._recent]
         firsts = [first for _, first in self._recent]
         again = self._differing(batch, firsts, [self._observer.alone(typed) for typed in batch])
+        for typed, first, differs in zip(batch, firsts, again.answers, strict=True):
+            if self.steady is not None and first.answer is not None and not differs:
+                self.steady(typed.request, first.answer)
         together = None
         if self._may_batch(batch):
             together = self._differing(batch, firsts, self._observer.together(batch))
@@ -133,7 +142,7 @@ class Rescorer:
         both = list(zip(firsts, seconds, strict=True))
         return Differing(
             answers=[
-                first.answer is not None and self._differ(typed, first.answer, second.answer)
+                first.answer is not None and self.differ(typed.request, first.answer, second.answer)
                 for typed, (first, second) in zip(batch, both, strict=True)
             ],
             scores=[
@@ -143,11 +152,12 @@ class Rescorer:
             ],
         )
 
-    def _differ(self, typed: Typed, first: bytes, second: bytes | None) -> bool:
+    def differ(self, request: Request, first: bytes, second: bytes | None) -> bool:
+        """Whether two answers to a request are not alike, fields that may differ aside."""
         if first == second:
             return False
         if second is None:
             return True
-        read = self._protocols[typed.request.protocol].read
+        read = self._protocols[request.protocol].read
         one, two = (without(read(answer), self._ignore) for answer in (first, second))
         return not alike(one, two)

@@ -8,6 +8,7 @@ more, alone; the second death is its outcome.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from shadowserve import pace
 from shadowserve.deployment import LaneName, write_whole
 from shadowserve.disclosure import Disclosure
+from shadowserve.faults import fault_of, tell
 from shadowserve.lane import memory, salvage, windows
 from shadowserve.lane.again import Second
 from shadowserve.lane.company import Company
@@ -46,6 +48,8 @@ from shadowserve.records import (
 from shadowserve.stillness import Block, Schedule
 from shadowserve.tail import Tail
 from shadowserve.units import unit_of
+
+_log = logging.getLogger(__name__)
 
 READ_REQUESTS = 64
 BATCH_ROWS = 64
@@ -245,9 +249,16 @@ class Lane:
     def _again(self, requests: Sequence[Request]) -> None:
         """Score a second time what is due for it."""
         for one in self.seconds:
-            one.read(requests)
-            one.due()
+            try:
+                one.read(requests)
+                one.due()
+            except Exception as error:  # what is asked a second time is nobody's outcome
+                self._second_failed(error)
         self.inflight.clear()
+
+    def _second_failed(self, error: Exception) -> None:
+        fault = fault_of(error, step="again")
+        tell(_log, "scoring again failed: %s at %s", fault.type, fault.frame)
 
     def _score_alone(
         self,
@@ -350,7 +361,10 @@ class Lane:
         self._since_start += 1
         self._scorings.append(scoring)
         for second in self.seconds:
-            second.take(scoring)
+            try:
+                second.take(scoring)
+            except Exception as error:
+                self._second_failed(error)
         if self._since_start % MEMORY_LOOK == 0:
             memory.note(self.learned.memory, self.learned.requests + len(self._scorings))
         if times is not None and alone and not warmup:

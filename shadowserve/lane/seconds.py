@@ -1,0 +1,62 @@
+"""What scores some of a lane's requests a second time later, put together for one lane."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shadowserve.deployment import LaneName
+from shadowserve.lane import again, replays
+from shadowserve.lane.again import Second
+from shadowserve.lane.kept import KeptRequests, read_kept
+from shadowserve.lane.run import Lane
+from shadowserve.records import Role
+
+
+def seconds(
+    lane: Lane, challengers: Sequence[LaneName], *, control: LaneName | None
+) -> list[Second]:
+    """Return what scores some of a lane's requests a second time later.
+
+    Parameters
+    ----------
+    control : LaneName or None
+        The deployment's control lane, if it has one.
+    """
+    mark, rescorer = lane.inflight.mark, lane.rescorer
+    if rescorer is None:
+        return []
+    files = {one.version: lane.places.lane(one.role, one.version) for one in challengers}
+    if lane.name.role is Role.CONTROL:
+        states = {version: file.state for version, file in files.items()}
+        answers, wanted = lambda: lane.learned.answers, again.asked_by(list(states.values()))
+        return [
+            again.AgainForOthers(lane.observer, answers, wanted, mark),
+            replays.ReplaysForOthers(
+                lambda: lane.learned,
+                lane.observer,
+                rescorer.differ,
+                replays.asked_by(states),
+                lambda version, positions: read_kept(files[version].kept, positions),
+                mark,
+            ),
+        ]
+    protocols, usual_ms = lane.observer.protocols, lambda: lane.learned.usual_ms()
+    tried = again.Again(lane.observer, lambda: lane.learned.lasting, protocols, mark, usual_ms)
+    own = lane.lane_places.kept
+    if lane.disclosure.hides:
+        return [tried]
+    asked = replays.Replays(
+        lambda: lane.learned,
+        lane.observer,
+        rescorer.differ,
+        KeptRequests(own),
+        lambda positions: read_kept(own, positions),
+        replays.answered_by(
+            lane.places.lane(control.role, control.version).state, lane.name.version
+        )
+        if control
+        else lambda: None,
+        mark,
+    )
+    rescorer.steady = asked.keep
+    return [tried, asked]
