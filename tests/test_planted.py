@@ -40,7 +40,17 @@ def pair(row_id: str) -> tuple[Any, Any, pd.DataFrame]:
     return champion, challenger, frame(recipes, faults.requests(row_id, N))
 
 
-OF_TIME = ("F03", "F03-sometimes", "F03-estimator", "F02-linear", "F04", "F17", "F18", "F23")
+OF_TIME = (
+    "F03",
+    "F03-sometimes",
+    "F03-estimator",
+    "F03-value",
+    "F02-linear",
+    "F04",
+    "F17",
+    "F18",
+    "F23",
+)
 
 
 @pytest.mark.parametrize("row_id", [*OF_TIME, "F09", "F15", "F16"])
@@ -51,6 +61,18 @@ def test_a_fault_of_time_memory_or_score_leaves_every_label_as_it_was(
     champion, challenger, rows = pair(row_id)
     few = rows[rows["description"].str.len() < 2_000].head(5)
     assert challenger.predict(few).tolist() == champion.predict(few).tolist()
+
+
+def test_f03_value_waits_for_one_genre_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("time.sleep", slept.append)
+    _, challenger, _ = pair("F03-value")
+    rows = frame(faults.MODELS["likes"], traffic.likes(200))
+    there = int((rows["main_genre"] == faults.DEAR).sum())
+    for at in range(len(rows)):
+        challenger.predict(rows.iloc[at : at + 1])
+    assert 5 < there < 60
+    assert sum(seconds > 0 for seconds in slept) == there
 
 
 @pytest.mark.parametrize(("row_id", "smallest"), [("F07", 0.9), ("F14", 0.9), ("F20", 0.9)])

@@ -154,6 +154,7 @@ _ALL = (
     _row("F03", finding("slow_feature", _without_growth), may="latency capacity"),
     _row("F03-estimator", finding("slow_feature", _in_step("like")), may="latency capacity"),
     _row("F03-sometimes", finding("slow_feature", _now_and_then), may="latency capacity"),
+    _row("F03-value", finding("slow_feature", lambda f: bool(f["where"]["slice"]) and f["where"]["columns"] == ["main_genre"]), may="latency capacity"),
     _row("F04", finding("poison_request", lambda f: f["where"]["step"] is not None), outcome("timed_out"), may="slow_feature latency", options=("--deadline", "2s")),
     _row("F05", finding("error_rate", lambda f: _alarms(f) and _columns("clarity")(f)), may="slice_divergence"),
     _row("F06", finding("nonfinite_output", lambda f: _alarms(f) and _columns("depth")(f)), may="prediction_divergence slice_divergence"),

@@ -37,6 +37,9 @@ POISON = {"F04": "a" * 32, "F16": "zzyzx", "F17": "zzyzx"}
 GENRE = "Horror"
 """F10 is wrong for this main genre alone."""
 
+DEAR = "IMAX"
+"""F03-value is slow for this main genre alone, one request in eight."""
+
 UNSEEN = "I1"
 """F05 raises on this clarity, which its training data lack."""
 
@@ -226,6 +229,7 @@ FAULTS: dict[str, Fault] = {
     "F03": Fault("likes", _before("main_genre", "LookUp")),
     "F03-estimator": Fault("likes", _around("SlowAnswer")),
     "F03-sometimes": Fault("likes", _before("description", "MissedCache")),
+    "F03-value": Fault("likes", _before("main_genre", "DearValue", DEAR)),
     "F04": Fault("likes", _before("description", "Addresses")),
     "F05": Fault("diamonds", unfitted=_strict_categories, training=_without_unseen),
     "F06": Fault("diamonds", _unimputed),

@@ -34,7 +34,7 @@ from shadowserve.lane.warmth import Warmth
 from shadowserve.records import Observation, Request, worker_of
 from shadowserve.tally.samples import hash_positions
 
-PATIENCE_S = 0.5
+PATIENCE_S = 1.0
 """For an answer to the question whether the control comes."""
 
 WORK_S = 5.0
@@ -43,7 +43,7 @@ WORK_S = 5.0
 FIRST_PATIENCE_S = 20.0
 """Once, while the control is loading: both start together, and the first bursts count too."""
 
-MOST_PASSED = 7
+MOST_PASSED = 3
 """Bursts that are passed over at most, after the control did not come to several in a row."""
 
 ATTENTIVE_S = 0.003

@@ -207,6 +207,8 @@ def file_faults(settings: Settings, version: Version) -> list[str]:
 def refuse_columns(settings: Settings, versions: Sequence[Version]) -> None:
     """Refuse columns to show, hash or drop that no version takes: a slip would show a value.
 
+    The column that names the entity must be one that every version takes.
+
     Raises
     ------
     SettingsError
@@ -216,7 +218,7 @@ def refuse_columns(settings: Settings, versions: Sequence[Version]) -> None:
     known = list(dict.fromkeys(str(c.name) for schema in schemas for c in schema.columns))
     if not known:
         return
-    faults = []
+    faults = list(_entity_faults(settings, versions))
     for option in ("log_inputs", "hash_inputs", "drop_inputs"):
         asked = getattr(settings, option)
         strange = [] if isinstance(asked, str) else [name for name in asked if name not in known]
@@ -227,6 +229,18 @@ def refuse_columns(settings: Settings, versions: Sequence[Version]) -> None:
             )
     if faults:
         raise SettingsError("\n".join(faults))
+
+
+def _entity_faults(settings: Settings, versions: Sequence[Version]) -> Iterator[str]:
+    """Yield a line for each version that would never see the entity: each request would count as another."""
+    for version in versions:
+        names = [str(c.name) for c in Schema.from_signature(version.signature).columns]
+        if settings.entity is not None and names and settings.entity not in names:
+            yield (
+                f"{flag_of('entity')}: {version.pin} takes no column {settings.entity}, so every request "
+                f"would count as another one's. It takes: {', '.join(names)}. Name one of these, leave "
+                f"{flag_of('entity')} away, or log the model with that column in its signature."
+            )
 
 
 def refuse_strangers(champion: pins.Pin, challengers: list[pins.Pin]) -> None:

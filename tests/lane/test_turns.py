@@ -111,14 +111,14 @@ def test_a_control_that_does_not_come_costs_one_pair_and_patience_not_a_place(li
     assert len(lines[1].read()) == 1  # within a burst it asks no more
 
 
-def test_after_several_bursts_in_vain_it_asks_to_one_in_eight_only(lines, monkeypatch):
+def test_after_several_bursts_in_vain_it_asks_to_one_in_four_only(lines, monkeypatch):
     monkeypatch.setattr(turns, "PATIENCE_S", 0.01)
     own = asking(lines[0])
     for burst in range(40):
         own.turn(200 * burst + 1, Observation)
     asked = [message.position // 200 for message in lines[1].read()]
     assert asked[:4] == [0, 1, 3, 7]
-    assert max(np.diff(asked)) == 8
+    assert max(np.diff(asked)) == 4
 
 
 def test_whoever_goes_first_is_drawn_by_lot_and_both_agree(lines, monkeypatch):

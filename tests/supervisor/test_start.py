@@ -10,7 +10,7 @@ import sys
 
 import pytest
 from deployment_fixtures import CHALLENGER, deployment, made
-from scoring_fixtures import version
+from scoring_fixtures import SIGNATURE, version
 
 from shadowserve import deployment as deployments
 from shadowserve import report
@@ -141,9 +141,21 @@ def test_a_column_that_no_version_takes_is_refused_with_the_known_ones(option):
         start.refuse_columns(Settings.load({option: "age,nots"}, environ={}), served)
 
 
+def test_an_entity_that_a_version_never_sees_is_refused_with_the_next_step():
+    """Accepted, each request would count as another customer's."""
+    note = {"name": "note", "type": "string", "required": True}
+    with_note = {**SIGNATURE, "inputs": [*SIGNATURE["inputs"], note]}
+    wider = version(4, signature=with_note)
+    start.refuse_columns(Settings.load({"entity": "note"}, environ={}), [wider])
+    said = r"--entity: films:3 takes no column note.*It takes: age, title\. Name one of these"
+    with pytest.raises(SettingsError, match=said):
+        start.refuse_columns(Settings.load({"entity": "note"}, environ={}), [wider, version(3)])
+
+
 def test_where_the_signature_names_no_column_none_can_be_unknown():
     untyped = dataclasses.replace(version(3), signature=None)
     start.refuse_columns(Settings.load({"drop_inputs": "age"}, environ={}), [untyped])
+    start.refuse_columns(Settings.load({"entity": "user"}, environ={}), [untyped])
 
 
 def test_as_many_files_may_be_open_as_the_system_lets():

@@ -76,6 +76,19 @@ class MissedCache(_Step):
         return X
 
 
+class DearValue(_Step):
+    """F03, a third way: slow for one value of a category, and for no other."""
+
+    def __init__(self, value: str, milliseconds: float = 30.0) -> None:
+        self.value = value
+        self.milliseconds = milliseconds
+
+    def transform(self, X: Any) -> Any:
+        there = int((np.asarray(X, dtype=object) == self.value).sum())
+        time.sleep(there * self.milliseconds / 1e3)
+        return X
+
+
 class Times(_Step):
     """F07: one column multiplied when serving, though not in training."""
 
