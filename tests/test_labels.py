@@ -460,3 +460,30 @@ def test_a_version_without_a_signature_takes_any_label(tmp_path):
     champion = Version(model="m", number=3, created="2026-01-01T00:00:00+00:00")
     places, served = serve(tmp_path, champion=champion)
     assert take(places, served, [(1, "a", "x"), (2, 7, 1.5)]).accepted == 2
+
+
+@pytest.mark.parametrize(
+    ("was", "became"),
+    [("000007", "7"), ("000007", 7), ("120000", "1.2E+05"), ("1234", "1,234"), ("42", "42.0"), ("0", "0.0"), ("x1", "x1 ")],
+)  # fmt: skip
+def test_an_id_that_a_spreadsheet_changed_is_noticed(was, became):
+    from shadowserve.labels.respelt import before
+
+    assert was in list(before(str(became)))
+
+
+@pytest.mark.parametrize(
+    "strange", ["abc", "", "1e999999999", "9" * 1_000, "-7", "nan", "1.5", "inf"]
+)
+def test_an_id_that_is_no_number_is_not_respelt(strange):
+    from shadowserve.labels.respelt import before
+
+    assert list(before(strange)) == []
+
+
+def test_unknown_ids_that_requests_bear_in_another_spelling_are_told_apart(tmp_path):
+    places, deployment = serve(tmp_path)
+    work(places, CHALLENGER, answers(3)[1], part=True)
+    taken = take(places, deployment, [(1, "request-1 ", 1), (2, "stranger", 0), (3, "7", 0)])
+    assert (taken.unknown.rows, taken.respelt.rows) == ([1, 2, 3], [1])
+    assert taken.to_dict()["respelt"] == {"n": 1, "rows": [1]}

@@ -10,6 +10,7 @@ from typing import Any
 from shadowserve.deployment import Deployment
 from shadowserve.labels.answers import copy_answers
 from shadowserve.labels.reading import Faulty, Raw, RowList, refuse
+from shadowserve.labels.respelt import LOOKED_AT, before
 from shadowserve.labels.store import LabelStore
 from shadowserve.labels.typed import Expected, expected, typed
 from shadowserve.places import Places
@@ -31,6 +32,9 @@ class Taken:
         Several requests bear the id, so that nobody knows whose label it is.
     unknown : RowList
         No request with the id has been compared yet; the label waits for it.
+    respelt : RowList
+        Those of them whose id a request bears in another spelling, as before a spreadsheet took it for
+        a number. The first `respelt.LOOKED_AT` unknown ids are looked at.
     """
 
     rows: int = 0
@@ -39,11 +43,12 @@ class Taken:
     conflicting: RowList = field(default_factory=RowList)
     ambiguous: RowList = field(default_factory=RowList)
     unknown: RowList = field(default_factory=RowList)
+    respelt: RowList = field(default_factory=RowList)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts, and the first rows of each, as JSON-able values."""
         told: dict[str, Any] = {"rows": self.rows, "accepted": self.accepted}
-        for name in ("duplicate", "conflicting", "ambiguous", "unknown"):
+        for name in ("duplicate", "conflicting", "ambiguous", "unknown", "respelt"):
             found: RowList = getattr(self, name)
             told[name] = {"n": found.n, "rows": found.rows}
         return told
@@ -106,6 +111,9 @@ def _append(store: LabelStore, taken: Taken, row: int, request_id: str, label: s
     n_alike = store.requests_with(request_id)
     if n_alike != 1:
         (taken.ambiguous if n_alike else taken.unknown).add(row)
+    looked_at = not n_alike and taken.unknown.n <= LOOKED_AT
+    if looked_at and any(store.requests_with(other) for other in before(request_id)):
+        taken.respelt.add(row)
 
 
 def _expected(store: LabelStore, deployment: Deployment) -> Expected:
