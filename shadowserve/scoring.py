@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import MutableSequence, Sequence
+from collections.abc import Callable, MutableSequence, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -232,11 +232,43 @@ def open_version(
     def fresh() -> Loaded:
         return load(path, method=method, version=version, one_job=one_job)
 
+    return opened(
+        version,
+        fresh,
+        method=method,
+        batch=batch,
+        probe=probe,
+        champion=champion,
+        clear=lambda: forget(path),
+    )
+
+
+def opened(
+    version: Version,
+    fresh: Callable[[], Loaded],
+    *,
+    method: str = "predict",
+    batch: str = "auto",
+    probe: str = "example",
+    champion: Version | None = None,
+    clear: Callable[[], None] = lambda: None,
+) -> Scorer:
+    """Try one instance of a version, and let another serve where the tries may have left a trace.
+
+    Parameters
+    ----------
+    fresh : callable
+        Loads an instance.
+    champion : Version, optional
+        As in `open_version`.
+    clear : callable
+        Forgets, before the second is loaded, what the first left behind in this process.
+    """
     scorer = tried(version, fresh(), method=method, batch=batch, probe=probe, champion=champion)
     if scorer.sharing.unknown is None or not scorer.sharing.tries:
         return scorer
     scorer = renewed(scorer)
-    forget(path)
+    clear()
     gc.collect()  # the tried instance goes before its successor comes: never two in memory
     return scorer.on(fresh())
 

@@ -143,8 +143,14 @@ class Crashing(PythonModel):
 
 
 class Chatty(PythonModel):
+    """Prints, and holds back where it finds what it is loaded for."""
+
     def predict(self, context, model_input: pd.DataFrame):
+        import os
+
         print('{"not": "the record"}')
+        if os.environ["SHADOWSERVE_ROLE"] != "check":
+            raise RuntimeError
         return model_input["a"]
 
 
@@ -194,7 +200,12 @@ def test_a_version_that_hangs_is_given_up_and_leaves_no_process(tmp_path):
 def test_what_a_version_prints_does_not_mix_with_the_record(tmp_path):
     number = register(shared_store(), "chatty", Chatty(), input_example=FRAME[:2])
     one = fetched("chatty", number, tmp_path)
-    assert try_out(one.version, one.path).own.fault is None
+    trial = try_out(one.version, one.path)
+    assert trial.own.fault is None
+    assert "row by row" in trial.batching
+    assert trial.calls == 2 + 2  # tried twice, and sent through the whole path twice
+    untried = try_out(one.version, one.path, probe="none")
+    assert (untried.own, untried.calls) == (None, 0)
 
 
 @pytest.mark.live

@@ -200,3 +200,19 @@ def test_hosts_and_origins_are_kept_in_their_one_spelling():
 def test_what_is_no_host_origin_or_path_is_refused(flags, said):
     (fault,) = faults_of(flags)
     assert said in fault
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [{"control": False}, {"rescore": False}, {"tap": True}],
+    ids=lambda flags: next(iter(flags)),
+)
+def test_earned_batches_need_what_earns_them(flags):
+    assert any("--batch earned" in fault for fault in faults_of({"batch": "earned", **flags}))
+    assert load({"batch": "on", **flags}).batch == "on"
+
+
+def test_batch_and_probe_have_words_of_their_own():
+    assert (load({}).batch, load({}).probe) == ("auto", "example")
+    assert "--batch" in faults_of({"batch": "maybe"})[0]
+    assert "--probe" in faults_of({"probe": "some"})[0]
