@@ -42,6 +42,10 @@ class UnreadableError(UnreachableError):
         )
 
 
+class DamagedError(UnreadableError):
+    """A file of the state directory is damaged: what it held cannot be read again."""
+
+
 class ModelError(ShadowserveError):
     """A version cannot be loaded, or cannot answer its own input example."""
 

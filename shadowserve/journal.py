@@ -12,13 +12,15 @@ import json
 import logging
 import os
 import sqlite3
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from shadowserve import lost
 from shadowserve.errors import JournalError
 from shadowserve.records import Request, position, sequence_of
 
@@ -28,6 +30,11 @@ PAGE_BYTES = 2_048
 """An append writes whole pages. These fit rows of 1 to 2 kB, and 14 kB is appended as quickly as in 4,096."""
 APPEND_WAIT_MS = 5
 ROLL_AGAIN_NS = 10**9
+LOOK_S = 5.0
+"""How often a segment's age is looked at where nobody asks: its bodies must not stay because traffic ended."""
+_FRAME_BYTES = PAGE_BYTES + 24
+_LEAST_BYTES = 2**20
+SEGMENT_VARIABLE = "SHADOWSERVE_SEGMENT_BYTES"
 
 Steps = Sequence[tuple[str, Sequence[str]]]
 _ROW_BYTES = 200
@@ -111,7 +118,9 @@ class Writer:
         The last sequence number that the worker's counters know. No number is given twice, even
         if the journal was lost.
     segment_bytes, segment_ns : int
-        When a segment is sealed, whichever comes first.
+        When a segment is sealed, whichever comes first: bytes on disk, and age.
+    look_s : float
+        Seconds between two looks at the age while nothing is appended.
 
     Raises
     ------
@@ -128,22 +137,37 @@ class Writer:
         after: int = 0,
         segment_bytes: int = SEGMENT_BYTES,
         segment_ns: int = SEGMENT_NS,
+        look_s: float = LOOK_S,
     ) -> None:
         self._directory = directory
         self._worker = worker
         self._steps = json.dumps([[name, list(columns)] for name, columns in steps])
         self._segment_bytes = segment_bytes
         self._segment_ns = segment_ns
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.sequence = max(recover(directory, worker=worker), after)
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        self.sequence = max(recover(directory, worker=worker, known=after), after)
         numbers = [segment.number for segment in segments(directory, worker=worker)]
         # the number after the newest may have been a spare's, which a reader is still leaving
         self._next_number = max(numbers, default=-1) + 2
         self._live = self._open()
-        _begin(self._live, first=self.sequence + 1, steps=self._steps)
+        try:
+            _begin(self._live, first=self.sequence + 1, steps=self._steps)
+        except sqlite3.Error as error:  # the disk took the tables and not a row more
+            self._live.close()
+            remove(segments(directory, worker=worker)[-1])
+            raise self._unwritable(error) from error
         self._born_ns, self._written, self._roll_ns = time.monotonic_ns(), 0, 0
         self._keeper = ThreadPoolExecutor(1, thread_name_prefix="journal-keeper")
         self._spare: Future[sqlite3.Connection] = self._keeper.submit(self._open)
+        self._turn = threading.Lock()
+        self._closed = threading.Event()
+        self._ageing = threading.Thread(
+            target=self._age, args=(look_s,), name="journal-age", daemon=True
+        )
+        self._ageing.start()
 
     def position(self, offset: int) -> int:
         """Return the position of the `offset`-th request of the next append, from 0."""
@@ -162,17 +186,22 @@ class Writer:
         JournalError
             If nothing was written: a full disk, or a foreign lock. The positions are free again.
         """
-        self._roll_if_due()
-        try:
-            with self._live:
-                self._live.executemany(_INSERT, [_row(request) for request in requests])
-        except sqlite3.Error as error:
-            raise JournalError(f"The journal could not be written ({error}).") from error
-        self.sequence = sequence_of(requests[-1].position)
-        self._written += sum(len(r.body or b"") + len(r.answer) + _ROW_BYTES for r in requests)
+        with self._turn:
+            self._roll_if_due()
+            try:
+                with self._live:
+                    self._live.executemany(_INSERT, [_row(request) for request in requests])
+            except sqlite3.Error as error:
+                raise JournalError(f"The journal could not be written ({error}).") from error
+            self.sequence = sequence_of(requests[-1].position)
+            self._written += _on_disk(
+                sum(len(r.body or b"") + len(r.answer) + _ROW_BYTES for r in requests)
+            )
 
     def close(self) -> None:
         """Seal the live segment, and leave no empty one behind."""
+        self._closed.set()
+        self._ageing.join()
         with suppress(sqlite3.Error):  # the next writer seals it
             _seal(self._live, self.sequence)
         self._keeper.submit(self._live.close)
@@ -180,6 +209,12 @@ class Writer:
         if self._spare.exception() is None:
             self._spare.result().close()
             remove(segments(self._directory, worker=self._worker)[-1])
+
+    def _age(self, look_s: float) -> None:
+        """Seal what is old though nothing is appended any more, between two appends."""
+        while not self._closed.wait(look_s):
+            with self._turn:
+                self._roll_if_due()
 
     def _roll_if_due(self) -> None:
         full = self._written >= self._segment_bytes
@@ -210,12 +245,39 @@ class Writer:
         try:
             connection = _create(path)
         except (OSError, sqlite3.Error) as error:
-            raise JournalError(
-                f"The journal cannot be written in {self._directory} ({error}). "
-                "Free space there, or give --state-dir a directory that can be written."
-            ) from error
+            raise self._unwritable(error) from error
         self._next_number += 1
         return connection
+
+    def _unwritable(self, error: Exception) -> JournalError:
+        return JournalError(
+            f"The journal cannot be written in {self._directory} ({error}). "
+            "Free space there, or give --state-dir a directory that can be written."
+        )
+
+
+def least_budget(*, workers: int, max_body: int) -> int:
+    """Return the least budget that can hold: four segments of a worker, and twice its largest request."""
+    return workers * (4 * _LEAST_BYTES + 2 * max_body)
+
+
+def segment_bytes(budget: int, *, workers: int, max_body: int) -> int:
+    """Return the size of a segment with which a budget holds, however little is read.
+
+    Beside a live segment lies the one before it, twice while it is being closed, and a request of the
+    largest size, twice as well.
+    """
+    return max(_LEAST_BYTES, min(SEGMENT_BYTES, (budget // workers - 2 * max_body) // 4))
+
+
+def segment_bytes_of(environ: Mapping[str, str]) -> int:
+    """Return what the supervisor told this process of `segment_bytes`."""
+    return int(environ.get(SEGMENT_VARIABLE, SEGMENT_BYTES))
+
+
+def _on_disk(n_bytes: int) -> int:
+    """Return what a step of so many bytes takes in the log, which is written in whole pages."""
+    return _FRAME_BYTES * (1 + -(-n_bytes // PAGE_BYTES))
 
 
 def _row(request: Request) -> tuple[object, ...]:
@@ -226,11 +288,17 @@ def _create(path: Path) -> sqlite3.Connection:
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     wait = APPEND_WAIT_MS / 1000
     connection = sqlite3.connect(path, timeout=wait, check_same_thread=False)
-    connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=OFF")
-    connection.execute("PRAGMA wal_autocheckpoint=0")
-    connection.executescript(_TABLES)
+    try:
+        connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=OFF")
+        connection.execute("PRAGMA wal_autocheckpoint=0")
+        connection.executescript(_TABLES)
+    except sqlite3.Error:
+        connection.close()
+        for suffix in ("", "-wal", "-shm"):  # a try each second must not leave a file each second
+            Path(f"{path}{suffix}").unlink(missing_ok=True)
+        raise
     return connection
 
 
@@ -245,8 +313,15 @@ def _seal(connection: sqlite3.Connection, last: int) -> None:
         connection.execute("INSERT OR REPLACE INTO meta VALUES ('last', ?)", (last,))
 
 
-def recover(directory: Path, *, worker: int) -> int:
+def recover(directory: Path, *, worker: int, known: int = 0) -> int:
     """Seal what a dead worker left open and return its last sequence number, 0 if it has none.
+
+    A segment that can no longer be read is moved aside, and what it held noted as lost.
+
+    Parameters
+    ----------
+    known : int
+        The last sequence number that the worker's counters hold.
 
     Raises
     ------
@@ -254,7 +329,8 @@ def recover(directory: Path, *, worker: int) -> int:
         If a segment cannot be sealed: it is locked, or the disk is full. Nothing is deleted then.
     """
     last = 0
-    for segment in segments(directory, worker=worker):
+    present = segments(directory, worker=worker)
+    for place, segment in enumerate(present):
         try:
             with closing(sqlite3.connect(segment.path, timeout=1.0)) as connection:
                 if _is_whole(connection):
@@ -262,11 +338,38 @@ def recover(directory: Path, *, worker: int) -> int:
                 else:
                     remove(segment)
         except sqlite3.Error as error:
+            if type(error) is sqlite3.DatabaseError:  # malformed, neither locked nor without room
+                last = _set_aside(segment, last, present[place + 1 :], known=known)
+                continue
             raise JournalError(
                 f"The journal segment {segment.path} cannot be sealed ({error}). "
                 "Free space there and stop what holds it, or give --state-dir another directory."
             ) from error
     return last
+
+
+def _set_aside(segment: Segment, before: int, later: Sequence[Segment], *, known: int) -> int:
+    """Move a damaged segment aside and return the last sequence number that it may have held."""
+    own = _first(segment)
+    begins = (first for one in later if (first := _first(one)) is not None)
+    last = max(before, next(begins, known + 1) - 1)
+    aside = lost.set_aside(segment.path, lost.Range(segment.worker, own or before + 1, last))
+    _log.error(
+        "journal: %s is damaged; it lies in %s, %d requests at most are lost",
+        segment.path.name,
+        aside,
+        last - before,
+    )
+    return last
+
+
+def _first(segment: Segment) -> int | None:
+    try:
+        with closing(sqlite3.connect(segment.path, timeout=1.0)) as connection:
+            row = connection.execute("SELECT value FROM meta WHERE key = 'first'").fetchone()
+    except sqlite3.Error:
+        return None
+    return None if row is None else int(row[0])
 
 
 def _is_whole(connection: sqlite3.Connection) -> bool:

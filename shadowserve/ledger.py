@@ -20,16 +20,17 @@ from shadowserve import arrival, counters, strangers, tail
 from shadowserve import ends as endings
 from shadowserve.arrival import Arrival
 from shadowserve.deployment import Deployment, LaneName
-from shadowserve.lane.state import snapshot, summary
+from shadowserve.lane.state import Snapshot, snapshot, summary
 from shadowserve.places import LanePlaces, Places
 from shadowserve.records import Outcome, Role
 from shadowserve.sharing import Batching, batching
 from shadowserve.stillness import Cost, Harm
 
+MOST_READINGS = 3
 LONG_START_S = 120.0
 """After how long a lane that still loads is told of."""
 
-_SKIPPED = (Outcome.SKIPPED_PAUSED, Outcome.SKIPPED_BUDGET)
+_SKIPPED = (Outcome.SKIPPED_PAUSED, Outcome.SKIPPED_BUDGET, Outcome.SKIPPED_LOST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ class LaneLedger:
             "skipped": {
                 "paused": self.outcomes.get(Outcome.SKIPPED_PAUSED, 0),
                 "budget": self.outcomes.get(Outcome.SKIPPED_BUDGET, 0),
+                "lost": self.outcomes.get(Outcome.SKIPPED_LOST, 0),
             },
             "pending": self.pending,
             "lag_seconds": round(self.lag_seconds, 3),
@@ -173,12 +175,30 @@ def read(places: Places, deployment: Deployment) -> Ledger:
     """Take a reading, bounded at one position per worker.
 
     Lanes are read first, then the workers' counts, then how far the journal reaches: each later
-    reading covers at least what the earlier ones saw.
+    reading covers at least what the earlier ones saw. A segment that every lane passed, and that was
+    deleted since they were read, would look like one that the budget took: then it is read again.
     """
-    lanes = {
+    for _ in range(MOST_READINGS):
+        lanes = _cursors(places, deployment)
+        found = _read(places, deployment, lanes)
+        gaps = any(
+            lane.outcomes.get(outcome, 0) > lanes[lane.name].outcomes.get(outcome.value, 0)
+            for lane in found.lanes
+            for outcome in (Outcome.SKIPPED_BUDGET, Outcome.SKIPPED_LOST)
+        )
+        if not gaps or _cursors(places, deployment) == lanes:
+            break
+    return found
+
+
+def _cursors(places: Places, deployment: Deployment) -> dict[LaneName, Snapshot]:
+    return {
         name: snapshot(places.lane(name.role, name.version).state, whole=False)
         for name in deployment.lanes
     }
+
+
+def _read(places: Places, deployment: Deployment, lanes: Mapping[LaneName, Snapshot]) -> Ledger:
     by_worker = {worker: counters.read(path) for worker, path in places.all_counters().items()}
     reach = tail.extent(places.journal)
     total, bound = counters.Counts(), {}
@@ -265,7 +285,11 @@ def _lane(
 ) -> LaneLedger:
     behind = tail.backlog(places.journal, cursor=cursor, bound=bound)
     counted = {Outcome(outcome): n for outcome, n in outcomes.items()}
-    counted[Outcome.SKIPPED_BUDGET] = counted.get(Outcome.SKIPPED_BUDGET, 0) + behind.deleted
+    for outcome, n in (
+        (Outcome.SKIPPED_BUDGET, behind.deleted),
+        (Outcome.SKIPPED_LOST, behind.lost),
+    ):
+        counted[outcome] = counted.get(outcome, 0) + n
     state, reason = condition(places.lane(name.role, name.version))
     oldest = behind.oldest_wall_ns
     return LaneLedger(

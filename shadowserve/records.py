@@ -65,6 +65,7 @@ class Outcome(StrEnum):
     SAMPLED_OUT = "sampled_out"
     SKIPPED_PAUSED = "skipped_paused"
     SKIPPED_BUDGET = "skipped_budget"
+    SKIPPED_LOST = "skipped_lost"
 
 
 @dataclass(frozen=True, slots=True)

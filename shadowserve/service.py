@@ -139,7 +139,13 @@ class _Worker:
         def opening() -> journal.Writer:
             reconcile(self.places, self.counters, worker=self.worker)
             known = self.counters.counts().sequence
-            return journal.Writer(self.places.journal, worker=self.worker, steps=steps, after=known)
+            return journal.Writer(
+                self.places.journal,
+                worker=self.worker,
+                steps=steps,
+                after=known,
+                segment_bytes=journal.segment_bytes_of(os.environ),
+            )
 
         try:
             return opening()

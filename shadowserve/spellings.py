@@ -87,6 +87,20 @@ def delay(value: object) -> float:
     return 0.0 if str(value).strip() in ("0", "0s", "0.0", "0ms", "0m") else duration(value)
 
 
+def size_text(n_bytes: int) -> str:
+    """Write a number of bytes as people do, in the largest unit that keeps it above 1.
+
+    Examples
+    --------
+    >>> size_text(16 * 2**20), size_text(2**31), size_text(1536), size_text(3)
+    ('16MiB', '2GiB', '1.5KiB', '3B')
+    """
+    for place, unit in ((4, "TiB"), (3, "GiB"), (2, "MiB"), (1, "KiB")):
+        if n_bytes >= 1024**place:
+            return f"{n_bytes / 1024**place:.4g}{unit}"
+    return f"{n_bytes}B"
+
+
 def _quantity(value: object, units: dict[str, float] | dict[str, int]) -> float | None:
     """Return a finite number above 0 in base units; None for what is none."""
     if isinstance(value, bool):

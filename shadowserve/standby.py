@@ -12,9 +12,11 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from shadowserve.errors import JournalError, UnreadableError
+from shadowserve.faults import fault_of
 from shadowserve.records import Request, position
 
 EVERY_S = 1.0
+_EXPECTED = (JournalError, UnreadableError)
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +42,7 @@ class Standby:
     Parameters
     ----------
     open_journal : callable
-        Returns the journal, or raises JournalError or UnreadableError.
+        Returns the journal, or raises; whatever it raises, it is tried again.
     worker, sequence : int
         The worker, and the last sequence number it counted.
     every_s : float
@@ -60,6 +62,7 @@ class Standby:
         self._journal: Opened | None = None
         self._opened: Opened | None = None
         self._closed = threading.Event()
+        self._known: type[BaseException] | None = None
         self._thread = threading.Thread(
             target=self._try, args=(open_journal, every_s), name="journal-standby", daemon=True
         )
@@ -102,7 +105,11 @@ class Standby:
         while not self._closed.is_set():
             try:
                 self._opened = open_journal()
-            except (JournalError, UnreadableError):
+            except Exception as error:
+                if type(error) is not self._known and not isinstance(error, _EXPECTED):
+                    fault = fault_of(error)
+                    _log.error("journal: %s at %s; it is tried again", fault.type, fault.frame)
+                    self._known = type(error)
                 self._closed.wait(every_s)
             else:
                 _log.warning("journal: open again; what is answered from now on is recorded")

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shadowserve.errors import UnreadableError
+from shadowserve import lost
+from shadowserve.errors import DamagedError, UnreadableError
 from shadowserve.journal import Segment, segments
 from shadowserve.records import Request, position, sequence_of, worker_of
 
@@ -40,6 +41,8 @@ class Batch:
         In the order of each worker's sequence.
     deleted : int
         Requests that the budget deleted before this reading reached them.
+    lost : int
+        Requests whose segment was damaged before this reading reached them.
     cursor : dict of worker to sequence
         Where the journal has been read to, after these requests.
     """
@@ -47,6 +50,7 @@ class Batch:
     requests: list[Request]
     deleted: int
     cursor: Cursor
+    lost: int = 0
 
 
 class Tail:
@@ -90,7 +94,7 @@ class Tail:
             Go no further than these; workers that are missing are not read at all.
         """
         requests: list[Request] = []
-        deleted = 0
+        deleted = gone = 0
         workers = sorted({segment.worker for segment in segments(self._directory)})
         for worker in workers:
             share = max(1, (limit - len(requests)) // (len(workers) - workers.index(worker)))
@@ -98,10 +102,13 @@ class Tail:
                 share = min(share, upto.get(worker, 0) - self._cursor.get(worker, 0))
             if share <= 0:
                 continue
+            before = self._cursor.get(worker, 0)
             found, gap = self._read_worker(worker, share)
+            damaged = _lost(self._directory, worker, after=before, found=found, gap=gap)
             requests += found
-            deleted += gap
-        return Batch(requests=requests, deleted=deleted, cursor=dict(self._cursor))
+            deleted += gap - damaged
+            gone += damaged
+        return Batch(requests=requests, deleted=deleted, cursor=dict(self._cursor), lost=gone)
 
     def close(self) -> None:
         """Close the open segments."""
@@ -117,7 +124,15 @@ class Tail:
             if first is not None and first > done + 1:
                 deleted += first - done - 1
                 done = self._cursor[worker] = first - 1
-            found = list(_rows(reader.connection, after=position(worker, done), limit=limit))
+            try:
+                found = list(_rows(reader.connection, after=position(worker, done), limit=limit))
+            except sqlite3.DatabaseError as error:
+                if not is_damage(error):
+                    raise
+                reader = self._readers.pop(worker)
+                reader.connection.close()
+                lost.mark(reader.segment.path)  # whoever keeps the journal moves it aside
+                break
             if found:
                 self._cursor[worker] = sequence_of(found[-1].position)
                 return found, deleted
@@ -159,11 +174,14 @@ class Backlog:
         Requests that were deleted unread.
     oldest_wall_ns : int or None
         Arrival of the oldest pending request, since the epoch.
+    lost : int
+        Requests that lay in a damaged segment, unread.
     """
 
     pending: int = 0
     deleted: int = 0
     oldest_wall_ns: int | None = None
+    lost: int = 0
 
 
 @dataclass(slots=True)
@@ -179,7 +197,7 @@ def extent(directory: Path) -> Extent:
     result = Extent()
     for segment in segments(directory):
         result.bytes += segment.bytes
-        with _reading(segment) as connection:
+        with suppress(DamagedError), _reading(segment) as connection:
             first, last = _extent(connection)
             (newest,) = connection.execute("SELECT max(position) FROM request").fetchone()
             ends = [0 if newest is None else sequence_of(newest), last or 0, (first or 1) - 1]
@@ -195,7 +213,7 @@ def statuses(directory: Path, *, worker: int, after: int, upto: int) -> dict[int
         "SELECT status, count(*) FROM request WHERE position > ? AND position <= ? GROUP BY status"
     )
     for segment in segments(directory, worker=worker) if upto > after else ():
-        with _reading(segment) as connection:
+        with suppress(DamagedError), _reading(segment) as connection:
             for status, count in connection.execute(query, limits):
                 counts[status] = counts.get(status, 0) + count
     return counts
@@ -211,35 +229,49 @@ def backlog(directory: Path, *, cursor: Mapping[int, int], bound: Mapping[int, i
     cursor, bound : mapping of worker to sequence
         Count sequence numbers above the one and up to the other.
     """
-    pending, wanted, oldest = 0, 0, None
+    pending, wanted, gone, damaged, oldest = 0, 0, 0, False, None
     query = (
         "SELECT count(*), min(arrived_wall_ns) FROM request WHERE position > ? AND position <= ?"
     )
     for worker, end in bound.items():
         start = cursor.get(worker, 0)
         wanted += max(0, end - start)
+        gone += lost.count(directory, worker=worker, after=start, upto=end)
         limits = (position(worker, start), position(worker, end))
         for segment in segments(directory, worker=worker):
-            with _reading(segment) as connection:
-                count, arrived = connection.execute(query, limits).fetchone()
-            pending += count
-            oldest = min(filter(None, (oldest, arrived)), default=None)
-    return Backlog(pending=pending, deleted=wanted - pending, oldest_wall_ns=oldest)
+            try:
+                with _reading(segment) as connection:
+                    count, arrived = connection.execute(query, limits).fetchone()
+            except DamagedError:  # not moved aside yet
+                damaged = True
+            else:
+                pending += count
+                oldest = min(filter(None, (oldest, arrived)), default=None)
+    gone = wanted - pending if damaged else min(gone, wanted - pending)
+    deleted = wanted - pending - gone
+    return Backlog(pending=pending, deleted=deleted, oldest_wall_ns=oldest, lost=gone)
 
 
-def consumed(directory: Path, cursors: list[Mapping[int, int]]) -> list[Segment]:
-    """List the sealed segments that every cursor has passed, never a worker's newest."""
-    newest = {segment.worker: segment for segment in segments(directory)}
-    done = []
-    for segment in segments(directory):
-        if segment == newest[segment.worker]:
-            continue
-        with _reading(segment) as connection:
-            _, last = _extent(connection)
-        passed = all(cursor.get(segment.worker, 0) >= (last or 0) for cursor in cursors)
-        if last is not None and passed:
-            done.append(segment)
-    return done
+def reach(segment: Segment) -> tuple[int | None, int | None]:
+    """Return a segment's first sequence number and, once it is sealed, its last.
+
+    Raises
+    ------
+    DamagedError
+        If it can no longer be read.
+    UnreadableError
+        If it cannot be read now.
+    """
+    with _reading(segment) as connection:
+        return _extent(connection)
+
+
+def _lost(directory: Path, worker: int, *, after: int, found: list[Request], gap: int) -> int:
+    """Return how much of a gap before what was found is noted as lost; the rest the budget deleted."""
+    if not gap:
+        return 0
+    upto = sequence_of(found[0].position) - 1 if found else after + gap
+    return min(gap, lost.count(directory, worker=worker, after=after, upto=upto))
 
 
 def find(directory: Path, place: int) -> Request | None:
@@ -259,7 +291,16 @@ def _reading(segment: Segment) -> Iterator[sqlite3.Connection]:
         with closing(_connect(segment.path) or _nothing()) as connection:
             yield connection
     except sqlite3.Error as error:
-        raise UnreadableError(segment.path, error) from error
+        raise _unreadable(segment.path, error) from error
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Tell a malformed file from one that is locked, on a failing disk, or asked in a wrong way."""
+    return type(error) is sqlite3.DatabaseError
+
+
+def _unreadable(path: Path, error: sqlite3.Error) -> UnreadableError:
+    return (DamagedError if is_damage(error) else UnreadableError)(path, error)
 
 
 def _connect(path: Path) -> sqlite3.Connection | None:
@@ -280,7 +321,7 @@ def _connect(path: Path) -> sqlite3.Connection | None:
     except sqlite3.Error as error:
         if "no such table" in str(error) or not path.exists():
             return None
-        raise UnreadableError(path, error) from error
+        raise _unreadable(path, error) from error
     return connection
 
 

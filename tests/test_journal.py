@@ -177,6 +177,52 @@ def test_a_full_disk_fails_appends_and_nothing_else(tmp_path):
     assert positions(everything(tmp_path)) == list(range(1, sequence + 1))
 
 
+NO_ROOM = """
+import os, resource, signal, sys
+from pathlib import Path
+from journal_fixtures import append
+from shadowserve.errors import JournalError
+from shadowserve.journal import Writer
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+opened = refused = 0
+for most in (0, 100, 1_000, 2_047, 2_048, 4_096, 8_192, 10_240, 12_000, 14_336, 16_000, 20_000, 32_000, 80_000):
+    directory = Path(sys.argv[1]) / str(most)
+    directory.mkdir()
+    for _ in range(2):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+        try:
+            writer = Writer(directory, worker=0)
+        except JournalError:
+            refused += 1
+            left = len(list(directory.iterdir()))
+        else:
+            opened += 1
+            left = 0
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        if left:
+            print("left behind", most, left)
+        elif opened and directory.exists() and "writer" in dir():
+            writer.close()
+            del writer
+print(opened, refused)
+"""
+
+
+def test_a_disk_without_room_is_told_as_such_however_little_is_left_and_nothing_piles_up(tmp_path):
+    """Also with room for the tables and not for a row."""
+    done = subprocess.run(
+        [sys.executable, "-c", NO_ROOM, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": __file__.rpartition("/")[0]},
+    )
+    assert done.returncode == 0, done.stderr
+    opened, refused = map(int, done.stdout.split())
+    assert opened > 1
+    assert refused > 1
+
+
 ENDLESS = """
 import sys
 from pathlib import Path

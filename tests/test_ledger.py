@@ -18,6 +18,8 @@ from shadowserve.journal import Writer, segments
 from shadowserve.lane.state import LaneState, Progress
 from shadowserve.records import Outcome
 from shadowserve.stillness import FEWEST_TIMES, Block, Harm
+from shadowserve.supervisor.keeping import Keeper
+from shadowserve.tail import Tail
 
 CONTRACT = {
     "deployment": "films-20260101T000000Z-abc",
@@ -49,7 +51,7 @@ def test_the_ledger_has_the_contracts_form(places):
     assert challenger == {
         "role": "challenger", "version": 4, "state": "running", "reason": None, "both_ok": 5,
         "challenger_error": 0, "champion_error": 0, "both_error": 0, "timed_out": 0, "crashed": 0,
-        "sampled_out": 0, "skipped": {"paused": 0, "budget": 0}, "pending": 0, "restarts": 0,
+        "sampled_out": 0, "skipped": {"paused": 0, "budget": 0, "lost": 0}, "pending": 0, "restarts": 0,
         "ended": CONTRACT["champion"]["ended"], "last_end": None,
     }  # fmt: skip
     assert (control["state"], control["pending"]) == ("starting", 5)
@@ -190,6 +192,47 @@ def test_the_ledger_balances_while_everything_moves(places):
     work(places)
     assert told(places) == {"both_ok": 120}
     assert readings > 2
+
+
+@pytest.mark.parametrize("harm", ["zeros", "cut", "a page", "garbage"])
+def test_a_damaged_segment_is_lost_in_every_lane_and_the_ledger_balances(places, harm):
+    """Before it is moved aside and after, for a lane that had read half of it and for one that had none."""
+    answer(places, records(4))
+    work(places)
+    answer(places, records(6))
+    answer(places, records(3))
+    victim = segments(places.journal)[1]
+    damage(victim.path, harm)
+    assert ledger.read(places, deployment()).balanced
+    reader = Tail(places.journal, cursor={0: 4})
+    assert reader.read(100).requests == []  # it waits until the segment is moved aside
+    reader.close()
+    keeper = Keeper(places.journal, 2**31, lambda _: None)
+    counted = {0: counters.read(places.counters(0)).sequence}
+    keeper.keep(cursors=[{0: 0}], counted=counted)
+    assert ledger.read(places, deployment()).balanced
+    work(places)
+    found = ledger.read(places, deployment())
+    assert found.balanced
+    challenger, control = found.to_dict()["lanes"]
+    assert challenger["skipped"] == {"paused": 0, "budget": 0, "lost": 6}
+    assert challenger["both_ok"] == 7
+    assert (control["skipped"]["lost"], control["pending"]) == (6, 7)
+    assert (places.journal / "damaged" / victim.path.name).exists()
+
+
+def damage(path, harm):
+    """Do to a file what disks do."""
+    whole = path.read_bytes()
+    made = {
+        "zeros": bytes(len(whole)),
+        "cut": b"",
+        "a page": whole[:2048] + b"\xff" * 2048 + whole[2 * 2048 :],
+        "garbage": b"no database at all" * 500,
+    }
+    path.write_bytes(made[harm])
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 ENDLESS = """

@@ -96,3 +96,19 @@ def test_closing_ends_the_tries(tmp_path):
     journal.close()
     assert journal.sequence == 7
     assert list(tmp_path.iterdir()) == []
+
+
+def test_whatever_opening_raises_it_is_tried_again(tmp_path):
+    """A thread that ended on the first surprise would leave nothing recorded for good."""
+    disk, raised = Disk(tmp_path), []
+    disk.room.set()
+
+    def opening():
+        if len(raised) < 3:
+            raised.append(OSError("no handles") if raised else ValueError("a surprise"))
+            raise raised[-1]
+        return disk.open()
+
+    journal = Standby(opening, worker=0, sequence=0, every_s=0.01)
+    assert disk.opened.wait(20)
+    journal.close()

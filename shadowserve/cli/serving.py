@@ -19,6 +19,7 @@ from shadowserve.places import Places
 from shadowserve.policy import Policy
 from shadowserve.records import Role
 from shadowserve.settings import Settings
+from shadowserve.spellings import size_text
 from shadowserve.stores import preflight, uris
 from shadowserve.supervisor import start, surroundings
 from shadowserve.supervisor.leash import SUPPORTED
@@ -162,7 +163,6 @@ def _opening(
     deployment: Deployment, settings: Settings, places: Places, *, story: str, console_port: int
 ) -> list[str]:
     """Say what will be served, and where everything is kept."""
-    budget = settings.journal_budget / 2**30
     lines = [f"Deployment     {deployment.id} ({story})"]
     lines += [_version_line("Champion", deployment.champion)]
     lines += [_version_line("Challenger", version) for version in deployment.challengers]
@@ -184,7 +184,7 @@ def _opening(
         f"Copies         {serving} of the champion to serve, {len(deployment.lanes)} in lanes; "
         f"{copies} processes hold a model ({sizes / 2**20:.1f} MiB of files)",
         f"Request bodies {places.journal}, readable by you alone, until every lane has scored them "
-        f"(at most {budget:g} GiB)",
+        f"(at most {size_text(settings.journal_budget)}; {size_text(settings.max_body)} a request)",
         f"Console        {_scheme(settings)}://{settings.console_host}:{console_port}/ (status.json, report.json)",
         f"Evidence       MLflow experiment shadowserve/{deployment.model}",
         f"Limits         bodies of {settings.max_body / 2**20:g} MiB, {settings.deadline:g} s a request in a lane",

@@ -258,7 +258,13 @@ class Tap:
         reconcile(self._places, counted, worker=WORKER)
         self._strangers = Strangers(self._places.strangers(WORKER))
         known = counted.counts().sequence
-        opening = partial(journal.Writer, self._places.journal, worker=WORKER, after=known)
+        opening = partial(
+            journal.Writer,
+            self._places.journal,
+            worker=WORKER,
+            after=known,
+            segment_bytes=journal.segment_bytes_of(os.environ),
+        )
         try:
             opened: journal.Writer | Standby = opening()
         except JournalError as error:

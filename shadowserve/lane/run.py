@@ -152,6 +152,8 @@ class Lane:
         batch = self.tail.read(READ_REQUESTS, upto=self.limit())
         if batch.deleted:
             self._progress.count(Outcome.SKIPPED_BUDGET, batch.deleted)
+        if batch.lost:
+            self._progress.count(Outcome.SKIPPED_LOST, batch.lost)
         if batch.requests and self.places.paused.exists():
             self._progress.count(Outcome.SKIPPED_PAUSED, len(batch.requests))
         elif batch.requests:
@@ -160,7 +162,7 @@ class Lane:
                 self._score(batch.requests, undisturbed=undisturbed)
                 self._again(batch.requests)
         self._progress.cursor = batch.cursor
-        if batch.requests or batch.deleted:
+        if batch.requests or batch.deleted or batch.lost:
             self.window.begin()
         if self._is_due(idle=not batch.requests):
             self._flush()

@@ -14,6 +14,7 @@ from functools import partial
 
 from shadowserve import ends, tokens, withheld
 from shadowserve import gate as gates
+from shadowserve import journal
 from shadowserve.deployment import LaneName
 from shadowserve.gate import Gate
 from shadowserve.lane.lock import ONE_AT_A_TIME
@@ -168,7 +169,14 @@ class Processes:
             "SHADOWSERVE_MAX_BODY": str(self.settings.max_body),
             "SHADOWSERVE_REQUEST_TIMEOUT": str(self.settings.request_timeout),
             "SHADOWSERVE_READ_TIMEOUT": str(self.settings.read_timeout),
+            journal.SEGMENT_VARIABLE: str(self._segment_bytes()),
         }
+
+    def _segment_bytes(self) -> int:
+        workers = 1 if self.settings.tap else self.settings.workers
+        return journal.segment_bytes(
+            self.settings.journal_budget, workers=workers, max_body=self.settings.max_body
+        )
 
     def _background(self) -> dict[str, str]:
         return {SHARES_CORE: "1"} if self.placement.shares_core else {}

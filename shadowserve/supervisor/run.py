@@ -31,6 +31,7 @@ from shadowserve.records import Role
 from shadowserve.settings import Settings
 from shadowserve.supervisor import certificate, logs
 from shadowserve.supervisor.child import Child
+from shadowserve.supervisor.keeping import Keeper
 from shadowserve.supervisor.news import EvidenceNews, last_words
 from shadowserve.supervisor.orphans import Sweeper
 from shadowserve.supervisor.processes import Processes
@@ -90,10 +91,14 @@ class Supervisor:
     sweeper: Sweeper | None = None
     news: EvidenceNews | None = None
     reaper: Reaper = field(default_factory=Reaper)
+    keeper: Keeper = field(init=False)
     _told: str = ""
     _ends_at_once: bool = False
     _was_ready: bool = False
     _stuck: dict[int, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.keeper = Keeper(self.places.journal, self.settings.journal_budget, self.say)
 
     def begin(self) -> None:
         """Start the champion's workers; they import while the pins are resolved."""
@@ -138,7 +143,8 @@ class Supervisor:
             with closing(counters.Counters(path)) as counted:
                 try:
                     _count_lost(counted)
-                    journal.recover(self.places.journal, worker=worker)
+                    known = counted.counts().sequence
+                    journal.recover(self.places.journal, worker=worker, known=known)
                     reconcile(self.places, counted, worker=worker)
                 except (JournalError, UnreadableError) as error:
                     self.say(str(error))
@@ -231,6 +237,7 @@ class Supervisor:
         self._try(self._drain_lanes)
         for watch in self.lanes:
             watch.child.end(deadline_s=5.0)
+        self._try(self._keep_journal)
         for child in reversed(self.helpers):
             child.end(deadline_s=FLUSH_S)
         self._try(self._say_what_arrived)
@@ -385,10 +392,7 @@ class Supervisor:
             self.places.resume.unlink()
             for watch in self.lanes:
                 watch.resume()
-        cursors = [snapshot(watch.places.state, whole=False).cursor for watch in self.lanes]
-        for segment in tail.consumed(self.places.journal, cursors):
-            journal.remove(segment)
-        self._keep_to_budget()
+        self._keep_journal()
         if self.news is not None and (news := self.news.look()):
             self.say(news)
         logs.bound(self.places.logs)
@@ -397,16 +401,11 @@ class Supervisor:
         known = [*self.workers, *(watch.child for watch in self.lanes), *self.helpers]
         return {child.pid for child in known} | ({self.sweeper.pid} if self.sweeper else set())
 
-    def _keep_to_budget(self) -> None:
-        """Delete the oldest sealed segments beyond the budget; the ledger counts what was unread."""
-        present = journal.segments(self.places.journal)
-        used = sum(segment.bytes for segment in present)
-        sealed = tail.consumed(self.places.journal, [])
-        for segment in sorted(sealed, key=lambda s: s.number):
-            if used <= self.settings.journal_budget:
-                return
-            used -= segment.bytes
-            journal.remove(segment)
+    def _keep_journal(self) -> None:
+        cursors = [snapshot(watch.places.state, whole=False).cursor for watch in self.lanes]
+        found = self.places.all_counters().items()
+        counted = {worker: counters.read(path).sequence for worker, path in found}
+        self.keeper.keep(cursors=cursors, counted=counted)
 
     def _champion_ready(self) -> bool:
         pids = [child.pid for child in self._journaling]

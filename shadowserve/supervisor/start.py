@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from shadowserve import deployment as deployments
-from shadowserve import pins, tokens
+from shadowserve import journal, pins, tokens
 from shadowserve.deployment import Deployment
 from shadowserve.errors import JournalError, ModelError, SettingsError, UnreachableError
 from shadowserve.family import challengers_before
@@ -33,6 +33,7 @@ from shadowserve.places import Places
 from shadowserve.policy import Policy
 from shadowserve.schema import Schema
 from shadowserve.settings import Settings, flag_of
+from shadowserve.spellings import size_text
 from shadowserve.stores import Uris, redact
 from shadowserve.supervisor import certificate, isolation
 from shadowserve.supervisor.presence import running
@@ -172,6 +173,7 @@ def refuse_settings(settings: Settings) -> None:
     ------
     SettingsError
     """
+    refuse_budget(settings)
     own_loss(Policy.of(settings.verdict).loss)
     if settings.token_file is not None:
         tokens.read(settings.token_file)
@@ -181,6 +183,24 @@ def refuse_settings(settings: Settings) -> None:
         raise SettingsError(
             f"--lane-network off: this process may not make a network namespace ({why}). "
             "Run it as root or where user namespaces are allowed, or leave the option away."
+        )
+
+
+def refuse_budget(settings: Settings) -> None:
+    """Refuse a journal's budget that could not be kept, in the unit of those that can.
+
+    Raises
+    ------
+    SettingsError
+    """
+    workers = 1 if settings.tap else settings.workers
+    least = journal.least_budget(workers=workers, max_body=settings.max_body)
+    if settings.journal_budget < least:
+        raise SettingsError(
+            f"{flag_of('journal_budget')} {size_text(settings.journal_budget)} is too small: "
+            f"{workers} worker{'' if workers == 1 else 's'} with {flag_of('max_body')} "
+            f"{size_text(settings.max_body)} need at least {size_text(least)}, so that it holds. "
+            "Give that much, or lower the largest body."
         )
 
 
