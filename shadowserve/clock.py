@@ -140,6 +140,35 @@ def rss_bytes(pid: int | None = None) -> int | None:
         return None if Path("/proc/self/statm").exists() else _rss_by_ps(known)
 
 
+def own_bytes(pid: int | None = None) -> int | None:
+    """Return the memory that is a process's own: in use or swapped out, without files that it maps.
+
+    A mapped file's pages are the system's to drop at any time, however many of them are resident.
+
+    Parameters
+    ----------
+    pid : int, optional
+        This process if not given.
+
+    Returns
+    -------
+    int or None
+        Bytes, memory that it shares with others included; resident memory where the system does not
+        tell them apart, None if there is no such process.
+    """
+    known = os.getpid() if pid is None else pid
+    try:
+        with open(f"/proc/{known}/status", "rb") as file:  # noqa: PTH123 - asked ten times a second
+            lines = file.read().splitlines()
+    except OSError:
+        return rss_bytes(pid)
+    found = [line.split() for line in lines if line.startswith(_OWN)]
+    return sum(int(parts[1]) for parts in found) * 1024 if found else rss_bytes(pid)
+
+
+_OWN = (b"RssAnon:", b"RssShmem:", b"VmSwap:")
+
+
 def _rss_by_ps(pid: int) -> int | None:
     """Ask `ps`, which answers in KiB on every Unix."""
     try:
@@ -194,6 +223,24 @@ def memory_limit_bytes(root: Path = _ROOT) -> int | None:
     ]
     limits = [int(text) for text in texts if text.isdigit() and int(text) < _UNLIMITED_BYTES]
     return min(limits, default=None)
+
+
+def group_kills(root: Path = _ROOT) -> int | None:
+    """Return how often the kernel has ended a process of this one's control group for want of memory.
+
+    Returns
+    -------
+    int or None
+        None where the group does not count.
+    """
+    texts = [
+        *_group_files(root, "memory", "memory.events"),
+        *_group_files(root, "memory", "memory.oom_control"),
+    ]
+    for text in texts[:1]:  # the group's own; those around it count for others too
+        lines = (line.split() for line in text.splitlines())
+        return next((int(line[1]) for line in lines if line[:1] == ["oom_kill"]), None)
+    return None
 
 
 def _group_files(root: Path, controller: str, *names: str) -> Iterator[str]:

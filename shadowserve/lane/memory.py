@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shadowserve.clock import rss_bytes
+from shadowserve.clock import own_bytes
 
 EVERY = 50
 STEP = 16 * 2**20
@@ -12,7 +12,7 @@ KEPT_WHOLE = 101
 
 
 def note(notes: list[tuple[int, int]], n: int) -> None:
-    """Note resident memory after `n` requests: every `EVERY`, sooner when it grew by `STEP` bytes.
+    """Note the memory of its own after `n` requests: every `EVERY`, sooner when it grew by `STEP` bytes.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ def note(notes: list[tuple[int, int]], n: int) -> None:
         Extended in place, and thinned beyond `MOST_NOTES`. Nothing is noted where the system does
         not tell.
     """
-    used = rss_bytes()
+    used = own_bytes()
     if used is None:
         return
     last, before = notes[-1] if notes else (-EVERY, 0)

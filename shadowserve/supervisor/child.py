@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from shadowserve.supervisor.allowance import offer_first
 from shadowserve.supervisor.isolation import cut_network
 from shadowserve.supervisor.leash import tie_to_parent
 from shadowserve.supervisor.priority import SHARES_CORE, step_back, step_forward
@@ -154,6 +155,7 @@ class Child:
             cut_network()
         tie_to_parent()
         if self.idle:
+            offer_first()
             step_back(shared=SHARES_CORE in self.env)
         if self.cpus and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, self.cpus)

@@ -30,6 +30,7 @@ from shadowserve.places import Places
 from shadowserve.records import Role
 from shadowserve.settings import Settings
 from shadowserve.supervisor import certificate, logs
+from shadowserve.supervisor.allowance import Allowance
 from shadowserve.supervisor.child import Child
 from shadowserve.supervisor.keeping import Keeper
 from shadowserve.supervisor.news import EvidenceNews, last_words
@@ -132,6 +133,9 @@ class Supervisor:
         host, port = (self.data_socket or self.console_socket).getsockname()[:2]
         return host, port
 
+    def _champions(self) -> list[int]:
+        return [child.pid for child in self._journaling if child.running]
+
     @property
     def _journaling(self) -> list[Child]:
         """Who writes the journal: the champion's workers, or with a tap the console."""
@@ -166,8 +170,10 @@ class Supervisor:
         self.places.arrival.unlink(missing_ok=True)  # what an earlier start wrote is past
         self.news = EvidenceNews(self.places)
         self.lanes = [self.processes.lane(name) for name in deployment.lanes]
+        allowance = Allowance(self.settings.lane_memory, len(self.lanes), self._champions)
         for watch in self.lanes:
             watch.say = self.say
+            watch.allowance = allowance
             watch.expect()
         self.helpers = [self.processes.console(self.console_socket), self.processes.evidence()]
         for child in self.helpers:

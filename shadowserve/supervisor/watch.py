@@ -14,7 +14,6 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from shadowserve import clock
 from shadowserve.deployment import LaneName, write_whole
@@ -25,6 +24,8 @@ from shadowserve.lane.inflight import GAVE_UP, NO_ROOM
 from shadowserve.lane.state import snapshot
 from shadowserve.ledger import condition
 from shadowserve.places import LanePlaces
+from shadowserve.spellings import size_text
+from shadowserve.supervisor.allowance import Allowance, kernel_kills
 from shadowserve.supervisor.child import Child
 from shadowserve.supervisor.pulse import Pulse
 
@@ -52,11 +53,13 @@ class LaneWatch:
     deadline_s : float
         How long a request may be in hand, less starvation.
     memory_bytes : int
-        Resident memory beyond which the lane is restarted.
+        Memory of its own beyond which the lane is restarted.
     note : callable
         Counts an end: its cause, and by name what is known of it.
     say : callable
         Tells the user, one line a call.
+    allowance : Allowance, optional
+        Tells at each start how much that is.
     """
 
     name: LaneName
@@ -66,6 +69,7 @@ class LaneWatch:
     memory_bytes: int
     note: Callable[..., None] = lambda *_, **__: None
     say: Callable[[str], None] = lambda _: None
+    allowance: Allowance | None = None
     barren_deaths: int = 0
     quick_poisonings: int = 0
     start_again_ns: int = 0
@@ -86,7 +90,9 @@ class LaneWatch:
         """Start the lane's process."""
         self._say("starting", None)
         self._cause = None
-        self._oom_kills = oom_kills()
+        self._oom_kills = kernel_kills()
+        if self.allowance is not None:
+            self.memory_bytes = self.allowance.bytes()
         self._done = self._count_done()
         self.child.start()
 
@@ -113,7 +119,7 @@ class LaneWatch:
         if self._is_overdue():
             self._kill("deadline")
             return
-        used = clock.rss_bytes(self.child.pid)
+        used = clock.own_bytes(self.child.pid)
         if used is not None and used > self.memory_bytes:
             self._kill("memory")
 
@@ -158,7 +164,7 @@ class LaneWatch:
             write_whole(self.places.death, json.dumps(death))
             self._poisoned(cause)
         elif code != 0 and cause != "outside":
-            self._barren(code)
+            self._barren(self._ending(code, cause))
 
     def _count(self, cause: str, code: int | None, mark: inflight.Mark | None) -> None:
         """Leave word of an end where it lasts, and tell it, a few times a minute at most."""
@@ -196,17 +202,26 @@ class LaneWatch:
                 f"{self.name} died {times} within {QUICK_REQUESTS} requests of its start ({cause})"
             )
 
-    def _barren(self, code: int | None) -> None:
+    def _barren(self, told: str) -> None:
         """Wait longer after each death of nothing in hand, and at last for somebody."""
         steady = time.monotonic_ns() - self.child.started_ns > STEADY_NS
         self.barren_deaths = 1 if steady else self.barren_deaths + 1
         if self.barren_deaths >= MAX_BARREN_DEATHS:
             times = f"{self.barren_deaths} times without progress"
-            self._give_up(f"{self.name} died {times} ({ending(code)}); its log says more")
+            self._give_up(f"{self.name} died {times} ({told}); its log says more")
             return
         pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (self.barren_deaths - 1))
         self.start_again_ns = time.monotonic_ns() + int(pause * 1e9)
-        self._say("starting", f"starts again in {pause:g} s ({ending(code)})")
+        self._say("starting", f"starts again in {pause:g} s ({told})")
+
+    def _ending(self, code: int | None, cause: str) -> str:
+        if cause != "memory":
+            return ending(code)
+        if self._cause != "memory":
+            return "the kernel ended it for want of memory; give the machine or container more"
+        if self.allowance is not None:
+            return self.allowance.told(self.memory_bytes)
+        return f"it took more than {size_text(self.memory_bytes)} of memory"
 
     def _give_up(self, reason: str) -> None:
         self.degraded = True
@@ -222,18 +237,9 @@ class LaneWatch:
         if self._cause is not None:
             return self._cause
         if self.child.exit_code == -signal.SIGKILL:
-            return "memory" if oom_kills() > self._oom_kills else "outside"
+            return "memory" if kernel_kills() > self._oom_kills else "outside"
         return "outside" if self.child.exit_code in _FROM_OUTSIDE else "crash"
 
     def _say(self, state: str, reason: str | None) -> None:
         with contextlib.suppress(OSError):  # a full disk; what matters is that it goes on
             write_whole(self.places.condition, json.dumps({"state": state, "reason": reason}))
-
-
-def oom_kills() -> int:
-    """How often the kernel has ended a process for want of memory; 0 where it does not say."""
-    try:
-        lines = Path("/proc/vmstat").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)

@@ -10,7 +10,7 @@ from shadowserve.lane import memory
 @pytest.fixture
 def holds(monkeypatch):
     def hold(used):
-        monkeypatch.setattr(memory, "rss_bytes", lambda: used)
+        monkeypatch.setattr(memory, "own_bytes", lambda: used)
 
     hold(2**30)
     return hold
