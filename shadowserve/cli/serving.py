@@ -21,7 +21,8 @@ from shadowserve.records import Role
 from shadowserve.settings import Settings
 from shadowserve.spellings import size_text
 from shadowserve.stores import preflight, uris
-from shadowserve.supervisor import start, surroundings
+from shadowserve.supervisor import claims, start, surroundings
+from shadowserve.supervisor.claims import Claims
 from shadowserve.supervisor.leash import SUPPORTED
 from shadowserve.supervisor.ownership import refuse_foreign
 from shadowserve.supervisor.placement import place
@@ -117,7 +118,15 @@ class running:  # noqa: N801 - reads as a verb
         console = start.listen(settings.console_host, settings.console_port, what="console")
         lanes = len(settings.challengers) + settings.control
         workers = 0 if settings.tap else settings.workers
-        placement = place(workers=workers, lanes=lanes)
+        self._claims = Claims()
+        placement = place(
+            workers=workers,
+            lanes=lanes,
+            others=claims.taken(),
+            claim=lambda cpus, n: self._claims.take(cpus, n=n),
+        )
+        if not placement.workers:  # there were too few, and what was had is of use to others
+            self._claims.close()
         start.scratch_directory(places)
         start_token = secrets.token_hex(8)
         supervisor = Supervisor(
@@ -151,12 +160,14 @@ class running:  # noqa: N801 - reads as a verb
                 say(f"Ready          {_scheme(settings)}://{host}:{port}/{path}")
         except BaseException:
             supervisor.kill()
+            self._claims.close()
             raise
         return supervisor
 
     def __exit__(self, *_: object) -> None:
         if self._supervisor is not None:
             self._supervisor.end()
+            self._claims.close()
 
 
 def _opening(

@@ -7,7 +7,7 @@ even when those run at the lowest class, and not at all when they run elsewhere.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from shadowserve import clock
@@ -33,17 +33,20 @@ class Placement:
     one_at_a_time : bool
         Whether lanes score one at a time, since there are fewer CPUs for them than lanes: two at once
         would slow, and mistime, each other.
+    others : frozenset of int
+        CPUs of other deployments' champions on this host.
     """
 
     workers: tuple[int, ...]
     lanes: frozenset[int] | None
     threads: int
     one_at_a_time: bool = False
+    others: frozenset[int] = frozenset()
 
     @property
     def shares_core(self) -> bool:
-        """Whether lanes may run on a core that one of the champion's workers has."""
-        return self.lanes is None
+        """Whether lanes may run on a core that a champion's worker has, of this deployment or another."""
+        return self.lanes is None or bool(self.lanes & self.others)
 
     def worker(self, index: int) -> frozenset[int] | None:
         """Return the CPUs of one worker."""
@@ -61,17 +64,24 @@ class Placement:
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''} for BLAS and OpenMP in every role"
         low = "the lowest" if self.shares_core else "a low"
         priority = f"at {low} priority{', one at a time' if self.one_at_a_time else ''}"
+        if self.others:
+            priority += f"; CPU {_list(self.others)} left to other deployments"
         if not self.workers and self.lanes:
             return f"lanes on any CPU {priority}; {threads}"
         if not self.workers:
             return f"not pinned (too few CPUs, or not Linux); lanes run {priority}; {threads}"
-        own = ", ".join(map(str, self.workers))
-        others = ", ".join(map(str, sorted(self.lanes or ())))
-        return f"champion on CPU {own}, lanes on CPU {others} {priority}; {threads}"
+        own, lanes = _list(self.workers), _list(self.lanes or ())
+        return f"champion on CPU {own}, lanes on CPU {lanes} {priority}; {threads}"
 
 
 def place(
-    *, workers: int, lanes: int, cpus: Iterable[int] | None = None, busy: int | None = None
+    *,
+    workers: int,
+    lanes: int,
+    cpus: Iterable[int] | None = None,
+    busy: int | None = None,
+    others: Iterable[int] = (),
+    claim: Callable[[Sequence[int], int], Sequence[int]] = lambda cpus, n: cpus[:n],
 ) -> Placement:
     """Choose where workers and lanes run.
 
@@ -84,6 +94,10 @@ def place(
     busy : int, optional
         How many of them may be busy at once: a container's quota is often less than what it sees.
         What this process's control groups allow where neither is given.
+    others : iterable of int
+        CPUs that other deployments' champions have.
+    claim : callable
+        Takes CPUs in the order of preference and returns up to so many that could be had.
 
     Examples
     --------
@@ -102,12 +116,24 @@ def place(
     one_at_a_time = lanes > 1 and lanes > usable - workers
     if len(allowed) <= workers or not hasattr(os, "sched_setaffinity"):
         return Placement(workers=(), lanes=None, threads=threads, one_at_a_time=one_at_a_time)
+    taken = frozenset(others) & frozenset(allowed)
+    own = tuple(claim([cpu for cpu in allowed if cpu not in taken], workers))
+    if len(own) < workers:  # the other deployments have them: any is as good
+        return Placement(
+            workers=(), lanes=None, threads=threads, one_at_a_time=one_at_a_time, others=taken
+        )
+    left = frozenset(allowed) - frozenset(own)
     return Placement(
-        workers=tuple(allowed[:workers]),
-        lanes=frozenset(allowed[workers:]),
+        workers=own,
+        lanes=left - taken or left,
         threads=threads,
         one_at_a_time=one_at_a_time,
+        others=taken,
     )
+
+
+def _list(cpus: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(cpus)))
 
 
 def _allowed() -> Iterable[int]:

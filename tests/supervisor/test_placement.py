@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
+from shadowserve.supervisor.claims import Claims, taken
 from shadowserve.supervisor.placement import place
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux")
 
 
 @pytest.mark.parametrize(
@@ -67,3 +73,63 @@ def test_what_was_chosen_is_said():
     assert "champion on CPU 0, lanes on CPU 1" in place(workers=1, lanes=1, cpus=[0, 1]).describe()
     assert "not pinned" in place(workers=1, lanes=1, cpus=[0]).describe()
     assert place(workers=1, lanes=1).threads >= 1
+
+
+def test_two_deployments_on_one_host_are_not_put_on_one_cpu():
+    first, second = Claims(), Claims()
+    try:
+        one = place(workers=1, lanes=1, cpus=range(400, 404), claim=lambda c, n: first.take(c, n=n))
+        two = place(
+            workers=1, lanes=1, cpus=range(400, 404), others=taken(),
+            claim=lambda c, n: second.take(c, n=n),
+        )  # fmt: skip
+        assert (one.workers, two.workers) == ((400,), (401,))
+        assert two.lanes == {402, 403}
+        assert not two.shares_core
+        assert "CPU 400 left to other deployments" in two.describe()
+    finally:
+        first.close()
+        second.close()
+    assert not taken() & {400, 401}
+
+
+def test_two_that_start_at_once_do_not_get_the_same_cpu():
+    """The table was read before the other claimed: the kernel gives a name once."""
+    first, second = Claims(), Claims()
+    try:
+        found = [c.take(range(410, 413), n=1) for c in (first, second)]
+        assert found == [(410,), (411,)]
+    finally:
+        first.close()
+        second.close()
+
+
+def test_lanes_beside_anothers_champion_are_of_the_lowest_class():
+    """Where there are only two CPUs: each champion has its own, and the other's lanes beside it."""
+    second = place(workers=1, lanes=1, cpus=[0, 1], others=[0])
+    assert (second.workers, second.lanes) == ((1,), {0})
+    assert second.shares_core
+
+
+def test_where_others_have_all_cpus_nothing_is_pinned():
+    assert place(workers=1, lanes=1, cpus=[0, 1], others=[0, 1]).workers == ()
+    assert place(workers=2, lanes=1, cpus=range(3), others=[0, 1]).workers == ()
+
+
+def test_a_claim_ends_with_its_holder(tmp_path):
+    program = (
+        "import sys\nfrom shadowserve.supervisor.claims import Claims\nclaims = Claims()\n"
+        "print(claims.take([420], n=1), flush=True)\nsys.stdin.read()"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout.readline() == "(420,)\n"
+    other = Claims()
+    assert other.take([420], n=1) == ()
+    holder.kill()
+    holder.wait()
+    holder.stdin.close()
+    holder.stdout.close()
+    assert other.take([420], n=1) == (420,)
+    other.close()
