@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from shadowserve import arrival, counters, ends
+from shadowserve import arrival, counters, departed, ends
 from shadowserve.places import Places
 from shadowserve.records import PHASES, Times
 
@@ -125,7 +125,8 @@ def exposition(places: Places, directory: Path) -> bytes:
     registry = CollectorRegistry()
     MultiProcessCollector(registry, path=str(directory))
     registry.register(_Counted(places))
-    return generate_latest(registry)
+    with departed.undisturbed(directory):
+        return generate_latest(registry)
 
 
 class _Counted:

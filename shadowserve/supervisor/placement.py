@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shadowserve import clock
 
@@ -41,7 +41,7 @@ class Placement:
     lanes: frozenset[int] | None
     threads: int
     one_at_a_time: bool = False
-    others: frozenset[int] = frozenset()
+    others: frozenset[int] = field(default=frozenset(), repr=False)
 
     @property
     def shares_core(self) -> bool:

@@ -12,9 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from shadowserve import ends, tokens, withheld
+from shadowserve import ends, journal, tokens, withheld
 from shadowserve import gate as gates
-from shadowserve import journal
 from shadowserve.deployment import LaneName
 from shadowserve.gate import Gate
 from shadowserve.lane.lock import ONE_AT_A_TIME

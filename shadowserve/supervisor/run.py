@@ -17,7 +17,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from types import FrameType
 
-from shadowserve import arrival, counters, ends, journal, tail
+from shadowserve import arrival, counters, departed, ends, journal, tail
 from shadowserve.arrival import Arrival
 from shadowserve.deployment import Deployment, write_whole
 from shadowserve.ending import ending
@@ -402,6 +402,7 @@ class Supervisor:
         if self.news is not None and (news := self.news.look()):
             self.say(news)
         logs.bound(self.places.logs)
+        departed.merge(self.places.root / "run")
 
     def _own_processes(self) -> set[int]:
         known = [*self.workers, *(watch.child for watch in self.lanes), *self.helpers]
