@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +37,7 @@ def lanes(model: str, tracking_uri: str | None = None) -> pd.DataFrame:
     -------
     DataFrame
         One row a run: ``run_id, name, role, champion, challenger, started, status, verdict,
-        deployment, requests``. `started` is UTC; `requests` those of the last window. No row if
+        deployment, requests``. `started` is UTC; `requests` those of the whole run. No row if
         nothing was served yet.
     """
     import pandas as pd
@@ -53,7 +53,7 @@ def lanes(model: str, tracking_uri: str | None = None) -> pd.DataFrame:
             "status": run.info.status,
             "verdict": run.data.tags.get("shadowserve.verdict"),
             "deployment": run.data.tags.get("shadowserve.deployment"),
-            "requests": run.data.metrics.get("ledger/requests"),
+            "requests": _requests(run.data.metrics),
         }
         for run in Reader(tracking_uri).runs(f"shadowserve/{model}")
     ]
@@ -174,3 +174,8 @@ def _frame(parts: Iterable[Path]) -> pd.DataFrame:
     for name in _BY_NAME:
         frame[name] = frame[name].map(lambda pairs: dict(pairs if pairs is not None else ()))
     return frame
+
+
+def _requests(metrics: Mapping[str, float]) -> float | None:
+    """Return the requests of a whole run; of its last window where an earlier release wrote it."""
+    return metrics.get("total/requests", metrics.get("ledger/requests"))

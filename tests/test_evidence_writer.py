@@ -82,7 +82,9 @@ def test_a_lanes_windows_arrive_with_all_that_belongs_to_them(uri: str, tmp_path
     assert sorted(runs) == ["v3 vs v3 control", "v3 vs v4"]
     run, control = runs["v3 vs v4"], runs["v3 vs v3 control"]
     assert run.info.status == "FINISHED"
-    assert run.data.params == {"role": "challenger", "champion": "v3", "challenger": "v4"}
+    assert run.data.params == {
+        "role": "challenger", "champion": "v3", "challenger": "v4", "control": "on"
+    }  # fmt: skip
     assert run.data.tags["shadowserve.verdict"] == "reject"
     assert run.data.tags["shadowserve.challenger.digest"] == "4" * 64
     assert run.data.tags["shadowserve.champion.training_data.digest"] == "data3"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from shadowserve import parity
 from shadowserve.deployment import Deployment, LaneName
@@ -12,6 +13,9 @@ from shadowserve.records import Role
 from shadowserve.training import TrainingData
 from shadowserve.version import Version
 
+CHANGED = "shadowserve.changed."
+"""Begins the tag of a parameter that a later start of the same deployment gave another value."""
+MOST_CHARACTERS = 5_000
 TABLES = ("slow_requests.json", "worst_requests.json")
 
 
@@ -32,12 +36,52 @@ def key(deployment: Deployment, lane: LaneName) -> str:
 
 
 def params(deployment: Deployment, lane: LaneName) -> dict[str, str]:
-    """Return the run's parameters: short, and the same for as long as the deployment lives."""
+    """Return the run's parameters: who was compared, and every option that shapes the evidence."""
     return {
         "role": lane.role.value,
         "champion": f"v{deployment.champion.number}",
         "challenger": f"v{lane.version}",
+        "control": "on" if deployment.control else "off",
+        **{name: _short(value) for name, value in _flat(deployment.options)},
     }
+
+
+def changed(
+    wanted: Mapping[str, str], kept: Mapping[str, str], tags: Mapping[str, str]
+) -> dict[str, str]:
+    """Return tags for parameters that a later start gave another value, which a run's cannot take.
+
+    Parameters
+    ----------
+    wanted, kept : mapping of name to text
+        Parameters as they are now, and as the run has them.
+    tags : mapping of name to text
+        The run's tags: a value that was changed back is told too.
+    """
+    differ = {
+        name: value
+        for name, value in wanted.items()
+        if name in kept and (kept[name] != value or f"{CHANGED}{name}" in tags)
+    }
+    return {f"{CHANGED}{name}": value for name, value in differ.items()}
+
+
+def _flat(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield options by name; a table's keys stand behind its own, with a dot."""
+    for name, value in sorted(options.items()):
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _short(value: Any) -> str:
+    """Write an option as people do, within MLflow's limits."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, list | tuple):
+        value = ", ".join(map(str, value)) or "none"
+    return ("none" if value is None else str(value))[:MOST_CHARACTERS]
 
 
 def tags(deployment: Deployment, lane: LaneName) -> dict[str, str]:

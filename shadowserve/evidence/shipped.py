@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS lane (
     name TEXT PRIMARY KEY, run_id TEXT NOT NULL, delivered INTEGER NOT NULL DEFAULT -1
 );
+CREATE TABLE IF NOT EXISTS sent (lane TEXT, name TEXT, PRIMARY KEY (lane, name));
 CREATE TABLE IF NOT EXISTS finished (lane TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS lost (lane TEXT PRIMARY KEY, n INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS name (
@@ -66,7 +67,8 @@ class Shipped:
         """Forget a lane's run and what it held."""
         with self._connection:
             self._connection.execute("DELETE FROM lane WHERE name = ?", (self._of(lane),))
-            self._connection.execute("DELETE FROM name WHERE lane = ?", (self._of(lane),))
+            for table in ("name", "sent"):
+                self._connection.execute(f"DELETE FROM {table} WHERE lane = ?", (self._of(lane),))  # noqa: S608
 
     def arrived(self, lane: str, window: int, *, lost: bool = False) -> None:
         """Note that a window, and all before it, has arrived; `lost`: without its comparisons."""
@@ -108,6 +110,19 @@ class Shipped:
             self._connection.executemany(
                 "INSERT OR REPLACE INTO name VALUES (?, ?, ?)",
                 [(self._of(lane), original, safe) for original, safe in renamed.items()],
+            )
+
+    def sent(self, lane: str) -> frozenset[str]:
+        """Return the original names of all metrics that a lane's run has."""
+        query = "SELECT name FROM sent WHERE lane = ?"
+        found = self._connection.execute(query, (self._of(lane),))
+        return frozenset(name for (name,) in found)
+
+    def add_sent(self, lane: str, names: Collection[str]) -> None:
+        """Note names that are about to be sent."""
+        with self._connection:
+            self._connection.executemany(
+                "INSERT OR IGNORE INTO sent VALUES (?, ?)", [(self._of(lane), n) for n in names]
             )
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from shadowserve.errors import ShadowserveError
+from shadowserve.evidence.identity import changed
 from shadowserve.evidence.points import Point
 from shadowserve.evidence.undelivered import UndeliveredError, undelivered
 from shadowserve.stores import Uris, preflight, redact, uris
@@ -137,7 +138,8 @@ class Store:
                     hopeless=True,
                 )
             missing = [Param(k, v) for k, v in params.items() if k not in run.data.params]
-            given = [RunTag(k, v[:5_000]) for k, v in tags.items() if run.data.tags.get(k) != v]
+            wanted = {**tags, **changed(params, run.data.params, run.data.tags)}
+            given = [RunTag(k, v[:5_000]) for k, v in wanted.items() if run.data.tags.get(k) != v]
             self._client.log_batch(run_id, params=missing, tags=given)
             if run.info.status != "RUNNING":
                 self._client.update_run(run_id, status="RUNNING")

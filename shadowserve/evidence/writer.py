@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +19,8 @@ from typing import Any
 import orjson
 
 from shadowserve.deployment import Deployment, LaneName
-from shadowserve.evidence import parts, tables
+from shadowserve.errors import ShadowserveError
+from shadowserve.evidence import bounding, parts, tables
 from shadowserve.evidence.lane_runs import LaneRuns
 from shadowserve.evidence.points import Points, points_of
 from shadowserve.evidence.publishing import VERDICT, publish_tables, report_files
@@ -27,6 +29,7 @@ from shadowserve.evidence.store import Store
 from shadowserve.evidence.traces import Sides, traces_of
 from shadowserve.evidence.undelivered import UndeliveredError
 from shadowserve.faults import fault_of
+from shadowserve.labels.store import LabelStore
 from shadowserve.lane.state import Window, closed_windows, snapshot
 from shadowserve.places import LanePlaces, Places
 from shadowserve.records import Role
@@ -94,6 +97,7 @@ class Writer:
         self._parts_budget = parts_budget
         self._bound_at = 0.0
         self._runs: LaneRuns | None = None
+        self._rest: dict[LaneName, dict[str, Any] | None] = {}
         self._published: dict[LaneName, object] = {}
         self.thrifty = False
         self._trace_refusals = 0
@@ -128,11 +132,15 @@ class Writer:
         """
         for lane in self.deployment.lanes:
             seen = snapshot(self._files(lane).state)
-            if seen.outcomes and self._published.get(lane) != seen.outcomes:
+            news = (seen.outcomes, _labels(self.places.labels))
+            if seen.outcomes and self._published.get(lane) != news:
                 with self._watched(lane) as runs:
                     publish_tables(runs.store, runs.of(lane), seen.summaries)
+                    if rest := self._rest.get(lane):
+                        text = orjson.dumps(rest).decode()
+                        runs.store.put_text(runs.of(lane), text, bounding.TABLE)
                     self._publish_report(lane, runs)
-                self._published[lane] = seen.outcomes
+                self._published[lane] = news
 
     @property
     def unfinished(self) -> bool:
@@ -218,7 +226,7 @@ class Writer:
     def _ship(self, lane: LaneName, windows: Sequence[Window], runs: LaneRuns) -> None:
         """Carry a few windows: their metrics together, then each one's part and traces."""
         began = time.monotonic()
-        points = [points_of(window) for window in windows]
+        points = [self._points(lane, window) for window in windows]
         self._tell_names(lane, points, runs)
         refused = runs.store.log(runs.of(lane), [p for one in points for p in one.points])
         if refused:
@@ -231,6 +239,15 @@ class Writer:
             self._shipped.arrived(str(lane), window.number, lost=not whole)
         spent = time.monotonic() - began
         _log.info("%s: %d windows to %d, %.2f s", lane, len(windows), windows[-1].number, spent)
+
+    def _points(self, lane: LaneName, window: Window) -> Points:
+        """Return a window's points, and remember their names before they are sent."""
+        known = self._shipped.sent(str(lane))
+        found = points_of(window, known=known)
+        if new := found.names - known:
+            self._shipped.add_sent(str(lane), new)
+        self._rest[lane] = bounding.table(found.rest, window=window.number) if found.rest else None
+        return found
 
     def _tell_names(self, lane: LaneName, points: Sequence[Points], runs: LaneRuns) -> None:
         """Store the mapping of renamed metrics before the first of them."""
@@ -318,3 +335,14 @@ class Writer:
                 "%d parts made room before MLflow took them; the metrics of their windows will arrive",
                 len(lost),
             )
+
+
+def _labels(path: Path) -> int:
+    """Return how many labels have come; -1 where that cannot be read now."""
+    if not path.exists():
+        return 0
+    try:
+        with LabelStore(path) as store:
+            return store.counts()["labels"]
+    except (ShadowserveError, sqlite3.Error):
+        return -1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,18 +56,24 @@ class OpenWindow:
         """Tell whether it holds enough, or is old enough; parameters as in `windows.is_full`."""
         return windows.is_full(self.number, n=self.n, opened_ns=self.opened_ns, wider=wider)
 
-    def close(self, *, merged: int = 0) -> None:
+    def close(self, *, merged: int = 0, totals: Mapping[str, float] | None = None) -> None:
         """Close it for good, write its part and go on to the next; an empty one stays open.
 
         Parameters
         ----------
         merged : int
             How many windows of the usual width went into this one instead of being sent.
+        totals : mapping of name to number, optional
+            What the lane has come to so far; told with the window.
         """
         if not self.n:
             return
         rows = [orjson.loads(record) for record in self.state.comparisons(self.number)]
         figures = windows.metrics(rows, role=self.role.value, merged=merged)
+        figures |= windows.ledger(
+            self.state.outcomes(), before=self.state.last_metrics(), in_window=figures
+        )
+        figures |= totals or {}
         closed_ns = time.time_ns()
         self.state.close_window(
             Window(self.number, self.opened_ns, closed_ns, len(rows), orjson.dumps(figures), None)

@@ -32,6 +32,7 @@ from shadowserve.lane.open_window import OpenWindow
 from shadowserve.lane.recording import Recorder, burst_row
 from shadowserve.lane.rescoring import Rescorer
 from shadowserve.lane.state import LaneState, Progress
+from shadowserve.lane.totals import totals
 from shadowserve.lane.turns import Answering, Asking, Pair
 from shadowserve.lane.warmth import Warmth
 from shadowserve.metrics import RoleMetrics
@@ -142,7 +143,7 @@ class Lane:
             if not self.turn():
                 self._idle()
         self._flush()
-        self.window.close()
+        self.window.close(totals=self._totals())
 
     def turn(self) -> bool:
         """Read and deal with what has come; False if nothing had."""
@@ -168,8 +169,11 @@ class Lane:
             self._flush()
         if self.window.is_full() and self.window.is_full(wider := pace.factor(self.places.wider)):
             self._flush()
-            self.window.close(merged=wider - 1)
+            self.window.close(merged=wider - 1, totals=self._totals())
         return bool(batch.requests)
+
+    def _totals(self) -> dict[str, float]:
+        return totals(self.learned, role=self.name.role.value)
 
     def _idle(self) -> None:
         """Wait a little for requests, or for a challenger that asks for a turn."""

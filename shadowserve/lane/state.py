@@ -215,6 +215,16 @@ class LaneState:
                 (window.number, window.opened_ns, window.closed_ns, window.n, window.metrics),
             )
 
+    def outcomes(self) -> dict[str, int]:
+        """Return how many requests ended in which way so far."""
+        return dict(self._connection.execute("SELECT outcome, n FROM ledger"))
+
+    def last_metrics(self) -> dict[str, float]:
+        """Return the metrics of the window that was closed last; empty if there is none."""
+        query = "SELECT metrics FROM window ORDER BY number DESC LIMIT 1"
+        row = self._connection.execute(query).fetchone()
+        return {} if row is None else dict(json.loads(row[0]))
+
     def windows_without_part(self) -> list[int]:
         """Return the closed windows whose rows still lie here."""
         rows = self._connection.execute(

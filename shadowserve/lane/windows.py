@@ -93,6 +93,35 @@ def metrics(rows: Sequence[Mapping[str, Any]], *, role: str, merged: int = 0) ->
     return {name: float(value) for name, value in found.items() if np.isfinite(value)}
 
 
+def ledger(
+    outcomes: Mapping[str, int], *, before: Mapping[str, float], in_window: Mapping[str, float]
+) -> dict[str, float]:
+    """Return the ledger of a window, and of the run to its end, which count what left no row too.
+
+    Parameters
+    ----------
+    outcomes : mapping of outcome to int
+        All that the lane has counted.
+    before : mapping of name to number
+        Metrics of the window before; empty for the first.
+    in_window : mapping of name to number
+        The window's own metrics, counted from its rows: at least so many.
+    """
+    known = {outcome: float(outcomes.get(outcome.value, 0)) for outcome in Outcome}
+    total = {f"total/{outcome.value}": n for outcome, n in known.items()}
+    found = {}
+    for outcome, n in known.items():
+        name = f"ledger/{outcome.value}"
+        since = n - before.get(f"total/{outcome.value}", 0.0 if not before else n)
+        found[name] = max(since, in_window.get(name, 0.0))
+    return {
+        **found,
+        "ledger/requests": sum(found.values()),
+        **total,
+        "total/requests": sum(known.values()),
+    }
+
+
 def _mean(values: Iterable[float]) -> float:
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else float("nan")
