@@ -6,7 +6,9 @@ Read as text, without loading the model and without MLflow, so that a version ca
 
 from __future__ import annotations
 
+import contextlib
 import json
+import mmap
 import platform
 import re
 from collections.abc import Iterator, Mapping
@@ -27,6 +29,10 @@ SMALL_FILES = (MANIFEST, "requirements.txt", "python_env.yaml")
 
 _PYFUNC = "python_function"
 _PINNED = re.compile(r"\s*([A-Za-z0-9._-]+)(?:\[[^\]]*\])?\s*===?\s*([^\s;,#*]+)\s*(?:[;#].*)?")
+_SKLEARN_NOTE = re.compile(
+    rb"_sklearn_version(?:\x94|q.|r.{4})?(?:\x8c.|X.{4}|U.)([0-9]+\.[0-9]+(?:\.[0-9]+)?(?:(?:a|b|rc|\.dev|\.post)[0-9]+)?)",
+    re.DOTALL,
+)
 _FLAVOR_LIBRARIES = {
     "sklearn_version": "scikit-learn",
     "lgb_version": "lightgbm",
@@ -217,6 +223,8 @@ def _libraries(
                 libraries[library] = str(conf[key])
         if flavor == _PYFUNC and conf.get("python_version"):
             libraries["python"] = str(conf["python_version"])
+    if (pickled := _pickled_by(path)) is not None:
+        libraries["scikit-learn"] = pickled
     if content.get("mlflow_version"):
         libraries["mlflow"] = str(content["mlflow_version"])
     if "python" not in libraries:
@@ -224,6 +232,22 @@ def _libraries(
             if line.startswith("python:"):
                 libraries["python"] = line.partition(":")[2].strip()
     return dict(sorted(libraries.items()))
+
+
+def _pickled_by(path: Path) -> str | None:
+    """Return the scikit-learn that wrote a pickle, which it notes in every estimator; None if none did.
+
+    The file is searched and not loaded: loading runs code.
+    """
+    for file in sorted(path.glob("*.pkl")):
+        with (
+            contextlib.suppress(ValueError, OSError),  # an empty file cannot be mapped
+            file.open("rb") as opened,
+            mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+        ):
+            if found := _SKLEARN_NOTE.search(mapped):
+                return found[1].decode()
+    return None
 
 
 def _pinned(requirements: tuple[str, ...]) -> Iterator[tuple[str, str]]:

@@ -8,14 +8,16 @@ and what is unknown code is served row by row whatever comes of this.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any, Protocol
 
 from shadowserve import wire
+from shadowserve.errors import ShadowserveError
 from shadowserve.likeness import apart, field_of
 from shadowserve.rows import Rows, concat
+from shadowserve.schema import Schema
 from shadowserve.wire.cut import has_outputs
 
 PROBE_ROWS = 8
@@ -40,6 +42,12 @@ class Scorer(Protocol):
 
     def split(self, output: Any, lengths: Sequence[int]) -> list[Any]:
         """Cut a batch's prediction into the requests' own."""
+
+
+_MADE_UP: Mapping[str, Any] = {
+    "boolean": True, "integer": 1, "long": 1, "float": 1.0, "double": 1.0, "string": "text",
+    "datetime": "2026-01-01T00:00:00", "binary": "AA==",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +152,56 @@ def warm_batches(
         wire.answer(scorer.score(concat([row] * size)).output)
         done.append(size)
     return tuple(done)
+
+
+def made_up(schema: Schema) -> Rows | None:
+    """Return a row of the signature's types, for a version without an input example.
+
+    None where the signature does not say enough to make one.
+    """
+    if not schema.columns or not all(column.type in _MADE_UP for column in schema.columns):
+        return None
+    values = [_MADE_UP[column.type] for column in schema.columns]
+    with contextlib.suppress(ShadowserveError):
+        if not schema.named:
+            return schema.type_lists([values])
+        return schema.type_records(
+            [dict(zip((column.key for column in schema.columns), values, strict=True))]
+        )
+    return None
+
+
+def in_units(example: Rows) -> list[Rows]:
+    """Return the example with its dates held in other units; empty where it has none.
+
+    A table of dates in seconds, or in microseconds, holds the same moments.
+    """
+    dates = [name for name, values in example.columns.items() if values.dtype.kind == "M"]
+    if not dates:
+        return []
+    return [
+        replace(
+            example,
+            columns={
+                name: values.astype(f"M8[{unit}]") if name in dates else values
+                for name, values in example.columns.items()
+            },
+        )
+        for unit in ("us", "s")
+    ]
+
+
+def depends_on_units(scorer: Scorer, example: Rows) -> tuple[bool, int]:
+    """Tell whether an answer depends on the unit in which dates are held, and how many calls it took."""
+    others = in_units(example)
+    if not others:
+        return False, 0
+    alone = _numbers(scorer.score(example).output)
+    for calls, other in enumerate(others, 2):
+        with contextlib.suppress(BaseException):  # it may refuse what no request brings
+            if any(True for _ in apart(alone, _numbers(scorer.score(other).output))):
+                return True, calls
+    return False, 1 + len(others)
 
 
 def _numbers(output: Any) -> Any:

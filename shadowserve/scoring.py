@@ -34,6 +34,11 @@ _UNNAMED = (
     "order of each request, right or wrong. Log it with a signature"
 )
 
+_UNITS = (
+    "answers by the unit in which dates are held: here and under MLflow's server nanoseconds, in a "
+    "notebook perhaps another. Convert dates to one unit within the model"
+)
+
 StepNames = tuple[tuple[str, tuple[str, ...]], ...]
 
 
@@ -314,6 +319,8 @@ def tried(
     )
     if trying is not None:
         scorer = _probed(scorer, trying)
+    elif probe != "none":
+        scorer = _tried_on_made_up_row(scorer)
     return replace(scorer, notes=tuple(dict.fromkeys((*scorer.notes, scorer.sharing.note))))
 
 
@@ -336,11 +343,33 @@ def _probed(scorer: Scorer, example: Rows) -> Scorer:
     unknown = sharing.unknown
     if unknown is None and not deterministic:
         unknown = "what makes it answer differently from call to call"
-    sharing = replace(sharing, differs=differs, unknown=unknown, tries=calls)
-    notes = scorer.notes
+    by_unit, more = probing.depends_on_units(scorer, example)
+    sharing = replace(
+        sharing, differs=differs, unknown=unknown, tries=calls + more, tried="its input example"
+    )
+    notes = (*scorer.notes, _UNITS) if by_unit else scorer.notes
     if not deterministic:
         notes = (*notes, "answers one row differently on a second call (nondeterministic)")
     return replace(scorer, sharing=sharing, deterministic=deterministic, notes=notes)
+
+
+def _tried_on_made_up_row(scorer: Scorer) -> Scorer:
+    """Call a version without an input example once; what it says to a made-up row is no proof."""
+    row = probing.made_up(scorer.schema)
+    if row is None:
+        told, calls = "nothing: it has no input example, and no signature to make a row from", 0
+    else:
+        told, calls = "a row made from its signature, as it has no input example", 1
+        try:
+            wire.answer(scorer.score(row).output)
+        except BaseException as error:
+            fault = fault_of(error)
+            told = (
+                f"a row made from its signature, on which it fails: {fault.type} at {fault.frame}. "
+                "Log it with an input example, and it is tried on that"
+            )
+    sharing = replace(scorer.sharing, tries=scorer.sharing.tries + calls, tried=told)
+    return replace(scorer, sharing=sharing, notes=(*scorer.notes, f"was tried on {told}"))
 
 
 def renewed(scorer: Scorer) -> Scorer:

@@ -49,6 +49,8 @@ class Sharing:
         How often the model was called for it.
     warmed : tuple of int
         Rows of the calls that warmed the instance which serves.
+    tried : str
+        What it was tried on, in words.
     """
 
     mode: str = "auto"
@@ -58,6 +60,7 @@ class Sharing:
     probe: str = "example"
     tries: int = 0
     warmed: tuple[int, ...] = ()
+    tried: str = ""
 
     @property
     def batched(self) -> bool:

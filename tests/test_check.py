@@ -61,7 +61,8 @@ def test_where_the_champions_example_fails_the_challengers_own_tells_what_it_ans
     found = check(side(3), side(4, champion=fault, own=replace(PASSAGE, kind="label")))
     assert found.incompatible == (
         "v4 fails on v3's input example: Request lacks 1 of 2 features: c. Order does not matter.",
-        "v3 answers a number, v4 a label.",
+        "v3 answers a number, v4 a label, as far as their few answers to the examples tell. If "
+        "they are of one kind, say which with --output-kind.",
     )
 
 

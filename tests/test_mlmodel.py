@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import pickle
 import platform
 from importlib.metadata import version as installed
 from pathlib import Path
 
 import pytest
+from sklearn.linear_model import LinearRegression
 
 from shadowserve.errors import ModelError
 from shadowserve.mlmodel import library_differences, read_manifest
@@ -109,3 +111,21 @@ def test_only_real_differences_are_told() -> None:
         f"python 2.7.1 in training, {platform.python_version()} here",
         f"scikit-learn 1.3.2 in training, {installed('scikit-learn')} here",
     ]
+
+
+@pytest.mark.parametrize("protocol", range(2, 6))
+def test_a_pickles_own_note_of_its_library_comes_before_what_was_declared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: int
+) -> None:
+    """A model that was logged anew, with today's requirements, from a pickle of long ago."""
+    estimator = LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0])
+    monkeypatch.setattr("sklearn.base.__version__", "1.2.2")
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(estimator, protocol=protocol))
+    found = manifest(tmp_path, OLD.replace("1.3.2", installed("scikit-learn")))
+    assert found.libraries["scikit-learn"] == "1.2.2"
+    assert any("scikit-learn 1.2.2 in training" in d for d in library_differences(found.libraries))
+
+
+def test_a_file_that_is_no_pickle_of_an_estimator_tells_no_library(tmp_path: Path) -> None:
+    (tmp_path / "empty.pkl").write_bytes(b"")
+    assert manifest(tmp_path, OLD, model__pkl="other").libraries["scikit-learn"] == "1.3.2"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from shadowserve.check.trial import Passage, Trial
@@ -102,14 +102,18 @@ class Check:
         }
 
 
-def check(champion: Side, challenger: Side) -> Check:
+def check(champion: Side, challenger: Side, *, output_kind: str | None = None) -> Check:
     """Lay two tried versions side by side.
 
     Parameters
     ----------
     champion, challenger : Side
         Each tried in a process of its own, the challenger on the champion's example too.
+    output_kind : str, optional
+        What both answer, where the team says so; else it is seen in their few answers.
     """
+    if output_kind is not None:
+        champion, challenger = (_said_to_answer(s, output_kind) for s in (champion, challenger))
     ours, theirs = ([s["name"] for s in side.trial.steps] for side in (champion, challenger))
     ruled_out = tuple(_incompatible(champion, challenger))
     return Check(
@@ -124,6 +128,16 @@ def check(champion: Side, challenger: Side) -> Check:
     )
 
 
+def _said_to_answer(side: Side, kind: str) -> Side:
+    """Return a side whose answers are of the kind that the team says."""
+    passages = {
+        name: replace(passage, kind=kind)
+        for name in ("own", "champion")
+        if (passage := getattr(side.trial, name)) is not None and passage.kind is not None
+    }
+    return replace(side, trial=replace(side.trial, **passages))
+
+
 def _incompatible(champion: Side, challenger: Side) -> Iterator[str]:
     failures = [side.trial.failure for side in (champion, challenger) if side.trial.failure]
     yield from failures
@@ -134,8 +148,8 @@ def _incompatible(champion: Side, challenger: Side) -> Iterator[str]:
 
 def _columns(champion: Side, challenger: Side) -> Iterator[str]:
     offered = {name: kind for name, kind, _ in champion.trial.columns}
-    if not offered:
-        return
+    if not offered or any(_is_tensor(side) for side in (champion, challenger)):
+        return  # a table and a tensor are filled from one body; the examples show whether it fits
     for name, kind, required in challenger.trial.columns:
         if name not in offered and required:
             yield (
@@ -147,6 +161,10 @@ def _columns(champion: Side, challenger: Side) -> Iterator[str]:
                 f"Column {name!r} is {offered[name]} for {champion.name} and {kind} for "
                 f"{challenger.name}: what one accepts, the other refuses."
             )
+
+
+def _is_tensor(side: Side) -> bool:
+    return any(kind.startswith("tensor ") for _, kind, _ in side.trial.columns)
 
 
 def _family(kind: str) -> str | None:
@@ -164,7 +182,11 @@ def _answers(champion: Side, challenger: Side) -> Iterator[str]:
     if ours is None or theirs is None:
         return
     if ours.kind != theirs.kind:
-        yield f"{champion.name} answers a {ours.kind}, {challenger.name} a {theirs.kind}."
+        yield (
+            f"{champion.name} answers a {ours.kind}, {challenger.name} a {theirs.kind}, as far as "
+            "their few answers to the examples tell. If they are of one kind, say which with "
+            "--output-kind."
+        )
         return
     types = [_types(passage.answers) for passage in (ours, theirs)]
     if types[0] != types[1] and all(types):
@@ -239,6 +261,8 @@ def _not_comparable(champion: Side, challenger: Side) -> Iterator[str]:
 
 def _partly(champion: Side, challenger: Side) -> Iterator[str]:
     """Tell of requests that the champion takes and the challenger refuses."""
+    if any(_is_tensor(side) for side in (champion, challenger)):
+        return
     offered = {name: (kind, required) for name, kind, required in champion.trial.columns}
     for name, kind, required in challenger.trial.columns:
         ours = offered.get(name)

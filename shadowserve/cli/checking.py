@@ -35,7 +35,7 @@ INCOMPATIBLE = 3
 @click.command(short_help="Try both versions out, without traffic.")
 @options(
     "champion", "challengers", "model", "tracking_uri", "registry_uri", "state_dir", "method",
-    "batch", "probe", "one_job", "strict_versions", "allow_digests", "pass_env",
+    "output_kind", "batch", "probe", "one_job", "strict_versions", "allow_digests", "pass_env",
 )  # fmt: skip
 @as_json
 def check(as_json: bool, **flags: Any) -> None:
@@ -127,7 +127,7 @@ def _checks(
         first, *others = [
             Side(one.version, trial) for one, trial in zip(fetched, tried, strict=True)
         ]
-    return [compare(first, other) for other in others]
+    return [compare(first, other, output_kind=settings.output_kind) for other in others]
 
 
 def print_check(found: Check, out: Console) -> None:
@@ -224,6 +224,8 @@ def _behaviour(side: Mapping[str, Any]) -> str:
         return ""
     if not trial["calls"]:
         return f"not tried; {trial['batching']}"
+    if trial["own"] is None and trial["champion"] is None:
+        return f"tried on a made-up row at most; {trial['batching']}; called {trial['calls']} times for this"
     again = "answers alike twice" if trial["deterministic"] else "answers differently each time"
     return f"{again}; {trial['batching']}; called {trial['calls']} times for this"
 

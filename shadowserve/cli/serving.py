@@ -298,7 +298,7 @@ def _probe(decided: sharing.Sharing) -> str:
     warmed = f", and {len(decided.warmed)} times to warm it" if decided.warmed else ""
     fresh = "; a fresh instance serves" if decided.tries and decided.unknown is not None else ""
     return (
-        f"predict was called {decided.tries} times by each process that loads the model{warmed}{fresh} "
+        f"tried on {decided.tried or 'nothing'}; predict was called {decided.tries} times by each process that loads the model{warmed}{fresh} "
         f"(--probe {decided.probe})"
     )
 
