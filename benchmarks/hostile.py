@@ -143,7 +143,7 @@ class FedObserver:
     rng: np.random.Generator
     now: int = 0
     scorer: Any = field(default_factory=lambda: SimpleNamespace(
-        batched=True, loaded=SimpleNamespace(classes=None), step_names=fed.STEPS, plan=None, notes=(),
+        batched=True, sharing=SimpleNamespace(able=True), loaded=SimpleNamespace(classes=None), step_names=fed.STEPS, plan=None, notes=(),
     ))  # fmt: skip
 
     def typed(self, request: Request) -> Typed:

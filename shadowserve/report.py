@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
 
 from shadowserve import pins
 from shadowserve.deployment import Deployment
 from shadowserve.errors import SettingsError
-from shadowserve.findings import look
+from shadowserve.findings import Finding, look
 from shadowserve.findings.gains import LIMITS
 from shadowserve.growth import SizeCounts
 from shadowserve.known import Known, know
@@ -85,7 +86,7 @@ def build(places: Places, deployment: Deployment, *, challenger: int) -> dict[st
         "windows": known.windows,
         "verdict": judgement.verdict.value,
         "judgement": judgement.to_dict(),
-        "findings": [finding.to_dict() for finding in findings],
+        "findings": [_dated(known, finding) for finding in findings],
         "labels": _labels(known, policy),
         "divergence": _divergence(known),
         "latency": _latency(known, policy),
@@ -106,6 +107,22 @@ def _labels(known: Known, policy: Policy) -> dict[str, Any] | None:
     if known.losses is None:
         return None
     return known.losses.to_dict(alpha=policy.alpha, broken_alpha=policy.alpha / LIMITS)
+
+
+def _dated(known: Known, finding: Finding) -> dict[str, Any]:
+    """Return a finding as JSON, its positions also as people count them."""
+    moment = known.moment(finding.since)
+    examples = [known.moment(place) for place in finding.examples]
+    return {
+        **finding.to_dict(),
+        "since_request": moment.number if moment else None,
+        "since_time": _time(moment.arrived_wall_ns) if moment else None,
+        "example_requests": [one.number for one in examples if one is not None],
+    }
+
+
+def _time(wall_ns: int) -> str:
+    return datetime.fromtimestamp(wall_ns / 1e9, UTC).isoformat(timespec="seconds")
 
 
 def _divergence(known: Known) -> dict[str, Any]:

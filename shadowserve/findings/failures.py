@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from shadowserve.findings.finding import Effect, Finding, Severity, Where, number, share
+from shadowserve.findings.finding import Effect, Finding, Severity, Where, number, request, share
 from shadowserve.findings.standing import PARTS, standing
 from shadowserve.known import Known
 from shadowserve.lane.lasting import ERROR
@@ -102,7 +102,7 @@ def _poison(known: Known, learned: Learned, _policy: Policy) -> Iterator[Finding
         severity=Severity.CRITICAL,
         message=(
             f"{len(poison)} request{'s' if len(poison) > 1 else ''} {known.name} did not survive, twice each: "
-            f"{'; '.join(ways)}. The first is {first.position}{at}{size}. "
+            f"{'; '.join(ways)}. The first is {request(known.moment(first.position))}{at}{size}. "
             "In production each would take a worker down. Replay them before switching."
         ),
         where=Where(step=first.step, columns=(column,) if column else ()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shadowserve.findings import (
+    champion,
     change,
     concentration,
     divergence,
@@ -22,7 +23,7 @@ from shadowserve.known import Known
 from shadowserve.policy import Policy
 
 _ANSWERS = (divergence, scores, slices, concentration, form, change)
-_OTHERS = (features, latency, noise, failures, ended, origins)
+_OTHERS = (features, latency, noise, failures, champion, ended, origins)
 _ORDER = (Severity.CRITICAL, Severity.WARNING, Severity.NOTE, Severity.INFO)
 
 

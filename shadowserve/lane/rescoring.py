@@ -108,7 +108,9 @@ class Rescorer:
             return
         self._doubts_left -= 1
         second = self._observer.alone(typed).answer
-        wandered = np.ones(apart.shape) if second is None else self._comparer.apart(request, first, second)  # fmt: skip
+        if second is None:
+            return  # that it fails now and then is told as that
+        wandered = self._comparer.apart(request, first, second)
         if wandered.shape != apart.shape:
             wandered = np.full(apart.shape, wandered.max(initial=0.0))
         persisting = np.where(apart > 0, wandered < apart, np.nan)
@@ -142,7 +144,8 @@ class Rescorer:
         both = list(zip(firsts, seconds, strict=True))
         return Differing(
             answers=[
-                first.answer is not None and self.differ(typed.request, first.answer, second.answer)
+                _both_answer(first, second)
+                and self.differ(typed.request, first.answer or b"", second.answer)
                 for typed, (first, second) in zip(batch, both, strict=True)
             ],
             scores=[
@@ -161,3 +164,9 @@ class Rescorer:
         read = self._protocols[request.protocol].read
         one, two = (without(read(answer), self._ignore) for answer in (first, second))
         return not alike(one, two)
+
+
+def _both_answer(first: Observation, second: Observation) -> bool:
+    """Whether two scorings can be compared: one that fails, or is null, wanders no more than it fails."""
+    answered = first.answer is not None and second.answer is not None
+    return answered and bool(first.nonfinite) == bool(second.nonfinite)

@@ -44,11 +44,12 @@ def _facts(finding: Mapping[str, Any]) -> Iterator[Html]:
         yield element("span", "columns ", element("code", ", ".join(where["columns"])))
     if effect and effect["value"] is not None:
         yield element("span", _effect(effect))
-    if finding["since"] is not None:
-        yield element("span", f"since request {finding['since']}")
-    if finding["examples"]:
-        examples = ", ".join(map(str, finding["examples"][:5]))
-        yield element("span", f"for example requests {examples}")
+    since, examples = finding.get("since_request"), finding.get("example_requests")
+    if since is not None:
+        yield element("span", f"since request {since:,}")
+    if examples:
+        told = ", ".join(f"{number:,}" for number in examples[:5])
+        yield element("span", f"for example requests {told}")
 
 
 def _effect(effect: Mapping[str, Any]) -> str:
