@@ -7,9 +7,9 @@ import sys
 
 import pytest
 from champion_fixtures import Serving, watched, work
-from evil_exceptions import ERRORS, MARKER
 from scoring_fixtures import double, predictions, record
 
+from benchmarks.oddities import ERRORS, MARKER
 from shadowserve.faults import from_json
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from evil_exceptions import ERRORS, MARKER, EvilArgument
 
+from benchmarks.oddities import ERRORS, MARKER, EvilArgument
 from shadowserve.faults import fault_of, from_json, tell, to_json
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import MutableSequence, Sequence
 from dataclasses import dataclass
@@ -123,7 +124,7 @@ class Observer:
                 times=_times(typed, scored, began_ns, clean, taken),
                 inner=clean.inner,
                 starved_ns=starved_ns,
-                nonfinite=wire.nonfinite(output),
+                nonfinite=_nonfinite(output),
             )
             for typed, answer, own, output in zip(taken, answers, scores, outputs, strict=True)
         )
@@ -156,6 +157,13 @@ class Observer:
     def _running_step(self) -> str | None:
         index, names = self._mark[0], self.scorer.step_names
         return names[index][0] if 0 <= index < len(names) else None
+
+
+def _nonfinite(output: object) -> int:
+    """Count what is no finite number, where the output lets itself be counted."""
+    with contextlib.suppress(BaseException):  # it is encoded: whatever this is, it is an answer
+        return wire.nonfinite(output)
+    return 0
 
 
 def _cut(scored: Scored, taken: Sequence[Typed]) -> list[np.ndarray | None]:

@@ -21,7 +21,7 @@ from shadowserve import deployment as deployments
 from shadowserve.deployment import Deployment, LaneName, write_whole
 from shadowserve.disclosure import Disclosure
 from shadowserve.errors import ShadowserveError, UnreadableError
-from shadowserve.faults import fault_of
+from shadowserve.faults import fault_of, tell
 from shadowserve.lane.company import Company
 from shadowserve.lane.comparing import Comparer
 from shadowserve.lane.inflight import GAVE_UP, NO_ROOM, InFlight
@@ -78,10 +78,12 @@ def main(arguments: Sequence[str]) -> int:
     priority.settle()
     try:
         lane.run()
-    except (OSError, Unwritable) as error:
+    except BaseException as error:  # also what a model lets a signal or a thread of its own raise
         if _passes(error):
             return _no_room(name, error)
-        raise
+        fault = fault_of(error)
+        tell(_log, "lane %s ended by %s at %s", name, fault.type, fault.frame)
+        return 1
     return 0
 
 

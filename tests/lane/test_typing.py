@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 from deployment_fixtures import CHALLENGER, made
-from evil_exceptions import ERRORS
 from lane_fixtures import answer, records, told, work
 from scoring_fixtures import opaque
 
+from benchmarks.oddities import ERRORS
 from shadowserve.lane import inflight
 from shadowserve.lane.inflight import TYPING
 from shadowserve.lane.learned import Learned

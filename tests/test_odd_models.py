@@ -1,0 +1,11 @@
+"""A few of the odd models of the benchmark: none stops the process that serves or scores it."""
+
+from __future__ import annotations
+
+from benchmarks.odd_models import run
+
+
+def test_no_odd_model_stops_what_serves_or_scores_it():
+    n, wrong = run(20, first=100)
+    assert n == 20
+    assert wrong == []
