@@ -30,6 +30,7 @@ MOST_READINGS = 3
 LONG_START_S = 120.0
 """After how long a lane that still loads is told of."""
 
+_AT_WORK = ("starting", "running", "paused")
 _SKIPPED = (Outcome.SKIPPED_PAUSED, Outcome.SKIPPED_BUDGET, Outcome.SKIPPED_LOST)
 
 
@@ -127,11 +128,24 @@ class Ledger:
         journaled = counted.answered + counted.failed == counted.appended + counted.append_failed
         return journaled and all(lane.total == counted.appended for lane in self.lanes)
 
-    def to_status(self) -> dict[str, Any]:
-        """Return the contract's JSON, with the names of unknown columns, which no report holds, and costs."""
+    def to_status(self, *, served: bool = True) -> dict[str, Any]:
+        """Return the contract's JSON, with the names of unknown columns, which no report holds, and costs.
+
+        Parameters
+        ----------
+        served : bool
+            Whether a supervisor is at work; without one no lane runs, whatever it last said.
+        """
         counted = {"count": self.champion.extra_columns}
+        told = self.to_dict()
+        if not served:
+            gone = {"state": "stopped"}
+            told["lanes"] = [
+                lane | (gone if lane["state"] in _AT_WORK else {}) for lane in told["lanes"]
+            ]
         return {
-            **self.to_dict(),
+            **told,
+            "served": served,
             "extra_columns": counted | self.met.to_dict(),
             "batching": [one.to_dict() for one in self.batching],
             "cost_to_callers": [asdict(cost) for cost in self.costs],

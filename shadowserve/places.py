@@ -6,6 +6,7 @@
         deployment.json         what is served, as resolved at start
         supervisor.json         the running supervisor's process id and ports
         paused, resume          the team's wishes, as empty files
+        pauses                  pauses that are over
         draining                exists while a stop lets lanes catch up
         counters/<worker>.bin   what each champion worker counted
         counters/<worker>.names columns that it met and the signature does not know
@@ -96,6 +97,11 @@ class Places:
     def paused(self) -> Path:
         """Exists while lanes shall skip what they read."""
         return self.root / "paused"
+
+    @property
+    def pauses(self) -> Path:
+        """From when to when lanes were to skip what came, once that is over."""
+        return self.root / "pauses"
 
     @property
     def resume(self) -> Path:

@@ -12,7 +12,7 @@ from deployment_fixtures import CHALLENGER, CONTROL, deployment, made
 from journal_fixtures import append, killed
 from lane_fixtures import answer, records, told, work
 
-from shadowserve import counters, journal, ledger
+from shadowserve import counters, journal, ledger, tail
 from shadowserve.counters import Counters
 from shadowserve.journal import Writer, segments
 from shadowserve.lane.state import LaneState, Progress
@@ -267,3 +267,33 @@ def test_the_ledger_balances_after_every_death_of_a_worker(places):
         assert 0 <= found.champion.appended - answered <= 12
         assert found.lanes[0].outcomes.get(Outcome.SKIPPED_BUDGET, 0) == 0
         answered = found.champion.appended
+
+
+def test_a_deployment_that_is_stopped_has_no_lane_that_runs(places):
+    answer(places, records(3))
+    work(places)
+    found = ledger.read(places, deployment())
+    assert {lane["state"] for lane in found.to_status(served=False)["lanes"]} == {"stopped"}
+    assert found.to_status(served=False)["served"] is False
+    assert found.to_status()["lanes"][0]["state"] == "running"
+
+
+def test_what_was_deleted_while_one_looked_is_not_told_as_skipped(places, monkeypatch):
+    """The lane passed a segment, and it was deleted, between the reading of cursor and journal."""
+    answer(places, records(4))
+    work(places)
+    answer(places, records(4))
+    answer(places, records(1))
+    counted, first = tail.extent, [True]
+
+    def meanwhile(directory):
+        if first.pop() if first else False:
+            work(places)
+            for segment in segments(places.journal)[:-1]:
+                journal.remove(segment)
+        return counted(directory)
+
+    monkeypatch.setattr(tail, "extent", meanwhile)
+    (challenger, _) = ledger.read(places, deployment()).to_dict()["lanes"]
+    assert challenger["skipped"] == {"paused": 0, "budget": 0, "lost": 0}
+    assert challenger["both_ok"] == 9

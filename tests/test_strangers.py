@@ -114,6 +114,12 @@ def test_the_status_tells_names_and_the_reports_ledger_does_not(tmp_path):
     met(places.strangers(0), ["tenure"])
     found = ledger.read(places, deployment())
     assert found.to_status()["extra_columns"] == {"count": 3, "names": ["tenure"], "more": False}
-    more = {"extra_columns": 0, "cost_to_callers": [], "batching": [], "evidence": {}}
+    more = {
+        "extra_columns": 0,
+        "cost_to_callers": [],
+        "batching": [],
+        "evidence": {},
+        "served": True,
+    }
     assert found.to_status() | more == found.to_dict() | more
     assert "tenure" not in str(found.to_dict())

@@ -20,6 +20,7 @@ from shadowserve.places import Places
 from shadowserve.reading import grid, line, print_report, row
 from shadowserve.settings import Settings
 from shadowserve.stores import preflight, uris
+from shadowserve.supervisor.presence import running
 
 _OUTCOMES = (
     "both_ok", "challenger_error", "champion_error", "both_error", "timed_out", "crashed",
@@ -89,10 +90,10 @@ def status(state_dir: str | None, as_json: bool) -> None:
     """
     places, deployment = present(state_dir)
     counted = ledger.read(places, deployment)
+    told = counted.to_status(served=running(places) is not None)
     if as_json:
-        print_json(counted.to_status())
+        print_json(told)
         return
-    told = counted.to_status()
     besides = [f"{one.role} v{one.version} is scored {one}" for one in counted.batching]
     print_status(told, screen(), besides=[*besides, *map(str, counted.costs)])
 
@@ -100,7 +101,8 @@ def status(state_dir: str | None, as_json: bool) -> None:
 def print_status(told: Mapping[str, Any], out: Console, *, besides: Sequence[str] = ()) -> None:
     """Print the ledger for people."""
     champion, journal = told["champion"], told["journal"]
-    line(out, f"{told['deployment']}: {told['model']} v{champion['version']}")
+    stopped = "" if told["served"] else " (stopped; as it was at the end)"
+    line(out, f"{told['deployment']}: {told['model']} v{champion['version']}{stopped}")
     line(
         out,
         f"answered {champion['answered']}, failed {champion['failed']}, rejected {champion['rejected']}, "

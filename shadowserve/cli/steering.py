@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from shadowserve import pauses
 from shadowserve.cli.options import state_dir_of, state_dir_option
 from shadowserve.errors import UnreachableError
 from shadowserve.places import Places
@@ -18,7 +19,7 @@ def pause(state_dir: str | None) -> None:
     Example: shadowserve pause
     """
     places = _running(state_dir)
-    places.paused.touch(mode=0o600)
+    pauses.begin(places)
     click.echo(
         "Paused: lanes skip requests within a second. 'shadowserve resume' goes on.", err=True
     )
@@ -32,7 +33,7 @@ def resume(state_dir: str | None) -> None:
     Example: shadowserve resume
     """
     places = _running(state_dir)
-    places.paused.unlink(missing_ok=True)
+    pauses.end(places)
     places.resume.touch(mode=0o600)
     click.echo("Resumed: lanes score again; degraded ones are tried again.", err=True)
 

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from shadowserve import deployment as deployments
 from shadowserve import labels as labelled
-from shadowserve import ledger, report
+from shadowserve import ledger, pauses, report
 from shadowserve.console.tap import Tap
 from shadowserve.deployment import Deployment
 from shadowserve.errors import ShadowserveError, UnreadableError
@@ -147,7 +147,7 @@ class Console:
     async def pause(self, _request: Request) -> Response:
         """Let lanes skip what comes."""
         try:
-            self._places.paused.touch(mode=0o600)
+            pauses.begin(self._places)
         except OSError as error:
             return _unwritable(error)
         return _json({"paused": True})
@@ -155,7 +155,7 @@ class Console:
     async def resume(self, _request: Request) -> Response:
         """Let lanes go on, and try degraded ones again."""
         try:
-            self._places.paused.unlink(missing_ok=True)
+            pauses.end(self._places)
             self._places.resume.touch(mode=0o600)
         except OSError as error:
             return _unwritable(error)

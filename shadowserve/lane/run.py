@@ -36,6 +36,7 @@ from shadowserve.lane.totals import totals
 from shadowserve.lane.turns import Answering, Asking, Pair
 from shadowserve.lane.warmth import Warmth
 from shadowserve.metrics import RoleMetrics
+from shadowserve.pauses import Pauses
 from shadowserve.places import LanePlaces, Places
 from shadowserve.records import (
     Comparison,
@@ -123,6 +124,7 @@ class Lane:
     window: OpenWindow = field(init=False)
     deaths: Deaths = field(init=False)
     sizes: InputSizes = field(init=False)
+    pauses: Pauses = field(init=False)
     remembered: Mapping[str, bytes] = field(init=False)
     _progress: Progress = field(default_factory=Progress)
     _scorings: list[Scoring] = field(default_factory=list)
@@ -155,13 +157,12 @@ class Lane:
             self._progress.count(Outcome.SKIPPED_BUDGET, batch.deleted)
         if batch.lost:
             self._progress.count(Outcome.SKIPPED_LOST, batch.lost)
-        if batch.requests and self.places.paused.exists():
-            self._progress.count(Outcome.SKIPPED_PAUSED, len(batch.requests))
-        elif batch.requests:
+        wanted = self._outside_pauses(batch.requests)
+        if wanted:
             held = self.lock.held(meanwhile=self._answer) if self.lock else nullcontext(True)
             with held as undisturbed:
-                self._score(batch.requests, undisturbed=undisturbed)
-                self._again(batch.requests)
+                self._score(wanted, undisturbed=undisturbed)
+                self._again(wanted)
         self._progress.cursor = batch.cursor
         if batch.requests or batch.deleted or batch.lost:
             self.window.begin()
@@ -174,6 +175,15 @@ class Lane:
 
     def _totals(self) -> dict[str, float]:
         return totals(self.learned, role=self.name.role.value)
+
+    def _outside_pauses(self, requests: Sequence[Request]) -> Sequence[Request]:
+        """Return what did not come in a pause; the rest is counted as skipped."""
+        if not requests or not (self.pauses.lasting or self.pauses.over()):
+            return requests
+        wanted = [one for one in requests if not self.pauses.cover(one.arrived_wall_ns)]
+        if len(wanted) < len(requests):
+            self._progress.count(Outcome.SKIPPED_PAUSED, len(requests) - len(wanted))
+        return wanted
 
     def _idle(self) -> None:
         """Wait a little for requests, or for a challenger that asks for a turn."""
@@ -198,6 +208,7 @@ class Lane:
 
     def _take_up(self) -> None:
         """Go on where the last process stopped, and say that the lane runs."""
+        self.pauses = Pauses(self.places)
         self.window = OpenWindow(self.state, self.lane_places.parts, self.name.role)
         self.window.take_up()
         self.deaths = Deaths(self.state, self.lane_places.death)

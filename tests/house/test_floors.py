@@ -17,7 +17,7 @@ STOREYS = (
     "asgi casting faults journal lane.inflight lane.state page pins places policy reading sampling sequential "
     "departed stores strangers supervisor.placement tally tokens",
     # records, settings and pure mathematics
-    "changepoint units divergence featurization growth mlmodel nested paired settings slices stillness "
+    "pauses changepoint units divergence featurization growth mlmodel nested paired settings slices stillness "
     "standby tail talk tensors",
     "callcost columns params passage ragged version",
     "copies downloads",
