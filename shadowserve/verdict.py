@@ -187,11 +187,7 @@ def _errors(known: Known, policy: Policy) -> Limit:
     if known.learned is None or not known.learned.failures.rate.n:
         return Limit("errors", "undecided", "Nothing has been scored yet.")
     more = known.learned.failures.more
-    low, high = more.interval(policy.alpha)
-    says = (
-        f"It fails on between {share(low)} and {share(high)} more of requests than the champion; "
-        f"{share(limit)} is allowed."
-    )
+    says = f"{_fails(more, policy)} than the champion; {share(limit)} is allowed."
     if more.is_above(limit, alpha=policy.alpha / LIMITS):
         if not _is_its_own(known, known.learned, policy):
             says += " Whether the version or its surroundings failed is not settled yet."
@@ -200,6 +196,17 @@ def _errors(known: Known, policy: Policy) -> Limit:
     if more.is_below(limit, alpha=policy.alpha):
         return Limit("errors", "kept", says)
     return Limit("errors", "undecided", says, _needed(more, limit, policy))
+
+
+def _fails(more: MeanSequence, policy: Policy) -> str:
+    """Say on how many more requests it fails, by the very bounds that the limit is judged by."""
+    _, high = more.interval(2 * policy.alpha)  # either end is one-sided at half of it
+    low, _ = more.interval(2 * policy.alpha / LIMITS)
+    if high < 0:
+        return f"It fails on at least {share(-high)} of requests less"
+    if low > 0:
+        return f"It fails on between {share(low)} and {share(high)} of requests more"
+    return f"It fails on at most {share(high)} of requests more"
 
 
 def _is_its_own(known: Known, learned: Learned, policy: Policy) -> bool:

@@ -12,10 +12,11 @@ from labels_fixtures import Kind
 from scipy.stats import norm
 from scoring_fixtures import double, opaque
 
-from shadowserve.findings import look
+from shadowserve.findings import gains, look
 from shadowserve.known import Known
 from shadowserve.labels import Losses
 from shadowserve.labels.store import Pair
+from shadowserve.labels.terms import Terms
 from shadowserve.policy import Policy
 from shadowserve.verdict import Judgement, Verdict, judge
 
@@ -118,3 +119,132 @@ def test_errors_of_the_challenger_are_not_clipped_at_what_the_champion_showed(al
     (loss,) = [limit for limit in judgement.limits if limit.name == "loss"]
     assert loss.state != "kept"
     assert judgement.verdict is not Verdict.PROMOTE
+
+
+def states(pairs, kind=Kind.PROBABILITY, terms=None, *, at_once=100):
+    """How the decisive loss stands after each hundred labels, and what is shown of it then."""
+    losses = Losses(kind) if terms is None else Losses(kind, terms)
+    for first in range(0, len(pairs), at_once):
+        losses.add(pairs[first : first + at_once])
+        loss = losses.decisive
+        alphas = {"alpha": 0.05, "broken_alpha": 0.0125}
+        yield loss.standing(**alphas), loss.lost(**alphas), loss, losses
+
+
+def test_what_is_shown_of_a_loss_never_contradicts_how_it_stands():
+    rng, truth, shared = world(0.3, n=2_000)
+    champion = knowing(shared, 0.95, 0.3, rng)
+    for quality in (0.95, 0.1):
+        most = []
+        for standing, (least, at_most), loss, _ in states(
+            chances(truth, champion, knowing(shared, quality, 0.3, rng))
+        ):
+            if standing == "kept":
+                assert at_most <= loss.allowed
+            if standing == "broken":
+                assert least is None or least >= loss.allowed
+            most.append(2.0 if at_most is None else at_most)
+        assert most == sorted(most, reverse=True)  # what was proven stays
+
+
+def test_errors_that_come_after_a_limit_was_kept_and_break_its_mean_take_it_back():
+    """What a cap hides is judged by itself: no promote while the plain mean is beyond the limit."""
+    rng = np.random.default_rng(0)
+    truth = rng.normal(0, 1, 2_000)
+    champion, challenger = (truth + rng.normal(0, 0.3, 2_000) for _ in range(2))
+    challenger[1_900::20] += 1e6
+    pairs = [pair(*map(float, three)) for three in zip(truth, champion, challenger, strict=True)]
+    seen = [standing for standing, *_ in states(pairs, Kind.NUMBER)]
+    assert "kept" in seen
+    assert seen[-1] != "kept"
+
+
+def test_truths_that_outgrow_the_first_hundred_ask_for_a_cap():
+    truth = np.concatenate([np.linspace(0, 1, 100), np.linspace(50, 90, 900)])
+    pairs = [pair(float(t), float(t) + 0.1, float(t) + 0.1) for t in truth]
+    *_, (standing, _, _, losses) = states(pairs, Kind.NUMBER)
+    assert standing == "undecided"
+    assert "Set loss_cap in [verdict]" in gains.told(losses, Policy())
+    *_, (_, _, _, losses) = states(pairs, Kind.NUMBER, Terms(cap=100.0))
+    assert "loss_cap" not in gains.told(losses, Policy())
+
+
+def test_a_rare_class_names_the_positives_that_are_still_needed():
+    rng, truth, shared = world(0.005, n=4_000)
+    sides = [knowing(shared, 0.95, 0.005, rng) for _ in range(2)]
+    *_, (standing, _, _, losses) = states(chances(truth, *sides), at_once=1_000)
+    told = gains.told(losses, Policy())
+    assert standing == "undecided"
+    assert "more labels" in told
+    assert "of them of the rarest class" in told
+    assert 'loss = "rank"' in told
+
+
+def test_ranks_tell_a_version_that_ranks_from_one_that_does_not():
+    rng, truth, shared = world(0.062)
+    champion = knowing(shared, 0.95, 0.062, rng)
+    ends = {}
+    for name, quality in (("equal", 0.95), ("useless", 0.05)):
+        challenger = knowing(shared, quality, 0.062, rng)
+        *_, (ends[name], _, loss, _) = states(
+            chances(truth, champion, challenger), terms=Terms(chosen="rank"), at_once=500
+        )
+    assert ends == {"equal": "kept", "useless": "broken"}
+    assert loss.constant == 0.5
+
+
+def test_numbers_are_ranked_by_the_order_of_their_labels():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(0, 1, 1_000)
+    champion, challenger = truth + rng.normal(0, 1, 1_000), rng.permutation(truth)
+    pairs = [pair(*map(float, three)) for three in zip(truth, champion, challenger, strict=True)]
+    *_, (standing, _, loss, _) = states(pairs, Kind.NUMBER, Terms(chosen="rank"))
+    assert standing == "broken"
+    assert 0.2 < loss.champion < 0.35
+    assert 0.45 < loss.challenger < 0.55
+
+
+COSTS = {'"fraud"': {'"fraud"': 0.0, '"fine"': 50.0}, '"fine"': {'"fraud"': 1.0, '"fine"': 0.0}}
+
+
+def test_a_matrix_of_costs_weighs_errors_as_the_team_does():
+    """As many errors on either side, but the dear ones: by errors alike, by costs useless."""
+    rng = np.random.default_rng(0)
+    truth = np.where(rng.random(3_000) < 0.2, "fraud", "fine")
+    wrong = np.where(truth == "fraud", "fine", "fraud")
+    champion = np.where((truth == "fine") & (rng.random(3_000) < 0.25), wrong, truth)
+    challenger = np.where((truth == "fraud") & (rng.random(3_000) < 0.99), wrong, truth)
+    pairs = [pair(*map(str, three)) for three in zip(truth, champion, challenger, strict=True)]
+    *_, (standing, _, loss, _) = states(pairs, Kind.LABEL, Terms(costs=COSTS))
+    assert (loss.measure, standing) == ("cost", "broken")
+    assert loss.constant < 1.0  # to call all of them fraud costs less than to call none so
+
+
+def test_a_loss_that_the_champion_does_not_beat_asks_for_another():
+    """A rare class by errors: whoever always says no is right as often."""
+    rng = np.random.default_rng(0)
+    truth = (rng.random(1_000) < 0.03).astype(int)
+    answer = (rng.random(1_000) < 0.05).astype(int)
+    *_, (standing, _, _, losses) = states(
+        [pair(int(t), int(a), int(a)) for t, a in zip(truth, answer, strict=True)], Kind.LABEL
+    )
+    assert standing == "undecided"
+    assert "the champion does not beat answering the most frequent label" in gains.told(
+        losses, Policy()
+    )
+
+
+def test_what_labels_taught_survives_its_state_and_an_earlier_releases_begins_anew():
+    rng, truth, shared = world(0.3, n=600)
+    seen = chances(truth, *(knowing(shared, 0.95, 0.3, rng) for _ in range(2)))
+    losses, halves = Losses(Kind.PROBABILITY), Losses(Kind.PROBABILITY)
+    losses.add(seen[:300])
+    halves.add(seen[:300])
+    losses = Losses.from_state(json.loads(json.dumps(losses.state())))
+    for one in (losses, halves):
+        one.add(seen[300:])
+    assert losses.to_dict(alpha=0.05) == halves.to_dict(alpha=0.05)
+    old = {**losses.state(), "form": None}
+    assert Losses.from_state(old).joined == 0
+    assert Losses.from_state(losses.state(), Terms(allowed=0.1)).joined == 0
+    assert Losses.from_state(losses.state(), kind=Kind.LABEL).kind is Kind.LABEL

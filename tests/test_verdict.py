@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from scoring_fixtures import double, opaque
 from shadowserve.findings import Severity, look
 from shadowserve.known import Known
 from shadowserve.policy import Policy
+from shadowserve.sequential import paired_mean
 from shadowserve.verdict import Judgement, Verdict, judge
 
 EASY = {"max_error_rate": 0.05}
@@ -176,3 +179,17 @@ def test_a_judgement_tells_its_policy(same):
     ]
     assert "log_inputs" not in told["policy"]
     assert isinstance(policy(), Policy)
+
+
+@pytest.mark.parametrize("n", [30, 300, 3_000])
+def test_what_is_shown_of_errors_is_what_was_judged(same, n):
+    """Without one failure: "at most" so many more, and kept exactly where that is below the limit."""
+    learned = copy.copy(same.learned)
+    learned.failures = copy.copy(learned.failures)
+    learned.failures.more = paired_mean(1.0)
+    learned.failures.more.add(np.zeros(n))
+    judgement = judged(dataclasses.replace(same, learned=learned), max_error_rate=0.02)
+    (errors,) = [limit for limit in judgement.limits if limit.name == "errors"]
+    shown = float(re.search(r"at most ([\d.e-]+) %", errors.says)[1]) / 100
+    assert "-" not in errors.says
+    assert (errors.state == "kept") is (shown < 0.02)

@@ -130,11 +130,11 @@ def share(value: float) -> str:
 
     Examples
     --------
-    >>> share(0.0412), share(0.5), share(0.00031), share(-2e-16)
-    ('4.1 %', '50 %', '0.031 %', '0 %')
+    >>> share(0.0412), share(0.5), share(0.00031), share(-2e-16), share(-1.5)
+    ('4.1 %', '50 %', '0.031 %', '0 %', '-150 %')
     """
     percent = 100 * value if abs(value) > NOTHING else 0.0
-    return f"{percent:.0f} %" if percent >= 10 else f"{percent:.2g} %"
+    return f"{percent:.0f} %" if abs(percent) >= 10 else f"{percent:.2g} %"
 
 
 def number(value: float, digits: int = 3) -> str:

@@ -70,9 +70,9 @@ def _wanders(known: Known) -> bool:
 def _shift(
     known: Known, outputs: Outputs, policy: Policy, *, place: str, moved: np.ndarray, alpha: float
 ) -> Finding:
-    """Tell by how much, clipped only as far as nothing was: the clip is for finding small moves soon."""
+    """Tell by how much: the mean that was judged, in which large moves count as the clip."""
     mean = _mean(moved)
-    mean = mean if not mean.clipped else _mean(moved, clip=1.0)
+    clipped = f" (a move of more than {SCORE_CLIP} counts as {SCORE_CLIP})" if mean.clipped else ""
     low, high = mean.interval(alpha)
     flips = share(outputs.intolerant.mean)
     severity, labels = weighed(known, policy, Severity.WARNING)
@@ -81,7 +81,7 @@ def _shift(
         severity=severity.at_most(Severity.WARNING),
         message=(
             f"{known.name}'s {place} is {number(abs(mean.mean), 2)} {'higher' if mean.mean > 0 else 'lower'} "
-            f"than the champion's on the same requests, while answers differ on {flips}. "
+            f"than the champion's on the same requests{clipped}, while answers differ on {flips}. "
             f"A threshold tuned for the champion will not fit.{labels}"
         ),
         where=Where(output=place),
