@@ -222,6 +222,10 @@ def test_labels_time_as_a_whole_and_notes_are_on_the_page_where_there_are_any():
     for part in ("error rate", "250 joined", "1.25 times", "between -2 % and 4 % at p99", "opaque"):
         assert part in told
     assert "Labels" not in text_of(render(report(labels=None)))
+    few = {"value": None, "low": 0.0, "high": None, "n": 4}
+    told = text_of(render(report(latency={"paired_ratio": few, "cost_to_callers": []})))
+    assert "4 requests; that is too few" in told
+    assert "between 0 and" not in told
 
 
 def test_while_there_is_no_report_the_page_says_why_and_asks_again():

@@ -190,11 +190,13 @@ def _whole(latency: Mapping[str, Any]) -> Iterator[Html]:
             f"{latency['warmup']['n']:,} more came while the lane was warming up and are in no figure.",
         )
     ratio = latency.get("paired_ratio")
-    if ratio and ratio["n"]:
+    if ratio and ratio["n"] and ratio["value"] is None:
+        yield element("p", f"Both lanes timed {ratio['n']:,} requests; that is too few to compare.")
+    elif ratio and ratio["n"]:
         yield element(
             "p",
-            f"On the same requests the challenger takes {short(ratio['value'])} times the control's "
-            f"time (between {short(ratio['low'])} and {short(ratio['high'])}; {ratio['n']:,} pairs).",
+            f"On the same requests callers wait {short(ratio['value'])} times as long with the challenger "
+            f"(between {short(ratio['low'])} and {short(ratio['high'])}; {ratio['n']:,} pairs).",
         )
     for cost in latency.get("cost_to_callers") or ():
         low, high = percent(cost["low"]), percent(cost["high"])
