@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 
+from benchmarks.calibration_latency import alarmed, drawn, first_look
 from shadowserve.paired import MOST_BURSTS, PairedBursts, epochs, joined, look, slower
 
 
@@ -167,6 +168,13 @@ def test_one_request_that_takes_seconds_takes_no_more_time_in_sum():
             pairs.add(burst, np.where(slow, theirs, 20.0), np.where(slow, own, 20.0))
         assert pairs.takes_more(share=0.25) is None
     assert fed(0, 1.4).takes_more(share=0.25) == pytest.approx(1.4, abs=0.1)
+
+
+@pytest.mark.parametrize("kind", ["slow spells", "very slow spells", "long memory", "daily cycle"])
+def test_hostile_moods_of_the_place_raise_no_alarm_in_turn_and_hide_no_slowness(kind):
+    assert not any(first_look(drawn(seed, kind, in_turn=True), alarmed) for seed in range(3))
+    found = [first_look(drawn(seed, kind, in_turn=True, ratio=1.5), alarmed) for seed in range(3)]
+    assert all(0 < requests <= 4_800 for requests in found)
 
 
 def test_state_survives_json():
