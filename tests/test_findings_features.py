@@ -289,6 +289,7 @@ def test_a_value_that_may_not_be_shown_is_told_by_its_label(known):
 )
 def test_a_value_that_is_long_or_slow_for_both_is_not_named(known, own, theirs):
     known = priced(known, own, champion=theirs)
+    assert known.learned.dear.slices is None  # nothing was dear, and nothing is searched for
     assert [one for one in slow(known) if one.where.slice] == []
 
 

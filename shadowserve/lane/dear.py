@@ -63,12 +63,15 @@ class Dear:
         if self.limit_ms is None:
             self._settle([told.champion_work_ms or 0.0 for _, told in both])
             return
+        dear = [float(self._is_dear(told)) for _, told in both]
+        if self.slices is None and not any(dear):
+            return  # most deployments never meet one: nothing is searched, kept or written for them
         columns = columns_of([scoring for scoring, _ in both])
         if columns is None:
             return
         self.slices = searching(self.slices, columns, disclosure)
         if self.slices.fits(columns):
-            self.slices.add(columns, [float(self._is_dear(told)) for _, told in both])
+            self.slices.add(columns, dear)
 
     def _settle(self, champion_ms: Sequence[float]) -> None:
         self._usual_ms += champion_ms
