@@ -223,8 +223,9 @@ def _libraries(
                 libraries[library] = str(conf[key])
         if flavor == _PYFUNC and conf.get("python_version"):
             libraries["python"] = str(conf["python_version"])
-    if (pickled := _pickled_by(path)) is not None:
-        libraries["scikit-learn"] = pickled
+    pickled = _pickled_by(path)
+    if pickled is not None and pickled != _running("scikit-learn"):
+        libraries["scikit-learn"] = pickled  # whatever was declared when it was logged anew
     if content.get("mlflow_version"):
         libraries["mlflow"] = str(content["mlflow_version"])
     if "python" not in libraries:
