@@ -17,8 +17,9 @@ from shadowserve import service, stopping
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Serve until SIGTERM or SIGINT."""
-    stopping.heed(service.stop, (signal.SIGTERM, signal.SIGINT))
+    """Serve until SIGTERM. SIGINT is nobody's here: a model's `interrupt_main` must not end a worker."""
+    stopping.heed(service.stop, (signal.SIGTERM,))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     service.start(arguments)
     service.work()
 

@@ -109,6 +109,11 @@ def print_status(told: Mapping[str, Any], out: Console, *, besides: Sequence[str
         f"overloaded {champion['overloaded']}, client gone {champion['client_gone']}, "
         f"turned away {champion['turned_away']}",
     )
+    unserved = {name: champion[name] for name in ("not_ready", "timed_out", "lost")}
+    if any(unserved.values()):
+        line(out, ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in unserved.items()))
+    for who, ends in _ended(told):
+        line(out, f"{who}: started again {counted(ends['restarts'], 'time')} ({_causes(ends)})")
     if told["extra_columns"]["count"]:
         line(out, _extra(told["extra_columns"]))
     lost = journal["append_failed"]
@@ -144,6 +149,17 @@ def print_status(told: Mapping[str, Any], out: Console, *, besides: Sequence[str
         line(out, "The ledger balances.")
     else:
         line(out, ("The ledger does not balance.", "bold red"))
+
+
+def _ended(told: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return who was started again, with how it ended each time."""
+    known = [("champion", told["champion"])]
+    known += [(f"lane {lane['role']} v{lane['version']}", lane) for lane in told["lanes"]]
+    return [(who, ends) for who, ends in known if ends["restarts"]]
+
+
+def _causes(ends: Mapping[str, Any]) -> str:
+    return ", ".join(f"{cause} {n}" for cause, n in ends["ended"].items() if n)
 
 
 def _extra(told: Mapping[str, Any]) -> str:

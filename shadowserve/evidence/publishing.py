@@ -12,6 +12,8 @@ from shadowserve.evidence import tables
 from shadowserve.evidence.store import Store
 
 VERDICT = "shadowserve.verdict"
+RESTARTS = "shadowserve.restarts"
+"""How often processes of lanes ended and were started again."""
 
 
 def publish_tables(store: Store, run_id: str, summaries: Mapping[str, bytes]) -> None:

@@ -23,7 +23,7 @@ from shadowserve.errors import ShadowserveError
 from shadowserve.evidence import bounding, parts, tables
 from shadowserve.evidence.lane_runs import LaneRuns
 from shadowserve.evidence.points import Points, points_of
-from shadowserve.evidence.publishing import VERDICT, publish_tables, report_files
+from shadowserve.evidence.publishing import RESTARTS, VERDICT, publish_tables, report_files
 from shadowserve.evidence.shipped import Shipped
 from shadowserve.evidence.store import Store
 from shadowserve.evidence.traces import Sides, traces_of
@@ -305,6 +305,9 @@ class Writer:
         run_id = runs.of(lane)
         for name, text in files.items():
             runs.store.put_text(run_id, text, name)
+        restarts = sum(one["restarts"] for one in report.get("ledger", {}).get("lanes", ()))
+        if restarts:
+            runs.store.tag(run_id, {RESTARTS: str(restarts)})
         if verdict := report.get("verdict"):
             runs.store.tag(run_id, {VERDICT: str(verdict)})
             self._tag_version(lane, {VERDICT: str(verdict), "shadowserve.run_id": run_id}, runs)

@@ -123,6 +123,28 @@ def test_a_mark_that_is_being_written_kills_nobody(lane):
     assert lane.child.running
 
 
+def test_before_a_kill_it_is_written_down_where_all_threads_are_and_the_end_is_counted(lane):
+    """Also while a call holds the interpreter; frames hold no values."""
+    noted, said = [], []
+    lane.note = lambda cause, **detail: noted.append((cause, detail["positions"], detail["step"]))
+    lane.say = said.append
+    hanging = (
+        "from shadowserve.talk import keep_to_oneself\nkeep_to_oneself()\n"
+        "import logging, re; logging.getLogger('shadowserve').error('talks')\n"
+        "def backtracking(): re.match(r'(?:\\w+\\.?)+@', 'ZQMARKQZ' * 9)\nbacktracking()"
+    )
+    start(lane, hanging)
+    until(lambda: b"said something" in lane.child.log.read_bytes())
+    lane.deadline_s = 0.0
+    lane.look()
+    ended(lane)
+    told = lane.child.log.read_text()
+    assert "in backtracking" in told
+    assert "ZQMARKQZ" not in told
+    assert noted == [("deadline", [5, 6], 2)]
+    assert "was ended at its deadline with 2 in hand" in said[0]
+
+
 def test_a_lane_that_waits_for_work_has_no_deadline(lane):
     start(lane, "mark.clear(); time.sleep(60)")
     until(lambda: not watching.inflight.read(lane.places.inflight).positions)
