@@ -1,7 +1,7 @@
 """Which values a lane is slow on where the champion is not: a step may be dear for one city alone.
 
 Neither a median nor the size of an input shows it. A request counts as dear if it takes far more than the
-champion usually does, and more than twice of what the champion took for that very request: a value that
+lane usually does, and more than twice of what the champion took for that very request: a value that
 is slow for both is none. The slices of the traffic in which such requests lie are searched for.
 """
 
@@ -31,8 +31,8 @@ class Dear:
     Attributes
     ----------
     limit_ms : float or None
-        From which a request may be dear: twice the champion's usual time, 5 ms at least. Settled by the
-        champion's first fifty.
+        From which a request may be dear: twice the lane's usual time, 5 ms at least. Settled by its first
+        fifty; the champion's times may hold waiting for a core.
     steps : dict of step to int
         In which step a dear request took most of its time.
     """
@@ -61,7 +61,7 @@ class Dear:
             and told.n_rows == 1
         ]
         if self.limit_ms is None:
-            self._settle([told.champion_work_ms or 0.0 for _, told in both])
+            self._settle([told.lane_ms or 0.0 for _, told in both])
             return
         dear = [float(self._is_dear(told)) for _, told in both]
         if self.slices is None and not any(dear):
@@ -73,8 +73,8 @@ class Dear:
         if self.slices.fits(columns):
             self.slices.add(columns, dear)
 
-    def _settle(self, champion_ms: Sequence[float]) -> None:
-        self._usual_ms += champion_ms
+    def _settle(self, lane_ms: Sequence[float]) -> None:
+        self._usual_ms += lane_ms
         if len(self._usual_ms) >= USUAL_FROM:
             self.limit_ms = max(MATERIAL_MS, TWICE * float(np.median(self._usual_ms)))
             self._usual_ms = []
