@@ -8,12 +8,14 @@ Everything is seeded; the false-alarm columns are shares of runs in which any lo
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Callable, Iterator
 from time import process_time
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from benchmarks.hostile import NULLS, one_run
 from shadowserve.changepoint import ChangeDetector
 from shadowserve.growth import GrowthFit
 from shadowserve.sequential import MeanSequence, QuantileSequence, paired_mean
@@ -141,6 +143,19 @@ def changes(runs: int) -> Iterator[Line]:
         )
 
 
+def hostile(runs: int) -> Iterator[Line]:
+    """Play the hostile nulls of `benchmarks.hostile`: any alarm, of any kind, at any look, is false."""
+    for name in NULLS:
+        ever: Counter[str] = Counter()
+        wrong = 0
+        for seed in range(runs):
+            alarms = one_run(name, seed).alarms
+            wrong += bool(alarms)
+            ever.update(alarms)
+        kinds = ", ".join(f"{kind} {n}" for kind, n in ever.most_common())
+        yield f"hostile, {name}: ever an alarm", f"{wrong} of {runs} {kinds}"
+
+
 def growth(runs: int) -> Iterator[Line]:
     steps: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "constant": lambda size: 0 * size,
@@ -253,7 +268,8 @@ def _predictable_bernstein(values: np.ndarray, alpha: float) -> float:
 
 
 TABLES = {
-    table.__name__: table for table in (means, floor, quantiles, slices, changes, growth, cost)
+    table.__name__: table
+    for table in (means, floor, quantiles, slices, changes, hostile, growth, cost)
 }
 
 

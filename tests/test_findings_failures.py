@@ -89,3 +89,12 @@ def test_without_scoring_again_it_is_said_that_the_cause_is_not_known(tmp_path):
     one = found(known)["error_rate"]
     assert one.severity is Severity.NOTE
     assert "--no-rescore" in one.message
+
+
+@pytest.mark.parametrize(("persists", "is_alarm"), [(0.0, False), (1.0, True)])
+def test_what_does_not_differ_at_a_second_scoring_is_noise_and_no_divergence(
+    tmp_path, persists, is_alarm
+):
+    known = known_of(tmp_path, opaque(lambda f, p: 3 * double(f, p)), n=100)
+    known.learned.noise.persisting.add(np.full(60, persists))
+    assert found(known)["prediction_divergence"].severity.is_alarm == is_alarm

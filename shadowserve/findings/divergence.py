@@ -17,6 +17,7 @@ from shadowserve.policy import Policy
 from shadowserve.sequential import difference, log_e_difference
 
 MOST_PARTS = 3
+NOISY, DOUBT_ALPHA = 0.5, 0.01
 
 
 def look(known: Known, policy: Policy) -> Iterator[Finding]:
@@ -44,6 +45,9 @@ def _apart(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
     broken = low > policy.max_disagreement
     place, story = _story(outputs.tally, rate, known.name)
     severity, labels = weighed(known, policy, Severity.CRITICAL if broken else Severity.WARNING)
+    if is_noise(known):
+        severity = severity.at_most(Severity.NOTE)
+        labels += " Scored again, most of these are answered as the champion does: it is noise."
     floor = f" The champion disagrees with itself on {share(noise)}." if noise else ""
     yield Finding(
         kind="prediction_divergence",
@@ -64,6 +68,15 @@ def _apart(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
         since=outputs.first_differing,
         examples=tuple(row["position"] for row in outputs.worst.rows()[:5]),
     )
+
+
+def is_noise(known: Known) -> bool:
+    """Whether what differs from the champion is proven not to differ any more, mostly, at a second scoring.
+
+    What wanders is told by `nondeterminism`, and a spell of it looks like a divergence of the version.
+    """
+    doubted = known.learned.noise.persisting if known.learned else None
+    return doubted is not None and doubted.is_below(NOISY, alpha=DOUBT_ALPHA)
 
 
 def above_noise(known: Known, outputs: Outputs, *, alpha: float) -> tuple[float, float]:
