@@ -144,15 +144,19 @@ class Crashing(PythonModel):
 
 
 class Chatty(PythonModel):
-    """Prints, and holds back where it finds what it is loaded for."""
-
     def predict(self, context, model_input: pd.DataFrame):
+        print('{"not": "the record"}')
+        return model_input["a"]
+
+
+class Holding(Chatty):
+    """Asks what it is loaded for."""
+
+    def load_context(self, context):
         import os
 
-        print('{"not": "the record"}')
-        if os.environ["SHADOWSERVE_ROLE"] != "check":
+        if os.environ.get("SHADOWSERVE_ROLE") != "check":
             raise RuntimeError
-        return model_input["a"]
 
 
 class Waiting(Chatty):
@@ -207,6 +211,13 @@ def test_what_a_version_prints_does_not_mix_with_the_record(tmp_path):
     assert trial.calls == 2 + 2  # tried twice, and sent through the whole path twice
     untried = try_out(one.version, one.path, probe="none")
     assert (untried.own, untried.calls) == (None, 0)
+
+
+@pytest.mark.live
+def test_a_version_finds_that_it_is_loaded_for_a_check(tmp_path):
+    number = register(shared_store(), "holding", Holding())
+    one = fetched("holding", number, tmp_path)
+    assert try_out(one.version, one.path).failure is None
 
 
 @pytest.mark.live
