@@ -69,8 +69,8 @@ def serve(**flags: Any) -> None:
             _say(
                 "Paused         since an earlier start; 'shadowserve resume' lets lanes score again"
             )
-        if (seen := wait_for_evidence(supervisor, seconds=EVIDENCE_S)).state == "shipping":
-            _say(f"Evidence       arrives in MLflow: {seen}")
+        if wait_for_evidence(supervisor, seconds=EVIDENCE_S).state == "shipping":
+            _say("Evidence       arrives in MLflow: a run was written and read back")
         supervisor.run()
         _say("Stopping: finishing requests, then lanes and evidence.")
 
