@@ -9,14 +9,17 @@ import httpx
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from deployment_fixtures import deployment
 from labels_fixtures import CHALLENGER, answers, serve, work
 
 from shadowserve.cli import main
 from shadowserve.cli.judging import EXIT_CODES, summary
+from shadowserve.cli.serving import _answers
 from shadowserve.console.app import Console
 from shadowserve.errors import SettingsError
 from shadowserve.policy import Policy
 from shadowserve.report import build
+from shadowserve.version import Version
 
 
 def run(places, *words):
@@ -187,3 +190,19 @@ def test_an_impossible_policy_on_labels_is_refused(table, said):
 
 def test_a_policy_may_ask_for_a_gain():
     assert Policy.of({"max_loss_increase": -0.05, "loss_margin": 0.01}).allowed_loss == -0.04
+
+
+@pytest.mark.parametrize(
+    ("outputs", "options", "said"),
+    [
+        ('[{"type": "long"}]', {}, "count as classes until they prove to be quantities"),
+        ([{"type": "double"}, {"type": "integer"}], {}, "--output-kind"),
+        ('[{"type": "long"}]', {"output_kind": "number"}, "compared as number"),
+        ('[{"type": "string"}]', {}, None),
+        (None, {}, None),
+    ],
+)
+def test_a_start_says_how_whole_numbers_are_compared(outputs, options, said):
+    champion = Version(model="m", number=3, created="", signature={"outputs": outputs})
+    told = _answers(deployment(champion=champion, options=options))
+    assert (said in told[0]) if said else told == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 from collections.abc import Callable
@@ -179,7 +180,7 @@ def _opening(
     lines += [_version_line("Challenger", version) for version in deployment.challengers]
     told = (parity.said(deployment.champion, version) for version in deployment.challengers)
     lines += [f"Typing         {typing}" for typing in told if typing]
-    lines += _judging(deployment)
+    lines += [*_answers(deployment), *_judging(deployment)]
     if settings.tap:
         lines.append(
             f"Data plane     none: a server elsewhere answers with {deployment.champion.pin} and "
@@ -264,6 +265,21 @@ def _loaded(supervisor: Supervisor, deployment: Deployment) -> list[str]:
     if parts := threads.told(champion):
         lines.append(f"Parallelism    champion: {parts}")
     return lines
+
+
+def _answers(deployment: Deployment) -> list[str]:
+    """Say how answers are compared where that may surprise: whole numbers are names or sizes."""
+    named = deployment.options.get("output_kind")
+    if named:
+        return [f"Answers        compared as {named}, as --output-kind says"]
+    outputs = (deployment.champion.signature or {}).get("outputs") or []
+    outputs = json.loads(outputs) if isinstance(outputs, str) else outputs
+    if not any(str(one.get("type")) in ("integer", "long") for one in outputs):
+        return []
+    return [
+        "Answers        whole numbers count as classes until they prove to be quantities; --output-kind "
+        "says which"
+    ]
 
 
 def _judging(deployment: Deployment) -> list[str]:
