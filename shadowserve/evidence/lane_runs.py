@@ -74,9 +74,13 @@ class LaneRuns:
         ended_ms : mapping of LaneName to int, optional
             When each ended, since the epoch; now if not given.
         """
-        for lane, run_id in self._open.items():
-            self.store.finish(run_id, ended_ms=(ended_ms or {}).get(lane))
-            self._shipped.finish(str(lane))
+        for (
+            lane
+        ) in self._deployment.lanes:  # those in doubt too: a refused window keeps none going on
+            run_id = self._shipped.run_id(str(lane))
+            if run_id is not None and not self._shipped.is_finished(str(lane)):
+                self.store.finish(run_id, ended_ms=(ended_ms or {}).get(lane))
+                self._shipped.finish(str(lane))
 
     def _make(self, lane: LaneName) -> str:
         started = datetime.fromisoformat(self._deployment.started)
