@@ -228,7 +228,7 @@ import sys
 from pathlib import Path
 from journal_fixtures import append
 from shadowserve.journal import Writer
-writer = Writer(Path(sys.argv[1]), worker=0, segment_bytes=20_000)
+writer = Writer(Path(sys.argv[1]), worker=0, segment_bytes=280_000)
 n = 0
 while True:
     n += len(append(writer, 1 + n % 5))

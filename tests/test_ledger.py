@@ -243,7 +243,7 @@ from shadowserve.counters import Counters
 from shadowserve.journal import Writer
 from shadowserve.places import Places
 places = Places(Path(sys.argv[1]))
-writer, counted = Writer(places.journal, worker=0, segment_bytes=20_000), Counters(places.counters(0))
+writer, counted = Writer(places.journal, worker=0, segment_bytes=280_000), Counters(places.counters(0))
 counted.journal_step(answered=0, failed=0, appended=0, append_failed=0, sequence=writer.sequence)
 n = 0
 while True:

@@ -183,7 +183,7 @@ def test_a_lane_killed_at_any_instant_loses_nothing(tmp_path, monkeypatch, seed)
     monkeypatch.setattr(run, "READ_REQUESTS", 8)
     chance = random.Random(seed)
     places = places_at(tmp_path)
-    answer(places, records(N_KILLED), segment_bytes=20_000)
+    answer(places, records(N_KILLED), segment_bytes=280_000)
     deaths = 0
     while told(places).get("both_ok", 0) < N_KILLED:
         ended = in_a_child(lambda: work(places), kill_after_s=chance.uniform(0.02, 0.2))
