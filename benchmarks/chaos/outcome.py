@@ -139,10 +139,10 @@ def evidence_faults(served: Served, ledger: dict[str, Any]) -> list[str]:
             faults.append(f"{run.info.run_name}: {len(parts)} parts, {len(points)} windows")
         control = "control" in run.info.run_name
         lane = next(e for e in ledger["lanes"] if (e["role"] == "control") == control)
-        scored = sum(
+        ended = sum(
             lane[name]
-            for name in ("both_ok", "challenger_error", "champion_error", "both_error", "timed_out", "crashed")
-        )  # fmt: skip
-        if (told := sum(point.value for point in points)) != scored:
-            faults.append(f"{run.info.run_name}: {told:.0f} requests in MLflow, {scored} scored")
+            for name in ("both_ok", "challenger_error", "champion_error", "both_error", "timed_out", "crashed", "sampled_out")
+        ) + sum(lane["skipped"].values())  # fmt: skip
+        if (told := sum(point.value for point in points)) != ended:
+            faults.append(f"{run.info.run_name}: {told:.0f} requests in MLflow, {ended} have ended")
     return faults
