@@ -86,14 +86,15 @@ def test_an_error_is_named_by_type_step_and_column(tmp_path):
     assert one.effect.value == pytest.approx(50 / 300)
 
 
-def test_errors_that_the_champion_has_too_are_no_finding(tmp_path):
+def test_errors_that_the_champion_has_too_are_only_its_own(tmp_path):
     def fail(frame, params):
         if (frame["age"] > 250).any():
             raise ValueError(SECRET)
         return double(frame, params)
 
     known = known_of(tmp_path, opaque(fail), champion=opaque(fail, number=3))
-    assert "error_rate" not in found(known)
+    one = found(known)["error_rate"]
+    assert (one.where.role, one.severity) == ("champion", Severity.NOTE)
 
 
 def test_nan_is_named(tmp_path):
@@ -351,15 +352,15 @@ def test_a_change_is_dated(tmp_path):
     assert abs(one.since - 301) <= 20
 
 
-@pytest.mark.parametrize(("theirs", "named"), [(0.7, False), (0.2, True), (-0.7, True)])
-def test_a_change_that_the_champion_makes_too_is_the_traffics(tmp_path, theirs, named):
+@pytest.mark.parametrize("theirs", [0.7, 0.2, -0.7])
+def test_a_change_that_no_old_request_proves_is_a_note_whatever_the_champion_does(tmp_path, theirs):
     known = known_of(tmp_path, opaque(double), n=30)
     for side, by in ((known.learned, 0.8), (known.control, theirs)):
         before, after = (0.1, 0.1 + by) if by > 0 else (0.1 - by, 0.1)
         rows = np.random.default_rng(0).random(2_000) < np.repeat([before, after], 1_000)
         side.outputs.change.add(rows.astype(float), np.arange(2_000))
         assert side.outputs.change.change() is not None
-    assert ("change_point" in found(known)) is named
+    assert found(known)["change_point"].severity is Severity.NOTE
 
 
 def test_a_request_that_kills_is_named_whatever_else(tmp_path):

@@ -69,13 +69,13 @@ def printed(draw, *told, **options) -> str:
 
 def status_of(told: dict) -> dict:
     ledger = told["ledger"]
-    counts = dict.fromkeys(
-        ("answered", "failed", "rejected", "overloaded", "client_gone", "turned_away"), 1
-    )
+    names = "answered failed rejected overloaded client_gone turned_away not_ready timed_out lost"
+    counts = dict.fromkeys(names.split(), 1)
     lanes = [{**lane, "lag_seconds": 0.0} for lane in ledger["lanes"]]
     return {
         "deployment": told["deployment"],
         "model": told["model"],
+        "served": True,
         "champion": {"version": 3, **counts},
         "journal": {"appended": 3, "append_failed": 0, "bytes": 5},
         "lanes": lanes,

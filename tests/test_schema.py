@@ -195,7 +195,8 @@ def test_every_code_of_a_refusal_is_in_the_docs():
     text = "\n".join(file.read_text("utf-8") for file in files)
     raised = set(
         re.findall(
-            r'(?:code=|error_body\(|_refuse\(scope, send, \d+, |Turned\(\s*\d+,\s*)"(\w+)"', text
+            r'(?:code=|error_body\(|_refuse\(scope, send, \d+, |_hang_up\(\d+, |Turned\(\s*\d+,\s*)"(\w+)"',
+            text,
         )
     )
     documented = re.search(r"\| code \| status.*?\n\n", DOCS, re.DOTALL).group()

@@ -54,9 +54,9 @@ def _mean(moves: np.ndarray, *, clip: float = SCORE_CLIP) -> MeanSequence:
     return mean
 
 
-def _least(moves: np.ndarray, *, alpha: float) -> float:
+def _least(moves: np.ndarray, *, alpha: float, clip: float = SCORE_CLIP) -> float:
     """Return by how much a mean is proven to have moved at least, in either direction."""
-    low, high = _mean(moves).interval(alpha)
+    low, high = _mean(moves, clip=clip).interval(alpha)
     return max(low, -high)
 
 
@@ -70,9 +70,13 @@ def _wanders(known: Known) -> bool:
 def _shift(
     known: Known, outputs: Outputs, policy: Policy, *, place: str, moved: np.ndarray, alpha: float
 ) -> Finding:
-    """Tell by how much: the mean that was judged, in which large moves count as the clip."""
-    mean = _mean(moved)
-    clipped = f" (a move of more than {SCORE_CLIP} counts as {SCORE_CLIP})" if mean.clipped else ""
+    """Tell by how much: as large as it is where that is proven in full, else as it was judged."""
+    mean, clipped = _mean(moved, clip=1.0), ""
+    if _least(moved, alpha=alpha, clip=1.0) <= MIN_SHIFT:
+        # Rare large moves can outweigh what is proven of the rest: what is shown is what was judged.
+        mean = _mean(moved)
+        clipped = f" (a move of more than {SCORE_CLIP} counts as {SCORE_CLIP})"
+        clipped = clipped if mean.clipped else ""
     low, high = mean.interval(alpha)
     flips = share(outputs.intolerant.mean)
     severity, labels = weighed(known, policy, Severity.WARNING)

@@ -243,7 +243,7 @@ def ledger(report: Report) -> Iterator[Html]:
     """Yield what became of every request."""
     told = report["ledger"]
     champion, journal = told["champion"], told["journal"]
-    counted = [name for name in champion if name != "version"]
+    counted = [name for name, n in champion.items() if name != "version" and isinstance(n, int)]
     yield element("h2", "Ledger")
     yield element(
         "p",
