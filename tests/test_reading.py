@@ -70,8 +70,9 @@ def printed(draw, *told, **options) -> str:
 def status_of(told: dict) -> dict:
     ledger = told["ledger"]
     names = "answered failed rejected overloaded client_gone turned_away not_ready timed_out lost"
-    counts = dict.fromkeys(names.split(), 1)
-    lanes = [{**lane, "lag_seconds": 0.0} for lane in ledger["lanes"]]
+    ends = {"restarts": 0, "ended": {}, "last_end": None}
+    counts = dict.fromkeys(names.split(), 1) | ends
+    lanes = [{**lane, **ends, "lag_seconds": 0.0} for lane in ledger["lanes"]]
     return {
         "deployment": told["deployment"],
         "model": told["model"],
