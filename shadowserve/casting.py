@@ -104,7 +104,7 @@ def _advice(type_: str, refusal: Refusal) -> str:
     if refusal.received != "null" or refusal.path:
         return ""
     other = ", or as double" if type_ in INT_BITS else ""
-    return f" Send a value, or log the model with this column optional (required=False{other})."
+    return f" Send a value (NaN counts as null), or log the model with this column optional (required=False{other})."
 
 
 def rule_for(type_: str, *, required: bool = True) -> Rule:

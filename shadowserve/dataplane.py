@@ -51,6 +51,7 @@ from shadowserve.sampling import Sampling
 from shadowserve.schema import Schema
 from shadowserve.strangers import Strangers
 from shadowserve.wire.answers import dumps
+from shadowserve.wire.jsontext import refuse_nan
 
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -86,6 +87,7 @@ class Ready:
     champion: Champion
     schema: Schema
     sampling: Sampling
+    strict_json: bool = False
 
 
 class _NotReady(Exception):  # noqa: N818 - a state, not a fault
@@ -329,6 +331,8 @@ class DataPlane:
                 code="unsupported_media_type",
                 status=415,
             )
+        if ready.strict_json:
+            refuse_nan(body)
         loop = asyncio.get_running_loop()
         if len(body) < LARGE_BODY:
             rows, echo, parse_ns, schema_ns = _typed(protocol, body, content_type, self._schema)

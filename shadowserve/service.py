@@ -130,6 +130,7 @@ class _Worker:
                 champion=self.champion,
                 schema=scorer.schema,
                 sampling=sampling,
+                strict_json=deployment.options.get("strict_json", False),
             )
         )
         self.counters.set("ready", 1)

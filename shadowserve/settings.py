@@ -295,6 +295,15 @@ class Settings:
             default="0s",
         ),
     )
+    strict_json: bool = field(
+        default=False,
+        metadata=_about(
+            spellings.switch,
+            "--strict-json",
+            "Refuse a bare NaN in a request instead of reading it as null.",
+            default="off",
+        ),
+    )
     lane_memory: int = field(
         default=4 * 1024**3,
         metadata=_about(
@@ -577,7 +586,7 @@ class Settings:
                 )
 
     def _not_with_tap(self) -> Iterator[str]:
-        for name in ("host", "port", "workers"):
+        for name in ("host", "port", "workers", "strict_json"):
             if getattr(self, name) != _FIELDS[name].default:
                 yield (
                     f"{flag_of(name)}: with --tap no data plane is started. Leave one of them away."

@@ -658,3 +658,25 @@ def test_a_server_that_is_stopped_says_so_and_keeps_no_connection(tmp_path):
         assert plane.ask("GET", "/readyz").status_code == 503
         answered = plane.post()
         assert (answered.status_code, answered.headers["connection"]) == (200, "close")
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_gap_as_python_writes_it_is_taken_in_every_protocol_unless_strictness_is_asked_for(
+    tmp_path, strict
+):
+    sent = {
+        "/invocations": b'{"dataframe_records": [{"age": NaN, "title": "a"}]}',
+        "/predict": b'{"rows": [{"age": NaN, "title": "a"}]}',
+        "/v2/models/films/infer": b'{"inputs": [{"name": "age", "shape": [1], "datatype": "FP64", "data": [NaN]},'
+        b' {"name": "title", "shape": [1], "datatype": "BYTES", "data": ["a"]}]}',
+    }  # fmt: skip
+    with Plane(tmp_path, opaque(lambda frame, _: [0.0] * len(frame), signature=SIGNATURE)) as plane:
+        schema, sampling = plane._ready
+        champion = plane.serving.champion
+        plane.plane.open(Ready("films", 3, champion, schema, sampling, strict_json=strict))
+        for path, content in sent.items():
+            told = plane.ask("POST", path, content=content, headers=JSON)
+            assert told.status_code == (400 if strict else 200), (path, told.text)
+        assert (
+            plane.post(b'{"dataframe_records": [{"age": 1.0, "title": "NaN"}]}').status_code == 200
+        )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shadowserve.errors import RequestError
-from shadowserve.wire.jsontext import loads
+from shadowserve.wire.jsontext import _TEXT_OR_NAN, loads, refuse_nan
 
 JSON_VALUES = st.recursive(
     st.none()
@@ -34,8 +34,14 @@ def code_of(body: bytes, *, max_depth: int = 64) -> str:
 @pytest.mark.parametrize(
     "body",
     [
-        b'{"a":NaN}',
         b'{"a":Infinity}',
+        b'{"a":NaN,"b":Infinity}',
+        b"{NaN:1}",
+        b'{"a":-NaN}',
+        b'{"a":NaNa}',
+        b'{"a":nan}',
+        b'[NaN,"',
+        b'["NaN',
         b'{"a":-Infinity}',
         b'{"a":1e400}',
         b'{"a":"\xff"}',
@@ -131,3 +137,36 @@ def test_an_error_says_where_and_not_what():
         loads(b'{"a": "secret", "b": sacret}', max_depth=64)
     assert "column 22" in str(caught.value)
     assert "cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "read"),
+    [
+        (b'{"a":NaN}', {"a": None}),
+        (b"[NaN,NaN , NaN]", [None, None, None]),
+        (b'{"NaN": "NaN, NaN", "b": [1.5, NaN]}', {"NaN": "NaN, NaN", "b": [1.5, None]}),
+        (b'{"a": "\\"NaN\\\\", "b": NaN}', {"a": '"NaN\\', "b": None}),
+        (b'\xef\xbb\xbf{"a":NaN}', {"a": None}),
+        (b"NaN", None),
+    ],
+)
+def test_a_bare_nan_is_null_and_one_in_a_text_stays(body, read):
+    assert loads(body, max_depth=8) == read
+    with pytest.raises(RequestError, match="strict-json"):
+        refuse_nan(body)
+
+
+def test_a_key_twice_is_found_beside_a_nan():
+    assert code_of(b'{"a":NaN,"a":1}') == "duplicate_key"
+
+
+@pytest.mark.parametrize("body", [b'{"a": "NaN"}', b'{"NaN": 1}', b'["', b'["NaN'])
+def test_strictness_refuses_no_text(body):
+    refuse_nan(body)
+
+
+def test_no_byte_is_looked_at_twice_for_a_nan():
+    """Text without an end, full of quotes: found in one pass, however long."""
+    body = b'[NaN,"' + b'\\"' * 500_000
+    assert len(list(_TEXT_OR_NAN.finditer(body))) == 2
+    assert code_of(body) == "bad_json"

@@ -41,7 +41,7 @@ from shadowserve.version import Version
 
 _CARRIED = (
     "method", "sample_rate", "entity", "output_kind", "log_inputs", "hash_inputs", "drop_inputs", "ignore_outputs",
-    "batch", "probe", "rescore", "one_job", "deadline", "journal_budget", "max_body", "lane_memory", "verdict", "tap",
+    "batch", "probe", "rescore", "one_job", "deadline", "journal_budget", "max_body", "strict_json", "lane_memory", "verdict", "tap",
 )  # fmt: skip
 
 OPEN_FILES = 65_536

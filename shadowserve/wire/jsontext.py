@@ -1,6 +1,7 @@
 """JSON text to Python values, strictly: what two readers could read differently is refused.
 
-orjson reads; it already refuses NaN, numbers beyond float64 and text that is not UTF-8. It keeps
+orjson reads; it already refuses numbers beyond float64 and text that is not UTF-8. A bare NaN is no
+JSON, but Python's clients write one for each gap of a frame: it is read as null. orjson keeps
 the last of two equal keys, though, and says nothing. Reading a second time to look for them would
 cost six times as much as reading, so the keys are counted first: the text cannot hold fewer colons
 than keys, and if the values hold as many keys as the text holds colons, none was swallowed. Where
@@ -10,6 +11,7 @@ texts hold colons too, those after a closing quote are counted, if every key is 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,6 +22,8 @@ from shadowserve.errors import RequestError
 _BOM = b"\xef\xbb\xbf"
 _UNCOUNTABLE = (b'\\":', b" :", b"\t:", b"\n:", b"\r:")
 _NESTED = frozenset({list, dict})
+_TEXT_OR_NAN = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\Z)|\bNaN\b', re.DOTALL)
+"""Texts are taken whole, also one without an end, so that no byte is looked at twice."""
 
 
 def loads(body: bytes, *, max_depth: int) -> Any:
@@ -50,13 +54,36 @@ def loads(body: bytes, *, max_depth: int) -> Any:
     try:
         document = orjson.loads(body.removeprefix(_BOM))
     except orjson.JSONDecodeError as error:
-        raise _bad_json(body, error) from None
+        body, document = _without_nan(body, error)
     n_brackets = body.count(b"[") + body.count(b"{")
     if n_brackets > max_depth and _is_deeper(document, max_depth):
         raise _too_deep()
     if not _keys_are_counted(body, document):
         _refuse_duplicates(body)
     return document
+
+
+def refuse_nan(body: bytes) -> None:
+    """Refuse a bare NaN, for who has asked for JSON to the letter; other faults are told by `loads`.
+
+    Raises
+    ------
+    RequestError
+        ``bad_json``.
+    """
+    if b"NaN" in body and any(found[0] == b"NaN" for found in _TEXT_OR_NAN.finditer(body)):
+        raise RequestError("NaN is not JSON, and --strict-json is on; send null.", code="bad_json")
+
+
+def _without_nan(body: bytes, error: orjson.JSONDecodeError) -> tuple[bytes, Any]:
+    """Read again with null for each bare NaN; return what was read, too."""
+    if b"NaN" not in body:
+        raise _bad_json(body, error)
+    changed = _TEXT_OR_NAN.sub(lambda found: b"null" if found[0] == b"NaN" else found[0], body)
+    try:
+        return changed, orjson.loads(changed.removeprefix(_BOM))
+    except orjson.JSONDecodeError as still:
+        raise _bad_json(changed, still) from None
 
 
 def _bad_json(body: bytes, error: orjson.JSONDecodeError) -> RequestError:
@@ -67,7 +94,7 @@ def _bad_json(body: bytes, error: orjson.JSONDecodeError) -> RequestError:
         return _too_deep()
     return RequestError(
         f"The body is not valid JSON: {error.msg} (line {error.lineno}, column {error.colno}). "
-        "NaN and Infinity are not JSON; send null.",
+        "Infinity is not JSON; send null, or the largest number that it stands for.",
         code="bad_json",
     )
 
