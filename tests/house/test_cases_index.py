@@ -1,4 +1,4 @@
-"""The index of reported cases names tests that exist, and every test that names a case is in it."""
+"""The indexes of reported cases and of faults found in use name tests that exist, and all that name a case."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from sources import ROOT
 TESTS = ROOT / "tests"
 INDEX = (TESTS / "cases.md").read_text("utf-8")
 ROWS = dict(re.findall(r"^\| (SS-\d{3}) \| K\d \| .+? \| (.+) \|$", INDEX, re.MULTILINE))
+FAULTS = (TESTS / "defects.md").read_text("utf-8")
 
 
 def functions(path: str) -> set[str]:
@@ -23,6 +24,13 @@ def functions(path: str) -> set[str]:
 def test_every_test_of_a_case_exists(case):
     named = re.findall(r"`(\S+?)::(\w+)`", ROWS[case])
     assert named
+    missing = [f"{path}::{name}" for path, name in named if name not in functions(path)]
+    assert not missing
+
+
+def test_every_test_of_a_fault_that_was_found_in_use_exists():
+    named = re.findall(r"`(\S+?)::(\w+)`", FAULTS)
+    assert len(named) >= 150
     missing = [f"{path}::{name}" for path, name in named if name not in functions(path)]
     assert not missing
 
