@@ -53,12 +53,12 @@ def own(path: Path, folder: Path) -> Path:
 
 
 def _bring(file: Path, target: Path) -> None:
-    if _cloned(file, target):
-        return
-    if file.stat().st_size > LARGE_BYTES:
-        target.symlink_to(file.resolve())
-    else:
+    if not _cloned(file, target):
+        if file.stat().st_size > LARGE_BYTES:
+            target.symlink_to(file.resolve())
+            return
         shutil.copyfile(file, target)
+    target.chmod(0o600)
 
 
 def _cloned(file: Path, target: Path) -> bool:

@@ -27,7 +27,7 @@ pytestmark = [
 
 
 HEAD = (
-    "POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    "POST /invocations HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
     "content-length: {}\r\n\r\n"
 )
 
