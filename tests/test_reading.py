@@ -62,7 +62,9 @@ def spoiled(name: str) -> dict:
 
 def printed(draw, *told, **options) -> str:
     file = io.StringIO()
-    out = Console(file=file, width=400, force_terminal=True, color_system=None, **options)
+    out = Console(
+        file=file, width=400, height=25, force_terminal=True, color_system=None, **options
+    )
     draw(*told, out)
     return file.getvalue()
 
