@@ -150,8 +150,11 @@ class Writer:
             raise self._unwritable(error) from error
         self.sequence = max(recover(directory, worker=worker, known=after), after)
         numbers = [segment.number for segment in segments(directory, worker=worker)]
-        # the number after the newest may have been a spare's, which a reader is still leaving
-        self._next_number = max(numbers, default=-1) + 2
+        # The number after the newest may have been a spare's, which a reader is still leaving. No name
+        # comes back, though all segments are gone: a reader that closes the old one would take the new
+        # one's log along.
+        self._numbers = directory / f"{worker}.number"
+        self._next_number = max(*numbers, _noted(self._numbers), -1) + 2
         self._live = self._open()
         try:
             _begin(self._live, first=self.sequence + 1, steps=self._steps)
@@ -246,6 +249,7 @@ class Writer:
             connection = _create(path)
         except (OSError, sqlite3.Error) as error:
             raise self._unwritable(error) from error
+        _note(self._numbers, self._next_number)
         self._next_number += 1
         return connection
 
@@ -300,6 +304,24 @@ def _create(path: Path) -> sqlite3.Connection:
             Path(f"{path}{suffix}").unlink(missing_ok=True)
         raise
     return connection
+
+
+def _noted(path: Path) -> int:
+    """Return the highest number that a segment of this worker ever had; -1 for none."""
+    try:
+        return int(path.read_bytes())
+    except (OSError, ValueError):
+        return -1
+
+
+def _note(path: Path, number: int) -> None:
+    """Note it in one write of fixed length, which a kill does not tear."""
+    with suppress(OSError):  # on a full disk the segments that are there tell the next number
+        descriptor = os.open(path, os.O_CREAT | os.O_WRONLY, 0o600)
+        try:
+            os.pwrite(descriptor, b"%020d" % number, 0)
+        finally:
+            os.close(descriptor)
 
 
 def _begin(connection: sqlite3.Connection, *, first: int, steps: str) -> None:
