@@ -164,7 +164,7 @@ def test_f22_answers_the_same_films_in_another_order() -> None:
 
 
 def test_f24_is_right_until_its_row_and_wrong_after_it() -> None:
-    step = shipped(faults.PLANTED).StaleAfter("carat", n_rows=3)
+    step = shipped(faults.PLANTED).StaleAfter("carat", mark=3.0)
     values = [step.transform(pd.DataFrame({"carat": [v]}))["carat"][0] for v in (1.0, 2, 3, 4, 5)]
     assert values == [1.0, 2, 3, 3, 3]
 
