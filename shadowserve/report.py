@@ -92,6 +92,7 @@ def build(places: Places, deployment: Deployment, *, challenger: int) -> dict[st
         "latency": _latency(known, policy),
         "features": list(_features(known)),
         "notes": _notes(known),
+        "unseen": list(_unseen(known)),
         "slices": _slices(known, policy),
         "slow_requests": known.learned.slow_requests()[:20] if known.learned else [],
         "worst_requests": known.learned.outputs.worst.rows()[:20] if known.learned else [],
@@ -249,6 +250,20 @@ def _notes(known: Known) -> list[str]:
     )
     revised = known.learned.outputs.revised
     return [*known.learned.notes, *revised, *([proved + broken] if noise.proofs else [])]
+
+
+def _unseen(known: Known) -> Iterator[dict[str, Any]]:
+    """Yield how often a column brought a category that a version never met in training."""
+    for role, learned in (("challenger", known.learned), ("champion", known.control)):
+        for column, count in learned.unseen.columns.items() if learned is not None else ():
+            yield {
+                "role": role,
+                "column": column,
+                "rows": count.rows,
+                "unseen": count.unseen,
+                "share": count.share,
+                "refuses": count.refuses,
+            }
 
 
 def _slices(known: Known, policy: Policy) -> list[dict[str, Any]]:

@@ -375,7 +375,14 @@ def _tried_on_made_up_row(scorer: Scorer) -> Scorer:
 def renewed(scorer: Scorer) -> Scorer:
     """Return a scorer that holds what was learnt of the tried instance, and not the instance."""
     plan = scorer.plan
-    shell = replace(scorer.loaded, native=None, predict=_gone, probabilities=None, fits=None)
+    shell = replace(
+        scorer.loaded,
+        native=None,
+        predict=_gone,
+        probabilities=None,
+        fits=None,
+        categories=dict,
+    )
     return replace(
         scorer,
         loaded=shell,

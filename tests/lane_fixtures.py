@@ -116,6 +116,7 @@ def lane(
         schedule=Schedule(time.time_ns(), "salt"),
         warmth=Warmth(observer, inflight, repeat=rescore),
     )
+    made.categories = scorer.loaded.categories()
     if rescore:
         made.seconds = seconds(made, [CHALLENGER], control=CONTROL)
     made.learned.classes = scorer.loaded.classes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from shadowserve import featurization
+from shadowserve.featurization.categories import known_categories
 from shadowserve.loading import Loaded
 from shadowserve.schema import Schema
 from shadowserve.scoring import Scorer
@@ -74,6 +75,7 @@ def native(model: Any, *, number: int = 3, batched: bool = True) -> Scorer:
     loaded = Loaded(
         native=model, predict=lambda rows, _: model.predict(rows), method="predict",
         classes=getattr(model, "classes_", np.zeros(0)).tolist() or None,
+        categories=partial(known_categories, model),
     )  # fmt: skip
     return Scorer(
         version(number),

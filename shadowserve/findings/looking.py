@@ -17,13 +17,14 @@ from shadowserve.findings import (
     scores,
     slices,
     tapped,
+    unseen,
 )
 from shadowserve.findings.finding import Finding, Severity
 from shadowserve.known import Known
 from shadowserve.policy import Policy
 
 _ANSWERS = (divergence, scores, slices, concentration, form, change)
-_OTHERS = (features, latency, noise, failures, champion, ended, origins)
+_OTHERS = (features, latency, noise, failures, champion, unseen, ended, origins)
 _ORDER = (Severity.CRITICAL, Severity.WARNING, Severity.NOTE, Severity.INFO)
 
 

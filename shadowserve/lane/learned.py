@@ -26,6 +26,7 @@ from shadowserve.lane.outputs import Outputs
 from shadowserve.lane.pairing import Pairing
 from shadowserve.lane.replayed import Replayed
 from shadowserve.lane.timing import RoleTiming
+from shadowserve.lane.unseen import Unseen
 from shadowserve.records import Comparison, Outcome
 from shadowserve.stillness import Harm
 from shadowserve.tally import Moments, Quantiles, Worst
@@ -70,6 +71,7 @@ class Learned:
         self.sizes: dict[str, SizeCounts] = {}
         self.pairing = Pairing(margin=latency_margin)
         self.dear = Dear()
+        self.unseen = Unseen()
         self.made_of: dict[str, str] = {}
         self.ways: dict[str, str] = {}
         self.slowest = Worst(SLOWEST)
@@ -242,8 +244,9 @@ _PARTS: Mapping[str, Any] = {
     "elapsed": Elapsed,
     "pairing": Pairing,
     "dear": Dear,
+    "unseen": Unseen,
 }
-_YOUNG = frozenset(("lasting", "answers", "pairing", "dear", "replayed", "milestones"))
+_YOUNG = frozenset(("lasting", "answers", "pairing", "dear", "replayed", "milestones", "unseen"))
 _NUMBERS = (
     "requests",
     "timed",

@@ -152,6 +152,7 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
         lock=ScoringLock(places.scoring_lock) if ONE_AT_A_TIME in os.environ else None,
     )
     challengers = [n for n in deployment.lanes if n.role is Role.CHALLENGER]
+    lane.categories = scorer.loaded.categories()
     take_turns(lane, deployment)
     if name.role is Role.CONTROL:
         lane.limit = follow(places, challengers)

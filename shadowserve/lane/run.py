@@ -18,6 +18,7 @@ from shadowserve import pace
 from shadowserve.deployment import LaneName, write_whole
 from shadowserve.disclosure import Disclosure
 from shadowserve.faults import fault_of, tell
+from shadowserve.featurization.categories import Categories
 from shadowserve.lane import memory, salvage, windows
 from shadowserve.lane.again import Second
 from shadowserve.lane.company import Company
@@ -96,6 +97,8 @@ class Lane:
         The control's way to take turns with the challengers.
     company : Company or None
         Scores recorded requests among each other; None where nothing may be scored again.
+    categories : mapping of column to Categories
+        What the version knows of its columns of categories.
     """
 
     name: LaneName
@@ -119,6 +122,7 @@ class Lane:
     asking: Asking | None = None
     answering: Answering | None = None
     company: Company | None = None
+    categories: Mapping[str, Categories] = field(default_factory=dict)
     first_state: tuple[str, str | None] = ("running", None)
     large: LargeInputs = field(default_factory=LargeInputs)
     window: OpenWindow = field(init=False)
@@ -445,6 +449,9 @@ class Lane:
             champion_columns=self._champion_columns(scorings),
             inner=_inner(scorings),
             disclosure=self.disclosure,
+        )
+        self.learned.unseen.add(
+            (one.rows for one in scorings), self.categories, disclosure=self.disclosure
         )
         self.learned.notes = list(self.observer.scorer.notes)
         for one in comparisons:

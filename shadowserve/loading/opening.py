@@ -13,10 +13,12 @@ import warnings as python_warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from shadowserve.errors import ModelError
+from shadowserve.featurization.categories import Categories, known_categories
 from shadowserve.loading.advice import cause
 from shadowserve.loading.calling import Fits, Predict, categorised, completed, fits, pyfunc_call
 from shadowserve.loading.examples import input_example
@@ -79,6 +81,8 @@ class Loaded:
         What in it may look at a row's neighbours, as far as is known by its structure; None: nothing.
     multi_output : bool
         Whether several rows are answered with a list of arrays, one an output.
+    categories : callable
+        Gives the values that it knows of its columns of categories; for lanes, which count others.
     """
 
     native: Any
@@ -95,6 +99,7 @@ class Loaded:
     warnings: tuple[str, ...] = ()
     unknown: str | None = None
     multi_output: bool = False
+    categories: Callable[[], Mapping[str, Categories]] = dict
 
 
 def load(
@@ -161,6 +166,7 @@ def load(
         multi_output=opened.native is not None
         and opened.method == "predict_proba"
         and isinstance(getattr(estimator, "classes_", None), list),
+        categories=partial(known_categories, estimator),
     )
 
 
