@@ -12,6 +12,7 @@ from rich.console import Console
 
 from shadowserve import arrival, ledger
 from shadowserve import deployment as deployments
+from shadowserve.cli.describing import print_labels
 from shadowserve.cli.options import options, state_dir_of, state_dir_option
 from shadowserve.deployment import Deployment
 from shadowserve.errors import UnreachableError
@@ -188,7 +189,9 @@ def report(state_dir: str | None, challenger: str | None, as_json: bool) -> None
     if as_json:
         print_json(told)
     else:
-        print_report(told, screen())
+        out = screen()
+        print_report(told, out)
+        print_labels(told["labels"], out)
 
 
 def present(given: str | None) -> tuple[Places, Deployment]:

@@ -17,12 +17,14 @@ from shadowserve.divergence import Kind
 from shadowserve.labels.answers import copy_answers
 from shadowserve.labels.chosen import own_loss
 from shadowserve.labels.constant import Constant
+from shadowserve.labels.described import ByClass
 from shadowserve.labels.gain import Loss
 from shadowserve.labels.losses import RANK, Labelled, Wrong, decisive, losses_of
 from shadowserve.labels.ranked import FreshPairs
 from shadowserve.labels.reading import LabelsError
 from shadowserve.labels.store import LabelStore, Marks, Pair
 from shadowserve.labels.terms import Terms
+from shadowserve.labels.typed import class_key
 from shadowserve.places import Places
 from shadowserve.policy import Policy
 from shadowserve.tally import Quantiles
@@ -61,6 +63,8 @@ class Losses:
         The decisive one first, once there is one.
     constant : Constant
         The answer that is always the same, from the labels so far.
+    by_class : ByClass
+        What describes and does not decide.
     """
 
     def __init__(self, kind: Kind | None, terms: Terms = DEFAULT_TERMS) -> None:
@@ -68,6 +72,7 @@ class Losses:
         self.terms = terms
         self.constant = Constant(numbers=kind is Kind.NUMBER)
         self.pairs = FreshPairs()
+        self.by_class = ByClass()
         self.joined = self.ambiguous = self.not_compared = self.mismatched = 0
         self.repeated = self.late = 0
         self.delay_s = Quantiles(tail=True)
@@ -119,6 +124,7 @@ class Losses:
             if ranked := self.pairs.add(request, self.kind):
                 of_both[RANK] = ranked
             self.constant.add(request.truth)
+            self.by_class.add(request, self.kind)
             for measure, losses in of_both.items():
                 found.setdefault(measure, []).append(losses)
         self.delay_s.add(np.asarray(delays, dtype=np.float64))
@@ -159,7 +165,8 @@ class Losses:
             truth,
             champion,
             challenger,
-            champion_scores=by_class(None, champion, classes) or _scores(pair.champion_scores),
+            champion_scores=_keyed(by_class(None, champion, classes))
+            or _scores(pair.champion_scores),
             challenger_scores=_scores(pair.challenger_scores),
         )
 
@@ -186,6 +193,7 @@ class Losses:
             "others": [
                 loss.to_dict(alpha=alpha) for loss in self.measures.values() if loss is not first
             ],
+            "by_class": self.by_class.to_dict(),
         }
 
     def state(self) -> dict[str, Any]:
@@ -196,6 +204,7 @@ class Losses:
             "kind": self.kind,
             "constant": self.constant.state(),
             "pairs": self.pairs.state(),
+            "by_class": self.by_class.state(),
             **{name: getattr(self, name) for name in _COUNTS},
             "delay_s": self.delay_s.state(),
             "measures": [loss.state() for loss in self.measures.values()],
@@ -219,6 +228,7 @@ class Losses:
         it = cls(was or kind, terms)
         it.constant = Constant.from_state(state["constant"])
         it.pairs = FreshPairs.from_state(state["pairs"])
+        it.by_class = ByClass.from_state(state.get("by_class"))
         for name in _COUNTS:
             setattr(it, name, state[name])
         it.delay_s = Quantiles.from_state(state["delay_s"])
@@ -234,7 +244,12 @@ _COUNTS = ("joined", "ambiguous", "not_compared", "mismatched", "repeated", "lat
 
 
 def _scores(text: str | None) -> Mapping[str, float] | None:
-    return None if text is None else dict(json.loads(text))
+    return None if text is None else _keyed(json.loads(text))
+
+
+def _keyed(scores: Mapping[str, float]) -> Mapping[str, float]:
+    """Name classes as labels are named: lanes record them as JSON text, in which 1, 1.0 and true differ."""
+    return {class_key(json.loads(key)): p for key, p in scores.items()}
 
 
 def learn(

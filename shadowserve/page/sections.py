@@ -8,6 +8,7 @@ from typing import Any
 from shadowserve.legend import legend
 from shadowserve.page.figures import ROLES, bar, step_ranges
 from shadowserve.page.html import Html, element, percent, short, table
+from shadowserve.page.labelled import by_class
 
 Report = Mapping[str, Any]
 _OUTCOMES = (
@@ -139,6 +140,7 @@ def labels(report: Report) -> Iterator[Html]:
             for loss in losses
         ],
     )
+    yield from by_class(told.get("by_class"))
 
 
 def slices(report: Report) -> Iterator[Html]:

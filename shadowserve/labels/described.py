@@ -1,0 +1,252 @@
+"""What labels show class by class beside the loss that decides: recall, average precision, calibration.
+
+Nothing of it decides. Recall and average precision move with the share of each class, and calibration
+with what is asked; none is a mean of observations that could be judged at every look. What is kept is
+bounded: probabilities are counted in bins, of their logit for the ranking, of ten equal parts for the
+calibration.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import log
+from typing import Any, Self
+
+import numpy as np
+
+from shadowserve.divergence import Kind
+from shadowserve.labels.losses import Labelled
+from shadowserve.labels.typed import class_key
+
+MOST_CLASSES = 64
+"""Classes that are counted, first come first served."""
+
+MOST_SHOWN = 20
+BINS = 10
+SIDES = ("champion", "challenger")
+_REACH, _STEP = 14.0, 0.05
+_LEAST = 1e-12
+
+
+@dataclass(slots=True)
+class _OfClass:
+    """Counts of one class.
+
+    Parameters
+    ----------
+    n, right : int, list of int
+        Labels of the class, and how many of them each version answered so.
+    answered : bool
+        Whether a version knows the class: others are whatever somebody wrote into a label.
+    scored : int
+        Labels, of any class, for which both versions gave it a probability.
+    ranks : list of dict of int to [others, own]
+        By side, and bin of the probability's logit: labels of other classes, and of this one.
+    bins : ndarray of shape (2, BINS, 3)
+        By side, and tenth of the probability: labels, the sum of probabilities, labels of this class.
+    """
+
+    n: int = 0
+    answered: bool = False
+    right: list[int] = field(default_factory=lambda: [0, 0])
+    scored: int = 0
+    ranks: list[dict[int, list[int]]] = field(default_factory=lambda: [{}, {}])
+    bins: np.ndarray = field(default_factory=lambda: np.zeros((2, BINS, 3)))
+
+
+class ByClass:
+    """Recall, average precision and calibration of both versions on the same labels, class by class.
+
+    Attributes
+    ----------
+    n, others : int
+        Labels taken in, one a row; those of them whose class is not counted by name.
+    """
+
+    def __init__(self) -> None:
+        self.n = self.others = 0
+        self._classes: dict[str, _OfClass] = {}
+
+    def add(self, request: Labelled, kind: Kind) -> None:
+        """Take a request in; only labels and probabilities have classes."""
+        if kind not in (Kind.LABEL, Kind.PROBABILITY) or any(
+            isinstance(truth, list) for truth in request.truth
+        ):
+            return
+        scores = request.champion_scores, request.challenger_scores
+        self._recall(request, kind, scores)
+        ours, theirs = scores
+        if ours and theirs and len(request.truth) == 1:
+            self._probabilities(class_key(request.truth[0]), ours, theirs)
+
+    def _recall(
+        self, request: Labelled, kind: Kind, scores: Sequence[Mapping[str, float] | None]
+    ) -> None:
+        sides = [
+            _answers(answers, own, kind)
+            for answers, own in zip((request.champion, request.challenger), scores, strict=True)
+        ]
+        if None in sides:
+            return
+        for truth, *both in zip(request.truth, *(side or () for side in sides), strict=True):
+            self.n += 1
+            for key in both:
+                if (answered := self._of(key)) is not None:
+                    answered.answered = True
+            key = class_key(truth)
+            own = self._of(key)
+            if own is None:
+                self.others += 1
+                continue
+            own.n += 1
+            own.right = [n + (answer == key) for n, answer in zip(own.right, both, strict=True)]
+
+    def _probabilities(
+        self, truth: str, ours: Mapping[str, float], theirs: Mapping[str, float]
+    ) -> None:
+        for key in {**ours, **theirs}:
+            one = self._of(key)
+            if one is None:
+                continue
+            one.answered = True
+            one.scored += 1
+            is_own = key == truth
+            for side, scores in enumerate((ours, theirs)):
+                p = min(max(float(scores.get(key, 0.0)), 0.0), 1.0)
+                one.ranks[side].setdefault(_logit_bin(p), [0, 0])[is_own] += 1
+                one.bins[side, min(int(p * BINS), BINS - 1)] += (1, p, is_own)
+
+    def _of(self, key: str) -> _OfClass | None:
+        if key not in self._classes and len(self._classes) >= MOST_CLASSES:
+            return None
+        return self._classes.setdefault(key, _OfClass())
+
+    def to_dict(self) -> dict[str, Any] | None:
+        """Return the report's section, the rarest class first; None where there are no classes."""
+        known = [(key, one) for key, one in self._classes.items() if one.answered and one.n]
+        if not known:
+            return None
+        known.sort(key=lambda item: item[1].n)
+        strange = sum(one.n for one in self._classes.values() if not one.answered)
+        return {
+            "n": self.n,
+            "others": self.others + strange + sum(one.n for _, one in known[MOST_SHOWN:]),
+            "classes": [
+                {
+                    "label": json.loads(key),
+                    "n": one.n,
+                    "share": one.n / self.n,
+                    "recall": {side: one.right[i] / one.n for i, side in enumerate(SIDES)},
+                    "average_precision": _ranked(one),
+                    "calibration": _calibrated(one),
+                }
+                for key, one in known[:MOST_SHOWN]
+            ],
+        }
+
+    def state(self) -> dict[str, Any]:
+        """Return everything as JSON-able values."""
+        return {
+            "n": self.n,
+            "others": self.others,
+            "classes": {
+                key: [
+                    one.n, one.answered, one.right, one.scored,
+                    [sorted([at, *ns] for at, ns in side.items()) for side in one.ranks],
+                    one.bins.tolist(),
+                ]
+                for key, one in self._classes.items()
+            },
+        }  # fmt: skip
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any] | None) -> Self:
+        """Read what `state` wrote; where an earlier release wrote nothing, it begins with the next label."""
+        it = cls()
+        if not state:
+            return it
+        it.n, it.others = state["n"], state["others"]
+        for key, (n, answered, right, scored, ranks, bins) in state["classes"].items():
+            sides = [{at: [others, own] for at, others, own in side} for side in ranks]
+            it._classes[key] = _OfClass(
+                n, answered, list(right), scored, sides, np.asarray(bins, dtype=np.float64)
+            )
+        return it
+
+
+def average_precision(bins: Mapping[int, Sequence[int]]) -> float | None:
+    """Return the mean precision at each label of a class, the highest scores first.
+
+    ``sum (R_i - R_(i-1)) P_i`` over distinct scores, as scikit-learn has it; labels in one bin are ties.
+
+    Parameters
+    ----------
+    bins : mapping of int to (others, own)
+        Labels of other classes and of this one, by score; larger is surer.
+
+    Returns
+    -------
+    float or None
+        From the class's share (ranked by chance) to 1; None without a label of it.
+
+    Examples
+    --------
+    >>> average_precision({3: [0, 1], 2: [1, 0], 1: [0, 1]}), average_precision({1: [3, 1]})
+    (0.8333333333333333, 0.25)
+    """
+    seen = hits = 0
+    area = 0.0
+    for at in sorted(bins, reverse=True):
+        others, own = bins[at]
+        seen, hits = seen + others + own, hits + own
+        area += own * hits / seen
+    return area / hits if hits else None
+
+
+def _answers(
+    answers: Sequence[Any], scores: Mapping[str, float] | None, kind: Kind
+) -> list[str] | None:
+    """Return the class that each row was answered with: of probabilities the likeliest."""
+    if kind is Kind.LABEL:
+        return [class_key(answer) for answer in answers]
+    if not scores or len(answers) != 1:
+        return None
+    return [max(scores, key=lambda key: scores[key])]
+
+
+def _logit_bin(p: float) -> int:
+    p = min(max(p, _LEAST), 1 - _LEAST)
+    return round(min(max(log(p / (1 - p)), -_REACH), _REACH) / _STEP)
+
+
+def _ranked(one: _OfClass) -> dict[str, Any] | None:
+    found = [average_precision(side) for side in one.ranks]
+    if None in found:
+        return None
+    return {"n": one.scored, **dict(zip(SIDES, found, strict=True))}
+
+
+def _calibrated(one: _OfClass) -> dict[str, Any] | None:
+    if not one.scored:
+        return None
+    return {"n": one.scored, **{side: _reliability(one.bins[i]) for i, side in enumerate(SIDES)}}
+
+
+def _reliability(bins: np.ndarray) -> dict[str, Any]:
+    """Return the expected calibration error, 0 to 1, with the bins that hold labels.
+
+    The mean distance of the probability from the share that came true, each bin weighted by its labels
+    (Naeini, Cooper and Hauskrecht 2015).
+    """
+    n = bins[:, 0]
+    held = np.flatnonzero(n)
+    mean, share = (np.minimum(bins[held, i] / n[held], 1.0) for i in (1, 2))
+    return {
+        "error": float(np.abs(mean - share) @ n[held] / n.sum()),
+        "bins": [
+            {"low": at / BINS, "high": (at + 1) / BINS, "n": int(n[at]), "mean": m, "share": s}
+            for at, m, s in zip(held.tolist(), mean.tolist(), share.tolist(), strict=True)
+        ],
+    }
