@@ -46,6 +46,7 @@ from shadowserve.protocols import (
     refusal_at,
     server_metadata,
 )
+from shadowserve.refused import Refusals
 from shadowserve.rows import Rows
 from shadowserve.sampling import Sampling
 from shadowserve.schema import Schema
@@ -76,6 +77,8 @@ _ENDS = {
     ),
 }
 LARGE_BODY = 64 * 2**10
+REFUSED = 400
+"""The status of what does not fit the signature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ class Ready:
     schema: Schema
     sampling: Sampling
     strict_json: bool = False
+    refusals: Refusals | None = None
 
 
 class _NotReady(Exception):  # noqa: N818 - a state, not a fault
@@ -249,6 +253,7 @@ class DataPlane:
         headers = dict(scope["headers"])
         request_id = request_id_of(headers.get(b"x-request-id"))
         self._counters.add("in_hand")
+        body: bytes | None = None
         try:
             with self._hands.share() as hold:
                 body = await read_body(
@@ -267,6 +272,7 @@ class DataPlane:
             if error.status == 408 and not self._leaving:  # the rest of the body would follow
                 head.append((b"connection", b"close"))
             await answer(send, error.status, protocol.refuse(error, request_id), head)
+            self._keep(protocol, headers, body, error)
         except (Overloaded, Crowded):
             self._counters.add("overloaded")
             busy = RequestError(
@@ -294,6 +300,18 @@ class DataPlane:
             await self._deliver(protocol, receive, send, work)
         finally:
             self._counters.add("in_hand", -1)
+
+    def _keep(
+        self,
+        protocol: Protocol,
+        headers: Mapping[bytes, bytes],
+        body: bytes | None,
+        error: RequestError,
+    ) -> None:
+        """Keep what the signature refused, for challengers to say what theirs would."""
+        refusals = self._ready.refusals if self._ready is not None else None
+        if refusals is not None and body is not None and error.status == REFUSED:
+            refusals.keep(protocol.name, headers.get(b"content-type", b"").decode("latin-1"), body)
 
     async def _deliver(self, protocol: Protocol, receive: Receive, send: Send, work: Work) -> None:
         scored = await work.done

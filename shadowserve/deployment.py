@@ -241,11 +241,11 @@ def _new(path: Path) -> int:
 def archive(places: Places, deployment: Deployment) -> Path:
     """Move another deployment's journal, lanes and counts aside, and return where they lie.
 
-    The downloaded versions stay: they are named by digest. Old requests that lanes kept are deleted.
+    The downloaded versions stay: they are named by digest. Whole requests that were kept are deleted.
     """
     shelf = places.root / "archive" / deployment.id
     shelf.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for kept in (places.root / "lanes").glob("*/kept.db*"):
+    for kept in (*(places.root / "lanes").glob("*/kept.db*"), *places.journal.glob("*.refused")):
         kept.unlink()  # whole requests go with their deployment
     moved = (
         places.journal,

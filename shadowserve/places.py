@@ -11,6 +11,7 @@
         counters/<worker>.bin   what each champion worker counted
         counters/<worker>.names columns that it met and the signature does not know
         journal/<worker>-<n>.db segments
+        journal/<worker>.refused requests that were refused, for challengers to try
         lanes/<role>-v<version>/
             state.db            cursor, ledger, summaries
             lane.json           state and reason
@@ -127,6 +128,10 @@ class Places:
     def journal(self) -> Path:
         """The journal's segments."""
         return self.root / "journal"
+
+    def refused(self, worker: int) -> Path:
+        """Where one champion worker keeps what it refused, for challengers' lanes to try."""
+        return self.journal / f"{worker}.refused"
 
     @property
     def models(self) -> Path:

@@ -96,7 +96,16 @@ def _refused(told: Mapping[str, Any]) -> str:
         )
         if counts.get(name)
     ]
-    return f"Not among them: {', '.join(lacking)}." if lacking else ""
+    if not lacking:
+        return ""
+    seen = told.get("refused", {})
+    taken = (
+        f" Of {counted(seen['tried'], 'refused request')} that were kept, v{told['challenger']}'s signature "
+        f"would have taken {seen['taken']:,}."
+        if seen.get("tried")
+        else ""
+    )
+    return f"Not among them: {', '.join(lacking)}.{taken}"
 
 
 def _print_findings(told: Mapping[str, Any], out: Console) -> None:

@@ -93,6 +93,7 @@ def build(places: Places, deployment: Deployment, *, challenger: int) -> dict[st
         "features": list(_features(known)),
         "notes": _notes(known),
         "unseen": list(_unseen(known)),
+        "refused": _refused(known),
         "slices": _slices(known, policy),
         "slow_requests": known.learned.slow_requests()[:20] if known.learned else [],
         "worst_requests": known.learned.outputs.worst.rows()[:20] if known.learned else [],
@@ -250,6 +251,16 @@ def _notes(known: Known) -> list[str]:
     )
     revised = known.learned.outputs.revised
     return [*known.learned.notes, *revised, *([proved + broken] if noise.proofs else [])]
+
+
+def _refused(known: Known) -> dict[str, Any]:
+    """Return how many requests the champion refused, and how many of those kept the challenger takes."""
+    seen = known.learned.refused if known.learned else None
+    return {
+        "requests": known.ledger.champion.rejected,
+        "tried": seen.tried if seen else 0,
+        "taken": seen.taken if seen and seen.tried else None,
+    }
 
 
 def _unseen(known: Known) -> Iterator[dict[str, Any]]:

@@ -33,6 +33,7 @@ from shadowserve.counters import Counters
 from shadowserve.dataplane import DataPlane, Ready
 from shadowserve.deployment import Deployment, write_whole
 from shadowserve.deployment import read as read_deployment
+from shadowserve.disclosure import Disclosure
 from shadowserve.errors import JournalError, ShadowserveError, UnreadableError
 from shadowserve.faults import fault_of
 from shadowserve.heads import BoundedHead
@@ -42,6 +43,7 @@ from shadowserve.passage import Crossing, Prefixed
 from shadowserve.patience import LOOK_S, Patience
 from shadowserve.places import Places
 from shadowserve.records import Role
+from shadowserve.refused import Refusals
 from shadowserve.sampling import Sampling
 from shadowserve.standby import Standby
 from shadowserve.strangers import Strangers
@@ -74,6 +76,13 @@ class _Worker:
         self.champion: Champion | None = None
         self.patience: Patience | None = None
         self.writer: journal.Writer | Standby | None = None
+
+    def _refusals(self, deployment: Deployment) -> Refusals | None:
+        """Return what keeps refused requests, where a challenger may try them."""
+        hides = Disclosure.of(deployment.options, salt=deployment.salt).hides
+        if hides or not deployment.challengers:
+            return None
+        return Refusals(self.places.refused(self.worker))
 
     def all_ready(self) -> bool:
         """Whether every worker's process lives and has warmed its champion."""
@@ -131,6 +140,7 @@ class _Worker:
                 schema=scorer.schema,
                 sampling=sampling,
                 strict_json=deployment.options.get("strict_json", False),
+                refusals=self._refusals(deployment),
             )
         )
         self.counters.set("ready", 1)

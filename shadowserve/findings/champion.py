@@ -46,7 +46,7 @@ def _refused(known: Known, policy: Policy) -> Iterator[Finding]:
     if counts.rejected < policy.min_examples or counts.rejected < MANY_REFUSED * asked:
         return
     rate = counts.rejected / asked
-    spared = _spared(known)
+    spared = f"{_would_take(known, counts.rejected)}{_spared(known)}"
     yield Finding(
         kind="coverage",
         severity=Severity.NOTE,
@@ -57,6 +57,15 @@ def _refused(known: Known, policy: Policy) -> Iterator[Finding]:
         where=Where(role="champion"),
         effect=Effect("share_refused", rate, None, None, "share of requests"),
     )
+
+
+def _would_take(known: Known, refused: int) -> str:
+    """Say how many of them the challenger's signature takes, as far as they were kept."""
+    seen = known.learned.refused if known.learned is not None else None
+    if seen is None or not seen.tried:
+        return f" How many {known.name} would have taken is not known, since none of them was kept."
+    of = f"the {seen.tried:,} of them that were kept" if seen.tried < refused else "them"
+    return f" Of {of}, {known.name}'s signature would have taken {seen.taken:,}."
 
 
 def _spared(known: Known) -> str:

@@ -24,6 +24,7 @@ from shadowserve.lane.lasting import Answers, Lasting
 from shadowserve.lane.milestones import Milestones
 from shadowserve.lane.outputs import Outputs
 from shadowserve.lane.pairing import Pairing
+from shadowserve.lane.refused import Taken
 from shadowserve.lane.replayed import Replayed
 from shadowserve.lane.timing import RoleTiming
 from shadowserve.lane.unseen import Unseen
@@ -72,6 +73,7 @@ class Learned:
         self.pairing = Pairing(margin=latency_margin)
         self.dear = Dear()
         self.unseen = Unseen()
+        self.refused = Taken()
         self.made_of: dict[str, str] = {}
         self.ways: dict[str, str] = {}
         self.slowest = Worst(SLOWEST)
@@ -245,8 +247,11 @@ _PARTS: Mapping[str, Any] = {
     "pairing": Pairing,
     "dear": Dear,
     "unseen": Unseen,
+    "refused": Taken,
 }
-_YOUNG = frozenset(("lasting", "answers", "pairing", "dear", "replayed", "milestones", "unseen"))
+_YOUNG = frozenset(
+    ("lasting", "answers", "pairing", "dear", "replayed", "milestones", "unseen", "refused")
+)
 _NUMBERS = (
     "requests",
     "timed",

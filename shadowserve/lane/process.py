@@ -28,6 +28,7 @@ from shadowserve.lane.inflight import GAVE_UP, NO_ROOM, InFlight
 from shadowserve.lane.learned import Learned
 from shadowserve.lane.lock import ONE_AT_A_TIME, ScoringLock
 from shadowserve.lane.observing import Observer
+from shadowserve.lane.refused import RefusedRequests
 from shadowserve.lane.rescoring import Rescorer
 from shadowserve.lane.run import Lane, follow
 from shadowserve.lane.seconds import seconds
@@ -156,6 +157,8 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
     take_turns(lane, deployment)
     if name.role is Role.CONTROL:
         lane.limit = follow(places, challengers)
+    else:
+        lane.refused = RefusedRequests(places, scorer.schema, table)
     if deployment.options["rescore"]:
         controls = [n for n in deployment.lanes if n.role is Role.CONTROL]
         lane.seconds = seconds(lane, challengers, control=next(iter(controls), None))

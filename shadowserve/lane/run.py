@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
+import orjson
+
 from shadowserve import pace
 from shadowserve.deployment import LaneName, write_whole
 from shadowserve.disclosure import Disclosure
@@ -31,6 +33,7 @@ from shadowserve.lane.lock import ScoringLock
 from shadowserve.lane.observing import Observer, Typed
 from shadowserve.lane.open_window import OpenWindow
 from shadowserve.lane.recording import Recorder, burst_row
+from shadowserve.lane.refused import RefusedRequests
 from shadowserve.lane.rescoring import Rescorer
 from shadowserve.lane.state import LaneState, Progress
 from shadowserve.lane.totals import totals
@@ -97,6 +100,8 @@ class Lane:
         The control's way to take turns with the challengers.
     company : Company or None
         Scores recorded requests among each other; None where nothing may be scored again.
+    refused : RefusedRequests or None
+        Tries what the champion refused by a challenger's signature.
     categories : mapping of column to Categories
         What the version knows of its columns of categories.
     """
@@ -122,6 +127,7 @@ class Lane:
     asking: Asking | None = None
     answering: Answering | None = None
     company: Company | None = None
+    refused: RefusedRequests | None = None
     categories: Mapping[str, Categories] = field(default_factory=dict)
     first_state: tuple[str, str | None] = ("running", None)
     large: LargeInputs = field(default_factory=LargeInputs)
@@ -146,9 +152,11 @@ class Lane:
         """Work until asked to stop; then commit, and close the window."""
         self._take_up()
         while not self.stopping():
+            self._look_at_refused()
             if not self.turn():
                 self._idle()
         self._flush()
+        self._look_at_refused(at_once=True)
         self.window.close(totals=self._totals())
 
     def turn(self) -> bool:
@@ -176,6 +184,14 @@ class Lane:
             self._flush()
             self.window.close(merged=wider - 1, totals=self._totals())
         return bool(batch.requests)
+
+    def _look_at_refused(self, *, at_once: bool = False) -> None:
+        """Try what the champion refused by this version's signature, and remember it."""
+        if self.refused is None or not self.refused.look(self.learned.refused, at_once=at_once):
+            return
+        told = orjson.dumps(self.learned.refused.state())
+        self.remembered = {**self.remembered, "refused": told}
+        self.state.commit(Progress(summaries=dict(self.remembered)))
 
     def _totals(self) -> dict[str, float]:
         return totals(self.learned, role=self.name.role.value)

@@ -15,7 +15,7 @@ STOREYS = (
     "ending lost "
     "supervisor.isolation supervisor.leash supervisor.priority supervisor.worker",
     "asgi casting faults journal lane.inflight lane.state page pins places policy reading sampling sequential "
-    "departed stores strangers supervisor.placement tally tokens",
+    "departed stores strangers supervisor.placement refused tally tokens",
     # records, settings and pure mathematics
     "pauses changepoint units divergence featurization growth mlmodel nested paired settings slices stillness "
     "standby tail talk tensors",

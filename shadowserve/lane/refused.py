@@ -1,0 +1,94 @@
+"""How many of the requests that the champion refused this version's signature would take.
+
+They were answered with a 4xx and journaled nowhere, so they have no outcome; some are kept for this
+alone (`shadowserve.refused`). They are typed and not scored: no code of the model runs.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from shadowserve.places import Places
+from shadowserve.protocols import Protocol
+from shadowserve.refused import Refused, records
+from shadowserve.schema import Schema
+
+LOOK_NS = 10**9
+AT_ONCE = 64
+
+
+@dataclass(slots=True)
+class Taken:
+    """What was tried so far.
+
+    Parameters
+    ----------
+    tried : int
+        Refused requests that were kept, and typed here.
+    taken : int
+        Those of them that this version's signature takes.
+    places : dict of worker to int
+        How far each worker's file has been read.
+    """
+
+    tried: int = 0
+    taken: int = 0
+    places: dict[int, int] = field(default_factory=dict)
+
+    def state(self) -> dict[str, Any]:
+        """Return everything as JSON-able values."""
+        places = {str(worker): place for worker, place in self.places.items()}
+        return {"tried": self.tried, "taken": self.taken, "places": places}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Read what `state` wrote."""
+        places = {int(worker): place for worker, place in state["places"].items()}
+        return cls(state["tried"], state["taken"], places)
+
+
+class RefusedRequests:
+    """Reads what workers have kept, a little at a time.
+
+    Parameters
+    ----------
+    places : Places
+    schema : Schema
+        The lane's own; its type hint is left out, since that is code of the model.
+    protocols : mapping of name to Protocol
+    """
+
+    def __init__(self, places: Places, schema: Schema, protocols: Mapping[str, Protocol]) -> None:
+        self._places = places
+        self._schema = schema.without_hint()
+        self._protocols = protocols
+        self._next_ns = 0
+
+    def look(self, known: Taken, *, at_once: bool = False) -> bool:
+        """Try what is new, each second at most unless `at_once`; tell whether anything was.
+
+        A schema that takes whatever comes says nothing, so then nothing is tried.
+        """
+        now_ns = time.monotonic_ns()
+        if self._schema.is_open or (now_ns < self._next_ns and not at_once):
+            return False
+        self._next_ns = now_ns + LOOK_NS
+        before = known.tried
+        for worker in self._places.all_counters():
+            path, start = self._places.refused(worker), known.places.get(worker, 0)
+            for one, end in itertools.islice(records(path, start=start), AT_ONCE):
+                known.tried += 1
+                known.taken += self._takes(one)
+                known.places[worker] = end
+        return known.tried > before
+
+    def _takes(self, one: Refused) -> bool:
+        try:
+            self._protocols[one.protocol].parse(one.body, one.content_type, self._schema)
+        except Exception:  # whatever is wrong with it: a refusal
+            return False
+        return True
