@@ -15,7 +15,7 @@ import threading
 import time
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from shadowserve import sharing
@@ -23,7 +23,7 @@ from shadowserve.counters import Counters
 from shadowserve.errors import JournalError, RequestError
 from shadowserve.faults import fault_of, tell, to_json
 from shadowserve.metrics import RoleMetrics
-from shadowserve.records import Request, Times
+from shadowserve.records import Request, Times, sequence_of
 from shadowserve.rows import Rows, concat
 from shadowserve.scoring import Scored
 from shadowserve.sharing import Sharing
@@ -33,6 +33,8 @@ MAX_BATCH_ROWS = 64
 MAX_QUEUED_ROWS = 20_000
 MAX_QUEUED_BYTES = 64 * 2**20
 TOLD_EVERY_NS = 10**9
+MAX_INTERRUPTIONS = 100
+MAX_APPENDS = 3
 
 _log = logging.getLogger(__name__)
 
@@ -124,6 +126,19 @@ class Served:
     times: Times
     nonfinite: int = 0
     refusal: RequestError | None = None
+
+
+@dataclass(slots=True)
+class _Passage:
+    """How far a batch has come, so that it is seen through from there after an interruption."""
+
+    batch: list[Work] = field(default_factory=list)
+    taken: bool = False
+    served: list[Served] | None = None
+    requests: list[Request] | None = None
+    tries: int = 0
+    counting: bool = False
+    recorded: bool = False
 
 
 class Champion:
@@ -225,56 +240,70 @@ class Champion:
 
     def _turn(self) -> bool:
         """Serve one batch; False once closed. What a model left behind may raise here at any instant."""
-        batch: list[Work] = []
-        try:
-            self._take(batch)
-            if batch:
-                self._serve(batch)
-        except BaseException as error:
-            fault = fault_of(error)
-            tell(_log, "between calls of the model: %s at %s", fault.type, fault.frame)
-            if batch:
-                failed = [_failed(work, error, time.monotonic_ns()) for work in batch]
-                _hand_over(failed)
-            return True
-        return bool(batch)
+        passage = _Passage()
+        for _ in range(MAX_INTERRUPTIONS):
+            try:
+                if not passage.taken:
+                    self._take(passage)
+                if passage.batch:
+                    self._serve(passage)
+                return bool(passage.batch)
+            except BaseException as error:
+                fault = fault_of(error)
+                tell(_log, "between calls of the model: %s at %s", fault.type, fault.frame)
+        return True
 
-    def _serve(self, batch: list[Work]) -> None:
-        """See a batch through: whatever a model has left behind here, every caller gets an answer."""
+    def _serve(self, passage: _Passage) -> None:
+        """See a batch through from where it is: whatever a model has left behind, every caller gets an answer.
+
+        An exception from another thread may come between any two steps; then this is called again.
+        """
+        if passage.served is None:
+            passage.served = self._called(passage.batch)
+        self._in_call = ((), 0)
+        self._counters.set("busy_ns", 0)
+        if not passage.recorded:
+            self._record(passage)
+        _hand_over(passage.served)
+        self._measure(passage.served)
+
+    def _called(self, batch: list[Work]) -> list[Served]:
         started_ns = time.monotonic_ns()
         self._counters.set("busy_ns", started_ns)
         self._in_call = (batch, started_ns)
         try:
-            served = self._answer(batch, started_ns)
+            return self._answer(batch, started_ns)
         except BaseException as error:  # raised past the net of a call: by a signal, another thread
-            served = [_failed(work, error, started_ns) for work in batch]
-        self._in_call = ((), 0)
-        self._counters.set("busy_ns", 0)
-        try:
-            self._record(served)
-        except BaseException as error:
-            tell(_log, "journal: %s at %s", fault_of(error).type, fault_of(error).frame)
-        _hand_over(served)
-        self._measure(served)
+            return [_failed(work, error, started_ns) for work in batch]
 
-    def _take(self, batch: list[Work]) -> None:
-        """Wait for work and take what may share a batch; nothing when closed."""
+    def _take(self, passage: _Passage) -> None:
+        """Wait for work and take what may share a batch; nothing when closed.
+
+        What is taken leaves the line only afterwards: an interruption between the two loses nobody.
+        """
         with self._bell:
-            while not self._waiting and self._open:
+            while not self._waiting and self._open and not passage.batch:
                 self._bell.wait()
-            n_rows, most_rows = 0, self._batch_rows[self._mark[0]]
-            while self._waiting and self._fits(batch, n_rows, most_rows):
-                work = self._waiting.popleft()
-                batch.append(work)
-                n_rows += work.rows.n_rows
-                self._queued_rows -= work.rows.n_rows
-                self._queued_bytes -= len(work.body)
+            if not passage.batch:
+                passage.batch = self._next()
+            for work in passage.batch:
+                if self._waiting and self._waiting[0] is work:
+                    self._waiting.popleft()
+                    self._queued_rows -= work.rows.n_rows
+                    self._queued_bytes -= len(work.body)
+            if not self._waiting:
+                self._queued_rows = self._queued_bytes = 0
+            passage.taken = True
 
-    def _fits(self, batch: list[Work], n_rows: int, most_rows: int) -> bool:
-        if not batch:
-            return True
-        candidate = self._waiting[0].rows
-        return n_rows + candidate.n_rows <= most_rows and candidate.params == batch[0].rows.params
+    def _next(self) -> list[Work]:
+        batch: list[Work] = []
+        n_rows, most_rows = 0, self._batch_rows[self._mark[0]]
+        for work in self._waiting:
+            n_rows += work.rows.n_rows
+            if batch and (n_rows > most_rows or work.rows.params != batch[0].rows.params):
+                break
+            batch.append(work)
+        return batch
 
     def _answer(self, batch: list[Work], started_ns: int) -> list[Served]:
         """Score the batch together; where that fails, each request alone."""
@@ -306,25 +335,40 @@ class Champion:
             for work, output, body in zip(batch, outputs, bodies, strict=True)
         ]
 
-    def _record(self, served: list[Served]) -> None:
-        """Journal the batch before it leaves; a failure is counted, never the caller's."""
-        served = [one for one in served if one.refusal is None]
+    def _record(self, passage: _Passage) -> None:
+        """Journal the batch before it leaves; a failure is counted, never the caller's.
+
+        Begun again after an interruption, it neither writes nor counts twice.
+        """
+        served = [one for one in passage.served or () if one.refusal is None]
         if not served:
             return
         failed = sum(one.status != 200 for one in served)
-        appended = len(served)
-        try:
-            self._journal.append([self._request(i, one) for i, one in enumerate(served)])
-        except BaseException as error:  # whatever it is, the answers leave
-            appended = 0
-            self._tell_unrecorded(len(served), error)
-        self._counters.journal_step(
-            answered=len(served) - failed,
-            failed=failed,
-            appended=appended,
-            append_failed=len(served) - appended,
-            sequence=self._journal.sequence,
-        )
+        if passage.requests is None:
+            passage.requests = [self._request(i, one) for i, one in enumerate(served)]
+        before, last = passage.requests[0].position, passage.requests[-1].position
+        if self._journal.sequence < sequence_of(before):
+            try:
+                self._journal.append(passage.requests)
+            except BaseException as error:  # whatever it is, the answers leave
+                passage.tries += 1
+                if not isinstance(error, JournalError) and passage.tries < MAX_APPENDS:
+                    raise  # interrupted perhaps after the commit: it is begun again
+                self._tell_unrecorded(len(served), error)
+        appended = len(served) if self._journal.sequence >= sequence_of(last) else 0
+        if not (appended and passage.counting) or self._uncounted():
+            passage.counting = True
+            self._counters.journal_step(
+                answered=len(served) - failed,
+                failed=failed,
+                appended=appended,
+                append_failed=len(served) - appended,
+                sequence=self._journal.sequence,
+            )
+        passage.recorded = True
+
+    def _uncounted(self) -> bool:
+        return self._counters.counts().sequence < self._journal.sequence
 
     def _tell_unrecorded(self, n: int, error: BaseException) -> None:
         """Log what was not recorded, once a second at most: the log may lie on the same full disk."""

@@ -195,11 +195,20 @@ class Writer:
                 with self._live:
                     self._live.executemany(_INSERT, [_row(request) for request in requests])
             except sqlite3.Error as error:
-                raise JournalError(f"The journal could not be written ({error}).") from error
+                if not self._holds(requests[-1], error):
+                    raise JournalError(f"The journal could not be written ({error}).") from error
             self.sequence = sequence_of(requests[-1].position)
             self._written += _on_disk(
                 sum(len(r.body or b"") + len(r.answer) + _ROW_BYTES for r in requests)
             )
+
+    def _holds(self, request: Request, error: sqlite3.Error) -> bool:
+        """Whether it was written before: an append that was interrupted is made again."""
+        if not isinstance(error, sqlite3.IntegrityError):
+            return False
+        told = "SELECT arrived_ns FROM request WHERE position = ?"
+        found = self._live.execute(told, (request.position,)).fetchone()
+        return bool(found == (request.arrived_ns,))
 
     def close(self) -> None:
         """Seal the live segment, and leave no empty one behind."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from shadowserve import ambience
 from shadowserve.casting import infer
 from shadowserve.columns import UNTYPED, Cast, Column, columns_of, lacks
 from shadowserve.errors import ModelError, RequestError
@@ -322,7 +323,7 @@ class Schema:
         fits, values = self.fits, next(iter(rows.columns.values()))
         moments = values.dtype.kind == "M"  # in nanoseconds they would be numbers
         for row, value in enumerate((values.astype("M8[us]") if moments else values).tolist()):
-            if (broken := fits(value)) is not None:
+            if (broken := ambience.within(fits, value)) is not None:
                 raise RequestError(
                     f"Row {row} does not fit the model's type hint: {broken}.",
                     code="wrong_type",

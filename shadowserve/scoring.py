@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from shadowserve import featurization, parity, probing, wire
+from shadowserve import ambience, featurization, parity, probing, wire
 from shadowserve.errors import AlignmentError, AnswerError, ModelError, ShadowserveError
 from shadowserve.faults import fault_of
 from shadowserve.likeness import alike as alike
@@ -156,6 +156,11 @@ class Scorer:
         mark : sequence of int of length 1, optional
             Holds the index of the running step, for whoever watches from outside.
         """
+        return ambience.within(self._score, rows, scores, mark)
+
+    def _score(
+        self, rows: Rows, scores: bool, mark: MutableSequence[int] | memoryview | None
+    ) -> Scored:
         if self.plan is None or rows.params:
             output, times = timed_call(self.loaded.predict, rows.model_input(), rows.params)
             return self._scored(output, times, None)
@@ -235,7 +240,7 @@ def open_version(
     identity(version, path)
 
     def fresh() -> Loaded:
-        return load(path, method=method, version=version, one_job=one_job)
+        return ambience.within(load, path, method=method, version=version, one_job=one_job)
 
     return opened(
         version,
@@ -491,7 +496,7 @@ def _plan(
         return None, loaded.warnings, 0
     plan, calls = featurization.compile(loaded.native, method=method), 0
     if example is not None:
-        plan, calls = featurization.verified(plan, example)
+        plan, calls = ambience.within(featurization.verified, plan, example)
     return plan, (*loaded.warnings, *plan.notes), calls
 
 

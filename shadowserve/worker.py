@@ -13,13 +13,14 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from shadowserve import service, stopping
+from shadowserve import ambience, service, stopping
 
 
 def main(arguments: Sequence[str]) -> None:
     """Serve until SIGTERM. SIGINT is nobody's here: a model's `interrupt_main` must not end a worker."""
     stopping.heed(service.stop, (signal.SIGTERM,))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ambience.claim()
     service.start(arguments)
     service.work()
 

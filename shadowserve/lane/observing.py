@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from shadowserve import featurization, wire
+from shadowserve import ambience, featurization, wire
 from shadowserve.clock import Starvation
 from shadowserve.faults import fault_of
 from shadowserve.protocols import Protocol
@@ -143,9 +143,11 @@ class Observer:
         if plan is None or typed.rows is None:
             return True
         try:
-            if featurization.check_identity(plan, typed.rows).holds:
+            if ambience.within(featurization.check_identity, plan, typed.rows).holds:
                 return True
-            self.scorer = self.scorer.with_plan(featurization.verify(plan, typed.rows))
+            self.scorer = self.scorer.with_plan(
+                ambience.within(featurization.verify, plan, typed.rows)
+            )
         except BaseException:  # the model's own path failed: there is nothing to compare
             return True
         return False

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from setproctitle import setproctitle
 
-from shadowserve import classes, copies, heap, scoring, sharing, stopping, threads
+from shadowserve import ambience, classes, copies, heap, scoring, sharing, stopping, threads
 from shadowserve import deployment as deployments
 from shadowserve.deployment import Deployment, LaneName, write_whole
 from shadowserve.disclosure import Disclosure
@@ -63,6 +63,7 @@ def main(arguments: Sequence[str]) -> int:
     setproctitle(f"shadowserve lane {role} {version} {root}")
     watch_parent(int(os.environ.get("SHADOWSERVE_PARENT", os.getppid())))
     stopping.heed(_stop, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+    ambience.claim()
     deployment = deployments.read(places)
     if deployment is None:
         sys.stderr.write(f"No deployment in {root}: a lane is started by 'shadowserve serve'.\n")

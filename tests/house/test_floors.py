@@ -11,7 +11,7 @@ from sources import Import, imports, modules, own
 
 STOREYS = (
     # the ground: what needs nothing of ours
-    "arrival clock counters disclosure errors gate heap home legend legible likeness records rows scalars sources spellings steps stopping tap training withheld "
+    "ambience arrival clock counters disclosure errors gate heap home legend legible likeness records rows scalars sources spellings steps stopping tap training withheld "
     "ending lost "
     "supervisor.isolation supervisor.leash supervisor.priority supervisor.worker",
     "asgi casting faults journal lane.inflight lane.state page pins places policy reading sampling sequential "

@@ -1,0 +1,204 @@
+"""What a model sets in its process holds during its own calls, and not while our code runs.
+
+NumPy's error state and decimal contexts belong to a context, so the model has one of its own, kept from
+call to call. Warning filters, the limit of recursion, trace functions and the umask belong to the process:
+once `claim` was called, they change hands at each border. A handler that a model set for a signal may
+raise within its calls, as its author expects; between them nobody is there to catch that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import decimal
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+TOLD_EVERY_NS = 10**9
+MAX_TRIES = 10
+_SILENT = ("ignore", None, Warning, None, 0)
+_log = logging.getLogger(__name__)
+
+
+class _Here(threading.local):
+    """One thread's share: the model's context, and whether a call of the model runs."""
+
+    def __init__(self) -> None:
+        self.context = contextvars.copy_context()
+        own = decimal.getcontext().copy()  # else the model would change the one that we hold, too
+        self.context.run(decimal.setcontext, own)
+        self.inside = False
+
+
+_HERE = _Here()
+_PROCESS: list[_Process] = []
+
+
+def within(call: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    """Run what is the model's, loading and scoring, with what the model has set.
+
+    A call within another is the same visit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> before = within(np.seterr, all="raise")
+    >>> np.geterr()["divide"], within(np.geterr)["divide"]
+    ('warn', 'raise')
+    >>> _ = within(np.seterr, **before)
+    """
+    if _HERE.inside:
+        return call(*args, **kwargs)
+    try:
+        _HERE.inside = True
+        for process in _PROCESS:
+            process.hand_over()
+        return _HERE.context.run(call, *args, **kwargs)
+    finally:
+        try:
+            _leave()
+        except BaseException:  # from a trace function, which is gone once it has raised
+            _leave()
+
+
+def _leave() -> None:
+    """End the visit; what a signal's handler raises in these instants is nobody's."""
+    for _ in range(MAX_TRIES):
+        try:
+            _HERE.inside = False
+            for process in _PROCESS:
+                process.take_back()
+        except BaseException:  # noqa: S112 - a log could be interrupted in its turn
+            continue
+        return
+
+
+def is_inside() -> bool:
+    """Tell whether this thread runs a model's call."""
+    return _HERE.inside
+
+
+def claim() -> None:
+    """Take this process's settings as ours from here on, on its main thread, before any model's code."""
+    if not _PROCESS:
+        _PROCESS.append(_Process())
+        _hold_handlers()
+
+
+class _Process:
+    """The settings of the process, as they are ours and as the model left them."""
+
+    def __init__(self) -> None:
+        self._recursion = self._their_recursion = sys.getrecursionlimit()
+        self._umask = os.umask(0o077)
+        os.umask(self._umask)
+        self._their_umask = self._umask
+        self._tracing = self._their_tracing = (sys.gettrace(), sys.getprofile())
+        self._show = _shows()
+        self._their_filters: Any = None
+        self._harmless: tuple[Any, int, Any] = (None, 0, None)
+
+    def hand_over(self) -> None:
+        """Give the model what it had set."""
+        if self._their_filters is not None:
+            _filter(self._their_filters)
+        if self._their_umask != self._umask:
+            os.umask(self._their_umask)
+        if self._their_recursion != self._recursion:
+            sys.setrecursionlimit(self._their_recursion)
+        if self._their_tracing != self._tracing:
+            _trace(self._their_tracing)
+
+    def take_back(self) -> None:
+        """Set ours again, and note what the model's were."""
+        self._their_recursion = sys.getrecursionlimit()
+        if self._their_recursion != self._recursion:  # first: the rest takes frames
+            sys.setrecursionlimit(self._recursion)
+        self._their_tracing = sys.gettrace(), sys.getprofile()
+        if self._their_tracing != self._tracing:
+            _trace(self._tracing)
+        self._their_umask = os.umask(self._umask)
+        self._their_filters = filters = warnings.filters if self._may_raise() else None
+        if filters is not None:
+            _filter([_SILENT])
+
+    def _may_raise(self) -> bool:
+        """Whether a warning may become an exception."""
+        if _shows() != self._show:
+            return True
+        filters: Any = warnings.filters
+        looks = filters, len(filters), filters[0] if filters else None
+        if looks[0] is self._harmless[0] and looks[1:] == self._harmless[1:]:
+            return False  # whatever is added to a list of filters changes its length or its head
+        if any(entry[0] == "error" for entry in filters):
+            return True
+        self._harmless = looks
+        return False
+
+
+def _shows() -> tuple[Any, Any]:
+    return warnings._showwarnmsg_impl, warnings.showwarning  # type: ignore[attr-defined]
+
+
+def _filter(filters: Any) -> None:
+    warnings.filters = filters
+    warnings._filters_mutated()  # type: ignore[attr-defined]
+
+
+def _trace(functions: tuple[Any, Any]) -> None:
+    sys.settrace(functions[0])
+    sys.setprofile(functions[1])
+
+
+class _Held:
+    """A model's handler of a signal: what it raises between calls goes to the log alone."""
+
+    def __init__(self, handler: Callable[[int, FrameType | None], Any]) -> None:
+        self.handler = handler
+        self._told_ns = -TOLD_EVERY_NS
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if _HERE.inside:
+            self.handler(number, frame)
+            return
+        try:
+            within(self.handler, number, frame)
+        except BaseException as error:
+            self._tell(number, error)
+
+    def _tell(self, number: int, error: BaseException) -> None:
+        if time.monotonic_ns() - self._told_ns < TOLD_EVERY_NS:
+            return
+        self._told_ns = time.monotonic_ns()
+        kind = type.__dict__["__name__"].__get__(type(error))
+        with contextlib.suppress(BaseException):
+            _log.error("a model's handler of signal %d raised %s between its calls", number, kind)
+
+
+def _hold_handlers() -> None:
+    """Let whoever sets a handler during a model's call get one that is held between calls."""
+    set_handler, get_handler = signal.signal, signal.getsignal
+
+    def held(number: int, handler: Any) -> Any:
+        mine = _HERE.inside and callable(handler) and not isinstance(handler, signal.Handlers)
+        return _bare(set_handler(number, _Held(handler) if mine else handler))
+
+    def bare(number: int) -> Any:
+        return _bare(get_handler(number))
+
+    signal.signal, signal.getsignal = held, bare  # type: ignore[assignment]
+
+
+def _bare(handler: Any) -> Any:
+    return handler.handler if isinstance(handler, _Held) else handler
