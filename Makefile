@@ -22,10 +22,10 @@ demo: $(READY)
 
 # All that CI runs: format, lint and types, the quick suite, then real servers and processes.
 test: check quick
-	$(BIN)/pytest -q -m live
+	$(BIN)/pytest -q -n auto --dist loadfile -m live
 
 quick: $(READY)
-	$(BIN)/pytest -q -m "not live"
+	$(BIN)/pytest -q -n auto --dist worksteal -m "not live"
 
 check: $(READY)
 	$(BIN)/ruff format --check .

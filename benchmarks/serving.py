@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.ports import free_port
 from models import traffic
 from models.register import ensure
 from shadowserve import pins
@@ -31,13 +31,6 @@ from shadowserve.stores import uris
 
 ROOT = Path(__file__).resolve().parent.parent
 ROUNDS = 5
-
-
-def free_port() -> int:
-    """Return a port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait(url: str, process: subprocess.Popen[bytes], *, seconds: float = 120) -> None:

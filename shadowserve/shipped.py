@@ -107,10 +107,11 @@ def forget(path: Path) -> None:
 
     What they remember in their globals of earlier calls is forgotten with them.
     """
-    folder = f"{path.resolve()}{os.sep}"
+    top = f"{path.resolve()}{os.sep}"
+    within = cache(lambda folder: f"{os.path.realpath(folder)}{os.sep}".startswith(top))
     for name, module in list(sys.modules.items()):
         origin = getattr(module, "__file__", None)
-        if isinstance(origin, str) and str(Path(origin).resolve()).startswith(folder):
+        if isinstance(origin, str) and within(origin.rpartition(os.sep)[0]):
             del sys.modules[name]
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import atexit
 import os
-import socket
 import tempfile
 
 import pytest
 from hypothesis import settings
+
+from benchmarks import ports
 
 # Before anything imports MLflow, BentoML or matplotlib: they read their variables once.
 _home = tempfile.TemporaryDirectory(prefix="shadowserve-home-", ignore_cleanup_errors=True)
@@ -33,7 +34,4 @@ settings.load_profile("house")
 @pytest.fixture
 def free_port() -> int:
     """A loopback port that nobody listens on at this instant."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return ports.free_port()

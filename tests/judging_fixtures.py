@@ -36,10 +36,9 @@ def shadowed(
 ) -> tuple[Places, Deployment]:
     """Answer requests with the champion, score them with challenger and control."""
     places = made(root, CHALLENGER, CONTROL)
-    champion = champion or opaque(double, number=3)
     answer(places, sent if sent is not None else records(n), champion=champion)
     work(places, challenger, rescore=rescore)
-    work(places, champion, name=CONTROL, rescore=rescore)
+    work(places, champion or opaque(double, number=3), name=CONTROL, rescore=rescore)
     return places, deployment(**{"options": {**OPTIONS, "verdict": FEW}, **changes})
 
 

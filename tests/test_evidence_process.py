@@ -25,6 +25,7 @@ from evidence_fixtures import (
     state_directory,
 )
 
+from benchmarks.ports import free_port
 from shadowserve.deployment import Deployment
 from shadowserve.places import Places
 
@@ -158,12 +159,6 @@ def reachable(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(0.5)
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_a_server_that_is_killed_and_comes_back_gets_everything_once(tmp_path: Path) -> None:

@@ -339,17 +339,14 @@ def test_a_server_that_is_gone_fails_in_one_redacted_line() -> None:
 
 
 @pytest.fixture
-def server(store: Store, tmp_path: Path) -> Iterator[str]:
+def server(store: Store, tmp_path: Path, free_port: int) -> Iterator[str]:
     """A real MLflow server over a copy of the store, handing out the files itself."""
-    import socket
     import time
 
     folder = tmp_path / "served"
     shutil.copytree(store.root, folder)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
     environ = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(free_port)]
     command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
     command += ["--artifacts-destination", str(folder / "proxied")]
     process = subprocess.Popen(
@@ -363,7 +360,7 @@ def server(store: Store, tmp_path: Path) -> Iterator[str]:
     try:
         from shadowserve.stores import preflight
 
-        uri = f"http://127.0.0.1:{port}"
+        uri = f"http://127.0.0.1:{free_port}"
         for _ in range(120):
             try:
                 preflight(Uris(uri, uri))

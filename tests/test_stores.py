@@ -20,12 +20,6 @@ def silent_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-@pytest.fixture
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 def both(uri: str) -> Uris:
     return Uris(uri, uri)
 
@@ -129,9 +123,9 @@ def test_both_addresses_are_checked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("scheme", ["http", "https", "postgresql"])
 def test_a_server_that_is_down_is_unreachable_and_no_password_is_told(
-    closed_port: int, scheme: str
+    free_port: int, scheme: str
 ) -> None:
-    uri = f"{scheme}://user:s3cret@127.0.0.1:{closed_port}/x"
+    uri = f"{scheme}://user:s3cret@127.0.0.1:{free_port}/x"
     with pytest.raises(UnreachableError, match=r"No answer from .*refused") as caught:
         preflight(both(uri))
     assert caught.value.exit_code == 4

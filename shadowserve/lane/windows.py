@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +50,7 @@ def is_full(number: int, *, n: int, opened_ns: int, wider: int = 1) -> bool:
 
 def encode(comparison: Comparison) -> bytes:
     """Encode a comparison for the state file."""
-    return orjson.dumps(
-        asdict(comparison), option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
-    )
+    return orjson.dumps(comparison, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
 
 
 def metrics(rows: Sequence[Mapping[str, Any]], *, role: str, merged: int = 0) -> dict[str, float]:

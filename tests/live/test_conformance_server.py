@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections import Counter
 
 import httpx
 import paired
 import pytest
 
+from benchmarks.ports import free_port
+
 pytestmark = pytest.mark.live
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on at this instant."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")

@@ -69,12 +69,9 @@ def test_the_file_store_is_refused(tmp_path):
     assert "Traceback" not in ended.stderr
 
 
-def test_an_unreachable_server_hides_its_password(tmp_path):
+def test_an_unreachable_server_hides_its_password(tmp_path, free_port):
     """SS-121."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    ended = serve(tmp_path, f"http://user:s3cret@127.0.0.1:{port}")
+    ended = serve(tmp_path, f"http://user:s3cret@127.0.0.1:{free_port}")
     is_refusal(ended, 4)
     assert "s3cret" not in ended.stderr
     for file in tmp_path.rglob("*"):

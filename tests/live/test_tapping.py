@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import pytest
 
 from benchmarks.chaos import tiny
 from benchmarks.chaos.served import Served
+from benchmarks.ports import free_port
 
 pytestmark = pytest.mark.live
 
@@ -38,9 +38,7 @@ def without_port(arguments):
 @contextmanager
 def app(served, version):
     """The team's own app, answering with a version of tiny."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     tap = f"{served.console}/tap"
     arguments = (str(port), tap, f"models:/tiny/{version}", f"sqlite:///{served.store}")
     with (served.root / "app.log").open("wb") as log:
