@@ -98,3 +98,17 @@ def test_what_does_not_differ_at_a_second_scoring_is_noise_and_no_divergence(
     known = known_of(tmp_path, opaque(lambda f, p: 3 * double(f, p)), n=100)
     known.learned.noise.persisting.add(np.full(60, persists))
     assert found(known)["prediction_divergence"].severity.is_alarm == is_alarm
+
+
+def test_no_more_is_an_alarm_than_lasts_at_a_second_scoring(tmp_path):
+    """Long before the rest is proven to be noise."""
+    known = known_of(tmp_path, opaque(lambda f, p: 3 * double(f, p)), n=100)
+    known.learned.noise.persisting.add(np.repeat([1.0, 0.0], [3, 2]))
+    told = {
+        one.kind: one for one in look(known, policy(min_disagreement=0.4, max_disagreement=0.99))
+    }
+    assert told["prediction_divergence"].severity is Severity.NOTE
+    told = {
+        one.kind: one for one in look(known, policy(min_disagreement=0.1, max_disagreement=0.99))
+    }
+    assert told["prediction_divergence"].severity is Severity.WARNING
