@@ -89,6 +89,8 @@ class Work:
         Where the answer is awaited.
     trial : callable, optional
         Tries the rows by the model's type hint; raises RequestError where they do not fit.
+    unit : int, optional
+        The entity that a header named; see `units`.
     """
 
     request_id: str
@@ -106,6 +108,7 @@ class Work:
     loop: AbstractEventLoop
     done: Future[Served]
     trial: Callable[[], None] | None = None
+    unit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,6 +396,7 @@ class Champion:
             answer=served.body if work.sampled else b"",
             n_rows=work.rows.n_rows,
             times=served.times.pack(),
+            unit=work.unit,
         )
 
     def _measure(self, served: list[Served]) -> None:

@@ -51,6 +51,7 @@ from shadowserve.rows import Rows
 from shadowserve.sampling import Sampling
 from shadowserve.schema import Schema
 from shadowserve.strangers import Strangers
+from shadowserve.units import Headers, Named, nobody
 from shadowserve.wire.answers import dumps
 from shadowserve.wire.jsontext import refuse_nan
 
@@ -83,7 +84,13 @@ REFUSED = 400
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """What the data plane needs once the champion is loaded and warm."""
+    """What the data plane needs once the champion is loaded and warm.
+
+    Parameters
+    ----------
+    entity_of : callable
+        Headers to the entity that one of them names, and its unit.
+    """
 
     model: str
     version: int
@@ -92,6 +99,7 @@ class Ready:
     sampling: Sampling
     strict_json: bool = False
     refusals: Refusals | None = None
+    entity_of: Callable[[Headers], Named] = nobody
 
 
 class _NotReady(Exception):  # noqa: N818 - a state, not a fault
@@ -361,6 +369,7 @@ class DataPlane:
         if rows.extra:
             self._counters.add("extra_columns", len(rows.extra))
             self._strangers.meet(rows.extra)
+        named, unit = ready.entity_of(headers)
         return Work(
             request_id=request_id,
             protocol=protocol.name,
@@ -368,7 +377,7 @@ class DataPlane:
             body=body,
             rows=rows,
             encode=partial(protocol.encode, echo=echo),
-            sampled=ready.sampling.takes(request_id, rows),
+            sampled=ready.sampling.takes(request_id, rows, named=named),
             arrived_wall_ns=arrived_wall_ns,
             arrived_ns=arrived_ns,
             parsed_ns=time.monotonic_ns(),
@@ -377,6 +386,7 @@ class DataPlane:
             loop=loop,
             done=loop.create_future(),
             trial=None if ready.schema.fits is None else partial(ready.schema.try_hint, rows),
+            unit=unit,
         )
 
     def _head(self, request_id: str) -> list[tuple[bytes, bytes]]:

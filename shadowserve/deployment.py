@@ -164,7 +164,7 @@ class Deployment:
 
 
 _FROZEN: Mapping[str, Any] = {
-    "method": None, "output_kind": None, "tap": False, "entity": None, "ignore_outputs": [],
+    "method": None, "output_kind": None, "tap": False, "entity": None, "entity_header": None, "ignore_outputs": [],
     "sample_rate": 1.0, "verdict": {},
 }  # fmt: skip
 """Options that what is summed depends on, and what they are where a deployment does not say."""

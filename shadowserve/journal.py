@@ -45,11 +45,11 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS request (
     position INTEGER PRIMARY KEY, request_id TEXT, arrived_wall_ns INTEGER, arrived_ns INTEGER,
     protocol TEXT, content_type TEXT, body BLOB, status INTEGER, answer BLOB, n_rows INTEGER,
-    times BLOB
+    times BLOB, unit INTEGER
 );
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value);
 """
-_INSERT = "INSERT INTO request VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO request VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "glusterfs", "lustre"}  # fmt: skip
 
 

@@ -150,6 +150,8 @@ class Request:
         Rows in the request.
     times : bytes
         `Times.pack` of the champion.
+    unit : int or None
+        Salted number of the entity that a header named; see `units`.
     """
 
     position: int
@@ -163,6 +165,7 @@ class Request:
     answer: bytes
     n_rows: int
     times: bytes
+    unit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,13 +30,19 @@ class Sampling:
     salt: str = ""
     entity: str | None = None
 
-    def takes(self, request_id: str, rows: Rows) -> bool:
-        """Tell whether lanes get this request."""
+    def takes(self, request_id: str, rows: Rows, *, named: str | None = None) -> bool:
+        """Tell whether lanes get this request.
+
+        Parameters
+        ----------
+        named : str, optional
+            The entity that a header names: it is the key then.
+        """
         if self.rate >= 1.0:
             return True
         if self.rate <= 0.0:
             return False
-        key = request_id
+        key = request_id if named is None else named
         if self.entity is not None and self.entity in rows.columns:
             key = str(rows.columns[self.entity][0])
         return _share(self.salt, key) < self.rate

@@ -25,7 +25,18 @@ import bentoml
 import uvicorn
 import uvicorn.config
 
-from shadowserve import classes, copies, counters, heads, heap, journal, sharing, threads, tokens
+from shadowserve import (
+    classes,
+    copies,
+    counters,
+    heads,
+    heap,
+    journal,
+    sharing,
+    threads,
+    tokens,
+    units,
+)
 from shadowserve import gate as gates
 from shadowserve.asgi import App, Receive, Scope, Send
 from shadowserve.champion import MAX_BATCH_ROWS, Champion
@@ -141,6 +152,8 @@ class _Worker:
                 sampling=sampling,
                 strict_json=deployment.options.get("strict_json", False),
                 refusals=self._refusals(deployment),
+                entity_of=units.entity_header(deployment.options, salt=deployment.salt)
+                or units.nobody,
             )
         )
         self.counters.set("ready", 1)

@@ -347,6 +347,14 @@ class Settings:
             "Column that names whom a request is for: sampled whole, counted as one by the verdict.",
         ),
     )
+    entity_header: str | None = field(
+        default=None,
+        metadata=_about(
+            spellings.header_name,
+            "--entity-header NAME",
+            "Header that names whom a request is for, where no column does; only a salted number is kept.",
+        ),
+    )
     log_inputs: LogInputs = field(
         default="none",
         metadata=_about(

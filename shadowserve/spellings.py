@@ -20,6 +20,7 @@ for _place, _letter in enumerate("kmgt", start=1):
 _SWITCH = {"on": True, "true": True, "yes": True, "1": True}
 _SWITCH |= {"off": False, "false": False, "no": False, "0": False}
 _LARGEST_PORT = 65535
+_HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,100}")
 
 
 def duration(value: object) -> float:
@@ -135,6 +136,25 @@ def share(value: object) -> float:
     if not 0.0 <= number <= 1.0:
         raise ValueError(f"{value!r} is no share. Write a number from 0 to 1, such as 0.1.")
     return number
+
+
+def header_name(value: object) -> str:
+    """Read the name of an HTTP header, in lower case (RFC 9110, section 5.1).
+
+    Raises
+    ------
+    ValueError
+        For what no header can be called.
+
+    Examples
+    --------
+    >>> header_name(" X-Customer-Id ")
+    'x-customer-id'
+    """
+    name = str(value).strip().lower()
+    if not _HEADER.fullmatch(name):
+        raise ValueError(f"{value!r} is no name of a header. Write one such as X-Customer-Id.")
+    return name
 
 
 def port(value: object) -> int:

@@ -334,7 +334,7 @@ def _nothing() -> sqlite3.Connection:
 _EMPTY = (
     "CREATE TABLE meta (key, value); CREATE TABLE request (position INTEGER PRIMARY KEY,"
     "request_id, arrived_wall_ns, arrived_ns, protocol, content_type, body, status, answer,"
-    "n_rows, times)"
+    "n_rows, times, unit)"
 )
 
 

@@ -12,7 +12,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from shadowserve import faults
@@ -27,7 +27,7 @@ from shadowserve.wire.limits import DEFAULT
 
 FIELDS = (
     "protocol", "request_id", "content_type", "status", "latency_ms", "arrived_s",
-    "request", "request_text", "request_base64", "answer", "answer_text", "answer_base64",
+    "entity", "request", "request_text", "request_base64", "answer", "answer_text", "answer_base64",
 )  # fmt: skip
 OVERLOADED = (429, 503)
 MAX_ID_LENGTH = 256
@@ -47,6 +47,8 @@ class Tapped:
         As they passed, or as the tap adapted them.
     latency_ns : int
         The answer's time in the server that gave it.
+    entity : str
+        Whom the request is for, as a header of it said; empty for nobody.
     """
 
     protocol: str
@@ -57,6 +59,7 @@ class Tapped:
     answer: bytes
     latency_ns: int
     arrived_wall_ns: int
+    entity: str = field(default="", repr=False)
 
     @property
     def answered(self) -> bool:
@@ -83,7 +86,7 @@ def read(line: bytes, protocols: Mapping[str, Protocol]) -> Tapped:
         body, ``answer…`` likewise the answer; ``latency_ms`` is the time that it took.
         Optional: ``protocol`` (invocations), ``content_type`` (application/json), ``status`` (200),
         ``request_id`` (a new one), ``arrived_s`` (seconds since the epoch; by default now, less the
-        latency).
+        latency), ``entity`` (whom the request is for, where the deployment has ``--entity-header``).
     protocols : mapping of name to Protocol
 
     Raises
@@ -119,6 +122,7 @@ def read(line: bytes, protocols: Mapping[str, Protocol]) -> Tapped:
         answer=answer,
         latency_ns=latency_ns,
         arrived_wall_ns=_arrival(record, latency_ns),
+        entity=_text(record, "entity", default=""),
     )
 
 
@@ -150,7 +154,9 @@ def check(
     return tapped, rows
 
 
-def journaled(tapped: Tapped, *, position: int, n_rows: int, sampled: bool) -> Request:
+def journaled(
+    tapped: Tapped, *, position: int, n_rows: int, sampled: bool, unit: int | None = None
+) -> Request:
     """Return the request as the journal keeps it; all its time is inference, since no step is known."""
     answer = tapped.answer
     if not tapped.answered:
@@ -168,6 +174,7 @@ def journaled(tapped: Tapped, *, position: int, n_rows: int, sampled: bool) -> R
         answer=answer if sampled else b"",
         n_rows=n_rows,
         times=Times(phases_ns=(0, 0, 0, 0, tapped.latency_ns, 0), batch_rows=n_rows).pack(),
+        unit=unit,
     )
 
 

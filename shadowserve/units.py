@@ -1,5 +1,7 @@
 """The unit that statistics count: the entity a request is for where one is named, else the request.
 
+A column names it, or a header that the worker reads, of which the journal holds the salted number alone.
+
 Requests of one user, shop or bot are alike, and a hundred of them say little more than one. What is
 judged with a guarantee is therefore the first request that a lane sees of each entity: between entities
 these are as independent as the entities are, whatever binds the requests within one. (To take one
@@ -13,6 +15,7 @@ from __future__ import annotations
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Self
 
@@ -49,8 +52,61 @@ def unit_of(rows: Rows | None, *, entity: str | None, salt: bytes) -> int | None
     value = rows.columns[entity][0]
     if pd.isna(value) is True:
         return None
-    digest = blake2b(str(value).encode("utf-8", "replace"), digest_size=8, key=salt[:64]).digest()
+    return _place(str(value), salt)
+
+
+def _place(name: str, salt: bytes) -> int:
+    digest = blake2b(name.encode("utf-8", "replace"), digest_size=8, key=salt[:64]).digest()
     return int.from_bytes(digest, "big") % PLACES
+
+
+Headers = Mapping[bytes, bytes]
+Named = tuple[str | None, int | None]
+"""What a request's header names, and its unit; None twice where it names nobody."""
+
+
+def nobody(_headers: Headers) -> Named:
+    """Read no header: each request is a unit of its own, or a column names it."""
+    return None, None
+
+
+@dataclass(frozen=True, slots=True)
+class EntityHeader:
+    """Reads the entity from a header of the request.
+
+    Parameters
+    ----------
+    name : bytes
+        In lower case, as ASGI has it.
+    salt : bytes
+        The deployment's; the value itself is kept nowhere.
+
+    Examples
+    --------
+    >>> header = EntityHeader(b"x-customer", b"salt")
+    >>> header({b"x-customer": b" ann "}) == header({b"x-customer": b"ann"})
+    True
+    >>> header({b"x-customer": b""}), header({})
+    ((None, None), (None, None))
+    """
+
+    name: bytes
+    salt: bytes
+
+    def __call__(self, headers: Headers) -> Named:
+        """Return what the header names, and its unit."""
+        return self.named(headers.get(self.name, b"").decode("latin-1"))
+
+    def named(self, value: str) -> Named:
+        """Return the same of the header's value."""
+        name = value.strip()
+        return (name, _place(name, self.salt)) if name else (None, None)
+
+
+def entity_header(options: Mapping[str, Any], *, salt: str) -> EntityHeader | None:
+    """Return the header that a deployment reads the entity from; None where it reads none."""
+    name = options.get("entity_header")
+    return EntityHeader(name.encode("latin-1"), salt.encode()) if name else None
 
 
 class Units:

@@ -65,7 +65,7 @@ class Unit:
     Parameters
     ----------
     name : str
-        ``request``, or the column that names the entity.
+        ``request``, or the column or header that names the entity.
     n : int
         How many there were; a request without an entity is a unit of its own.
     without : int
@@ -151,7 +151,8 @@ def _coverage(known: Known, policy: Policy) -> Limit:
 
 def unit_of(known: Known) -> Unit:
     """Return what is counted as one observation of a challenger, and how many there are."""
-    entity, learned = known.deployment.options.get("entity"), known.learned
+    options, learned = known.deployment.options, known.learned
+    entity = options.get("entity") or options.get("entity_header")
     if entity is None or learned is None:
         return Unit(entity or "request", learned.requests if learned else 0, 0)
     return Unit(entity, learned.units.n + learned.units.without, learned.units.without)

@@ -22,6 +22,7 @@ from shadowserve.dataplane import LARGE_BODY, DataPlane, Ready
 from shadowserve.gate import Gate
 from shadowserve.sampling import Sampling
 from shadowserve.strangers import Strangers
+from shadowserve.units import nobody
 
 JSON = {"content-type": "application/json"}
 SECRET = "s3cret-value"
@@ -41,6 +42,7 @@ class Plane:
         scorer = scorer or native(pipeline())
         self.serving = Serving(tmp_path, scorer)
         sampling = options.pop("sampling", Sampling())
+        entity_of = options.pop("entity_of", nobody)
         self.plane = DataPlane(
             behind,
             counters=self.serving.counters,
@@ -51,13 +53,14 @@ class Plane:
             **options,
         )
         self._opened = opened
-        self._ready = (scorer.schema, sampling)
+        self._ready = (scorer.schema, sampling, entity_of)
 
     def __enter__(self):
         self.serving.__enter__()
-        schema, sampling = self._ready
+        schema, sampling, entity_of = self._ready
         if self._opened:
-            self.plane.open(Ready("films", 3, self.serving.champion, schema, sampling))
+            ready = Ready("films", 3, self.serving.champion, schema, sampling, entity_of=entity_of)
+            self.plane.open(ready)
         return self
 
     def __exit__(self, *error):
@@ -240,7 +243,7 @@ def test_an_overloaded_champion_says_when_to_come_back(tmp_path):
             raise Overloaded
 
     with Plane(tmp_path, opened=False) as plane:
-        schema, sampling = plane._ready
+        schema, sampling, _ = plane._ready
         plane.plane.open(Ready("films", 3, Full(), schema, sampling))
         response = plane.post()
         assert response.status_code == 503
@@ -671,7 +674,7 @@ def test_a_gap_as_python_writes_it_is_taken_in_every_protocol_unless_strictness_
         b' {"name": "title", "shape": [1], "datatype": "BYTES", "data": ["a"]}]}',
     }  # fmt: skip
     with Plane(tmp_path, opaque(lambda frame, _: [0.0] * len(frame), signature=SIGNATURE)) as plane:
-        schema, sampling = plane._ready
+        schema, sampling, _ = plane._ready
         champion = plane.serving.champion
         plane.plane.open(Ready("films", 3, champion, schema, sampling, strict_json=strict))
         for path, content in sent.items():

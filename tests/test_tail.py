@@ -116,7 +116,7 @@ def test_a_reader_that_comes_too_early_waits_and_then_reads(tmp_path, content):
     live = journal._create(path)
     journal._begin(live, first=1, steps='[["scale", ["age"]]]')
     live.execute(
-        "INSERT INTO request VALUES (1, 'r', 1, 1, 'invocations', '', x'', 200, x'', 1, x'')"
+        "INSERT INTO request VALUES (1, 'r', 1, 1, 'invocations', '', x'', 200, x'', 1, x'', NULL)"
     )
     live.commit()
     assert positions(reader.read(10).requests) == [1]

@@ -39,7 +39,7 @@ SERVE_OPTIONS = (
     "champion", "challengers", "control", "model", "tracking_uri", "registry_uri", "host", "port",
     "console_host", "console_port", "workers", "state_dir", "sample_rate", "deadline",
     "journal_budget", "retention", "max_body", "strict_json", "request_timeout", "read_timeout", "keep_alive",
-    "drain_delay", "lane_memory", "method", "output_kind", "entity",
+    "drain_delay", "lane_memory", "method", "output_kind", "entity", "entity_header",
     "batch", "probe", "rescore",
     "log_inputs", "hash_inputs", "drop_inputs", "ignore_outputs", "one_job", "strict_versions", "allow_digests", "lane_network", "keep_prints", "pass_env", "token_file",
     "allow_hosts", "allow_origins", "root_path", "ssl_certfile", "ssl_keyfile", "tap",

@@ -21,7 +21,7 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from shadowserve import journal, tapped, wire
+from shadowserve import journal, tapped, units, wire
 from shadowserve.counters import Counters
 from shadowserve.deployment import Deployment
 from shadowserve.errors import JournalError, RequestError
@@ -29,6 +29,7 @@ from shadowserve.faults import fault_of
 from shadowserve.ledger import reconcile
 from shadowserve.places import Places
 from shadowserve.protocols import protocols
+from shadowserve.records import Request as Kept
 from shadowserve.rows import Rows
 from shadowserve.sampling import Sampling
 from shadowserve.schema import Schema
@@ -92,6 +93,7 @@ class Tap:
             salt=deployment.salt,
             entity=deployment.options["entity"],
         )
+        self._entity = units.entity_header(deployment.options, salt=deployment.salt)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tap")
         self._counters: Counters | None = None
         self._strangers: Strangers | None = None
@@ -221,12 +223,7 @@ class Tap:
         try:
             self._journal.append(
                 [
-                    tapped.journaled(
-                        one,
-                        position=self._journal.position(offset),
-                        n_rows=rows.n_rows,
-                        sampled=self._sampling.takes(one.request_id, rows),
-                    )
+                    self._journaled(one, rows, self._journal.position(offset))
                     for offset, (one, rows) in enumerate(kept)
                 ]
             )
@@ -240,6 +237,16 @@ class Tap:
             appended=told.appended,
             append_failed=len(kept) - told.appended,
             sequence=self._journal.sequence,
+        )
+
+    def _journaled(self, one: tapped.Tapped, rows: Rows, position: int) -> Kept:
+        named, unit = self._entity.named(one.entity) if self._entity else (None, None)
+        return tapped.journaled(
+            one,
+            position=position,
+            n_rows=rows.n_rows,
+            sampled=self._sampling.takes(one.request_id, rows, named=named),
+            unit=unit,
         )
 
     async def _open_when_possible(self) -> None:

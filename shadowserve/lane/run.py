@@ -392,7 +392,7 @@ class Lane:
             warmup=warmup,
             warm=warm,
             inclusion=what.inclusion,
-            unit=unit_of(typed.rows, entity=self.entity, salt=self.disclosure.salt),
+            unit=self._unit(typed),
             pair=pair,
         )
         self._since_start += 1
@@ -413,6 +413,12 @@ class Lane:
             and observation.fault is None
         ):
             self.rescorer.offer(typed, observation, self.learned.noise)
+
+    def _unit(self, typed: Typed) -> int | None:
+        """Return whom a request is for: as its header said, or else a column."""
+        if typed.request.unit is not None:
+            return typed.request.unit
+        return unit_of(typed.rows, entity=self.entity, salt=self.disclosure.salt)
 
     def _poisoned(self, request: Request) -> None:
         """Record the outcome of a request that two processes did not survive."""

@@ -40,7 +40,7 @@ from shadowserve.supervisor.presence import running
 from shadowserve.version import Version
 
 _CARRIED = (
-    "method", "sample_rate", "entity", "output_kind", "log_inputs", "hash_inputs", "drop_inputs", "ignore_outputs",
+    "method", "sample_rate", "entity", "entity_header", "output_kind", "log_inputs", "hash_inputs", "drop_inputs", "ignore_outputs",
     "batch", "probe", "rescore", "one_job", "deadline", "journal_budget", "max_body", "strict_json", "lane_memory", "verdict", "tap",
 )  # fmt: skip
 
@@ -174,6 +174,11 @@ def refuse_settings(settings: Settings) -> None:
     SettingsError
     """
     refuse_budget(settings)
+    if settings.entity is not None and settings.entity_header is not None:
+        raise SettingsError(
+            f"{flag_of('entity')} and {flag_of('entity_header')} both say whom a request is for. "
+            "Give the column or the header, not both."
+        )
     own_loss(Policy.of(settings.verdict).loss)
     if settings.token_file is not None:
         tokens.read(settings.token_file)

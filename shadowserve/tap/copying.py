@@ -16,14 +16,21 @@ class Copy:
     """One request in the making: chunks as they pass, until it is whole or given up."""
 
     __slots__ = (
-        "_answer", "_arrived_s", "_began_ns", "_body", "_complete", "_ended_ns", "_headers", "_held",
+        "_answer", "_arrived_s", "_began_ns", "_body", "_complete", "_ended_ns", "_entity", "_headers", "_held",
         "_max_body", "_outbox", "_protocol", "_request_id", "_status", "_whole", "given_up",
     )  # fmt: skip
 
     def __init__(
-        self, scope: MutableMapping[str, Any], protocol: str, outbox: Outbox, max_body: int
+        self,
+        scope: MutableMapping[str, Any],
+        protocol: str,
+        outbox: Outbox,
+        max_body: int,
+        *,
+        entity: bytes = b"",
     ) -> None:
         self._protocol = protocol
+        self._entity = entity
         self._outbox = outbox
         self._max_body = max_body
         self._headers = {name.lower(): value for name, value in scope["headers"]}
@@ -124,4 +131,11 @@ class Copy:
             answer=b"".join(self._answer),
             arrived_s=self._arrived_s,
             latency_ms=(self._ended_ns - self._began_ns) / 1e6,
+            entity=_printable(head.get(self._entity, b"")),
         )
+
+
+def _printable(value: bytes) -> str:
+    """Return a header's value as the tap takes it: what is too long is cut, what no text may hold left out."""
+    text = value.decode("latin-1").strip()
+    return "".join(letter for letter in text if letter.isprintable())[:256]

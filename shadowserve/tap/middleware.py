@@ -44,6 +44,9 @@ class TapMiddleware:
         for each record. Called on the sending thread.
     token : str, optional
         The console's token.
+    entity_header : str, optional
+        The header that names whom a request is for; its value goes to the tap, which needs
+        ``--entity-header`` to use it.
     sample_rate : float
         Share of requests that are copied at all, from 0 to 1.
     max_body : int
@@ -66,6 +69,7 @@ class TapMiddleware:
         to_records: Callable[[Any], list[Any]] | None = None,
         to_predictions: Callable[[Any], list[Any]] | None = None,
         token: str | None = None,
+        entity_header: str = "",
         sample_rate: float = 1.0,
         max_body: int = MAX_BODY,
         max_queued_bytes: int = MAX_QUEUED_BYTES,
@@ -82,6 +86,7 @@ class TapMiddleware:
         self._to_predictions = to_predictions
         self._sample_rate = sample_rate
         self._max_body = max_body
+        self._entity = entity_header.strip().lower().encode("latin-1")
         self._outbox = Outbox(
             url,
             self._line,
@@ -114,7 +119,8 @@ class TapMiddleware:
         if not self._looks_at(scope):
             await self._app(scope, receive, send)
             return
-        copy = Copy(scope, self._paths[self._path(scope)], self._outbox, self._max_body)
+        protocol = self._paths[self._path(scope)]
+        copy = Copy(scope, protocol, self._outbox, self._max_body, entity=self._entity)
 
         async def receive_and_look() -> Message:
             message = await receive()
@@ -165,6 +171,7 @@ class TapMiddleware:
                 "status": copied.status,
                 "arrived_s": copied.arrived_s,
                 "latency_ms": copied.latency_ms,
+                **({"entity": copied.entity} if copied.entity else {}),
                 **_as_text("request", body),
                 **(_as_text("answer", answer) if copied.status < 500 else {}),
             }

@@ -33,6 +33,8 @@ class Copied:
         Seconds since the epoch.
     latency_ms : float
         From the request's last byte in to the answer's last byte out.
+    entity : str
+        What the header for it says, if there is one.
     """
 
     protocol: str
@@ -43,6 +45,7 @@ class Copied:
     answer: bytes
     arrived_s: float
     latency_ms: float
+    entity: str = ""
 
     @property
     def size(self) -> int:

@@ -86,6 +86,7 @@ def test_other_files_archive_what_was_there(tmp_path):
     [
         ({"verdict": {"loss": "rank"}}, "for verdict changed"),
         ({"entity": "user"}, "for --entity changed"),
+        ({"entity_header": "x-customer"}, "for --entity-header changed"),
         ({"ignore_outputs": ["id"], "sample_rate": 0.5}, "for --ignore-outputs and --sample-rate"),
     ],
 )
