@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+PARTS = "A share in parentheses is of a part within a step: it is in the step's share already."
 MEANS = {
     "disagreement": "0 the same answer, 1 another one; what the verdict's limit is about",
     "difference": "challenger less champion, in the answer's own unit",

@@ -5,7 +5,7 @@ Names and reasons are somebody else's: they go in as text, never as markup, and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -13,11 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from shadowserve import arrival
-from shadowserve.legend import legend
+from shadowserve.legend import PARTS, legend
 from shadowserve.legible import LONGEST_LINE, counted, legible
 
 _COLOURS = {"critical": "bold red", "warning": "yellow", "note": "cyan", "info": "dim"}
 VERDICTS = {"promote": "bold green", "continue": "yellow", "reject": "bold red"}
+
+WORST_TOLD = 5
 
 Part = str | tuple[str, str]
 
@@ -70,18 +72,36 @@ def print_report(told: Mapping[str, Any], out: Console) -> None:
     line(out, "Verdict: ", (verdict, VERDICTS[verdict]))
     _print_findings(told, out)
     _print_divergence(told["divergence"], out)
+    _print_worst(told, out)
     _print_features(told, out)
     for one in told.get("batching", ()):
         line(out, f"{one['role']} v{one['version']} is scored {one['why']}.")
     _print_cost(told, out)
     if verdict == "continue":
         for limit in told["judgement"]["limits"]:
-            more = f" (about {limit['more']} more requests)" if limit["more"] else ""
-            line(out, f"  {limit['state']}: {limit['says']}{more}")
+            told_more = f" (about {more(limit)} more)" if limit["more"] else ""
+            line(out, f"  {limit['state']}: {limit['says']}{told_more}")
     if told.get("notes"):
         line(out, ("Notes", "dim"))
         for note in told["notes"]:
             line(out, (f"  - {note}", "dim"))
+
+
+def more(limit: Mapping[str, Any]) -> str:
+    """Say what a limit still takes: labels, requests, or where a share is sampled how much traffic.
+
+    Examples
+    --------
+    >>> more({"name": "latency", "more": 801, "more_traffic": 8010})
+    '8,010 requests, of which 801 are sampled'
+    >>> more({"name": "coverage", "more": 801, "more_traffic": 801})
+    '801 requests'
+    """
+    if limit["name"] == "loss":
+        return counted(limit["more"], "label")
+    traffic = limit.get("more_traffic") or limit["more"]
+    sampled = f", of which {limit['more']:,} are sampled" if traffic > limit["more"] else ""
+    return f"{counted(traffic, 'request')}{sampled}"
 
 
 def _refused(told: Mapping[str, Any]) -> str:
@@ -119,9 +139,20 @@ def _print_findings(told: Mapping[str, Any], out: Console) -> None:
             (finding["kind"], "bold"),
             f": {finding['message']}",
         )
-        if finding["examples"]:
-            examples = ", ".join(map(str, finding["examples"][:5]))
-            line(out, (f"  for example requests {examples}", "dim"))
+        if examples := finding.get("example_requests"):
+            line(out, (f"  for example {_numbers(examples[:5])}", "dim"))
+
+
+def _numbers(of: Sequence[int]) -> str:
+    return f"request{'s' if len(of) > 1 else ''} {', '.join(f'{number:,}' for number in of)}"
+
+
+def _print_worst(told: Mapping[str, Any], out: Console) -> None:
+    """Name the requests that differ most by the ids that callers know them by."""
+    worst = [one for one in told.get("worst_requests", ()) if one["key"] > 0][:WORST_TOLD]
+    if worst:
+        ids = ", ".join(f"{one['payload']} ({_short(one['key'])})" for one in worst)
+        line(out, f"Most different by request id, with their disagreement: {ids}.")
 
 
 def _print_divergence(told: Mapping[str, Any], out: Console) -> None:
@@ -157,6 +188,7 @@ def _print_features(told: Mapping[str, Any], out: Console) -> None:
         grows = f"{growth['column']} ^ {growth['exponent']:.2f}" if growth else ""
         columns = ", ".join(step["columns"][:3]) + (" …" if len(step["columns"]) > 3 else "")
         share = f"{100 * step['share']:.0f} %" if step["share"] is not None else ""
+        share = f"({share})" if step.get("within") and share else share
         row(
             table,
             step["role"],
@@ -171,6 +203,8 @@ def _print_features(told: Mapping[str, Any], out: Console) -> None:
         )
     if told["features"]:
         out.print(table)
+    if any(step.get("within") for step in told["features"]):
+        line(out, (f"  {PARTS}", "dim"))
 
 
 def _short(value: float | None) -> str:

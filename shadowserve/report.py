@@ -15,7 +15,7 @@ from shadowserve.findings import Finding, look
 from shadowserve.findings.gains import LIMITS
 from shadowserve.growth import SizeCounts
 from shadowserve.known import Known, know
-from shadowserve.lane.timing import BETWEEN, RoleTiming, StepTiming
+from shadowserve.lane.timing import BETWEEN, RoleTiming, StepTiming, step_around
 from shadowserve.legible import counted
 from shadowserve.places import Places
 from shadowserve.policy import Policy
@@ -204,6 +204,7 @@ def _features(known: Known) -> Iterator[dict[str, Any]]:
                 "role": role,
                 "step": step,
                 "columns": list(own.columns),
+                "within": step_around(step, rows),
                 **_quantiles(own),
                 "cpu_ms": own.cpu.summary()["mean"],
                 "share": mean / whole if whole and mean is not None else None,

@@ -46,6 +46,7 @@ class Limit:
         ``kept``, ``broken`` or ``undecided``, each proven but the last.
     more : int or None
         Requests that deciding it still takes at the present rate; None where that cannot be told.
+        Compared ones: where a share is sampled, more must come.
     """
 
     name: str
@@ -53,9 +54,17 @@ class Limit:
     says: str
     more: int | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the limit as JSON-able values."""
-        return {"name": self.name, "state": self.state, "says": self.says, "more": self.more}
+    def to_dict(self, *, sample_rate: float = 1.0) -> dict[str, Any]:
+        """Return the limit as JSON-able values, with how many requests must come for `more`."""
+        known = self.more is not None and self.name != "loss" and sample_rate > 0
+        traffic = ceil(round((self.more or 0) / sample_rate, 6)) if known else None
+        return {
+            "name": self.name,
+            "state": self.state,
+            "says": self.says,
+            "more": self.more,
+            "more_traffic": traffic,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +95,13 @@ class Judgement:
     limits: tuple[Limit, ...]
     policy: Policy
     unit: Unit
+    sample_rate: float = 1.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the judgement as JSON-able values."""
         return {
             "reasons": list(self.reasons),
-            "limits": [limit.to_dict() for limit in self.limits],
+            "limits": [limit.to_dict(sample_rate=self.sample_rate) for limit in self.limits],
             "policy": self.policy.to_dict(),
             "unit": asdict(self.unit),
             "alarm_alpha": {alarm: self.policy.alarm_alpha(alarm) for alarm in ALARM_SHARES},
@@ -109,21 +119,27 @@ def judge(known: Known, findings: Sequence[Finding], policy: Policy) -> Judgemen
     policy : Policy
     """
     limits = _limits(known, policy)
+    rate = float(known.deployment.options.get("sample_rate", 1.0))
     critical = [f for f in findings if f.severity is Severity.CRITICAL and f.kind != "coverage"]
     broken = [limit for limit in limits if limit.state == "broken"]
     failed = known.learned.failures.rate.n if known.learned else 0
     covered = max(compared(known), failed) >= policy.min_examples
     if covered and (critical or broken):
         reasons = [f.message for f in critical] + [limit.says for limit in broken]
-        return Judgement(Verdict.REJECT, tuple(reasons), limits, policy, unit_of(known))
+        return Judgement(Verdict.REJECT, tuple(reasons), limits, policy, unit_of(known), rate)
     alarms = [f for f in findings if f.severity.is_alarm or is_open(f, policy)]
     undecided = [limit for limit in limits if limit.state != "kept"]
     if not undecided and not alarms:
         return Judgement(
-            Verdict.PROMOTE, tuple(limit.says for limit in limits), limits, policy, unit_of(known)
+            Verdict.PROMOTE,
+            tuple(limit.says for limit in limits),
+            limits,
+            policy,
+            unit_of(known),
+            rate,
         )
     reasons = [limit.says for limit in undecided] + [f.message for f in alarms]
-    return Judgement(Verdict.CONTINUE, tuple(reasons), limits, policy, unit_of(known))
+    return Judgement(Verdict.CONTINUE, tuple(reasons), limits, policy, unit_of(known), rate)
 
 
 def _limits(known: Known, policy: Policy) -> tuple[Limit, ...]:

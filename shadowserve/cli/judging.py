@@ -13,7 +13,7 @@ from shadowserve import report as reports
 from shadowserve.cli.looking import as_json, present, print_json, screen
 from shadowserve.cli.options import state_dir_option
 from shadowserve.legible import counted
-from shadowserve.reading import VERDICTS, grid, line, row
+from shadowserve.reading import VERDICTS, grid, line, more, row
 
 EXIT_CODES = {"promote": 0, "continue": 1, "reject": 3}
 _PARTS = ("deployment", "model", "champion", "challenger", "requests", "compared", "rate_per_s")
@@ -107,9 +107,8 @@ def _needs(limit: Mapping[str, Any]) -> str:
         return ""
     if limit["more"] is None:
         return "more than can be told yet"
-    what = "labels" if limit["name"] == "loss" else "requests"
     wait = limit["more_seconds"]
-    return f"about {limit['more']:,} {what}" + (f", {duration(wait)}" if wait is not None else "")
+    return f"about {more(limit)}" + (f", {duration(wait)}" if wait is not None else "")
 
 
 def duration(seconds: float) -> str:

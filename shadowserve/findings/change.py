@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from shadowserve.changepoint import Change
-from shadowserve.findings.finding import Effect, Finding, Severity, number, request, share
+from shadowserve.divergence import Kind
+from shadowserve.findings.apart import apart
+from shadowserve.findings.finding import Effect, Finding, Severity, number, request
 from shadowserve.known import Known
 from shadowserve.lane.learned import Learned
 from shadowserve.lane.replayed import Told
@@ -46,8 +48,8 @@ def _finding(known: Known, change: Change, severity: Severity, told: str) -> Fin
         kind="change_point",
         severity=severity,
         message=(
-            f"Since {request(known.moment(change.position))} {known.name} disagrees by {share(change.after)}, "
-            f"before by {share(change.before)}. {told}"
+            f"Since {request(known.moment(change.position))} {known.name} "
+            f"{apart(_kind(known), change.after, change.before, where='before')}. {told}"
         ),
         effect=Effect(
             "disagreement", change.after, None, None, "share", change.before, "challenger"
@@ -55,6 +57,10 @@ def _finding(known: Known, change: Change, severity: Severity, told: str) -> Fin
         since=change.position,
         examples=(change.position,),
     )
+
+
+def _kind(known: Known) -> Kind | None:
+    return known.learned.outputs.kind if known.learned is not None else None
 
 
 def _asked(known: Known, told: Told) -> str:

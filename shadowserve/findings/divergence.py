@@ -54,7 +54,7 @@ def _apart(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
     yield Finding(
         kind="prediction_divergence",
         severity=severity,
-        message=f"{story}{floor}{labels} Look at the worst requests before switching.",
+        message=f"{story}{floor}{labels}{_next(outputs)}",
         where=Where(
             output=place, columns=_explaining(outputs), items=classes.never_answered(outputs.tally)
         ),
@@ -81,6 +81,13 @@ def share_that_lasts(known: Known) -> float:
     if doubted is None or not doubted.n:
         return 1.0
     return float((doubted.mean * doubted.n + 1) / (doubted.n + 1))
+
+
+def _next(outputs: Outputs) -> str:
+    """Point at the worst requests where there are any to look at."""
+    if not outputs.worst.rows():
+        return ""
+    return " Look at the worst requests before switching: the report names them."
 
 
 def is_noise(known: Known) -> bool:
@@ -184,8 +191,12 @@ def _moved(told: dict[str, Any]) -> str:
     if mean is None or flipped is None:
         return ""
     direction = "higher" if mean > 0 else "lower"
+    two = bool(
+        (told.get("champion") or {}).get("n")
+    )  # a probability by itself is known of two alone
+    whose = "the positive class" if two else "the class that the champion holds likeliest"
     return (
-        f"; the positive class (of several, the champion's likeliest) is on average {number(abs(mean), 2)} "
+        f"; {whose} is on average {number(abs(mean), 2)} "
         f"{direction}, and the decision changes for {share(flipped)}"
     )
 

@@ -103,7 +103,8 @@ def _poison(known: Known, learned: Learned, _policy: Policy) -> Iterator[Finding
         message=(
             f"{len(poison)} request{'s' if len(poison) > 1 else ''} {known.name} did not survive, twice each: "
             f"{'; '.join(ways)}. The first is {request(known.moment(first.position))}{at}{size}. "
-            "In production each would take a worker down. Replay them before switching."
+            "In production each would take a worker down. The report's slow requests begin with them: their ids "
+            "tell what to send again to a server of its own."
         ),
         where=Where(step=first.step, columns=(column,) if column else ()),
         effect=Effect("requests", float(len(poison)), None, None, "requests", 0.0, "champion"),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from math import log
 
 from shadowserve.divergence import Kind
+from shadowserve.findings.apart import apart
 from shadowserve.findings.divergence import is_more_often
 from shadowserve.findings.finding import Effect, Finding, Severity, Where, share
 from shadowserve.findings.labelled import weighed
@@ -57,8 +58,11 @@ def _slices(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]
 def _disagrees(found: Slice, outputs: Outputs) -> str:
     here, elsewhere = share(found.rate), share(found.rate_outside)
     if outputs.kind is Kind.NUMBER:  # searched by rank, since nearly every error is one
-        return f"is further off: of all errors so far, those there exceed {here}, those elsewhere {elsewhere}"
-    return f"disagrees by {here}, elsewhere by {elsewhere}"
+        return (
+            f"is further off: a difference there is on average larger than {here} of all differences so far, "
+            f"one elsewhere than {elsewhere}"
+        )
+    return apart(outputs.kind, found.rate, found.rate_outside, where="elsewhere")
 
 
 def _noise(known: Known, found: Slice, policy: Policy) -> str:

@@ -160,6 +160,18 @@ def outermost(names: Collection[str]) -> list[str]:
     return [name for name in names if not any(name.startswith(f"{of}/") for of in names)]
 
 
+def step_around(name: str, names: Collection[str]) -> str | None:
+    """Return the step that a part lies within, the closest; None for a step of its own.
+
+    Examples
+    --------
+    >>> step_around("model/look_up", ["model", "model/look_up"]), step_around("columns/words", ["columns/words"])
+    ('model', None)
+    """
+    around = [of for of in names if name.startswith(f"{of}/")]
+    return max(around, key=len, default=None)
+
+
 def _sizes(calls: Sequence[Comparison]) -> dict[str, np.ndarray]:
     """Return each column's sizes; NaN at a deadline, which says nothing of what the size costs."""
     known = [call.sizes if call.outcome is not Outcome.TIMED_OUT else {} for call in calls]

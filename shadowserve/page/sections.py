@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from shadowserve.legend import legend
+from shadowserve.legend import PARTS, legend
 from shadowserve.page.figures import ROLES, bar, step_ranges
 from shadowserve.page.html import Html, element, percent, short, table
 from shadowserve.page.labelled import by_class
@@ -72,11 +72,20 @@ def limits(report: Report) -> Iterator[Html]:
                 limit["name"],
                 element(f"span.{limit['state']}", limit["state"]),
                 limit["says"],
-                "" if limit["more"] is None else f"{limit['more']:,}",
+                _more(limit),
             )
             for limit in report["judgement"]["limits"]
         ],
     )
+
+
+def _more(limit: Mapping[str, Any]) -> str:
+    """Return how many more it takes; where a share is sampled, how much traffic that is."""
+    if limit["more"] is None:
+        return ""
+    traffic = limit.get("more_traffic") or limit["more"]
+    more = f"{limit['more']:,}"
+    return f"{traffic:,}, of which {more} are sampled" if traffic > limit["more"] else more
 
 
 def divergence(report: Report) -> Iterator[Html]:
@@ -175,12 +184,14 @@ def steps(report: Report) -> Iterator[Html]:
                 element("code", one["step"]),
                 f"{one['n']:,}",
                 *(short(one[name]) for name in ("p50_ms", "p90_ms", "p99_ms", "max_ms")),
-                percent(one["share"]),
+                f"({percent(one['share'])})" if one.get("within") else percent(one["share"]),
                 _growth(one["growth"]),
             )
             for one in features
         ],
     )
+    if any(one.get("within") for one in features):
+        yield element("p.note", PARTS)
 
 
 def _whole(latency: Mapping[str, Any]) -> Iterator[Html]:
@@ -220,7 +231,12 @@ def notes(report: Report) -> Iterator[Html]:
 
 
 def requests(report: Report) -> Iterator[Html]:
-    """Yield the slowest requests; `shadowserve` finds each again by its position."""
+    """Yield the requests that differ most, and the slowest, by the ids that callers know them by."""
+    worst = [one for one in report.get("worst_requests") or () if one["key"] > 0][:10]
+    if worst:
+        yield element("h2", "Requests that differ most")
+        rows = [(element("code", one["payload"]), short(one["key"])) for one in worst]
+        yield table(("request id", "disagreement"), rows)
     slowest = report["slow_requests"][:10]
     if not slowest:
         return
