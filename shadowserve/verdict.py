@@ -15,14 +15,17 @@ from typing import Any
 
 from shadowserve.findings import Finding, Severity, gains, share
 from shadowserve.findings.divergence import above_noise
+from shadowserve.findings.finding import number
 from shadowserve.findings.gains import LIMITS
 from shadowserve.findings.labelled import by_labels
 from shadowserve.findings.latency import SLOW_PROCESS, waited
 from shadowserve.findings.origins import compared
 from shadowserve.findings.standing import is_open, standing
 from shadowserve.known import Known
+from shadowserve.labels.far import FarOff
 from shadowserve.lane.lasting import ERROR
 from shadowserve.lane.learned import Learned
+from shadowserve.legible import counted
 from shadowserve.paired import STRETCHES
 from shadowserve.policy import ALARM_SHARES, Policy
 from shadowserve.sequential import MeanSequence
@@ -203,16 +206,26 @@ def _errors(known: Known, policy: Policy) -> Limit:
     limit = policy.max_error_rate
     if known.learned is None or not known.learned.failures.rate.n:
         return Limit("errors", "undecided", "Nothing has been scored yet.")
-    more = known.learned.failures.more
-    says = f"{_fails(more, policy)} than the champion; {share(limit)} is allowed."
+    more, far = known.learned.failures.more, known.losses.far_off if known.losses else None
+    if far is not None:
+        more = far.with_failures(more)
+    says = f"{_fails(more, policy)} than the champion; {share(limit)} is allowed.{_far_off(far)}"
     if more.is_above(limit, alpha=policy.alpha / LIMITS):
-        if not _is_its_own(known, known.learned, policy):
+        is_far = far is not None and far.more.is_above(limit, alpha=policy.alpha / LIMITS)
+        if not is_far and not _is_its_own(known, known.learned, policy):
             says += " Whether the version or its surroundings failed is not settled yet."
             return Limit("errors", "undecided", says)
         return Limit("errors", "broken", says)
     if more.is_below(limit, alpha=policy.alpha):
         return Limit("errors", "kept", says)
     return Limit("errors", "undecided", says, _needed(more, limit, policy))
+
+
+def _far_off(far: FarOff | None) -> str:
+    """Say how many answers count as failures since they lie far from the champion's."""
+    if far is None or far.reach is None or not far.own:
+        return ""
+    return f" Among them are {counted(far.own, 'answer')} further than {number(far.reach)} from the champion's."
 
 
 def _fails(more: MeanSequence, policy: Policy) -> str:

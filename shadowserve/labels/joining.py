@@ -18,6 +18,7 @@ from shadowserve.labels.answers import copy_answers
 from shadowserve.labels.chosen import own_loss
 from shadowserve.labels.constant import Constant
 from shadowserve.labels.described import ByClass
+from shadowserve.labels.far import MOST_AT_ONCE, Answers, FarOff
 from shadowserve.labels.gain import Loss
 from shadowserve.labels.losses import RANK, Labelled, Wrong, decisive, losses_of
 from shadowserve.labels.ranked import FreshPairs
@@ -65,6 +66,8 @@ class Losses:
         The answer that is always the same, from the labels so far.
     by_class : ByClass
         What describes and does not decide.
+    far : FarOff
+        Numbers far from the champion's, on all requests of which answers are known.
     """
 
     def __init__(self, kind: Kind | None, terms: Terms = DEFAULT_TERMS) -> None:
@@ -73,6 +76,7 @@ class Losses:
         self.constant = Constant(numbers=kind is Kind.NUMBER)
         self.pairs = FreshPairs()
         self.by_class = ByClass()
+        self.far = FarOff()
         self.joined = self.ambiguous = self.not_compared = self.mismatched = 0
         self.repeated = self.late = 0
         self.delay_s = Quantiles(tail=True)
@@ -130,6 +134,17 @@ class Losses:
         self.delay_s.add(np.asarray(delays, dtype=np.float64))
         for measure, losses_so_far in found.items():
             self.measure(measure).add(losses_so_far)
+
+    @property
+    def reach(self) -> float | None:
+        """How far from the champion's a number is off; None where nothing says so, or not yet."""
+        loss = self.measures.get("absolute_error")
+        return loss.scale.cap if loss and not loss.scale.is_too_small else None
+
+    @property
+    def far_off(self) -> FarOff | None:
+        """What is far off counts as a failure, unless the first labels were no measure; else None."""
+        return self.far if self.reach is not None else None
 
     def measure(self, name: str) -> Loss:
         """Return one measure's sums; they begin when they are first asked for."""
@@ -194,6 +209,7 @@ class Losses:
                 loss.to_dict(alpha=alpha) for loss in self.measures.values() if loss is not first
             ],
             "by_class": self.by_class.to_dict(),
+            "far_off": self.far_off.to_dict() if self.far_off else None,
         }
 
     def state(self) -> dict[str, Any]:
@@ -205,6 +221,7 @@ class Losses:
             "constant": self.constant.state(),
             "pairs": self.pairs.state(),
             "by_class": self.by_class.state(),
+            "far": self.far.state(),
             **{name: getattr(self, name) for name in _COUNTS},
             "delay_s": self.delay_s.state(),
             "measures": [loss.state() for loss in self.measures.values()],
@@ -229,6 +246,7 @@ class Losses:
         it.constant = Constant.from_state(state["constant"])
         it.pairs = FreshPairs.from_state(state["pairs"])
         it.by_class = ByClass.from_state(state.get("by_class"))
+        it.far = FarOff.from_state(state.get("far"))
         for name in _COUNTS:
             setattr(it, name, state[name])
         it.delay_s = Quantiles.from_state(state["delay_s"])
@@ -282,6 +300,7 @@ def learn(
                 losses = _remembered(store, lane, kind, terms)
                 if losses.kind is not None:
                     _pair_up(store, losses, lane=lane, control=control, classes=named)
+                    _look_afar(store, losses, lane=lane)
                     store.save_summary(lane, losses.state())
         losses.counts = store.counts()
     return losses
@@ -305,3 +324,11 @@ def _pair_up(
     while chunk := list(islice(pairs, _CHUNK)):
         losses.add(chunk, classes=classes)
     losses.marks = upto
+
+
+def _look_afar(store: LabelStore, losses: Losses, *, lane: str) -> None:
+    """Look for far-off numbers among answers that have come since, labelled or not."""
+    reach, middle = losses.reach, losses.constant.median
+    if reach is not None and middle is not None:
+        rows = store.answers(lane=lane, after=losses.far.mark, most=MOST_AT_ONCE)
+        losses.far.add(map(Answers._make, rows), reach=reach, middle=middle)

@@ -239,6 +239,14 @@ class LabelStore:
             {"lane": lane, "keep": keep},
         )
 
+    def answers(self, *, lane: str, after: int, most: int) -> Iterator[tuple[int, str, str]]:
+        """Yield id, champion's and lane's answer of the first requests of entities since an id."""
+        yield from self._connection.execute(
+            "SELECT id, champion, lane_answer FROM answer WHERE lane = ? AND id > ? AND first "
+            "AND champion IS NOT NULL ORDER BY id LIMIT ?",
+            (lane, after, most),
+        )
+
     def examples(self, n: int = 20) -> list[tuple[str | None, str | None]]:
         """Return some champion answers and scores, as JSON, to tell what labels must be."""
         query = "SELECT champion, scores FROM answer WHERE champion IS NOT NULL LIMIT ?"
