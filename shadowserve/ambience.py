@@ -15,6 +15,7 @@ import logging
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 import warnings
@@ -22,11 +23,14 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, ParamSpec, TypeVar
 
+from shadowserve.ending import FILES_CLOSED
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
 TOLD_EVERY_NS = 10**9
 MAX_TRIES = 10
+_PLACE = 7919
 _SILENT = ("ignore", None, Warning, None, 0)
 _log = logging.getLogger(__name__)
 
@@ -105,6 +109,7 @@ class _Process:
         os.umask(self._umask)
         self._their_umask = self._umask
         self._tracing = self._their_tracing = (sys.gettrace(), sys.getprofile())
+        self._sentry = _sentry()
         self._show = _shows()
         self._their_filters: Any = None
         self._harmless: tuple[Any, int, Any] = (None, 0, None)
@@ -122,6 +127,7 @@ class _Process:
 
     def take_back(self) -> None:
         """Set ours again, and note what the model's were."""
+        self._keep_to_files()
         self._their_recursion = sys.getrecursionlimit()
         if self._their_recursion != self._recursion:  # first: the rest takes frames
             sys.setrecursionlimit(self._recursion)
@@ -132,6 +138,15 @@ class _Process:
         self._their_filters = filters = warnings.filters if self._may_raise() else None
         if filters is not None:
             _filter([_SILENT])
+
+    def _keep_to_files(self) -> None:
+        """End the process if its files were closed: their numbers may be another's by now."""
+        try:
+            if os.lseek(self._sentry, 0, os.SEEK_CUR) == _PLACE:
+                return
+        except OSError:
+            pass
+        os._exit(FILES_CLOSED)
 
     def _may_raise(self) -> bool:
         """Whether a warning may become an exception."""
@@ -145,6 +160,14 @@ class _Process:
             return True
         self._harmless = looks
         return False
+
+
+def _sentry() -> int:
+    """Open a file that nobody uses, at a place that no other is at."""
+    with tempfile.TemporaryFile() as file:
+        held = os.dup(file.fileno())
+    os.lseek(held, _PLACE, os.SEEK_SET)
+    return held
 
 
 def _shows() -> tuple[Any, Any]:

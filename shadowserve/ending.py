@@ -7,6 +7,10 @@ import signal
 _NATIVE = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGSYS", "SIGTRAP")
 
 
+FILES_CLOSED = 78
+"""How a process ends whose model closed its files: what it would write might reach another's."""
+
+
 def ending(code: int | None) -> str:
     """Say how a process ended.
 
@@ -20,6 +24,8 @@ def ending(code: int | None) -> str:
     >>> ending(-11), ending(-15), ending(3)
     ('crashed in native code: SIGSEGV', 'ended by SIGTERM', 'exit code 3')
     """
+    if code == FILES_CLOSED:
+        return "its model closed the files that the process had open"
     if code is None or code >= 0:
         return f"exit code {code}"
     try:

@@ -274,13 +274,22 @@ def opened(
     clear : callable
         Forgets, before the second is loaded, what the first left behind in this process.
     """
-    scorer = tried(version, fresh(), method=method, batch=batch, probe=probe, champion=champion)
-    if scorer.sharing.unknown is None or not scorer.sharing.tries:
-        return scorer
-    scorer = renewed(scorer)
-    clear()
-    gc.collect()  # the tried instance goes before its successor comes: never two in memory
-    return scorer.on(fresh())
+    try:
+        scorer = tried(version, fresh(), method=method, batch=batch, probe=probe, champion=champion)
+        if scorer.sharing.unknown is None or not scorer.sharing.tries:
+            return scorer
+        scorer = renewed(scorer)
+        clear()
+        gc.collect()  # the tried instance goes before its successor comes: never two in memory
+        return scorer.on(fresh())
+    except (ShadowserveError, OSError):
+        raise
+    except BaseException as error:  # whatever a model left behind: a signal, a thread, an import
+        fault = fault_of(error)
+        raise ModelError(
+            f"{version.pin} cannot be loaded and tried: {fault.type} at {fault.frame}. "
+            "Load it where it was trained to see why."
+        ) from error
 
 
 def tried(

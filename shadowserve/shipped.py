@@ -109,8 +109,11 @@ def forget(path: Path) -> None:
     """
     top = f"{path.resolve()}{os.sep}"
     within = cache(lambda folder: f"{os.path.realpath(folder)}{os.sep}".startswith(top))
-    for name, module in list(sys.modules.items()):
-        origin = getattr(module, "__file__", None)
+    for name, module in sys.modules.copy().items():  # whole: what is collected meanwhile may import
+        try:
+            origin = getattr(module, "__file__", None)
+        except BaseException:  # noqa: S112 - anything may stand among the modules
+            continue
         if isinstance(origin, str) and within(origin.rpartition(os.sep)[0]):
             del sys.modules[name]
 

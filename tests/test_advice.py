@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 
+from benchmarks.oddities import ERRORS, MARKER
 from shadowserve.loading.advice import cause
 
 OLD = ("scikit-learn 1.2.2 in training, 1.9.1 here",)
@@ -72,3 +73,22 @@ def test_of_an_old_pickle_the_libraries_are_told_first():
 def test_a_models_own_text_is_not_repeated():
     said = told("class Own(Exception): __module__ = 'own'\nraise Own('s3cret')")
     assert "s3cret" not in said
+
+
+def test_no_code_of_an_exception_runs_when_its_cause_is_told():
+    """Whatever a loader raises: a text, an argument or a class that exits, hangs or is huge."""
+    for name, made in ERRORS.items():
+        said = cause(made())
+        assert said, name
+        assert len(said) < 1_000
+        assert MARKER not in said
+
+
+def test_what_is_missing_is_told_of_an_import_error_whose_attributes_lie():
+    class Lying(ModuleNotFoundError):
+        @property
+        def name(self):
+            raise SystemExit
+
+    assert cause(Lying("x", name="nowhere"))
+    assert "nowhere" in cause(ModuleNotFoundError("x", name="nowhere"))

@@ -85,6 +85,8 @@ def main(arguments: Sequence[str]) -> int:
             return _no_room(name, error)
         fault = fault_of(error)
         tell(_log, "lane %s ended by %s at %s", name, fault.type, fault.frame)
+        lane.inflight.clear()  # what a call raises is its request's outcome: this is no request's
+        lane.say("starting", f"{fault.type} at {fault.frame}, between calls of the model")
         return 1
     return 0
 

@@ -39,14 +39,14 @@ def cause(
     """
     text = _text(error)
     lost = _LOST_CLASS.search(text) or _LOST_NAME.search(text)
-    wanted = (error.name if isinstance(error, ImportError) else None) or (lost[2] if lost else None)
+    wanted = _imported(error) or (lost[2] if lost else None)
     top = (wanted or "").partition(".")[0]
     if top and top in hidden:
         return (
             f"it ships a module {top!r}, and the server has one of that name, which Python finds "
             "first. Rename the module and log the model again."
         )
-    if isinstance(error, ModuleNotFoundError) and wanted:
+    if issubclass(type(error), ModuleNotFoundError) and wanted:
         return _missing(wanted, differences=differences, requirements=requirements)
     if lost and top != "__main__" and (owner := _owner(top)):
         return f"{lost[1]!r} is not in {lost[2]!r} of {owner}. {_other(owner, differences)}"
@@ -67,6 +67,14 @@ def cause(
             f"{fault.type} at {fault.frame}. Install those, or log the model again with these."
         )
     return f"{fault.type} at {fault.frame}. Load it where it was trained to see why."
+
+
+def _imported(error: BaseException) -> str | None:
+    """Return the module that could not be imported; no code of the exception's runs."""
+    if not issubclass(type(error), ImportError):
+        return None
+    name = ImportError.__dict__["name"].__get__(error)
+    return name if type(name) is str else None
 
 
 def _missing(name: str, *, differences: Sequence[str], requirements: Sequence[str]) -> str:
@@ -115,6 +123,12 @@ def _plain(name: str) -> str:
 
 
 def _text(error: BaseException) -> str:
-    """Return what an exception of Python's or MLflow's own says; a model's own is not asked."""
-    theirs = type(error).__module__ in ("builtins", "mlflow.exceptions")
-    return str(error) if theirs else ""
+    """Return what an exception of Python's or MLflow's own says; a model's own is not asked.
+
+    Nor is what a model put into one: only plain text among its arguments is taken.
+    """
+    module = type.__dict__["__module__"].__get__(type(error))
+    if type(module) is not str or module not in ("builtins", "mlflow.exceptions"):
+        return ""
+    given = BaseException.__dict__["args"].__get__(error)
+    return " ".join(each for each in given if type(each) is str)

@@ -387,7 +387,7 @@ def _is_genuine(kind: type) -> bool:
 
 def _patched() -> str | None:
     """Return a function of the libraries that is not their own any more; None if there is none."""
-    for name, module in list(sys.modules.items()):
+    for name, module in sys.modules.copy().items():
         if module is None or name.partition(".")[0] not in _PATCHABLE:
             continue
         for place, function, in_class in _functions(name, module):
@@ -399,7 +399,7 @@ def _patched() -> str | None:
 
 
 def _functions(name: str, module: Any) -> Iterator[tuple[str, types.FunctionType, bool]]:
-    for key, value in list(vars(module).items()):
+    for key, value in vars(module).copy().items():
         if isinstance(value, types.FunctionType):
             yield key, value, False
         elif isinstance(value, type) and value.__module__ == name:

@@ -12,7 +12,7 @@ import contextlib
 import json
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from shadowserve import clock
@@ -30,6 +30,7 @@ from shadowserve.supervisor.child import Child
 from shadowserve.supervisor.pulse import Pulse
 
 MAX_BARREN_DEATHS = 5
+MAX_SAME = 5
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 MAX_QUICK_POISONINGS = 20
@@ -79,6 +80,7 @@ class LaneWatch:
     _oom_kills: int = 0
     _done: int = 0
     _worked: tuple[int, int] = (0, 0)
+    _killed_at: tuple[int | None, int] = (None, 0)
     _told_ns: int = -TELL_EVERY_NS
     _pulse: Pulse = field(default_factory=lambda: Pulse(moment_s=LOOK_S))
 
@@ -144,6 +146,7 @@ class LaneWatch:
         code, cause = self.child.exit_code, self._why()
         mark = inflight.read(self.places.inflight)
         in_hand = mark.positions if mark.pid == self.child.pid else ()
+        cause = self._or_its_own(cause, in_hand)
         self.child.kill()  # what it had started itself
         self.child.process = None
         if code not in (GAVE_UP, NO_ROOM) and (code != 0 or in_hand):
@@ -164,7 +167,12 @@ class LaneWatch:
             write_whole(self.places.death, json.dumps(death))
             self._poisoned(cause)
         elif code != 0 and cause != "outside":
-            self._barren(self._ending(code, cause))
+            self._barren(self._last_words() or self._ending(code, cause))
+        elif code == 0 and condition(self.places)[0] == "starting":
+            self._barren(f"{ending(code)}, while it was loaded")
+        else:  # asked to end, or killed: perhaps by its own version, again and again
+            self.start_again_ns = time.monotonic_ns() + int(FIRST_PAUSE_S * 1e9)
+            self._say("starting", f"starts again in {FIRST_PAUSE_S:g} s ({ending(code)})")
 
     def _count(self, cause: str, code: int | None, mark: inflight.Mark | None) -> None:
         """Leave word of an end where it lasts, and tell it, a few times a minute at most."""
@@ -213,6 +221,18 @@ class LaneWatch:
         pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (self.barren_deaths - 1))
         self.start_again_ns = time.monotonic_ns() + int(pause * 1e9)
         self._say("starting", f"starts again in {pause:g} s ({told})")
+
+    def _or_its_own(self, cause: str, in_hand: Sequence[int]) -> str:
+        """Doubt that deaths come from outside which come with the same request in hand every time."""
+        first = min(in_hand) if in_hand and cause == "outside" else None
+        same = first is not None and first == self._killed_at[0]
+        self._killed_at = first, self._killed_at[1] + 1 if same else 1
+        return "crash" if same and self._killed_at[1] % MAX_SAME == 0 else cause
+
+    def _last_words(self) -> str | None:
+        """Return what it said of its own end; a start has left no reason."""
+        state, reason = condition(self.places)
+        return reason if state == "starting" else None
 
     def _ending(self, code: int | None, cause: str) -> str:
         if cause != "memory":

@@ -11,10 +11,10 @@ from sources import Import, imports, modules, own
 
 STOREYS = (
     # the ground: what needs nothing of ours
-    "ambience arrival clock counters disclosure errors gate heap home legend legible likeness records rows scalars sources spellings steps stopping tap training withheld "
+    "arrival clock counters disclosure errors gate heap home legend legible likeness records rows scalars sources spellings steps stopping tap training withheld "
     "ending lost "
     "supervisor.isolation supervisor.leash supervisor.priority supervisor.worker",
-    "asgi casting faults journal lane.inflight lane.state page pins places policy reading sampling sequential "
+    "ambience asgi casting faults journal lane.inflight lane.state page pins places policy reading sampling sequential "
     "departed stores strangers supervisor.placement refused tally tokens",
     # records, settings and pure mathematics
     "pauses changepoint units divergence featurization growth mlmodel nested paired settings slices stillness "

@@ -259,6 +259,46 @@ def test_a_lane_that_gets_far_between_its_deaths_goes_on(lane):
 
 def test_a_clean_end_is_no_death(lane):
     start(lane, "mark.clear()")
+    lane._say("running", None)
     ended(lane)
     assert not lane.places.death.exists()
     assert lane.barren_deaths == 0
+
+
+def test_a_version_that_exits_while_it_is_loaded_is_given_up_with_the_cause(lane, monkeypatch):
+    monkeypatch.setattr(watching, "FIRST_PAUSE_S", 0.0)
+    for _ in range(watching.MAX_BARREN_DEATHS):
+        start(lane, "import os; os._exit(0)", in_hand=False)
+        ended(lane)
+    state, reason = condition(lane.places)
+    assert state == "degraded"
+    assert "exit code 0" in reason
+    assert "while it was loaded" in reason
+
+
+def test_a_version_that_kills_its_process_while_it_is_loaded_is_told_and_tried_again(lane):
+    """Nobody can tell it from deaths from outside, which cost nothing."""
+    for _ in range(watching.MAX_BARREN_DEATHS + 1):
+        start(lane, "import os; os.kill(os.getpid(), 9)", in_hand=False)
+        ended(lane)
+        assert lane.start_again_ns > 0
+    state, reason = condition(lane.places)
+    assert state == "starting"
+    assert "SIGKILL" in reason
+
+
+def test_a_lane_killed_with_the_same_request_in_hand_each_time_is_killed_by_that_request(lane):
+    causes = []
+    for _ in range(2 * watching.MAX_SAME):
+        start(lane, "os.kill(os.getpid(), 9)")
+        ended(lane)
+        causes.append(death(lane)["cause"])
+    seen = [n for n, cause in enumerate(causes, start=1) if cause == "crash"]
+    assert seen == [watching.MAX_SAME, 2 * watching.MAX_SAME]
+
+
+def test_what_a_lane_said_of_its_own_end_is_the_reason(lane):
+    start(lane, "raise SystemExit(1)", in_hand=False)
+    lane._say("starting", "ValueError at odd.py:3 load, between calls of the model")
+    ended(lane)
+    assert "ValueError at odd.py:3" in condition(lane.places)[1]
