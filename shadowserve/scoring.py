@@ -273,6 +273,11 @@ def opened(
         As in `open_version`.
     clear : callable
         Forgets, before the second is loaded, what the first left behind in this process.
+
+    Raises
+    ------
+    ModelError
+        If either cannot be loaded, or fails on its own example.
     """
     try:
         scorer = tried(version, fresh(), method=method, batch=batch, probe=probe, champion=champion)

@@ -80,6 +80,7 @@ class LaneWatch:
     _oom_kills: int = 0
     _done: int = 0
     _worked: tuple[int, int] = (0, 0)
+    _overdue: inflight.Mark | None = None
     _killed_at: tuple[int | None, int] = (None, 0)
     _told_ns: int = -TELL_EVERY_NS
     _pulse: Pulse = field(default_factory=lambda: Pulse(moment_s=LOOK_S))
@@ -91,7 +92,7 @@ class LaneWatch:
     def start(self) -> None:
         """Start the lane's process."""
         self._say("starting", None)
-        self._cause = None
+        self._cause = self._overdue = None
         self._oom_kills = kernel_kills()
         if self.allowance is not None:
             self.memory_bytes = self.allowance.bytes()
@@ -119,6 +120,10 @@ class LaneWatch:
 
     def _enforce(self) -> None:
         if self._is_overdue():
+            mark = inflight.read(self.places.inflight)
+            if not mark.positions:
+                return  # it came to its end this instant
+            self._overdue = mark  # the signal that asks for its stacks may end a call that sleeps
             self._kill("deadline")
             return
         used = clock.own_bytes(self.child.pid)
@@ -144,7 +149,7 @@ class LaneWatch:
     def _bury(self) -> None:
         """Write down how it died and when it may start again."""
         code, cause = self.child.exit_code, self._why()
-        mark = inflight.read(self.places.inflight)
+        mark = self._overdue or inflight.read(self.places.inflight)
         in_hand = mark.positions if mark.pid == self.child.pid else ()
         cause = self._or_its_own(cause, in_hand)
         self.child.kill()  # what it had started itself

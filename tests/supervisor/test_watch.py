@@ -302,3 +302,18 @@ def test_what_a_lane_said_of_its_own_end_is_the_reason(lane):
     lane._say("starting", "ValueError at odd.py:3 load, between calls of the model")
     ended(lane)
     assert "ValueError at odd.py:3" in condition(lane.places)[1]
+
+
+def test_a_call_that_ends_when_its_stacks_are_asked_for_was_overdue_all_the_same(lane):
+    """A library's own sleep ends at any signal; then nothing is in hand any more when it is killed."""
+    lane.deadline_s = 0.2
+    start(
+        lane,
+        "import signal; from shadowserve.talk import STACKS\n"
+        "signal.signal(STACKS, lambda *_: mark.clear())\ntime.sleep(60)",
+    )
+    until(lambda: lane.look() or not lane.child.running)
+    ended(lane)
+    assert death(lane)["positions"] == [5, 6]
+    assert death(lane)["cause"] == "deadline"
+    assert lane.barren_deaths == 0
