@@ -17,6 +17,7 @@ from registry_fixtures import FRAME, LABELS, register, shared_store, write_code
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from shadowserve.check import Side, Trial, check, try_out
+from shadowserve.check.bodies import Bodies
 from shadowserve.check.trial import Passage
 from shadowserve.cli import main
 from shadowserve.loading import input_example
@@ -369,3 +370,25 @@ def test_misuse_and_a_missing_store_have_exit_codes_of_their_own(tmp_path):
     away = ["--tracking-uri", "http://127.0.0.1:1"]
     asked = ["check", "--champion", "v1", "--challenger", "v2", *away]
     assert CliRunner().invoke(main, asked).exit_code == 4
+
+
+def test_the_limit_of_bodies_is_told_and_an_example_beyond_it_too():
+    assert str(Bodies.of(None, limit=2**20)) == (
+        "Bodies of requests: 1MiB at most (--max-body), a larger one gets 413 and is compared with nothing."
+    )
+    example = {"dataframe_split": {"columns": ["a"], "data": [[1.5]]}}
+    size = len(json.dumps(example, separators=(",", ":")))
+    assert Bodies.of(example, limit=size).fits
+    beyond = Bodies.of(example, limit=size - 1)
+    assert not beyond.fits
+    assert f"example has {size} bytes: raise it." in str(beyond)
+
+
+@pytest.mark.live
+def test_check_tells_the_limit_of_bodies_that_serve_would_hold():
+    store = shared_store()
+    for _ in range(2):
+        register(store, "small", LinearRegression().fit(FRAME, LABELS), input_example=FRAME[:2])
+    told = json.loads(run("small", "v1", "v2", "--max-body", "20B").stdout)
+    assert told["bodies"]["limit"] == 20
+    assert told["bodies"]["example"] > 20

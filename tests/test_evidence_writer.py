@@ -19,13 +19,18 @@ from evidence_fixtures import (
     state_directory,
     version,
 )
+from labels_fixtures import answers, work
 
+from shadowserve import report
 from shadowserve.deployment import Deployment
 from shadowserve.evidence.names import safe_name
 from shadowserve.evidence.store import Store
 from shadowserve.evidence.undelivered import UndeliveredError
 from shadowserve.evidence.writer import Writer
+from shadowserve.labels import take
+from shadowserve.lane.state import LaneState, Progress
 from shadowserve.places import Places
+from shadowserve.records import Outcome
 
 pytestmark = pytest.mark.live
 
@@ -367,3 +372,38 @@ def test_a_slow_request_becomes_a_trace_that_shows_its_slow_step(uri: str, tmp_p
     assert challenger.attributes["role"] == "challenger"
     assert challenger.parent_id == spans["challenger v4"].span_id
     assert "request-3" in found  # the one that differs
+
+
+def test_labels_that_come_after_the_last_window_reach_mlflow(uri: str, tmp_path: Path) -> None:
+    """Nothing is scored any more and no window closes: labels alone are news of the report."""
+    served = deployment(uri, control=True, options={"method": "predict"})
+    places = state_directory(tmp_path, served)
+    truth, rows = answers(80, better=0.1)
+    work(places, CHALLENGER, rows, part=True)
+    state = LaneState(places.lane(CHALLENGER.role, CHALLENGER.version).state)
+    state.commit(Progress(outcomes=Counter({Outcome.BOTH_OK: 80})))
+    state.close()
+    writer = Writer(places, served, report=lambda p, d, n: report.build(p, d, challenger=n))
+    writer.turn()
+    writer.publish()
+    run = next(one for one in runs_of(uri, served) if one.info.run_name == "v3 vs v4")
+    assert told_in(uri, run, tmp_path / "before")["labels"] is None
+
+    raws = [(n, f"request-{n}", t) for n, t in enumerate(truth, 1)]
+    take(places, served, raws)
+    writer.turn()
+    writer.publish()
+    run = next(one for one in runs_of(uri, served) if one.info.run_name == "v3 vs v4")
+    labels = told_in(uri, run, tmp_path / "after")["labels"]
+    assert (labels["joined"], labels["loss"]["n"]) == (80, 80)
+    assert history(uri, run.info.run_id, "ledger/requests") in ([], [0])
+
+
+def told_in(uri: str, run, folder: Path) -> dict:
+    """Return the report that a run holds in MLflow."""
+    folder.mkdir()
+    return json.loads(
+        Path(
+            client(uri).download_artifacts(run.info.run_id, "report.json", str(folder))
+        ).read_text()
+    )

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from rich.console import Console
 from shadowserve import pins, withheld
 from shadowserve.check import Check, Side, Trial, try_out
 from shadowserve.check import check as compare
+from shadowserve.check.bodies import Bodies
 from shadowserve.cli.looking import as_json, print_json, screen
 from shadowserve.cli.options import options
 from shadowserve.deployment import read
@@ -35,7 +37,7 @@ INCOMPATIBLE = 3
 @click.command(short_help="Try both versions out, without traffic.")
 @options(
     "champion", "challengers", "model", "tracking_uri", "registry_uri", "state_dir", "method",
-    "output_kind", "batch", "probe", "one_job", "strict_versions", "allow_digests", "pass_env",
+    "output_kind", "max_body", "batch", "probe", "one_job", "strict_versions", "allow_digests", "pass_env",
 )  # fmt: skip
 @as_json
 def check(as_json: bool, **flags: Any) -> None:
@@ -52,13 +54,16 @@ def check(as_json: bool, **flags: Any) -> None:
     click.echo(f"Store {addresses}; each version is tried in a process of its own.", err=True)
     places = Places(settings.state_dir.resolve())
     with _cache(places) as cache:
-        checks = _checks(settings, addresses, cache, spared=_served(places))
+        checks, example = _checks(settings, addresses, cache, spared=_served(places))
+    bodies = Bodies.of(example, limit=settings.max_body)
     if as_json:
         told = [one.to_dict() for one in checks]
-        print_json({"compatible": all(one.compatible for one in checks), "checks": told})
+        fine = all(one.compatible for one in checks)
+        print_json({"compatible": fine, "checks": told, "bodies": asdict(bodies)})
     else:
         for one in checks:
             print_check(one, screen())
+        line(screen(), str(bodies))
     sys.exit(0 if all(one.compatible for one in checks) else INCOMPATIBLE)
 
 
@@ -82,8 +87,8 @@ def _served(places: Places) -> set[str]:
 
 def _checks(
     settings: Settings, addresses: Any, cache: Path, *, spared: Collection[str]
-) -> list[Check]:
-    """Resolve and fetch the pins, and try them side by side."""
+) -> tuple[list[Check], Any]:
+    """Resolve and fetch the pins, and try them side by side; return the champion's example, too."""
     from shadowserve.registry import Registry  # imports MLflow: seconds
 
     registry = Registry(addresses, say=lambda line: click.echo(line, err=True))
@@ -127,7 +132,7 @@ def _checks(
         first, *others = [
             Side(one.version, trial) for one, trial in zip(fetched, tried, strict=True)
         ]
-    return [compare(first, other, output_kind=settings.output_kind) for other in others]
+    return [compare(first, other, output_kind=settings.output_kind) for other in others], body
 
 
 def print_check(found: Check, out: Console) -> None:

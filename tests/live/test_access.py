@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from http.client import HTTPConnection
 
 import pytest
 
@@ -50,3 +51,19 @@ def test_pages_stay_outside_and_the_start_names_what_is_withheld(tmp_path, store
             "champion-0.prints.log",
             f"lane-challenger-v{tiny.BETTER}.prints.log",
         }
+
+
+def test_a_connection_is_kept_while_it_is_used_and_hung_up_on_after_the_time_that_was_asked_for(
+    tmp_path, store
+):
+    with Served(tmp_path, store, "--no-control", "--keep-alive", "1s", challengers=()) as served:
+        host, port = served.url.removeprefix("http://").split(":")
+        caller = HTTPConnection(host, int(port), timeout=30)
+        caller.connect()
+        kept = caller.sock
+        for _ in range(2):
+            caller.request("GET", "/livez")
+            assert caller.getresponse().read() == b"{}"
+            assert caller.sock is kept
+        assert kept.recv(1) == b""  # hung up on; by default that is later than this waits
+        caller.close()
