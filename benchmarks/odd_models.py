@@ -3,7 +3,9 @@
 Each model is drawn from a seed: at its first call, at later ones or at some rows it answers anything of
 any type, raises anything in any way, or harms the process that it runs in. A champion answers requests
 with it and journals them; a lane scores them with the next one. Every request must have an answer and,
-in the lane, one outcome. Models run by the hundred in processes of their own, whose death is a failure.
+in the lane, one outcome. Every fourth is odd when it is loaded: it is refused in words that name it, or
+answers. Models run by the hundred in processes of their own, whose death is a failure. For each hundred one
+version ends or harms a lane's real process (`odd_deaths`).
 
 python -m benchmarks.odd_models --models 2000
 """
@@ -33,6 +35,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks import odd_deaths, odd_loader
 from benchmarks.oddities import ERRORS, MARKER, EvilArgument, EvilText
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -40,7 +43,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 N_REQUESTS = 6
 MAX_ENDS = 20
 PATIENCE_S = 60.0
-EACH = 50
+EACH = 100
 """Models that share a process."""
 
 
@@ -263,25 +266,83 @@ def try_model(seed: int, root: Path) -> str | None:
     return None
 
 
+LOADS = [
+    *odd_loader.STRANGE,
+    *odd_loader.ERRORS,
+    *(
+        name
+        for name in odd_loader.SETTINGS
+        if name not in ("an alarm", "a thread that raises here")
+    ),
+    "recursion without end",
+]
+"""What a loader may do that ends no process; two that go on afterwards are `odd_deaths`'s."""
+
+
+def try_load(seed: int, root: Path) -> str | None:
+    """Load a version whose loader is odd, and let it answer; say what went wrong."""
+    from dataclasses import replace
+
+    from scoring_fixtures import body, record, version
+
+    from shadowserve.errors import ModelError
+    from shadowserve.protocols import protocols
+    from shadowserve.scoring import open_version
+    from shadowserve.version import digest_of
+
+    harm = LOADS[seed // 4 % len(LOADS)]
+    path = odd_loader.write(root / "v4", at_load=harm)
+    try:
+        scorer = open_version(replace(version(4), digest=digest_of(path)[0]), path)
+    except ModelError as error:
+        named = "films:4" in str(error) and MARKER not in str(error)
+        return None if named else f"{harm} at load: {error}"
+    protocol = dict(protocols("films", 3))["invocations"]
+    rows, echo = protocol.parse(body(record(3)), "application/json", scorer.schema)
+    try:
+        answer = json.loads(protocol.encode(scorer.score(rows).output, echo=echo))
+    except BaseException:  # what is called fails, as a request then does
+        return None if harm in odd_loader.STRANGE else f"{harm} at load: it does not answer"
+    right = harm in odd_loader.STRANGE or answer["predictions"] == [6.0]
+    return None if right else f"{harm} at load: {answer}"
+
+
+def _restored(paths: list[str], environ: dict[str, str], here: Path, recursion: int) -> None:
+    """Undo for the next model what the last made of this process."""
+    sys.settrace(None)
+    sys.setprofile(None)
+    sys.setrecursionlimit(recursion)
+    sys.path[:] = paths
+    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+    gc.callbacks.clear()
+    gc.enable()
+    logging.disable(logging.NOTSET)
+    os.umask(0o022)
+    os.chdir(here)
+    os.environ.update(environ)
+
+
 def try_many(first: int, n: int) -> None:
     """Try models in this process, and print a line for each that something went wrong with."""
+    from shadowserve import ambience
+
+    ambience.claim()  # as a worker and a lane do
     signal.signal(signal.SIGUSR1, lambda *_: None)
     said = os.fdopen(os.dup(1), "w", buffering=1)  # models close the others
     recursion, here, environ = sys.getrecursionlimit(), Path.cwd(), dict(os.environ)
+    paths = list(sys.path)
     for seed in range(first, first + n):
         print(f"{seed} began", file=said)
         with tempfile.TemporaryDirectory() as root:
             try:
-                wrong = try_model(seed, Path(root))
+                wrong = (try_load if seed % 4 == 3 else try_model)(seed, Path(root))
             except BaseException as error:
                 wrong = f"{type.__dict__['__name__'].__get__(type(error))} {error.__traceback__ and error.__traceback__.tb_lineno}"
                 if os.environ.get("ODD_TRACE"):
                     import traceback
 
                     traceback.print_exc(file=said)
-        sys.setrecursionlimit(recursion)
-        os.chdir(here)
-        os.environ.update(environ)
+        _restored(paths, environ, here, recursion)
         if wrong is not None:
             print(f"{seed} wrong: {wrong}", file=said)
     print("done", file=said)
@@ -302,6 +363,9 @@ def run(models: int, *, first: int = 0) -> tuple[int, list[str]]:
             wrong.append(
                 f"the process ended ({ran.returncode}) at {lines[-1:] or ran.stderr[-500:]}"
             )
+    deaths = list(odd_deaths.cases())
+    drawn = random.Random(first).sample(deaths, min(models // EACH, len(deaths)))
+    wrong += odd_deaths.run(drawn)[1] if drawn else []
     return models, wrong
 
 
