@@ -15,6 +15,7 @@ from shadowserve.findings import Finding, look
 from shadowserve.findings.gains import LIMITS
 from shadowserve.growth import SizeCounts
 from shadowserve.known import Known, know
+from shadowserve.labels.losses import by_request
 from shadowserve.lane.timing import BETWEEN, RoleTiming, StepTiming, step_around
 from shadowserve.legible import counted
 from shadowserve.places import Places
@@ -108,7 +109,16 @@ def build(places: Places, deployment: Deployment, *, challenger: int) -> dict[st
 def _labels(known: Known, policy: Policy) -> dict[str, Any] | None:
     if known.losses is None:
         return None
-    return known.losses.to_dict(alpha=policy.alpha, broken_alpha=policy.alpha / LIMITS)
+    losses = known.losses
+    search = known.learned.outputs.slices if known.learned else None
+    return {
+        **losses.to_dict(alpha=policy.alpha, broken_alpha=policy.alpha / LIMITS),
+        "by_slice": losses.by_slice.to_dict(
+            search,
+            measure=by_request(losses.kind, losses.terms),
+            show=policy.shown(search.names) if search else (),
+        ),
+    }
 
 
 def _dated(known: Known, finding: Finding) -> dict[str, Any]:

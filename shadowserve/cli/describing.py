@@ -1,4 +1,4 @@
-"""What labels describe, for a terminal: losses side by side, and each class."""
+"""What labels describe, for a terminal: losses side by side, and each class, and part of the traffic."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def print_labels(told: Mapping[str, Any] | None, out: Console) -> None:
     out.print(table)
     line(out, ("  The first one decides.", "dim"))
     print_classes(told["by_class"], out)
+    print_slices(told["by_slice"], out)
 
 
 def print_classes(told: Mapping[str, Any] | None, out: Console) -> None:
@@ -46,6 +47,21 @@ def print_classes(told: Mapping[str, Any] | None, out: Console) -> None:
         )
     out.print(table)
     line(out, ("  It describes and does not decide.", "dim"))
+
+
+def print_slices(told: Mapping[str, Any] | None, out: Console) -> None:
+    """Print the loss by part of the traffic, the challenger's worst first."""
+    if not told or not told["slices"]:
+        return
+    measure = told["measure"].replace("_", " ")
+    table = grid(
+        "part of the traffic", "labels", *SIDES, "difference", title=f"By slice: {measure}"
+    )
+    for one in ({**told, "slice": "all"}, *told["slices"]):
+        means = (_short(one[name]) for name in (*SIDES, "difference"))
+        row(table, one["slice"], f"{one['n']:,}", *means)
+    out.print(table)
+    line(out, ("  It describes and does not decide: the worst of many is worse by chance.", "dim"))
 
 
 def _both(told: Mapping[str, Any], written: Any) -> str:

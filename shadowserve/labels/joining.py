@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import Any, Self
 
@@ -15,17 +16,19 @@ from shadowserve.classes import by_class
 from shadowserve.deployment import Deployment, LaneName
 from shadowserve.divergence import Kind
 from shadowserve.labels.answers import copy_answers
+from shadowserve.labels.by_slice import BySlice, Cells
 from shadowserve.labels.chosen import own_loss
 from shadowserve.labels.constant import Constant
 from shadowserve.labels.described import ByClass
 from shadowserve.labels.far import MOST_AT_ONCE, Answers, FarOff
 from shadowserve.labels.gain import Loss
-from shadowserve.labels.losses import RANK, Labelled, Wrong, decisive, losses_of
+from shadowserve.labels.losses import RANK, Labelled, Wrong, by_request, decisive, losses_of
 from shadowserve.labels.ranked import FreshPairs
 from shadowserve.labels.reading import LabelsError
 from shadowserve.labels.store import LabelStore, Marks, Pair
 from shadowserve.labels.terms import Terms
 from shadowserve.labels.typed import class_key
+from shadowserve.lane.state import cells_of
 from shadowserve.places import Places
 from shadowserve.policy import Policy
 from shadowserve.tally import Quantiles
@@ -64,7 +67,7 @@ class Losses:
         The decisive one first, once there is one.
     constant : Constant
         The answer that is always the same, from the labels so far.
-    by_class : ByClass
+    by_class, by_slice : ByClass, BySlice
         What describes and does not decide.
     far : FarOff
         Numbers far from the champion's, on all requests of which answers are known.
@@ -76,6 +79,7 @@ class Losses:
         self.constant = Constant(numbers=kind is Kind.NUMBER)
         self.pairs = FreshPairs()
         self.by_class = ByClass()
+        self.by_slice = BySlice()
         self.far = FarOff()
         self.joined = self.ambiguous = self.not_compared = self.mismatched = 0
         self.repeated = self.late = 0
@@ -100,7 +104,13 @@ class Losses:
         known = self.joined + self.ambiguous + self.not_compared + self.mismatched
         return max(0, self.counts.get("labels", 0) - known)
 
-    def add(self, pairs: Sequence[Pair], *, classes: Sequence[Any] | None = None) -> None:
+    def add(
+        self,
+        pairs: Sequence[Pair],
+        *,
+        classes: Sequence[Any] | None = None,
+        cells: Cells | None = None,
+    ) -> None:
         """Take in labels with their answers.
 
         Parameters
@@ -108,8 +118,11 @@ class Losses:
         classes : sequence, optional
             The champion's class labels: where it answers probabilities, these count for every request,
             not only for those that the control scored again.
+        cells : callable, optional
+            Tells which cells of the slices requests lie in.
         """
         found: dict[str, list[Wrong]] = {}
+        by_position: dict[int, Wrong] = {}
         delays: list[float] = []
         own = own_loss(self.terms.chosen)
         for pair in pairs:
@@ -129,11 +142,15 @@ class Losses:
                 of_both[RANK] = ranked
             self.constant.add(request.truth)
             self.by_class.add(request, self.kind)
+            if (each := of_both.get(by_request(self.kind, self.terms) or "")) is not None:
+                by_position[pair.position] = each
             for measure, losses in of_both.items():
                 found.setdefault(measure, []).append(losses)
         self.delay_s.add(np.asarray(delays, dtype=np.float64))
         for measure, losses_so_far in found.items():
             self.measure(measure).add(losses_so_far)
+        if cells is not None and by_position:
+            self.by_slice.add(by_position, cells(list(by_position)))
 
     @property
     def reach(self) -> float | None:
@@ -221,6 +238,7 @@ class Losses:
             "constant": self.constant.state(),
             "pairs": self.pairs.state(),
             "by_class": self.by_class.state(),
+            "by_slice": self.by_slice.state(),
             "far": self.far.state(),
             **{name: getattr(self, name) for name in _COUNTS},
             "delay_s": self.delay_s.state(),
@@ -246,6 +264,7 @@ class Losses:
         it.constant = Constant.from_state(state["constant"])
         it.pairs = FreshPairs.from_state(state["pairs"])
         it.by_class = ByClass.from_state(state.get("by_class"))
+        it.by_slice = BySlice.from_state(state.get("by_slice"))
         it.far = FarOff.from_state(state.get("far"))
         for name in _COUNTS:
             setattr(it, name, state[name])
@@ -290,6 +309,7 @@ def learn(
         return None
     control = next((str(lane) for lane in deployment.lanes if lane.role == "control"), None)
     lane = str(challenger)
+    cells = partial(cells_of, places.lane(challenger.role, challenger.version).state)
     named = classes.told(places.classes(deployment.champion.number))
     terms = Terms.of(Policy.of(deployment.options.get("verdict", {})))
     with LabelStore(places.labels) as store:
@@ -299,7 +319,7 @@ def learn(
             with store.writing():
                 losses = _remembered(store, lane, kind, terms)
                 if losses.kind is not None:
-                    _pair_up(store, losses, lane=lane, control=control, classes=named)
+                    _pair_up(store, losses, lane=lane, control=control, classes=named, cells=cells)
                     _look_afar(store, losses, lane=lane)
                     store.save_summary(lane, losses.state())
         losses.counts = store.counts()
@@ -318,11 +338,12 @@ def _pair_up(
     lane: str,
     control: str | None,
     classes: Sequence[Any] | None,
+    cells: Cells,
 ) -> None:
     upto = store.last()
     pairs = store.pairs(lane=lane, control=control, since=losses.marks, upto=upto)
     while chunk := list(islice(pairs, _CHUNK)):
-        losses.add(chunk, classes=classes)
+        losses.add(chunk, classes=classes, cells=cells)
     losses.marks = upto
 
 

@@ -84,6 +84,12 @@ def decisive(kind: Kind | None, terms: Terms) -> str | None:
     return terms.chosen or (COST if terms.costs else _DECISIVE.get(kind))
 
 
+def by_request(kind: Kind | None, terms: Terms) -> str | None:
+    """Return the measure that each label has by itself: the decisive one, unless that ranks."""
+    chosen = decisive(kind, terms)
+    return chosen if chosen != RANK or kind is None else _DECISIVE.get(kind)
+
+
 def losses_of(
     request: Labelled, kind: Kind, constant: Constant, terms: Terms, own: Any = None
 ) -> dict[str, Wrong]:

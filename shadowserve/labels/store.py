@@ -44,7 +44,8 @@ _PAIRS = """
 SELECT l.id, l.label, l.received_ns, a.id, a.arrived_ns, a.champion, a.lane_answer, a.scores,
     a.first, c.scores,
     (SELECT min(b.id) FROM answer b WHERE b.request_id = a.request_id AND b.lane = a.lane),
-    (SELECT count(*) FROM answer b WHERE b.request_id = a.request_id AND b.lane = a.lane)
+    (SELECT count(*) FROM answer b WHERE b.request_id = a.request_id AND b.lane = a.lane),
+    a.position
 """
 _NEW_LABELS = f"""{_PAIRS} FROM label l
 JOIN answer a ON a.request_id = l.request_id AND a.lane = :lane AND a.id <= :upto
@@ -95,6 +96,8 @@ class Pair:
         Whether it is the earliest answer with this request id.
     n_alike : int
         How many requests of the lane bear this id.
+    position : int
+        The request's identity.
     """
 
     label: str
@@ -107,6 +110,7 @@ class Pair:
     champion_scores: str | None
     is_first: bool
     n_alike: int
+    position: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +284,21 @@ class LabelStore:
 
 
 def _pair(row: Sequence[Any]) -> Pair:
-    _, label, received, answer, arrived, champion, challenger, scores, own, theirs, first, n = row
+    (
+        _,
+        label,
+        received,
+        answer,
+        arrived,
+        champion,
+        challenger,
+        scores,
+        own,
+        theirs,
+        first,
+        n,
+        place,
+    ) = row
     return Pair(
         label,
         received,
@@ -292,4 +310,5 @@ def _pair(row: Sequence[Any]) -> Pair:
         theirs,
         answer == first,
         n,
+        place,
     )

@@ -21,6 +21,10 @@ from shadowserve.tally import Worst
 
 WORST = 50
 MOST_NAMED = 5
+MOST_CELLS = 4_096
+"""Beyond so many cells, of some hundred columns, nothing is noted for labels: half a kilobyte a request."""
+
+Membership = tuple[int, str, bytes]
 _MEANS = (
     "disagreement", "intolerant", "judged", "judged_intolerant", "nonfinite",
     "champion_nonfinite", "more_nonfinite",
@@ -42,6 +46,7 @@ class Outputs:
     def __init__(self, *, change_alpha: float = 0.001) -> None:
         self._compared_by: Divergence | None = None
         self.revised: list[str] = []
+        self._memberships: list[Membership] = []
         self._begin(change_alpha)
 
     def _begin(self, change_alpha: float) -> None:
@@ -115,7 +120,13 @@ class Outputs:
         self.worst.add(by_request, positions, [c.request_id for c in comparisons])
         if self.first_differing is None and differing.any():
             self.first_differing = int(positions[differing][0])
-        self._add_slices(side, self._graded(side, by_row), first=first, disclosure=disclosure)
+        members = self._add_slices(
+            side, self._graded(side, by_row), first=first, disclosure=disclosure
+        )
+        if members is not None and self.slices is not None:
+            n_rows = np.diff([*side.starts, len(by_row)])[first]
+            at, single = np.cumsum(n_rows) - n_rows, n_rows == 1
+            self._note(members[at[single]], positions[first][single])
 
     def _is_other(self, divergence: Divergence) -> bool:
         """Whether another kind is compared than so far, also by another process."""
@@ -150,21 +161,37 @@ class Outputs:
         ranks = np.asarray([self.tally.parts["absolute"].rank(float(e)) for e in errors])
         return np.where(side.compared.tolerant, 0.0, np.where(np.isnan(errors), 1.0, ranks))
 
+    def _note(self, members: np.ndarray, positions: np.ndarray) -> None:
+        """Note the cells of requests of one row, so that labels can be cut by them."""
+        if self.slices is None or not self.slices.mark or members.shape[1] > MOST_CELLS:
+            return
+        packed = np.packbits(members, axis=1)
+        self._memberships += [
+            (int(position), self.slices.mark, bits.tobytes())
+            for position, bits in zip(positions, packed, strict=True)
+        ]
+
+    def new_memberships(self) -> list[Membership]:
+        """Hand over which cells requests lie in since the last time: position, mark and packed bits."""
+        found, self._memberships = self._memberships, []
+        return found
+
     def _add_slices(
         self, side: Side, by_row: np.ndarray, *, first: np.ndarray, disclosure: Disclosure
-    ) -> None:
+    ) -> np.ndarray | None:
         """Search slices over typed columns of each unit's first; requests are laid end to end."""
         columns = columns_of(side.scorings)
         if columns is None or len(next(iter(columns.values()))) != len(by_row):
-            return
+            return None
         rows = np.repeat(first, np.diff([*side.starts, len(by_row)]))
         columns = {name: values[rows] for name, values in columns.items()}
         self.slices = searching(self.slices, columns, disclosure)
         if not self.slices.fits(columns):
-            return
-        self.slices.add(columns, by_row[rows])
+            return None
+        members = self.slices.add(columns, by_row[rows])
         self.nonfinite_slices = searching(self.nonfinite_slices, columns, disclosure)
         self.nonfinite_slices.add(columns, side.compared.nan_mismatch[rows].astype(np.float64))
+        return members
 
     def add_doubts(self, doubts: Sequence[Doubt]) -> None:
         """Take in what came of the requests that were scored again since they differ."""

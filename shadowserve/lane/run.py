@@ -47,6 +47,7 @@ from shadowserve.records import (
     Observation,
     Outcome,
     Request,
+    Role,
     Times,
     sequence_of,
     worker_of,
@@ -482,6 +483,8 @@ class Lane:
         rows = [(one.position, one.window, windows.encode(one)) for one in everything]
         self.remembered = self.learned.state()
         self._progress.comparisons += rows
+        cells = self.learned.outputs.new_memberships()
+        self._progress.cells += cells if self.name.role is Role.CHALLENGER else ()
         return comparisons
 
     def forget(self) -> None:

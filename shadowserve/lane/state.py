@@ -35,12 +35,18 @@ CREATE TABLE IF NOT EXISTS comparison (
 CREATE TABLE IF NOT EXISTS burst (
     position INTEGER PRIMARY KEY, burst INTEGER, place INTEGER, record BLOB NOT NULL
 );
+CREATE TABLE IF NOT EXISTS cell (
+    id INTEGER PRIMARY KEY, position INTEGER UNIQUE NOT NULL, mark TEXT NOT NULL, members BLOB NOT NULL
+);
 CREATE TABLE IF NOT EXISTS window (
     number INTEGER PRIMARY KEY, opened_ns INTEGER, closed_ns INTEGER, n INTEGER,
     metrics BLOB, part TEXT
 );
 CREATE INDEX IF NOT EXISTS comparison_window ON comparison (window);
 """
+KEPT_CELLS = 100_000
+"""Requests whose cells are kept for labels; the oldest make room."""
+
 _NAMES = frozenset(("ledger", "cursor", "death", "summary", "comparison", "burst", "window"))
 
 
@@ -85,6 +91,8 @@ class Progress:
         Requests that challenger and control both time.
     summaries : mapping of name to bytes
         The mergeable summaries' states.
+    cells : list of (position, mark, bits)
+        Which cells of the slices requests lie in.
     """
 
     outcomes: dict[Outcome, int] = field(default_factory=dict)
@@ -92,6 +100,7 @@ class Progress:
     comparisons: list[tuple[int, int, bytes]] = field(default_factory=list)
     bursts: list[tuple[int, int, int, bytes]] = field(default_factory=list)
     summaries: dict[str, bytes] = field(default_factory=dict)
+    cells: list[tuple[int, str, bytes]] = field(default_factory=list)
 
     def count(self, outcome: Outcome, n: int = 1) -> None:
         """Add `n` requests to an outcome."""
@@ -188,12 +197,19 @@ class LaneState:
             connection.executemany(
                 "INSERT OR REPLACE INTO summary VALUES (?, ?)", progress.summaries.items()
             )
+            connection.executemany(
+                "INSERT OR REPLACE INTO cell (position, mark, members) VALUES (?, ?, ?)",
+                progress.cells,
+            )
             self._forget(connection, progress)
 
     def _forget(self, connection: sqlite3.Connection, progress: Progress) -> None:
         for worker, sequence in progress.cursor.items():
             passed = (position(worker, 0), position(worker, sequence))
             connection.execute("DELETE FROM death WHERE position > ? AND position <= ?", passed)
+        if progress.cells:
+            oldest = "DELETE FROM cell WHERE id <= (SELECT max(id) FROM cell) - ?"
+            connection.execute(oldest, (KEPT_CELLS,))
         for worker in {worker_of(row[0]) for row in progress.bursts}:
             self._forget_bursts(connection, worker)
 
@@ -303,6 +319,17 @@ def open_comparisons(path: Path) -> Iterator[bytes]:
     with _looking(path) as connection:
         for (record,) in connection.execute("SELECT record FROM comparison ORDER BY position"):
             yield record
+
+
+def cells_of(path: Path, positions: Sequence[int]) -> dict[int, tuple[str, bytes]]:
+    """Return the mark and packed cells of some requests; those of which none are known are left out."""
+    query = "SELECT position, mark, members FROM cell WHERE position IN (SELECT value FROM json_each(?))"
+    with _looking(path) as connection:
+        present = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'cell'"
+        if connection.execute(present).fetchone() is None:  # an earlier release wrote it
+            return {}
+        rows = connection.execute(query, (json.dumps(list(positions)),))
+        return {place: (mark, members) for place, mark, members in rows}
 
 
 def closed_windows(path: Path, *, after: int) -> list[Window]:

@@ -1,4 +1,4 @@
-"""The page's tables of what labels describe and do not decide: class by class."""
+"""The page's tables of what labels describe and do not decide: by class, and by part of the traffic."""
 
 from __future__ import annotations
 
@@ -27,6 +27,25 @@ def by_class(told: Mapping[str, Any] | None) -> Iterator[Html]:
     )
     for one in told["classes"][:1]:
         yield from _reliability(one)
+
+
+def by_slice(told: Mapping[str, Any] | None) -> Iterator[Html]:
+    """Yield the loss of both versions in each part of the traffic, the challenger's worst first."""
+    if not told or not told["slices"]:
+        return
+    yield element("h3", f"{told['measure'].replace('_', ' ')} by part of the traffic")
+    yield element(
+        "p.note",
+        f"{told['n']:,} labels; parts with {told['least']} or more. Parts overlap, and the worst of many is "
+        "worse by chance: it describes and does not decide.",
+    )
+    yield table(
+        ("part of the traffic", "labels", *SIDES, "difference"),
+        [
+            (one["slice"], f"{one['n']:,}", *(short(one[n]) for n in (*SIDES, "difference")))
+            for one in ({**told, "slice": "all"}, *told["slices"])
+        ],
+    )
 
 
 def _row(one: Mapping[str, Any]) -> tuple[object, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 from shadowserve.legend import PARTS, legend
 from shadowserve.page.figures import ROLES, bar, step_ranges
 from shadowserve.page.html import Html, element, percent, short, table
-from shadowserve.page.labelled import by_class
+from shadowserve.page.labelled import by_class, by_slice
 
 Report = Mapping[str, Any]
 _OUTCOMES = (
@@ -150,6 +150,7 @@ def labels(report: Report) -> Iterator[Html]:
         ],
     )
     yield from by_class(told.get("by_class"))
+    yield from by_slice(told.get("by_slice"))
 
 
 def slices(report: Report) -> Iterator[Html]:

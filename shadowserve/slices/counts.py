@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import Any
@@ -45,6 +46,8 @@ class CellCounts:
         Rows that agree wholly (True) and that do not (False).
     again : RowSample
         Rows that were scored again since they differ, with 1 where they differ as before, else 0.
+    mark : str
+        Of these cells, which are fixed once: what was noted of rows under another mark is of other cells.
     """
 
     def __init__(self, columns: Mapping[ColumnName, Kind], *, disclosure: Disclosure) -> None:
@@ -71,24 +74,28 @@ class CellCounts:
         self.pair_totals = np.zeros((0, 0))
         self.kept = {agreed: RowSample(self.size) for agreed in (True, False)}
         self.again = RowSample(self.size, most=KEPT_AGAIN)
+        self.mark = ""
         self._waiting: list[tuple[dict[ColumnName, NDArray[Any]], FloatArray]] = []
         self._first: dict[ColumnName, NDArray[Any]] = {}
         self._first_values = np.zeros(0)
 
-    def add(self, columns: Mapping[ColumnName, NDArray[Any]], disagreement: ArrayLike) -> None:
+    def add(
+        self, columns: Mapping[ColumnName, NDArray[Any]], disagreement: ArrayLike
+    ) -> BoolArray | None:
         """Take in rows; see `shadowserve.slices.SliceSearch.add`."""
         values = np.asarray(disagreement, dtype=np.float64)
         known = ~np.isnan(values)
         values = np.clip(values[known], 0.0, 1.0)
         if not self.columns:
-            return
+            return None
         typed = {
             name: canonical(np.asarray(columns[name]), kind)[known]
             for name, kind in self.columns.items()
         }
         if self.cells:
-            self._count(self._members(typed), values)
-            return
+            members = self._members(typed)
+            self._count(members, values)
+            return self._laid(members, known)
         self._first = {
             name: np.concatenate([self._first[name], column]) if self._first else column
             for name, column in typed.items()
@@ -96,6 +103,8 @@ class CellCounts:
         self._first_values = np.concatenate([self._first_values, values])
         if self._first_values.size >= FIRST_ROWS:
             self._begin()
+            return self._laid(self._members(typed, counted=False), known)
+        return None
 
     def add_again(self, columns: Mapping[ColumnName, NDArray[Any]], same: FloatArray) -> None:
         """Take in rows that were scored again; see `shadowserve.slices.SliceSearch.add_again`."""
@@ -132,6 +141,7 @@ class CellCounts:
         """
         return {
             "n_rows": self.n_rows,
+            "mark": self.mark,
             "total": self.total,
             "cells": [cells.state() for cells in self.cells.values()],
             "arrays": {name: _packed(getattr(self, name)) for name in _ARRAYS},
@@ -142,6 +152,8 @@ class CellCounts:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take back what `state` wrote."""
         self.n_rows, self.total = state["n_rows"], state["total"]
+        if state["cells"]:  # an earlier release fixed them without a mark
+            self.mark = state.get("mark") or secrets.token_hex(4)
         for name, packed in state["arrays"].items():
             setattr(self, name, _unpacked(packed))
         for agreed, kept in zip((True, False), state["kept"], strict=True):
@@ -158,6 +170,7 @@ class CellCounts:
 
     def _begin(self) -> None:
         """Fix the cells, and which of them are paired, from the first rows; then count those."""
+        self.mark = secrets.token_hex(4)
         first, values = self._first, self._first_values
         self._first, self._first_values = {}, np.zeros(0)
         for name, kind in self.columns.items():
@@ -179,6 +192,12 @@ class CellCounts:
     ) -> BoolArray:
         found = [cells.members(typed[name], counted=counted) for name, cells in self.cells.items()]
         return np.hstack(found)
+
+    def _laid(self, members: BoolArray, known: BoolArray) -> BoolArray:
+        """Lay the cells of the rows that counted among all rows that came."""
+        whole = np.zeros((known.size, self.size), dtype=np.bool_)
+        whole[known] = members
+        return whole
 
     def _count(self, members: BoolArray, values: FloatArray) -> None:
         differs = values > 0

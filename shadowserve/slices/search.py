@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from math import log
 from typing import Any
@@ -108,7 +108,7 @@ class SliceSearch:
     >>> search = SliceSearch(kinds, disclosure=Disclosure(log="all"))
     >>> rng = np.random.default_rng(0)
     >>> genre = rng.choice(["Drama", "Comedy", "Horror"], 2000, p=[0.6, 0.36, 0.04])
-    >>> search.add({"genre": genre, "age": rng.normal(40, 9, 2000)}, genre == "Horror")
+    >>> _ = search.add({"genre": genre, "age": rng.normal(40, 9, 2000)}, genre == "Horror")
     >>> [found.describe for found in search.findings(0.05, show={"genre"})]
     ['genre is Horror']
     """
@@ -138,8 +138,23 @@ class SliceSearch:
         """Rows counted so far; the first 256 wait until the cells are fixed."""
         return self._counts.n_rows
 
-    def add(self, columns: Mapping[ColumnName, NDArray[Any]], disagreement: ArrayLike) -> None:
-        """Take in rows.
+    @property
+    def mark(self) -> str:
+        """Of the cells, once they are fixed; "" before."""
+        return self._counts.mark
+
+    def cells(self) -> Iterator[tuple[int, Condition]]:
+        """Yield each cell that a row may be a member of, by its place, with what it stands for."""
+        for name, cells in self._counts.cells.items():
+            for run in cells.candidates:
+                if len(run) == 1:
+                    place = self._counts.offsets[name] + run[0]
+                    yield place, self._condition((name, (place,)))
+
+    def add(
+        self, columns: Mapping[ColumnName, NDArray[Any]], disagreement: ArrayLike
+    ) -> BoolArray | None:
+        """Take in rows, and return their cells.
 
         Parameters
         ----------
@@ -147,8 +162,13 @@ class SliceSearch:
             The features; columns that were not declared are ignored.
         disagreement : array-like of shape (n_rows,)
             In [0, 1]; rows with NaN are left out.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_cells), bool, or None
+            Which cells each row is in, none for one that was left out; None until cells are fixed.
         """
-        self._counts.add(columns, disagreement)
+        return self._counts.add(columns, disagreement)
 
     def add_again(self, columns: Mapping[ColumnName, NDArray[Any]], same: FloatArray) -> None:
         """Take in rows that were scored a second time since they differ.
