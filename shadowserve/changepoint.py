@@ -122,6 +122,18 @@ class ChangeDetector:
         after = (self.total - total) / (self.n - rows)
         return Change(**{**asdict(self._found), "after": after})
 
+    def anew(self) -> ChangeDetector:
+        """Return a detector that goes on from what it found, and knows the rows since then.
+
+        They are what a next change is told from, so that one soon after is seen as well. At most the last
+        `RECENT` rows are handed on.
+        """
+        fresh = ChangeDetector(self.alpha, lasting=self.lasting)
+        if self._found is not None:
+            since = max(0, self._found.row - (self.n - self._recent.size))
+            fresh.add(self._recent[since:], self._positions[since:])
+        return fresh
+
     def state(self) -> dict[str, Any]:
         """Everything as JSON-able values; `from_state` gives the same detector back."""
         return {
@@ -134,6 +146,7 @@ class ChangeDetector:
             "positions": self._positions.tolist(),
             "found": None if self._found is None else asdict(self._found),
             "until": list(self._until),
+            "whole": True,
         }
 
     @classmethod
@@ -147,16 +160,20 @@ class ChangeDetector:
         detector._positions = np.asarray(state["positions"], dtype=np.int64)
         detector._found = None if state["found"] is None else Change(**state["found"])
         detector._until = (state["until"][0], state["until"][1])
+        if detector._found is not None and "whole" not in state:
+            # An earlier release kept no rows beyond what it found.
+            detector._recent, detector._positions = np.zeros(0), np.zeros(0, dtype=np.int64)
         return detector
 
     def _take(self, values: FloatArray, positions: NDArray[np.int64]) -> None:
         self.n += values.size
         self.total += float(values.sum())
-        if self._found is not None:
-            return
         self._recent = np.concatenate([self._recent, values])
         self._positions = np.concatenate([self._positions, positions])
         if self.n % CHECK_EVERY:
+            return
+        if self._found is not None:
+            self._recent, self._positions = self._recent[-RECENT:], self._positions[-RECENT:]
             return
         totals = self._recent[-CHECK_EVERY:].reshape(-1, BLOCK).sum(axis=1).tolist()
         starts = self._positions[-CHECK_EVERY::BLOCK].tolist()

@@ -136,3 +136,52 @@ def test_rows_without_a_disagreement_are_left_out():
     found = detector.change()
     assert found is not None
     assert abs(found.position - 11_200) <= 1
+
+
+def two_changes(seed, *, upto=2_000):
+    """A change that proves to be other traffic, and another one 50 rows after that is known."""
+    rng = np.random.default_rng(seed)
+    first = watched(np.concatenate([rng.random(1_200) < 0.05, rng.random(600) < 0.3]))
+    assert first.change() is not None
+    later = np.concatenate([rng.random(50) < 0.3, rng.random(upto) < 0.9]).astype(float)
+    return first, later
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_change_soon_after_one_that_was_explained_is_seen_too(seed, stored):
+    first, later = two_changes(seed)
+    if stored:
+        first = ChangeDetector.from_state(json.loads(json.dumps(first.state())))
+    second = first.anew()
+    assert second.change() is None
+    second.add(later, 20_000 + np.arange(later.size))
+    found = second.change()
+    assert abs(found.position - 20_050) <= 16
+    assert found.before == pytest.approx(0.3, abs=0.06)
+
+
+def test_rows_before_the_explained_change_are_not_handed_on():
+    first = watched(np.repeat([0.0, 1.0], [1_200, 600]))
+    second = first.anew()
+    assert (second.n, second.total) == (600, 600.0)
+    assert watched(np.repeat([0.0, 1.0], [1_200, 9_000])).anew().n <= 1_024 + 128
+
+
+def test_the_state_of_an_earlier_release_hands_on_only_what_came_since():
+    first = watched(np.repeat([0.0, 1.0], [1_200, 600]))
+    state = json.loads(json.dumps(first.state()))
+    del state["whole"]
+    old = ChangeDetector.from_state(state)
+    assert old.change() == first.change()
+    old.add(np.ones(40), np.arange(40))
+    assert old.anew().n == 40
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_one_explained_change_on_steady_traffic_leads_to_no_other(seed):
+    rng = np.random.default_rng(seed)
+    values = np.concatenate([rng.random(1_200) < 0.05, rng.random(500) < 0.4])
+    second = watched(values).anew()
+    second.add(rng.random(5_000) < 0.4, np.arange(5_000))
+    assert second.change() is None

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from shadowserve.changepoint import Change, ChangeDetector
+from shadowserve.changepoint import Change
 from shadowserve.lane.comparing import Scoring
 from shadowserve.lane.kept import Kept, KeptRequests
 from shadowserve.lane.learned import Learned
@@ -139,7 +139,7 @@ class Replays:
             known.proven, known.trial = outcome(trial, weighed), None
         elif self._is_over(trial, weighed):
             known.traffic, known.trial = outcome(trial, weighed), None
-            learned.outputs.change = ChangeDetector(learned.outputs.change.alpha)
+            learned.outputs.change = learned.outputs.change.anew()
 
     def _is_over(self, trial: Trial, weighed: Weighed) -> bool:
         """Whether there is nothing left to ask or to wait for, or nothing to be seen in so many."""
