@@ -23,6 +23,7 @@ from shadowserve.loading.advice import cause
 from shadowserve.loading.calling import Fits, Predict, categorised, completed, fits, pyfunc_call
 from shadowserve.loading.examples import input_example
 from shadowserve.loading.facts import Threads, classes, feature_names, run_in_one_job, threads
+from shadowserve.loading.graphs import unknown_operator
 from shadowserve.loading.kinds import kinds, kinds_of_example
 from shadowserve.loading.per_row import unknown_part
 from shadowserve.mlmodel import library_differences, read_flavors, read_manifest
@@ -162,7 +163,7 @@ def load(
         fits=opened.fits,
         threads=threads(estimator),
         warnings=tuple(notes),
-        unknown=_unknown(opened, flavors),
+        unknown=_unknown(opened, flavors, path),
         multi_output=opened.native is not None
         and opened.method == "predict_proba"
         and isinstance(getattr(estimator, "classes_", None), list),
@@ -227,9 +228,14 @@ def _open(path: Path, flavors: Mapping[str, Any], method: str) -> _Opened:
     return _Opened(completed(path, lambda rows, _: function(rows)), method, raw)
 
 
-def _unknown(opened: _Opened, flavors: Mapping[str, Any]) -> str | None:
+def _unknown(opened: _Opened, flavors: Mapping[str, Any], path: Path) -> str | None:
     """Return what may look at a row's neighbours: anything, where MLflow's loader is not a known one."""
     loader = str((flavors.get(_PYFUNC) or {}).get("loader_module"))
+    if loader == "mlflow.onnx" and _code(path, flavors) is None and opened.method == "predict":
+        try:
+            return unknown_operator(path / str(flavors["onnx"]["data"]), opened.estimator)
+        except Exception as error:  # a file of somebody else's making
+            return f"its graph, which cannot be read ({type(error).__name__})"
     if opened.native is None and loader not in _BOOSTER_LOADERS:
         return f"its code ({loader})"
     if opened.method not in _PER_ROW_METHODS:
