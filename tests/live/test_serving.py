@@ -19,7 +19,7 @@ JSON = {"content-type": "application/json"}
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory, store):
-    options = ("--max-body", "1MiB")
+    options = ("--max-body", "1MiB", "--entity-header", "X-Customer")
     with Served(tmp_path_factory.mktemp("serving"), store, *options) as deployment:
         yield deployment
 
@@ -35,6 +35,21 @@ def test_an_answer_carries_the_callers_id_and_the_champions_name(served):
 def test_the_answer_is_the_champions(served):
     (value,) = served.post("nnnn", x=2.0).json()["predictions"]
     assert value == pytest.approx(expected(2.0, "nnnn"), abs=0.5)
+
+
+def test_a_header_names_whom_a_request_is_for(served):
+    def unit():
+        served.settled()
+        return served.report()["judgement"]["unit"]
+
+    before = unit()
+    for who in ("ann", "bob", "ann"):
+        assert served.post(**{"X-Customer": who}).status_code == 200
+    after = unit()
+    assert after["name"] == "x-customer"
+    assert (after["n"] - before["n"], after["without"] - before["without"]) == (2, 0)
+    served.post()
+    assert unit()["without"] - before["without"] == 1
 
 
 def refused(served, body: bytes, status: int, *, path="/invocations", headers=JSON, method="POST"):
