@@ -187,6 +187,14 @@ def test_the_report_is_the_contracts(served):
     assert unknown.status_code == 400
 
 
+def test_what_the_champion_refuses_is_tried_by_the_challengers_signature(served):
+    """Both have one signature here, so the challenger takes none of them either."""
+    bad = json.dumps({"dataframe_records": [{"x": 1.0}]})
+    assert served.client.post(f"{served.url}/invocations", content=bad, headers=JSON).status_code == 400  # fmt: skip
+    served.until(lambda: served.report(tiny.BETTER)["refused"]["tried"], "the lane")
+    assert served.report(tiny.BETTER)["refused"]["taken"] == 0
+
+
 def test_every_series_moves(served):
     """SS-076: champion, challenger and each step are exported."""
     served.settled()
