@@ -19,6 +19,7 @@ from lane_fixtures import work as let_lane_work
 from scoring_fixtures import double, opaque, predictions, record
 
 from shadowserve import ambience
+from shadowserve.ending import FILES_CLOSED, ending
 
 
 def in_a_claimed_process(tmp_path, run):
@@ -265,3 +266,22 @@ def test_an_append_that_was_interrupted_after_its_commit_is_known_as_written(tmp
         counts = serving.counters.counts()
         assert [one.status for one in serving.journaled()] == [200, 200]
     assert (counts.answered, counts.appended, counts.append_failed) == (2, 2, 0)
+
+
+@pytest.mark.parametrize("opens", [False, True], ids=["closed", "and others opened"])
+def test_a_process_whose_model_closes_its_files_ends_before_it_writes_into_anothers(opens):
+    """Their numbers go to whoever opens a file next: a lane would write its state into a model's."""
+
+    def close():
+        os.closerange(0, 4096)
+        for _ in range(50 if opens else 0):
+            os.open(os.devnull, os.O_RDWR)
+
+    def child():
+        ambience.claim()
+        ambience.within(close)
+        os._exit(0)
+
+    code = in_a_child(child)
+    assert code == FILES_CLOSED
+    assert "closed the files" in ending(code)
