@@ -14,7 +14,7 @@ from shadowserve import labels, sharing
 from shadowserve import ledger as ledgers
 from shadowserve.deployment import Deployment
 from shadowserve.labels import Losses
-from shadowserve.lane.intake import burst_of
+from shadowserve.lane.bursts import burst_of
 from shadowserve.lane.learned import Learned
 from shadowserve.lane.milestones import Moment
 from shadowserve.lane.state import Snapshot, snapshot

@@ -17,7 +17,8 @@ from shadowserve import deployment as deployments
 from shadowserve import refused, report
 from shadowserve.findings.champion import look
 from shadowserve.known import know
-from shadowserve.lane.refused import RefusedRequests, Taken
+from shadowserve.lane.accepted import Accepted
+from shadowserve.lane.refused import RefusedRequests
 from shadowserve.reading import print_report
 from shadowserve.refused import MOST, MOST_BYTES, STEADY, Refusals
 from shadowserve.schema import Schema
@@ -108,7 +109,7 @@ def test_a_half_record_of_a_killed_worker_is_not_read_and_is_cut_off(tmp_path, c
 
 
 def test_a_lane_tells_how_many_its_signature_takes_each_once(tmp_path):
-    places, known = made(tmp_path, CHALLENGER), Taken()
+    places, known = made(tmp_path, CHALLENGER), Accepted()
     answer(places, records(3))
     nonsense = [b"{", b"", b"\xff\xfe", b"[" * 5000, body({"age": "old", "title": "x"})]
     keeping(places.refused(0), [UNTITLED, *nonsense])
@@ -117,7 +118,7 @@ def test_a_lane_tells_how_many_its_signature_takes_each_once(tmp_path):
     assert not lanes.look(known, at_once=True)
     assert (known.tried, known.taken) == (6, 1)
     keeping(places.refused(0), [UNTITLED])
-    again = Taken.from_state(json.loads(json.dumps(known.state())))
+    again = Accepted.from_state(json.loads(json.dumps(known.state())))
     assert trying(places).look(again)
     assert (again.tried, again.taken) == (7, 2)
 
@@ -127,7 +128,7 @@ def test_a_version_that_takes_whatever_comes_is_not_asked(tmp_path):
     answer(places, records(3))
     keeping(places.refused(0), [UNTITLED])
     lanes = RefusedRequests(places, Schema.open(), TABLE)
-    assert not lanes.look(Taken())
+    assert not lanes.look(Accepted())
 
 
 def refusing(tmp_path, *, refused_number=100, bodies=60):

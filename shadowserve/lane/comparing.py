@@ -23,7 +23,7 @@ from shadowserve.divergence import (
     resumed,
     without,
 )
-from shadowserve.lane.turns import Pair
+from shadowserve.lane.bursts import ControlTime
 from shadowserve.protocols import Protocol
 from shadowserve.records import Observation, Outcome, Request
 from shadowserve.rows import Rows
@@ -50,7 +50,7 @@ class Scoring:
         Whether the lane had been scoring right before, so that the times may be paired.
     unit : int or None
         The entity that it is for; see `units`.
-    pair : Pair or None
+    pair : ControlTime or None
         The control's side, where both scored it in turn.
     """
 
@@ -63,7 +63,7 @@ class Scoring:
     inclusion: float
     warm: bool = False
     unit: int | None = None
-    pair: Pair | None = None
+    pair: ControlTime | None = None
 
     @property
     def outcome(self) -> Outcome:

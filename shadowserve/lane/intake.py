@@ -13,14 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from shadowserve import growth
-from shadowserve.records import Role, sequence_of
+from shadowserve.lane.bursts import BURST_EVERY, BURST_LENGTH, BURST_WARMUP, burst_of
+from shadowserve.records import Role
 from shadowserve.rows import Rows
 from shadowserve.tally import Quantiles
 from shadowserve.tally.samples import hash_positions
 
-BURST_EVERY = 200
-BURST_LENGTH = 20
-BURST_WARMUP = 4
 BEHIND_NS = 2 * 10**9
 ALONE_SHARE = 0.05
 LARGE_RANK = 0.99
@@ -48,18 +46,6 @@ class Turn:
     alone: bool = True
     timed: bool = True
     inclusion: float = 1.0
-
-
-def burst_of(position: int) -> tuple[int, int] | None:
-    """Return the burst and the place in it, None between bursts.
-
-    Examples
-    --------
-    >>> burst_of(1), burst_of(20), burst_of(21), burst_of(201)
-    ((0, 0), (0, 19), None, (1, 0))
-    """
-    number, place = divmod(sequence_of(position) - 1, BURST_EVERY)
-    return (number, place) if place < BURST_LENGTH else None
 
 
 def sizes_of(rows: Rows | None) -> dict[str, int]:

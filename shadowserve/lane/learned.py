@@ -16,6 +16,7 @@ from shadowserve.disclosure import Disclosure
 from shadowserve.divergence import Divergence
 from shadowserve.errors import StateError
 from shadowserve.growth import SizeCounts
+from shadowserve.lane.accepted import Accepted
 from shadowserve.lane.comparing import Scoring, Side
 from shadowserve.lane.dear import Dear
 from shadowserve.lane.elapsed import Elapsed
@@ -24,7 +25,6 @@ from shadowserve.lane.lasting import Answers, Lasting
 from shadowserve.lane.milestones import Milestones
 from shadowserve.lane.outputs import Outputs
 from shadowserve.lane.pairing import Pairing
-from shadowserve.lane.refused import Taken
 from shadowserve.lane.replayed import Replayed
 from shadowserve.lane.timing import RoleTiming
 from shadowserve.lane.unseen import Unseen
@@ -73,7 +73,7 @@ class Learned:
         self.pairing = Pairing(margin=latency_margin)
         self.dear = Dear()
         self.unseen = Unseen()
-        self.refused = Taken()
+        self.refused = Accepted()
         self.made_of: dict[str, str] = {}
         self.ways: dict[str, str] = {}
         self.slowest = Worst(SLOWEST)
@@ -247,7 +247,7 @@ _PARTS: Mapping[str, Any] = {
     "pairing": Pairing,
     "dear": Dear,
     "unseen": Unseen,
-    "refused": Taken,
+    "refused": Accepted,
 }
 _YOUNG = frozenset(
     ("lasting", "answers", "pairing", "dear", "replayed", "milestones", "unseen", "refused")

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
+from shadowserve.lane.bursts import BURST_WARMUP, burst_of
 from shadowserve.lane.comparing import Scoring
-from shadowserve.lane.intake import BURST_WARMUP, burst_of
 from shadowserve.paired import PairedBursts
 from shadowserve.records import Request, Times, worker_of
 

@@ -10,8 +10,8 @@ import numpy as np
 import orjson
 
 from shadowserve.classes import by_class
+from shadowserve.lane.bursts import burst_of
 from shadowserve.lane.comparing import Scoring, Side
-from shadowserve.lane.intake import burst_of
 from shadowserve.lane.pairing import server_ms
 from shadowserve.records import Comparison, Observation, Times, worker_of
 from shadowserve.scoring import Scorer

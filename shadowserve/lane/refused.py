@@ -9,9 +9,8 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Self
 
+from shadowserve.lane.accepted import Accepted
 from shadowserve.places import Places
 from shadowserve.protocols import Protocol
 from shadowserve.refused import Refused, records
@@ -19,36 +18,6 @@ from shadowserve.schema import Schema
 
 LOOK_NS = 10**9
 AT_ONCE = 64
-
-
-@dataclass(slots=True)
-class Taken:
-    """What was tried so far.
-
-    Parameters
-    ----------
-    tried : int
-        Refused requests that were kept, and typed here.
-    taken : int
-        Those of them that this version's signature takes.
-    places : dict of worker to int
-        How far each worker's file has been read.
-    """
-
-    tried: int = 0
-    taken: int = 0
-    places: dict[int, int] = field(default_factory=dict)
-
-    def state(self) -> dict[str, Any]:
-        """Return everything as JSON-able values."""
-        places = {str(worker): place for worker, place in self.places.items()}
-        return {"tried": self.tried, "taken": self.taken, "places": places}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Read what `state` wrote."""
-        places = {int(worker): place for worker, place in state["places"].items()}
-        return cls(state["tried"], state["taken"], places)
 
 
 class RefusedRequests:
@@ -68,7 +37,7 @@ class RefusedRequests:
         self._protocols = protocols
         self._next_ns = 0
 
-    def look(self, known: Taken, *, at_once: bool = False) -> bool:
+    def look(self, known: Accepted, *, at_once: bool = False) -> bool:
         """Try what is new, each second at most unless `at_once`; tell whether anything was.
 
         A schema that takes whatever comes says nothing, so then nothing is tried.

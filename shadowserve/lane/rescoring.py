@@ -18,10 +18,10 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 
 from shadowserve.divergence import without
+from shadowserve.lane.bursts import burst_of
 from shadowserve.lane.comparing import Comparer
 from shadowserve.lane.doubt import Doubt
 from shadowserve.lane.failures import Differing, Noise
-from shadowserve.lane.intake import burst_of
 from shadowserve.lane.observing import Observer, Typed
 from shadowserve.protocols import Protocol
 from shadowserve.records import Observation, Request

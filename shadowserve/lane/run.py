@@ -23,11 +23,12 @@ from shadowserve.faults import fault_of, tell
 from shadowserve.featurization.categories import Categories
 from shadowserve.lane import memory, salvage, windows
 from shadowserve.lane.again import Second
+from shadowserve.lane.bursts import ControlTime, burst_of
 from shadowserve.lane.company import Company
 from shadowserve.lane.comparing import Comparer, Scoring
 from shadowserve.lane.deaths import FATAL, Deaths, ended
 from shadowserve.lane.inflight import TYPING, InFlight
-from shadowserve.lane.intake import BEHIND_NS, InputSizes, LargeInputs, Turn, burst_of, turn
+from shadowserve.lane.intake import BEHIND_NS, InputSizes, LargeInputs, Turn, turn
 from shadowserve.lane.learned import Learned
 from shadowserve.lane.lock import ScoringLock
 from shadowserve.lane.observing import Observer, Typed
@@ -37,7 +38,7 @@ from shadowserve.lane.refused import RefusedRequests
 from shadowserve.lane.rescoring import Rescorer
 from shadowserve.lane.state import LaneState, Progress
 from shadowserve.lane.totals import totals
-from shadowserve.lane.turns import Answering, Asking, Pair
+from shadowserve.lane.turns import Answering, Asking
 from shadowserve.lane.warmth import Warmth
 from shadowserve.metrics import RoleMetrics
 from shadowserve.pauses import Pauses
@@ -379,7 +380,7 @@ class Lane:
         *,
         warm: bool = False,
         again: bool = True,
-        pair: Pair | None = None,
+        pair: ControlTime | None = None,
     ) -> None:
         times = observation.times
         alone = what.alone and what.timed and times is not None and times.batch_requests == 1

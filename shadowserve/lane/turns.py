@@ -27,8 +27,8 @@ import numpy as np
 
 from shadowserve import tail
 from shadowserve.errors import UnreadableError
+from shadowserve.lane.bursts import ControlTime, burst_of
 from shadowserve.lane.inflight import InFlight
-from shadowserve.lane.intake import burst_of
 from shadowserve.lane.observing import Observer, Typed
 from shadowserve.lane.warmth import Warmth
 from shadowserve.records import Observation, Request, worker_of
@@ -147,25 +147,6 @@ def _poll(lines: Sequence[Line], seconds: float) -> list[int]:
     return [fd for fd, _ in poll.poll(max(0.0, seconds) * 1e3)]
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """The control's side of one request that both scored in turn.
-
-    Parameters
-    ----------
-    control_ms : float
-        NaN where it failed.
-    warm : bool
-        Whether it had been scoring right before.
-    life : int
-        Tells the two processes from those before and after.
-    """
-
-    control_ms: float
-    warm: bool
-    life: int
-
-
 class Asking:
     """The challenger's side.
 
@@ -195,7 +176,7 @@ class Asking:
 
     def turn(
         self, position: int, score: Callable[[], Observation]
-    ) -> tuple[Observation, Pair | None]:
+    ) -> tuple[Observation, ControlTime | None]:
         """Score one request, in turn with the control if it comes.
 
         Parameters
@@ -223,7 +204,9 @@ class Asking:
             self._miss()
             return seen, None
         self._missed = 0
-        return seen, Pair(done.ms, bool(done.flag), hash((os.getpid(), done.pid)) & 0xFFFFFFFF)
+        return seen, ControlTime(
+            done.ms, bool(done.flag), hash((os.getpid(), done.pid)) & 0xFFFFFFFF
+        )
 
     def _may_ask(self, position: int) -> bool:
         """Whether the control is asked to this request: it has not failed to come to this burst."""

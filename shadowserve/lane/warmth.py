@@ -8,8 +8,8 @@ is slow, the request before is scored again first, and its second answer is drop
 
 from __future__ import annotations
 
+from shadowserve.lane.bursts import BURST_WARMUP
 from shadowserve.lane.inflight import InFlight
-from shadowserve.lane.intake import BURST_WARMUP
 from shadowserve.lane.observing import Observer, Typed
 from shadowserve.records import Observation
 

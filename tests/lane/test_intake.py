@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shadowserve.lane.bursts import burst_of
 from shadowserve.lane.intake import (
     ALONE_SHARE,
     MOST_SIZED,
     InputSizes,
     LargeInputs,
     Turn,
-    burst_of,
     turn,
 )
 from shadowserve.records import Role, position
