@@ -10,8 +10,7 @@ from shadowserve.findings.apart import apart
 from shadowserve.findings.finding import Effect, Finding, Severity, number, request
 from shadowserve.known import Known
 from shadowserve.lane.learned import Learned
-from shadowserve.lane.replayed import Told
-from shadowserve.lane.replays import MAX_MS
+from shadowserve.lane.replayed import MAX_MS, Told
 from shadowserve.policy import Policy
 
 ENOUGH = 13

@@ -16,6 +16,8 @@ from shadowserve.sequential import log_e_sign
 
 LEAST_SHARE = 0.05
 LOOKS = 3
+MAX_MS = 50.0
+"""A version that usually takes longer is asked no old requests again."""
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ from shadowserve.lane.comparing import Scoring
 from shadowserve.lane.kept import Kept, KeptRequests
 from shadowserve.lane.learned import Learned
 from shadowserve.lane.observing import Observer
-from shadowserve.lane.replayed import LOOKS, Replayed, Seen, Trial, Weighed, outcome
+from shadowserve.lane.replayed import LOOKS, MAX_MS, Replayed, Seen, Trial, Weighed, outcome
 from shadowserve.lane.state import Unwritable, summary
 from shadowserve.records import Request, worker_of
 from shadowserve.tally.samples import hash_positions
@@ -33,7 +33,6 @@ PATIENCE = 1_000
 """Requests for which the control is waited for after the last question."""
 ENOUGH = 64
 """So many that are all answered as before say that it was the traffic."""
-MAX_MS = 50.0
 
 Differ = Callable[[Request, bytes, bytes | None], bool]
 
