@@ -174,7 +174,12 @@ def later(harm: str, root: Path) -> str | None:
         return f"{outcomes}, {state}: {reason}, {notes}"
     if outcomes.get("both_ok", 0) < N_REQUESTS - 1:
         return f"others failed too: {outcomes}"
-    if outcomes.get("both_ok") == N_REQUESTS and harm in DEATHS and not notes:
+    if (
+        outcomes.get("both_ok") == N_REQUESTS
+        and harm in DEATHS
+        and harm not in FROM_OUTSIDE
+        and not notes
+    ):
         return f"nothing was noted: {outcomes}"
     return None
 
