@@ -16,10 +16,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from benchmarks.hostile import NULLS, one_run
-from shadowserve.changepoint import ChangeDetector
-from shadowserve.growth import GrowthFit
-from shadowserve.sequential import MeanSequence, QuantileSequence, paired_mean
-from shadowserve.slices import SliceSearch, kind_of
+from shadowserve.statistics.changepoint import ChangeDetector
+from shadowserve.statistics.growth import GrowthFit
+from shadowserve.statistics.sequential import MeanSequence, QuantileSequence, paired_mean
+from shadowserve.statistics.slices import SliceSearch, kind_of
 
 N_ROWS = 20_000
 Line = tuple[str, str]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 from threadpoolctl import threadpool_limits
 
-from shadowserve.paired import PairedBursts
+from shadowserve.statistics.paired import PairedBursts
 
 N_REQUESTS, EVERY, PAIRS = 20_000, 200, 16
 BURSTS = N_REQUESTS // EVERY

@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks.detection.__main__ import CATCH_UP_S, caught_up, serving
 from models import traffic
 from models.register import ensure
-from shadowserve.demo import Replay
+from shadowserve.cli.replay import Replay
 
 VERSION = 3
 LOW, HIGH = 0.97, 1.03

@@ -32,8 +32,9 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from shadowserve import featurization, steps
-from shadowserve.rows import Rows
+from shadowserve import steps
+from shadowserve.schema.rows import Rows
+from shadowserve.scorer import featurization
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "featurization"))
 

@@ -18,18 +18,18 @@ import orjson
 from scipy.signal import lfilter
 
 from benchmarks.detection import fed
-from shadowserve.findings import look
+from shadowserve.comparison.comparing import Comparer, Scoring
+from shadowserve.judgement.findings import look
+from shadowserve.judgement.verdict import Verdict, judge
 from shadowserve.lane import again, replays
-from shadowserve.lane.comparing import Comparer, Scoring
 from shadowserve.lane.intake import turn
 from shadowserve.lane.kept import MOST, Kept
 from shadowserve.lane.observing import Typed
 from shadowserve.lane.rescoring import Rescorer
-from shadowserve.policy import Policy
-from shadowserve.protocols import protocols
 from shadowserve.records import Fault, Observation, Request, Role, Times
-from shadowserve.rows import Rows
-from shadowserve.verdict import Verdict, judge
+from shadowserve.schema.rows import Rows
+from shadowserve.settings.policy import Policy
+from shadowserve.wire.protocols import protocols
 
 N_REQUESTS = 10_000
 PORTION = 100

@@ -38,16 +38,16 @@ from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from shadowserve import scoring
-from shadowserve.champion import Champion, Work
 from shadowserve.lane.company import Company
 from shadowserve.lane.intake import turn
 from shadowserve.lane.observing import Observer, Typed
-from shadowserve.loading import Loaded, unknown_part
-from shadowserve.protocols import protocols
 from shadowserve.records import Request, Role
-from shadowserve.sharing import EARNED, EARNED_ROWS, STOPPED, Mark
-from shadowserve.version import Version
+from shadowserve.scorer import scoring
+from shadowserve.scorer.loading import Loaded, unknown_part
+from shadowserve.serving.champion import Champion, Work
+from shadowserve.state.sharing import EARNED, EARNED_ROWS, STOPPED, Mark
+from shadowserve.versions.version import Version
+from shadowserve.wire.protocols import protocols
 
 CITIES = ("Oslo", "Rome", "Bonn", "Paris", "Turku", "Graz", "Lyon")
 SIGNATURE = {

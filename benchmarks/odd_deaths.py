@@ -94,8 +94,8 @@ def deployed(root: Path, **what: Any) -> Any:
     from lane_fixtures import answer
     from scoring_fixtures import record, version
 
-    from shadowserve import deployment as deployments
-    from shadowserve.version import digest_of
+    from shadowserve.state import deployment as deployments
+    from shadowserve.versions.version import digest_of
 
     places = made(root, CHALLENGER)
     files = {
@@ -123,7 +123,7 @@ def watched(root: Path, **what: Any) -> tuple[dict[str, int], tuple[str, str | N
     from deployment_fixtures import CHALLENGER
     from lane_fixtures import told
 
-    from shadowserve.ledger import condition
+    from shadowserve.state.ledger import condition
     from shadowserve.supervisor import watch as watching
 
     watching.FIRST_PAUSE_S = 0.01  # what is waited for is nobody's here

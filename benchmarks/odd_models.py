@@ -286,9 +286,9 @@ def try_load(seed: int, root: Path) -> str | None:
     from scoring_fixtures import body, record, version
 
     from shadowserve.errors import ModelError
-    from shadowserve.protocols import protocols
-    from shadowserve.scoring import open_version
-    from shadowserve.version import digest_of
+    from shadowserve.scorer.scoring import open_version
+    from shadowserve.versions.version import digest_of
+    from shadowserve.wire.protocols import protocols
 
     harm = LOADS[seed // 4 % len(LOADS)]
     path = odd_loader.write(root / "v4", at_load=harm)

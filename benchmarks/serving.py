@@ -25,9 +25,9 @@ from pathlib import Path
 from benchmarks.ports import free_port
 from models import traffic
 from models.register import ensure
-from shadowserve import pins
-from shadowserve.registry import Registry
-from shadowserve.stores import uris
+from shadowserve.versions import pins
+from shadowserve.versions.registry import Registry
+from shadowserve.versions.stores import uris
 
 ROOT = Path(__file__).resolve().parent.parent
 ROUNDS = 5

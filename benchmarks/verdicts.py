@@ -24,16 +24,16 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 
 from benchmarks.detection import fed
+from shadowserve.comparison.pairing import Pairing
 from shadowserve.divergence import Kind
-from shadowserve.findings import look
-from shadowserve.findings.labelled import by_labels
-from shadowserve.known import Known
+from shadowserve.judgement.facts import Known
+from shadowserve.judgement.findings import look
+from shadowserve.judgement.findings.labelled import by_labels
+from shadowserve.judgement.verdict import judge
 from shadowserve.labels import Losses
 from shadowserve.labels.store import Pair
 from shadowserve.labels.terms import Terms
-from shadowserve.lane.pairing import Pairing
-from shadowserve.policy import Policy
-from shadowserve.verdict import judge
+from shadowserve.settings.policy import Policy
 
 N_LABELS, AT_ONCE, SIGNAL, FAST_MS = 8_000, 250, 0.75, 0.1
 USELESS = ("no", "base rate", "shuffled", "hardly any signal", "worse order at equal Brier")

@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
 
 from shadowserve import steps
-from shadowserve.featurization import plan
+from shadowserve.scorer.featurization import plan
 
 GRACE = 40
 """Calls that a step which fails by count lets pass, more than loading and warming make."""

@@ -12,13 +12,13 @@ from typing import Any
 
 from scoring_fixtures import body, opaque
 
-from shadowserve.champion import Champion, Served, Work
-from shadowserve.counters import Counters
-from shadowserve.journal import Writer
-from shadowserve.protocols import protocols
-from shadowserve.schema import Schema
-from shadowserve.scoring import Scorer
-from shadowserve.tail import Tail
+from shadowserve.journal.reader import Tail
+from shadowserve.journal.writer import Writer
+from shadowserve.schema.schema import Schema
+from shadowserve.scorer.scoring import Scorer
+from shadowserve.serving.champion import Champion, Served, Work
+from shadowserve.state.counters import Counters
+from shadowserve.wire.protocols import protocols
 
 PROTOCOL = protocols("films", 3)["invocations"]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from scoring_fixtures import version
 
-from shadowserve.deployment import Deployment, LaneName
-from shadowserve.places import Places
 from shadowserve.records import Role
+from shadowserve.state.deployment import Deployment, LaneName
+from shadowserve.state.places import Places
 
 CHALLENGER = LaneName(Role.CHALLENGER, 4)
 CONTROL = LaneName(Role.CONTROL, 3)

@@ -15,16 +15,16 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from shadowserve import deployment as deployments
-from shadowserve.deployment import Deployment, LaneName
-from shadowserve.disclosure import Disclosure
+from shadowserve.comparison.learned import Learned
 from shadowserve.lane import windows
-from shadowserve.lane.learned import Learned
-from shadowserve.lane.state import LaneState, Progress, Window
-from shadowserve.places import Places
 from shadowserve.records import Comparison, Outcome, Role
-from shadowserve.training import TrainingData
-from shadowserve.version import Version
+from shadowserve.schema.disclosure import Disclosure
+from shadowserve.state import deployment as deployments
+from shadowserve.state.deployment import Deployment, LaneName
+from shadowserve.state.lane_file import LaneState, Progress, Window
+from shadowserve.state.places import Places
+from shadowserve.versions.training import TrainingData
+from shadowserve.versions.version import Version
 
 CHALLENGER = LaneName(Role.CHALLENGER, 4)
 CONTROL = LaneName(Role.CONTROL, 3)
@@ -165,7 +165,7 @@ def close_windows(
         state.close_window(Window(number, closed_ns - 10**9, closed_ns, n, text, None))
         state.part_written(number, windows.write_part(own.parts, encoded))
     state.close()
-    from shadowserve.lane.state import closed_windows
+    from shadowserve.state.lane_file import closed_windows
 
     return closed_windows(own.state, after=first - 1)
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from shadowserve.journal import Writer
+from shadowserve.journal.writer import Writer
 from shadowserve.records import Request, Times
 
 TIMES = Times(phases_ns=(10, 20, 30, 40, 50), wall_ns=(30, 40), cpu_ns=(25, 35)).pack()

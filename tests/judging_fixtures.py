@@ -13,13 +13,13 @@ from deployment_fixtures import CHALLENGER, CONTROL, OPTIONS, deployment, made
 from lane_fixtures import answer, records, work
 from scoring_fixtures import double, opaque
 
-from shadowserve.deployment import Deployment
-from shadowserve.known import Known, Pair, know
-from shadowserve.lane.pairing import Pairing
-from shadowserve.places import Places
-from shadowserve.policy import Policy
+from shadowserve.comparison.pairing import Pairing
+from shadowserve.judgement.facts import Known, Pair, know
 from shadowserve.records import position
-from shadowserve.scoring import Scorer
+from shadowserve.scorer.scoring import Scorer
+from shadowserve.settings.policy import Policy
+from shadowserve.state.deployment import Deployment
+from shadowserve.state.places import Places
 
 FEW = {"min_requests": 100}
 

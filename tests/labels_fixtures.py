@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from evidence_fixtures import CHALLENGER, CONTROL, comparison, deployment, state_directory
 
-from shadowserve.deployment import Deployment, LaneName
-from shadowserve.disclosure import Disclosure
+from shadowserve.comparison.comparing import Outputs, Side
+from shadowserve.comparison.learned import Learned
 from shadowserve.divergence import Kind, divergence_of
 from shadowserve.lane import windows
-from shadowserve.lane.comparing import Outputs, Side
-from shadowserve.lane.learned import Learned
-from shadowserve.lane.state import LaneState, Progress, Window
-from shadowserve.places import Places
 from shadowserve.records import Comparison, Outcome
+from shadowserve.schema.disclosure import Disclosure
+from shadowserve.state.deployment import Deployment, LaneName
+from shadowserve.state.lane_file import LaneState, Progress, Window
+from shadowserve.state.places import Places
 
 __all__ = ["CHALLENGER", "CONTROL", "Kind", "answers", "serve", "work"]
 

@@ -15,28 +15,29 @@ from deployment_fixtures import CHALLENGER, CONTROL, deployment
 from journal_fixtures import TIMES, request
 from scoring_fixtures import body, double, opaque, record
 
-from shadowserve import ledger, tail
-from shadowserve.counters import Counters
-from shadowserve.deployment import LaneName
-from shadowserve.disclosure import Disclosure
+from shadowserve.comparison.comparing import Comparer
+from shadowserve.comparison.learned import Learned
 from shadowserve.faults import fault_of, to_json
-from shadowserve.journal import Writer
-from shadowserve.lane.comparing import Comparer
-from shadowserve.lane.inflight import InFlight
-from shadowserve.lane.learned import Learned
+from shadowserve.journal import reader
+from shadowserve.journal.reader import Tail
+from shadowserve.journal.writer import Writer
 from shadowserve.lane.observing import Observer
 from shadowserve.lane.rescoring import Rescorer
 from shadowserve.lane.run import Lane
 from shadowserve.lane.seconds import seconds
-from shadowserve.lane.state import LaneState
 from shadowserve.lane.warmth import Warmth
-from shadowserve.metrics import RoleMetrics
-from shadowserve.places import Places
-from shadowserve.protocols import protocols
 from shadowserve.records import Request
-from shadowserve.scoring import Scorer
-from shadowserve.stillness import Schedule
-from shadowserve.tail import Tail
+from shadowserve.schema.disclosure import Disclosure
+from shadowserve.scorer.scoring import Scorer
+from shadowserve.state import ledger
+from shadowserve.state.counters import Counters
+from shadowserve.state.deployment import LaneName
+from shadowserve.state.inflight import InFlight
+from shadowserve.state.lane_file import LaneState
+from shadowserve.state.metrics import RoleMetrics
+from shadowserve.state.places import Places
+from shadowserve.statistics.switchback import Schedule
+from shadowserve.wire.protocols import protocols
 
 LABELLED = Disclosure(b"salt")
 TABLE = dict(protocols("films", 3))
@@ -146,7 +147,7 @@ def work(
 ) -> Lane:
     """Let a lane score the journal to its end, or so many requests at least; return it, closed."""
     made = lane(places, scorer or opaque(double), **options)
-    goal = tail.extent(places.journal).last
+    goal = reader.extent(places.journal).last
     started = sum(made.state.cursor().values())
 
     def stopping() -> bool:

@@ -26,7 +26,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from shadowserve.stores import Uris
+from shadowserve.versions.stores import Uris
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # MLflow's own, on first import

@@ -15,13 +15,13 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from shadowserve import featurization
-from shadowserve.featurization.categories import known_categories
-from shadowserve.loading import Loaded
-from shadowserve.schema import Schema
-from shadowserve.scoring import Scorer
-from shadowserve.sharing import Sharing
-from shadowserve.version import Version
+from shadowserve.schema.schema import Schema
+from shadowserve.scorer import featurization
+from shadowserve.scorer.featurization.categories import known_categories
+from shadowserve.scorer.loading import Loaded
+from shadowserve.scorer.scoring import Scorer
+from shadowserve.state.sharing import Sharing
+from shadowserve.versions.version import Version
 
 SIGNATURE = {
     "inputs": [

@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from benchmarks.oddities import ERRORS, MARKER
-from shadowserve.loading.advice import cause
+from shadowserve.scorer.loading.advice import cause
 
 OLD = ("scikit-learn 1.2.2 in training, 1.9.1 here",)
 

@@ -213,7 +213,7 @@ def test_what_another_thread_raises_between_calls_costs_no_answer_and_no_count(
     tmp_path, monkeypatch, where, after
 ):
     """At each border of journaling and handing over: one answer, recorded and counted once."""
-    import shadowserve.champion as champions
+    import shadowserve.serving.champion as champions
 
     _, scorer = watched(double)
     raised = []

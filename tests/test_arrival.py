@@ -8,16 +8,16 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from shadowserve import arrival
-from shadowserve.arrival import Arrival, Late
-from shadowserve.counters import Counts
+from shadowserve.cli.report_text import print_report
 from shadowserve.evidence.condition import Condition
 from shadowserve.evidence.undelivered import UndeliveredError
-from shadowserve.ledger import Ledger
-from shadowserve.metrics import exposition
-from shadowserve.page import render
-from shadowserve.places import Places
-from shadowserve.reading import print_report
+from shadowserve.report.page import render
+from shadowserve.state import arrival
+from shadowserve.state.arrival import Arrival, Late
+from shadowserve.state.counters import Counts
+from shadowserve.state.ledger import Ledger
+from shadowserve.state.metrics import exposition
+from shadowserve.state.places import Places
 
 REFUSED = UndeliveredError(
     "http://x answered 403 while opening the run, “Invalid Host header”. Allow it.",

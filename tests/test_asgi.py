@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from shadowserve.asgi import (
+from shadowserve.errors import RequestError
+from shadowserve.http.asgi import (
     SMALL_BODY,
     ClientGone,
     Crowded,
@@ -16,7 +17,6 @@ from shadowserve.asgi import (
     read_body,
     request_id_of,
 )
-from shadowserve.errors import RequestError
 
 LIMIT = 10
 

@@ -14,16 +14,16 @@ from lane_fixtures import LABELLED, answer, work
 from scoring_fixtures import opaque
 from test_report_schema import SCHEMA, closed, faults
 
-from shadowserve import deployment as deployments
-from shadowserve import report
 from shadowserve.cli import main
-from shadowserve.disclosure import Disclosure
 from shadowserve.labels import take
 from shadowserve.labels.by_slice import LEAST, BySlice
 from shadowserve.labels.losses import Wrong
-from shadowserve.lane.state import KEPT_CELLS, LaneState, Progress, cells_of
-from shadowserve.page import render
-from shadowserve.slices import SliceSearch
+from shadowserve.report import build
+from shadowserve.report.page import render
+from shadowserve.schema.disclosure import Disclosure
+from shadowserve.state import deployment as deployments
+from shadowserve.state.lane_file import KEPT_CELLS, LaneState, Progress, cells_of
+from shadowserve.statistics.slices import SliceSearch
 
 N = 600
 
@@ -56,7 +56,7 @@ def worked(tmp_path_factory):
     requests = answer(places, rows, champion=opaque(old, number=3))
     work(places, opaque(new, number=4), name=CHALLENGER)
     take(places, served, [(i, one.request_id, "yes") for i, one in enumerate(requests)])
-    return places, served, report.build(places, served, challenger=4)
+    return places, served, build.build(places, served, challenger=4)
 
 
 def test_where_the_challenger_does_worst_comes_first_with_both_losses(worked):
@@ -115,7 +115,7 @@ def test_a_lanes_file_of_an_earlier_release_has_no_cells_and_is_read(tmp_path):
 
 
 def test_cells_of_old_requests_make_room(tmp_path, monkeypatch):
-    monkeypatch.setattr("shadowserve.lane.state.KEPT_CELLS", 10)
+    monkeypatch.setattr("shadowserve.state.lane_file.KEPT_CELLS", 10)
     state = LaneState(tmp_path / "state.db")
     for place in range(1, 31):
         state.commit(Progress(cells=[(place, "m", b"\1")]))

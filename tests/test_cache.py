@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-import shadowserve.cache
-from shadowserve.cache import Request, obtain
+import shadowserve.versions.cache
 from shadowserve.errors import ModelError, UnreachableError
-from shadowserve.version import digest_of
+from shadowserve.versions.cache import Request, obtain
+from shadowserve.versions.version import digest_of
 
 
 def writing(**files: str) -> Callable[[Path], None]:
@@ -137,6 +137,6 @@ def test_a_place_that_cannot_be_a_cache_is_named(tmp_path: Path) -> None:
 
 
 def test_eight_contents_stay_by_default(tmp_path: Path) -> None:
-    for n in range(shadowserve.cache.KEEP + 2):
+    for n in range(shadowserve.versions.cache.KEEP + 2):
         obtain(tmp_path, request(str(n)))
-    assert len(contents(tmp_path)) == shadowserve.cache.KEEP == 8
+    assert len(contents(tmp_path)) == shadowserve.versions.cache.KEEP == 8

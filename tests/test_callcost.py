@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from shadowserve.callcost import CallCost, CallCostFit
+from shadowserve.statistics.callcost import CallCost, CallCostFit
 
 
 def fitted(n_rows, cost, *, seed=0) -> CallCost:

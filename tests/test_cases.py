@@ -25,7 +25,7 @@ from sklearn.preprocessing import FunctionTransformer
 from test_dataplane import Plane
 
 from shadowserve.records import PHASES, Times
-from shadowserve.schema import Schema
+from shadowserve.schema.schema import Schema
 
 
 class Seen:

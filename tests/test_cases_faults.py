@@ -21,15 +21,15 @@ from scoring_fixtures import body, double, opaque, predictions, record
 from sklearn.ensemble import HistGradientBoostingRegressor
 from test_dataplane import Plane
 
-from shadowserve import tokens
 from shadowserve.console.app import Console
 from shadowserve.console.guard import Guard
 from shadowserve.divergence.number import NumberDivergence
 from shadowserve.evidence.points import points_of
+from shadowserve.http import tokens
 from shadowserve.lane import intake
-from shadowserve.lane.state import Window
-from shadowserve.schema import Schema
-from shadowserve.scoring import Scorer
+from shadowserve.schema.schema import Schema
+from shadowserve.scorer.scoring import Scorer
+from shadowserve.state.lane_file import Window
 
 
 def test_ss_019_a_late_error_is_an_outcome_with_its_place(tmp_path):
@@ -107,7 +107,7 @@ def test_ss_063_065_a_thousand_equal_values_in_a_second_are_counted_as_a_thousan
     places = made(tmp_path, CHALLENGER, CONTROL)
     answer(places, records(2_050))
     it = work(places)
-    from shadowserve.lane.state import closed_windows
+    from shadowserve.state.lane_file import closed_windows
 
     closed = closed_windows(it.lane_places.state, after=-1)
     points = [p for window in closed for p in points_of(window).points if p.name == "ledger/requests"]  # fmt: skip
@@ -157,7 +157,7 @@ def test_ss_115_nothing_on_the_hot_path_is_kept_by_id_or_name(tmp_path):
 )
 def test_labels_come_from_elsewhere_only_with_the_token(tmp_path, token, caller, status):
     """503: they are taken, and nothing is served yet whose labels they could be."""
-    from shadowserve.places import Places
+    from shadowserve.state.places import Places
 
     app = Guard(Console(Places(tmp_path), guarded=token is not None).app(), token)
 

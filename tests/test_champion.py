@@ -11,11 +11,11 @@ import pytest
 from champion_fixtures import Serving, watched, work
 from scoring_fixtures import double, native, opaque, pipeline, predictions, record
 
-from shadowserve.champion import Overloaded
 from shadowserve.faults import from_json
-from shadowserve.journal import segments
+from shadowserve.journal.writer import segments
 from shadowserve.records import Times
-from shadowserve.sharing import EARNED, STOPPED, UNDECIDED
+from shadowserve.serving.champion import Overloaded
+from shadowserve.state.sharing import EARNED, STOPPED, UNDECIDED
 
 LEAK = "s3cret-value"
 

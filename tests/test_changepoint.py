@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shadowserve.changepoint import Change, ChangeDetector
+from shadowserve.statistics.changepoint import Change, ChangeDetector
 
 
 def watched(values, *, batch=256, **options) -> ChangeDetector:

@@ -20,11 +20,11 @@ from shadowserve.check import Side, Trial, check, try_out
 from shadowserve.check.bodies import Bodies
 from shadowserve.check.trial import Passage
 from shadowserve.cli import main
-from shadowserve.loading import input_example
-from shadowserve.pins import Pin
-from shadowserve.registry import Registry
-from shadowserve.training import TrainingData
-from shadowserve.version import Version
+from shadowserve.scorer.loading import input_example
+from shadowserve.versions.pins import Pin
+from shadowserve.versions.registry import Registry
+from shadowserve.versions.training import TrainingData
+from shadowserve.versions.version import Version
 
 VERSION = Version(
     model="films",

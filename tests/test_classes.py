@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shadowserve import classes
+from shadowserve.state import classes
 
 
 @pytest.mark.parametrize("labels", [[0, 1], ["no", "yes"], [False, True], [1.5, 2.5], None])

@@ -16,10 +16,10 @@ from judging_fixtures import shadowed
 from lane_fixtures import answer, records
 from scoring_fixtures import double, opaque
 
-from shadowserve import deployment as deployments
 from shadowserve.cli import main
-from shadowserve.counters import Counters
-from shadowserve.strangers import Strangers
+from shadowserve.state import deployment as deployments
+from shadowserve.state.counters import Counters
+from shadowserve.state.unknown_columns import Strangers
 from shadowserve.supervisor import start
 
 

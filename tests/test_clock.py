@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from shadowserve import clock
+from shadowserve.host import clock
 
 linux = sys.platform == "linux"
 NO_SUCH_PROCESS = 2**22 + 1

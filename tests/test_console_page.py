@@ -10,7 +10,7 @@ import pytest
 from evidence_fixtures import close_windows, deployment, state_directory
 
 from shadowserve.console.app import REFRESH_S, Console
-from shadowserve.places import Places
+from shadowserve.state.places import Places
 
 NOWHERE = "sqlite:///none.db"
 

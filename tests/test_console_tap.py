@@ -12,13 +12,14 @@ import pytest
 from deployment_fixtures import OPTIONS, deployment, made
 from scoring_fixtures import body, record
 
-from shadowserve import counters, ledger, tail
-from shadowserve import deployment as deployments
 from shadowserve.console import tap as taps
 from shadowserve.console.app import Console
 from shadowserve.console.tap import Tap
 from shadowserve.errors import JournalError
-from shadowserve.tail import Tail
+from shadowserve.journal import reader
+from shadowserve.journal.reader import Tail
+from shadowserve.state import counters, ledger
+from shadowserve.state import deployment as deployments
 
 SERVED = deployment(
     options={**OPTIONS, "tap": True, "max_body": 100_000, "sample_rate": 1.0, "entity": None}
@@ -164,7 +165,7 @@ def test_a_journal_that_cannot_be_written_is_counted(places, monkeypatch):
     def full(*_):
         raise JournalError("full")
 
-    monkeypatch.setattr("shadowserve.journal.Writer.append", full)
+    monkeypatch.setattr("shadowserve.journal.writer.Writer.append", full)
     told = post(places, line())
     assert (told.status_code, told.json()["appended"]) == (202, 0)
     counted = ledger.read(places, SERVED)
@@ -174,7 +175,7 @@ def test_a_journal_that_cannot_be_written_is_counted(places, monkeypatch):
 def test_a_next_process_goes_on_where_the_last_one_stopped(places):
     for n in range(3):
         post(places, line(n))
-    assert tail.extent(places.journal).last == {0: 3}
+    assert reader.extent(places.journal).last == {0: 3}
     assert ledger.read(places, SERVED).champion.answered == 3
 
 
@@ -182,7 +183,7 @@ def test_a_share_is_journaled_without_bodies(places):
     served = deployment(options={**SERVED.options, "sample_rate": 0.0})
     post(places, line(), served=served)
     assert [one.body for one in journaled(places)] == [None]
-    assert tail.extent(places.journal).last == {0: 1}
+    assert reader.extent(places.journal).last == {0: 1}
 
 
 def test_readiness_waits_for_the_journal_and_life_does_not(places):

@@ -8,9 +8,10 @@ import pytest
 from mlflow.pyfunc import PythonModel
 from registry_fixtures import register, shared_store
 
-from shadowserve import copies, pins, scoring
-from shadowserve.registry import Registry
-from shadowserve.version import digest_of, identity
+from shadowserve.scorer import scoring
+from shadowserve.versions import copies, pins
+from shadowserve.versions.registry import Registry
+from shadowserve.versions.version import digest_of, identity
 
 
 class Writing(PythonModel):

@@ -9,8 +9,8 @@ import threading
 import pytest
 from journal_fixtures import killed
 
-from shadowserve import counters
-from shadowserve.counters import Counters, Counts
+from shadowserve.state import counters
+from shadowserve.state.counters import Counters, Counts
 
 STEP = {"answered": 2, "failed": 1, "appended": 3, "append_failed": 0}
 
@@ -87,7 +87,7 @@ def test_a_reader_never_sees_half_a_journal_step(tmp_path):
 ENDLESS = """
 import sys
 from pathlib import Path
-from shadowserve.counters import Counters
+from shadowserve.state.counters import Counters
 counted = Counters(Path(sys.argv[1]))
 n = 0
 while True:

@@ -16,13 +16,13 @@ import pytest
 from champion_fixtures import Serving
 from scoring_fixtures import SIGNATURE, body, double, native, opaque, pipeline, record
 
-from shadowserve import counters, strangers
-from shadowserve.champion import Overloaded
-from shadowserve.dataplane import LARGE_BODY, DataPlane, Ready
-from shadowserve.gate import Gate
-from shadowserve.sampling import Sampling
-from shadowserve.strangers import Strangers
-from shadowserve.units import nobody
+from shadowserve.serving.champion import Overloaded
+from shadowserve.serving.dataplane import LARGE_BODY, DataPlane, Ready
+from shadowserve.settings.gate import Gate
+from shadowserve.state import counters, unknown_columns
+from shadowserve.state.sampling import Sampling
+from shadowserve.state.unknown_columns import Strangers
+from shadowserve.statistics.units import nobody
 
 JSON = {"content-type": "application/json"}
 SECRET = "s3cret-value"
@@ -426,7 +426,7 @@ def test_unknown_columns_are_ignored_counted_and_named(tmp_path):
         assert plane.post(sent).content == plane.post().content
         assert plane.counts.extra_columns == 2
         assert plane.post(body({**record(2), "region": SECRET})).status_code == 200
-    assert strangers.read([tmp_path / "0.names"]).to_dict() == {
+    assert unknown_columns.read([tmp_path / "0.names"]).to_dict() == {
         "names": ["tenure", "region"], "more": False,
     }  # fmt: skip
 

@@ -8,14 +8,14 @@ import threading
 
 import pytest
 
-from shadowserve import departed
-from shadowserve.metrics import exposition
-from shadowserve.places import Places
+from shadowserve.state import departed
+from shadowserve.state.metrics import exposition
+from shadowserve.state.places import Places
 
 PROCESS = """
 import os, sys
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = sys.argv[1]
-from shadowserve.metrics import RoleMetrics
+from shadowserve.state.metrics import RoleMetrics
 from shadowserve.records import Times
 metrics = RoleMetrics("challenger", 4, steps=["scale", "ünïcode step"])
 for _ in range(3):

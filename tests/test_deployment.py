@@ -12,10 +12,10 @@ import pytest
 from deployment_fixtures import CHALLENGER, CONTROL, deployment, made
 from scoring_fixtures import version
 
-from shadowserve import deployment as deployments
-from shadowserve.deployment import Deployment, LaneName
-from shadowserve.places import Places
 from shadowserve.records import Role
+from shadowserve.state import deployment as deployments
+from shadowserve.state.deployment import Deployment, LaneName
+from shadowserve.state.places import Places
 
 
 def test_a_deployment_is_read_back_as_it_was_written(tmp_path):

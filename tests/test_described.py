@@ -12,13 +12,13 @@ from labels_fixtures import Kind, answers, serve, work
 from sklearn.metrics import average_precision_score, recall_score
 from test_report_schema import SCHEMA, closed, faults
 
-from shadowserve import report
 from shadowserve.cli import main
 from shadowserve.labels import Losses, take
 from shadowserve.labels.described import BINS, MOST_CLASSES, MOST_SHOWN, ByClass
 from shadowserve.labels.losses import Labelled
 from shadowserve.labels.store import Pair
-from shadowserve.page import render
+from shadowserve.report import build
+from shadowserve.report.page import render
 
 
 def pair(label, champion, challenger, *, scores=(None, None)) -> Pair:
@@ -171,7 +171,7 @@ def test_report_page_and_text_show_it_as_the_schema_says(tmp_path):
     again = [{"position": p, **own} for p, own in zip(positions[:60], scores, strict=False)]
     work(places, CONTROL, again, part=True)
     take(places, served, [(i, f"request-{i}", t) for i, t in enumerate(truth, start=1)])
-    told = report.build(places, served, challenger=CHALLENGER.version)
+    told = build.build(places, served, challenger=CHALLENGER.version)
     assert faults(told, closed(SCHEMA)) == []
     rare = told["labels"]["by_class"]["classes"][0]
     assert (rare["n"], rare["calibration"]["n"]) == (min(sum(truth), 300 - sum(truth)), 60)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadowserve.disclosure import Disclosure, Rule
+from shadowserve.schema.disclosure import Disclosure, Rule
 
 
 @pytest.mark.parametrize(

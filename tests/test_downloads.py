@@ -10,10 +10,10 @@ import pytest
 from registry_fixtures import FRAME, register, shared_store
 from sklearn.linear_model import LinearRegression
 
-from shadowserve import downloads
 from shadowserve.errors import RegistryError, ShadowserveError, UnreachableError
-from shadowserve.pins import Pin, parse
-from shadowserve.registry import Registry
+from shadowserve.versions import downloads
+from shadowserve.versions.pins import Pin, parse
+from shadowserve.versions.registry import Registry
 
 TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 

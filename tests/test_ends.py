@@ -6,8 +6,9 @@ import pytest
 from deployment_fixtures import CHALLENGER, deployment, made
 from lane_fixtures import answer, records, work
 
-from shadowserve import ends, ledger, report
-from shadowserve.metrics import exposition
+from shadowserve.report import build
+from shadowserve.state import ends, ledger
+from shadowserve.state.metrics import exposition
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_status_report_metrics_and_findings_show_them(places, tmp_path):
     (tmp_path / "maps").mkdir()
     text = exposition(places, tmp_path / "maps").decode()
     assert 'shadowserve_process_ends_total{cause="deadline",process="challenger-v4"} 2.0' in text
-    found = report.build(places, it, challenger=4)["findings"]
+    found = build.build(places, it, challenger=4)["findings"]
     (one,) = [finding for finding in found if finding["kind"] == "poison_request"]
     assert one["severity"] == "note"
     assert "ended 2 times (2 past the deadline)" in one["message"]

@@ -18,16 +18,16 @@ from test_console_tap import journaled as tapped
 from test_dataplane import Plane
 from test_tap import Tap, app, ask
 
-from shadowserve import deployment as deployments
-from shadowserve import journal
 from shadowserve.errors import SettingsError
-from shadowserve.rows import Rows
-from shadowserve.sampling import Sampling
-from shadowserve.settings import Settings
+from shadowserve.journal import writer
+from shadowserve.journal.reader import Tail
+from shadowserve.schema.rows import Rows
+from shadowserve.settings.settings import Settings
+from shadowserve.state import deployment as deployments
+from shadowserve.state.sampling import Sampling
+from shadowserve.statistics.units import EntityHeader, entity_header, nobody, unit_of
 from shadowserve.supervisor import start
-from shadowserve.tail import Tail
 from shadowserve.tap import TapMiddleware
-from shadowserve.units import EntityHeader, entity_header, nobody, unit_of
 
 SECRET = "customer-4711-secret"
 HEADER = EntityHeader(b"x-customer", b"salt")
@@ -87,13 +87,13 @@ def test_a_lane_counts_each_name_once_and_each_request_without_one_by_itself(tmp
 def test_a_segment_that_an_earlier_release_wrote_is_read_on(tmp_path):
     """Its rows have one column fewer: they name nobody."""
     live = sqlite3.connect(tmp_path / "0-1.db")
-    live.executescript(journal._TABLES.replace(", unit INTEGER", ""))
-    journal._begin(live, first=1, steps="[]")
+    live.executescript(writer._TABLES.replace(", unit INTEGER", ""))
+    writer._begin(live, first=1, steps="[]")
     row = [getattr(request(1), name) for name in request(1).__slots__ if name != "unit"]
     live.execute("INSERT INTO request VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
     live.commit()
     live.close()
-    journal.recover(tmp_path, worker=0)
+    writer.recover(tmp_path, worker=0)
     (one,) = Tail(tmp_path, cursor={}).read(10).requests
     assert (one.request_id, one.unit) == ("r1", None)
 

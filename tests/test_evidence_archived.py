@@ -15,16 +15,16 @@ from evidence_fixtures import (
     state_directory,
 )
 
-from shadowserve import arrival
-from shadowserve import deployment as deployments
 from shadowserve.evidence.archived import Archived
 from shadowserve.evidence.carrying import Carrier
 from shadowserve.evidence.outstanding import outstanding
 from shadowserve.evidence.writer import Writer
 from shadowserve.lane import windows
-from shadowserve.lane.state import LaneState, Progress
-from shadowserve.places import Places
 from shadowserve.records import Outcome
+from shadowserve.state import arrival
+from shadowserve.state import deployment as deployments
+from shadowserve.state.lane_file import LaneState, Progress
+from shadowserve.state.places import Places
 
 pytestmark = pytest.mark.live
 

@@ -4,7 +4,7 @@ import json
 
 from shadowserve.evidence import bounding
 from shadowserve.evidence.points import LEFT_OUT, points_of
-from shadowserve.lane.state import Window
+from shadowserve.state.lane_file import Window
 
 
 def window(metrics: bytes, number: int = 7) -> Window:

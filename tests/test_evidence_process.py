@@ -26,8 +26,8 @@ from evidence_fixtures import (
 )
 
 from benchmarks.ports import free_port
-from shadowserve.deployment import Deployment
-from shadowserve.places import Places
+from shadowserve.state.deployment import Deployment
+from shadowserve.state.places import Places
 
 pytestmark = pytest.mark.live
 
@@ -205,7 +205,7 @@ def test_what_an_archived_deployment_left_is_delivered_too(tmp_path: Path) -> No
     left = deployment(uri, id="films-left")
     places = state_directory(tmp_path, left)
     close_windows(places, CHALLENGER, 2)
-    from shadowserve import deployment as deployments
+    from shadowserve.state import deployment as deployments
 
     deployments.archive(places, left)
     damaged = places.root / "archive" / "damaged"  # which must not hold up the others

@@ -4,10 +4,10 @@ import numpy as np
 import orjson
 from evidence_fixtures import comparison
 
-from shadowserve.disclosure import Disclosure
+from shadowserve.comparison.failures import Poison
+from shadowserve.comparison.learned import Learned
 from shadowserve.evidence.tables import slow_requests, step_columns, worst_requests
-from shadowserve.lane.failures import Poison
-from shadowserve.lane.learned import Learned
+from shadowserve.schema.disclosure import Disclosure
 
 
 def learned() -> dict[str, bytes]:

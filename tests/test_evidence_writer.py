@@ -21,16 +21,16 @@ from evidence_fixtures import (
 )
 from labels_fixtures import answers, work
 
-from shadowserve import report
-from shadowserve.deployment import Deployment
 from shadowserve.evidence.names import safe_name
 from shadowserve.evidence.store import Store
 from shadowserve.evidence.undelivered import UndeliveredError
 from shadowserve.evidence.writer import Writer
 from shadowserve.labels import take
-from shadowserve.lane.state import LaneState, Progress
-from shadowserve.places import Places
 from shadowserve.records import Outcome
+from shadowserve.report import build
+from shadowserve.state.deployment import Deployment
+from shadowserve.state.lane_file import LaneState, Progress
+from shadowserve.state.places import Places
 
 pytestmark = pytest.mark.live
 
@@ -383,7 +383,7 @@ def test_labels_that_come_after_the_last_window_reach_mlflow(uri: str, tmp_path:
     state = LaneState(places.lane(CHALLENGER.role, CHALLENGER.version).state)
     state.commit(Progress(outcomes=Counter({Outcome.BOTH_OK: 80})))
     state.close()
-    writer = Writer(places, served, report=lambda p, d, n: report.build(p, d, challenger=n))
+    writer = Writer(places, served, report=lambda p, d, n: build.build(p, d, challenger=n))
     writer.turn()
     writer.publish()
     run = next(one for one in runs_of(uri, served) if one.info.run_name == "v3 vs v4")

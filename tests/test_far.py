@@ -12,13 +12,13 @@ from judging_fixtures import known_of, timed
 from labels_fixtures import Kind, serve, work
 from scoring_fixtures import double, opaque
 
-from shadowserve.findings import look
-from shadowserve.known import Known
+from shadowserve.judgement.facts import Known
+from shadowserve.judgement.findings import look
+from shadowserve.judgement.verdict import Limit, Verdict, judge
 from shadowserve.labels import Losses, learn, take
 from shadowserve.labels.far import Answers, FarOff
 from shadowserve.labels.store import Pair
-from shadowserve.policy import Policy
-from shadowserve.verdict import Limit, Verdict, judge
+from shadowserve.settings.policy import Policy
 
 N, LABELLED = 2_000, 1_400
 

@@ -35,11 +35,11 @@ from sklearn.preprocessing import (
 sys.path.insert(0, str(Path(__file__).parent / "featurization"))
 from model_shapes import CATEGORIES, NUMBERS, dense, features, numbers, rows_of, table
 
-from shadowserve import featurization
-from shadowserve.featurization import Agreement, check_identity, difference, verify
-from shadowserve.featurization.inputs import Columns
-from shadowserve.featurization.stacking import _stack_csr
-from shadowserve.rows import Rows
+from shadowserve.schema.rows import Rows
+from shadowserve.scorer import featurization
+from shadowserve.scorer.featurization import Agreement, check_identity, difference, verify
+from shadowserve.scorer.featurization.inputs import Columns
+from shadowserve.scorer.featurization.stacking import _stack_csr
 from shadowserve.steps import step
 
 

@@ -29,14 +29,14 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from shadowserve import featurization
-from shadowserve.featurization.identity import Agreement, check_identity, difference
-from shadowserve.likeness import ABSOLUTE, RELATIVE, alike
-from shadowserve.loading import Loaded
-from shadowserve.protocols import protocols
-from shadowserve.rows import Rows, concat
-from shadowserve.schema import Column, Schema
-from shadowserve.scoring import Scorer
+from shadowserve.schema.rows import Rows, concat
+from shadowserve.schema.schema import Column, Schema
+from shadowserve.scorer import featurization
+from shadowserve.scorer.featurization.identity import Agreement, check_identity, difference
+from shadowserve.scorer.loading import Loaded
+from shadowserve.scorer.scoring import Scorer
+from shadowserve.wire.likeness import ABSOLUTE, RELATIVE, alike
+from shadowserve.wire.protocols import protocols
 
 N_TRAINING = 30
 EXAMPLES = 8

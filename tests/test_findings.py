@@ -14,13 +14,13 @@ from scoring_fixtures import double, native, opaque, pipeline, version
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
-from shadowserve.findings import Finding, Severity, look
-from shadowserve.findings.classes import swapped
-from shadowserve.findings.failures import growth_per_request
-from shadowserve.known import Pair
-from shadowserve.lane.failures import Differing, Poison
-from shadowserve.tally import Confusion
-from shadowserve.training import TrainingData
+from shadowserve.comparison.failures import Differing, Poison
+from shadowserve.judgement.facts import Pair
+from shadowserve.judgement.findings import Finding, Severity, look
+from shadowserve.judgement.findings.classes import swapped
+from shadowserve.judgement.findings.failures import growth_per_request
+from shadowserve.statistics.tally import Confusion
+from shadowserve.versions.training import TrainingData
 
 SECRET = "s3cret-value"
 CHANCE = np.random.default_rng(0)
@@ -634,7 +634,7 @@ def test_a_restarted_process_begins_anew():
 
 
 def test_what_is_not_finite_is_null_in_json():
-    from shadowserve.findings import Effect
+    from shadowserve.judgement.findings import Effect
 
     told = Finding("latency", Severity.NOTE, "x", effect=Effect("m", 1.0, 0.5, float("inf")))
     assert json.loads(json.dumps(told.to_dict(), allow_nan=False))["effect"]["high"] is None

@@ -10,11 +10,11 @@ from judging_fixtures import known_of, policy
 from lane_fixtures import answer, records, work
 from scoring_fixtures import double, opaque
 
-from shadowserve import report
-from shadowserve.findings import Severity, look
-from shadowserve.known import know
-from shadowserve.lane.milestones import Milestones
+from shadowserve.comparison.milestones import Milestones
+from shadowserve.judgement.facts import know
+from shadowserve.judgement.findings import Severity, look
 from shadowserve.records import position
+from shadowserve.report import build
 
 
 def failing_on(part):
@@ -59,7 +59,7 @@ def test_with_two_workers_people_see_a_number_that_counts(tmp_path):
     work(places, opaque(lambda f, p: -double(f, p)))
     work(places, champion, name=CONTROL)
     served = deployment()
-    told = report.build(places, served, challenger=4)
+    told = build.build(places, served, challenger=4)
     one = next(f for f in told["findings"] if f["kind"] == "prediction_divergence")
     assert one["since"] in (2, position(1, 2))
     assert 1 <= one["since_request"] <= 80

@@ -7,8 +7,8 @@ import pytest
 from judging_fixtures import known_of, policy
 from scoring_fixtures import double, opaque
 
-from shadowserve.findings import Severity, look
-from shadowserve.verdict import judge
+from shadowserve.judgement.findings import Severity, look
+from shadowserve.judgement.verdict import judge
 
 KINDS = {"raises": "error_rate", "answers null": "nonfinite_output"}
 

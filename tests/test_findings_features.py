@@ -13,15 +13,15 @@ from scoring_fixtures import native, pipeline
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from shadowserve.disclosure import Disclosure
-from shadowserve.findings import Severity, look
-from shadowserve.findings.yardstick import ways_apart, yardstick
-from shadowserve.lane.comparing import Scoring
-from shadowserve.lane.dear import Dear
-from shadowserve.lane.timing import RoleTiming, StepTiming
-from shadowserve.lane.ways import ways_of
+from shadowserve.comparison.comparing import Scoring
+from shadowserve.comparison.dear import Dear
+from shadowserve.comparison.timing import RoleTiming, StepTiming
+from shadowserve.comparison.ways import ways_of
+from shadowserve.judgement.findings import Severity, look
+from shadowserve.judgement.findings.yardstick import ways_apart, yardstick
 from shadowserve.records import Comparison, Observation, Outcome
-from shadowserve.rows import Rows
+from shadowserve.schema.disclosure import Disclosure
+from shadowserve.schema.rows import Rows
 
 WORDS = "columns/words"
 

@@ -9,9 +9,9 @@ from judging_fixtures import policy
 from lane_fixtures import answer, records, work
 from scoring_fixtures import double, opaque
 
-from shadowserve.findings import Severity, look
-from shadowserve.known import know
-from shadowserve.verdict import Verdict, judge
+from shadowserve.judgement.facts import know
+from shadowserve.judgement.findings import Severity, look
+from shadowserve.judgement.verdict import Verdict, judge
 
 
 def known(tmp_path, *, server=double, challenger=double, control=double, tap=True):

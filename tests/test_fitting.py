@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 from scoring_fixtures import body, version
 
-from shadowserve import scoring, wire
+from shadowserve import wire
 from shadowserve.errors import AnswerError, ModelError, RequestError
-from shadowserve.loading import Loaded
-from shadowserve.loading.calling import _refuse_coroutine, categorised, pyfunc_call
-from shadowserve.loading.facts import feature_names
-from shadowserve.loading.kinds import kinds
-from shadowserve.schema import Schema
+from shadowserve.schema.schema import Schema
+from shadowserve.scorer import scoring
+from shadowserve.scorer.loading import Loaded
+from shadowserve.scorer.loading.calling import _refuse_coroutine, categorised, pyfunc_call
+from shadowserve.scorer.loading.facts import feature_names
+from shadowserve.scorer.loading.kinds import kinds
 
 SPACED = pd.DataFrame({"sepal length (cm)": np.arange(40.0), "a b": np.arange(40.0)[::-1]})
 SMALL = {"n_estimators": 3, "min_child_samples": 2, "verbose": -1}

@@ -12,13 +12,13 @@ from labels_fixtures import Kind
 from scipy.stats import norm
 from scoring_fixtures import double, opaque
 
-from shadowserve.findings import gains, look
-from shadowserve.known import Known
+from shadowserve.judgement.facts import Known
+from shadowserve.judgement.findings import gains, look
+from shadowserve.judgement.verdict import Judgement, Verdict, judge
 from shadowserve.labels import Losses
 from shadowserve.labels.store import Pair
 from shadowserve.labels.terms import Terms
-from shadowserve.policy import Policy
-from shadowserve.verdict import Judgement, Verdict, judge
+from shadowserve.settings.policy import Policy
 
 N = 4_000
 

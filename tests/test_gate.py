@@ -10,9 +10,9 @@ import pytest
 
 from shadowserve.console.app import Console
 from shadowserve.console.guard import Guard
-from shadowserve.gate import Gate, is_page
-from shadowserve.passage import Crossing, Prefixed
-from shadowserve.places import Places
+from shadowserve.http.passage import Crossing, Prefixed
+from shadowserve.settings.gate import Gate, is_page
+from shadowserve.state.places import Places
 
 HERE = Gate.of("127.0.0.1", guarded=False)
 EVERYWHERE = Gate.of("0.0.0.0", guarded=False)

@@ -10,8 +10,8 @@ runtime = pytest.importorskip("onnxruntime")
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
-from shadowserve.loading import load  # noqa: E402
-from shadowserve.loading.graphs import unknown_in, unknown_operator  # noqa: E402
+from shadowserve.scorer.loading import load  # noqa: E402
+from shadowserve.scorer.loading.graphs import unknown_in, unknown_operator  # noqa: E402
 
 ML = "ai.onnx.ml"
 FREE = ["n", 4]

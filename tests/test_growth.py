@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from shadowserve.growth import Growth, GrowthFit, SizeCounts, sizes
+from shadowserve.statistics.growth import Growth, GrowthFit, SizeCounts, sizes
 
 STEPS = {
     "constant": lambda size: 0.0 * size,

@@ -10,11 +10,12 @@ import sys
 import pytest
 from journal_fixtures import append, killed, positions, request
 
-from shadowserve import journal, tail
 from shadowserve.errors import JournalError
-from shadowserve.journal import Writer, segments
+from shadowserve.journal import reader as journal_reader
+from shadowserve.journal import writer as journal_writer
+from shadowserve.journal.reader import Tail
+from shadowserve.journal.writer import Writer, segments
 from shadowserve.records import position
-from shadowserve.tail import Tail
 
 STEPS = (("scale", ("age",)), ("model", ()))
 
@@ -117,7 +118,7 @@ def test_a_foreign_lock_fails_the_append_and_frees_the_positions(tmp_path):
 def test_an_append_waits_five_milliseconds_at_most(tmp_path):
     writer = Writer(tmp_path, worker=0)
     (waits_ms,) = writer._live.execute("PRAGMA busy_timeout").fetchone()
-    assert waits_ms == journal.APPEND_WAIT_MS == 5
+    assert waits_ms == journal_writer.APPEND_WAIT_MS == 5
     writer.close()
 
 
@@ -143,7 +144,7 @@ FULL = """
 import resource, signal, sys
 from pathlib import Path
 from journal_fixtures import append
-from shadowserve.journal import Writer
+from shadowserve.journal.writer import Writer
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 writer = Writer(Path(sys.argv[1]), worker=0)
 append(writer, 3)
@@ -182,7 +183,7 @@ import os, resource, signal, sys
 from pathlib import Path
 from journal_fixtures import append
 from shadowserve.errors import JournalError
-from shadowserve.journal import Writer
+from shadowserve.journal.writer import Writer
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 opened = refused = 0
 for most in (0, 100, 1_000, 2_047, 2_048, 4_096, 8_192, 10_240, 12_000, 14_336, 16_000, 20_000, 32_000, 80_000):
@@ -227,7 +228,7 @@ ENDLESS = """
 import sys
 from pathlib import Path
 from journal_fixtures import append
-from shadowserve.journal import Writer
+from shadowserve.journal.writer import Writer
 writer = Writer(Path(sys.argv[1]), worker=0, segment_bytes=280_000)
 n = 0
 while True:
@@ -239,7 +240,7 @@ while True:
 @pytest.mark.parametrize("after_s", [0.0, 0.02, 0.11])
 def test_a_killed_writer_loses_nothing_that_it_appended(tmp_path, after_s):
     told = int(killed(ENDLESS, str(tmp_path), after_s=after_s)[-1])
-    last = journal.recover(tmp_path, worker=0)
+    last = journal_writer.recover(tmp_path, worker=0)
     assert told <= last <= told + 5  # the step under way may have been written
     assert positions(everything(tmp_path)) == list(range(1, last + 1))
     writer = Writer(tmp_path, worker=0)
@@ -255,9 +256,9 @@ def test_no_number_is_given_twice_where_a_writer_dies_over_an_empty_segment(tmp_
     with pytest.raises(AttributeError):  # the segment rolls, and its first append fails
         writer.append([None])
     writer._keeper.submit(lambda: None).result()
-    journal.remove(segments(tmp_path)[0])
+    journal_writer.remove(segments(tmp_path)[0])
     assert everything(tmp_path) == []
-    assert journal.recover(tmp_path, worker=0) == 5  # as if the process had died here
+    assert journal_writer.recover(tmp_path, worker=0) == 5  # as if the process had died here
     again = Writer(tmp_path, worker=0)
     assert append(again)[0].position == 6
     again.close()
@@ -271,15 +272,15 @@ def test_no_number_is_given_twice_where_the_whole_journal_was_lost(tmp_path):
 
 def test_recovery_does_nothing_the_second_time(tmp_path):
     killed(ENDLESS, str(tmp_path), after_s=0.02)
-    last = journal.recover(tmp_path, worker=0)
+    last = journal_writer.recover(tmp_path, worker=0)
     before = [facts(segment) for segment in segments(tmp_path)]
-    assert journal.recover(tmp_path, worker=0) == last
+    assert journal_writer.recover(tmp_path, worker=0) == last
     assert [facts(segment) for segment in segments(tmp_path)] == before
 
 
 def test_recovery_removes_a_file_that_was_born_in_the_moment_of_death(tmp_path):
     (tmp_path / "0-1.db").touch()
-    assert journal.recover(tmp_path, worker=0) == 0
+    assert journal_writer.recover(tmp_path, worker=0) == 0
     assert segments(tmp_path) == []
 
 
@@ -289,7 +290,7 @@ def test_recovery_never_deletes_a_segment_that_is_locked(tmp_path):
     foreign = sqlite3.connect(segments(tmp_path)[0].path, isolation_level=None)
     foreign.execute("BEGIN IMMEDIATE")
     with pytest.raises(JournalError, match="cannot be sealed"):
-        journal.recover(tmp_path, worker=0)
+        journal_writer.recover(tmp_path, worker=0)
     foreign.execute("ROLLBACK")
     foreign.close()
     assert len(everything(tmp_path)) == 5
@@ -317,7 +318,7 @@ def test_a_removed_segment_leaves_nothing(tmp_path):
     writer._spare.exception()
     first, spare = segments(tmp_path)
     assert first.bytes > 0
-    journal.remove(first)
+    journal_writer.remove(first)
     assert all(path.name.startswith(spare.path.name) for path in tmp_path.glob("*.db*"))
     assert first.bytes == 0
     writer._live.close()
@@ -332,7 +333,7 @@ def test_a_network_file_system_is_refused_by_name(tmp_path):
     mounts = tmp_path / "mounts"
     mounts.write_text(MOUNTS.format(place=tmp_path))
     with pytest.raises(JournalError, match=r"network file system \(nfs4\).*local disk"):
-        journal.refuse_network(tmp_path / "below", mounts=mounts)
+        journal_writer.refuse_network(tmp_path / "below", mounts=mounts)
 
 
 def test_a_mount_point_with_a_space_is_known(tmp_path):
@@ -341,14 +342,14 @@ def test_a_mount_point_with_a_space_is_known(tmp_path):
     mounts = tmp_path / "mounts"
     mounts.write_text(MOUNTS.format(place=str(place).replace(" ", "\\040")))
     with pytest.raises(JournalError):
-        journal.refuse_network(place, mounts=mounts)
+        journal_writer.refuse_network(place, mounts=mounts)
 
 
 def test_a_local_disk_and_an_unknown_system_are_taken(tmp_path):
     mounts = tmp_path / "mounts"
     mounts.write_text(MOUNTS.format(place=tmp_path / "elsewhere"))
-    journal.refuse_network(tmp_path, mounts=mounts)
-    journal.refuse_network(tmp_path, mounts=tmp_path / "missing")
+    journal_writer.refuse_network(tmp_path, mounts=mounts)
+    journal_writer.refuse_network(tmp_path, mounts=tmp_path / "missing")
 
 
 def test_a_directory_that_cannot_be_written_is_named(tmp_path):
@@ -360,8 +361,8 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path):
 def test_a_request_is_found_by_position_while_its_segment_is_there(tmp_path):
     writer = Writer(tmp_path, worker=1)
     written = append(writer, 3)
-    assert tail.find(tmp_path, written[1].position) == written[1]
-    assert tail.find(tmp_path, position(1, 9)) is None
+    assert journal_reader.find(tmp_path, written[1].position) == written[1]
+    assert journal_reader.find(tmp_path, position(1, 9)) is None
     assert request(1).position == 1
     writer.close()
 
@@ -377,4 +378,4 @@ def test_no_name_of_a_segment_comes_back_though_all_are_gone(tmp_path):
         before |= names
         writer.close()
         for one in segments(tmp_path):
-            journal.remove(one)
+            journal_writer.remove(one)

@@ -17,9 +17,9 @@ from shadowserve.cli.judging import EXIT_CODES, summary
 from shadowserve.cli.serving import _answers
 from shadowserve.console.app import Console
 from shadowserve.errors import SettingsError
-from shadowserve.policy import Policy
-from shadowserve.report import build
-from shadowserve.version import Version
+from shadowserve.report.build import build
+from shadowserve.settings.policy import Policy
+from shadowserve.versions.version import Version
 
 
 def run(places, *words):

@@ -18,13 +18,14 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from shadowserve import featurization, wire
-from shadowserve.loading import Loaded
-from shadowserve.loading.facts import feature_names
-from shadowserve.loading.kinds import kinds, kinds_of_example
-from shadowserve.rows import concat
-from shadowserve.schema import Schema
-from shadowserve.scoring import Scorer
+from shadowserve import wire
+from shadowserve.schema.rows import concat
+from shadowserve.schema.schema import Schema
+from shadowserve.scorer import featurization
+from shadowserve.scorer.loading import Loaded
+from shadowserve.scorer.loading.facts import feature_names
+from shadowserve.scorer.loading.kinds import kinds, kinds_of_example
+from shadowserve.scorer.scoring import Scorer
 
 TRAINED = pd.DataFrame(
     {

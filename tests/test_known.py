@@ -9,7 +9,7 @@ import pytest
 from judging_fixtures import known_of, shadowed, timed
 from scoring_fixtures import double, native, opaque, pipeline
 
-from shadowserve.known import Pair, bursts, know
+from shadowserve.judgement.facts import Pair, bursts, know
 from shadowserve.records import position
 
 

@@ -12,8 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from labels_fixtures import CHALLENGER, CONTROL, SIGNATURE, Kind, answers, serve, work
 
-from shadowserve import classes
-from shadowserve import deployment as deployments
 from shadowserve.errors import SettingsError
 from shadowserve.labels import LabelsError, Losses, learn, read_body, read_file, take
 from shadowserve.labels.chosen import own_loss
@@ -25,8 +23,10 @@ from shadowserve.labels.scale import FIRST
 from shadowserve.labels.store import LabelStore
 from shadowserve.labels.terms import Terms
 from shadowserve.labels.typed import Expected, expected, typed
-from shadowserve.policy import LOSSES
-from shadowserve.version import Version
+from shadowserve.settings.policy import LOSSES
+from shadowserve.state import classes
+from shadowserve.state import deployment as deployments
+from shadowserve.versions.version import Version
 
 
 def labels(truth, first=1):

@@ -12,14 +12,16 @@ from deployment_fixtures import CHALLENGER, CONTROL, deployment, made
 from journal_fixtures import append, killed
 from lane_fixtures import answer, records, told, work
 
-from shadowserve import counters, journal, ledger, tail
-from shadowserve.counters import Counters
-from shadowserve.journal import Writer, segments
-from shadowserve.lane.state import LaneState, Progress
+from shadowserve.journal import reader as journal_reader
+from shadowserve.journal import writer as journal_writer
+from shadowserve.journal.reader import Tail
+from shadowserve.journal.writer import Writer, segments
 from shadowserve.records import Outcome
-from shadowserve.stillness import FEWEST_TIMES, Block, Harm
+from shadowserve.state import counters, ledger
+from shadowserve.state.counters import Counters
+from shadowserve.state.lane_file import LaneState, Progress
+from shadowserve.statistics.switchback import FEWEST_TIMES, Block, Harm
 from shadowserve.supervisor.keeping import Keeper
-from shadowserve.tail import Tail
 
 CONTRACT = {
     "deployment": "films-20260101T000000Z-abc",
@@ -110,7 +112,7 @@ def test_reconciling_counts_it_for_good(places):
     assert counted.counts() == counters.Counts(answered=4, failed=2, appended=6, sequence=6)
     counted.close()
     for segment in segments(places.journal)[:-1]:
-        journal.remove(segment)
+        journal_writer.remove(segment)
     assert ledger.read(places, deployment(control=False, challengers=())).champion.appended == 6
 
 
@@ -135,7 +137,7 @@ def test_a_ledger_that_does_not_balance_says_so(places):
 def test_what_was_deleted_unread_is_skipped_by_budget(places):
     answer(places, records(10), segment_bytes=1)
     for segment in segments(places.journal)[2:5]:
-        journal.remove(segment)
+        journal_writer.remove(segment)
     assert told(places) == {"pending": 7, "skipped_budget": 3}
 
 
@@ -239,9 +241,9 @@ ENDLESS = """
 import sys
 from pathlib import Path
 from journal_fixtures import append
-from shadowserve.counters import Counters
-from shadowserve.journal import Writer
-from shadowserve.places import Places
+from shadowserve.state.counters import Counters
+from shadowserve.journal.writer import Writer
+from shadowserve.state.places import Places
 places = Places(Path(sys.argv[1]))
 writer, counted = Writer(places.journal, worker=0, segment_bytes=280_000), Counters(places.counters(0))
 counted.journal_step(answered=0, failed=0, appended=0, append_failed=0, sequence=writer.sequence)
@@ -258,7 +260,7 @@ def test_the_ledger_balances_after_every_death_of_a_worker(places):
     for after_s in (0.0, 0.03, 0.06):
         answered += int(killed(ENDLESS, str(places.root), after_s=after_s)[-1])
         assert ledger.read(places, deployment()).balanced
-        journal.recover(places.journal, worker=0)
+        journal_writer.recover(places.journal, worker=0)
         counted = Counters(places.counters(0))
         ledger.reconcile(places, counted, worker=0)
         counted.close()
@@ -284,16 +286,16 @@ def test_what_was_deleted_while_one_looked_is_not_told_as_skipped(places, monkey
     work(places)
     answer(places, records(4))
     answer(places, records(1))
-    counted, first = tail.extent, [True]
+    counted, first = journal_reader.extent, [True]
 
     def meanwhile(directory):
         if first.pop() if first else False:
             work(places)
             for segment in segments(places.journal)[:-1]:
-                journal.remove(segment)
+                journal_writer.remove(segment)
         return counted(directory)
 
-    monkeypatch.setattr(tail, "extent", meanwhile)
+    monkeypatch.setattr(journal_reader, "extent", meanwhile)
     (challenger, _) = ledger.read(places, deployment()).to_dict()["lanes"]
     assert challenger["skipped"] == {"paused": 0, "budget": 0, "lost": 0}
     assert challenger["both_ok"] == 9

@@ -5,9 +5,9 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadowserve.lineage import Difference, differences
-from shadowserve.training import TrainingData
-from shadowserve.version import Version
+from shadowserve.versions.lineage import Difference, differences
+from shadowserve.versions.training import TrainingData
+from shadowserve.versions.version import Version
 
 
 def version(**facts: object) -> Version:

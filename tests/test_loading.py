@@ -34,9 +34,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from shadowserve.errors import ModelError, RequestError
-from shadowserve.loading import Loaded, input_example, load, version_differences
-from shadowserve.pins import Pin
-from shadowserve.registry import Fetched, Registry
+from shadowserve.scorer.loading import Loaded, input_example, load, version_differences
+from shadowserve.versions.pins import Pin
+from shadowserve.versions.registry import Fetched, Registry
 
 pytestmark = pytest.mark.live
 
@@ -79,8 +79,8 @@ import json, sys
 from pathlib import Path
 import pandas as pd
 from shadowserve.errors import ModelError
-from shadowserve.loading import load
-from shadowserve.version import Version
+from shadowserve.scorer.loading import load
+from shadowserve.versions.version import Version
 sys.path.insert(0, "")
 version = Version.from_dict(json.loads({json.dumps(found.version.to_dict())!r}))
 path = Path({str(found.path)!r})

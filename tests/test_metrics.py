@@ -9,13 +9,13 @@ import sys
 from deployment_fixtures import made
 from prometheus_client.parser import text_string_to_metric_families
 
-from shadowserve.counters import Counters
-from shadowserve.metrics import exposition
 from shadowserve.records import PHASES
+from shadowserve.state.counters import Counters
+from shadowserve.state.metrics import exposition
 
 OBSERVING = """
 import sys
-from shadowserve.metrics import RoleMetrics, observe_response
+from shadowserve.state.metrics import RoleMetrics, observe_response
 from shadowserve.records import Times
 series = RoleMetrics(sys.argv[1], int(sys.argv[2]), steps=["scale", "model"])
 for _ in range(3):

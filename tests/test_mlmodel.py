@@ -9,8 +9,8 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from shadowserve.errors import ModelError
-from shadowserve.mlmodel import library_differences, read_manifest
-from shadowserve.pins import Pin
+from shadowserve.versions.mlmodel import library_differences, read_manifest
+from shadowserve.versions.pins import Pin
 
 OLD = """\
 flavors:

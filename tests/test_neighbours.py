@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks import neighbours
-from shadowserve import scoring
+from shadowserve.scorer import scoring
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

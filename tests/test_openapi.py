@@ -11,12 +11,12 @@ from test_wire_laws import ask, tables
 
 from benchmarks import wellformed
 from shadowserve.errors import RequestError
-from shadowserve.openapi import bodies, document
-from shadowserve.openapi.values import cell
-from shadowserve.protocols import protocols
-from shadowserve.scalars import Refusal, scalar
-from shadowserve.schema import Schema
+from shadowserve.schema.scalars import Refusal, scalar
+from shadowserve.schema.schema import Schema
+from shadowserve.serving.openapi import bodies, document
+from shadowserve.serving.openapi.values import cell
 from shadowserve.wire import parse
+from shadowserve.wire.protocols import protocols
 
 COLUMNS = [
     {"name": "age", "type": "long"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shadowserve.pace import EASE_S, WIDEST, Pace, factor
+from shadowserve.state.pace import EASE_S, WIDEST, Pace, factor
 
 
 class Time:

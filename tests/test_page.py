@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from shadowserve.page import render, waiting
+from shadowserve.report.page import render, waiting
 
 TIMES = {"p50_ms": 0.05, "p90_ms": 0.2, "p99_ms": None, "max_ms": 1399.5}
 QUIET = {"champion": {"version": 3, "answered": 7}, "journal": {"appended": 7, "append_failed": 0}}

@@ -8,11 +8,12 @@ from deployment_fixtures import CHALLENGER, deployment
 from judging_fixtures import known_of, policy
 from scoring_fixtures import body, double, opaque, version
 
-from shadowserve import parity, scoring, wire
+from shadowserve import wire
 from shadowserve.evidence import identity
-from shadowserve.findings import look
-from shadowserve.loading import Loaded
-from shadowserve.schema import Schema
+from shadowserve.judgement.findings import look
+from shadowserve.schema.schema import Schema
+from shadowserve.scorer import parity, scoring
+from shadowserve.scorer.loading import Loaded
 
 LONGS = {
     "inputs": [

@@ -9,9 +9,9 @@ import pytest
 from champion_fixtures import Serving, watched, work
 from scoring_fixtures import double, predictions, record
 
-from shadowserve.champion import Overloaded
-from shadowserve.patience import Patience
-from shadowserve.supervisor.worker import hang_limit_s
+from shadowserve.serving.bentoml_worker import hang_limit_s
+from shadowserve.serving.champion import Overloaded
+from shadowserve.serving.patience import Patience
 
 S = 10**9
 

@@ -6,8 +6,8 @@ import pytest
 from deployment_fixtures import CHALLENGER, CONTROL, made
 from lane_fixtures import answer, records, told, work
 
-from shadowserve import pauses
-from shadowserve.pauses import Pauses
+from shadowserve.state import pauses
+from shadowserve.state.pauses import Pauses
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from sklearn.preprocessing import (
 )
 from sklearn.svm import SVR
 
-from shadowserve.loading import unknown_part
+from shadowserve.scorer.loading import unknown_part
 
 TEXT = pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0], "s": ["red", "blue", "red gold", "blue"]})
 TARGET = [1.0, 2.0, 4.0, 3.0]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shadowserve.errors import PinError
-from shadowserve.pins import LARGEST_VERSION, Pin, Reference, parse
+from shadowserve.versions.pins import LARGEST_VERSION, Pin, Reference, parse
 
 
 @pytest.mark.parametrize(

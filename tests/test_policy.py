@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from shadowserve import findings
 from shadowserve.errors import SettingsError
+from shadowserve.judgement import findings
 from shadowserve.lane import process
-from shadowserve.policy import ALARM_SHARES, Policy
+from shadowserve.settings.policy import ALARM_SHARES, Policy
 
 
 def test_without_a_table_the_defaults_hold():

@@ -10,8 +10,8 @@ import pytest
 from scoring_fixtures import SIGNATURE, body, record
 
 from shadowserve.errors import RequestError
-from shadowserve.protocols import model_metadata, protocols, server_metadata
-from shadowserve.schema import Schema
+from shadowserve.schema.schema import Schema
+from shadowserve.wire.protocols import model_metadata, protocols, server_metadata
 
 SCHEMA = Schema.from_signature(SIGNATURE)
 TABLE = protocols("films", 3)

@@ -10,8 +10,8 @@ import orjson
 import pytest
 
 from shadowserve.errors import RequestError
-from shadowserve.protocols import protocols
-from shadowserve.schema import Schema
+from shadowserve.schema.schema import Schema
+from shadowserve.wire.protocols import protocols
 
 SIGNATURE = {
     "inputs": [{"name": "age", "type": "long"}, {"name": "title", "type": "string"}]

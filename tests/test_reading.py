@@ -11,12 +11,12 @@ from test_page import report
 
 from shadowserve.cli.judging import _print as print_verdict
 from shadowserve.cli.looking import print_status
+from shadowserve.cli.report_text import print_report
 from shadowserve.divergence import Kind
 from shadowserve.divergence.fields import MEAN
-from shadowserve.legend import MEANS
 from shadowserve.legible import LONGEST_LINE, counted, legible
-from shadowserve.page import render
-from shadowserve.reading import print_report
+from shadowserve.report.legend import MEANS
+from shadowserve.report.page import render
 
 HOSTILE = [
     "[/x]",

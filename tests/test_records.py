@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from shadowserve.errors import RequestError
 from shadowserve.faults import fault_of, from_json, to_json
-from shadowserve.places import Places
 from shadowserve.records import PHASES, Role, Times, position, sequence_of, worker_of
-from shadowserve.rows import Rows
-from shadowserve.sampling import Sampling
+from shadowserve.schema.rows import Rows
+from shadowserve.state.places import Places
+from shadowserve.state.sampling import Sampling
 
 NS = st.integers(0, 2**62)
 SECRET = "s3cret-value"

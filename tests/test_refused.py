@@ -13,15 +13,16 @@ from lane_fixtures import TABLE, answer, lane, records, work
 from scoring_fixtures import SIGNATURE, body, double, native, opaque, pipeline, record
 from test_dataplane import Plane
 
-from shadowserve import deployment as deployments
-from shadowserve import refused, report
-from shadowserve.findings.champion import look
-from shadowserve.known import know
-from shadowserve.lane.accepted import Accepted
+from shadowserve.cli.report_text import print_report
+from shadowserve.comparison.accepted import Accepted
+from shadowserve.judgement.facts import know
+from shadowserve.judgement.findings.champion import look
 from shadowserve.lane.refused import RefusedRequests
-from shadowserve.reading import print_report
-from shadowserve.refused import MOST, MOST_BYTES, STEADY, Refusals
-from shadowserve.schema import Schema
+from shadowserve.report import build
+from shadowserve.schema.schema import Schema
+from shadowserve.state import deployment as deployments
+from shadowserve.state import refused
+from shadowserve.state.refused import MOST, MOST_BYTES, STEADY, Refusals
 
 WIDER = {"inputs": [SIGNATURE["inputs"][0]], "params": None}
 """A signature that needs no title."""
@@ -151,8 +152,8 @@ def test_finding_and_report_tell_how_many_the_challenger_would_have_taken(tmp_pa
     places, served, known = refusing(tmp_path)
     (one,) = look(known, policy())
     assert "Of the 60 of them that were kept, v4's signature would have taken 60." in one.message
-    monkeypatch.setattr(report, "know", lambda *_, **__: known)
-    told = report.build(places, served, challenger=4)
+    monkeypatch.setattr(build, "know", lambda *_, **__: known)
+    told = build.build(places, served, challenger=4)
     assert told["refused"] == {"requests": 100, "tried": 60, "taken": 60}
     from rich.console import Console
 

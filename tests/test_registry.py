@@ -25,11 +25,11 @@ from registry_fixtures import (
 )
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
-from shadowserve import registry as registries
 from shadowserve.errors import ModelError, RegistryError, UnreachableError
-from shadowserve.pins import Pin, Reference, parse
-from shadowserve.registry import Registry, Uris, identity
-from shadowserve.version import Version, digest_of
+from shadowserve.versions import registry as registries
+from shadowserve.versions.pins import Pin, Reference, parse
+from shadowserve.versions.registry import Registry, Uris, identity
+from shadowserve.versions.version import Version, digest_of
 
 pytestmark = pytest.mark.live
 
@@ -326,7 +326,7 @@ def test_an_outdated_store_is_told_apart_from_an_unreachable_one(
 def test_a_server_that_is_gone_fails_in_one_redacted_line() -> None:
     """In a process of its own, as MLflow reads its patience from the environment."""
     program = (
-        "import sys; from shadowserve.registry import *;\n"
+        "import sys; from shadowserve.versions.registry import *;\n"
         "try: Registry(Uris(*2 * ['http://user:s3cret@127.0.0.1:1'])).models()\n"
         "except UnreachableError as e: print(e)"
     ).replace("UnreachableError", "Exception")
@@ -358,7 +358,7 @@ def server(store: Store, tmp_path: Path, free_port: int) -> Iterator[str]:
         start_new_session=True,
     )
     try:
-        from shadowserve.stores import preflight
+        from shadowserve.versions.stores import preflight
 
         uri = f"http://127.0.0.1:{free_port}"
         for _ in range(120):

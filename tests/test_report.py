@@ -9,8 +9,8 @@ from deployment_fixtures import deployment
 from judging_fixtures import FEW, shadowed
 from scoring_fixtures import double, native, opaque, pipeline, record, version
 
-from shadowserve import report
 from shadowserve.errors import SettingsError
+from shadowserve.report import build
 
 SECRET = "s3cret-value"
 CONTRACT = {
@@ -21,7 +21,7 @@ CONTRACT = {
 
 def test_a_report_has_the_contracts_form(tmp_path):
     places, served = shadowed(tmp_path, native(pipeline(), number=4), champion=native(pipeline()))
-    told = report.build(places, served, challenger=4)
+    told = build.build(places, served, challenger=4)
     assert set(told) >= CONTRACT
     assert (told["model"], told["champion"], told["challenger"]) == ("films", 3, 4)
     assert (told["requests"], told["compared"], told["windows"]) == (300, 300, 1)
@@ -32,7 +32,7 @@ def test_a_report_has_the_contracts_form(tmp_path):
 
 def test_every_step_of_every_role_is_told(tmp_path):
     places, served = shadowed(tmp_path, native(pipeline(), number=4), champion=native(pipeline()))
-    features = report.build(places, served, challenger=4)["features"]
+    features = build.build(places, served, challenger=4)["features"]
     named = {(one["role"], one["step"]) for one in features}
     steps = ("columns/scale", "columns/words", "model")
     assert named >= {(role, step) for role in ("challenger", "control") for step in steps}
@@ -54,14 +54,14 @@ def test_no_value_of_a_request_is_in_a_report(tmp_path):
 
     sent = [{**record(n), "title": SECRET if n % 3 else "red"} for n in range(300)]
     places, served = shadowed(tmp_path, opaque(fail), sent=sent)
-    told = report.build(places, served, challenger=4)
+    told = build.build(places, served, challenger=4)
     assert {one["kind"] for one in told["findings"]} >= {"error_rate", "prediction_divergence"}
     assert SECRET not in json.dumps(told)
 
 
 def test_before_its_first_request_a_report_is_empty_but_whole(tmp_path):
     places, served = shadowed(tmp_path, opaque(double), sent=[])
-    told = report.build(places, served, challenger=4)
+    told = build.build(places, served, challenger=4)
     assert set(told) >= CONTRACT
     assert (told["requests"], told["compared"], told["verdict"]) == (0, 0, "continue")
     json.dumps(told, allow_nan=False)
@@ -69,7 +69,7 @@ def test_before_its_first_request_a_report_is_empty_but_whole(tmp_path):
 
 def test_a_report_without_a_control_says_so(tmp_path):
     places, served = shadowed(tmp_path, opaque(double), control=False)
-    told = report.build(places, served, challenger=4)
+    told = build.build(places, served, challenger=4)
     assert told["divergence"]["noise_floor"] is None
     assert told["latency"]["control"] is None
     assert told["latency"]["paired_ratio"]["n"] == 0
@@ -77,7 +77,7 @@ def test_a_report_without_a_control_says_so(tmp_path):
 
 def test_the_noise_floor_is_the_controls(tmp_path):
     places, served = shadowed(tmp_path, opaque(double))
-    assert report.build(places, served, challenger=4)["divergence"]["noise_floor"] == 0.0
+    assert build.build(places, served, challenger=4)["divergence"]["noise_floor"] == 0.0
 
 
 @pytest.mark.parametrize(
@@ -85,17 +85,17 @@ def test_the_noise_floor_is_the_controls(tmp_path):
 )
 def test_a_challenger_is_named_in_any_spelling_else_the_first(given, number):
     served = deployment(challengers=(version(5), version(4)))
-    assert report.number_of(served, given) == number
+    assert build.number_of(served, given) == number
 
 
 @pytest.mark.parametrize(("given", "challengers"), [("v9", (version(4),)), (None, ())])
 def test_a_challenger_that_is_not_there_is_refused_with_those_that_are(given, challengers):
     with pytest.raises(SettingsError, match=r"Its challengers: (v4|none)"):
-        report.number_of(deployment(challengers=challengers), given)
+        build.number_of(deployment(challengers=challengers), given)
 
 
 def test_the_policy_is_the_one_that_was_frozen_at_the_start():
     served = deployment(options={"verdict": FEW, "log_inputs": ["title"]})
-    policy = report.policy_of(served, 4)
+    policy = build.policy_of(served, 4)
     assert policy.min_requests == 100
     assert policy.shown(["age", "title"]) == ["title"]

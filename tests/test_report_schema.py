@@ -12,7 +12,7 @@ import pytest
 from evidence_fixtures import CHALLENGER, close_windows, deployment, state_directory
 from jsonschema import Draft202012Validator
 
-from shadowserve import report
+from shadowserve.report import build
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "docs/report.schema.json").read_text())
 OPEN = {"disagreement", "divergence"}  # each kind of output adds figures of its own
@@ -50,12 +50,12 @@ def told(tmp_path_factory) -> dict[str, Any]:
     places = state_directory(tmp_path_factory.mktemp("report"), served)
     for lane in served.lanes:
         close_windows(places, lane, 3, n=50)
-    return report.build(places, served, challenger=CHALLENGER.version)
+    return build.build(places, served, challenger=CHALLENGER.version)
 
 
 def test_the_schema_is_a_schema_and_bears_the_reports_version():
     Draft202012Validator.check_schema(SCHEMA)
-    assert SCHEMA["$id"] == SCHEMA["properties"]["schema"]["const"] == report.SCHEMA
+    assert SCHEMA["$id"] == SCHEMA["properties"]["schema"]["const"] == build.SCHEMA
 
 
 def test_a_report_on_working_lanes_is_what_the_schema_says(told):
@@ -69,7 +69,7 @@ def test_a_report_holds_nothing_that_the_schema_does_not_describe(told):
 
 def test_a_report_before_the_first_request_is_what_the_schema_says(tmp_path):
     served = deployment("sqlite:///none.db")
-    told = report.build(state_directory(tmp_path, served), served, challenger=4)
+    told = build.build(state_directory(tmp_path, served), served, challenger=4)
     assert told["compared"] == 0
     assert faults(told, closed(SCHEMA)) == []
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadowserve.featurization.inputs import Columns
-from shadowserve.rows import Rows, concat
-from shadowserve.schema import Schema
+from shadowserve.schema.rows import Rows, concat
+from shadowserve.schema.schema import Schema
+from shadowserve.scorer.featurization.inputs import Columns
 
 SCHEMA = Schema.from_signature(
     {

@@ -15,9 +15,11 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from shadowserve import pins, scoring, wire
+from shadowserve import wire
 from shadowserve.errors import AlignmentError, ModelError
-from shadowserve.registry import Registry
+from shadowserve.scorer import scoring
+from shadowserve.versions import pins
+from shadowserve.versions.registry import Registry
 
 
 def opened(

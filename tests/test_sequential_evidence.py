@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from shadowserve.sequential import likelihood_ratio, rate_evidence, two_rates
-from shadowserve.sequential.evidence import KNOTS, log_above, log_below, spread
+from shadowserve.statistics.sequential import likelihood_ratio, rate_evidence, two_rates
+from shadowserve.statistics.sequential.evidence import KNOTS, log_above, log_below, spread
 
 
 @pytest.mark.parametrize("rate", [0.02, 0.3, 0.9])

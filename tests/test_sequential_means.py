@@ -8,7 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadowserve.sequential import MeanSequence, difference, log_e_difference, paired_mean
+from shadowserve.statistics.sequential import (
+    MeanSequence,
+    difference,
+    log_e_difference,
+    paired_mean,
+)
 
 unit_values = st.lists(st.floats(0, 1), min_size=1, max_size=60)
 

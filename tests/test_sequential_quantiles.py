@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadowserve.sequential import QuantileSequence
+from shadowserve.statistics.sequential import QuantileSequence
 
 positive = st.lists(st.floats(1e-4, 1e8), min_size=1, max_size=50)
 

@@ -9,7 +9,7 @@ import pytest
 
 from shadowserve.divergence.compared import Kind
 from shadowserve.errors import SettingsError
-from shadowserve.settings import OUTPUT_KINDS, Settings, flag_of
+from shadowserve.settings.settings import OUTPUT_KINDS, Settings, flag_of
 
 FIELDS = dataclasses.fields(Settings)
 

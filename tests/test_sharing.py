@@ -6,10 +6,10 @@ import dataclasses
 
 import pytest
 
-from shadowserve import sharing
-from shadowserve.places import Places
 from shadowserve.records import Role
-from shadowserve.sharing import EARNED, STOPPED, UNDECIDED, Mark, Sharing, Shown
+from shadowserve.state import sharing
+from shadowserve.state.places import Places
+from shadowserve.state.sharing import EARNED, STOPPED, UNDECIDED, Mark, Sharing, Shown
 
 CODE = "its code (mlflow.pyfunc.model)"
 

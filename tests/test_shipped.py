@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shadowserve.errors import ModelError
-from shadowserve.shipped import forget, protected_names, shipped_code
+from shadowserve.scorer.shipped_code import forget, protected_names, shipped_code
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shadowserve.disclosure import Disclosure, Rule
-from shadowserve.slices import Condition, SliceSearch, kind_of
+from shadowserve.schema.disclosure import Disclosure, Rule
+from shadowserve.statistics.slices import Condition, SliceSearch, kind_of
 
 GENRES = np.array(
     ["Comedy", "Drama", "Action", "Thriller", "Romance", "Horror", "War", "Western", "Sci-Fi"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shadowserve.sources import from_environment, from_file
+from shadowserve.settings.sources import from_environment, from_file
 
 KNOWN = ("port", "sample_rate", "workers")
 

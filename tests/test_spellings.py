@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadowserve import spellings
+from shadowserve.settings import spellings
 
 
 @pytest.mark.parametrize(

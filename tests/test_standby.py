@@ -7,10 +7,10 @@ import threading
 import pytest
 from journal_fixtures import request
 
-from shadowserve import tail
 from shadowserve.errors import JournalError, UnreadableError
-from shadowserve.journal import Writer, segments
-from shadowserve.standby import Standby
+from shadowserve.journal import reader
+from shadowserve.journal.standby import Standby
+from shadowserve.journal.writer import Writer, segments
 
 
 class Disk:
@@ -53,7 +53,7 @@ def test_nothing_is_written_until_it_opens_and_everything_after(tmp_path):
                 break
     journal.close()
     assert journal.sequence == 6
-    assert len(tail.Tail(tmp_path, cursor={}).read(100).requests) == 6
+    assert len(reader.Tail(tmp_path, cursor={}).read(100).requests) == 6
 
 
 def test_a_journal_that_cannot_be_read_yet_is_tried_again_too(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shadowserve.stillness import BLOCK_NS, Block, Harm, Schedule
+from shadowserve.statistics.switchback import BLOCK_NS, Block, Harm, Schedule
 
 CYCLE_NS = 10 * BLOCK_NS
 

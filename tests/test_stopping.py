@@ -12,7 +12,7 @@ import pytest
 
 HEEDS = """
 import os, signal, sys, threading, time
-from shadowserve import stopping
+from shadowserve.host import stopping
 
 told = threading.Event()
 stopping.heed(lambda: (print("told", flush=True), told.set()), (signal.SIGTERM,))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shadowserve.errors import SettingsError, UnreachableError
-from shadowserve.stores import Uris, preflight, redact, uris
+from shadowserve.versions.stores import Uris, preflight, redact, uris
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_an_answer_of_any_kind_means_reachable() -> None:
 
 
 def test_nothing_here_imports_mlflow() -> None:
-    program = "import shadowserve.registry, shadowserve.loading, shadowserve.stores, sys; print('mlflow' in sys.modules)"
+    program = "import shadowserve.versions.registry, shadowserve.scorer.loading, shadowserve.versions.stores, sys; print('mlflow' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=os.environ
     )

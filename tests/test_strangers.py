@@ -9,9 +9,9 @@ from deployment_fixtures import deployment, made
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadowserve import ledger, strangers
-from shadowserve.counters import Counters
-from shadowserve.strangers import MAX_LENGTH, MAX_NAMES, Met, Strangers
+from shadowserve.state import ledger, unknown_columns
+from shadowserve.state.counters import Counters
+from shadowserve.state.unknown_columns import MAX_LENGTH, MAX_NAMES, Met, Strangers
 
 
 def met(path, *requests):
@@ -19,7 +19,7 @@ def met(path, *requests):
     for names in requests:
         opened.meet(names)
     opened.close()
-    return strangers.read([path])
+    return unknown_columns.read([path])
 
 
 def test_names_are_told_once_in_order_of_appearance(tmp_path):
@@ -29,7 +29,7 @@ def test_names_are_told_once_in_order_of_appearance(tmp_path):
 def test_names_outlive_the_worker_and_the_next_one_goes_on(tmp_path):
     unclosed = Strangers(tmp_path / "0")
     unclosed.meet(["a"])
-    assert strangers.read([tmp_path / "0"]).names == ("a",)
+    assert unknown_columns.read([tmp_path / "0"]).names == ("a",)
     assert met(tmp_path / "0", ["a", "b"]).names == ("a", "b")
 
 
@@ -37,9 +37,9 @@ def test_all_workers_names_are_told_together(tmp_path):
     met(tmp_path / "0", ["a", "b"])
     met(tmp_path / "1", ["b", "c"])
     paths = [tmp_path / name for name in ("0", "1", "none")]
-    assert strangers.read(paths) == Met(("a", "b", "c"), more=False)
+    assert unknown_columns.read(paths) == Met(("a", "b", "c"), more=False)
     met(tmp_path / "1", [f"x{n}" for n in range(MAX_NAMES - 2)])
-    together = strangers.read(paths)
+    together = unknown_columns.read(paths)
     assert (len(together.names), together.more) == (MAX_NAMES, True)
 
 
@@ -49,10 +49,10 @@ def test_any_number_of_names_takes_the_same_room(tmp_path):
     size = (tmp_path / "0").stat().st_size
     for n in range(MAX_NAMES):
         opened.meet([f"{n} {'é🎬' * 500}"])
-    assert not strangers.read([tmp_path / "0"]).more
+    assert not unknown_columns.read([tmp_path / "0"]).more
     for n in range(20_000):
         opened.meet([f"new {n}"])
-    found = strangers.read([tmp_path / "0"])
+    found = unknown_columns.read([tmp_path / "0"])
     assert len(found.names) == MAX_NAMES
     assert all(len(name) == MAX_LENGTH and name.endswith("…") for name in found.names)
     assert found.more

@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from journal_fixtures import append, positions
 
-from shadowserve import journal, tail
 from shadowserve.errors import UnreadableError
-from shadowserve.journal import Writer, segments
+from shadowserve.journal import reader as journal_reader
+from shadowserve.journal import writer as journal_writer
+from shadowserve.journal.reader import Tail
+from shadowserve.journal.writer import Writer, segments
 from shadowserve.records import position, worker_of
-from shadowserve.tail import Tail
 
 STEPS = (("scale", ("age",)), ("model", ()))
 
@@ -68,7 +69,7 @@ def test_no_reading_goes_beyond_its_limit(tmp_path):
 
 
 def test_a_reading_of_large_bodies_is_bounded_by_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr(tail, "READ_BYTES", 10_000)
+    monkeypatch.setattr(journal_reader, "READ_BYTES", 10_000)
     writer = Writer(tmp_path, worker=0)
     append(writer, 10, body=b"x" * 4_000)
     reader = Tail(tmp_path, cursor={})
@@ -82,7 +83,7 @@ def test_what_was_deleted_unread_is_counted(tmp_path):
     reader = Tail(tmp_path, cursor={})
     reader.read(1)
     for segment in made[1:4]:
-        journal.remove(segment)
+        journal_writer.remove(segment)
     batch = reader.read(10)
     assert (positions(batch.requests), batch.deleted, batch.cursor) == ([5], 3, {0: 5})
     reader.close()
@@ -95,7 +96,7 @@ def test_a_reader_reads_to_the_end_what_is_deleted_under_it(tmp_path):
     small(tmp_path, n=1)
     reader = Tail(tmp_path, cursor={})
     reader.read(1)
-    journal.remove(segments(tmp_path)[0])
+    journal_writer.remove(segments(tmp_path)[0])
     assert positions(reader.read(10).requests) == [2, 3, 4]
     assert reader.read(10).deleted == 0
     reader.close()
@@ -108,13 +109,13 @@ def test_a_reader_that_comes_too_early_waits_and_then_reads(tmp_path, content):
     path.touch()
     if content == "tables":
         born = sqlite3.connect(path)
-        born.executescript(journal._TABLES)
+        born.executescript(journal_writer._TABLES)
         born.close()
     reader = Tail(tmp_path, cursor={})
     assert reader.read(10).requests == []
     assert reader.steps(0) == ()
-    live = journal._create(path)
-    journal._begin(live, first=1, steps='[["scale", ["age"]]]')
+    live = journal_writer._create(path)
+    journal_writer._begin(live, first=1, steps='[["scale", ["age"]]]')
     live.execute(
         "INSERT INTO request VALUES (1, 'r', 1, 1, 'invocations', '', x'', 200, x'', 1, x'', NULL)"
     )
@@ -137,12 +138,12 @@ def test_a_segment_that_cannot_be_read_is_not_taken_for_a_deleted_one(tmp_path):
     reader = Tail(tmp_path, cursor={})
     assert reader.read(10).requests == []
     with pytest.raises(UnreadableError, match=path.name):
-        tail.backlog(tmp_path, cursor={}, bound={0: 1})
+        journal_reader.backlog(tmp_path, cursor={}, bound={0: 1})
     with pytest.raises(UnreadableError):
-        tail.extent(tmp_path)
+        journal_reader.extent(tmp_path)
     path.rmdir()
     path.write_bytes(whole)
-    assert tail.backlog(tmp_path, cursor={}, bound={0: 1}).pending == 1
+    assert journal_reader.backlog(tmp_path, cursor={}, bound={0: 1}).pending == 1
     assert positions(reader.read(1).requests) == [1]
     assert reader.read(1).deleted == 0
     reader.close()
@@ -190,7 +191,7 @@ def test_extent_reaches_to_the_last_request_sealed_or_not(tmp_path):
     writer = Writer(tmp_path, worker=1)
     append(writer, 2)
     writer._spare.exception()
-    reach = tail.extent(tmp_path)
+    reach = journal_reader.extent(tmp_path)
     assert reach.last == {0: 3, 1: 2}
     assert reach.bytes == sum(segment.bytes for segment in segments(tmp_path)) > 0
     writer.close()
@@ -200,8 +201,8 @@ def test_statuses_are_counted_between_two_sequence_numbers(tmp_path):
     writer = Writer(tmp_path, worker=1)
     append(writer, 3)
     append(writer, 2, status=500)
-    assert tail.statuses(tmp_path, worker=1, after=1, upto=4) == {200: 2, 500: 1}
-    assert tail.statuses(tmp_path, worker=1, after=4, upto=4) == {}
+    assert journal_reader.statuses(tmp_path, worker=1, after=1, upto=4) == {200: 2, 500: 1}
+    assert journal_reader.statuses(tmp_path, worker=1, after=4, upto=4) == {}
     writer.close()
 
 
@@ -217,9 +218,9 @@ def test_beyond_a_cursor_everything_is_pending_or_deleted(tmp_path_factory, n, g
     made = small(directory, n=n)
     for index in gone:
         if index < n - 1:
-            journal.remove(made[index])
+            journal_writer.remove(made[index])
     cursor, bound = min(cursor, n), min(bound, n)
-    found = tail.backlog(directory, cursor={0: cursor}, bound={0: bound})
+    found = journal_reader.backlog(directory, cursor={0: cursor}, bound={0: bound})
     there = {i + 1 for i in range(n) if i not in gone or i == n - 1}
     wanted = set(range(cursor + 1, bound + 1))
     assert found.pending == len(wanted & there)
@@ -231,7 +232,7 @@ def test_the_oldest_pending_request_is_known(tmp_path):
     writer = Writer(tmp_path, worker=0)
     append(writer, arrived_wall_ns=11)
     append(writer, arrived_wall_ns=22)
-    assert tail.backlog(tmp_path, cursor={0: 1}, bound={0: 2}).oldest_wall_ns == 22
+    assert journal_reader.backlog(tmp_path, cursor={0: 1}, bound={0: 2}).oldest_wall_ns == 22
     writer.close()
 
 
@@ -239,8 +240,8 @@ def test_a_directory_with_odd_characters_is_read(tmp_path):
     directory = tmp_path / "50% off? #1 ü"
     writer = Writer(directory, worker=0)
     (made,) = append(writer)
-    assert tail.find(directory, made.position) == made
-    assert tail.extent(directory).last == {0: 1}
+    assert journal_reader.find(directory, made.position) == made
+    assert journal_reader.extent(directory).last == {0: 1}
     assert position(0, 1) == made.position
     writer.close()
 
@@ -252,14 +253,14 @@ def test_a_reader_leaves_a_spare_segment_that_its_writer_took_along(tmp_path, mo
     append(writer)
     reader = Tail(tmp_path, cursor={})
     assert positions(reader.read(9).requests) == [1]
-    remove = journal.remove
+    remove = journal_writer.remove
 
     def read_first(segment):
         assert reader.read(9).requests == []
         assert reader._readers[0].segment == segment
         remove(segment)
 
-    monkeypatch.setattr(journal, "remove", read_first)
+    monkeypatch.setattr(journal_writer, "remove", read_first)
     writer.close()
     monkeypatch.undo()
     assert reader.read(9).requests == []

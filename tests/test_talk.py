@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from shadowserve import talk
+from shadowserve.host import private_log
 
 MARKER = "ZQMARKQZ"
 STRANGER = f"""
 import faulthandler, logging, os, sys, threading, warnings
-from shadowserve.talk import keep_to_oneself
+from shadowserve.host.private_log import keep_to_oneself
 logging.basicConfig(level=logging.INFO)
 keep_to_oneself()
 text = "{MARKER}"
@@ -59,9 +59,9 @@ def test_a_strangers_record_leaves_its_place(tmp_path):
 
 
 def test_our_own_sentences_are_written_out(tmp_path):
-    code = "from shadowserve.standby import _log\n_log.handle(_log.makeRecord(_log.name, 40, sys.modules['shadowserve.standby'].__file__, 1, 'n %d', (3,), None))"
-    assert "shadowserve.standby n 3" in log_of(tmp_path, code)
-    assert Path(talk.__file__).parent.name == "shadowserve"
+    code = "from shadowserve.journal.standby import _log\n_log.handle(_log.makeRecord(_log.name, 40, sys.modules['shadowserve.journal.standby'].__file__, 1, 'n %d', (3,), None))"
+    assert "shadowserve.journal.standby n 3" in log_of(tmp_path, code)
+    assert private_log._HERE.name == "shadowserve"
 
 
 @pytest.mark.parametrize(

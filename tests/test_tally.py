@@ -15,7 +15,7 @@ from scipy.stats import wasserstein_distance
 from sklearn.metrics import cohen_kappa_score
 
 from shadowserve.errors import StateError
-from shadowserve.tally import (
+from shadowserve.statistics.tally import (
     BottomK,
     Confusion,
     Items,

@@ -9,11 +9,12 @@ import time
 import pytest
 from scoring_fixtures import SIGNATURE, body, record
 
-from shadowserve import faults, tapped
+from shadowserve import faults
+from shadowserve.console import tapped
 from shadowserve.errors import RequestError
-from shadowserve.protocols import protocols
 from shadowserve.records import Times
-from shadowserve.schema import Schema
+from shadowserve.schema.schema import Schema
+from shadowserve.wire.protocols import protocols
 
 TABLE = protocols("films", 3)
 SCHEMA = Schema.from_signature(SIGNATURE)

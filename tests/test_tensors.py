@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shadowserve.errors import RequestError
-from shadowserve.tensors import Tensor
+from shadowserve.schema.tensors import Tensor
 
 
 @pytest.mark.parametrize(

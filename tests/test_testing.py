@@ -15,9 +15,10 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from shadowserve import featurization, testing
-from shadowserve.featurization.identity import Agreement, check_identity
-from shadowserve.schema import Schema
+from shadowserve import testing
+from shadowserve.schema.schema import Schema
+from shadowserve.scorer import featurization
+from shadowserve.scorer.featurization.identity import Agreement, check_identity
 from shadowserve.steps import listen, step
 
 FRAME = pd.DataFrame({"a": [1.0, 2.0, 5.0], "b": [20.0, 1.0, 3.0]})

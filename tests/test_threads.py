@@ -7,8 +7,8 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from shadowserve import threads
-from shadowserve.loading.facts import threads as threads_of
+from shadowserve.scorer.loading.facts import threads as threads_of
+from shadowserve.state import threads
 
 
 def forest(n_jobs):

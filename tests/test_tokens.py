@@ -7,8 +7,8 @@ import os
 
 import pytest
 
-from shadowserve import tokens
 from shadowserve.errors import SettingsError
+from shadowserve.http import tokens
 
 
 def write(path, text, mode=0o600):

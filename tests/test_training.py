@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from mlflow.entities import Dataset, DatasetInput, InputTag
 
-from shadowserve.training import TrainingData, training_data
+from shadowserve.versions.training import TrainingData, training_data
 
 TAGS = {"training_data.from": "2020-04-01", "training_data.to": "2020-04-13", "other": "x"}
 

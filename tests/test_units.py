@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from journal_fixtures import request
 
 from benchmarks.detection.fed import ANSWERS, CHALLENGER, CONTROL, FedLane, known_of
-from shadowserve.findings import look
-from shadowserve.lane.comparing import Scoring
-from shadowserve.policy import Policy
+from shadowserve.comparison.comparing import Scoring
+from shadowserve.judgement.findings import look
+from shadowserve.judgement.verdict import Verdict, judge
 from shadowserve.records import Observation
-from shadowserve.rows import Rows
-from shadowserve.sequential import MeanSequence
-from shadowserve.units import LATELY, PLACES, Units, unit_of
-from shadowserve.verdict import Verdict, judge
+from shadowserve.schema.rows import Rows
+from shadowserve.settings.policy import Policy
+from shadowserve.statistics.sequential import MeanSequence
+from shadowserve.statistics.units import LATELY, PLACES, Units, unit_of
 
 
 def rows(*users):

@@ -9,12 +9,12 @@ import pytest
 from scoring_fixtures import SIGNATURE, version
 from test_check import TRIAL, side
 
-from shadowserve import probing, scoring
 from shadowserve.check import check
 from shadowserve.check.trial import Passage
 from shadowserve.cli.checking import _behaviour
-from shadowserve.loading import Loaded
-from shadowserve.schema import Schema
+from shadowserve.schema.schema import Schema
+from shadowserve.scorer import probing, scoring
+from shadowserve.scorer.loading import Loaded
 
 DATES = {"inputs": [{"name": "day", "type": "datetime", "required": True}]}
 

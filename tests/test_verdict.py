@@ -12,11 +12,11 @@ from deployment_fixtures import deployment
 from judging_fixtures import known_of, policy, timed, untimed
 from scoring_fixtures import double, opaque
 
-from shadowserve.findings import Severity, look
-from shadowserve.known import Known
-from shadowserve.policy import Policy
-from shadowserve.sequential import paired_mean
-from shadowserve.verdict import Judgement, Verdict, judge
+from shadowserve.judgement.facts import Known
+from shadowserve.judgement.findings import Severity, look
+from shadowserve.judgement.verdict import Judgement, Verdict, judge
+from shadowserve.settings.policy import Policy
+from shadowserve.statistics.sequential import paired_mean
 
 EASY = {"max_error_rate": 0.05}
 """What 300 requests without an error can prove."""

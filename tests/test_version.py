@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shadowserve.errors import ModelError
-from shadowserve.mlmodel import read_manifest
-from shadowserve.pins import Pin
-from shadowserve.training import TrainingData
-from shadowserve.version import Version, digest_of, identity, model_files, with_manifest
+from shadowserve.versions.mlmodel import read_manifest
+from shadowserve.versions.pins import Pin
+from shadowserve.versions.training import TrainingData
+from shadowserve.versions.version import Version, digest_of, identity, model_files, with_manifest
 
 CREATED = datetime(2024, 5, 1, 12, tzinfo=UTC)
 VERSION = Version("films", 3, CREATED.isoformat())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shadowserve.errors import RequestError
-from shadowserve.schema import Column, Schema
+from shadowserve.schema.schema import Column, Schema
 from shadowserve.wire import parse
 
 MIXED = Schema(

@@ -12,8 +12,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from shadowserve.errors import RequestError
-from shadowserve.rows import Rows, concat
-from shadowserve.schema import Column, Schema
+from shadowserve.schema.rows import Rows, concat
+from shadowserve.schema.schema import Column, Schema
 from shadowserve.wire import Limits, oip, parse
 
 MARKER = "tell-nobody-4711"

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from shadowserve.errors import AnswerError, RequestError
-from shadowserve.schema import Column, Schema
+from shadowserve.schema.schema import Column, Schema
 from shadowserve.wire import oip, parse
 
 AB = Schema(

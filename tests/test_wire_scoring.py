@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from shadowserve.errors import RequestError
-from shadowserve.rows import Rows
-from shadowserve.schema import Column, Schema
+from shadowserve.schema.rows import Rows
+from shadowserve.schema.schema import Column, Schema
 from shadowserve.wire import Limits, parse
 
 JSON = "application/json"

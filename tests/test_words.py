@@ -14,12 +14,12 @@ from test_page import report, text_of
 from test_reading import printed
 
 from shadowserve.cli.judging import _needs
-from shadowserve.findings import look
-from shadowserve.lane.failures import Poison
-from shadowserve.page import render
-from shadowserve.reading import print_report
-from shadowserve.tally import Worst
-from shadowserve.verdict import judge
+from shadowserve.cli.report_text import print_report
+from shadowserve.comparison.failures import Poison
+from shadowserve.judgement.findings import look
+from shadowserve.judgement.verdict import judge
+from shadowserve.report.page import render
+from shadowserve.statistics.tally import Worst
 
 DOCS = Path(__file__).parents[1] / "docs"
 QUIET = {"divergence": {}, "latency": {"cost_to_callers": []}}

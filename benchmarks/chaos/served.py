@@ -174,7 +174,7 @@ class Served:
 
     def worker_pid(self, worker: int = 0) -> int:
         """Return the process id of a champion worker, as it counts it itself."""
-        from shadowserve import counters
+        from shadowserve.state import counters
 
         return counters.read(self.state / "counters" / f"{worker}.bin").pid
 

@@ -29,7 +29,7 @@ from benchmarks.detection.expected import ROWS, Row
 from benchmarks.detection.faults import build, requests
 from models import traffic
 from models.register import ensure
-from shadowserve.demo import Replay
+from shadowserve.cli.replay import Replay
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 N_REQUESTS = 2_000

@@ -26,24 +26,24 @@ from threadpoolctl import threadpool_limits
 
 from models import traffic
 from models.likes import LIKES
-from shadowserve.counters import Counts
-from shadowserve.deployment import Deployment, LaneName
-from shadowserve.disclosure import Disclosure
-from shadowserve.findings import look
-from shadowserve.known import Known, Pair
-from shadowserve.lane.comparing import Comparer, Scoring
+from shadowserve.comparison.comparing import Comparer, Scoring
+from shadowserve.comparison.learned import Learned
+from shadowserve.judgement.facts import Known, Pair
+from shadowserve.judgement.findings import look
+from shadowserve.judgement.verdict import LIMITS, Verdict, judge
 from shadowserve.lane.intake import sizes_of, turn
-from shadowserve.lane.learned import Learned
 from shadowserve.lane.recording import Recorder, burst_row
-from shadowserve.ledger import LaneLedger, Ledger
-from shadowserve.policy import Policy
-from shadowserve.protocols import protocols
 from shadowserve.records import Observation, Outcome, Request, Role, Times
-from shadowserve.rows import Rows
-from shadowserve.sequential import MeanSequence, log_e_difference
-from shadowserve.sequential.evidence import log_above, log_below
-from shadowserve.verdict import LIMITS, Verdict, judge
-from shadowserve.version import Version
+from shadowserve.schema.disclosure import Disclosure
+from shadowserve.schema.rows import Rows
+from shadowserve.settings.policy import Policy
+from shadowserve.state.counters import Counts
+from shadowserve.state.deployment import Deployment, LaneName
+from shadowserve.state.ledger import LaneLedger, Ledger
+from shadowserve.statistics.sequential import MeanSequence, log_e_difference
+from shadowserve.statistics.sequential.evidence import log_above, log_below
+from shadowserve.versions.version import Version
+from shadowserve.wire.protocols import protocols
 
 N_REQUESTS = 20_000
 PORTION = 200

@@ -11,9 +11,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from shadowserve import copies
 from shadowserve.check.trial import try_version
-from shadowserve.version import Version
+from shadowserve.versions import copies
+from shadowserve.versions.version import Version
 
 
 def main(path: str) -> None:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Self
 
-from shadowserve.spellings import size_text
+from shadowserve.settings.spellings import size_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from typing import Any
 
 from shadowserve.check.trial import Passage, Trial
 from shadowserve.divergence import Kind, divergence_of
-from shadowserve.lineage import Difference, differences
-from shadowserve.mlmodel import library_differences
-from shadowserve.version import Version
+from shadowserve.versions.lineage import Difference, differences
+from shadowserve.versions.mlmodel import library_differences
+from shadowserve.versions.version import Version
 
 _FAMILIES = {
     "integer": "number", "long": "number", "float": "number", "double": "number",

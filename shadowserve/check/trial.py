@@ -20,9 +20,9 @@ from shadowserve import wire
 from shadowserve.divergence import by_row, detect
 from shadowserve.errors import ShadowserveError
 from shadowserve.faults import fault_of
-from shadowserve.schema import Schema
-from shadowserve.scoring import Scorer, open_version
-from shadowserve.version import Version
+from shadowserve.schema.schema import Schema
+from shadowserve.scorer.scoring import Scorer, open_version
+from shadowserve.versions.version import Version
 
 REPEATS = 5
 PHASES = ("parse", "schema", "featurization", "inference", "encode")

@@ -14,7 +14,7 @@ from typing import Any
 
 from shadowserve.check.trial import Trial
 from shadowserve.ending import ending
-from shadowserve.version import Version
+from shadowserve.versions.version import Version
 
 PATIENCE_S = 180.0
 ROLE = "SHADOWSERVE_ROLE"

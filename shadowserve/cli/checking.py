@@ -15,21 +15,22 @@ from typing import Any
 import click
 from rich.console import Console
 
-from shadowserve import pins, withheld
+from shadowserve import withheld
 from shadowserve.check import Check, Side, Trial, try_out
 from shadowserve.check import check as compare
 from shadowserve.check.bodies import Bodies
 from shadowserve.cli.looking import as_json, print_json, screen
 from shadowserve.cli.options import options
-from shadowserve.deployment import read
+from shadowserve.cli.report_text import grid, line, row
 from shadowserve.errors import StateError
-from shadowserve.loading import input_example
-from shadowserve.places import Places
-from shadowserve.reading import grid, line, row
-from shadowserve.settings import Settings
-from shadowserve.stores import preflight, uris
-from shadowserve.supervisor.placement import place
+from shadowserve.host.placement import place
+from shadowserve.scorer.loading import input_example
+from shadowserve.settings.settings import Settings
+from shadowserve.state.deployment import read
+from shadowserve.state.places import Places
 from shadowserve.supervisor.start import file_faults, refuse_strangers
+from shadowserve.versions import pins
+from shadowserve.versions.stores import preflight, uris
 
 INCOMPATIBLE = 3
 
@@ -89,7 +90,7 @@ def _checks(
     settings: Settings, addresses: Any, cache: Path, *, spared: Collection[str]
 ) -> tuple[list[Check], Any]:
     """Resolve and fetch the pins, and try them side by side; return the champion's example, too."""
-    from shadowserve.registry import Registry  # imports MLflow: seconds
+    from shadowserve.versions.registry import Registry  # imports MLflow: seconds
 
     registry = Registry(addresses, say=lambda line: click.echo(line, err=True))
     champion = registry.resolve(pins.parse(settings.champion), settings.model)

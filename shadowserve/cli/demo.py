@@ -12,17 +12,17 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from shadowserve import report as reports
 from shadowserve.cli.looking import screen
 from shadowserve.cli.options import options
+from shadowserve.cli.replay import Replay
+from shadowserve.cli.report_text import print_report
 from shadowserve.cli.serving import running
-from shadowserve.demo import Replay
 from shadowserve.errors import ShadowserveError, UnreachableError
-from shadowserve.ledger import read as read_ledger
-from shadowserve.reading import print_report
-from shadowserve.settings import Settings
-from shadowserve.stores import uris
+from shadowserve.report import build as reports
+from shadowserve.settings.settings import Settings
+from shadowserve.state.ledger import read as read_ledger
 from shadowserve.supervisor.run import Supervisor, wait_for_lanes
+from shadowserve.versions.stores import uris
 
 MODEL, CHAMPION, CHALLENGER = "films", "v3", "v4"
 CATCH_UP_S = 120.0

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from shadowserve.reading import grid, line, row
+from shadowserve.cli.report_text import grid, line, row
 
 SIDES = ("champion", "challenger")
 

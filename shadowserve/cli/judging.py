@@ -9,11 +9,11 @@ from typing import Any
 import click
 from rich.console import Console
 
-from shadowserve import report as reports
 from shadowserve.cli.looking import as_json, present, print_json, screen
 from shadowserve.cli.options import state_dir_option
+from shadowserve.cli.report_text import VERDICTS, grid, line, more, row
 from shadowserve.legible import counted
-from shadowserve.reading import VERDICTS, grid, line, more, row
+from shadowserve.report import build as reports
 
 EXIT_CODES = {"promote": 0, "continue": 1, "reject": 3}
 _PARTS = ("deployment", "model", "champion", "challenger", "requests", "compared", "rate_per_s")

@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
-from shadowserve import report as reports
 from shadowserve.cli.looking import as_json, present, print_json, screen
 from shadowserve.cli.options import state_dir_option
+from shadowserve.cli.report_text import line
 from shadowserve.labels import LabelsError, RowList, Taken, read_file, take
 from shadowserve.legible import counted
-from shadowserve.reading import line
+from shadowserve.report import build as reports
 
 _WORDS = {
     "duplicate": "had this label already",

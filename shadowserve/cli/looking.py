@@ -10,18 +10,18 @@ from typing import Any
 import click
 from rich.console import Console
 
-from shadowserve import arrival, ledger
-from shadowserve import deployment as deployments
 from shadowserve.cli.describing import print_labels
 from shadowserve.cli.options import options, state_dir_of, state_dir_option
-from shadowserve.deployment import Deployment
+from shadowserve.cli.report_text import grid, line, print_report, row
 from shadowserve.errors import UnreachableError
 from shadowserve.legible import counted
-from shadowserve.places import Places
-from shadowserve.reading import grid, line, print_report, row
-from shadowserve.settings import Settings
-from shadowserve.stores import preflight, uris
-from shadowserve.supervisor.presence import running
+from shadowserve.settings.settings import Settings
+from shadowserve.state import arrival, ledger
+from shadowserve.state import deployment as deployments
+from shadowserve.state.deployment import Deployment
+from shadowserve.state.places import Places
+from shadowserve.state.presence import running
+from shadowserve.versions.stores import preflight, uris
 
 _OUTCOMES = (
     "both_ok", "challenger_error", "champion_error", "both_error", "timed_out", "crashed",
@@ -43,7 +43,7 @@ def pins(as_json: bool, **flags: Any) -> None:
     addresses = uris(settings.tracking_uri, settings.registry_uri)
     preflight(addresses)
     click.echo(f"Store {addresses}", err=True)
-    from shadowserve.registry import Registry  # imports MLflow: seconds
+    from shadowserve.versions.registry import Registry  # imports MLflow: seconds
 
     registry = Registry(addresses)
     model = settings.model or registry.default_model()
@@ -182,7 +182,7 @@ def report(state_dir: str | None, challenger: str | None, as_json: bool) -> None
 
     Example: shadowserve report --challenger v4
     """
-    from shadowserve import report as reports
+    from shadowserve.report import build as reports
 
     places, deployment = present(state_dir)
     told = reports.build(places, deployment, challenger=reports.number_of(deployment, challenger))

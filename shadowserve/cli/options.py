@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from shadowserve.settings import Settings
+from shadowserve.settings.settings import Settings
 
 _FIELDS = {option.name: option for option in dataclasses.fields(Settings)}
 _MANY = ("challengers", "allow_digests", "allow_hosts", "allow_origins", "pass_env")

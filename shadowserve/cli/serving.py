@@ -11,25 +11,28 @@ from typing import Any
 
 import click
 
-from shadowserve import clock, parity, sharing, threads, withheld
+from shadowserve import withheld
 from shadowserve.cli.options import options
-from shadowserve.deployment import Deployment, forget
-from shadowserve.ledger import condition
+from shadowserve.host import claims, clock
+from shadowserve.host.claims import Claims
+from shadowserve.host.leash import SUPPORTED
+from shadowserve.host.ownership import refuse_foreign
+from shadowserve.host.placement import place
 from shadowserve.legible import LONGEST_LINE, legible
-from shadowserve.places import Places
-from shadowserve.policy import Policy
 from shadowserve.records import Role
-from shadowserve.settings import Settings
-from shadowserve.spellings import size_text
-from shadowserve.stores import preflight, uris
-from shadowserve.supervisor import claims, start, surroundings
-from shadowserve.supervisor.claims import Claims
-from shadowserve.supervisor.leash import SUPPORTED
-from shadowserve.supervisor.ownership import refuse_foreign
-from shadowserve.supervisor.placement import place
+from shadowserve.scorer import parity
+from shadowserve.settings.policy import Policy
+from shadowserve.settings.settings import Settings
+from shadowserve.settings.spellings import size_text
+from shadowserve.state import sharing, threads
+from shadowserve.state.deployment import Deployment, forget
+from shadowserve.state.ledger import condition
+from shadowserve.state.places import Places
+from shadowserve.supervisor import start, surroundings
 from shadowserve.supervisor.processes import Processes
 from shadowserve.supervisor.run import Supervisor, wait_for_evidence, wait_for_lanes
-from shadowserve.version import Version
+from shadowserve.versions.stores import preflight, uris
+from shadowserve.versions.version import Version
 
 FEW_PERCENT = 0.1
 """A margin below it was most likely written when margins were differences of losses."""

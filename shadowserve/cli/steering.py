@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from shadowserve import pauses
 from shadowserve.cli.options import state_dir_of, state_dir_option
 from shadowserve.errors import UnreachableError
-from shadowserve.places import Places
-from shadowserve.supervisor.presence import running
+from shadowserve.state import pauses
+from shadowserve.state.places import Places
+from shadowserve.state.presence import running
 
 
 @click.command(short_help="Let lanes skip requests until resumed.")

@@ -14,17 +14,17 @@ from typing import Any
 import uvicorn
 from setproctitle import setproctitle
 
-from shadowserve import deployment as deployments
-from shadowserve import gate as gates
-from shadowserve import tokens
 from shadowserve.console.app import Console
 from shadowserve.console.guard import Guard
 from shadowserve.console.tap import Tap
-from shadowserve.heads import BoundedHead
-from shadowserve.passage import Prefixed
-from shadowserve.places import Places
-from shadowserve.supervisor.leash import watch_parent
-from shadowserve.talk import keep_to_oneself
+from shadowserve.host.leash import watch_parent
+from shadowserve.host.private_log import keep_to_oneself
+from shadowserve.http import tokens
+from shadowserve.http.header_limit import BoundedHead
+from shadowserve.http.passage import Prefixed
+from shadowserve.settings import gate as gates
+from shadowserve.state import deployment as deployments
+from shadowserve.state.places import Places
 
 
 def main(descriptor: int, *options: str) -> None:

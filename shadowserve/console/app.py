@@ -13,14 +13,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from shadowserve import deployment as deployments
 from shadowserve import labels as labelled
-from shadowserve import ledger, pauses, report
 from shadowserve.console.tap import Tap
-from shadowserve.deployment import Deployment
 from shadowserve.errors import ShadowserveError, UnreadableError
-from shadowserve.page import render, waiting
-from shadowserve.places import Places
+from shadowserve.report import build
+from shadowserve.report.page import render, waiting
+from shadowserve.state import deployment as deployments
+from shadowserve.state import ledger, pauses
+from shadowserve.state.deployment import Deployment
+from shadowserve.state.places import Places
 
 REFRESH_S = 10
 """How often an open page asks again; building a report takes some tenths of a second."""
@@ -95,8 +96,8 @@ class Console:
         """Return one challenger's report; ``?challenger=4`` picks it."""
         wanted = request.query_params.get("challenger")
         return await self._told(
-            lambda deployment: report.build(
-                self._places, deployment, challenger=report.number_of(deployment, wanted)
+            lambda deployment: build.build(
+                self._places, deployment, challenger=build.number_of(deployment, wanted)
             )
         )
 
@@ -108,7 +109,7 @@ class Console:
             told = "Nothing is served yet." if deployment is None else "No challenger is served."
             return _html(waiting(told, refresh_s=REFRESH_S), status=503)
         try:
-            number = report.number_of(deployment, wanted)
+            number = build.number_of(deployment, wanted)
             told = await asyncio.to_thread(self._rendered, deployment, number)
         except UnreadableError as error:
             return _html(waiting(str(error), refresh_s=REFRESH_S), status=503)
@@ -117,7 +118,7 @@ class Console:
         return _html(told)
 
     def _rendered(self, deployment: Deployment, challenger: int) -> str:
-        told = report.build(self._places, deployment, challenger=challenger)
+        told = build.build(self._places, deployment, challenger=challenger)
         return render(told, refresh_s=REFRESH_S)
 
     async def labels(self, request: Request) -> Response:

@@ -9,8 +9,8 @@ import orjson
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from shadowserve import tokens
-from shadowserve.gate import OPEN_PATHS, Gate
+from shadowserve.http import tokens
+from shadowserve.settings.gate import OPEN_PATHS, Gate
 
 
 class Guard:

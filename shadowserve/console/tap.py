@@ -21,20 +21,23 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from shadowserve import journal, tapped, units, wire
-from shadowserve.counters import Counters
-from shadowserve.deployment import Deployment
+from shadowserve import wire
+from shadowserve.console import tapped
 from shadowserve.errors import JournalError, RequestError
 from shadowserve.faults import fault_of
-from shadowserve.ledger import reconcile
-from shadowserve.places import Places
-from shadowserve.protocols import protocols
+from shadowserve.journal import writer
+from shadowserve.journal.standby import Standby
 from shadowserve.records import Request as Kept
-from shadowserve.rows import Rows
-from shadowserve.sampling import Sampling
-from shadowserve.schema import Schema
-from shadowserve.standby import Standby
-from shadowserve.strangers import Strangers
+from shadowserve.schema.rows import Rows
+from shadowserve.schema.schema import Schema
+from shadowserve.state.counters import Counters
+from shadowserve.state.deployment import Deployment
+from shadowserve.state.ledger import reconcile
+from shadowserve.state.places import Places
+from shadowserve.state.sampling import Sampling
+from shadowserve.state.unknown_columns import Strangers
+from shadowserve.statistics import units
+from shadowserve.wire.protocols import protocols
 
 WORKER = 0
 MAX_POST = 64 * 2**20
@@ -97,7 +100,7 @@ class Tap:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tap")
         self._counters: Counters | None = None
         self._strangers: Strangers | None = None
-        self._journal: journal.Writer | Standby | None = None
+        self._journal: writer.Writer | Standby | None = None
         self._held_bytes = 0
         self._held_posts = 0
 
@@ -266,14 +269,14 @@ class Tap:
         self._strangers = Strangers(self._places.strangers(WORKER))
         known = counted.counts().sequence
         opening = partial(
-            journal.Writer,
+            writer.Writer,
             self._places.journal,
             worker=WORKER,
             after=known,
-            segment_bytes=journal.segment_bytes_of(os.environ),
+            segment_bytes=writer.segment_bytes_of(os.environ),
         )
         try:
-            opened: journal.Writer | Standby = opening()
+            opened: writer.Writer | Standby = opening()
         except JournalError as error:
             _log.error("%s What is tapped meanwhile is not recorded.", error)
             opened = Standby(opening, worker=WORKER, sequence=counted.counts().sequence)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from shadowserve.divergence.compared import Compared
-from shadowserve.tally.state import State, checked, labelled
+from shadowserve.statistics.tally.state import State, checked, labelled
 
 MAX_TYPES = 64
 _COUNTS = (

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from shadowserve.divergence.align import Type, type_of
-from shadowserve.tally.keys import as_key, one_simple_type
+from shadowserve.statistics.tally.keys import as_key, one_simple_type
 
 _SIMPLE = ({int}, {str})
 

@@ -18,8 +18,8 @@ from shadowserve.divergence.align import Outputs, floats, plain_rows
 from shadowserve.divergence.compared import Compared, Divergence, Kind, names
 from shadowserve.divergence.fields import MultiDivergence, RecordDivergence, field_of
 from shadowserve.errors import StateError
-from shadowserve.tally import Confusion, Items, Moments, Pairs, Quantiles, wasserstein
-from shadowserve.tally.state import State, checked, finite, labelled
+from shadowserve.statistics.tally import Confusion, Items, Moments, Pairs, Quantiles, wasserstein
+from shadowserve.statistics.tally.state import State, checked, finite, labelled
 
 N_MOVERS = 10
 

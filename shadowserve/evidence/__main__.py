@@ -19,14 +19,14 @@ from typing import Any
 
 from setproctitle import setproctitle
 
-from shadowserve import deployment as deployments
-from shadowserve.deployment import Deployment
 from shadowserve.evidence.carrying import Carrier
 from shadowserve.faults import fault_of
-from shadowserve.places import Places
-from shadowserve.stores import redact
-from shadowserve.supervisor import priority
-from shadowserve.supervisor.leash import watch_parent
+from shadowserve.host import priority
+from shadowserve.host.leash import watch_parent
+from shadowserve.state import deployment as deployments
+from shadowserve.state.deployment import Deployment
+from shadowserve.state.places import Places
+from shadowserve.versions.stores import redact
 
 FLUSH_S = 15.0
 
@@ -62,9 +62,9 @@ def main() -> int:
 
 
 def _report(places: Places, deployment: Deployment, challenger: int) -> Mapping[str, Any]:
-    from shadowserve import report
+    from shadowserve.report import build
 
-    return report.build(places, deployment, challenger=challenger)
+    return build.build(places, deployment, challenger=challenger)
 
 
 def _talk() -> None:

@@ -12,15 +12,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from shadowserve import deployment as deployments
-from shadowserve.deployment import Deployment
 from shadowserve.errors import ShadowserveError
 from shadowserve.evidence.undelivered import UndeliveredError
 from shadowserve.evidence.writer import Writer
 from shadowserve.faults import fault_of
 from shadowserve.lane.open_window import OpenWindow
-from shadowserve.lane.state import LaneState
-from shadowserve.places import Places
+from shadowserve.state import deployment as deployments
+from shadowserve.state.deployment import Deployment
+from shadowserve.state.lane_file import LaneState
+from shadowserve.state.places import Places
 
 FIRST_PAUSE_S = 30.0
 LONGEST_PAUSE_S = 3600.0

@@ -11,14 +11,14 @@ import threading
 import time
 from collections.abc import Callable
 
-from shadowserve.deployment import Deployment
 from shadowserve.evidence.archived import Archived
 from shadowserve.evidence.condition import FIRST_PAUSE_S, Condition
 from shadowserve.evidence.undelivered import UndeliveredError
 from shadowserve.evidence.writer import Report, Writer
 from shadowserve.faults import fault_of
-from shadowserve.pace import Pace
-from shadowserve.places import Places
+from shadowserve.state.deployment import Deployment
+from shadowserve.state.pace import Pace
+from shadowserve.state.places import Places
 
 LOOK_S = 1.0
 PUBLISH_S = 15.0

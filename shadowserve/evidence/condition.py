@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from shadowserve.deployment import write_whole
 from shadowserve.evidence.undelivered import UndeliveredError
+from shadowserve.state.deployment import write_whole
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0

@@ -7,11 +7,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shadowserve import parity
-from shadowserve.deployment import Deployment, LaneName
 from shadowserve.records import Role
-from shadowserve.training import TrainingData
-from shadowserve.version import Version
+from shadowserve.scorer import parity
+from shadowserve.state.deployment import Deployment, LaneName
+from shadowserve.versions.training import TrainingData
+from shadowserve.versions.version import Version
 
 CHANGED = "shadowserve.changed."
 """Begins the tag of a parameter that a later start of the same deployment gave another value."""

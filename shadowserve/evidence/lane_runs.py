@@ -6,11 +6,11 @@ import logging
 from collections.abc import Mapping
 from datetime import datetime
 
-from shadowserve.deployment import Deployment, LaneName
 from shadowserve.evidence import identity
 from shadowserve.evidence.shipped import Shipped
 from shadowserve.evidence.store import Store
 from shadowserve.evidence.undelivered import UndeliveredError
+from shadowserve.state.deployment import Deployment, LaneName
 
 _log = logging.getLogger("shadowserve.evidence")
 

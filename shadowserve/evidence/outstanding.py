@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from shadowserve.deployment import Deployment
 from shadowserve.evidence.shipped import Shipped
-from shadowserve.lane.state import closed_windows, open_comparisons
-from shadowserve.places import Places
+from shadowserve.state.deployment import Deployment
+from shadowserve.state.lane_file import closed_windows, open_comparisons
+from shadowserve.state.places import Places
 
 
 def outstanding(places: Places, deployment: Deployment) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 from shadowserve.evidence import bounding
 from shadowserve.evidence.names import safe_name
-from shadowserve.lane.state import Window
+from shadowserve.state.lane_file import Window
 
 LEFT_OUT = "evidence/left_out"
 """Counts a window's metrics that are no finite number and were therefore not sent."""

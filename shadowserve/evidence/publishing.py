@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
-from shadowserve import page
 from shadowserve.evidence import tables
 from shadowserve.evidence.store import Store
+from shadowserve.report import page
 
 VERDICT = "shadowserve.verdict"
 RESTARTS = "shadowserve.restarts"

@@ -11,7 +11,7 @@ from typing import Any
 
 from shadowserve.errors import RegistryError, ShadowserveError, UnreachableError
 from shadowserve.evidence.undelivered import undelivered
-from shadowserve.stores import Uris, preflight, uris
+from shadowserve.versions.stores import Uris, preflight, uris
 
 _PAGE = 200
 

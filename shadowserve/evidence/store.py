@@ -17,7 +17,7 @@ from shadowserve.errors import ShadowserveError
 from shadowserve.evidence.identity import changed
 from shadowserve.evidence.points import Point
 from shadowserve.evidence.undelivered import UndeliveredError, undelivered
-from shadowserve.stores import Uris, preflight, redact, uris
+from shadowserve.versions.stores import Uris, preflight, redact, uris
 
 MAX_POINTS = 1_000
 """MLflow's limit for one call."""

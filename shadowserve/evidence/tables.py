@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from shadowserve.tally import Worst
+from shadowserve.statistics.tally import Worst
 
 SLOW = ("request_id", "position", "step", "step_ms", "column", "size", "ms", "note")
 WORST = ("request_id", "position", "disagreement")

@@ -17,8 +17,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from shadowserve.deployment import LaneName
 from shadowserve.records import Role
+from shadowserve.state.deployment import LaneName
 
 SLOWEST = 3
 MOST_DIVERGENT = 2

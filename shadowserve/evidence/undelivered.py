@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from shadowserve.errors import ShadowserveError
 from shadowserve.evidence import words
-from shadowserve.stores import redact
+from shadowserve.versions.stores import redact
 
 _NO_ANSWER = frozenset(
     {

@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from urllib.parse import unquote, urlsplit
 
-from shadowserve.stores import redact
+from shadowserve.versions.stores import redact
 
 MOST_CHARACTERS = 200
 """Of a server's words that are shown."""

@@ -18,7 +18,6 @@ from typing import Any
 
 import orjson
 
-from shadowserve.deployment import Deployment, LaneName
 from shadowserve.errors import ShadowserveError
 from shadowserve.evidence import bounding, parts, tables
 from shadowserve.evidence.lane_runs import LaneRuns
@@ -30,9 +29,10 @@ from shadowserve.evidence.traces import Sides, traces_of
 from shadowserve.evidence.undelivered import UndeliveredError
 from shadowserve.faults import fault_of
 from shadowserve.labels.store import LabelStore
-from shadowserve.lane.state import Window, closed_windows, snapshot
-from shadowserve.places import LanePlaces, Places
 from shadowserve.records import Role
+from shadowserve.state.deployment import Deployment, LaneName
+from shadowserve.state.lane_file import Window, closed_windows, snapshot
+from shadowserve.state.places import LanePlaces, Places
 
 TOGETHER = 10
 """How many windows of one lane share a call where many wait."""

@@ -9,11 +9,11 @@ from typing import Any
 import orjson
 import pyarrow.parquet as pq
 
-from shadowserve.deployment import Deployment
 from shadowserve.labels.store import Answered, LabelStore
-from shadowserve.lane.state import open_comparisons
-from shadowserve.places import Places
 from shadowserve.records import Outcome
+from shadowserve.state.deployment import Deployment
+from shadowserve.state.lane_file import open_comparisons
+from shadowserve.state.places import Places
 
 MAX_ANSWER_BYTES = 4_096
 _READ = (

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from shadowserve.labels.losses import Wrong
-from shadowserve.slices import SliceSearch
+from shadowserve.statistics.slices import SliceSearch
 
 LEAST = 30
 """Labels below which a part of the traffic is not shown."""

@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from shadowserve.labels.typed import class_key
-from shadowserve.tally import Quantiles
+from shadowserve.statistics.tally import Quantiles
 
 MAX_CLASSES = 1_000
 """Classes or items that are counted by name, first come first served."""

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from shadowserve.sequential import MeanSequence, paired_mean
-from shadowserve.sequential.evidence import spread
+from shadowserve.statistics.sequential import MeanSequence, paired_mean
+from shadowserve.statistics.sequential.evidence import spread
 
 MOST_AT_ONCE = 200_000
 """Answers that one look takes in; the next one goes on from there."""

@@ -20,8 +20,8 @@ import numpy as np
 from shadowserve.labels.losses import BOUNDS, OWN, RANK, Wrong
 from shadowserve.labels.scale import Scale
 from shadowserve.labels.terms import Terms
-from shadowserve.sequential import MeanSequence
-from shadowserve.sequential.evidence import KNOTS
+from shadowserve.statistics.sequential import MeanSequence
+from shadowserve.statistics.sequential.evidence import KNOTS
 
 SHARES = (-0.5, -0.3, -0.2, -0.1, *(i / 20 for i in range(11)), 0.6, 0.7, 0.8, 0.9, 1.0)
 """Shares of the gain whose loss is judged, for the one loss that decides; others get three of them."""

@@ -11,9 +11,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from shadowserve import classes
-from shadowserve.classes import by_class
-from shadowserve.deployment import Deployment, LaneName
 from shadowserve.divergence import Kind
 from shadowserve.labels.answers import copy_answers
 from shadowserve.labels.by_slice import BySlice, Cells
@@ -28,10 +25,13 @@ from shadowserve.labels.reading import LabelsError
 from shadowserve.labels.store import LabelStore, Marks, Pair
 from shadowserve.labels.terms import Terms
 from shadowserve.labels.typed import class_key
-from shadowserve.lane.state import cells_of
-from shadowserve.places import Places
-from shadowserve.policy import Policy
-from shadowserve.tally import Quantiles
+from shadowserve.settings.policy import Policy
+from shadowserve.state import classes
+from shadowserve.state.classes import by_class
+from shadowserve.state.deployment import Deployment, LaneName
+from shadowserve.state.lane_file import cells_of
+from shadowserve.state.places import Places
+from shadowserve.statistics.tally import Quantiles
 
 LATE_S = 86_400.0
 """Seconds after its request from which a label counts as late."""

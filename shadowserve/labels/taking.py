@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from shadowserve.deployment import Deployment
 from shadowserve.labels.answers import copy_answers
 from shadowserve.labels.reading import Faulty, Raw, RowList, refuse
 from shadowserve.labels.respelt import LOOKED_AT, before
 from shadowserve.labels.store import LabelStore
 from shadowserve.labels.typed import Expected, expected, typed
-from shadowserve.places import Places
+from shadowserve.state.deployment import Deployment
+from shadowserve.state.places import Places
 
 
 @dataclass(slots=True)

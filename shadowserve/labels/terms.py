@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from shadowserve.labels.reading import Text
 from shadowserve.labels.typed import class_key
-from shadowserve.policy import Policy
+from shadowserve.settings.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,22 @@ from typing import Protocol
 
 import orjson
 
-from shadowserve import protocols as doors
 from shadowserve import wire
-from shadowserve.lane.comparing import Scoring
-from shadowserve.lane.lasting import COMPANIONS, ERROR, HOLE, KINDS, WAITS, Answers, Lasting, Tried
+from shadowserve.comparison.comparing import Scoring
+from shadowserve.comparison.lasting import (
+    COMPANIONS,
+    ERROR,
+    HOLE,
+    KINDS,
+    WAITS,
+    Answers,
+    Lasting,
+    Tried,
+)
 from shadowserve.lane.observing import Observer
-from shadowserve.lane.state import summary
 from shadowserve.records import Observation, Outcome, Request
+from shadowserve.state.lane_file import summary
+from shadowserve.wire import protocols as doors
 
 FIRST_APART, FIRST = 10, 16
 APART = 40

@@ -20,13 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from shadowserve import sharing
 from shadowserve.divergence import without
 from shadowserve.lane.observing import Observer, Typed
-from shadowserve.likeness import Leaf, Likeness, apart, field_of
-from shadowserve.protocols import Protocol
 from shadowserve.records import Observation
-from shadowserve.sharing import EARNED_ROWS, Mark
+from shadowserve.state import sharing
+from shadowserve.state.sharing import EARNED_ROWS, Mark
+from shadowserve.wire.likeness import Leaf, Likeness, apart, field_of
+from shadowserve.wire.protocols import Protocol
 
 GROUP_ROWS = 32
 """Rows of a group; twice over they are as many as serving puts into a call."""

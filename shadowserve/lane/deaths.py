@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shadowserve.lane.failures import Poison
-from shadowserve.lane.inflight import TYPING
-from shadowserve.lane.state import Death, LaneState
+from shadowserve.comparison.failures import Poison
 from shadowserve.records import Comparison, Outcome, Request
+from shadowserve.state.inflight import TYPING
+from shadowserve.state.lane_file import Death, LaneState
 
 FATAL = 2
 _OUTCOMES = {

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shadowserve import growth
-from shadowserve.lane.bursts import BURST_EVERY, BURST_LENGTH, BURST_WARMUP, burst_of
+from shadowserve.comparison.bursts import BURST_EVERY, BURST_LENGTH, BURST_WARMUP, burst_of
 from shadowserve.records import Role
-from shadowserve.rows import Rows
-from shadowserve.tally import Quantiles
-from shadowserve.tally.samples import hash_positions
+from shadowserve.schema.rows import Rows
+from shadowserve.statistics import growth
+from shadowserve.statistics.tally import Quantiles
+from shadowserve.statistics.tally.samples import hash_positions
 
 BEHIND_NS = 2 * 10**9
 ALONE_SHARE = 0.05

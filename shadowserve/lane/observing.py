@@ -10,13 +10,14 @@ from functools import partial
 
 import numpy as np
 
-from shadowserve import ambience, featurization, wire
-from shadowserve.clock import Starvation
+from shadowserve import ambience, wire
 from shadowserve.faults import fault_of
-from shadowserve.protocols import Protocol
+from shadowserve.host.clock import Starvation
 from shadowserve.records import Observation, Request, Times
-from shadowserve.rows import Rows, concat
-from shadowserve.scoring import Scored, Scorer
+from shadowserve.schema.rows import Rows, concat
+from shadowserve.scorer import featurization
+from shadowserve.scorer.scoring import Scored, Scorer
+from shadowserve.wire.protocols import Protocol
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 import orjson
 
 from shadowserve.lane import windows
-from shadowserve.lane.state import LaneState, Window
 from shadowserve.records import Role
+from shadowserve.state.lane_file import LaneState, Window
 
 
 @dataclass(slots=True)

@@ -16,38 +16,41 @@ from pathlib import Path
 
 from setproctitle import setproctitle
 
-from shadowserve import ambience, classes, copies, heap, scoring, sharing, stopping, threads
-from shadowserve import deployment as deployments
-from shadowserve.deployment import Deployment, LaneName, write_whole
-from shadowserve.disclosure import Disclosure
+from shadowserve import ambience
+from shadowserve.comparison.comparing import Comparer
+from shadowserve.comparison.learned import Learned
+from shadowserve.comparison.ways import classes_of, ways_of
 from shadowserve.errors import ShadowserveError, UnreadableError
 from shadowserve.faults import fault_of, tell
+from shadowserve.host import gc_freeze, priority, stopping
+from shadowserve.host.leash import watch_parent
+from shadowserve.host.private_log import PRINTS, keep_to_oneself
+from shadowserve.journal.reader import Tail
 from shadowserve.lane.company import Company
-from shadowserve.lane.comparing import Comparer
-from shadowserve.lane.inflight import GAVE_UP, NO_ROOM, InFlight
-from shadowserve.lane.learned import Learned
 from shadowserve.lane.lock import ONE_AT_A_TIME, ScoringLock
 from shadowserve.lane.observing import Observer
 from shadowserve.lane.refused import RefusedRequests
 from shadowserve.lane.rescoring import Rescorer
 from shadowserve.lane.run import Lane, follow
 from shadowserve.lane.seconds import seconds
-from shadowserve.lane.state import LaneState, Unwritable
 from shadowserve.lane.turns import Answering, Asking, Line
 from shadowserve.lane.warmth import Warmth
-from shadowserve.lane.ways import classes_of, ways_of
-from shadowserve.ledger import condition
-from shadowserve.metrics import RoleMetrics, reserve
-from shadowserve.places import Places
-from shadowserve.policy import Policy
-from shadowserve.protocols import Protocol, protocols
 from shadowserve.records import Role
-from shadowserve.schema import Schema
-from shadowserve.stillness import Schedule
-from shadowserve.supervisor import priority
-from shadowserve.supervisor.leash import watch_parent
-from shadowserve.tail import Tail
-from shadowserve.talk import PRINTS, keep_to_oneself
+from shadowserve.schema.disclosure import Disclosure
+from shadowserve.schema.schema import Schema
+from shadowserve.scorer import scoring
+from shadowserve.settings.policy import Policy
+from shadowserve.state import classes, sharing, threads
+from shadowserve.state import deployment as deployments
+from shadowserve.state.deployment import Deployment, LaneName, write_whole
+from shadowserve.state.inflight import GAVE_UP, NO_ROOM, InFlight
+from shadowserve.state.lane_file import LaneState, Unwritable
+from shadowserve.state.ledger import condition
+from shadowserve.state.metrics import RoleMetrics, reserve
+from shadowserve.state.places import Places
+from shadowserve.statistics.switchback import Schedule
+from shadowserve.versions import copies
+from shadowserve.wire.protocols import Protocol, protocols
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
@@ -76,7 +79,7 @@ def main(arguments: Sequence[str]) -> int:
             return _no_room(name, error)
         _give_up(name, places, error)
         return GAVE_UP
-    heap.settle()
+    gc_freeze.settle()
     priority.settle()
     try:
         lane.run()

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import orjson
 
-from shadowserve.classes import by_class
-from shadowserve.lane.bursts import burst_of
-from shadowserve.lane.comparing import Scoring, Side
-from shadowserve.lane.pairing import server_ms
+from shadowserve.comparison.bursts import burst_of
+from shadowserve.comparison.comparing import Scoring, Side
+from shadowserve.comparison.pairing import server_ms
+from shadowserve.journal.reader import Tail
 from shadowserve.records import Comparison, Observation, Times, worker_of
-from shadowserve.scoring import Scorer
-from shadowserve.tail import Tail
-from shadowserve.units import Units
+from shadowserve.scorer.scoring import Scorer
+from shadowserve.state.classes import by_class
+from shadowserve.statistics.units import Units
 
 BurstRow = tuple[int, int, int, bytes]
 

@@ -1,7 +1,7 @@
 """How many of the requests that the champion refused this version's signature would take.
 
 They were answered with a 4xx and journaled nowhere, so they have no outcome; some are kept for this
-alone (`shadowserve.refused`). They are typed and not scored: no code of the model runs.
+alone (`shadowserve.state.refused`). They are typed and not scored: no code of the model runs.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import itertools
 import time
 from collections.abc import Mapping
 
-from shadowserve.lane.accepted import Accepted
-from shadowserve.places import Places
-from shadowserve.protocols import Protocol
-from shadowserve.refused import Refused, records
-from shadowserve.schema import Schema
+from shadowserve.comparison.accepted import Accepted
+from shadowserve.schema.schema import Schema
+from shadowserve.state.places import Places
+from shadowserve.state.refused import Refused, records
+from shadowserve.wire.protocols import Protocol
 
 LOOK_NS = 10**9
 AT_ONCE = 64

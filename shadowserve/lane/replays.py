@@ -14,15 +14,15 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from shadowserve.changepoint import Change
-from shadowserve.lane.comparing import Scoring
+from shadowserve.comparison.comparing import Scoring
+from shadowserve.comparison.learned import Learned
+from shadowserve.comparison.replayed import LOOKS, MAX_MS, Replayed, Seen, Trial, Weighed, outcome
 from shadowserve.lane.kept import Kept, KeptRequests
-from shadowserve.lane.learned import Learned
 from shadowserve.lane.observing import Observer
-from shadowserve.lane.replayed import LOOKS, MAX_MS, Replayed, Seen, Trial, Weighed, outcome
-from shadowserve.lane.state import Unwritable, summary
 from shadowserve.records import Request, worker_of
-from shadowserve.tally.samples import hash_positions
+from shadowserve.state.lane_file import Unwritable, summary
+from shadowserve.statistics.changepoint import Change
+from shadowserve.statistics.tally.samples import hash_positions
 
 PER_LOOK = 16
 LOOK_EVERY = 100

@@ -17,15 +17,15 @@ from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
+from shadowserve.comparison.bursts import burst_of
+from shadowserve.comparison.comparing import Comparer
+from shadowserve.comparison.doubt import Doubt
+from shadowserve.comparison.failures import Differing, Noise
 from shadowserve.divergence import without
-from shadowserve.lane.bursts import burst_of
-from shadowserve.lane.comparing import Comparer
-from shadowserve.lane.doubt import Doubt
-from shadowserve.lane.failures import Differing, Noise
 from shadowserve.lane.observing import Observer, Typed
-from shadowserve.protocols import Protocol
 from shadowserve.records import Observation, Request
-from shadowserve.scoring import alike
+from shadowserve.scorer.scoring import alike
+from shadowserve.wire.protocols import Protocol
 
 EVERY = 80
 BATCH = 8

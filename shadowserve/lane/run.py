@@ -16,33 +16,26 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from shadowserve import pace
-from shadowserve.deployment import LaneName, write_whole
-from shadowserve.disclosure import Disclosure
+from shadowserve.comparison import memory
+from shadowserve.comparison.bursts import ControlTime, burst_of
+from shadowserve.comparison.comparing import Comparer, Scoring
+from shadowserve.comparison.learned import Learned
 from shadowserve.faults import fault_of, tell
-from shadowserve.featurization.categories import Categories
-from shadowserve.lane import memory, salvage, windows
+from shadowserve.journal.reader import Tail
+from shadowserve.lane import salvage, windows
 from shadowserve.lane.again import Second
-from shadowserve.lane.bursts import ControlTime, burst_of
 from shadowserve.lane.company import Company
-from shadowserve.lane.comparing import Comparer, Scoring
 from shadowserve.lane.deaths import FATAL, Deaths, ended
-from shadowserve.lane.inflight import TYPING, InFlight
 from shadowserve.lane.intake import BEHIND_NS, InputSizes, LargeInputs, Turn, turn
-from shadowserve.lane.learned import Learned
 from shadowserve.lane.lock import ScoringLock
 from shadowserve.lane.observing import Observer, Typed
 from shadowserve.lane.open_window import OpenWindow
 from shadowserve.lane.recording import Recorder, burst_row
 from shadowserve.lane.refused import RefusedRequests
 from shadowserve.lane.rescoring import Rescorer
-from shadowserve.lane.state import LaneState, Progress
 from shadowserve.lane.totals import totals
 from shadowserve.lane.turns import Answering, Asking
 from shadowserve.lane.warmth import Warmth
-from shadowserve.metrics import RoleMetrics
-from shadowserve.pauses import Pauses
-from shadowserve.places import LanePlaces, Places
 from shadowserve.records import (
     Comparison,
     Observation,
@@ -53,9 +46,17 @@ from shadowserve.records import (
     sequence_of,
     worker_of,
 )
-from shadowserve.stillness import Block, Schedule
-from shadowserve.tail import Tail
-from shadowserve.units import unit_of
+from shadowserve.schema.disclosure import Disclosure
+from shadowserve.scorer.featurization.categories import Categories
+from shadowserve.state import pace
+from shadowserve.state.deployment import LaneName, write_whole
+from shadowserve.state.inflight import TYPING, InFlight
+from shadowserve.state.lane_file import LaneState, Progress
+from shadowserve.state.metrics import RoleMetrics
+from shadowserve.state.pauses import Pauses
+from shadowserve.state.places import LanePlaces, Places
+from shadowserve.statistics.switchback import Block, Schedule
+from shadowserve.statistics.units import unit_of
 
 _log = logging.getLogger(__name__)
 
@@ -528,8 +529,8 @@ def follow(
     places: Places, challengers: Sequence[LaneName]
 ) -> Callable[[], Mapping[int, int] | None]:
     """Return the control's limit: the least advanced challenger that is at work."""
-    from shadowserve.lane.state import snapshot
-    from shadowserve.ledger import condition
+    from shadowserve.state.lane_file import snapshot
+    from shadowserve.state.ledger import condition
 
     def limit() -> Mapping[int, int] | None:
         lanes = [places.lane(name.role, name.version) for name in challengers]

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from shadowserve.comparison.comparing import Comparer, Scoring
 from shadowserve.faults import fault_of, tell, to_json
-from shadowserve.lane.comparing import Comparer, Scoring
 from shadowserve.records import Comparison, Fault, Observation
 
 _log = logging.getLogger(__name__)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shadowserve.deployment import LaneName
 from shadowserve.lane import again, replays
 from shadowserve.lane.again import Second
 from shadowserve.lane.kept import KeptRequests, read_kept
 from shadowserve.lane.run import Lane
 from shadowserve.records import Role
+from shadowserve.state.deployment import LaneName
 
 
 def seconds(

@@ -6,8 +6,8 @@ harmless, so the run's own totals have names of their own.
 
 from __future__ import annotations
 
-from shadowserve.lane.learned import Learned
-from shadowserve.lane.timing import RoleTiming
+from shadowserve.comparison.learned import Learned
+from shadowserve.comparison.timing import RoleTiming
 
 P99_FROM = 1_000
 """Effective observations below which no p99 is told."""

@@ -25,14 +25,14 @@ from pathlib import Path
 
 import numpy as np
 
-from shadowserve import tail
+from shadowserve.comparison.bursts import ControlTime, burst_of
 from shadowserve.errors import UnreadableError
-from shadowserve.lane.bursts import ControlTime, burst_of
-from shadowserve.lane.inflight import InFlight
+from shadowserve.journal import reader
 from shadowserve.lane.observing import Observer, Typed
 from shadowserve.lane.warmth import Warmth
 from shadowserve.records import Observation, Request, worker_of
-from shadowserve.tally.samples import hash_positions
+from shadowserve.state.inflight import InFlight
+from shadowserve.statistics.tally.samples import hash_positions
 
 PATIENCE_S = 1.0
 """For an answer to the question whether the control comes."""
@@ -333,7 +333,7 @@ class Answering:
         if self._refuses(position) or (not self._repeat and position in self._taken):
             return None
         try:
-            request: Request | None = tail.find(self._journal, position)
+            request: Request | None = reader.find(self._journal, position)
         except UnreadableError:
             return None
         if request is None or request.body is None:

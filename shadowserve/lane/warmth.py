@@ -8,10 +8,10 @@ is slow, the request before is scored again first, and its second answer is drop
 
 from __future__ import annotations
 
-from shadowserve.lane.bursts import BURST_WARMUP
-from shadowserve.lane.inflight import InFlight
+from shadowserve.comparison.bursts import BURST_WARMUP
 from shadowserve.lane.observing import Observer, Typed
 from shadowserve.records import Observation
+from shadowserve.state.inflight import InFlight
 
 CALLS = BURST_WARMUP
 """Calls in a row that make a lane warm."""

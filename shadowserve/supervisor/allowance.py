@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from shadowserve import clock
-from shadowserve.spellings import size_text
+from shadowserve.host import clock
+from shadowserve.settings.spellings import size_text
 
 RESERVE = 0.1
 """Share of the container's memory that neither champion nor lanes are to use."""

@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from shadowserve.host.isolation import cut_network
+from shadowserve.host.leash import tie_to_parent
+from shadowserve.host.priority import SHARES_CORE, step_back, step_forward
+from shadowserve.host.private_log import STACKS
 from shadowserve.supervisor.allowance import offer_first
-from shadowserve.supervisor.isolation import cut_network
-from shadowserve.supervisor.leash import tie_to_parent
-from shadowserve.supervisor.priority import SHARES_CORE, step_back, step_forward
-from shadowserve.talk import STACKS
 
 STACKS_S = 0.3
 

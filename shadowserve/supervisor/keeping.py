@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shadowserve import journal, lost, tail
 from shadowserve.errors import DamagedError
-from shadowserve.journal import Segment
+from shadowserve.journal import lost, reader, writer
+from shadowserve.journal.writer import Segment
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class Keeper:
         counted : mapping of worker to sequence
             The last sequence number that each worker's counters hold.
         """
-        present = journal.segments(self.directory)
+        present = writer.segments(self.directory)
         self._sealed = {s.path: self._sealed[s.path] for s in present if s.path in self._sealed}
         for segment in present:
             self._look_at(segment, present, counted)
@@ -56,7 +56,7 @@ class Keeper:
 
     def bound(self) -> None:
         """Delete the oldest sealed segments beyond the budget, of whichever worker; the ledger counts what was unread."""
-        present = journal.segments(self.directory)
+        present = writer.segments(self.directory)
         used = sum(segment.bytes for segment in present)
         sealed = [segment for segment in present if segment.path in self._sealed]
         for segment in sorted(sealed, key=_age):
@@ -74,7 +74,7 @@ class Keeper:
         try:
             if lost.is_marked(segment.path):
                 raise DamagedError(segment.path, "a row is damaged")
-            first, last = tail.reach(segment)
+            first, last = reader.reach(segment)
             if first is None and self._has_successor(segment, present):
                 raise DamagedError(segment.path, "its tables are gone")
         except DamagedError:
@@ -106,13 +106,13 @@ class Keeper:
         )
 
     def _remove(self, segment: Segment) -> None:
-        journal.remove(segment)
+        writer.remove(segment)
         self._sealed.pop(segment.path, None)
 
 
 def _first(segment: Segment) -> int | None:
     try:
-        return tail.reach(segment)[0]
+        return reader.reach(segment)[0]
     except DamagedError:
         return None
 

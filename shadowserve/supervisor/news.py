@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shadowserve import arrival
-from shadowserve.arrival import Arrival
-from shadowserve.deployment import Deployment
 from shadowserve.evidence.outstanding import outstanding
-from shadowserve.places import Places
+from shadowserve.state import arrival
+from shadowserve.state.arrival import Arrival
+from shadowserve.state.deployment import Deployment
+from shadowserve.state.places import Places
 
 
 @dataclass(slots=True)

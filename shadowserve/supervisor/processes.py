@@ -12,21 +12,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from shadowserve import ends, journal, tokens, withheld
-from shadowserve import gate as gates
-from shadowserve.deployment import LaneName
-from shadowserve.gate import Gate
+from shadowserve import withheld
+from shadowserve.host.placement import Placement
+from shadowserve.host.priority import SHARES_CORE
+from shadowserve.host.private_log import PRINTS
+from shadowserve.http import certificate, tokens
+from shadowserve.journal import writer
 from shadowserve.lane.lock import ONE_AT_A_TIME
-from shadowserve.places import Places
-from shadowserve.settings import Settings
-from shadowserve.stores import Uris
-from shadowserve.supervisor import certificate
+from shadowserve.serving.bentoml_worker import worker_command, worker_environment
+from shadowserve.settings import gate as gates
+from shadowserve.settings.gate import Gate
+from shadowserve.settings.settings import Settings
+from shadowserve.state import ends
+from shadowserve.state.deployment import LaneName
+from shadowserve.state.places import Places
 from shadowserve.supervisor.child import Child
-from shadowserve.supervisor.placement import Placement
-from shadowserve.supervisor.priority import SHARES_CORE
 from shadowserve.supervisor.watch import LaneWatch
-from shadowserve.supervisor.worker import worker_command, worker_environment
-from shadowserve.talk import PRINTS
+from shadowserve.versions.stores import Uris
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,12 +170,12 @@ class Processes:
             "SHADOWSERVE_MAX_BODY": str(self.settings.max_body),
             "SHADOWSERVE_REQUEST_TIMEOUT": str(self.settings.request_timeout),
             "SHADOWSERVE_READ_TIMEOUT": str(self.settings.read_timeout),
-            journal.SEGMENT_VARIABLE: str(self._segment_bytes()),
+            writer.SEGMENT_VARIABLE: str(self._segment_bytes()),
         }
 
     def _segment_bytes(self) -> int:
         workers = 1 if self.settings.tap else self.settings.workers
-        return journal.segment_bytes(
+        return writer.segment_bytes(
             self.settings.journal_budget, workers=workers, max_body=self.settings.max_body
         )
 

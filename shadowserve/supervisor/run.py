@@ -17,30 +17,32 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from types import FrameType
 
-from shadowserve import arrival, counters, departed, ends, journal, tail
-from shadowserve.arrival import Arrival
-from shadowserve.deployment import Deployment, write_whole
 from shadowserve.ending import ending
 from shadowserve.errors import JournalError, ModelError, UnreadableError
 from shadowserve.faults import fault_of
-from shadowserve.lane.state import snapshot
-from shadowserve.ledger import condition, reconcile
+from shadowserve.host.pulse import Pulse
+from shadowserve.http import certificate
+from shadowserve.journal import reader, writer
 from shadowserve.legible import counted
-from shadowserve.places import Places
 from shadowserve.records import Role
-from shadowserve.settings import Settings
-from shadowserve.supervisor import certificate, logs
+from shadowserve.serving.bentoml_worker import GAVE_UP_CALL, hang_limit_s
+from shadowserve.settings.settings import Settings
+from shadowserve.state import arrival, counters, departed, ends
+from shadowserve.state.arrival import Arrival
+from shadowserve.state.deployment import Deployment, write_whole
+from shadowserve.state.lane_file import snapshot
+from shadowserve.state.ledger import condition, reconcile
+from shadowserve.state.places import Places
+from shadowserve.supervisor import logs
 from shadowserve.supervisor.allowance import Allowance
 from shadowserve.supervisor.child import Child
 from shadowserve.supervisor.keeping import Keeper
 from shadowserve.supervisor.news import EvidenceNews, last_words
 from shadowserve.supervisor.orphans import Sweeper
 from shadowserve.supervisor.processes import Processes
-from shadowserve.supervisor.pulse import Pulse
 from shadowserve.supervisor.reaping import Reaper
 from shadowserve.supervisor.standin import STAND_IN, StandIn
 from shadowserve.supervisor.watch import LaneWatch
-from shadowserve.supervisor.worker import GAVE_UP_CALL, hang_limit_s
 
 TURN_S = 0.05
 CHORES_S = 1.0
@@ -148,7 +150,7 @@ class Supervisor:
                 try:
                     _count_lost(counted)
                     known = counted.counts().sequence
-                    journal.recover(self.places.journal, worker=worker, known=known)
+                    writer.recover(self.places.journal, worker=worker, known=known)
                     reconcile(self.places, counted, worker=worker)
                 except (JournalError, UnreadableError) as error:
                     self.say(str(error))
@@ -317,7 +319,7 @@ class Supervisor:
 
     def pending(self) -> int:
         """Return how many requests some working lane has not scored yet."""
-        bound = tail.extent(self.places.journal).last
+        bound = reader.extent(self.places.journal).last
         cursors = [
             snapshot(watch.places.state, whole=False).cursor
             for watch in self.lanes
@@ -326,7 +328,7 @@ class Supervisor:
         if not cursors:
             return 0
         lowest = {worker: min(cursor.get(worker, 0) for cursor in cursors) for worker in bound}
-        return tail.backlog(self.places.journal, cursor=lowest, bound=bound).pending
+        return reader.backlog(self.places.journal, cursor=lowest, bound=bound).pending
 
     def _look_after_workers(self) -> None:
         """Replace what died or hangs; wait longer after each death without being ready between."""

@@ -15,8 +15,8 @@ import time
 import uuid
 from collections.abc import Callable
 
-from shadowserve.counters import Counters
-from shadowserve.supervisor.certificate import Certificate
+from shadowserve.http.certificate import Certificate
+from shadowserve.state.counters import Counters
 
 STAND_IN = 999
 """The stand-in's number among the workers' counters."""

@@ -21,23 +21,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from shadowserve import deployment as deployments
-from shadowserve import journal, pins, tokens
-from shadowserve.deployment import Deployment
 from shadowserve.errors import JournalError, ModelError, SettingsError, UnreachableError
-from shadowserve.family import challengers_before
-from shadowserve.journal import refuse_network
+from shadowserve.host import isolation
+from shadowserve.http import certificate, tokens
+from shadowserve.journal import writer
+from shadowserve.journal.writer import refuse_network
 from shadowserve.labels.chosen import own_loss
-from shadowserve.mlmodel import library_differences
-from shadowserve.places import Places
-from shadowserve.policy import Policy
-from shadowserve.schema import Schema
-from shadowserve.settings import Settings, flag_of
-from shadowserve.spellings import size_text
-from shadowserve.stores import Uris, redact
-from shadowserve.supervisor import certificate, isolation
-from shadowserve.supervisor.presence import running
-from shadowserve.version import Version
+from shadowserve.schema.schema import Schema
+from shadowserve.settings.policy import Policy
+from shadowserve.settings.settings import Settings, flag_of
+from shadowserve.settings.spellings import size_text
+from shadowserve.state import deployment as deployments
+from shadowserve.state.deployment import Deployment
+from shadowserve.state.family import challengers_before
+from shadowserve.state.places import Places
+from shadowserve.state.presence import running
+from shadowserve.versions import pins
+from shadowserve.versions.mlmodel import library_differences
+from shadowserve.versions.stores import Uris, redact
+from shadowserve.versions.version import Version
 
 _CARRIED = (
     "method", "sample_rate", "entity", "entity_header", "output_kind", "log_inputs", "hash_inputs", "drop_inputs", "ignore_outputs",
@@ -139,7 +141,7 @@ def resolve(
     ShadowserveError
         Whatever the registry, the pins or the files have against it.
     """
-    from shadowserve.registry import Registry
+    from shadowserve.versions.registry import Registry
 
     registry = Registry(addresses, say=say)
     champion = registry.resolve(pins.parse(settings.champion), settings.model)
@@ -199,7 +201,7 @@ def refuse_budget(settings: Settings) -> None:
     SettingsError
     """
     workers = 1 if settings.tap else settings.workers
-    least = journal.least_budget(workers=workers, max_body=settings.max_body)
+    least = writer.least_budget(workers=workers, max_body=settings.max_body)
     if settings.journal_budget < least:
         raise SettingsError(
             f"{flag_of('journal_budget')} {size_text(settings.journal_budget)} is too small: "

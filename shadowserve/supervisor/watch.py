@@ -15,19 +15,19 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from shadowserve import clock
-from shadowserve.deployment import LaneName, write_whole
 from shadowserve.ending import ending
 from shadowserve.errors import UnreadableError
-from shadowserve.lane import inflight
-from shadowserve.lane.inflight import GAVE_UP, NO_ROOM
-from shadowserve.lane.state import snapshot
-from shadowserve.ledger import condition
-from shadowserve.places import LanePlaces
-from shadowserve.spellings import size_text
+from shadowserve.host import clock
+from shadowserve.host.pulse import Pulse
+from shadowserve.settings.spellings import size_text
+from shadowserve.state import inflight
+from shadowserve.state.deployment import LaneName, write_whole
+from shadowserve.state.inflight import GAVE_UP, NO_ROOM
+from shadowserve.state.lane_file import snapshot
+from shadowserve.state.ledger import condition
+from shadowserve.state.places import LanePlaces
 from shadowserve.supervisor.allowance import Allowance, kernel_kills
 from shadowserve.supervisor.child import Child
-from shadowserve.supervisor.pulse import Pulse
 
 MAX_BARREN_DEATHS = 5
 MAX_SAME = 5

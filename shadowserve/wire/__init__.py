@@ -10,8 +10,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from shadowserve.errors import RequestError
-from shadowserve.rows import Rows
-from shadowserve.schema import Schema
+from shadowserve.schema.rows import Rows
+from shadowserve.schema.schema import Schema
 from shadowserve.wire.answers import answer, error_body, nonfinite, read_answer
 from shadowserve.wire.csvtext import parse_csv, read_csv, type_csv
 from shadowserve.wire.cut import split

@@ -14,9 +14,9 @@ from typing import Any
 
 from shadowserve.errors import RequestError
 from shadowserve.legible import counted
-from shadowserve.rows import Rows
-from shadowserve.scalars import SCALARS
-from shadowserve.schema import Schema
+from shadowserve.schema.rows import Rows
+from shadowserve.schema.scalars import SCALARS
+from shadowserve.schema.schema import Schema
 from shadowserve.wire.limits import DEFAULT, Limits
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)

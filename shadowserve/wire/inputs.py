@@ -14,7 +14,7 @@ import numpy as np
 
 from shadowserve.errors import RequestError
 from shadowserve.legible import quoted
-from shadowserve.scalars import kind_of
+from shadowserve.schema.scalars import kind_of
 from shadowserve.wire.limits import Limits
 
 Table = dict[str, tuple[list[Any], list[int]]]

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from shadowserve.columns import Column
 from shadowserve.errors import AnswerError, RequestError
 from shadowserve.legible import quoted
-from shadowserve.rows import Rows
-from shadowserve.schema import Schema
+from shadowserve.schema.columns import Column
+from shadowserve.schema.rows import Rows
+from shadowserve.schema.schema import Schema
 from shadowserve.wire.answers import dumps, read_json
 from shadowserve.wire.inputs import Table, malformed, table_of
 from shadowserve.wire.jsontext import loads

@@ -13,11 +13,11 @@ from typing import Any
 
 from shadowserve.errors import RequestError
 from shadowserve.legible import counted
-from shadowserve.ragged import other_keys, ragged
-from shadowserve.rows import Rows
-from shadowserve.scalars import kind_of
-from shadowserve.schema import Schema
-from shadowserve.tensors import Tensor
+from shadowserve.schema.ragged import other_keys, ragged
+from shadowserve.schema.rows import Rows
+from shadowserve.schema.scalars import kind_of
+from shadowserve.schema.schema import Schema
+from shadowserve.schema.tensors import Tensor
 from shadowserve.wire.jsontext import loads
 from shadowserve.wire.limits import DEFAULT, Limits
 

@@ -37,7 +37,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from shadowserve.rows import Rows
+from shadowserve.schema.rows import Rows
 from shadowserve.steps import step
 
 WORDS = ("egg", "spring", "river", "night", "gold", "of", "the", "long", "war", "love")

@@ -11,9 +11,9 @@ import sklearn
 from model_shapes import ARRAY_SHAPES, SHAPES, fitted, sample_rows
 from sklearn.base import clone
 
-from shadowserve import featurization
-from shadowserve.featurization import Agreement, check_identity, difference
-from shadowserve.rows import Rows
+from shadowserve.schema.rows import Rows
+from shadowserve.scorer import featurization
+from shadowserve.scorer.featurization import Agreement, check_identity, difference
 
 EVERY_SHAPE = [*SHAPES, *ARRAY_SHAPES]
 OPAQUE = {"own pipeline", "branches in two processes"}

@@ -37,7 +37,7 @@ import json, sys, warnings
 warnings.simplefilter("ignore")
 import mlflow.pyfunc, pandas as pd
 from shadowserve import featurization
-from shadowserve.rows import Rows
+from shadowserve.schema.rows import Rows
 from shadowserve.steps import timed_call
 import numpy as np
 model = mlflow.pyfunc.load_model("model")

@@ -20,7 +20,7 @@ def kinds_built() -> set[str]:
     return {
         word.value.value
         for name, path in modules().items()
-        if name.startswith("findings")
+        if name.startswith("judgement.findings")
         for node in ast.walk(tree(path))
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Finding"
         for word in node.keywords

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
+from shadowserve.comparison.collapse import FewItems, Stillness
 from shadowserve.divergence import Kind
-from shadowserve.lane.collapse import FewItems, Stillness
 
 ALPHA = 0.01 / 15
 CHANCE = np.random.default_rng(0)

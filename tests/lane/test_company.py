@@ -11,10 +11,10 @@ from journal_fixtures import request
 from lane_fixtures import TABLE
 from scoring_fixtures import body, double, opaque, record
 
-from shadowserve import sharing
 from shadowserve.lane.company import Company
 from shadowserve.lane.observing import Observer
-from shadowserve.sharing import EARNED, EARNED_ROWS, STOPPED, UNDECIDED, Mark
+from shadowserve.state import sharing
+from shadowserve.state.sharing import EARNED, EARNED_ROWS, STOPPED, UNDECIDED, Mark
 
 FEW = 100
 

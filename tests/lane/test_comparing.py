@@ -9,11 +9,11 @@ from evidence_fixtures import comparison
 from journal_fixtures import request
 from lane_fixtures import TABLE
 
-from shadowserve.disclosure import Disclosure
+from shadowserve.comparison.comparing import Comparer, Scoring
+from shadowserve.comparison.outputs import Outputs
 from shadowserve.divergence import Kind, KindTally, names, tally
-from shadowserve.lane.comparing import Comparer, Scoring
-from shadowserve.lane.outputs import Outputs
 from shadowserve.records import Fault, Observation, Outcome
+from shadowserve.schema.disclosure import Disclosure
 
 FAULT = Fault("ValueError", None, "x.py:1 f", "abc")
 

@@ -8,8 +8,8 @@ import pytest
 from journal_fixtures import request
 
 from shadowserve.lane.deaths import FATAL, Deaths, ended
-from shadowserve.lane.state import LaneState
 from shadowserve.records import Outcome
+from shadowserve.state.lane_file import LaneState
 
 STEPS = [("prep/text", ("text",)), ("clf", ())]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from journal_fixtures import request
 
-from shadowserve.lane.elapsed import Elapsed
+from shadowserve.comparison.elapsed import Elapsed
 from shadowserve.records import position
 
 HOUR_NS = 3_600 * 10**9

@@ -10,8 +10,8 @@ import time
 import pytest
 from journal_fixtures import killed
 
-from shadowserve.lane import inflight
-from shadowserve.lane.inflight import MAX_IN_HAND, InFlight
+from shadowserve.state import inflight
+from shadowserve.state.inflight import MAX_IN_HAND, InFlight
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_a_torn_count_holds_nothing(path, count):
 HOLDING = """
 import sys, time
 from pathlib import Path
-from shadowserve.lane.inflight import InFlight
+from shadowserve.state.inflight import InFlight
 mark = InFlight(Path(sys.argv[1]))
 mark.mark([5])
 mark.step[0] = 1

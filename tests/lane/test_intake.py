@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadowserve.lane.bursts import burst_of
+from shadowserve.comparison.bursts import burst_of
 from shadowserve.lane.intake import (
     ALONE_SHARE,
     MOST_SIZED,
@@ -17,7 +17,7 @@ from shadowserve.lane.intake import (
     turn,
 )
 from shadowserve.records import Role, position
-from shadowserve.rows import Rows
+from shadowserve.schema.rows import Rows
 
 CALM = {"large": False, "behind": False, "batched": True}
 

@@ -8,9 +8,17 @@ from math import log
 import numpy as np
 import pytest
 
-from shadowserve.lane.episodes import TOGETHER_NS, Episodes
-from shadowserve.lane.lasting import COMPANIONS, ERROR, HOLE, MOST_TRIED, Answers, Lasting, Tried
-from shadowserve.sequential import log_e_sign
+from shadowserve.comparison.episodes import TOGETHER_NS, Episodes
+from shadowserve.comparison.lasting import (
+    COMPANIONS,
+    ERROR,
+    HOLE,
+    MOST_TRIED,
+    Answers,
+    Lasting,
+    Tried,
+)
+from shadowserve.statistics.sequential import log_e_sign
 
 NEEDED = log(45 / 0.01)
 

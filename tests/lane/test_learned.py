@@ -9,12 +9,12 @@ from deployment_fixtures import CHALLENGER, made
 from lane_fixtures import answer, records, work
 from scoring_fixtures import double, native, opaque, pipeline
 
+from shadowserve.comparison.failures import MAX_EXAMPLES, MAX_FAULTS, MAX_POISON, Failures, Poison
+from shadowserve.comparison.learned import Learned
+from shadowserve.comparison.timing import MAX_STEPS, RoleTiming, StepTiming
 from shadowserve.lane import run
-from shadowserve.lane.failures import MAX_EXAMPLES, MAX_FAULTS, MAX_POISON, Failures, Poison
-from shadowserve.lane.learned import Learned
-from shadowserve.lane.state import snapshot
-from shadowserve.lane.timing import MAX_STEPS, RoleTiming, StepTiming
 from shadowserve.records import Comparison, Fault, Outcome
+from shadowserve.state.lane_file import snapshot
 
 
 def learnt(tmp_path, scorer, n=120, **options):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shadowserve.lane import memory
+from shadowserve.comparison import memory
 
 
 @pytest.fixture

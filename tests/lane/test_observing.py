@@ -15,13 +15,13 @@ from journal_fixtures import request
 from lane_fixtures import TABLE
 from scoring_fixtures import body, double, native, opaque, pipeline, predictions, record
 
+from shadowserve.comparison.comparing import Comparer
+from shadowserve.comparison.failures import Noise
 from shadowserve.divergence import tally
 from shadowserve.divergence.number import NumberDivergence
-from shadowserve.lane.comparing import Comparer
-from shadowserve.lane.failures import Noise
 from shadowserve.lane.observing import Clean, Observer, without_starvation
 from shadowserve.lane.rescoring import BATCH, EVERY, Rescorer
-from shadowserve.scoring import Scored
+from shadowserve.scorer.scoring import Scored
 from shadowserve.steps import InnerStep
 
 

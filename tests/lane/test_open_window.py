@@ -10,8 +10,8 @@ import pytest
 
 from shadowserve.lane import windows
 from shadowserve.lane.open_window import OpenWindow
-from shadowserve.lane.state import LaneState, Progress, closed_windows
 from shadowserve.records import Comparison, Outcome, Role
+from shadowserve.state.lane_file import LaneState, Progress, closed_windows
 
 
 @pytest.fixture

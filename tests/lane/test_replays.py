@@ -12,12 +12,12 @@ from judging_fixtures import policy
 from lane_fixtures import answer, close, lane, records
 from scoring_fixtures import double, opaque
 
-from shadowserve.changepoint import Change
-from shadowserve.disclosure import Disclosure
-from shadowserve.findings import Severity, look
-from shadowserve.known import know
+from shadowserve.comparison.replayed import Replayed, Seen, Trial, outcome
+from shadowserve.judgement.facts import know
+from shadowserve.judgement.findings import Severity, look
 from shadowserve.lane.kept import MOST, MOST_BYTES, KeptRequests, read_kept
-from shadowserve.lane.replayed import Replayed, Seen, Trial, outcome
+from shadowserve.schema.disclosure import Disclosure
+from shadowserve.statistics.changepoint import Change
 
 ALPHA = 0.01 / 15
 CHANGE = Change(1_200, 1_200, 0.0, 0.9, 20.0, 1)

@@ -15,15 +15,16 @@ from deployment_fixtures import CHALLENGER, CONTROL, deployment, made
 from lane_fixtures import answer, close, in_a_child, lane, parts, records, told, work
 from scoring_fixtures import double, native, opaque, pipeline
 
-from shadowserve import journal, ledger
-from shadowserve.disclosure import Disclosure
-from shadowserve.journal import segments
-from shadowserve.lane import inflight, run, windows
-from shadowserve.lane.learned import Learned
+from shadowserve.comparison.learned import Learned
+from shadowserve.journal import writer
+from shadowserve.journal.writer import segments
+from shadowserve.lane import run, windows
 from shadowserve.lane.run import follow
-from shadowserve.lane.state import closed_windows, snapshot
 from shadowserve.records import Times
-from shadowserve.stillness import BLOCK_NS, Block, Schedule
+from shadowserve.schema.disclosure import Disclosure
+from shadowserve.state import inflight, ledger
+from shadowserve.state.lane_file import closed_windows, snapshot
+from shadowserve.statistics.switchback import BLOCK_NS, Block, Schedule
 
 
 def places_at(tmp_path):
@@ -143,7 +144,7 @@ def test_what_the_budget_deleted_is_skipped(tmp_path):
     answer(places, records(12), segment_bytes=1)
     work(places, upto=2)
     for segment in segments(places.journal)[4:9]:
-        journal.remove(segment)
+        writer.remove(segment)
     assert told(places)["skipped_budget"] == 5  # before the lane has come to it
     work(places)
     assert told(places) == {"both_ok": 7, "skipped_budget": 5}

@@ -7,10 +7,10 @@ from deployment_fixtures import CHALLENGER, made
 from lane_fixtures import answer, close, lane, parts, records, told, work
 from scoring_fixtures import double, opaque
 
+from shadowserve.comparison.comparing import Comparer
+from shadowserve.comparison.learned import Learned
 from shadowserve.lane import salvage
-from shadowserve.lane.comparing import Comparer
-from shadowserve.lane.learned import Learned
-from shadowserve.lane.state import snapshot
+from shadowserve.state.lane_file import snapshot
 
 
 def nested(depth):

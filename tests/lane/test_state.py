@@ -9,7 +9,8 @@ import pytest
 from journal_fixtures import killed
 
 from shadowserve.errors import UnreadableError
-from shadowserve.lane.state import (
+from shadowserve.records import Outcome, position
+from shadowserve.state.lane_file import (
     Death,
     LaneState,
     Progress,
@@ -19,7 +20,6 @@ from shadowserve.lane.state import (
     snapshot,
     summary,
 )
-from shadowserve.records import Outcome, position
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_only_the_owner_may_read(state, path):
 ENDLESS = """
 import sys
 from pathlib import Path
-from shadowserve.lane.state import LaneState, Progress
+from shadowserve.state.lane_file import LaneState, Progress
 from shadowserve.records import Outcome
 state = LaneState(Path(sys.argv[1]))
 n = 0

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from shadowserve.lane.timing import RoleTiming
+from shadowserve.comparison.timing import RoleTiming
 from shadowserve.records import Comparison, Outcome
 
 

@@ -9,7 +9,7 @@ from deployment_fixtures import CHALLENGER, CONTROL, made
 from lane_fixtures import answer, records, work
 
 from shadowserve.lane import windows
-from shadowserve.lane.state import closed_windows
+from shadowserve.state.lane_file import closed_windows
 
 
 @pytest.fixture

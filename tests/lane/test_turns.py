@@ -12,12 +12,12 @@ from deployment_fixtures import CHALLENGER, CONTROL, OPTIONS, deployment, made
 from lane_fixtures import answer, close, lane, records, told
 from scoring_fixtures import double, opaque
 
+from shadowserve.comparison.learned import Learned
 from shadowserve.lane import turns
-from shadowserve.lane.learned import Learned
 from shadowserve.lane.process import take_turns
-from shadowserve.lane.state import snapshot
 from shadowserve.lane.turns import Asking, Line, Message, Word
 from shadowserve.records import Observation, position
+from shadowserve.state.lane_file import snapshot
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from lane_fixtures import answer, records, told, work
 from scoring_fixtures import opaque
 
 from benchmarks.oddities import ERRORS
-from shadowserve.lane import inflight
-from shadowserve.lane.inflight import TYPING
-from shadowserve.lane.learned import Learned
-from shadowserve.lane.state import snapshot
+from shadowserve.comparison.learned import Learned
 from shadowserve.records import position
+from shadowserve.state import inflight
+from shadowserve.state.inflight import TYPING
+from shadowserve.state.lane_file import snapshot
 
 SIGNATURE = {"inputs": json.dumps([{"type": "double"}])}
 

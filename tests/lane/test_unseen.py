@@ -24,13 +24,13 @@ from sklearn.preprocessing import (
     TargetEncoder,
 )
 
-from shadowserve import report
-from shadowserve.disclosure import Disclosure
-from shadowserve.featurization.categories import MAX_COLUMNS, known_categories
-from shadowserve.findings.unseen import look
-from shadowserve.lane.state import summary
-from shadowserve.lane.unseen import Unseen
-from shadowserve.rows import Rows
+from shadowserve.comparison.unseen import Unseen
+from shadowserve.judgement.findings.unseen import look
+from shadowserve.report import build
+from shadowserve.schema.disclosure import Disclosure
+from shadowserve.schema.rows import Rows
+from shadowserve.scorer.featurization.categories import MAX_COLUMNS, known_categories
+from shadowserve.state.lane_file import summary
 
 TOWNS = ["Oslo", "Rome", "Bonn", "Kyiv"]
 SECRET = "Atlantis-7f3a"
@@ -57,7 +57,7 @@ def test_unknown_categories_are_told_by_column_with_number_and_share_and_never_b
     places, served = shadowed(
         tmp_path, native(trained(), number=4), champion=native(wider), sent=sent(61)
     )
-    told = report.build(places, served, challenger=4)
+    told = build.build(places, served, challenger=4)
     (one,) = [f for f in told["findings"] if "never met" in f["message"]]
     assert (one["kind"], one["severity"]) == ("coverage", "note")
     assert one["where"]["columns"] == ["title"]

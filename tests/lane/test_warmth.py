@@ -7,12 +7,12 @@ from journal_fixtures import request
 from lane_fixtures import TABLE, answer, close, lane
 from scoring_fixtures import body, double, opaque, record
 
-from shadowserve.lane.inflight import InFlight, read
 from shadowserve.lane.lock import ScoringLock
 from shadowserve.lane.observing import Observer
-from shadowserve.lane.state import snapshot
 from shadowserve.lane.warmth import CALLS, SLOW_NS, Warmth
-from shadowserve.places import Places
+from shadowserve.state.inflight import InFlight, read
+from shadowserve.state.lane_file import snapshot
+from shadowserve.state.places import Places
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ import pandas as pd
 import pydantic
 
 from shadowserve.errors import RequestError
-from shadowserve.mlmodel import read_manifest
-from shadowserve.protocols import protocols
-from shadowserve.scoring import open_version, warm
-from shadowserve.version import Version, digest_of, with_manifest
+from shadowserve.scorer.scoring import open_version, warm
+from shadowserve.versions.mlmodel import read_manifest
+from shadowserve.versions.version import Version, digest_of, with_manifest
+from shadowserve.wire.protocols import protocols
 
 INVOCATIONS = protocols("m", 1)["invocations"]
 N = 40

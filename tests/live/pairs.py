@@ -16,7 +16,7 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
 
 from shadowserve.errors import RequestError
-from shadowserve.schema import Schema
+from shadowserve.schema.schema import Schema
 from shadowserve.wire import answer, parse
 
 N = 40

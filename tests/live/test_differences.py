@@ -15,7 +15,7 @@ from pairs import ROWS, TYPED
 from scoring_fixtures import body, double, opaque, record
 
 from shadowserve.errors import AlignmentError, RequestError
-from shadowserve.schema import Schema
+from shadowserve.schema.schema import Schema
 from shadowserve.wire import parse
 
 pytestmark = [

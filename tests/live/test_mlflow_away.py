@@ -30,9 +30,10 @@ from evidence_fixtures import (
     state_directory,
 )
 
-from shadowserve import pace, stores
 from shadowserve.evidence import store
 from shadowserve.evidence.carrying import Carrier
+from shadowserve.state import pace
+from shadowserve.versions import stores
 
 pytestmark = [
     pytest.mark.live,

@@ -11,7 +11,7 @@ from conftest import registered
 from threadbound import EXPECTED
 
 from benchmarks.chaos.served import Served, run
-from shadowserve import counters
+from shadowserve.state import counters
 
 pytestmark = [
     pytest.mark.live,

@@ -239,7 +239,7 @@ def test_both_ports_speak_https_where_there_is_a_certificate(tmp_path, store):
 
 def test_a_lane_without_network_cannot_call_out(tmp_path, store):
     """SS-034: the call fails inside the challenger and is the challenger's error."""
-    from shadowserve.supervisor import isolation
+    from shadowserve.host import isolation
 
     options = ("--lane-network", "off", "--no-control")
     if (why := isolation.why_not()) is not None:

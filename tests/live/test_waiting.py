@@ -71,7 +71,7 @@ def test_a_hanging_call_costs_its_caller_a_504_and_nobody_a_connection(served):
 
 
 def busy(served):
-    from shadowserve import counters
+    from shadowserve.state import counters
 
     paths = [served.state / "counters" / f"{n}.bin" for n in range(2)]
     return any(counters.read(path).busy_ns for path in paths)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from deployment_fixtures import CHALLENGER, made
 
-from shadowserve import clock
-from shadowserve.ledger import condition
+from shadowserve.host import clock
+from shadowserve.state.ledger import condition
 from shadowserve.supervisor.allowance import Allowance, kernel_kills
 from shadowserve.supervisor.child import Child
 from shadowserve.supervisor.watch import LaneWatch

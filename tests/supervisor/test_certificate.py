@@ -6,9 +6,9 @@ import pytest
 from certificate_fixtures import certified
 
 from shadowserve.errors import SettingsError
-from shadowserve.settings import Settings
-from shadowserve.supervisor import certificate
-from shadowserve.supervisor.certificate import Certificate
+from shadowserve.http import certificate
+from shadowserve.http.certificate import Certificate
+from shadowserve.settings.settings import Settings
 
 
 def test_a_certificate_and_its_key_may_share_a_file(tmp_path):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from shadowserve.supervisor import leash
+from shadowserve.host import leash
 from shadowserve.supervisor.child import Child
 
 
@@ -156,7 +156,9 @@ def test_it_does_not_outlive_a_parent_that_is_killed(tmp_path):
 
 
 def test_a_child_whose_parent_died_before_the_leash_ends_itself():
-    program = "from shadowserve.supervisor.leash import watch_parent; watch_parent(1 << 30); print('lives')"
+    program = (
+        "from shadowserve.host.leash import watch_parent; watch_parent(1 << 30); print('lives')"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=False)  # fmt: skip
     if leash.SUPPORTED:
         assert (done.returncode, done.stdout) == (1, b"")

@@ -7,10 +7,11 @@ import os
 import pytest
 from journal_fixtures import append
 
-from shadowserve import journal, lost
 from shadowserve.errors import SettingsError
-from shadowserve.journal import Writer, segments
-from shadowserve.settings import Settings
+from shadowserve.journal import lost
+from shadowserve.journal import writer as journal_writer
+from shadowserve.journal.writer import Writer, segments
+from shadowserve.settings.settings import Settings
 from shadowserve.supervisor import start
 from shadowserve.supervisor.keeping import Keeper
 
@@ -44,7 +45,7 @@ def test_a_workers_newest_segment_stays_while_nothing_else_knows_where_to_go_on(
     made = small(tmp_path, n=3)
     keeper(tmp_path).keep(cursors=[], counted={0: 2})
     assert segments(tmp_path) == made[-1:]
-    assert journal.recover(tmp_path, worker=0) == 3
+    assert journal_writer.recover(tmp_path, worker=0) == 3
 
 
 def test_a_workers_newest_segment_goes_with_its_bodies_once_the_counters_know_it(tmp_path):
@@ -54,7 +55,7 @@ def test_a_workers_newest_segment_goes_with_its_bodies_once_the_counters_know_it
     keeper(tmp_path).keep(cursors=[{0: 1, 5: 2}], counted={0: 1, 5: 2})
     assert segments(tmp_path) == []
     writer = Writer(tmp_path, worker=5, after=2)
-    assert journal.position(5, 3) == append(writer)[0].position
+    assert journal_writer.position(5, 3) == append(writer)[0].position
     writer.close()
 
 
@@ -97,8 +98,8 @@ def test_beyond_the_budget_the_oldest_goes_whichever_worker_wrote_it(tmp_path):
 
 @pytest.mark.parametrize(("body", "each"), [(20, 1), (3_000, 1), (200_000, 1)])
 def test_a_budget_holds_however_much_comes_and_nothing_is_read(tmp_path, body, each):
-    budget = journal.least_budget(workers=1, max_body=2**18)
-    size = journal.segment_bytes(budget, workers=1, max_body=2**18)
+    budget = journal_writer.least_budget(workers=1, max_body=2**18)
+    size = journal_writer.segment_bytes(budget, workers=1, max_body=2**18)
     writer = Writer(tmp_path, worker=0, segment_bytes=size)
     it, most, sent = keeper(tmp_path, budget=budget), 0, 0
     while sent < 2 * budget:
@@ -139,7 +140,7 @@ def test_a_damaged_segment_is_moved_aside_and_told_once(tmp_path):
 def test_the_newest_segment_is_damaged_and_the_counters_know_how_much_it_held(tmp_path):
     made = small(tmp_path, n=2)
     made[1].path.write_bytes(b"nothing of ours" * 300)
-    assert journal.recover(tmp_path, worker=0, known=7) == 7
+    assert journal_writer.recover(tmp_path, worker=0, known=7) == 7
     assert lost.noted(tmp_path) == [lost.Range(0, 2, 7)]
     writer = Writer(tmp_path, worker=0, after=7)
     assert append(writer)[0].position == 8

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from shadowserve.deployment import write_whole
 from shadowserve.errors import JournalError
-from shadowserve.places import Places
+from shadowserve.host.ownership import OWN, refuse_foreign
 from shadowserve.records import Role
-from shadowserve.supervisor.ownership import OWN, refuse_foreign
+from shadowserve.state.deployment import write_whole
+from shadowserve.state.places import Places
 
 
 def test_a_directory_of_ones_own_or_none_yet_is_fine(tmp_path):

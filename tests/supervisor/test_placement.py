@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from shadowserve.supervisor.claims import Claims, taken
-from shadowserve.supervisor.placement import place
+from shadowserve.host.claims import Claims, taken
+from shadowserve.host.placement import place
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux")
 
@@ -118,7 +118,7 @@ def test_where_others_have_all_cpus_nothing_is_pinned():
 
 def test_a_claim_ends_with_its_holder(tmp_path):
     program = (
-        "import sys\nfrom shadowserve.supervisor.claims import Claims\nclaims = Claims()\n"
+        "import sys\nfrom shadowserve.host.claims import Claims\nclaims = Claims()\n"
         "print(claims.take([420], n=1), flush=True)\nsys.stdin.read()"
     )
     holder = subprocess.Popen(

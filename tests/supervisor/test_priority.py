@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from shadowserve.host.placement import place
+from shadowserve.host.priority import SHARES_CORE
 from shadowserve.supervisor.child import Child
-from shadowserve.supervisor.placement import place
-from shadowserve.supervisor.priority import SHARES_CORE
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/schedstat").exists() or not hasattr(os, "SCHED_IDLE"), reason="Linux"
@@ -22,7 +22,7 @@ STRANGERS = 2
 BURNT_NS = 8 * 10**8
 SPIN = "while True: pass"
 LOADS = f"print('up', flush=True)\n{SPIN}"
-WORKS = f"from shadowserve.supervisor import priority\npriority.settle()\nprint('up', flush=True)\n{SPIN}"
+WORKS = f"from shadowserve.host import priority\npriority.settle()\nprint('up', flush=True)\n{SPIN}"
 
 
 def used_ns(pid):
@@ -91,7 +91,7 @@ def test_stepping_back_is_for_all_threads_of_a_process(tmp_path):
     """Linux keeps the class by thread; a library's own threads are there before the version is loaded."""
     program = (
         "import os, threading\n"
-        "from shadowserve.supervisor import priority\n"
+        "from shadowserve.host import priority\n"
         "done = threading.Event()\n"
         "other = threading.Thread(target=done.wait); other.start()\n"
         "priority.settle()\n"
@@ -112,7 +112,7 @@ def test_a_process_in_somebody_elses_session_slows_nobody_else(tmp_path):
     program = (
         "import subprocess, sys\n"
         "before = open('/proc/self/autogroup').read()\n"
-        "inner = 'from shadowserve.supervisor import priority as p; p.step_back(shared=True); p.settle()'\n"
+        "inner = 'from shadowserve.host import priority as p; p.step_back(shared=True); p.settle()'\n"
         "subprocess.run([sys.executable, '-c', inner], check=True)\n"
         "print(before == open('/proc/self/autogroup').read())"
     )

@@ -8,14 +8,14 @@ from dataclasses import replace
 
 import pytest
 
-from shadowserve.deployment import LaneName
-from shadowserve.gate import PREFIX, VARIABLE
-from shadowserve.places import Places
+from shadowserve.host.placement import place
 from shadowserve.records import Role
-from shadowserve.settings import Settings
-from shadowserve.stores import Uris
-from shadowserve.supervisor.placement import place
+from shadowserve.settings.gate import PREFIX, VARIABLE
+from shadowserve.settings.settings import Settings
+from shadowserve.state.deployment import LaneName
+from shadowserve.state.places import Places
 from shadowserve.supervisor.processes import Processes
+from shadowserve.versions.stores import Uris
 
 ADDRESSES = Uris(
     "http://ann:ann-s-password@mlflow.example", "http://ann:ann-s-password@mlflow.example"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadowserve.supervisor.pulse import MOMENT_S, Pulse
+from shadowserve.host.pulse import MOMENT_S, Pulse
 
 PAUSES = st.lists(st.floats(0.0, 1e6), min_size=1, max_size=50)
 

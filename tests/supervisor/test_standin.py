@@ -13,9 +13,9 @@ import httpx
 import pytest
 from certificate_fixtures import certified
 
-from shadowserve import counters
+from shadowserve.http.certificate import Certificate
+from shadowserve.state import counters
 from shadowserve.supervisor import standin
-from shadowserve.supervisor.certificate import Certificate
 from shadowserve.supervisor.standin import StandIn
 
 

@@ -12,13 +12,13 @@ import pytest
 from deployment_fixtures import CHALLENGER, deployment, made
 from scoring_fixtures import SIGNATURE, version
 
-from shadowserve import deployment as deployments
-from shadowserve import report
 from shadowserve.errors import JournalError, SettingsError, UnreachableError
-from shadowserve.lane.state import LaneState, Progress
-from shadowserve.places import Places
 from shadowserve.records import Outcome
-from shadowserve.settings import Settings
+from shadowserve.report import build
+from shadowserve.settings.settings import Settings
+from shadowserve.state import deployment as deployments
+from shadowserve.state.lane_file import LaneState, Progress
+from shadowserve.state.places import Places
 from shadowserve.supervisor import start
 
 
@@ -105,21 +105,21 @@ def test_a_champions_challengers_are_counted_over_its_deployments(tmp_path):
     """The second one spends a third of the first one's alpha; what was never compared spends nothing."""
     places = made(tmp_path, CHALLENGER)
     first, _ = start.settle(places, deployment())
-    assert report.policy_of(first, 4).alpha == pytest.approx(0.05 / 2)
+    assert build.policy_of(first, 4).alpha == pytest.approx(0.05 / 2)
     state = LaneState(places.lane(CHALLENGER.role, CHALLENGER.version).state)
     state.commit(Progress(cursor={0: 1_000}, outcomes={Outcome.BOTH_OK: 1_000}))
     state.close()
     second, _ = start.settle(places, deployment(id="second", challengers=(version(5),)))
     third, _ = start.settle(places, deployment(id="third", challengers=(version(6), version(7))))
-    assert report.policy_of(second, 5).alpha == pytest.approx(0.05 / 6)
-    assert report.policy_of(third, 6).alpha == pytest.approx(0.05 / 6)
-    assert report.policy_of(third, 7).alpha == pytest.approx(0.05 / 12)
+    assert build.policy_of(second, 5).alpha == pytest.approx(0.05 / 6)
+    assert build.policy_of(third, 6).alpha == pytest.approx(0.05 / 6)
+    assert build.policy_of(third, 7).alpha == pytest.approx(0.05 / 12)
     again, story = start.settle(places, deployment(id="x", challengers=third.challengers))
     assert (story, again.options["challengers_before"]) == ("resumed", 1)
     switched, _ = start.settle(
         places, deployment(id="y", champion=version(4), challengers=(version(5),))
     )
-    assert report.policy_of(switched, 5).challenger == 1
+    assert build.policy_of(switched, 5).challenger == 1
 
 
 def test_what_lives_for_one_start_is_emptied(tmp_path):

@@ -8,21 +8,21 @@ from dataclasses import replace
 
 import pytest
 
-from shadowserve import ends
-from shadowserve.counters import Counters
-from shadowserve.deployment import LaneName
 from shadowserve.errors import ModelError
+from shadowserve.host.placement import place
+from shadowserve.host.pulse import Pulse
+from shadowserve.http.tokens import VARIABLE
 from shadowserve.lane.lock import ONE_AT_A_TIME
-from shadowserve.places import Places
 from shadowserve.records import Role
-from shadowserve.settings import Settings
-from shadowserve.stores import Uris
+from shadowserve.settings.settings import Settings
+from shadowserve.state import ends
+from shadowserve.state.counters import Counters
+from shadowserve.state.deployment import LaneName
+from shadowserve.state.places import Places
 from shadowserve.supervisor.child import Child
-from shadowserve.supervisor.placement import place
 from shadowserve.supervisor.processes import Processes
-from shadowserve.supervisor.pulse import Pulse
 from shadowserve.supervisor.run import FAILED, Supervisor
-from shadowserve.tokens import VARIABLE
+from shadowserve.versions.stores import Uris
 
 
 @pytest.fixture

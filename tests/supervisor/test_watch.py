@@ -10,9 +10,9 @@ import time
 import pytest
 from deployment_fixtures import CHALLENGER, made
 
-from shadowserve.lane.state import LaneState, Progress
-from shadowserve.ledger import condition
 from shadowserve.records import Outcome
+from shadowserve.state.lane_file import LaneState, Progress
+from shadowserve.state.ledger import condition
 from shadowserve.supervisor import watch as watching
 from shadowserve.supervisor.child import Child
 from shadowserve.supervisor.watch import GAVE_UP, LaneWatch
@@ -20,7 +20,7 @@ from shadowserve.supervisor.watch import GAVE_UP, LaneWatch
 IN_HAND = """
 import sys, time, os
 from pathlib import Path
-from shadowserve.lane.inflight import InFlight
+from shadowserve.state.inflight import InFlight
 mark = InFlight(Path(sys.argv[1]))
 mark.mark([5, 6])
 mark.step[0] = 2
@@ -129,7 +129,7 @@ def test_before_a_kill_it_is_written_down_where_all_threads_are_and_the_end_is_c
     lane.note = lambda cause, **detail: noted.append((cause, detail["positions"], detail["step"]))
     lane.say = said.append
     hanging = (
-        "from shadowserve.talk import keep_to_oneself\nkeep_to_oneself()\n"
+        "from shadowserve.host.private_log import keep_to_oneself\nkeep_to_oneself()\n"
         "import logging, re; logging.getLogger('shadowserve').error('talks')\n"
         "def backtracking(): re.match(r'(?:\\w+\\.?)+@', 'ZQMARKQZ' * 9)\nbacktracking()"
     )
@@ -309,7 +309,7 @@ def test_a_call_that_ends_when_its_stacks_are_asked_for_was_overdue_all_the_same
     lane.deadline_s = 0.2
     start(
         lane,
-        "import signal; from shadowserve.talk import STACKS\n"
+        "import signal; from shadowserve.host.private_log import STACKS\n"
         "signal.signal(STACKS, lambda *_: mark.clear())\ntime.sleep(60)",
     )
     until(lambda: lane.look() or not lane.child.running)

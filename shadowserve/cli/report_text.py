@@ -1,0 +1,211 @@
+"""The report as people read it in a terminal.
+
+Names and reasons are somebody else's: they go in as text, never as markup, and made legible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from shadowserve.legible import LONGEST_LINE, counted, legible
+from shadowserve.report.legend import PARTS, legend
+from shadowserve.state import arrival
+
+_COLOURS = {"critical": "bold red", "warning": "yellow", "note": "cyan", "info": "dim"}
+VERDICTS = {"promote": "bold green", "continue": "yellow", "reject": "bold red"}
+
+WORST_TOLD = 5
+
+Part = str | tuple[str, str]
+
+
+def line(out: Console, *parts: Part) -> None:
+    """Print texts one after another, each plain or with a style; nothing in them is markup.
+
+    Parameters
+    ----------
+    out : Console
+    *parts : str or tuple of text and style
+    """
+    text = Text()
+    for part in parts:
+        words, style = (part, "") if isinstance(part, str) else part
+        text.append(legible(words, most=LONGEST_LINE), style=style or None)
+    out.print(text)
+
+
+def grid(*heads: str, title: str | None = None) -> Table:
+    """Return a table whose head is text."""
+    table = Table(title=None if title is None else cell(title), title_justify="left")
+    for head in heads:
+        table.add_column(cell(head))
+    return table
+
+
+def row(table: Table, *cells: object) -> None:
+    """Add a row of text."""
+    table.add_row(*map(cell, cells))
+
+
+def cell(value: object) -> Text:
+    """Return a text that stands for itself in a table."""
+    return Text(legible(value, most=LONGEST_LINE))
+
+
+def print_report(told: Mapping[str, Any], out: Console) -> None:
+    """Print a report: verdict and findings first, then divergence, time by feature and notes."""
+    line(
+        out,
+        f"{told['model']}: champion v{told['champion']}, challenger v{told['challenger']}; "
+        f"{told['compared']} of {told['requests']} requests compared",
+    )
+    if (seen := arrival.of(told.get("evidence", {}))).troubled:
+        line(out, f"Evidence: {seen}")
+    if lacking := _refused(told):
+        line(out, lacking)
+    verdict = told["verdict"]
+    line(out, "Verdict: ", (verdict, VERDICTS[verdict]))
+    _print_findings(told, out)
+    _print_divergence(told["divergence"], out)
+    _print_worst(told, out)
+    _print_features(told, out)
+    for one in told.get("batching", ()):
+        line(out, f"{one['role']} v{one['version']} is scored {one['why']}.")
+    _print_cost(told, out)
+    if verdict == "continue":
+        for limit in told["judgement"]["limits"]:
+            told_more = f" (about {more(limit)} more)" if limit["more"] else ""
+            line(out, f"  {limit['state']}: {limit['says']}{told_more}")
+    if told.get("notes"):
+        line(out, ("Notes", "dim"))
+        for note in told["notes"]:
+            line(out, (f"  - {note}", "dim"))
+
+
+def more(limit: Mapping[str, Any]) -> str:
+    """Say what a limit still takes: labels, requests, or where a share is sampled how much traffic.
+
+    Examples
+    --------
+    >>> more({"name": "latency", "more": 801, "more_traffic": 8010})
+    '8,010 requests, of which 801 are sampled'
+    >>> more({"name": "coverage", "more": 801, "more_traffic": 801})
+    '801 requests'
+    """
+    if limit["name"] == "loss":
+        return counted(limit["more"], "label")
+    traffic = limit.get("more_traffic") or limit["more"]
+    sampled = f", of which {limit['more']:,} are sampled" if traffic > limit["more"] else ""
+    return f"{counted(traffic, 'request')}{sampled}"
+
+
+def _refused(told: Mapping[str, Any]) -> str:
+    """Say how many requests never came so far that a challenger could be compared."""
+    counts = told.get("ledger", {}).get("champion", {})
+    lacking = [
+        f"{counted(counts[name], 'request')} {words}"
+        for name, words in (
+            ("rejected", "refused by the champion's signature"),
+            ("failed", "failed in the champion"),
+            ("overloaded", "turned away as too much at once"),
+        )
+        if counts.get(name)
+    ]
+    if not lacking:
+        return ""
+    seen = told.get("refused", {})
+    taken = (
+        f" Of {counted(seen['tried'], 'refused request')} that were kept, v{told['challenger']}'s signature "
+        f"would have taken {seen['taken']:,}."
+        if seen.get("tried")
+        else ""
+    )
+    return f"Not among them: {', '.join(lacking)}.{taken}"
+
+
+def _print_findings(told: Mapping[str, Any], out: Console) -> None:
+    if not told["findings"]:
+        line(out, "No findings." if told["compared"] else "Nothing compared yet.")
+    for finding in told["findings"]:
+        line(
+            out,
+            (finding["severity"], _COLOURS[finding["severity"]]),
+            " ",
+            (finding["kind"], "bold"),
+            f": {finding['message']}",
+        )
+        if examples := finding.get("example_requests"):
+            line(out, (f"  for example {_numbers(examples[:5])}", "dim"))
+
+
+def _numbers(of: Sequence[int]) -> str:
+    return f"request{'s' if len(of) > 1 else ''} {', '.join(f'{number:,}' for number in of)}"
+
+
+def _print_worst(told: Mapping[str, Any], out: Console) -> None:
+    """Name the requests that differ most by the ids that callers know them by."""
+    worst = [one for one in told.get("worst_requests", ()) if one["key"] > 0][:WORST_TOLD]
+    if worst:
+        ids = ", ".join(f"{one['payload']} ({_short(one['key'])})" for one in worst)
+        line(out, f"Most different by request id, with their disagreement: {ids}.")
+
+
+def _print_divergence(told: Mapping[str, Any], out: Console) -> None:
+    if not told:
+        return
+    agreement = told["agreement"]
+    table = grid("divergence", "mean", "max", title=f"Output: {told['kind']}")
+    for name, measure in told["measures"].items():
+        row(table, name, _short(measure["mean"]), _short(measure["max"]))
+    out.print(table)
+    for name, meaning in legend(told["measures"]).items():
+        line(out, (f"  {name.replace('_', ' ')}: {meaning}", "dim"))
+    exact, tolerant = agreement["share_exact"], agreement["share_tolerant"]
+    if exact is not None:
+        line(
+            out, f"Equal to the bit: {100 * exact:.1f} %; within tolerance: {100 * tolerant:.1f} %."
+        )
+
+
+def _print_cost(told: Mapping[str, Any], out: Console) -> None:
+    for cost in told["latency"].get("cost_to_callers", []):
+        low, high = 100 * cost["low"], 100 * cost["high"]
+        line(out, f"Lanes cost callers between {low:+.1f} % and {high:+.1f} % at {cost['rank']}.")
+
+
+def _print_features(told: Mapping[str, Any], out: Console) -> None:
+    table = grid(
+        "role", "step", "columns", "n", "p50 ms", "p99 ms", "max ms", "share", "grows with",
+        title="Time by step",
+    )  # fmt: skip
+    for step in told["features"]:
+        growth = step["growth"]
+        grows = f"{growth['column']} ^ {growth['exponent']:.2f}" if growth else ""
+        columns = ", ".join(step["columns"][:3]) + (" …" if len(step["columns"]) > 3 else "")
+        share = f"{100 * step['share']:.0f} %" if step["share"] is not None else ""
+        share = f"({share})" if step.get("within") and share else share
+        row(
+            table,
+            step["role"],
+            step["step"],
+            columns,
+            step["n"],
+            _short(step["p50_ms"]),
+            _short(step["p99_ms"]),
+            _short(step["max_ms"]),
+            share,
+            grows,
+        )
+    if told["features"]:
+        out.print(table)
+    if any(step.get("within") for step in told["features"]):
+        line(out, (f"  {PARTS}", "dim"))
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"

@@ -1,0 +1,92 @@
+"""How often requests bring a value of a category that the version never met in training.
+
+Counted by column, in lanes alone; no value is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from shadowserve.schema.disclosure import Disclosure, Rule
+from shadowserve.schema.rows import Rows
+from shadowserve.scorer.featurization.categories import Categories
+
+
+@dataclass(slots=True)
+class Count:
+    """What one column brought.
+
+    Parameters
+    ----------
+    rows : int
+        Rows looked at.
+    unseen : int
+        Those of them with a value that the version does not know.
+    refuses : bool
+        Whether the version fails on such a value.
+    """
+
+    rows: int = 0
+    unseen: int = 0
+    refuses: bool = False
+
+    @property
+    def share(self) -> float:
+        """Share of rows, 0 to 1; 0 before there are any."""
+        return self.unseen / self.rows if self.rows else 0.0
+
+
+class Unseen:
+    """Counts by column; as many columns as `known_categories` tells of at most."""
+
+    def __init__(self) -> None:
+        self.columns: dict[str, Count] = {}
+
+    def add(
+        self,
+        requests: Iterable[Rows | None],
+        known: Mapping[str, Categories],
+        *,
+        disclosure: Disclosure,
+    ) -> None:
+        """Look at the rows of some requests.
+
+        Parameters
+        ----------
+        requests : iterable of Rows or None
+            As they were typed; None where that failed.
+        known : mapping of column to Categories
+        disclosure : Disclosure
+            Of dropped columns nothing is counted.
+        """
+        told = {c: one for c, one in known.items() if disclosure.rule(c) is not Rule.DROPPED}
+        if not told:
+            return
+        for rows in requests:
+            for name, values in rows.columns.items() if rows is not None else ():
+                column = str(name) if str(name) in told else str(name).replace(" ", "_")
+                if column in told:
+                    self._count(str(name), values.tolist(), told[column])
+
+    def _count(self, column: str, values: list[Any], known: Categories) -> None:
+        count = self.columns.setdefault(column, Count())
+        count.refuses = known.refuses
+        count.rows += len(values)
+        count.unseen += sum(not known.knows(value) for value in values)
+
+    def state(self) -> dict[str, Any]:
+        """Return everything as JSON-able values."""
+        return {
+            "columns": {
+                name: [one.rows, one.unseen, one.refuses] for name, one in self.columns.items()
+            }
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Read what `state` wrote."""
+        it = cls()
+        it.columns = {name: Count(*told) for name, told in state["columns"].items()}
+        return it

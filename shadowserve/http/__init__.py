@@ -1,0 +1,1 @@
+"""What both ports share of HTTP: bodies, heads, tokens, certificates and path prefixes."""

@@ -1,0 +1,1 @@
+"""What follows from the facts: findings, and a verdict."""

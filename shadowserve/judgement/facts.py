@@ -1,0 +1,269 @@
+"""What is known of one challenger at the moment of a report: both lanes, paired, and who they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import orjson
+
+from shadowserve import labels
+from shadowserve.comparison.bursts import burst_of
+from shadowserve.comparison.learned import Learned
+from shadowserve.comparison.milestones import Moment
+from shadowserve.labels import Losses
+from shadowserve.records import Role, worker_of
+from shadowserve.settings.policy import Policy
+from shadowserve.state import ledger as ledgers
+from shadowserve.state import sharing
+from shadowserve.state.deployment import Deployment
+from shadowserve.state.lane_file import Snapshot, snapshot
+from shadowserve.state.ledger import LaneLedger, Ledger
+from shadowserve.state.places import Places
+from shadowserve.statistics.paired import PairedBursts
+from shadowserve.versions.version import Version
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One request of a burst as challenger and control both scored it.
+
+    Parameters
+    ----------
+    challenger_ms, control_ms : float or None
+        None where the times do not count (warm-up, scored in a batch).
+    arrived_ns : int
+        By the wall clock; 0 where an earlier release kept the pair.
+    server_ms : float
+        What the server took of the answer besides the model.
+    """
+
+    position: int
+    challenger_ms: float | None
+    control_ms: float | None
+    challenger_steps: Sequence[float]
+    control_steps: Sequence[float]
+    challenger_scores: Sequence[float] | None
+    control_scores: Sequence[float] | None
+    unit: int | None = None
+    arrived_ns: int = 0
+    server_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Probabilities of both versions for the same requests, laid side by side by class.
+
+    Parameters
+    ----------
+    classes : tuple
+        The champion's first, in its order; plain numbers where the versions do not name them.
+    challenger, control : ndarray of shape (n_pairs, n_classes), float64
+    """
+
+    classes: tuple[Any, ...]
+    challenger: np.ndarray
+    control: np.ndarray
+
+
+@dataclass(frozen=True)
+class Known:
+    """Everything a finding may look at.
+
+    Parameters
+    ----------
+    learned, control : Learned or None
+        What the challenger's and the control's lane remember; None before their first commit.
+    pairs : tuple of Pair
+        In the order of arrival.
+    losses : Losses or None
+        What labels say; None where none ever came.
+    shared : bool
+        Whether callers' requests share calls of the champion, or did until that was stopped.
+    """
+
+    deployment: Deployment
+    challenger: Version
+    ledger: Ledger
+    lane: LaneLedger
+    learned: Learned | None
+    control: Learned | None
+    pairs: tuple[Pair, ...]
+    windows: int
+    losses: Losses | None = None
+    shared: bool = True
+
+    @property
+    def champion(self) -> Version:
+        """The served version."""
+        return self.deployment.champion
+
+    @property
+    def name(self) -> str:
+        """The challenger as people call it."""
+        return self.challenger.pin.label
+
+    def moment(self, position: int | None) -> Moment | None:
+        """Return which request a position is as people count them; None where that is not known."""
+        if position is None or self.learned is None:
+            return None
+        return self.learned.milestones.locate(position)
+
+    @property
+    def rate_per_s(self) -> float | None:
+        """Requests a second that the lane has met so far; None before there is a span of time."""
+        if self.learned is None:
+            return None
+        seconds = self.learned.elapsed.seconds
+        return self.learned.requests / seconds if seconds else None
+
+    @property
+    def in_turn(self) -> bool:
+        """Whether challenger and control took turns, so that what slows the place slows both."""
+        return self.learned is not None and self.learned.pairing.paired.n_bursts > 0
+
+    @cached_property
+    def paired(self) -> PairedBursts:
+        """What callers wait with the challenger beside the control, burst by burst.
+
+        Where the two never took turns, it is made of the same requests as each scored them in its own time.
+        """
+        if self.learned is not None and self.in_turn:
+            return self.learned.pairing.paired
+        margin = Policy.of(self.deployment.options.get("verdict", {})).latency_margin
+        paired = PairedBursts(margin=margin)
+        for burst in bursts(self.pairs):
+            paired.add(
+                burst[0].arrived_ns,
+                [pair.control_ms or 0.0 for pair in burst],
+                [pair.challenger_ms or 0.0 for pair in burst],
+                server_ms=[pair.server_ms for pair in burst],
+            )
+        return paired
+
+    def scores(self) -> Scores | None:
+        """Return both versions' probabilities by class, for the first pair of each unit.
+
+        None where either has none, where pairs differ in their number of classes, or where the
+        versions have no class in common. A class that one of them lacks has probability 0 there.
+        """
+        both = [
+            (p.challenger_scores, p.control_scores)
+            for p in _first_of_each(self.pairs)
+            if p.challenger_scores is not None and p.control_scores is not None
+        ]
+        if not both or any(
+            len({len(scores) for scores in side}) != 1 for side in zip(*both, strict=True)
+        ):
+            return None
+        challenger, control = (
+            np.asarray(side, dtype=np.float64) for side in zip(*both, strict=True)
+        )
+        own, theirs = (one.classes if one else None for one in (self.learned, self.control))
+        if (
+            not own
+            or not theirs
+            or len(own) != challenger.shape[1]
+            or len(theirs) != control.shape[1]
+        ):
+            if challenger.shape != control.shape:
+                return None
+            return Scores(tuple(range(control.shape[1])), challenger, control)
+        if not set(own) & set(theirs):
+            return None
+        classes = (*theirs, *(label for label in own if label not in theirs))
+        return Scores(
+            classes, _columns(challenger, own, classes), _columns(control, theirs, classes)
+        )
+
+
+def know(places: Places, deployment: Deployment, *, challenger: int) -> Known:
+    """Gather what is known of a challenger now."""
+    ledger = ledgers.read(places, deployment)
+    lane = next(
+        entry
+        for entry in ledger.lanes
+        if entry.name.role is Role.CHALLENGER and entry.name.version == challenger
+    )
+    own = snapshot(places.lane(Role.CHALLENGER, challenger).state)
+    control_state = places.lane(Role.CONTROL, deployment.champion.number).state
+    control = snapshot(control_state) if deployment.control else None
+    learned = _learned(own)
+    return Known(
+        deployment=deployment,
+        challenger=deployment.version(challenger),
+        ledger=ledger,
+        lane=lane,
+        learned=learned,
+        control=_learned(control) if control else None,
+        pairs=_pairs(own, control) if control else (),
+        windows=own.windows,
+        shared=_shared(places, deployment),
+        losses=labels.learn(
+            places,
+            deployment,
+            challenger=lane.name,
+            kind=learned.outputs.kind if learned else None,
+        ),
+    )
+
+
+def _shared(places: Places, deployment: Deployment) -> bool:
+    """Whether callers' requests ever shared calls of the champion, as far as is known."""
+    champion = deployment.champion
+    decided = sharing.told(places.sharing(Role.CHAMPION, champion.number))
+    if decided is None:
+        return not deployment.tapped
+    shown = sharing.remembered(places.shown(champion.digest, deployment.options["method"]))
+    return decided.batched or (decided.earnable and shown.earned is not None)
+
+
+def _learned(seen: Snapshot) -> Learned | None:
+    return Learned.from_state(seen.summaries) if seen.summaries else None
+
+
+def _pairs(own: Snapshot, control: Snapshot) -> tuple[Pair, ...]:
+    theirs = {position: record for position, _, _, record in control.bursts}
+    found = []
+    for position, _, _, record in own.bursts:
+        if position in theirs:
+            a, b = orjson.loads(record), orjson.loads(theirs[position])
+            found.append(
+                Pair(
+                    position, a["ms"], b["ms"], a["steps"], b["steps"], a["scores"], b["scores"],
+                    a.get("unit"), a.get("at", 0), a.get("server_ms", 0.0),
+                )
+            )  # fmt: skip
+    return tuple(sorted(found, key=lambda pair: pair.arrived_ns))
+
+
+def bursts(pairs: Iterable[Pair]) -> list[list[Pair]]:
+    """Return the pairs that both lanes timed, by burst, in the order of arrival."""
+    found: dict[tuple[int, int], list[Pair]] = {}
+    for pair in pairs:
+        burst = burst_of(pair.position)
+        if burst is not None and pair.control_ms and pair.challenger_ms:
+            found.setdefault((worker_of(pair.position), burst[0]), []).append(pair)
+    return sorted(found.values(), key=lambda burst: burst[0].arrived_ns)
+
+
+def _first_of_each(pairs: Iterable[Pair]) -> list[Pair]:
+    """Return the first pair of each unit; those without an entity are units of their own."""
+    seen: set[int] = set()
+    kept = []
+    for pair in pairs:
+        if pair.unit is None or pair.unit not in seen:
+            kept.append(pair)
+        if pair.unit is not None:
+            seen.add(pair.unit)
+    return kept
+
+
+def _columns(scores: np.ndarray, own: Sequence[Any], classes: Sequence[Any]) -> np.ndarray:
+    """Lay probabilities out in an order of classes, 0 where a version lacks one."""
+    laid = np.zeros((len(scores), len(classes)))
+    laid[:, [classes.index(label) for label in own]] = scores
+    return laid

@@ -1,0 +1,88 @@
+"""What befell the champion itself: requests that it failed on, and requests that it refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from shadowserve.judgement.facts import Known
+from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where, share
+from shadowserve.schema.schema import Schema
+from shadowserve.settings.policy import Policy
+
+MOST = 0.5
+MANY_REFUSED = 0.01
+
+
+def look(known: Known, policy: Policy) -> Iterator[Finding]:
+    """Yield what callers get from the champion now, and what could not be compared for it."""
+    yield from _failures(known, policy)
+    yield from _refused(known, policy)
+
+
+def _failures(known: Known, policy: Policy) -> Iterator[Finding]:
+    if known.learned is None:
+        return
+    rate = known.learned.failures.champion_rate
+    alpha = policy.alarm_alpha("error_rate")
+    if rate.ends[1] < policy.min_examples or not rate.is_above(policy.max_error_rate, alpha=alpha):
+        return
+    low, high = rate.interval(2 * alpha)
+    name = known.champion.pin.label
+    yield Finding(
+        kind="error_rate",
+        severity=Severity.WARNING if low > MOST else Severity.NOTE,
+        message=(
+            f"The champion {name} itself fails on {share(rate.mean)} of requests: callers get errors now, and "
+            f"these requests cannot be compared. Look at the champion before judging {known.name}."
+        ),
+        where=Where(role="champion"),
+        effect=Effect("error_rate", rate.mean, low, high, "share of requests"),
+    )
+
+
+def _refused(known: Known, policy: Policy) -> Iterator[Finding]:
+    counts = known.ledger.champion
+    asked = counts.answered + counts.failed + counts.rejected
+    if counts.rejected < policy.min_examples or counts.rejected < MANY_REFUSED * asked:
+        return
+    rate = counts.rejected / asked
+    spared = f"{_would_take(known, counts.rejected)}{_spared(known)}"
+    yield Finding(
+        kind="coverage",
+        severity=Severity.NOTE,
+        message=(
+            f"{known.champion.pin.label} refused {counts.rejected:,} of {asked:,} requests as malformed (status 4xx). "
+            f"They were not compared.{spared}"
+        ),
+        where=Where(role="champion"),
+        effect=Effect("share_refused", rate, None, None, "share of requests"),
+    )
+
+
+def _would_take(known: Known, refused: int) -> str:
+    """Say how many of them the challenger's signature takes, as far as they were kept."""
+    seen = known.learned.refused if known.learned is not None else None
+    if seen is None or not seen.tried:
+        return f" How many {known.name} would have taken is not known, since none of them was kept."
+    of = f"the {seen.tried:,} of them that were kept" if seen.tried < refused else "them"
+    return f" Of {of}, {known.name}'s signature would have taken {seen.taken:,}."
+
+
+def _spared(known: Known) -> str:
+    """Say which columns of the champion's signature the challenger does not need, and the other way round."""
+    theirs, own = (
+        {
+            column.name
+            for column in Schema.from_signature(version.signature).columns
+            if column.required
+        }
+        for version in (known.champion, known.challenger)
+    )
+    names = ", ".join(f"'{name}'" for name in sorted(map(str, theirs - own))[:5])
+    if not theirs or not own:
+        return ""
+    if names:
+        return (
+            f" {known.name} does not need {names}, so it would take those that lack nothing else."
+        )
+    return f" {known.name} needs the same columns, so it would refuse those that lack one too."

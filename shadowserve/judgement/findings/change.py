@@ -1,0 +1,102 @@
+"""Since when: the request from which on the answers lie apart, and whether the version changed or the traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from shadowserve.comparison.learned import Learned
+from shadowserve.comparison.replayed import MAX_MS, Told
+from shadowserve.divergence import Kind
+from shadowserve.judgement.facts import Known
+from shadowserve.judgement.findings.apart import apart
+from shadowserve.judgement.findings.finding import Effect, Finding, Severity, number, request
+from shadowserve.settings.policy import Policy
+from shadowserve.statistics.changepoint import Change
+
+ENOUGH = 13
+"""Fewer old requests could prove nothing."""
+
+
+def look(known: Known, policy: Policy) -> Iterator[Finding]:
+    """Yield a lasting change of the disagreement."""
+    learned = known.learned
+    if learned is None or learned.outputs.tally is None:
+        return
+    replayed, screened = learned.replayed, learned.outputs.change.change()
+    if replayed.proven is not None:
+        change = screened or replayed.proven.change
+        told = f"{_asked(known, replayed.proven)} Something it depends on changed: a feed, a table, a clock?"
+        yield _finding(known, change, Severity.WARNING, told)
+    elif replayed.trial is not None:
+        n = len(replayed.trial.seen)
+        told = f"Requests of before are being scored again, {n} so far, to tell whether the version changed."
+        yield from _note(known, replayed.trial.change, told, policy)
+    elif screened is not None:
+        yield from _note(known, screened, _why_not(known, learned), policy)
+    elif replayed.traffic is not None:
+        yield from _note(known, replayed.traffic.change, _traffic(known, replayed.traffic), policy)
+
+
+def _note(known: Known, change: Change, told: str, policy: Policy) -> Iterator[Finding]:
+    if abs(change.after - change.before) >= policy.min_disagreement:
+        yield _finding(known, change, Severity.NOTE, told)
+
+
+def _finding(known: Known, change: Change, severity: Severity, told: str) -> Finding:
+    return Finding(
+        kind="change_point",
+        severity=severity,
+        message=(
+            f"Since {request(known.moment(change.position))} {known.name} "
+            f"{apart(_kind(known), change.after, change.before, where='before')}. {told}"
+        ),
+        effect=Effect(
+            "disagreement", change.after, None, None, "share", change.before, "challenger"
+        ),
+        since=change.position,
+        examples=(change.position,),
+    )
+
+
+def _kind(known: Known) -> Kind | None:
+    return known.learned.outputs.kind if known.learned is not None else None
+
+
+def _asked(known: Known, told: Told) -> str:
+    champion = known.champion.pin.label
+    beyond = f", which {champion} does not" if known.control else ""
+    return (
+        f"Of {told.replayed} requests of before that were scored again it answers {told.changed} otherwise than "
+        f"it did then{beyond}."
+    )
+
+
+def _traffic(known: Known, told: Told) -> str:
+    if told.replayed < ENOUGH:
+        return (
+            f"Only {told.replayed} requests of before could be scored again, too few to tell why."
+        )
+    if told.changed < ENOUGH:
+        return (
+            f"The traffic changed: on {told.replayed} requests of before, scored again, {known.name} answers as "
+            f"before{f' but on {told.changed}' if told.changed else ''}."
+        )
+    return (
+        f"Of {told.replayed} requests of before, scored again, it answers {told.changed} otherwise; that is not "
+        f"proven to be more than chance and {known.champion.pin.label}."
+    )
+
+
+def _why_not(known: Known, learned: Learned) -> str:
+    """Say why it is not known whether the version changed or the traffic."""
+    options, open_ = (
+        known.deployment.options,
+        "so the traffic may have changed, and not the version.",
+    )
+    if not options.get("rescore", True):
+        return f"Lanes may not score requests again (--no-rescore), {open_}"
+    if options.get("hash_inputs") or options.get("drop_inputs"):
+        return f"No old requests are kept, since some columns are hashed or dropped, {open_}"
+    if learned.usual_ms() > MAX_MS:
+        return f"Versions that take longer than {number(MAX_MS)} ms are not asked old requests again, {open_}"
+    return "Requests of before are about to be scored again, to tell whether the version changed."

@@ -1,0 +1,128 @@
+"""A collapse of the answers: few items, one label, nearly one number for everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from shadowserve.comparison.collapse import FewItems, Stillness
+from shadowserve.comparison.outputs import Outputs
+from shadowserve.divergence import Kind, KindTally
+from shadowserve.judgement.facts import Known
+from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where, share
+from shadowserve.settings.policy import Policy
+
+CONCENTRATED = 0.2
+FEW_ITEMS = 10
+IN_MOST = 0.8
+IN_FEW = 0.2
+STILL = 0.5
+"""By how much more of all requests the challenger's answer is its usual one than the champion's is its own."""
+LABEL_MORE = 0.05
+NEARLY_ALL = 0.98
+USUAL = 0.9
+
+
+def look(known: Known, policy: Policy) -> Iterator[Finding]:
+    """Yield a collapse onto little."""
+    if known.learned is None or known.learned.outputs.tally is None:
+        return
+    outputs = known.learned.outputs
+    watched = outputs.collapses.by_path
+    alpha = policy.alarm_alpha("concentration") / max(1, len(watched))
+    for path, one in watched.items():
+        output = path or str(outputs.kind)
+        if isinstance(one, FewItems):
+            part = dict(outputs.tally.leaves()).get(path) if outputs.tally else None
+            if part is not None:
+                yield from _few(known, outputs, part, one, output=output, alpha=alpha / 2)
+        else:
+            yield from _still(known, one, output=output, alpha=alpha)
+
+
+def _few(
+    known: Known, outputs: Outputs, tally: KindTally, seen: FewItems, *, output: str, alpha: float
+) -> Iterator[Finding]:
+    """Yield a collapse onto few items: every page recommends the same."""
+    shown = seen.shown()
+    if shown is None:
+        return
+    names = tuple(str(one["item"]) for one in tally.parts["lane"].top(FEW_ITEMS))
+    concentrated = seen.more.is_above(CONCENTRATED, alpha=alpha)
+    if not concentrated or shown.own < 2 * shown.theirs:
+        in_most = seen.everywhere.is_above(STILL, alpha=alpha)
+        if in_most and shown.reach >= IN_MOST and shown.their_reach <= IN_FEW:
+            yield _everywhere(known, names[0], shown.reach, shown.their_reach, output=output)
+        return
+    yield Finding(
+        kind="concentration",
+        severity=Severity.CRITICAL,
+        message=(
+            f"{known.name} shows nearly everybody the same: {len(names)} items fill {share(shown.own)} of all "
+            f"places, {share(shown.theirs)} with the champion. The first is {names[0]}. "
+            "Check what the new version was trained on."
+        ),
+        where=Where(items=names, output=output),
+        effect=Effect(
+            "share_of_top_items",
+            shown.own,
+            None,
+            None,
+            "share of places",
+            shown.theirs,
+            "champion",
+        ),
+        since=outputs.first_differing,
+        examples=tuple(row["position"] for row in outputs.worst.rows()[:5]),
+    )
+
+
+def _everywhere(known: Known, item: str, own: float, theirs: float, *, output: str) -> Finding:
+    """Tell of one item that is now in nearly every list."""
+    return Finding(
+        kind="concentration",
+        severity=Severity.WARNING,
+        message=(
+            f"{known.name} shows one item in {share(own)} of its lists, {item}, which the champion "
+            f"shows in {share(theirs)}. Check what the new version was trained on."
+        ),
+        where=Where(items=(item,), output=output),
+        effect=Effect("reach_of_top_item", own, None, None, "share of lists", theirs, "champion"),
+    )
+
+
+def _still(known: Known, seen: Stillness, *, output: str, alpha: float) -> Iterator[Finding]:
+    """Yield an output that has all but stopped to vary while the champion's still does."""
+    n = seen.more.n
+    if not n:
+        return
+    after, before = seen.own / n, seen.theirs / n
+    is_label = seen.kind is Kind.LABEL
+    if is_label and not (after > NEARLY_ALL and before < USUAL):
+        return
+    if not seen.more.is_above(LABEL_MORE if is_label else STILL, alpha=alpha):
+        return
+    low, high = seen.more.interval(2 * alpha)
+    how = (
+        f"one label is {share(after)} of its answers, the champion's commonest {share(before)}"
+        if is_label
+        else f"{share(after)} of its {_NAMES[seen.kind]} lie within one hundredth of the champion's usual "
+        f"range, {share(before)} of the champion's"
+    )
+    yield Finding(
+        kind="concentration",
+        severity=Severity.CRITICAL,
+        message=f"{known.name} answers nearly the same to everything: {how}. Is a feature missing?",
+        where=Where(output=output),
+        effect=Effect(
+            "share_at_usual_answer",
+            after - before,
+            low,
+            high,
+            "share of requests",
+            before,
+            "champion",
+        ),
+    )
+
+
+_NAMES = {Kind.NUMBER: "answers", Kind.PROBABILITY: "probabilities"}

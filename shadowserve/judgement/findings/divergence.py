@@ -1,0 +1,218 @@
+"""How far the answers lie apart above the noise, in the words of their kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from shadowserve.comparison.outputs import Outputs
+from shadowserve.divergence import Kind, KindTally
+from shadowserve.judgement.facts import Known
+from shadowserve.judgement.findings import classes
+from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where, number, share
+from shadowserve.judgement.findings.labelled import weighed
+from shadowserve.settings.policy import Policy
+from shadowserve.statistics.sequential import difference, log_e_difference
+
+MOST_PARTS = 3
+NOISY, DOUBT_ALPHA = 0.5, 0.01
+
+
+def look(known: Known, policy: Policy) -> Iterator[Finding]:
+    """Yield a disagreement that is proven."""
+    if known.learned is None or known.learned.outputs.tally is None:
+        return
+    yield from _apart(known, known.learned.outputs, policy)
+
+
+def _apart(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
+    if outputs.tally is None:
+        return
+    noise = 0.0
+    if known.control is not None and known.control.outputs.disagreement.n:
+        noise = known.control.outputs.disagreement.mean
+    alpha = policy.alarm_alpha("prediction_divergence") / 2  # two ways to raise it
+    if not _may_be_apart(known, outputs, policy, alpha=alpha):
+        return
+    low, high = above_noise(known, outputs, alpha=alpha)
+    if low <= policy.min_disagreement and is_more_often(known, outputs, alpha=alpha):
+        low, high = (bound - noise for bound in outputs.judged.interval(alpha))
+    if low <= policy.min_disagreement:
+        return
+    rate, lasts = outputs.intolerant.mean, share_that_lasts(known)
+    broken = low * lasts > policy.max_disagreement
+    place, story = _story(outputs.tally, rate, known.name)
+    severity, labels = weighed(known, policy, Severity.CRITICAL if broken else Severity.WARNING)
+    if is_noise(known) or low * lasts <= policy.min_disagreement:
+        severity = severity.at_most(Severity.NOTE)
+        labels += (
+            f" Scored again, only {share(lasts)} of these differ as before: the rest is noise."
+        )
+    floor = f" The champion disagrees with itself on {share(noise)}." if noise else ""
+    yield Finding(
+        kind="prediction_divergence",
+        severity=severity,
+        message=f"{story}{floor}{labels}{_next(outputs)}",
+        where=Where(
+            output=place, columns=_explaining(outputs), items=classes.never_answered(outputs.tally)
+        ),
+        effect=Effect(
+            "disagreement",
+            outputs.judged.mean,
+            low,
+            high,
+            _UNITS.get(outputs.tally.kind, str(outputs.tally.kind)),
+            noise,
+            "control",
+        ),
+        since=outputs.first_differing,
+        examples=tuple(row["position"] for row in outputs.worst.rows()[:5]),
+    )
+
+
+def share_that_lasts(known: Known) -> float:
+    """Return the share of differing answers that differ as before at a second scoring.
+
+    One that lasts is added to those seen, so that a few seen take nothing from what is proven of many.
+    """
+    doubted = known.learned.noise.persisting if known.learned else None
+    if doubted is None or not doubted.n:
+        return 1.0
+    return float((doubted.mean * doubted.n + 1) / (doubted.n + 1))
+
+
+def _next(outputs: Outputs) -> str:
+    """Point at the worst requests where there are any to look at."""
+    if not outputs.worst.rows():
+        return ""
+    return " Look at the worst requests before switching: the report names them."
+
+
+def is_noise(known: Known) -> bool:
+    """Whether what differs from the champion is proven not to differ any more, mostly, at a second scoring.
+
+    What wanders is told by `nondeterminism`, and a spell of it looks like a divergence of the version.
+    """
+    doubted = known.learned.noise.persisting if known.learned else None
+    return doubted is not None and doubted.is_below(NOISY, alpha=DOUBT_ALPHA)
+
+
+def above_noise(known: Known, outputs: Outputs, *, alpha: float) -> tuple[float, float]:
+    """Return the interval of the challenger's disagreement above the control's.
+
+    The control is the champion scored again: what it disagrees on is noise. Without a control the
+    noise is taken to be none.
+    """
+    if known.control is None or known.control.outputs.judged.n == 0:
+        return outputs.judged.interval(alpha)
+    return difference(outputs.judged, known.control.outputs.judged, alpha=alpha)
+
+
+def _may_be_apart(known: Known, outputs: Outputs, policy: Policy, *, alpha: float) -> bool:
+    """Whether either way can be proven, asked by evidence alone: an interval costs a hundred times more."""
+    if known.control is None or known.control.outputs.judged.n == 0:
+        return True
+    theirs, needed = known.control.outputs, np.log(2 / alpha)
+    return bool(
+        log_e_difference(outputs.judged, theirs.judged, policy.min_disagreement) >= needed
+        or log_e_difference(outputs.judged_intolerant, theirs.judged_intolerant) >= needed
+    )
+
+
+def is_more_often(known: Known, outputs: Outputs, *, alpha: float) -> bool:
+    """Whether the challenger differs on proven more requests than the champion from itself.
+
+    Sharper than sizes where the champion is the same every time and the challenger a little off on
+    nearly everything: then what is seen on the control's few requests settles that it is no noise.
+    """
+    if known.control is None or not known.control.outputs.judged_intolerant.n:
+        return False
+    theirs = known.control.outputs.judged_intolerant
+    return difference(outputs.judged_intolerant, theirs, alpha=alpha)[0] > 0
+
+
+_UNITS = {
+    Kind.RANKING: "rank-biased distance",
+    Kind.SET: "share of items",
+    Kind.LABEL: "share of requests",
+    Kind.NUMBER: "relative difference",
+    Kind.PROBABILITY: "total variation",
+}
+
+
+def _story(tally: KindTally, rate: float, name: str) -> tuple[str, str]:
+    """Return the place of a divergence and its story, in the words of the kind of output."""
+    if not tally.fields:
+        return str(tally.kind), f"{name} {_told(tally.kind, tally.summary(), rate)}."
+    wrong = sorted(_differing_parts(tally), key=lambda part: -part[1]["disagreement"]["mean"])
+    if not wrong:
+        return str(tally.kind), f"{name} answers differently for {share(rate)} of requests."
+    told = "; ".join(
+        f"'{field}' {_told(Kind(one['kind']), one, 1 - one['agreement']['share_tolerant'])}"
+        for field, one in wrong[:MOST_PARTS]
+    )
+    n_outputs = sum(1 for _ in tally.leaves())
+    story = f"{name} differs in {len(wrong)} of {n_outputs} outputs: {told}."
+    return ", ".join(field for field, _ in wrong[:MOST_PARTS]), story
+
+
+def _differing_parts(tally: KindTally) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield path and summary of the fields that differ beyond tolerance."""
+    for path, part in tally.leaves():
+        told = part.summary()
+        if (told["agreement"]["share_tolerant"] or 0.0) < 1 and told["disagreement"]["mean"]:
+            yield path, told
+
+
+def _told(kind: Kind, told: dict[str, Any], rate: float) -> str:
+    """Say how one output differs, from its tally's summary and the share of requests."""
+    if kind in (Kind.RANKING, Kind.SET):
+        overlap = told.get("rank_biased_overlap")
+        same = f"; rank-biased overlap is {number(overlap, 2)} (1 is the same list)" if overlap is not None else ""  # fmt: skip
+        return f"answers another list for {share(rate)} of requests{same}"
+    if kind is Kind.LABEL:
+        kappa = told.get("kappa")
+        agreed = f", kappa {number(kappa, 2)}" if kappa is not None else ""
+        return (
+            f"gives another label for {share(rate)} of requests{agreed}{classes.swapped(told)}"
+            f"{classes.never(told)}{classes.are_whole(told)}"
+        )
+    if kind is Kind.NUMBER:
+        return f"answers another number for {share(rate)} of requests{_bias(told)}"
+    if kind is Kind.PROBABILITY:
+        return f"gives other probabilities for {share(rate)} of requests{_moved(told)}"
+    return f"answers differently for {share(rate)} of requests"
+
+
+def _moved(told: dict[str, Any]) -> str:
+    mean, flipped = (told.get("shift") or {}).get("mean"), told.get("share_flipped")
+    if mean is None or flipped is None:
+        return ""
+    direction = "higher" if mean > 0 else "lower"
+    two = bool(
+        (told.get("champion") or {}).get("n")
+    )  # a probability by itself is known of two alone
+    whose = "the positive class" if two else "the class that the champion holds likeliest"
+    return (
+        f"; {whose} is on average {number(abs(mean), 2)} "
+        f"{direction}, and the decision changes for {share(flipped)}"
+    )
+
+
+def _bias(told: dict[str, Any]) -> str:
+    bias = told.get("bias")
+    if not bias:
+        return ""
+    direction = "higher" if bias > 0 else "lower"
+    usual = (told.get("champion") or {}).get("mean")
+    relative = f" ({share(abs(bias / usual))} of the champion's mean)" if usual else ""
+    return f"; on average {number(abs(bias))} {direction}{relative}"
+
+
+def _explaining(outputs: Outputs) -> tuple[str, ...]:
+    """Return the columns whose values explain a good part of the disagreement."""
+    if outputs.slices is None:
+        return ()
+    return tuple(str(column) for column, part in outputs.slices.explaining()[:3] if part > 0.05)

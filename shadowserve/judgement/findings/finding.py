@@ -1,0 +1,150 @@
+"""The finding itself, and how numbers are written in its message."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from math import isfinite
+from typing import Any
+
+from shadowserve.comparison.milestones import Moment
+
+NOTHING = 1e-9
+"""Shares below it are sums of roundings."""
+
+
+class Severity(StrEnum):
+    """How bad: warning and critical are alarms."""
+
+    INFO = "info"
+    NOTE = "note"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+    @property
+    def is_alarm(self) -> bool:
+        """Whether somebody should look."""
+        return self in (Severity.WARNING, Severity.CRITICAL)
+
+    def at_most(self, bound: Severity) -> Severity:
+        """Return the milder of the two.
+
+        Examples
+        --------
+        >>> str(Severity.CRITICAL.at_most(Severity.WARNING)), str(Severity.NOTE.at_most(Severity.WARNING))
+        ('warning', 'note')
+        """
+        return min(self, bound, key=list(Severity).index)
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """The place that a finding points at; empty parts do not apply."""
+
+    role: str = "challenger"
+    step: str | None = None
+    columns: tuple[str, ...] = ()
+    slice: str | None = None
+    items: tuple[str, ...] = ()
+    output: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """How much: a measure with its interval, beside what it is compared with."""
+
+    measure: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    baseline: float | None = None
+    baseline_role: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing wrong.
+
+    Parameters
+    ----------
+    kind : str
+        One of the contract's kinds.
+    severity : Severity
+        Warning and critical are alarms.
+    message : str
+        One or two sentences for somebody who does not know the system, with what to do next.
+    since : int or None
+        Position where it began, as far as is known.
+    examples : tuple of int
+        Positions.
+    """
+
+    kind: str
+    severity: Severity
+    message: str
+    where: Where = field(default_factory=Where)
+    effect: Effect | None = None
+    since: int | None = None
+    examples: tuple[int, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the contract's JSON; numbers that are not finite are null."""
+        told = asdict(self)
+        told["severity"] = self.severity.value
+        told["where"]["columns"] = list(self.where.columns)
+        told["where"]["items"] = list(self.where.items)
+        told["examples"] = list(self.examples)
+        if told["effect"]:
+            told["effect"] = {k: _finite(v) for k, v in told["effect"].items()}
+        return told
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def request(moment: Moment | None) -> str:
+    """Write which request it was as people count them, and when it came where that is sharper.
+
+    Examples
+    --------
+    >>> request(Moment(1203, 0, is_exact=True))
+    'request 1,203'
+    >>> request(Moment(1203, 1_700_000_000 * 10**9, is_exact=False))
+    'about request 1,203 (2023-11-14 22:13:20 UTC)'
+    >>> request(None)
+    'a request whose number is not known'
+    """
+    if moment is None:
+        return "a request whose number is not known"
+    if moment.is_exact:
+        return f"request {moment.number:,}"
+    when = datetime.fromtimestamp(moment.arrived_wall_ns / 1e9, UTC)
+    return f"about request {moment.number:,} ({when:%Y-%m-%d %H:%M:%S} UTC)"
+
+
+def share(value: float) -> str:
+    """Write a share as people read it.
+
+    Examples
+    --------
+    >>> share(0.0412), share(0.5), share(0.00031), share(-2e-16), share(-1.5)
+    ('4.1 %', '50 %', '0.031 %', '0 %', '-150 %')
+    """
+    percent = 100 * value if abs(value) > NOTHING else 0.0
+    return f"{percent:.0f} %" if abs(percent) >= 10 else f"{percent:.2g} %"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Write a number with few digits and no exponent where that can be helped.
+
+    Examples
+    --------
+    >>> number(1234.5), number(0.01234), number(2.0)
+    ('1,234', '0.0123', '2')
+    """
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}"

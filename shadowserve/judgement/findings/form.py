@@ -1,0 +1,146 @@
+"""Answers of another form than the champion's, or that are none at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from shadowserve.comparison.lasting import HOLE
+from shadowserve.comparison.learned import Learned
+from shadowserve.comparison.outputs import Outputs
+from shadowserve.judgement.facts import Known
+from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where, share
+from shadowserve.judgement.findings.noise import is_above
+from shadowserve.judgement.findings.standing import PARTS, standing
+from shadowserve.settings.policy import Policy
+
+
+def look(known: Known, policy: Policy) -> Iterator[Finding]:
+    """Yield answers that a caller cannot read, or that say nothing."""
+    if known.learned is None or known.learned.outputs.tally is None:
+        return
+    for part in (_structure, _classes):
+        yield from part(known, known.learned.outputs, policy)
+    yield from _nonfinite(known, known.learned, policy)
+
+
+def _structure(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
+    told = _agreement(outputs)
+    n_rows = told.get("structure") or 0
+    if not n_rows:
+        return
+    chance = _comes_by_chance(known, outputs, policy)
+    most = next(iter(told.get("types") or []), None)
+    types = f"{most['champion']} becomes {most['lane']}" if most else "type or shape differs"
+    rate = n_rows / max(1, told.get("n", n_rows))
+    yield Finding(
+        kind="structure_change",
+        severity=Severity.NOTE if chance else Severity.CRITICAL,
+        message=(
+            f"{known.name} answers in another form for {share(rate)} of rows: {types}. "
+            + (
+                "For all that is known the champion's form varies alike."
+                if chance
+                else "Callers that parse the champion's answers may fail on it."
+            )
+        ),
+        where=Where(output=types),
+        effect=Effect("share_of_rows", rate, None, None, "share", 0.0, "champion"),
+        since=outputs.first_differing,
+        examples=tuple(row["position"] for row in outputs.worst.rows()[:5]),
+    )
+
+
+def _classes(known: Known, _outputs: Outputs, _policy: Policy) -> Iterator[Finding]:
+    """Yield classes that only one version knows, and another order of them where it is served.
+
+    Probabilities are compared by class, and a class that a version lacks has probability 0: so this is
+    said once, and not at every request.
+    """
+    own, theirs = (side.classes if side else None for side in (known.learned, known.control))
+    if not own or not theirs or own == theirs or not set(own) & set(theirs):
+        return
+    lacking, new = [c for c in theirs if c not in own], [c for c in own if c not in theirs]
+    served = known.deployment.options.get("method") == "predict_proba"
+    if not (lacking or new or served):
+        return
+    told = [f"does not know {len(lacking)} of the champion's {len(theirs)} classes"] * bool(lacking)
+    told += [f"knows {len(new)} that the champion does not"] * bool(new)
+    told += ["answers its probabilities in another order of classes"] * served
+    severity = Severity.CRITICAL if served else Severity.WARNING if lacking else Severity.NOTE
+    advice = "Callers that go by position read the wrong class." if served else "They count as probability 0."  # fmt: skip
+    yield Finding(
+        kind="structure_change",
+        severity=severity,
+        message=f"{known.name} {', '.join(told)}. {advice}",
+        where=Where(items=tuple(map(str, (*lacking, *new))), output="classes"),
+    )
+
+
+def _agreement(outputs: Outputs) -> dict[str, Any]:
+    return dict(outputs.tally.summary()["agreement"]) if outputs.tally else {}
+
+
+def _comes_by_chance(known: Known, outputs: Outputs, policy: Policy) -> bool:
+    """Whether either version's form varies from call to call, and the challenger's not proven more."""
+    if known.control is None or known.learned is None:
+        return False
+    own, theirs = (
+        (told.get("n") or 0, float(told.get("structure") or 0))
+        for told in map(_agreement, (outputs, known.control.outputs))
+    )
+    wandering = known.learned.noise.wandering
+    varies = theirs[1] > 0 or (wandering.n > 0 and wandering.mean > 0)
+    return varies and not is_above(own, theirs, policy)
+
+
+def _nonfinite(known: Known, learned: Learned, policy: Policy) -> Iterator[Finding]:
+    outputs = learned.outputs
+    alpha = policy.alarm_alpha("nonfinite_output") / PARTS
+    more = outputs.more_nonfinite
+    if more.ends[1] < policy.min_examples:
+        return
+    low, high = more.interval(alpha)
+    stands = standing(known, learned, HOLE, policy)
+    if not stands.is_proven and more.mean <= 0:
+        return
+    search = outputs.nonfinite_slices
+    slices = search.findings(alpha, show=policy.shown(search.names)) if search else []
+    columns = tuple(map(str, slices[0].columns)) if slices else _columns(search)
+    where = f" It happens where {slices[0].describe}." if slices else ""
+    yield Finding(
+        kind="nonfinite_output",
+        severity=Severity.CRITICAL if stands.is_proven else Severity.NOTE,
+        message=(
+            f"{known.name} answers NaN, infinity or null for {share(outputs.nonfinite.mean)} of requests, "
+            f"the champion for {share(outputs.champion_nonfinite.mean)}.{where} {stands.says}"
+        ),
+        where=Where(
+            columns=columns,
+            slice=slices[0].describe if slices else None,
+            output=_holed(outputs),
+        ),
+        effect=Effect(
+            "rate",
+            outputs.nonfinite.mean,
+            low,
+            high,
+            "share of requests",
+            outputs.champion_nonfinite.mean,
+            "champion",
+        ),
+    )
+
+
+def _holed(outputs: Outputs) -> str | None:
+    """Name the fields that have become null more often; None where an answer has no fields."""
+    if outputs.tally is None or not outputs.tally.fields:
+        return None
+    counted = ((path, part.summary()["agreement"]) for path, part in outputs.tally.leaves())
+    more = {path: n["lane_nonfinite"] - n["champion_nonfinite"] for path, n in counted}
+    names = sorted((path for path in more if more[path] > 0), key=lambda path: -more[path])
+    return ", ".join(names[:3]) or None
+
+
+def _columns(search: Any) -> tuple[str, ...]:
+    return tuple(str(c) for c, part in search.explaining()[:1] if part > 0.2) if search else ()

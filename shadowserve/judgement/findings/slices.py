@@ -1,0 +1,97 @@
+"""Parts of the traffic on which the answers lie further apart than elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import log
+
+from shadowserve.comparison.outputs import Outputs
+from shadowserve.divergence import Kind
+from shadowserve.judgement.facts import Known
+from shadowserve.judgement.findings.apart import apart
+from shadowserve.judgement.findings.divergence import is_more_often
+from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where, share
+from shadowserve.judgement.findings.labelled import weighed
+from shadowserve.settings.policy import Policy
+from shadowserve.statistics.sequential import rate_evidence
+from shadowserve.statistics.slices import Slice
+
+
+def look(known: Known, policy: Policy) -> Iterator[Finding]:
+    """Yield each part that is proven to disagree more than the rest."""
+    if known.learned is None or known.learned.outputs.tally is None:
+        return
+    yield from _slices(known, known.learned.outputs, policy)
+
+
+def _slices(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
+    if outputs.slices is None:
+        return
+    for found in outputs.slices.findings(
+        policy.alarm_alpha("slice_divergence"), show=policy.shown(outputs.slices.names)
+    ):
+        if found.rate - found.rate_outside < policy.min_disagreement:
+            continue
+        severity, labels = weighed(known, policy, Severity.WARNING)
+        noise = _noise(known, found, policy)
+        yield Finding(
+            kind="slice_divergence",
+            severity=severity.at_most(Severity.NOTE if noise else Severity.WARNING),
+            message=(
+                f"Where {found.describe} ({share(found.share)} of traffic), {known.name} "
+                f"{_disagrees(found, outputs)}. "
+                f"{noise or 'Ask what that part of the data met in training.'}{labels}"
+            ),
+            where=Where(columns=tuple(map(str, found.columns)), slice=found.describe),
+            effect=Effect(
+                "disagreement",
+                found.rate,
+                found.low,
+                found.high,
+                "rank of the error" if outputs.kind is Kind.NUMBER else "share",
+                found.rate_outside,
+                "challenger",
+            ),
+        )
+
+
+def _disagrees(found: Slice, outputs: Outputs) -> str:
+    here, elsewhere = share(found.rate), share(found.rate_outside)
+    if outputs.kind is Kind.NUMBER:  # searched by rank, since nearly every error is one
+        return (
+            f"is further off: a difference there is on average larger than {here} of all differences so far, "
+            f"one elsewhere than {elsewhere}"
+        )
+    return apart(outputs.kind, found.rate, found.rate_outside, where="elsewhere")
+
+
+def _noise(known: Known, found: Slice, policy: Policy) -> str:
+    """Say why a slice may be nothing but noise; empty where it is more.
+
+    Noise turns the close calls over, so where many are close it looks like a slice.
+    """
+    if not _persists(known, found, policy):
+        return (
+            f"Of {found.doubted} such answers scored again, {found.persisting} differed as before: "
+            "it may be noise where calls are close."
+        )
+    theirs = known.control.outputs if known.control else None
+    wanders = theirs is not None and theirs.intolerant.n and theirs.intolerant.mean > 0
+    alpha = policy.alarm_alpha("slice_divergence")
+    if wanders and known.learned and not is_more_often(known, known.learned.outputs, alpha=alpha):
+        return "The champion differs from itself as often: it may be its own noise where calls are close."
+    return ""
+
+
+def _persists(known: Known, found: Slice, policy: Policy) -> bool:
+    """Whether the disagreement is there again on a second scoring, more often than noise would be.
+
+    A version whose answers scatter around the champion's comes back towards it at least every other
+    time: of two alike draws the second is as likely on either side of the first. Where nothing was
+    ever scored again there is nothing to go by, and a slice is believed.
+    """
+    again = known.learned.noise.persisting if known.learned else None
+    if again is None or not again.n:
+        return True
+    n, same = (again.n, again.n) if again.mean == 1 else (found.doubted, found.persisting)
+    return same > n / 2 and bool(rate_evidence(n, same, 0.5) >= log(1 / policy.alpha))

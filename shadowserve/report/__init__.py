@@ -1,0 +1,1 @@
+"""The report: one object of facts, and the page that shows it."""

@@ -1,0 +1,322 @@
+"""The report of one challenger: what its lane and the control have learnt, judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from math import isfinite
+from typing import Any
+
+from shadowserve.comparison.timing import BETWEEN, RoleTiming, StepTiming, step_around
+from shadowserve.errors import SettingsError
+from shadowserve.judgement.facts import Known, know
+from shadowserve.judgement.findings import Finding, look
+from shadowserve.judgement.findings.gains import LIMITS
+from shadowserve.judgement.verdict import judge
+from shadowserve.labels.losses import by_request
+from shadowserve.legible import counted
+from shadowserve.settings.policy import Policy
+from shadowserve.state.deployment import Deployment
+from shadowserve.state.places import Places
+from shadowserve.statistics.growth import SizeCounts
+from shadowserve.statistics.tally import Quantiles
+from shadowserve.versions import pins
+
+SCHEMA = "shadowserve/report/1"
+QUANTILE_FROM = 1_000
+"""Effective observations below which no p99 is shown."""
+
+
+def number_of(deployment: Deployment, given: str | None) -> int:
+    """Return the challenger's version number that was asked for, by default the first's.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such challenger.
+    """
+    numbers = [version.number for version in deployment.challengers]
+    if given is None and numbers:
+        return numbers[0]
+    wanted = pins.parse(given).version if given is not None else None
+    if wanted not in numbers:
+        known = ", ".join(f"v{number}" for number in numbers) or "none"
+        raise SettingsError(f"No such challenger in this deployment. Its challengers: {known}.")
+    return wanted
+
+
+def policy_of(deployment: Deployment, challenger: int) -> Policy:
+    """Return the policy that was frozen when the deployment started, with a challenger's share of alpha.
+
+    Parameters
+    ----------
+    challenger : int
+        Version number. The k-th one against this champion spends ``alpha / (k (k + 1))`` on each limit.
+    """
+    log_inputs = deployment.options.get("log_inputs", "none")
+    shown = tuple(log_inputs) if isinstance(log_inputs, list) else str(log_inputs)
+    policy = Policy.of(deployment.options.get("verdict", {}), log_inputs=shown)
+    return policy.of_challenger(deployment.place_of(challenger))
+
+
+def build(places: Places, deployment: Deployment, *, challenger: int) -> dict[str, Any]:
+    """Return the contract's report of one challenger, as it stands now.
+
+    Parameters
+    ----------
+    places : Places
+        The state directory; nothing in it is written.
+    deployment : Deployment
+    challenger : int
+        Version number.
+    """
+    known = know(places, deployment, challenger=challenger)
+    policy = policy_of(deployment, challenger)
+    findings = look(known, policy)
+    judgement = judge(known, findings, policy)
+    told = {
+        "schema": SCHEMA,
+        "deployment": deployment.id,
+        "model": deployment.model,
+        "champion": deployment.champion.number,
+        "challenger": challenger,
+        "requests": known.lane.total,
+        "compared": known.learned.outputs.disagreement.n if known.learned else 0,
+        "rate_per_s": known.rate_per_s,
+        "windows": known.windows,
+        "verdict": judgement.verdict.value,
+        "judgement": judgement.to_dict(),
+        "findings": [_dated(known, finding) for finding in findings],
+        "labels": _labels(known, policy),
+        "divergence": _divergence(known),
+        "latency": _latency(known, policy),
+        "features": list(_features(known)),
+        "notes": _notes(known),
+        "unseen": list(_unseen(known)),
+        "refused": _refused(known),
+        "slices": _slices(known, policy),
+        "slow_requests": known.learned.slow_requests()[:20] if known.learned else [],
+        "worst_requests": known.learned.outputs.worst.rows()[:20] if known.learned else [],
+        "evidence": known.ledger.arrival.to_dict(),
+        "batching": [one.to_dict() for one in known.ledger.batching],
+        "ledger": known.ledger.to_dict(),
+    }
+    plain: dict[str, Any] = _plain(told)
+    return plain
+
+
+def _labels(known: Known, policy: Policy) -> dict[str, Any] | None:
+    if known.losses is None:
+        return None
+    losses = known.losses
+    search = known.learned.outputs.slices if known.learned else None
+    return {
+        **losses.to_dict(alpha=policy.alpha, broken_alpha=policy.alpha / LIMITS),
+        "by_slice": losses.by_slice.to_dict(
+            search,
+            measure=by_request(losses.kind, losses.terms),
+            show=policy.shown(search.names) if search else (),
+        ),
+    }
+
+
+def _dated(known: Known, finding: Finding) -> dict[str, Any]:
+    """Return a finding as JSON, its positions also as people count them."""
+    moment = known.moment(finding.since)
+    examples = [known.moment(place) for place in finding.examples]
+    return {
+        **finding.to_dict(),
+        "since_request": moment.number if moment else None,
+        "since_time": _time(moment.arrived_wall_ns) if moment else None,
+        "example_requests": [one.number for one in examples if one is not None],
+    }
+
+
+def _time(wall_ns: int) -> str:
+    return datetime.fromtimestamp(wall_ns / 1e9, UTC).isoformat(timespec="seconds")
+
+
+def _divergence(known: Known) -> dict[str, Any]:
+    if known.learned is None or known.learned.outputs.tally is None:
+        return {}
+    outputs = known.learned.outputs
+    told = {**outputs.tally.summary()} if outputs.tally else {}
+    noise = known.control.outputs.disagreement if known.control else None
+    told["noise_floor"] = noise.mean if noise is not None and noise.n else None
+    return told
+
+
+def _latency(known: Known, policy: Policy) -> dict[str, Any]:
+    if known.learned is None:
+        return {}
+    learned = known.learned
+    paired = known.paired
+    ratio = paired.interval(policy.alpha, alpha_low=policy.alpha / LIMITS)
+    return {
+        "champion": _quantiles(learned.champion.total),
+        "challenger": _quantiles(learned.lane.total),
+        "control": _quantiles(known.control.lane.total) if known.control else None,
+        "paired_ratio": {
+            "value": ratio.ratio,
+            "low": ratio.low,
+            "high": ratio.high,
+            "n": paired.n_pairs,
+            "work": ratio.work,
+            "beside_ms": paired.beside_ms,
+            "in_turn": known.in_turn,
+            "process_lives": len(paired.lives),
+        },
+        "timed_alone": learned.timed,
+        "warmup": learned.warmup.summary(),
+        "starved_ms": learned.starved_ms.summary(),
+        "cost_to_callers": [asdict(cost) for cost in learned.harm.costs()],
+        "lag_ms": _ranks(learned.lag_ms, ("p50", 0.5), ("p99", 0.99)),
+    }
+
+
+def _quantiles(timing: StepTiming) -> dict[str, Any]:
+    told = _ranks(timing.wall, ("p50_ms", 0.5), ("p90_ms", 0.9))
+    tail = timing.wall.quantile(0.99) if timing.spent.n_effective >= QUANTILE_FROM else None
+    cost = timing.calls.fit()
+    return {
+        "n": timing.spent.n,
+        "n_effective": timing.spent.n_effective,
+        **told,
+        "p99_ms": tail,
+        "max_ms": timing.spent.summary()["max"],
+        "fixed_ms": cost.fixed_ms if cost else None,
+        "per_row_ms": cost.per_row_ms if cost else None,
+    }
+
+
+def _ranks(sketch: Quantiles, *ranks: tuple[str, float]) -> dict[str, float | None]:
+    return {name: sketch.quantile(rank) if sketch.n_effective else None for name, rank in ranks}
+
+
+def _features(known: Known) -> Iterator[dict[str, Any]]:
+    """Yield each step of each role, and what lies between them, with its share and its growth."""
+    roles: dict[str, RoleTiming | None] = {
+        "champion": known.learned.champion if known.learned else None,
+        "challenger": known.learned.lane if known.learned else None,
+        "control": known.control.lane if known.control else None,
+    }
+    for role, timing in roles.items():
+        if timing is None:
+            continue
+        whole = timing.total.spent.summary()["mean"] or 0.0
+        rows = dict(timing.steps)
+        if timing.between.spent.n:
+            rows[BETWEEN] = timing.between
+        for step, own in rows.items():
+            mean = own.spent.summary()["mean"]
+            yield {
+                "role": role,
+                "step": step,
+                "columns": list(own.columns),
+                "within": step_around(step, rows),
+                **_quantiles(own),
+                "cpu_ms": own.cpu.summary()["mean"],
+                "share": mean / whole if whole and mean is not None else None,
+                "growth": _growth(own, known.learned.sizes if known.learned else {}),
+            }
+
+
+def _growth(timing: StepTiming, sizes: Mapping[str, SizeCounts]) -> dict[str, Any] | None:
+    """Return the growth against the column that the step's cost follows most.
+
+    What it takes at the tail is predicted for the sizes of all requests, timed or not.
+    """
+    fits = {column: fit.fit() for column, fit in timing.growth.items()}
+    growing = {
+        column: growth for column, growth in fits.items() if growth is not None and growth.grows
+    }
+    if not growing:
+        return None
+    column = max(growing, key=lambda c: float(growing[c].predict(growing[c].largest_size)))
+    found = growing[column]
+    p99_ms, max_ms = found.tail(sizes[column]) if column in sizes else (None, None)
+    return {
+        "column": column,
+        "exponent": found.exponent,
+        "low": found.low,
+        "high": found.high,
+        "superlinear": found.superlinear,
+        "fixed_ms": found.fixed_ms,
+        "per_unit_ms": found.per_unit_ms,
+        "p99_ms": p99_ms,
+        "max_ms": max_ms,
+    }
+
+
+def _notes(known: Known) -> list[str]:
+    """Return what is not measured as one would expect: opaque steps, batches, library versions."""
+    if known.learned is None:
+        return []
+    noise = known.learned.noise
+    proved = f"timed walk compared with the model's own path {counted(noise.proofs, 'time')}"
+    broken = (
+        f", {noise.broken_proofs} of them differed"
+        if noise.broken_proofs
+        else ", always equal to the bit"
+    )
+    revised = known.learned.outputs.revised
+    return [*known.learned.notes, *revised, *([proved + broken] if noise.proofs else [])]
+
+
+def _refused(known: Known) -> dict[str, Any]:
+    """Return how many requests the champion refused, and how many of those kept the challenger takes."""
+    seen = known.learned.refused if known.learned else None
+    return {
+        "requests": known.ledger.champion.rejected,
+        "tried": seen.tried if seen else 0,
+        "taken": seen.taken if seen and seen.tried else None,
+    }
+
+
+def _unseen(known: Known) -> Iterator[dict[str, Any]]:
+    """Yield how often a column brought a category that a version never met in training."""
+    for role, learned in (("challenger", known.learned), ("champion", known.control)):
+        for column, count in learned.unseen.columns.items() if learned is not None else ():
+            yield {
+                "role": role,
+                "column": column,
+                "rows": count.rows,
+                "unseen": count.unseen,
+                "share": count.share,
+                "refuses": count.refuses,
+            }
+
+
+def _slices(known: Known, policy: Policy) -> list[dict[str, Any]]:
+    search = known.learned.outputs.slices if known.learned else None
+    if search is None:
+        return []
+    return [
+        {
+            "columns": list(found.columns),
+            "slice": found.describe,
+            "n": found.n,
+            "share": found.share,
+            "disagreement": found.rate,
+            "low": found.low,
+            "high": found.high,
+            "elsewhere": found.rate_outside,
+        }
+        for found in search.findings(
+            policy.alarm_alpha("slice_divergence"), show=policy.shown(search.names)
+        )
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """Return JSON-able values; numbers that are not finite are null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if hasattr(value, "item"):
+        return _plain(value.item())
+    if isinstance(value, float) and not isfinite(value):
+        return None
+    return value

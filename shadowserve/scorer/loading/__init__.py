@@ -1,0 +1,18 @@
+"""From a fetched version's files to an object that predicts: the one door to MLflow's loaders."""
+
+from shadowserve.scorer.loading.calling import Predict
+from shadowserve.scorer.loading.examples import input_example
+from shadowserve.scorer.loading.facts import Threads
+from shadowserve.scorer.loading.opening import METHODS, Loaded, load, version_differences
+from shadowserve.scorer.loading.per_row import unknown_part
+
+__all__ = [
+    "METHODS",
+    "Loaded",
+    "Predict",
+    "Threads",
+    "input_example",
+    "load",
+    "unknown_part",
+    "version_differences",
+]

@@ -1,0 +1,372 @@
+"""The only door to BentoML: the service that a champion worker runs.
+
+BentoML's worker loads this module, builds the service's application and serves it. Our data plane
+stands in front of that application; BentoML's page and OpenAPI document lie behind it. The server has
+a thread of its own, so that the main one is the model's, and health checks are answered meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import logging
+import os
+import queue
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import bentoml
+import uvicorn
+import uvicorn.config
+
+from shadowserve.errors import JournalError, ShadowserveError, UnreadableError
+from shadowserve.faults import fault_of
+from shadowserve.host import gc_freeze
+from shadowserve.host.leash import watch_parent
+from shadowserve.host.private_log import PRINTS, keep_to_oneself, tell_stacks
+from shadowserve.http import header_limit, tokens
+from shadowserve.http.asgi import App, Receive, Scope, Send
+from shadowserve.http.header_limit import BoundedHead
+from shadowserve.http.passage import Crossing, Prefixed
+from shadowserve.journal import writer
+from shadowserve.journal.standby import Standby
+from shadowserve.records import Role
+from shadowserve.schema.disclosure import Disclosure
+from shadowserve.serving.bentoml_worker import GAVE_UP_CALL
+from shadowserve.serving.champion import MAX_BATCH_ROWS, Champion
+from shadowserve.serving.dataplane import DataPlane, Ready
+from shadowserve.serving.patience import LOOK_S, Patience
+from shadowserve.settings import gate as gates
+from shadowserve.state import classes, counters, sharing, threads
+from shadowserve.state.counters import Counters
+from shadowserve.state.deployment import Deployment, write_whole
+from shadowserve.state.deployment import read as read_deployment
+from shadowserve.state.ledger import reconcile
+from shadowserve.state.metrics import RoleMetrics, exposition, reserve
+from shadowserve.state.places import Places
+from shadowserve.state.refused import Refusals
+from shadowserve.state.sampling import Sampling
+from shadowserve.state.unknown_columns import Strangers
+from shadowserve.statistics import units
+from shadowserve.versions import copies
+
+FAREWELL_S = 0.5
+HEADS_EVERY = 5
+_READ_S = float(os.environ.get("SHADOWSERVE_READ_TIMEOUT", "60"))
+_REQUEST_S = float(os.environ.get("SHADOWSERVE_REQUEST_TIMEOUT", "60"))
+
+_log = logging.getLogger(__name__)
+
+
+class _Worker:
+    """The process's champion: from the deployment file to ready."""
+
+    def __init__(self) -> None:
+        self.places = Places(Path(os.environ["SHADOWSERVE_STATE_DIR"]))
+        self.worker = int(os.environ["SHADOWSERVE_WORKER"])
+        self.workers = int(os.environ["SHADOWSERVE_WORKERS"])
+        self.counters = Counters(self.places.counters(self.worker))
+        self.counters.set("ready", 0)
+        self.counters.set("busy_ns", 0)
+        self.counters.set("beat_ns", 0)
+        self.counters.set("pid", os.getpid())
+        self.strangers = Strangers(self.places.strangers(self.worker))
+        self.counters.set("in_hand", 0)
+        self.champion: Champion | None = None
+        self.patience: Patience | None = None
+        self.writer: writer.Writer | Standby | None = None
+
+    def _refusals(self, deployment: Deployment) -> Refusals | None:
+        """Return what keeps refused requests, where a challenger may try them."""
+        hides = Disclosure.of(deployment.options, salt=deployment.salt).hides
+        if hides or not deployment.challengers:
+            return None
+        return Refusals(self.places.refused(self.worker))
+
+    def all_ready(self) -> bool:
+        """Whether every worker's process lives and has warmed its champion."""
+        counts = [counters.read(self.places.counters(worker)) for worker in range(self.workers)]
+        return all(counted.ready and counted.alive for counted in counts)
+
+    def metrics(self) -> bytes:
+        """All workers' counts in Prometheus's text form."""
+        return exposition(self.places, Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
+
+    def load(self, plane: DataPlane, deployment: Deployment) -> Champion:
+        """Load, warm, and open the data plane; what is returned is to be run on this thread."""
+        from shadowserve.scorer import scoring  # imports scikit-learn and MLflow: seconds
+
+        number = deployment.champion.number
+        scorer = scoring.open_version(
+            deployment.champion,
+            copies.own(
+                Path(deployment.files[number]), self.places.copies / f"champion-{self.worker}"
+            ),
+            method=deployment.options["method"],
+            one_job=deployment.options.get("one_job", False),
+            batch=deployment.options.get("batch", "auto"),
+            probe=deployment.options.get("probe", "example"),
+        )
+        self.mark = sharing.Mark(
+            self.places.mark(deployment.champion.digest, deployment.options["method"])
+        )
+        rows = scorer.sharing.rows(MAX_BATCH_ROWS)
+        scorer = scoring.warm(scorer, most_rows=rows[self.mark.value])
+        sharing.tell(self.places.sharing(Role.CHAMPION, number), scorer.sharing)
+        threads.tell(self.places.loaded(Role.CHAMPION, number), scorer.loaded.threads)
+        classes.tell(self.places.classes(number), scorer.loaded.classes)
+        self.writer = self._journal(scorer.step_names)
+        steps = [name for name, _ in scorer.step_names]
+        reserve(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
+        metrics = RoleMetrics("champion", number, steps=steps)
+        self.champion = Champion(
+            scorer, self.writer, counters=self.counters, metrics=metrics, mark=self.mark.cell
+        )
+        self.patience = Patience(
+            self.champion, self.counters, timeout_s=_REQUEST_S, give_up=_give_up
+        )
+        sampling = Sampling(
+            rate=deployment.options["sample_rate"],
+            salt=deployment.salt,
+            entity=deployment.options["entity"],
+        )
+        gc_freeze.settle()
+        plane.open(
+            Ready(
+                model=deployment.model,
+                version=number,
+                champion=self.champion,
+                schema=scorer.schema,
+                sampling=sampling,
+                strict_json=deployment.options.get("strict_json", False),
+                refusals=self._refusals(deployment),
+                entity_of=units.entity_header(deployment.options, salt=deployment.salt)
+                or units.nobody,
+            )
+        )
+        self.counters.set("ready", 1)
+        return self.champion
+
+    def _journal(self, steps: writer.Steps) -> writer.Writer | Standby:
+        """Open the journal; where that fails, serve without it until it can be opened."""
+
+        def opening() -> writer.Writer:
+            reconcile(self.places, self.counters, worker=self.worker)
+            known = self.counters.counts().sequence
+            return writer.Writer(
+                self.places.journal,
+                worker=self.worker,
+                steps=steps,
+                after=known,
+                segment_bytes=writer.segment_bytes_of(os.environ),
+            )
+
+        try:
+            return opening()
+        except (JournalError, UnreadableError) as error:
+            _log.error("%s Serving goes on; what is answered meanwhile is not recorded.", error)
+            return Standby(opening, worker=self.worker, sequence=self.counters.counts().sequence)
+
+    def close(self) -> None:
+        """Finish what is in line, then seal the journal."""
+        self.counters.set("ready", 0)
+        if self.champion is not None:
+            self.champion.close()
+        if self.writer is not None:
+            self.writer.close()
+
+
+def _wait_for_deployment(places: Places) -> Deployment:
+    """Wait for the supervisor to resolve the pins and to bring the files here, however long it takes.
+
+    This process ends with the supervisor, so nobody is waited for in vain.
+    """
+    wanted = os.environ["SHADOWSERVE_START"]
+    while True:
+        deployment = read_deployment(places)
+        if deployment is not None and deployment.start == wanted:
+            return deployment
+        time.sleep(0.02)
+
+
+class _Champion:
+    """The pinned champion. Every answer is the champion's; challengers are scored elsewhere."""
+
+    @bentoml.api(route="/predict")  # type: ignore[untyped-decorator]
+    def predict(self, rows: list[dict[str, Any]]) -> list[Any]:
+        """Score rows given as records; answered by the data plane, declared here for clients."""
+        raise NotImplementedError(f"{len(rows)} rows came past the data plane")
+
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    def shutdown(self) -> None:
+        """Finish and seal before the process ends."""
+        _worker().close()
+
+
+class _FrontedService(bentoml.Service):  # type: ignore[misc]
+    """A BentoML service whose application stands behind the data plane.
+
+    In front of BentoML's middleware, not inside it: tracing and timeout cost a request more than
+    everything else on its way, and the timeout keeps a timer for each request for a minute.
+    """
+
+    def to_asgi(self, is_main: bool = True) -> App:
+        """Build BentoML's application and put the data plane before it.
+
+        BentoML's worker takes uvicorn's protocol by the name ``auto``.
+        """
+        uvicorn.config.HTTP_PROTOCOLS["auto"] = header_limit.PROTOCOL
+        return _Front(super().to_asgi(is_main))
+
+
+_WORKERS: list[_Worker] = []
+_TO_LOAD: queue.SimpleQueue[tuple[_Worker, DataPlane]] = queue.SimpleQueue()
+
+
+def _worker() -> _Worker:
+    if not _WORKERS:
+        _WORKERS.append(_Worker())
+    return _WORKERS[0]
+
+
+class _Front:
+    """Builds the data plane around BentoML's application and loads the champion behind it."""
+
+    def __init__(self, app: App) -> None:
+        watch_parent(int(os.environ["SHADOWSERVE_PARENT"]))
+        keep_to_oneself(os.environ.get(PRINTS))
+        worker = _worker()
+        gate = gates.Gate.from_environment()
+        self._plane = DataPlane(
+            app,
+            counters=worker.counters,
+            strangers=worker.strangers,
+            all_ready=worker.all_ready,
+            metrics=worker.metrics,
+            max_body=int(os.environ["SHADOWSERVE_MAX_BODY"]),
+            read_timeout_s=_READ_S,
+            token=tokens.from_environment(),
+            gate=gate,
+        )
+        self._app: App = Crossing(self._plane, gate) if gate.origins else self._plane
+        if prefix := os.environ.get(gates.PREFIX):
+            self._app = Prefixed(self._app, prefix)
+        _TO_LOAD.put((worker, self._plane))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on to the data plane; from the loop's first turn on, show that it turns.
+
+        The server begins to listen once this has begun its life: not before the champion is loaded, so
+        that no request comes to a worker that cannot take it.
+        """
+        if scope["type"] == "lifespan":
+            worker = _worker()
+            self._beating = asyncio.create_task(_beat(worker, self._plane))
+            while not worker.counters.counts().ready:
+                await asyncio.sleep(0.02)
+        try:
+            await self._app(scope, receive, send)
+        except BaseException as error:
+            if scope["type"] == "lifespan" and not isinstance(error, asyncio.CancelledError):
+                with contextlib.suppress(OSError):
+                    _report_failure(_worker().places, error)
+            raise
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server as BentoML's worker makes it, on a thread that no signal reaches."""
+
+    running: _Server | None = None
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        _Server.running = self
+
+
+def start(arguments: Sequence[str]) -> None:
+    """Run BentoML's worker on a thread of its own, and end the process with it."""
+
+    def serve() -> None:
+        code = 1
+        try:
+            from _bentoml_impl.worker.service import main
+
+            uvicorn.Server = _Server  # type: ignore[misc]
+            main(list(arguments), standalone_mode=False)
+            code = 0
+        except BaseException:
+            _log.exception("the server ended")
+        finally:
+            os._exit(code)  # the model may hold the main thread; all that is kept is closed by now
+
+    threading.Thread(target=serve, name="server", daemon=True).start()
+
+
+def stop() -> None:
+    """Let the server finish what it has, close, and end the process."""
+    if _Server.running is None or not _Server.running.started:
+        os._exit(0)  # it has not begun to listen
+    _Server.running.should_exit = True
+
+
+def work() -> None:
+    """Load the champion and score with it, on this thread, as long as the process lives."""
+    worker, plane = _TO_LOAD.get()
+    try:
+        champion = worker.load(plane, _wait_for_deployment(worker.places))
+    except BaseException as error:  # a model's sys.exit() too
+        with contextlib.suppress(OSError):  # a full disk; what matters is that it is replaced
+            _report_failure(worker.places, error)
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise
+    try:
+        champion.run()
+    except BaseException:
+        _log.exception("the champion's thread ended")
+        os.kill(os.getpid(), signal.SIGKILL)
+    threading.Event().wait()  # closed: the server ends the process
+
+
+async def _beat(worker: _Worker, plane: DataPlane) -> None:
+    """Look after callers that wait, and leave the time: who hangs elsewhere is replaced too."""
+    for turn in itertools.count():
+        worker.counters.set("beat_ns", time.monotonic_ns())
+        with contextlib.suppress(Exception):
+            if turn % HEADS_EVERY == 0:  # idle connections may be many
+                BoundedHead.hasten(_READ_S)
+            if worker.patience is not None:
+                worker.patience.look()
+            stopped = _Server.running is not None and _Server.running.should_exit
+            if stopped or worker.places.stopping.exists():
+                plane.leave()
+        await asyncio.sleep(LOOK_S)
+
+
+def _give_up() -> None:
+    """End the process, whose model is in a call that does not end, once the answers have left."""
+    _log.error("a call of the model does not end: the worker gives up; its threads are at")
+    tell_stacks()
+    _worker().counters.set("ready", 0)
+    for listening in _Server.running.servers if _Server.running is not None else ():
+        listening.close()  # whoever comes now is another worker's
+    asyncio.get_running_loop().call_later(FAREWELL_S, os._exit, GAVE_UP_CALL)
+
+
+def _report_failure(places: Places, error: BaseException) -> None:
+    """Leave the reason for the supervisor, which prints it and ends everything."""
+    known = isinstance(error, ShadowserveError)
+    fault = fault_of(error)
+    reason = (
+        str(error) if known else f"{fault.type} at {fault.frame} while the champion's worker began"
+    )
+    write_whole(places.root / "champion_failed.json", json.dumps({"reason": reason}))
+    _log.error("%s", reason)
+
+
+ShadowChampion = _FrontedService(name="ShadowChampion", inner=_Champion)

@@ -1,6 +1,0 @@
-"""Slices of the traffic: which values or ranges of which features carry the disagreement."""
-
-from shadowserve.slices.cells import Condition, Kind, kind_of
-from shadowserve.slices.search import Slice, SliceSearch
-
-__all__ = ["Condition", "Kind", "Slice", "SliceSearch", "kind_of"]

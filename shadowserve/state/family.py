@@ -1,0 +1,49 @@
+"""How many challengers a champion has had: all of them together share one alpha.
+
+A challenger counts once it has been compared on as many requests as a verdict takes; what was started by
+mistake and stopped again costs nobody anything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from shadowserve.errors import ShadowserveError
+from shadowserve.records import Outcome, Role
+from shadowserve.settings.policy import Policy
+from shadowserve.state import deployment as deployments
+from shadowserve.state.deployment import Deployment
+from shadowserve.state.lane_file import snapshot
+from shadowserve.state.places import Places
+
+
+def challengers_before(places: Places, deployment: Deployment) -> int:
+    """Return how many challengers earlier deployments have tried on the same champion.
+
+    Parameters
+    ----------
+    places : Places
+        The state directory; those that its archive has forgotten count no more.
+    """
+    return sum(
+        _was_tried(places_of, one, number)
+        for places_of, one in _archived(places)
+        if (one.model, one.champion.number) == (deployment.model, deployment.champion.number)
+        for number in (version.number for version in one.challengers)
+    )
+
+
+def _archived(places: Places) -> Iterator[tuple[Places, Deployment]]:
+    for shelf in sorted((places.root / "archive").glob("*/")):
+        with contextlib.suppress(ShadowserveError, OSError):  # a damaged one was never judged here
+            if (one := deployments.read(Places(shelf))) is not None:
+                yield Places(shelf), one
+
+
+def _was_tried(places: Places, deployment: Deployment, challenger: int) -> bool:
+    with contextlib.suppress(ShadowserveError, OSError):
+        outcomes = snapshot(places.lane(Role.CHALLENGER, challenger).state, whole=False).outcomes
+        least = deployment.options.get("verdict", {}).get("min_requests", Policy().min_requests)
+        return bool(outcomes.get(Outcome.BOTH_OK.value, 0) >= least)
+    return False

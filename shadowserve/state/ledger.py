@@ -1,0 +1,336 @@
+"""The counts that must balance: what became of every request.
+
+A reading bounds the journal at one position first and counts everything up to there: what the
+workers counted, what the journal holds beyond their last count (a worker died, or is just about to
+count it), and for each lane its outcomes and what is still pending. Nothing is had by subtraction
+that can be counted.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+import orjson
+
+from shadowserve.journal import reader
+from shadowserve.records import Outcome, Role
+from shadowserve.state import arrival, counters, unknown_columns
+from shadowserve.state import ends as endings
+from shadowserve.state.arrival import Arrival
+from shadowserve.state.deployment import Deployment, LaneName
+from shadowserve.state.lane_file import Snapshot, snapshot, summary
+from shadowserve.state.places import LanePlaces, Places
+from shadowserve.state.sharing import Batching, batching
+from shadowserve.statistics.switchback import Cost, Harm
+
+MOST_READINGS = 3
+LONG_START_S = 120.0
+"""After how long a lane that still loads is told of."""
+
+_AT_WORK = ("starting", "running", "paused")
+_SKIPPED = (Outcome.SKIPPED_PAUSED, Outcome.SKIPPED_BUDGET, Outcome.SKIPPED_LOST)
+
+
+@dataclass(frozen=True, slots=True)
+class LaneLedger:
+    """One lane's account of the requests up to the ledger's bound.
+
+    Parameters
+    ----------
+    outcomes : mapping of Outcome to int
+        Requests by what became of them; those that the budget deleted unread are in it.
+    pending : int
+        Requests in the journal beyond the lane's cursor, counted.
+    lag_seconds : float
+        Age of the oldest pending request, 0 if none is pending.
+    ends : Ends
+        How its processes ended so far.
+    """
+
+    name: LaneName
+    state: str
+    reason: str | None
+    outcomes: Mapping[Outcome, int]
+    pending: int
+    lag_seconds: float
+    ends: endings.Ends = field(default_factory=endings.Ends)
+
+    @property
+    def total(self) -> int:
+        """Outcomes and pending together; equals the journal's `appended`."""
+        return sum(self.outcomes.values()) + self.pending
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the lane's part of the contract."""
+        counts = {
+            outcome.value: self.outcomes.get(outcome, 0)
+            for outcome in Outcome
+            if outcome not in _SKIPPED
+        }
+        return {
+            "role": self.name.role.value,
+            "version": self.name.version,
+            "state": self.state,
+            "reason": self.reason,
+            **counts,
+            "skipped": {
+                "paused": self.outcomes.get(Outcome.SKIPPED_PAUSED, 0),
+                "budget": self.outcomes.get(Outcome.SKIPPED_BUDGET, 0),
+                "lost": self.outcomes.get(Outcome.SKIPPED_LOST, 0),
+            },
+            "pending": self.pending,
+            "lag_seconds": round(self.lag_seconds, 3),
+            **self.ends.to_dict(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The whole account at one bound.
+
+    Parameters
+    ----------
+    champion : Counts
+        All workers' counts together.
+    journal_bytes : int
+        Size of the journal on disk now.
+    met : Met
+        Names of request columns that the signature does not know.
+    batching : tuple of Batching
+        Whether calls are shared, of the champion first, then of each challenger.
+    ends : mapping of str to Ends
+        How processes ended so far.
+    costs : tuple of Cost
+        What lanes cost the champion's callers, once that was measured often enough.
+    arrival : Arrival
+        How evidence fares on its way to MLflow.
+    """
+
+    deployment: str
+    model: str
+    version: int
+    champion: counters.Counts
+    journal_bytes: int
+    lanes: tuple[LaneLedger, ...]
+    met: unknown_columns.Met = field(default_factory=unknown_columns.Met)
+    costs: tuple[Cost, ...] = ()
+    arrival: Arrival = field(default_factory=Arrival)
+    batching: tuple[Batching, ...] = ()
+    ends: Mapping[str, endings.Ends] = field(default_factory=dict)
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every answered request is accounted for, in the journal and in every lane."""
+        counted = self.champion
+        journaled = counted.answered + counted.failed == counted.appended + counted.append_failed
+        return journaled and all(lane.total == counted.appended for lane in self.lanes)
+
+    def to_status(self, *, served: bool = True) -> dict[str, Any]:
+        """Return the contract's JSON, with the names of unknown columns, which no report holds, and costs.
+
+        Parameters
+        ----------
+        served : bool
+            Whether a supervisor is at work; without one no lane runs, whatever it last said.
+        """
+        counted = {"count": self.champion.extra_columns}
+        told = self.to_dict()
+        if not served:
+            gone = {"state": "stopped"}
+            told["lanes"] = [
+                lane | (gone if lane["state"] in _AT_WORK else {}) for lane in told["lanes"]
+            ]
+        return {
+            **told,
+            "served": served,
+            "extra_columns": counted | self.met.to_dict(),
+            "batching": [one.to_dict() for one in self.batching],
+            "cost_to_callers": [asdict(cost) for cost in self.costs],
+            "evidence": self.arrival.to_dict(),
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the contract's JSON."""
+        counted = self.champion
+        names = (
+            "answered",
+            "failed",
+            "rejected",
+            "overloaded",
+            "client_gone",
+            "extra_columns",
+            "turned_away",
+            "not_ready",
+            "timed_out",
+            "lost",
+        )
+        return {
+            "deployment": self.deployment,
+            "model": self.model,
+            "champion": {
+                "version": self.version,
+                **{name: getattr(counted, name) for name in names},
+                **endings.workers(self.ends).to_dict(),
+            },
+            "journal": {
+                "appended": counted.appended,
+                "append_failed": counted.append_failed,
+                "bytes": self.journal_bytes,
+            },
+            "lanes": [lane.to_dict() for lane in self.lanes],
+            "balanced": self.balanced,
+        }
+
+
+def read(places: Places, deployment: Deployment) -> Ledger:
+    """Take a reading, bounded at one position per worker.
+
+    Lanes are read first, then the workers' counts, then how far the journal reaches: each later
+    reading covers at least what the earlier ones saw. A segment that every lane passed, and that was
+    deleted since they were read, would look like one that the budget took: then it is read again.
+    """
+    for _ in range(MOST_READINGS):
+        lanes = _cursors(places, deployment)
+        found = _read(places, deployment, lanes)
+        gaps = any(
+            lane.outcomes.get(outcome, 0) > lanes[lane.name].outcomes.get(outcome.value, 0)
+            for lane in found.lanes
+            for outcome in (Outcome.SKIPPED_BUDGET, Outcome.SKIPPED_LOST)
+        )
+        if not gaps or _cursors(places, deployment) == lanes:
+            break
+    return found
+
+
+def _cursors(places: Places, deployment: Deployment) -> dict[LaneName, Snapshot]:
+    return {
+        name: snapshot(places.lane(name.role, name.version).state, whole=False)
+        for name in deployment.lanes
+    }
+
+
+def _read(places: Places, deployment: Deployment, lanes: Mapping[LaneName, Snapshot]) -> Ledger:
+    by_worker = {worker: counters.read(path) for worker, path in places.all_counters().items()}
+    reach = reader.extent(places.journal)
+    total, bound = counters.Counts(), {}
+    for worker, counted in by_worker.items():
+        end = max(reach.last.get(worker, 0), counted.sequence)
+        beyond = reader.statuses(places.journal, worker=worker, after=counted.sequence, upto=end)
+        counted = counted.with_journaled(beyond)
+        bound[worker] = counted.sequence
+        total = _sum(total, counted)
+    known = endings.read(places)
+    return Ledger(
+        deployment=deployment.id,
+        model=deployment.model,
+        version=deployment.champion.number,
+        champion=total,
+        journal_bytes=reach.bytes,
+        lanes=tuple(
+            replace(
+                _lane(places, name, seen.outcomes, seen.cursor, bound),
+                ends=known.get(endings.of_lane(name), endings.Ends()),
+            )
+            for name, seen in lanes.items()
+        ),
+        met=unknown_columns.read(places.all_strangers()),
+        costs=_costs(places, deployment),
+        arrival=arrival.read(places.arrival),
+        batching=tuple(_batching(places, deployment)),
+        ends=known,
+    )
+
+
+def reconcile(places: Places, counted: counters.Counters, *, worker: int) -> None:
+    """Count what a worker's last process journaled but did not live to count.
+
+    To be called while no process of the worker runs, before what it journaled may be deleted.
+    """
+    known = counted.counts().sequence
+    end = reader.extent(places.journal).last.get(worker, 0)
+    beyond = reader.statuses(places.journal, worker=worker, after=known, upto=end)
+    total, answered = sum(beyond.values()), beyond.get(200, 0)
+    if total:
+        counted.journal_step(
+            answered=answered,
+            failed=total - answered,
+            appended=total,
+            append_failed=0,
+            sequence=end,
+        )
+
+
+def _batching(places: Places, deployment: Deployment) -> Iterator[Batching]:
+    """Yield what holds for each version that somebody has loaded; where it is tapped, for lanes alone."""
+    method = deployment.options.get("method", "predict")
+    champion = Role.CONTROL if deployment.tapped else Role.CHAMPION
+    loaded = [(champion, deployment.champion)]
+    loaded += [(Role.CHALLENGER, version) for version in deployment.challengers]
+    for role, version in loaded:
+        found = batching(places, role, version.number, digest=version.digest, method=method)
+        if found is not None:
+            yield found
+
+
+def _costs(places: Places, deployment: Deployment) -> tuple[Cost, ...]:
+    """Return what the first lane that has measured it says; all measure the same callers."""
+    for name in deployment.lanes:
+        written = summary(places.lane(name.role, name.version).state, "harm")
+        costs = Harm.from_state(orjson.loads(written)).costs() if written else []
+        if costs:
+            return tuple(costs)
+    return ()
+
+
+def _sum(left: counters.Counts, right: counters.Counts) -> counters.Counts:
+    names = [field.name for field in fields(counters.Counts)]
+    return counters.Counts(**{name: getattr(left, name) + getattr(right, name) for name in names})
+
+
+def _lane(
+    places: Places,
+    name: LaneName,
+    outcomes: Mapping[str, int],
+    cursor: Mapping[int, int],
+    bound: Mapping[int, int],
+) -> LaneLedger:
+    behind = reader.backlog(places.journal, cursor=cursor, bound=bound)
+    counted = {Outcome(outcome): n for outcome, n in outcomes.items()}
+    for outcome, n in (
+        (Outcome.SKIPPED_BUDGET, behind.deleted),
+        (Outcome.SKIPPED_LOST, behind.lost),
+    ):
+        counted[outcome] = counted.get(outcome, 0) + n
+    state, reason = condition(places.lane(name.role, name.version))
+    oldest = behind.oldest_wall_ns
+    return LaneLedger(
+        name=name,
+        state="paused" if state == "running" and places.paused.exists() else state,
+        reason=reason,
+        outcomes=counted,
+        pending=behind.pending,
+        lag_seconds=0.0 if oldest is None else max(0.0, (time.time_ns() - oldest) / 1e9),
+    )
+
+
+def condition(lane: LanePlaces) -> tuple[str, str | None]:
+    """Return a lane's state and reason as it, or the supervisor after its death, wrote them.
+
+    A lane that hangs while it loads its version says nothing; how long it has been at it is told here.
+    """
+    try:
+        written = json.loads(lane.condition.read_text())
+        waited_s = time.time() - lane.condition.stat().st_mtime
+    except FileNotFoundError:
+        return "starting", None
+    state, reason = written["state"], written.get("reason")
+    if (state, reason) == ("starting", None) and waited_s >= LONG_START_S:
+        return (
+            state,
+            f"has been loading for {waited_s // 60:.0f} min; it hangs, or nothing leaves it a CPU",
+        )
+    return state, reason

@@ -1,0 +1,171 @@
+"""What Prometheus sees: counts and times of all workers and lanes together.
+
+Every process of a deployment observes into memory-mapped files in one directory, as the Prometheus
+client does for several processes; any worker can add them up. Counts come from the workers' own
+counters, so that they agree with the ledger.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from shadowserve.records import PHASES, Times
+from shadowserve.state import arrival, counters, departed, ends
+from shadowserve.state.places import Places
+
+_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_COUNTED = (
+    "answered",
+    "failed",
+    "rejected",
+    "overloaded",
+    "client_gone",
+    "turned_away",
+    "not_ready",
+    "timed_out",
+    "lost",
+    "appended",
+    "append_failed",
+)
+
+_RESPONSE = Histogram(
+    "shadowserve_response_seconds",
+    "From a request's arrival to the last byte of its answer.",
+    ["status"],
+    buckets=_BUCKETS,
+    registry=None,
+)
+_PHASE = Histogram(
+    "shadowserve_phase_seconds",
+    "Wall time of one phase of one request.",
+    ["role", "version", "phase"],
+    buckets=_BUCKETS,
+    registry=None,
+)
+_STEP = Histogram(
+    "shadowserve_step_seconds",
+    "Wall time of one featurization or inference step of one call.",
+    ["role", "version", "step"],
+    buckets=_BUCKETS,
+    registry=None,
+)
+
+
+SERIES_BYTES = 2**20
+_has_room = True
+
+
+def reserve(directory: Path) -> None:
+    """Give this process's series their blocks before they are mapped: a hole met on a full disk is fatal.
+
+    Where there is no room the process goes on without series of its own.
+    """
+    global _has_room
+    path = directory / f"histogram_{os.getpid()}.db"
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            counters.reserve(descriptor, SERIES_BYTES)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        _has_room = False
+
+
+class RoleMetrics:
+    """One role's series, looked up once.
+
+    Parameters
+    ----------
+    role : str
+        champion, challenger or control.
+    version : int
+        The version scored.
+    steps : sequence of str
+        Names of the plan's steps, in its order.
+    """
+
+    def __init__(self, role: str, version: int, *, steps: Sequence[str]) -> None:
+        phases: Sequence[str] = PHASES
+        if not _has_room:
+            phases, steps = (), ()
+        self._phases = [_PHASE.labels(role, version, phase) for phase in phases]
+        self._steps = [_STEP.labels(role, version, step) for step in steps]
+
+    def observe(self, times: Times) -> None:
+        """Add one call's phases and steps."""
+        for series, spent_ns in zip(self._phases, times.phases_ns, strict=False):
+            series.observe(spent_ns / 1e9)
+        for series, spent_ns in zip(self._steps, times.wall_ns, strict=False):
+            series.observe(spent_ns / 1e9)
+
+
+def observe_response(status: int, seconds: float) -> None:
+    """Add one answered request, from arrival to last byte."""
+    if _has_room:
+        _RESPONSE.labels(status).observe(seconds)
+
+
+def exposition(places: Places, directory: Path) -> bytes:
+    """Return all processes' series in Prometheus's text form.
+
+    Parameters
+    ----------
+    places : Places
+        Of the deployment.
+    directory : Path
+        Where the processes map their series.
+    """
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=str(directory))
+    registry.register(_Counted(places))
+    with departed.undisturbed(directory):
+        return generate_latest(registry)
+
+
+class _Counted:
+    """The workers' counters as Prometheus counters."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+
+    def collect(self) -> Iterator[Metric]:
+        """Add up the workers."""
+        counted = [counters.read(path) for path in self._places.all_counters().values()]
+        family = CounterMetricFamily(
+            "shadowserve_requests", "Requests by what the data plane did.", labels=["outcome"]
+        )
+        for name in _COUNTED:
+            family.add_metric([name], sum(getattr(counts, name) for counts in counted))
+        yield family
+        seen = arrival.read(self._places.arrival)
+        yield GaugeMetricFamily(
+            "shadowserve_evidence_waiting_windows",
+            "Closed windows of all lanes that have not arrived in MLflow.",
+            value=seen.waiting,
+        )
+        yield GaugeMetricFamily(
+            "shadowserve_evidence_arriving",
+            "1 while MLflow takes what is sent, 0 while it does not.",
+            value=float(seen.state == "shipping"),
+        )
+        yield CounterMetricFamily(
+            "shadowserve_nonfinite_values",
+            "Values of answers that were NaN or infinite, sent as null.",
+            value=sum(counts.nonfinite for counts in counted),
+        )
+        ended = CounterMetricFamily(
+            "shadowserve_process_ends",
+            "Deaths and kills of processes; each was started again, or given up.",
+            labels=["process", "cause"],
+        )
+        for who, known in ends.read(self._places).items():
+            for cause, n in known.ended.items():
+                ended.add_metric([who, cause], n)
+        yield ended

@@ -1,0 +1,1 @@
+"""Statistics in bounded memory that hold at every look."""

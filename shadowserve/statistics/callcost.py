@@ -1,0 +1,101 @@
+"""Cost of a call against cost of a row: a look-up of 30 ms hides in the average of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from shadowserve.statistics.growth import robust_line
+
+PER_OCTAVE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class CallCost:
+    """What a step costs per call and per row.
+
+    Parameters
+    ----------
+    fixed_ms : float
+        Cost of a call, whatever its rows; of a call of the usual size where rows never differed.
+    per_row_ms : float or None
+        Cost of one further row; None where all calls had about the same number of rows.
+    n : int
+        Calls fitted.
+    """
+
+    fixed_ms: float
+    per_row_ms: float | None
+    n: int
+
+    @property
+    def fixed_share(self) -> float | None:
+        """Part of a single-row call that would be paid without its row, in [0, 1]."""
+        if self.per_row_ms is None:
+            return None
+        return self.fixed_ms / (self.fixed_ms + self.per_row_ms)
+
+
+class CallCostFit:
+    """Keeps the latest calls of every size of batch, and tells the two costs apart on request.
+
+    Notes
+    -----
+    Fitted to relative errors with Huber's weights; see `shadowserve.statistics.growth.robust_line`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> fit = CallCostFit()
+    >>> n_rows = np.tile([1, 1, 8, 64], 20)
+    >>> fit.add(n_rows, 30 + 0.01 * n_rows)
+    >>> cost = fit.fit()
+    >>> round(cost.fixed_ms, 2), round(cost.per_row_ms, 3)
+    (30.0, 0.01)
+    """
+
+    def __init__(self) -> None:
+        self.n = 0
+        self._octaves: dict[int, list[tuple[int, float]]] = {}
+
+    def add(self, n_rows: ArrayLike, ms: ArrayLike) -> None:
+        """Take in calls: rows of each, and what the step took in ms (NaN is left out)."""
+        rows = np.atleast_1d(np.asarray(n_rows, np.int64)).tolist()
+        for size, took in zip(rows, np.atleast_1d(np.asarray(ms, float)).tolist(), strict=True):
+            if took == took and size > 0:
+                kept = self._octaves.setdefault(size.bit_length(), [])
+                kept.append((size, took))
+                self.n += 1
+                if len(kept) > PER_OCTAVE:
+                    del kept[0]
+
+    def fit(self) -> CallCost | None:
+        """Fit both costs; None before ten calls."""
+        pairs = [pair for octave in sorted(self._octaves) for pair in self._octaves[octave]]
+        if len(pairs) < 10:
+            return None
+        n_rows, ms = np.array(pairs, dtype=np.float64).T
+        if n_rows.max() < 2 * n_rows.min():
+            return CallCost(float(np.median(ms)), None, len(pairs))
+        fixed, variable, _ = robust_line((n_rows / n_rows.max())[None], np.maximum(ms, 1e-6))
+        return CallCost(float(fixed[0]), float(variable[0] / n_rows.max()), len(pairs))
+
+    def state(self) -> dict[str, Any]:
+        """Everything as JSON-able values; `from_state` gives the same fit back."""
+        octaves = {str(o): [list(p) for p in kept] for o, kept in self._octaves.items()}
+        return {"n": self.n, "octaves": octaves}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> CallCostFit:
+        """Rebuild what `state` wrote."""
+        fit = cls()
+        fit.n = state["n"]
+        fit._octaves = {
+            int(octave): [(size, ms) for size, ms in kept]
+            for octave, kept in state["octaves"].items()
+        }
+        return fit

@@ -1,0 +1,6 @@
+"""Slices of the traffic: which values or ranges of which features carry the disagreement."""
+
+from shadowserve.statistics.slices.cells import Condition, Kind, kind_of
+from shadowserve.statistics.slices.search import Slice, SliceSearch
+
+__all__ = ["Condition", "Kind", "Slice", "SliceSearch", "kind_of"]

@@ -1,0 +1,289 @@
+"""Counts of rows and disagreement by cell and by pair of cells, in bounded memory."""
+
+from __future__ import annotations
+
+import secrets
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from shadowserve.schema.disclosure import Disclosure, Rule
+from shadowserve.statistics.sequential.evidence import FloatArray
+from shadowserve.statistics.slices.cells import BoolArray, Kind, NumberCells, StringCells, canonical
+
+ColumnName = str | int
+Run = tuple[ColumnName, tuple[int, ...]]
+
+FIRST_ROWS = 256
+PAIRED_CELLS = 96
+KEPT_ROWS = 2_048
+KEPT_AGAIN = 512
+_PAIR_SHARES = (0.02, 0.98)
+
+
+class CellCounts:
+    """Counts of every cell of every column, of pairs of common cells, and a sample of rows.
+
+    Parameters
+    ----------
+    columns : mapping of name to kind
+        See `shadowserve.statistics.slices.kind_of`.
+    disclosure : Disclosure
+        What may be kept of each column's values; a dropped column is not counted at all.
+
+    Attributes
+    ----------
+    n_rows, total : int, float
+        Rows counted, and the sum of their disagreement.
+    n, totals : ndarray of shape (n_cells,)
+        The same by cell; a cell that began late counts from then on, `since` holds what came before.
+    pair_n, pair_totals : ndarray of shape (n_paired, n_paired)
+        The same for pairs among the cells `paired`.
+    kept : dict of bool to RowSample
+        Rows that agree wholly (True) and that do not (False).
+    again : RowSample
+        Rows that were scored again since they differ, with 1 where they differ as before, else 0.
+    mark : str
+        Of these cells, which are fixed once: what was noted of rows under another mark is of other cells.
+    """
+
+    def __init__(self, columns: Mapping[ColumnName, Kind], *, disclosure: Disclosure) -> None:
+        self.disclosure = disclosure
+        ruled = {name: disclosure.rule(name) for name in columns}
+        self.rules = {name: rule for name, rule in ruled.items() if rule is not Rule.DROPPED}
+        self.columns: dict[ColumnName, Kind] = {
+            name: "string" if rule is Rule.HASHED else columns[name]
+            for name, rule in self.rules.items()
+        }
+        self.cells: dict[ColumnName, NumberCells | StringCells] = {}
+        kinds = self.columns.values()
+        sizes = [StringCells.size if kind == "string" else NumberCells.size for kind in kinds]
+        starts = np.cumsum([0, *sizes]).tolist()
+        self.offsets = dict(zip(self.columns, starts, strict=False))
+        self.size = starts[-1]
+        self.n_rows = 0
+        self.total = 0.0
+        self.n = np.zeros(self.size)
+        self.totals = np.zeros(self.size)
+        self.since = np.zeros((2, self.size))
+        self.paired = np.zeros(0, dtype=np.int64)
+        self.pair_n = np.zeros((0, 0))
+        self.pair_totals = np.zeros((0, 0))
+        self.kept = {agreed: RowSample(self.size) for agreed in (True, False)}
+        self.again = RowSample(self.size, most=KEPT_AGAIN)
+        self.mark = ""
+        self._waiting: list[tuple[dict[ColumnName, NDArray[Any]], FloatArray]] = []
+        self._first: dict[ColumnName, NDArray[Any]] = {}
+        self._first_values = np.zeros(0)
+
+    def add(
+        self, columns: Mapping[ColumnName, NDArray[Any]], disagreement: ArrayLike
+    ) -> BoolArray | None:
+        """Take in rows; see `shadowserve.statistics.slices.SliceSearch.add`."""
+        values = np.asarray(disagreement, dtype=np.float64)
+        known = ~np.isnan(values)
+        values = np.clip(values[known], 0.0, 1.0)
+        if not self.columns:
+            return None
+        typed = {
+            name: canonical(np.asarray(columns[name]), kind)[known]
+            for name, kind in self.columns.items()
+        }
+        if self.cells:
+            members = self._members(typed)
+            self._count(members, values)
+            return self._laid(members, known)
+        self._first = {
+            name: np.concatenate([self._first[name], column]) if self._first else column
+            for name, column in typed.items()
+        }
+        self._first_values = np.concatenate([self._first_values, values])
+        if self._first_values.size >= FIRST_ROWS:
+            self._begin()
+            return self._laid(self._members(typed, counted=False), known)
+        return None
+
+    def add_again(self, columns: Mapping[ColumnName, NDArray[Any]], same: FloatArray) -> None:
+        """Take in rows that were scored again; see `shadowserve.statistics.slices.SliceSearch.add_again`."""
+        known = ~np.isnan(same)
+        if not self.columns or not known.any():
+            return
+        typed = {
+            name: canonical(np.asarray(columns[name]), kind)[known]
+            for name, kind in self.columns.items()
+        }
+        if self.cells:
+            self.again.append(self._members(typed, counted=False), same[known])
+        elif len(self._waiting) < FIRST_ROWS:
+            self._waiting.append((typed, same[known]))
+
+    def runs(self) -> list[Run]:
+        """Every candidate on one column, as the column's name and the cells that make it up."""
+        return [
+            (name, tuple(self.offsets[name] + cell for cell in run))
+            for name, cells in self.cells.items()
+            for run in cells.candidates
+        ]
+
+    def widened(self, column: ColumnName, cells: tuple[int, ...]) -> tuple[int, ...]:
+        """Return a run of ranges with its neighbours, others as they are."""
+        offset = self.offsets[column]
+        own = self.cells[column].widened(tuple(cell - offset for cell in cells))
+        return tuple(offset + cell for cell in own)
+
+    def state(self) -> dict[str, Any]:
+        """Everything as JSON-able values, for `restore` on counts of the same columns.
+
+        Rows that wait for the cells to be fixed are left out: they are values.
+        """
+        return {
+            "n_rows": self.n_rows,
+            "mark": self.mark,
+            "total": self.total,
+            "cells": [cells.state() for cells in self.cells.values()],
+            "arrays": {name: _packed(getattr(self, name)) for name in _ARRAYS},
+            "kept": [self.kept[agreed].state() for agreed in (True, False)],
+            "again": self.again.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state` wrote."""
+        self.n_rows, self.total = state["n_rows"], state["total"]
+        if state["cells"]:  # an earlier release fixed them without a mark
+            self.mark = state.get("mark") or secrets.token_hex(4)
+        for name, packed in state["arrays"].items():
+            setattr(self, name, _unpacked(packed))
+        for agreed, kept in zip((True, False), state["kept"], strict=True):
+            self.kept[agreed].restore(kept)
+        self.again.restore(state["again"])
+        for (name, kind), cells in zip(self.columns.items(), state["cells"], strict=False):
+            self.cells[name] = self._make(name, kind, np.array([], dtype=object))
+            self.cells[name].restore(cells)
+
+    def _make(self, name: ColumnName, kind: Kind, first: NDArray[Any]) -> NumberCells | StringCells:
+        if kind == "string":
+            return StringCells(first, disclosure=self.disclosure, rule=self.rules[name])
+        return NumberCells(first.astype(np.float64), kind=kind)
+
+    def _begin(self) -> None:
+        """Fix the cells, and which of them are paired, from the first rows; then count those."""
+        self.mark = secrets.token_hex(4)
+        first, values = self._first, self._first_values
+        self._first, self._first_values = {}, np.zeros(0)
+        for name, kind in self.columns.items():
+            self.cells[name] = self._make(name, kind, first[name])
+        members = self._members(first)
+        shares = members.mean(axis=0)
+        common = np.flatnonzero((shares >= _PAIR_SHARES[0]) & (shares <= _PAIR_SHARES[1]))
+        largest = common[np.argsort(-shares[common], kind="stable")][:PAIRED_CELLS]
+        self.paired = np.sort(largest)
+        self.pair_n = np.zeros((self.paired.size, self.paired.size))
+        self.pair_totals = np.zeros((self.paired.size, self.paired.size))
+        self._count(members, values)
+        for typed, same in self._waiting:
+            self.again.append(self._members(typed, counted=False), same)
+        self._waiting = []
+
+    def _members(
+        self, typed: Mapping[ColumnName, NDArray[Any]], *, counted: bool = True
+    ) -> BoolArray:
+        found = [cells.members(typed[name], counted=counted) for name, cells in self.cells.items()]
+        return np.hstack(found)
+
+    def _laid(self, members: BoolArray, known: BoolArray) -> BoolArray:
+        """Lay the cells of the rows that counted among all rows that came."""
+        whole = np.zeros((known.size, self.size), dtype=np.bool_)
+        whole[known] = members
+        return whole
+
+    def _count(self, members: BoolArray, values: FloatArray) -> None:
+        differs = values > 0
+        weighted = members[differs] * values[differs, None]
+        paired = members[:, self.paired].astype(np.float64)
+        self.n += members.sum(axis=0)
+        self.totals += weighted.sum(axis=0)
+        self.pair_n += paired.T @ paired
+        self.pair_totals += weighted[:, self.paired].T @ paired[differs]
+        rows = self.n_rows + np.arange(values.size)
+        for agreed, these in ((True, ~differs), (False, differs)):
+            self.kept[agreed].add(rows[these], members[these], values[these])
+        self.n_rows += values.size
+        self.total += float(values.sum())
+        for name, cells in self.cells.items():
+            if isinstance(cells, StringCells):
+                for cell in cells.promote(n_rows=self.n_rows):
+                    self.since[:, self.offsets[name] + cell] = self.n_rows, self.total
+
+
+class RowSample:
+    """The rows whose hashed number is smallest: a fair sample of fixed size, without dice."""
+
+    def __init__(self, n_cells: int, *, most: int = KEPT_ROWS) -> None:
+        self.n_cells = n_cells
+        self._most = most
+        self.n = 0
+        self._keys = np.zeros(0, dtype=np.uint64)
+        self._bits = np.zeros((0, (n_cells + 7) // 8), dtype=np.uint8)
+        self.values = np.zeros(0)
+
+    def append(self, members: BoolArray, values: FloatArray) -> None:
+        """Take in rows that bear no number of their own."""
+        self.add(self.n + np.arange(values.size), members, values)
+
+    def add(self, rows: NDArray[np.int64], members: BoolArray, values: FloatArray) -> None:
+        """Take in rows, keeping so many of all that ever came."""
+        self.n += rows.size
+        keys = _hashed(rows)
+        if self._keys.size == self._most:
+            chosen = keys < self._keys[-1]
+            keys, members, values = keys[chosen], members[chosen], values[chosen]
+        if not keys.size:
+            return
+        keys = np.concatenate([self._keys, keys])
+        order = np.argsort(keys)[: self._most]
+        self._keys = keys[order]
+        self._bits = np.concatenate([self._bits, np.packbits(members, axis=1)])[order]
+        self.values = np.concatenate([self.values, values])[order]
+
+    def members(self) -> BoolArray:
+        """Cells of the kept rows, shape (n_kept, n_cells)."""
+        return np.unpackbits(self._bits, axis=1, count=self.n_cells).astype(np.bool_)
+
+    def state(self) -> dict[str, Any]:
+        """Everything as JSON-able values."""
+        return {
+            "n": self.n,
+            "keys": _packed(self._keys),
+            "bits": _packed(self._bits),
+            "values": _packed(self.values),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state` wrote."""
+        self.n = state["n"]
+        self._keys, self._bits = _unpacked(state["keys"]), _unpacked(state["bits"])
+        self.values = _unpacked(state["values"])
+
+
+_ARRAYS = ("n", "totals", "since", "paired", "pair_n", "pair_totals")
+
+
+def _hashed(rows: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Mix row numbers so that neighbours land anywhere (the finalizer of SplitMix64)."""
+    mixed = rows.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+def _packed(array: NDArray[Any]) -> dict[str, Any]:
+    data = b64encode(np.ascontiguousarray(array).tobytes()).decode()
+    return {"dtype": array.dtype.str, "shape": list(array.shape), "data": data}
+
+
+def _unpacked(packed: Mapping[str, Any]) -> NDArray[Any]:
+    flat = np.frombuffer(b64decode(packed["data"]), dtype=packed["dtype"])
+    return flat.reshape(packed["shape"]).copy()

@@ -1,0 +1,162 @@
+"""Bounded samples: the worst rows, and the same random rows on both sides.
+
+Both are deterministic: which rows are kept depends on the rows alone, not on their order, on a seed
+or on how the stream was cut into batches and merged.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from shadowserve.statistics.tally.state import State, checked, labelled
+
+# key, minus position, payload as JSON text: ordered as a tuple, whatever the payload
+Row = tuple[float, int, str]
+
+
+class Worst:
+    """The `size` rows with the largest keys, with position and a payload.
+
+    Equal keys keep the earlier position. Not the first rows and not the last: the largest.
+
+    >>> w = Worst(2)
+    >>> w.add(np.array([0.1, 0.9, 0.5]), np.array([11, 12, 13]))
+    >>> [(row["position"], row["key"]) for row in w.rows()]
+    [(12, 0.9), (13, 0.5)]
+    """
+
+    __slots__ = ("_heap", "size")
+
+    def __init__(self, size: int = 50) -> None:
+        self.size = size
+        self._heap: list[Row] = []
+
+    def add(
+        self, keys: np.ndarray, positions: np.ndarray, payloads: Sequence[Any] | None = None
+    ) -> None:
+        """Take a batch.
+
+        Parameters
+        ----------
+        keys : ndarray of shape (n_rows,)
+            What is ranked; NaN and infinities are passed over.
+        positions : ndarray of shape (n_rows,), integers
+            Journal positions; rows of one request share theirs.
+        payloads : sequence of JSON values, optional
+            Kept with the row, such as request ids.
+        """
+        keep = np.isfinite(keys)
+        if len(self._heap) == self.size:
+            keep &= keys >= self._heap[0][0]
+        for i in np.flatnonzero(keep).tolist():
+            payload = "null" if payloads is None else json.dumps(payloads[i], sort_keys=True)
+            self._offer((float(keys[i]), -int(positions[i]), payload))
+
+    def _offer(self, row: Row) -> None:
+        if len(self._heap) < self.size:
+            heapq.heappush(self._heap, row)
+        elif row > self._heap[0]:
+            heapq.heapreplace(self._heap, row)
+
+    def merge(self, other: Worst) -> None:
+        """Take in the worst rows of another stream."""
+        for row in other._heap:
+            self._offer(row)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the rows, worst first: key, position, payload."""
+        ordered = sorted(self._heap, reverse=True)
+        return [{"key": k, "position": -p, "payload": json.loads(text)} for k, p, text in ordered]
+
+    def summary(self) -> dict[str, Any]:
+        """Return the rows, worst first."""
+        return {"rows": self.rows()}
+
+    def state(self) -> State:
+        """Return size and rows."""
+        return labelled("worst", size=self.size, rows=[list(row) for row in sorted(self._heap)])
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Read back what `state` wrote."""
+        s = checked(state, "worst")
+        it = cls(s["size"])
+        it._heap = [(key, position, payload) for key, position, payload in s["rows"]]
+        return it
+
+
+def hash_positions(positions: np.ndarray, *, salt: int = 0) -> np.ndarray:
+    """Spread positions evenly over [0, 1), the same way in every process and on every day.
+
+    SplitMix64's finalizer (Steele, Lea & Flood, OOPSLA 2014, section 4.1).
+
+    Parameters
+    ----------
+    positions : ndarray of shape (n_rows,), integers
+    salt : int
+        Another salt gives an unrelated order.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,), float64
+    """
+    x = positions.astype(np.uint64) + np.uint64((salt * 0x9E3779B97F4A7C15 + 1) % 2**64)
+    x = x * np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return ((x ^ (x >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+class BottomK:
+    """A uniform sample of `size` rows, coordinated by position.
+
+    Keeps the rows whose hashed positions are lowest (bottom-k sampling; Cohen & Kaplan, PODC 2007):
+    two lanes that saw the same positions keep the same rows, so that samples can be paired.
+    """
+
+    __slots__ = ("_rows", "n", "salt", "size")
+
+    def __init__(self, size: int = 1_000, *, salt: int = 0) -> None:
+        self.size = size
+        self.salt = salt
+        self.n = 0
+        self._rows = Worst(size)
+
+    def add(self, positions: np.ndarray, payloads: Sequence[Any] | None = None) -> None:
+        """Take a batch: ndarray of integer positions, and what is to be kept with each."""
+        self.n += len(positions)
+        self._rows.add(-hash_positions(positions, salt=self.salt), positions, payloads)
+
+    def merge(self, other: BottomK) -> None:
+        """Take in the sample of another stream with the same size and salt."""
+        if (self.size, self.salt) != (other.size, other.salt):
+            raise ValueError("Samples of another size or salt do not merge.")
+        self.n += other.n
+        self._rows.merge(other._rows)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the sampled rows by position: position and payload."""
+        rows = sorted(self._rows.rows(), key=lambda row: row["position"])
+        return [{"position": row["position"], "payload": row["payload"]} for row in rows]
+
+    def summary(self) -> dict[str, Any]:
+        """Return how many rows came and how many are kept."""
+        return {"n": self.n, "kept": len(self._rows.rows())}
+
+    def state(self) -> State:
+        """Return salt, count and rows."""
+        return labelled("bottom_k", n=self.n, salt=self.salt, rows=self._rows.state())
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Read back what `state` wrote."""
+        s = checked(state, "bottom_k")
+        it = cls(s["rows"]["size"], salt=s["salt"])
+        it.n = s["n"]
+        it._rows = Worst.from_state(s["rows"])
+        return it
