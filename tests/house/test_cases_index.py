@@ -44,7 +44,7 @@ def test_the_index_is_whole_and_in_order():
 
 
 def test_whoever_names_a_case_by_number_is_listed():
-    files = ("test_cases.py", "test_cases_faults.py", "live/test_versions.py")
+    files = ("house/test_cases.py", "house/test_cases_faults.py", "live/test_versions.py")
     for name in set().union(*map(functions, files)):
         numbers = re.match(r"test_ss((?:_\d{3})+)_", name)
         for number in numbers[1].split("_")[1:] if numbers else ():

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 
 from shadowserve.report import build
 
-SCHEMA = json.loads((Path(__file__).parents[1] / "docs/report.schema.json").read_text())
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs/report.schema.json").read_text())
 OPEN = {"disagreement", "divergence"}  # each kind of output adds figures of its own
 
 

@@ -16,6 +16,7 @@ import scipy.sparse as sp
 import sklearn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from model_shapes import CATEGORIES, NUMBERS, dense, features, numbers, rows_of, table
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestRegressor
@@ -31,9 +32,6 @@ from sklearn.preprocessing import (
     PolynomialFeatures,
     StandardScaler,
 )
-
-sys.path.insert(0, str(Path(__file__).parent / "featurization"))
-from model_shapes import CATEGORIES, NUMBERS, dense, features, numbers, rows_of, table
 
 from shadowserve.schema.rows import Rows
 from shadowserve.scorer import featurization

@@ -93,7 +93,7 @@ print(json.dumps(answer))
         capture_output=True,
         text=True,
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), **(environ or {})},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **(environ or {})},
         timeout=120,
         check=False,
     )

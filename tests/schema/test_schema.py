@@ -145,7 +145,7 @@ def test_every_json_value_is_taken_unchanged_or_refused(type_, label, required):
     assert same(typed[0], wanted)
 
 
-DOCS = (Path(__file__).parents[1] / "docs" / "protocol.md").read_text("utf-8")
+DOCS = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text("utf-8")
 ROWS_OF_DOCS = {
     "`true`, `false`": [True, False],
     "whole number `41`, `41.0`": [41, 41.0],
@@ -178,7 +178,7 @@ def is_taken(type_: str, value: object) -> bool:
 
 
 def test_every_code_of_a_refusal_is_in_the_docs():
-    source = Path(__file__).parents[1] / "shadowserve"
+    source = Path(__file__).parents[2] / "shadowserve"
     rooms = ("schema", "wire", "http", "serving", "settings")
     files = [file for room in rooms for file in source.glob(f"{room}/*.py")]
     text = "\n".join(file.read_text("utf-8") for file in files)

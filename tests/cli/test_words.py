@@ -11,7 +11,7 @@ from deployment_fixtures import OPTIONS
 from judging_fixtures import known_of, policy
 from scoring_fixtures import double, opaque
 from test_page import report, text_of
-from test_reading import printed
+from test_report_text import printed
 
 from shadowserve.cli.judging import _needs
 from shadowserve.cli.report_text import print_report
@@ -21,7 +21,7 @@ from shadowserve.judgement.verdict import judge
 from shadowserve.report.page import render
 from shadowserve.statistics.tally import Worst
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 QUIET = {"divergence": {}, "latency": {"cost_to_callers": []}}
 
 

@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from journal_fixtures import append, killed, positions, request
@@ -170,7 +171,7 @@ def test_a_full_disk_fails_appends_and_nothing_else(tmp_path):
         capture_output=True,
         text=True,
         check=True,
-        env={"PYTHONPATH": __file__.rpartition("/")[0]},
+        env={"PYTHONPATH": str(Path(__file__).parents[1])},
     )
     sequence, failed = map(int, done.stdout.split())
     assert failed > 10
@@ -216,7 +217,7 @@ def test_a_disk_without_room_is_told_as_such_however_little_is_left_and_nothing_
         capture_output=True,
         text=True,
         check=False,
-        env={"PYTHONPATH": __file__.rpartition("/")[0]},
+        env={"PYTHONPATH": str(Path(__file__).parents[1])},
     )
     assert done.returncode == 0, done.stderr
     opened, refused = map(int, done.stdout.split())
@@ -226,6 +227,7 @@ def test_a_disk_without_room_is_told_as_such_however_little_is_left_and_nothing_
 
 ENDLESS = """
 import sys
+from pathlib import Path
 from pathlib import Path
 from journal_fixtures import append
 from shadowserve.journal.writer import Writer
