@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
 
 import pytest
-from sources import Import, imports, modules, own
+from sources import ROOT, Import, imports, modules, own, tree
 
 STOREYS = (
     "ambience ending errors faults legible records steps withheld",  # the ground: files, and no room
@@ -77,6 +78,33 @@ def test_a_module_imports_only_from_lower_floors():
         if found.module and target and climbs(found, target)
     ]
     assert not faults, "\n" + "\n".join(faults)
+
+
+def floors_table() -> str:
+    """The table of docs/architecture.md: each floor with its rooms and what each is."""
+    rows = ["| floor | room | what it is |", "|---|---|---|"]
+    for floor, storey in reversed(list(enumerate(STOREYS))):
+        for name in storey.split():
+            text = ast.get_docstring(tree(modules()[name])) or ""
+            rows.append(f"| {floor} | `{name}` | {text.splitlines()[0].rstrip('.')} |")
+    return "\n".join(rows)
+
+
+def test_the_docs_have_every_room_on_its_floor():
+    docs = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    assert floors_table() in docs, (
+        f"docs/architecture.md, section Floors, should say:\n{floors_table()}"
+    )
+
+
+def test_the_house_has_few_rooms_and_no_loose_furniture():
+    """A newcomer reads the whole house from the door."""
+    folders = {name for name, path in modules().items() if path.stem == "__init__" and name}
+    rooms = {name for name in folders if "." not in name}
+    beside = [p.name for p in (ROOT / "shadowserve").iterdir() if p.is_file()]
+    assert len(rooms) <= 25
+    assert len(STOREYS) <= 11
+    assert len(beside) <= 12, sorted(beside)
 
 
 def test_nobody_imports_from_the_package_root():
