@@ -49,6 +49,18 @@ def put(learned, role, wall_ms, sizes=None):
         learned.sizes["title"].add(sizes)
 
 
+def test_nothing_is_slow_before_it_is_known_how_long_the_champion_takes(known):
+    """Its first requests come together and share calls, and the control has scored none yet."""
+    put(known.learned, "lane", 30.0 * np.random.default_rng(4).lognormal(0, 0.02, 150))
+    known.learned.champion = RoleTiming({})
+    known = dataclasses.replace(known, control=None)
+    assert slow(known) == []
+    put(known.learned, "champion", np.full(29, 0.2))
+    assert slow(known) == []
+    put(known.learned, "champion", np.full(29, 0.2))
+    assert len(slow(known)) == 1
+
+
 def lengths(n=400, seed=0):
     return np.random.default_rng(seed).lognormal(4, 1, n).astype(np.int64) + 1
 

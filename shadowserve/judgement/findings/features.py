@@ -17,6 +17,7 @@ from shadowserve.judgement.facts import Known, bursts
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where, number, share
 from shadowserve.judgement.findings.yardstick import (
     Yardstick,
+    is_timed,
     ways_apart,
     whole_more_at,
     whole_more_ms,
@@ -46,8 +47,12 @@ IN_THE_WHOLE = 0.5
 
 
 def look(known: Known, policy: Policy) -> Iterator[Finding]:
-    """Yield the slow steps, each once and by what explains it best."""
-    if known.learned is None:
+    """Yield the slow steps, each once and by what explains it best.
+
+    Nothing is slow before it is known how long the champion takes: on its first requests, which come
+    together and share calls, nobody has timed it alone.
+    """
+    if known.learned is None or not is_timed(known):
         return
     for name, timing in known.learned.lane.steps.items():
         if timing.spent.n < MIN_TIMED or _has_parts(known.learned.lane.steps, name):

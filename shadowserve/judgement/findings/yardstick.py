@@ -138,6 +138,11 @@ def whole_more_at(known: Known, learned: Learned, column: str, size: float) -> f
     return own - next((_at(t.total, column, size) for _, t in _timed(known)), 0.0)
 
 
+def is_timed(known: Known) -> bool:
+    """Whether the champion's version was timed often enough, as control or by its own worker, to compare with."""
+    return bool(_timed(known))
+
+
 def _timed(known: Known) -> list[tuple[str, RoleTiming]]:
     return [one for one in yardsticks(known) if one[1].total.spent.n >= MIN_TIMED]
 
