@@ -108,7 +108,8 @@ class StandIn:
             if path.decode("latin-1") not in _PROBES:
                 with self._counting:
                     self._counters.add("not_ready")
-            caller.sendall(_refusal(request_id, head, says=f"{self._why()} Try again in a second."))
+            says = f"{self._why()} Try again in a second."
+            caller.sendall(_refusal(path, request_id, head, says=says))
         caller.shutdown(socket.SHUT_WR)
         _see_off(caller, until=time.monotonic() + PATIENCE_S)
 
@@ -165,9 +166,15 @@ def _length(head: bytes) -> int:
     return 0
 
 
-def _refusal(request_id: str, head: tuple[str, ...], *, says: str) -> bytes:
+def _refusal(path: bytes, request_id: str, head: tuple[str, ...], *, says: str) -> bytes:
+    """Refuse in the form of the path's protocol, as `wire.protocols.refusal_at` does.
+
+    That would bring pandas into the supervisor's process, for two lines.
+    """
     told = {"code": "not_ready", "message": says, "column": None, "row": None}
-    body = json.dumps({"error": {**told, "request_id": request_id}}).encode()
+    is_inference_protocol = path == b"/v2" or path.startswith(b"/v2/")
+    error = says if is_inference_protocol else {**told, "request_id": request_id}
+    body = json.dumps({"error": error}).encode()
     return _response("503 Service Unavailable", body, ("retry-after: 1", *head))
 
 

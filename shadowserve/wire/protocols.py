@@ -86,8 +86,18 @@ def refusal_at(path: str, error: RequestError, request_id: str) -> bytes:
     >>> refusal_at("/v2/models/films", RequestError("Use GET.", code="method_not_allowed"), "r1")
     b'{"error":"Use GET."}'
     """
-    is_oip = path == "/v2" or path.startswith("/v2/")
-    return (oip.refusal if is_oip else refusal)(error, request_id)
+    return (oip.refusal if is_inference_protocol(path) else refusal)(error, request_id)
+
+
+def is_inference_protocol(path: str) -> bool:
+    """Whether a path is one of the Open Inference Protocol.
+
+    Examples
+    --------
+    >>> is_inference_protocol("/v2/models/films/infer"), is_inference_protocol("/v2x")
+    (True, False)
+    """
+    return path == "/v2" or path.startswith("/v2/")
 
 
 def _type_body(given: wire.Given, schema: Schema) -> tuple[Rows, str | None]:

@@ -13,10 +13,12 @@ import httpx
 import pytest
 from certificate_fixtures import certified
 
+from shadowserve.errors import RequestError
 from shadowserve.http.certificate import Certificate
 from shadowserve.state import counters
 from shadowserve.supervisor import standin
 from shadowserve.supervisor.standin import StandIn
+from shadowserve.wire.protocols import refusal_at
 
 
 @pytest.fixture
@@ -51,6 +53,17 @@ def test_a_request_gets_a_503_that_says_when_to_come_back(data_plane):
     assert (error["code"], error["message"]) == (
         "not_ready", "It is being tested. Try again in a second.",
     )  # fmt: skip
+    assert counted.counts().not_ready == 1
+
+
+def test_a_client_of_the_inference_protocol_gets_the_protocols_own_form(data_plane):
+    """It reads a text where others read an object; the worker's refusals have that form too."""
+    url, _, counted, _ = data_plane
+    told = httpx.post(f"{url}/v2/models/films/infer?x=1", content=b"{}", trust_env=False)
+    assert told.status_code == 503
+    assert json.loads(told.content) == {"error": "It is being tested. Try again in a second."}
+    error = RequestError("It is being tested. Try again in a second.", code="not_ready")
+    assert json.loads(refusal_at("/v2/models/films/infer", error, "r1")) == json.loads(told.content)
     assert counted.counts().not_ready == 1
 
 

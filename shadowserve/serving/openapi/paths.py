@@ -10,6 +10,7 @@ from shadowserve.schema.schema import Schema
 from shadowserve.serving.openapi import bodies
 from shadowserve.serving.openapi.values import Json
 from shadowserve.settings.gate import OPEN_PATHS
+from shadowserve.wire.protocols import is_inference_protocol
 
 _SAID: Mapping[int, str] = {
     200: "The answer.",
@@ -146,7 +147,9 @@ def _answers(answered: Json, *, media: str) -> dict[Any, Any]:
 
 def _finished(path: str, route: Json, *, guarded: bool) -> Json:
     """Fill in the refusals, in the form of the path's protocol."""
-    form = {"$ref": f"#/components/schemas/{'InferenceError' if _is_oip(path) else 'Error'}"}
+    form = {
+        "$ref": f"#/components/schemas/{'InferenceError' if is_inference_protocol(path) else 'Error'}"
+    }
     ((method, operation),) = route.items()
     said = operation["responses"] | {405: None}
     is_open = path in OPEN_PATHS
@@ -162,7 +165,3 @@ def _finished(path: str, route: Json, *, guarded: bool) -> Json:
     }
     security: Json = {"security": []} if guarded and is_open else {}
     return {method: {**operation, "responses": dict(sorted(responses.items())), **security}}
-
-
-def _is_oip(path: str) -> bool:
-    return path == "/v2" or path.startswith("/v2/")
