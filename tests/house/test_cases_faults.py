@@ -17,9 +17,9 @@ import pytest
 from champion_fixtures import Serving, watched
 from deployment_fixtures import CHALLENGER, CONTROL, made
 from lane_fixtures import answer, close, lane, parts, records, told, work
+from plane_fixtures import Plane
 from scoring_fixtures import body, double, opaque, predictions, record
 from sklearn.ensemble import HistGradientBoostingRegressor
-from test_dataplane import Plane
 
 from shadowserve.console.app import Console
 from shadowserve.console.guard import Guard

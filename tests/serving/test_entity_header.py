@@ -12,10 +12,10 @@ import pytest
 from deployment_fixtures import CHALLENGER, made
 from journal_fixtures import request
 from lane_fixtures import answer, work
+from plane_fixtures import Plane
 from scoring_fixtures import body, double, opaque, record
 from test_console_tap import SERVED, line, post
 from test_console_tap import journaled as tapped
-from test_dataplane import Plane
 from test_tap import Tap, app, ask
 
 from shadowserve.errors import SettingsError

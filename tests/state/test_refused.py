@@ -10,8 +10,8 @@ import pytest
 from deployment_fixtures import CHALLENGER, CONTROL, deployment, made
 from judging_fixtures import policy
 from lane_fixtures import TABLE, answer, lane, records, work
+from plane_fixtures import Plane
 from scoring_fixtures import SIGNATURE, body, double, native, opaque, pipeline, record
-from test_dataplane import Plane
 
 from shadowserve.cli.report_text import print_report
 from shadowserve.comparison.accepted import Accepted

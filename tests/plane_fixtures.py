@@ -1,0 +1,72 @@
+"""The data plane over a real champion, asked without a server."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+from champion_fixtures import Serving
+from scoring_fixtures import body, native, pipeline, record
+
+from shadowserve.serving.dataplane import DataPlane, Ready
+from shadowserve.state.sampling import Sampling
+from shadowserve.state.unknown_columns import Strangers
+from shadowserve.statistics.units import nobody
+
+JSON = {"content-type": "application/json"}
+MAX_BODY = 4096
+
+
+async def behind(scope, receive, send):
+    """BentoML's place: everything that is not ours."""
+    await send({"type": "http.response.start", "status": 418, "headers": []})
+    await send({"type": "http.response.body", "body": b"behind"})
+
+
+class Plane:
+    """A data plane over a champion, asked without a server."""
+
+    def __init__(self, tmp_path, scorer=None, *, opened=True, ready=True, **options: Any) -> None:
+        scorer = scorer or native(pipeline())
+        self.serving = Serving(tmp_path, scorer)
+        sampling = options.pop("sampling", Sampling())
+        entity_of = options.pop("entity_of", nobody)
+        self.plane = DataPlane(
+            behind,
+            counters=self.serving.counters,
+            strangers=Strangers(tmp_path / "0.names"),
+            all_ready=lambda: ready,
+            metrics=options.pop("metrics", lambda: b"shadowserve_requests_total 0\n"),
+            max_body=options.pop("max_body", MAX_BODY),
+            **options,
+        )
+        self._opened = opened
+        self._ready = (scorer.schema, sampling, entity_of)
+
+    def __enter__(self):
+        self.serving.__enter__()
+        schema, sampling, entity_of = self._ready
+        if self._opened:
+            ready = Ready("films", 3, self.serving.champion, schema, sampling, entity_of=entity_of)
+            self.plane.open(ready)
+        return self
+
+    def __exit__(self, *error):
+        self.serving.__exit__(*error)
+
+    def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        async def send():
+            transport = httpx.ASGITransport(self.plane)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                return await client.request(method, path, **options)
+
+        return asyncio.run(send())
+
+    def post(self, sent: bytes | None = None, path: str = "/invocations", **head: str):
+        headers = {**JSON, **{name.replace("_", "-"): value for name, value in head.items()}}
+        return self.ask("POST", path, content=body(record(1)) if sent is None else sent, headers=headers)  # fmt: skip
+
+    @property
+    def counts(self):
+        return self.serving.counters.counts()
