@@ -26,7 +26,7 @@ from scipy.stats import norm
 from benchmarks.detection import fed
 from shadowserve.comparison.pairing import Pairing
 from shadowserve.divergence import Kind
-from shadowserve.judgement.facts import Known
+from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings import look
 from shadowserve.judgement.findings.labelled import by_labels
 from shadowserve.judgement.verdict import judge
@@ -123,7 +123,7 @@ def _pair(label: int, a: float, b: float) -> Pair:
 
 
 @cache
-def beyond_reproach() -> Known:
+def beyond_reproach() -> Facts:
     """Return what is known of an A/A pair whose every limit but the loss is kept."""
     pool, rng, policy = fed.Pool.scored(), np.random.default_rng(0), Policy()
     lanes = fed.FedLane(fed.CHALLENGER, policy), fed.FedLane(fed.CONTROL, policy)

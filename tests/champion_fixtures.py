@@ -12,7 +12,7 @@ from typing import Any
 
 from scoring_fixtures import body, opaque
 
-from shadowserve.journal.reader import Tail
+from shadowserve.journal.reader import JournalReader
 from shadowserve.journal.writer import Writer
 from shadowserve.schema.schema import Schema
 from shadowserve.scorer.scoring import Scorer
@@ -55,7 +55,7 @@ class Serving:
         return list(await asyncio.gather(*(one.done for one in works)))
 
     def journaled(self) -> list[Any]:
-        reader = Tail(self._directory, cursor={})
+        reader = JournalReader(self._directory, cursor={})
         found = reader.read(10_000).requests
         reader.close()
         return found

@@ -14,7 +14,7 @@ from lane_fixtures import answer, records, work
 from scoring_fixtures import double, opaque
 
 from shadowserve.comparison.pairing import Pairing
-from shadowserve.judgement.facts import Known, Pair, know
+from shadowserve.judgement.facts import Facts, Pair, gather
 from shadowserve.records import position
 from shadowserve.scorer.scoring import Scorer
 from shadowserve.settings.policy import Policy
@@ -42,13 +42,13 @@ def shadowed(
     return places, deployment(**{"options": {**OPTIONS, "verdict": FEW}, **changes})
 
 
-def known_of(root: Path, challenger: Scorer, **options: Any) -> Known:
-    return know(*shadowed(root, challenger, **options), challenger=4)
+def known_of(root: Path, challenger: Scorer, **options: Any) -> Facts:
+    return gather(*shadowed(root, challenger, **options), challenger=4)
 
 
 def timed(
-    known: Known, *, times: float = 1.0, n: int = 40, ms: float = 20.0, in_turn: bool = True
-) -> Known:
+    known: Facts, *, times: float = 1.0, n: int = 40, ms: float = 20.0, in_turn: bool = True
+) -> Facts:
     """Put so many bursts of timings in: the challenger takes so many times the control's time."""
     noise = ms * np.random.default_rng(0).lognormal(0.0, 0.05, (n, 16, 2))
     if not in_turn or known.learned is None:
@@ -69,7 +69,7 @@ def timed(
     return dataclasses.replace(known, learned=learned)
 
 
-def untimed(known: Known) -> Known:
+def untimed(known: Facts) -> Facts:
     """Take all timings of bursts out."""
     learned = copy.copy(known.learned)
     if learned is not None:

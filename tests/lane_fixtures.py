@@ -19,7 +19,7 @@ from shadowserve.comparison.comparing import Comparer
 from shadowserve.comparison.learned import Learned
 from shadowserve.faults import fault_of, to_json
 from shadowserve.journal import reader
-from shadowserve.journal.reader import Tail
+from shadowserve.journal.reader import JournalReader
 from shadowserve.journal.writer import Writer
 from shadowserve.lane.observing import Observer
 from shadowserve.lane.rescoring import Rescorer
@@ -126,7 +126,7 @@ def lane(
         rescorer=Rescorer(observer, TABLE, comparer=comparer) if rescore else None,
         learned=Learned.from_state(known) if known else Learned({}, dict(scorer.step_names)),
         state=state,
-        tail=Tail(places.journal, cursor=state.cursor()),
+        tail=JournalReader(places.journal, cursor=state.cursor()),
         inflight=inflight,
         metrics=RoleMetrics(name.role.value, name.version, steps=[n for n, _ in scorer.step_names]),
         disclosure=disclosure,

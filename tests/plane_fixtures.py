@@ -11,7 +11,7 @@ from scoring_fixtures import body, native, pipeline, record
 
 from shadowserve.serving.dataplane import DataPlane, Ready
 from shadowserve.state.sampling import Sampling
-from shadowserve.state.unknown_columns import Strangers
+from shadowserve.state.unknown_columns import UnknownColumns
 from shadowserve.statistics.units import nobody
 
 JSON = {"content-type": "application/json"}
@@ -35,7 +35,7 @@ class Plane:
         self.plane = DataPlane(
             behind,
             counters=self.serving.counters,
-            strangers=Strangers(tmp_path / "0.names"),
+            strangers=UnknownColumns(tmp_path / "0.names"),
             all_ready=lambda: ready,
             metrics=options.pop("metrics", lambda: b"shadowserve_requests_total 0\n"),
             max_body=options.pop("max_body", MAX_BODY),

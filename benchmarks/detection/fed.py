@@ -28,7 +28,7 @@ from models import traffic
 from models.likes import LIKES
 from shadowserve.comparison.comparing import Comparer, Scoring
 from shadowserve.comparison.learned import Learned
-from shadowserve.judgement.facts import Known, Pair
+from shadowserve.judgement.facts import Facts, Pair
 from shadowserve.judgement.findings import look
 from shadowserve.judgement.verdict import LIMITS, Verdict, judge
 from shadowserve.lane.intake import sizes_of, turn
@@ -232,7 +232,7 @@ def _times(rng: np.random.Generator) -> Times:
     return Times(phases_ns=(10**5, 10**5, 0, *wall, 10**5), wall_ns=wall, cpu_ns=wall)
 
 
-def known_of(challenger: FedLane, control: FedLane, *, entity: str | None = None) -> Known:
+def known_of(challenger: FedLane, control: FedLane, *, entity: str | None = None) -> Facts:
     """Put together what a report is made of."""
     versions = [Version(model="likes", number=n, created="") for n in (3, 4)]
     served = Deployment(
@@ -252,7 +252,7 @@ def known_of(challenger: FedLane, control: FedLane, *, entity: str | None = None
         for position, ours in challenger.bursts.items()
         if position in control.bursts
     ]
-    return Known(
+    return Facts(
         deployment=served,
         challenger=versions[1],
         ledger=Ledger("fed", "likes", 3, Counts(answered=n, appended=n), 0, lanes),

@@ -29,7 +29,7 @@ from shadowserve.errors import StateError
 from shadowserve.records import Comparison, Outcome
 from shadowserve.schema.disclosure import Disclosure
 from shadowserve.statistics.growth import SizeCounts
-from shadowserve.statistics.switchback import Harm
+from shadowserve.statistics.switchback import CallerCost
 from shadowserve.statistics.tally import Moments, Quantiles, Worst
 from shadowserve.statistics.units import Units
 
@@ -83,7 +83,7 @@ class Learned:
         self.requests = 0
         self.timed = 0
         self.elapsed = Elapsed()
-        self.harm = Harm()
+        self.harm = CallerCost()
         self.memory: list[tuple[int, int]] = []
         self.notes: list[str] = []
         self.classes: list[Any] | None = None
@@ -242,7 +242,7 @@ _PARTS: Mapping[str, Any] = {
     "busy_ms": Moments,
     "starved_ms": Moments,
     "lag_ms": Quantiles,
-    "harm": Harm,
+    "harm": CallerCost,
     "elapsed": Elapsed,
     "pairing": Pairing,
     "dear": Dear,

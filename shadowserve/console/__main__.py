@@ -18,7 +18,7 @@ from shadowserve.console.app import Console
 from shadowserve.console.guard import Guard
 from shadowserve.console.tap import Tap
 from shadowserve.host.leash import watch_parent
-from shadowserve.host.private_log import keep_to_oneself
+from shadowserve.host.private_log import silence_others
 from shadowserve.http import tokens
 from shadowserve.http.header_limit import BoundedHead
 from shadowserve.http.passage import Prefixed
@@ -32,7 +32,7 @@ def main(descriptor: int, *options: str) -> None:
     root = os.environ["SHADOWSERVE_STATE_DIR"]
     setproctitle(f"shadowserve console {root}")
     watch_parent(int(os.environ["SHADOWSERVE_PARENT"]))
-    keep_to_oneself()
+    silence_others()
     places = Places(Path(root))
     deployment = deployments.read(places)
     tap = Tap(places, deployment) if deployment is not None and deployment.tapped else None

@@ -35,7 +35,7 @@ from shadowserve.state.deployment import Deployment
 from shadowserve.state.ledger import reconcile
 from shadowserve.state.places import Places
 from shadowserve.state.sampling import Sampling
-from shadowserve.state.unknown_columns import Strangers
+from shadowserve.state.unknown_columns import UnknownColumns
 from shadowserve.statistics import units
 from shadowserve.wire.protocols import protocols
 
@@ -99,7 +99,7 @@ class Tap:
         self._entity = units.entity_header(deployment.options, salt=deployment.salt)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tap")
         self._counters: Counters | None = None
-        self._strangers: Strangers | None = None
+        self._strangers: UnknownColumns | None = None
         self._journal: writer.Writer | Standby | None = None
         self._held_bytes = 0
         self._held_posts = 0
@@ -266,7 +266,7 @@ class Tap:
         self._counters = counted = Counters(self._places.counters(WORKER))
         counted.set("pid", os.getpid())
         reconcile(self._places, counted, worker=WORKER)
-        self._strangers = Strangers(self._places.strangers(WORKER))
+        self._strangers = UnknownColumns(self._places.strangers(WORKER))
         known = counted.counts().sequence
         opening = partial(
             writer.Writer,

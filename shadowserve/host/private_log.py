@@ -58,7 +58,7 @@ class _Strangers(logging.Filter):
         return not Path(record.pathname).resolve().is_relative_to(_HERE)
 
 
-def keep_to_oneself(prints: str | None = None) -> None:
+def silence_others(prints: str | None = None) -> None:
     """Keep this process's log for its own records; what anybody else prints goes elsewhere or nowhere.
 
     Standard output and error are pointed there, for the processes that a model may start as well.

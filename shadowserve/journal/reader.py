@@ -1,6 +1,6 @@
 """Reading the journal: in order, from a cursor, while it is being written.
 
-A `Tail` belongs to one lane. It walks each worker's segments by number and says how many requests
+A `JournalReader` belongs to one lane. It walks each worker's segments by number and says how many requests
 were deleted before they could be read, so that the ledger still balances.
 """
 
@@ -53,7 +53,7 @@ class Batch:
     lost: int = 0
 
 
-class Tail:
+class JournalReader:
     """Follows the journal from a cursor.
 
     Parameters

@@ -70,7 +70,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Known:
+class Facts:
     """Everything a finding may look at.
 
     Parameters
@@ -180,7 +180,7 @@ class Known:
         )
 
 
-def know(places: Places, deployment: Deployment, *, challenger: int) -> Known:
+def gather(places: Places, deployment: Deployment, *, challenger: int) -> Facts:
     """Gather what is known of a challenger now."""
     ledger = ledgers.read(places, deployment)
     lane = next(
@@ -192,7 +192,7 @@ def know(places: Places, deployment: Deployment, *, challenger: int) -> Known:
     control_state = places.lane(Role.CONTROL, deployment.champion.number).state
     control = snapshot(control_state) if deployment.control else None
     learned = _learned(own)
-    return Known(
+    return Facts(
         deployment=deployment,
         challenger=deployment.version(challenger),
         ledger=ledger,

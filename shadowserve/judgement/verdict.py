@@ -15,7 +15,7 @@ from typing import Any
 
 from shadowserve.comparison.lasting import ERROR
 from shadowserve.comparison.learned import Learned
-from shadowserve.judgement.facts import Known
+from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings import Finding, Severity, gains, share
 from shadowserve.judgement.findings.divergence import above_noise
 from shadowserve.judgement.findings.finding import number
@@ -111,12 +111,12 @@ class Judgement:
         }
 
 
-def judge(known: Known, findings: Sequence[Finding], policy: Policy) -> Judgement:
+def judge(known: Facts, findings: Sequence[Finding], policy: Policy) -> Judgement:
     """Judge a challenger on what is known of it.
 
     Parameters
     ----------
-    known : Known
+    known : Facts
     findings : sequence of Finding
         From `findings.look`, under the same policy.
     policy : Policy
@@ -145,7 +145,7 @@ def judge(known: Known, findings: Sequence[Finding], policy: Policy) -> Judgemen
     return Judgement(Verdict.CONTINUE, tuple(reasons), limits, policy, unit_of(known), rate)
 
 
-def _limits(known: Known, policy: Policy) -> tuple[Limit, ...]:
+def _limits(known: Facts, policy: Policy) -> tuple[Limit, ...]:
     labelled = by_labels(known, policy) is not None
     return (
         _coverage(known, policy),
@@ -155,7 +155,7 @@ def _limits(known: Known, policy: Policy) -> tuple[Limit, ...]:
     )
 
 
-def _coverage(known: Known, policy: Policy) -> Limit:
+def _coverage(known: Facts, policy: Policy) -> Limit:
     n = compared(known)
     unit = unit_of(known)
     by = "" if unit.name == "request" else f" They count as {unit.n} different {unit.name!r}."
@@ -168,7 +168,7 @@ def _coverage(known: Known, policy: Policy) -> Limit:
     )
 
 
-def unit_of(known: Known) -> Unit:
+def unit_of(known: Facts) -> Unit:
     """Return what is counted as one observation of a challenger, and how many there are."""
     options, learned = known.deployment.options, known.learned
     entity = options.get("entity") or options.get("entity_header")
@@ -177,7 +177,7 @@ def unit_of(known: Known) -> Unit:
     return Unit(entity, learned.units.n + learned.units.without, learned.units.without)
 
 
-def _disagreement(known: Known, policy: Policy) -> Limit:
+def _disagreement(known: Facts, policy: Policy) -> Limit:
     limit = policy.max_disagreement
     if known.learned is None or not known.learned.outputs.disagreement.n:
         return Limit("disagreement", "undecided", "Nothing has been compared yet.")
@@ -192,7 +192,7 @@ def _disagreement(known: Known, policy: Policy) -> Limit:
     return Limit("disagreement", "undecided", says, _needed(outputs.judged, limit, policy))
 
 
-def _loss(known: Known, policy: Policy) -> Limit:
+def _loss(known: Facts, policy: Policy) -> Limit:
     """Judge by labels: an honest improvement must disagree, but may not be wrong more often."""
     losses = known.losses
     if losses is None or losses.decisive is None:
@@ -202,7 +202,7 @@ def _loss(known: Known, policy: Policy) -> Limit:
     return Limit("loss", state, gains.told(losses, policy), more)
 
 
-def _errors(known: Known, policy: Policy) -> Limit:
+def _errors(known: Facts, policy: Policy) -> Limit:
     limit = policy.max_error_rate
     if known.learned is None or not known.learned.failures.rate.n:
         return Limit("errors", "undecided", "Nothing has been scored yet.")
@@ -239,7 +239,7 @@ def _fails(more: MeanSequence, policy: Policy) -> str:
     return f"It fails on at most {share(high)} of requests more"
 
 
-def _is_its_own(known: Known, learned: Learned, policy: Policy) -> bool:
+def _is_its_own(known: Facts, learned: Learned, policy: Policy) -> bool:
     """Whether failures are the version's own, as far as lanes may find out."""
     stands = standing(known, learned, ERROR, policy)
     return stands.is_proven or not stands.rescored or bool(learned.failures.poison)
@@ -251,7 +251,7 @@ def _needed(seen: MeanSequence, limit: float, policy: Policy) -> int | None:
     return seen.needed(limit, alpha=policy.alpha / LIMITS if broken else policy.alpha)
 
 
-def _latency(known: Known, policy: Policy) -> Limit:
+def _latency(known: Facts, policy: Policy) -> Limit:
     """Judge what callers would wait: the model's time with the server's, and never less than 1 ms."""
     paired = known.paired
     if not known.deployment.control:
@@ -280,7 +280,7 @@ def _latency(known: Known, policy: Policy) -> Limit:
     return Limit("latency", "undecided", says, more)
 
 
-def _requests(known: Known, n_bursts: int | None) -> int | None:
+def _requests(known: Facts, n_bursts: int | None) -> int | None:
     """Return how many more requests bring so many bursts, at the rate at which they came so far."""
     if n_bursts is None or known.learned is None or not known.paired.n_bursts:
         return None

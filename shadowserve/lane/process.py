@@ -24,8 +24,8 @@ from shadowserve.errors import ShadowserveError, UnreadableError
 from shadowserve.faults import fault_of, tell
 from shadowserve.host import gc_freeze, priority, stopping
 from shadowserve.host.leash import watch_parent
-from shadowserve.host.private_log import PRINTS, keep_to_oneself
-from shadowserve.journal.reader import Tail
+from shadowserve.host.private_log import PRINTS, silence_others
+from shadowserve.journal.reader import JournalReader
 from shadowserve.lane.company import Company
 from shadowserve.lane.lock import ONE_AT_A_TIME, ScoringLock
 from shadowserve.lane.observing import Observer
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
     if deployment is None:
         sys.stderr.write(f"No deployment in {root}: a lane is started by 'shadowserve serve'.\n")
         return 2
-    keep_to_oneself(os.environ.get(PRINTS))
+    silence_others(os.environ.get(PRINTS))
     try:
         lane = build(name, places, deployment)
     except BaseException as error:
@@ -148,7 +148,7 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
         rescorer=rescorer if deployment.options["rescore"] else None,
         learned=learned,
         state=state,
-        tail=Tail(places.journal, cursor=state.cursor()),
+        tail=JournalReader(places.journal, cursor=state.cursor()),
         inflight=inflight,
         metrics=RoleMetrics(name.role.value, name.version, steps=[n for n, _ in scorer.step_names]),
         disclosure=Disclosure.of(deployment.options, salt=deployment.salt),

@@ -12,7 +12,7 @@ import orjson
 from shadowserve.comparison.bursts import burst_of
 from shadowserve.comparison.comparing import Scoring, Side
 from shadowserve.comparison.pairing import server_ms
-from shadowserve.journal.reader import Tail
+from shadowserve.journal.reader import JournalReader
 from shadowserve.records import Comparison, Observation, Times, worker_of
 from shadowserve.scorer.scoring import Scorer
 from shadowserve.state.classes import by_class
@@ -29,14 +29,14 @@ class Recorder:
     ----------
     scorer : Scorer
         The lane's version; names its steps and classes.
-    tail : Tail
+    tail : JournalReader
         Names the champion's steps.
     window : int
         The open window.
     """
 
     scorer: Scorer
-    tail: Tail
+    tail: JournalReader
     window: int
 
     def comparisons(

@@ -21,7 +21,7 @@ from shadowserve.comparison.bursts import ControlTime, burst_of
 from shadowserve.comparison.comparing import Comparer, Scoring
 from shadowserve.comparison.learned import Learned
 from shadowserve.faults import fault_of, tell
-from shadowserve.journal.reader import Tail
+from shadowserve.journal.reader import JournalReader
 from shadowserve.lane import salvage, windows
 from shadowserve.lane.again import Second
 from shadowserve.lane.company import Company
@@ -116,7 +116,7 @@ class Lane:
     rescorer: Rescorer | None
     learned: Learned
     state: LaneState
-    tail: Tail
+    tail: JournalReader
     inflight: InFlight
     metrics: RoleMetrics
     disclosure: Disclosure

@@ -10,7 +10,7 @@ from typing import Any
 
 from shadowserve.comparison.timing import BETWEEN, RoleTiming, StepTiming, step_around
 from shadowserve.errors import SettingsError
-from shadowserve.judgement.facts import Known, know
+from shadowserve.judgement.facts import Facts, gather
 from shadowserve.judgement.findings import Finding, look
 from shadowserve.judgement.findings.gains import LIMITS
 from shadowserve.judgement.verdict import judge
@@ -71,7 +71,7 @@ def build(places: Places, deployment: Deployment, *, challenger: int) -> dict[st
     challenger : int
         Version number.
     """
-    known = know(places, deployment, challenger=challenger)
+    known = gather(places, deployment, challenger=challenger)
     policy = policy_of(deployment, challenger)
     findings = look(known, policy)
     judgement = judge(known, findings, policy)
@@ -106,7 +106,7 @@ def build(places: Places, deployment: Deployment, *, challenger: int) -> dict[st
     return plain
 
 
-def _labels(known: Known, policy: Policy) -> dict[str, Any] | None:
+def _labels(known: Facts, policy: Policy) -> dict[str, Any] | None:
     if known.losses is None:
         return None
     losses = known.losses
@@ -121,7 +121,7 @@ def _labels(known: Known, policy: Policy) -> dict[str, Any] | None:
     }
 
 
-def _dated(known: Known, finding: Finding) -> dict[str, Any]:
+def _dated(known: Facts, finding: Finding) -> dict[str, Any]:
     """Return a finding as JSON, its positions also as people count them."""
     moment = known.moment(finding.since)
     examples = [known.moment(place) for place in finding.examples]
@@ -137,7 +137,7 @@ def _time(wall_ns: int) -> str:
     return datetime.fromtimestamp(wall_ns / 1e9, UTC).isoformat(timespec="seconds")
 
 
-def _divergence(known: Known) -> dict[str, Any]:
+def _divergence(known: Facts) -> dict[str, Any]:
     if known.learned is None or known.learned.outputs.tally is None:
         return {}
     outputs = known.learned.outputs
@@ -147,7 +147,7 @@ def _divergence(known: Known) -> dict[str, Any]:
     return told
 
 
-def _latency(known: Known, policy: Policy) -> dict[str, Any]:
+def _latency(known: Facts, policy: Policy) -> dict[str, Any]:
     if known.learned is None:
         return {}
     learned = known.learned
@@ -194,7 +194,7 @@ def _ranks(sketch: Quantiles, *ranks: tuple[str, float]) -> dict[str, float | No
     return {name: sketch.quantile(rank) if sketch.n_effective else None for name, rank in ranks}
 
 
-def _features(known: Known) -> Iterator[dict[str, Any]]:
+def _features(known: Facts) -> Iterator[dict[str, Any]]:
     """Yield each step of each role, and what lies between them, with its share and its growth."""
     roles: dict[str, RoleTiming | None] = {
         "champion": known.learned.champion if known.learned else None,
@@ -249,7 +249,7 @@ def _growth(timing: StepTiming, sizes: Mapping[str, SizeCounts]) -> dict[str, An
     }
 
 
-def _notes(known: Known) -> list[str]:
+def _notes(known: Facts) -> list[str]:
     """Return what is not measured as one would expect: opaque steps, batches, library versions."""
     if known.learned is None:
         return []
@@ -264,7 +264,7 @@ def _notes(known: Known) -> list[str]:
     return [*known.learned.notes, *revised, *([proved + broken] if noise.proofs else [])]
 
 
-def _refused(known: Known) -> dict[str, Any]:
+def _refused(known: Facts) -> dict[str, Any]:
     """Return how many requests the champion refused, and how many of those kept the challenger takes."""
     seen = known.learned.refused if known.learned else None
     return {
@@ -274,7 +274,7 @@ def _refused(known: Known) -> dict[str, Any]:
     }
 
 
-def _unseen(known: Known) -> Iterator[dict[str, Any]]:
+def _unseen(known: Facts) -> Iterator[dict[str, Any]]:
     """Yield how often a column brought a category that a version never met in training."""
     for role, learned in (("challenger", known.learned), ("champion", known.control)):
         for column, count in learned.unseen.columns.items() if learned is not None else ():
@@ -288,7 +288,7 @@ def _unseen(known: Known) -> Iterator[dict[str, Any]]:
             }
 
 
-def _slices(known: Known, policy: Policy) -> list[dict[str, Any]]:
+def _slices(known: Facts, policy: Policy) -> list[dict[str, Any]]:
     search = known.learned.outputs.slices if known.learned else None
     if search is None:
         return []

@@ -44,7 +44,7 @@ from shadowserve.state.counters import Counters
 from shadowserve.state.metrics import observe_response
 from shadowserve.state.refused import Refusals
 from shadowserve.state.sampling import Sampling
-from shadowserve.state.unknown_columns import Strangers
+from shadowserve.state.unknown_columns import UnknownColumns
 from shadowserve.statistics.units import Headers, Named, nobody
 from shadowserve.wire.answers import dumps
 from shadowserve.wire.jsontext import refuse_nan
@@ -116,7 +116,7 @@ class DataPlane:
         BentoML's, for every path that is not ours.
     counters : Counters
         This worker's counts.
-    strangers : Strangers
+    strangers : UnknownColumns
         Takes the names of columns that the signature does not know.
     all_ready : callable
         Whether the champion is loaded and warm in every worker.
@@ -137,7 +137,7 @@ class DataPlane:
         app: App,
         *,
         counters: Counters,
-        strangers: Strangers,
+        strangers: UnknownColumns,
         all_ready: Callable[[], bool],
         metrics: Callable[[], bytes],
         max_body: int,

@@ -29,7 +29,7 @@ from shadowserve.errors import JournalError, ShadowserveError, UnreadableError
 from shadowserve.faults import fault_of
 from shadowserve.host import gc_freeze
 from shadowserve.host.leash import watch_parent
-from shadowserve.host.private_log import PRINTS, keep_to_oneself, tell_stacks
+from shadowserve.host.private_log import PRINTS, silence_others, tell_stacks
 from shadowserve.http import header_limit, tokens
 from shadowserve.http.asgi import App, Receive, Scope, Send
 from shadowserve.http.header_limit import BoundedHead
@@ -52,7 +52,7 @@ from shadowserve.state.metrics import RoleMetrics, exposition, reserve
 from shadowserve.state.places import Places
 from shadowserve.state.refused import Refusals
 from shadowserve.state.sampling import Sampling
-from shadowserve.state.unknown_columns import Strangers
+from shadowserve.state.unknown_columns import UnknownColumns
 from shadowserve.statistics import units
 from shadowserve.versions import copies
 
@@ -76,7 +76,7 @@ class _Worker:
         self.counters.set("busy_ns", 0)
         self.counters.set("beat_ns", 0)
         self.counters.set("pid", os.getpid())
-        self.strangers = Strangers(self.places.strangers(self.worker))
+        self.strangers = UnknownColumns(self.places.strangers(self.worker))
         self.counters.set("in_hand", 0)
         self.champion: Champion | None = None
         self.patience: Patience | None = None
@@ -240,7 +240,7 @@ class _Front:
 
     def __init__(self, app: App) -> None:
         watch_parent(int(os.environ["SHADOWSERVE_PARENT"]))
-        keep_to_oneself(os.environ.get(PRINTS))
+        silence_others(os.environ.get(PRINTS))
         worker = _worker()
         gate = gates.Gate.from_environment()
         self._plane = DataPlane(

@@ -25,7 +25,7 @@ from shadowserve.state.deployment import Deployment, LaneName
 from shadowserve.state.lane_file import Snapshot, snapshot, summary
 from shadowserve.state.places import LanePlaces, Places
 from shadowserve.state.sharing import Batching, batching
-from shadowserve.statistics.switchback import Cost, Harm
+from shadowserve.statistics.switchback import CallerCost, Cost
 
 MOST_READINGS = 3
 LONG_START_S = 120.0
@@ -280,7 +280,7 @@ def _costs(places: Places, deployment: Deployment) -> tuple[Cost, ...]:
     """Return what the first lane that has measured it says; all measure the same callers."""
     for name in deployment.lanes:
         written = summary(places.lane(name.role, name.version).state, "harm")
-        costs = Harm.from_state(orjson.loads(written)).costs() if written else []
+        costs = CallerCost.from_state(orjson.loads(written)).costs() if written else []
         if costs:
             return tuple(costs)
     return ()

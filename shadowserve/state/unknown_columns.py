@@ -50,7 +50,7 @@ class Met:
         return {"names": list(self.names), "more": self.more}
 
 
-class Strangers:
+class UnknownColumns:
     """The writing side: one worker, one file, opened for the worker's life.
 
     Parameters

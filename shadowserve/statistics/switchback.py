@@ -90,7 +90,7 @@ class Cost:
         )
 
 
-class Harm:
+class CallerCost:
     """The champion's response times in still and usual blocks, cycle by cycle."""
 
     def __init__(self) -> None:

@@ -19,7 +19,7 @@ from scoring_fixtures import double, opaque
 from shadowserve.cli import main
 from shadowserve.state import deployment as deployments
 from shadowserve.state.counters import Counters
-from shadowserve.state.unknown_columns import Strangers
+from shadowserve.state.unknown_columns import UnknownColumns
 from shadowserve.supervisor import start
 
 
@@ -69,7 +69,7 @@ def test_status_names_the_columns_that_were_ignored(run, tmp_path):
     counted = Counters(places.counters(0))
     counted.add("extra_columns", 7)
     counted.close()
-    met = Strangers(places.strangers(0))
+    met = UnknownColumns(places.strangers(0))
     met.meet(["tenure", "[bold]", ""])
     met.close()
     told = run("status", "--state-dir", places.root)

@@ -17,7 +17,7 @@ from shadowserve.console.app import Console
 from shadowserve.console.tap import Tap
 from shadowserve.errors import JournalError
 from shadowserve.journal import reader
-from shadowserve.journal.reader import Tail
+from shadowserve.journal.reader import JournalReader
 from shadowserve.state import counters, ledger
 from shadowserve.state import deployment as deployments
 
@@ -67,7 +67,7 @@ def line(n=1, **changes):
 
 
 def journaled(places):
-    return Tail(places.journal, cursor={}).read(1_000).requests
+    return JournalReader(places.journal, cursor={}).read(1_000).requests
 
 
 def test_records_are_journaled_when_they_are_answered_for(places):

@@ -12,9 +12,9 @@ from shadowserve.host import private_log
 MARKER = "ZQMARKQZ"
 STRANGER = f"""
 import faulthandler, logging, os, sys, threading, warnings
-from shadowserve.host.private_log import keep_to_oneself
+from shadowserve.host.private_log import silence_others
 logging.basicConfig(level=logging.INFO)
-keep_to_oneself()
+silence_others()
 text = "{MARKER}"
 """
 
@@ -78,7 +78,7 @@ def test_prints_are_kept_where_the_team_wants_them_and_nowhere_else(tmp_path, co
     script = tmp_path / "stranger.py"
     prints = tmp_path / "prints.log"
     script.write_text(
-        STRANGER.replace("keep_to_oneself()", f"keep_to_oneself({str(prints)!r})") + code
+        STRANGER.replace("silence_others()", f"silence_others({str(prints)!r})") + code
     )
     run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
     assert MARKER not in run.stdout + run.stderr
@@ -89,7 +89,7 @@ def test_prints_are_kept_where_the_team_wants_them_and_nowhere_else(tmp_path, co
 def test_a_file_for_prints_that_cannot_be_opened_costs_the_prints_alone(tmp_path):
     script = tmp_path / "stranger.py"
     script.write_text(
-        STRANGER.replace("keep_to_oneself()", "keep_to_oneself('/nowhere/x')") + "print(text)"
+        STRANGER.replace("silence_others()", "silence_others('/nowhere/x')") + "print(text)"
     )
     run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout) == (0, "")

@@ -13,7 +13,7 @@ from journal_fixtures import append, positions
 from shadowserve.errors import UnreadableError
 from shadowserve.journal import reader as journal_reader
 from shadowserve.journal import writer as journal_writer
-from shadowserve.journal.reader import Tail
+from shadowserve.journal.reader import JournalReader
 from shadowserve.journal.writer import Writer, segments
 from shadowserve.records import position, worker_of
 
@@ -32,11 +32,11 @@ def small(directory, *, worker=0, n=6):
 
 def test_a_reader_goes_on_from_its_cursor(tmp_path):
     small(tmp_path)
-    first = Tail(tmp_path, cursor={})
+    first = JournalReader(tmp_path, cursor={})
     assert positions(first.read(4).requests) == [1]  # a reading ends with a segment
     assert first.read(4).cursor == {0: 2}
     first.close()
-    second = Tail(tmp_path, cursor={0: 2})
+    second = JournalReader(tmp_path, cursor={0: 2})
     assert positions(second.read(1).requests) == [3]
     second.close()
 
@@ -45,7 +45,7 @@ def test_every_worker_gets_its_share_of_a_reading(tmp_path):
     writers = [Writer(tmp_path, worker=n) for n in range(3)]
     for writer in writers:
         append(writer, 50)
-    reader = Tail(tmp_path, cursor={})
+    reader = JournalReader(tmp_path, cursor={})
     read = reader.read(30).requests
     assert {n: sum(worker_of(r.position) == n for r in read) for n in range(3)} == {
         0: 10,
@@ -60,7 +60,7 @@ def test_every_worker_gets_its_share_of_a_reading(tmp_path):
 def test_no_reading_goes_beyond_its_limit(tmp_path):
     small(tmp_path, n=4)
     small(tmp_path, worker=1, n=4)
-    reader = Tail(tmp_path, cursor={})
+    reader = JournalReader(tmp_path, cursor={})
     seen = []
     while batch := reader.read(10, upto={0: 3}).requests:
         seen += batch
@@ -72,7 +72,7 @@ def test_a_reading_of_large_bodies_is_bounded_by_bytes(tmp_path, monkeypatch):
     monkeypatch.setattr(journal_reader, "READ_BYTES", 10_000)
     writer = Writer(tmp_path, worker=0)
     append(writer, 10, body=b"x" * 4_000)
-    reader = Tail(tmp_path, cursor={})
+    reader = JournalReader(tmp_path, cursor={})
     assert [len(reader.read(100).requests) for _ in range(5)] == [3, 3, 3, 1, 0]
     reader.close()
     writer.close()
@@ -80,7 +80,7 @@ def test_a_reading_of_large_bodies_is_bounded_by_bytes(tmp_path, monkeypatch):
 
 def test_what_was_deleted_unread_is_counted(tmp_path):
     made = small(tmp_path)
-    reader = Tail(tmp_path, cursor={})
+    reader = JournalReader(tmp_path, cursor={})
     reader.read(1)
     for segment in made[1:4]:
         journal_writer.remove(segment)
@@ -94,7 +94,7 @@ def test_a_reader_reads_to_the_end_what_is_deleted_under_it(tmp_path):
     append(writer, 4)
     writer.close()
     small(tmp_path, n=1)
-    reader = Tail(tmp_path, cursor={})
+    reader = JournalReader(tmp_path, cursor={})
     reader.read(1)
     journal_writer.remove(segments(tmp_path)[0])
     assert positions(reader.read(10).requests) == [2, 3, 4]
@@ -111,7 +111,7 @@ def test_a_reader_that_comes_too_early_waits_and_then_reads(tmp_path, content):
         born = sqlite3.connect(path)
         born.executescript(journal_writer._TABLES)
         born.close()
-    reader = Tail(tmp_path, cursor={})
+    reader = JournalReader(tmp_path, cursor={})
     assert reader.read(10).requests == []
     assert reader.steps(0) == ()
     live = journal_writer._create(path)
@@ -135,7 +135,7 @@ def test_a_segment_that_cannot_be_read_is_not_taken_for_a_deleted_one(tmp_path):
     whole = path.read_bytes()
     path.unlink()
     path.mkdir()  # what cannot be opened as a file
-    reader = Tail(tmp_path, cursor={})
+    reader = JournalReader(tmp_path, cursor={})
     assert reader.read(10).requests == []
     with pytest.raises(UnreadableError, match=path.name):
         journal_reader.backlog(tmp_path, cursor={}, bound={0: 1})
@@ -152,7 +152,7 @@ def test_a_segment_that_cannot_be_read_is_not_taken_for_a_deleted_one(tmp_path):
 def test_steps_are_those_of_the_segment_being_read(tmp_path):
     writer = Writer(tmp_path, worker=0, steps=STEPS)
     append(writer)
-    reader = Tail(tmp_path, cursor={})
+    reader = JournalReader(tmp_path, cursor={})
     reader.read(1)
     assert reader.steps(0) == STEPS
     assert reader.steps(7) == ()
@@ -174,7 +174,7 @@ def test_readers_read_while_the_writer_writes(tmp_path):
 
     thread = threading.Thread(target=write)
     thread.start()
-    readers = [Tail(tmp_path, cursor={}) for _ in range(2)]
+    readers = [JournalReader(tmp_path, cursor={}) for _ in range(2)]
     seen: list[list[int]] = [[], []]
     while not done.is_set() or any(len(one) < n for one in seen):
         for reader, one in zip(readers, seen, strict=True):
@@ -251,7 +251,7 @@ def test_a_reader_leaves_a_spare_segment_that_its_writer_took_along(tmp_path, mo
     writer = Writer(tmp_path, worker=0)
     writer._spare.exception()
     append(writer)
-    reader = Tail(tmp_path, cursor={})
+    reader = JournalReader(tmp_path, cursor={})
     assert positions(reader.read(9).requests) == [1]
     remove = journal_writer.remove
 

@@ -53,7 +53,7 @@ def test_nothing_is_written_until_it_opens_and_everything_after(tmp_path):
                 break
     journal.close()
     assert journal.sequence == 6
-    assert len(reader.Tail(tmp_path, cursor={}).read(100).requests) == 6
+    assert len(reader.JournalReader(tmp_path, cursor={}).read(100).requests) == 6
 
 
 def test_a_journal_that_cannot_be_read_yet_is_tried_again_too(tmp_path):

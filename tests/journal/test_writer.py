@@ -14,7 +14,7 @@ from journal_fixtures import append, killed, positions, request
 from shadowserve.errors import JournalError
 from shadowserve.journal import reader as journal_reader
 from shadowserve.journal import writer as journal_writer
-from shadowserve.journal.reader import Tail
+from shadowserve.journal.reader import JournalReader
 from shadowserve.journal.writer import Writer, segments
 from shadowserve.records import position
 
@@ -22,7 +22,7 @@ STEPS = (("scale", ("age",)), ("model", ()))
 
 
 def everything(directory):
-    reader, found = Tail(directory, cursor={}), []
+    reader, found = JournalReader(directory, cursor={}), []
     while batch := reader.read(1000).requests:
         found += batch
     reader.close()

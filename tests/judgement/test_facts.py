@@ -9,7 +9,7 @@ import pytest
 from judging_fixtures import known_of, shadowed, timed
 from scoring_fixtures import double, native, opaque, pipeline
 
-from shadowserve.judgement.facts import Pair, bursts, know
+from shadowserve.judgement.facts import Pair, bursts, gather
 from shadowserve.records import position
 
 
@@ -26,7 +26,7 @@ def test_requests_that_both_lanes_scored_in_a_burst_are_paired(tmp_path):
 
 
 def test_without_a_control_nothing_is_paired(tmp_path):
-    known = know(*shadowed(tmp_path, opaque(double), n=30, control=False), challenger=4)
+    known = gather(*shadowed(tmp_path, opaque(double), n=30, control=False), challenger=4)
     assert known.control is None
     assert known.pairs == ()
     assert known.paired.n_pairs == 0

@@ -11,7 +11,7 @@ from lane_fixtures import answer, records, work
 from scoring_fixtures import double, opaque
 
 from shadowserve.comparison.milestones import Milestones
-from shadowserve.judgement.facts import know
+from shadowserve.judgement.facts import gather
 from shadowserve.judgement.findings import Severity, look
 from shadowserve.records import position
 from shadowserve.report import build
@@ -67,7 +67,7 @@ def test_with_two_workers_people_see_a_number_that_counts(tmp_path):
     assert all(1 <= number <= 80 for number in one["example_requests"])
     texts = json.dumps([f["message"] for f in told["findings"]])
     assert str(position(1, 1))[:6] not in texts
-    assert know(places, served, challenger=4).moment(position(1, 40)).number <= 80
+    assert gather(places, served, challenger=4).moment(position(1, 40)).number <= 80
 
 
 def test_milestones_are_near_and_bounded_however_long_the_traffic():

@@ -9,7 +9,7 @@ from judging_fixtures import policy
 from lane_fixtures import answer, records, work
 from scoring_fixtures import double, opaque
 
-from shadowserve.judgement.facts import know
+from shadowserve.judgement.facts import gather
 from shadowserve.judgement.findings import Severity, look
 from shadowserve.judgement.verdict import Verdict, judge
 
@@ -20,7 +20,7 @@ def known(tmp_path, *, server=double, challenger=double, control=double, tap=Tru
     answer(places, records(600), champion=opaque(server, number=3))
     work(places, opaque(challenger), rescore=True)
     work(places, opaque(control, number=3), name=CONTROL, rescore=True)
-    return know(places, deployment(options={**OPTIONS, "tap": tap}), challenger=4)
+    return gather(places, deployment(options={**OPTIONS, "tap": tap}), challenger=4)
 
 
 def about_server(seen):

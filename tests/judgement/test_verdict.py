@@ -12,7 +12,7 @@ from deployment_fixtures import deployment
 from judging_fixtures import known_of, policy, timed, untimed
 from scoring_fixtures import double, opaque
 
-from shadowserve.judgement.facts import Known
+from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings import Severity, look
 from shadowserve.judgement.verdict import Judgement, Verdict, judge
 from shadowserve.settings.policy import Policy
@@ -22,7 +22,7 @@ EASY = {"max_error_rate": 0.05}
 """What 300 requests without an error can prove."""
 
 
-def judged(known: Known, **limits) -> Judgement:
+def judged(known: Facts, **limits) -> Judgement:
     own = policy(**{**EASY, **limits})
     return judge(known, look(known, own), own)
 
@@ -32,12 +32,12 @@ def states(judgement: Judgement) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def same(tmp_path_factory) -> Known:
+def same(tmp_path_factory) -> Facts:
     return timed(known_of(tmp_path_factory.mktemp("same"), opaque(double)))
 
 
 @pytest.fixture(scope="module")
-def other(tmp_path_factory) -> Known:
+def other(tmp_path_factory) -> Facts:
     tripled = opaque(lambda f, p: 3 * double(f, p))
     return timed(known_of(tmp_path_factory.mktemp("other"), tripled))
 

@@ -12,7 +12,7 @@ from judging_fixtures import known_of, timed
 from labels_fixtures import Kind, serve, work
 from scoring_fixtures import double, opaque
 
-from shadowserve.judgement.facts import Known
+from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings import look
 from shadowserve.judgement.verdict import Limit, Verdict, judge
 from shadowserve.labels import Losses, learn, take
@@ -24,7 +24,7 @@ N, LABELLED = 2_000, 1_400
 
 
 @pytest.fixture(scope="module")
-def alike(tmp_path_factory) -> Known:
+def alike(tmp_path_factory) -> Facts:
     """A challenger whose answers, failures and times are beyond reproach."""
     known = timed(known_of(tmp_path_factory.mktemp("alike"), opaque(double)))
     more = known.learned.failures.more
@@ -51,7 +51,7 @@ def learned(folder, off, *, side="lane", value=1e6) -> Losses:
     return again
 
 
-def limits(known: Known, losses: Losses) -> tuple[Verdict, dict[str, Limit]]:
+def limits(known: Facts, losses: Losses) -> tuple[Verdict, dict[str, Limit]]:
     policy = Policy.of({"min_requests": 100, "max_error_rate": 0.02, "max_loss_increase": 0.1})
     found = dataclasses.replace(known, losses=losses)
     judgement = judge(found, look(found, policy), policy)

@@ -12,7 +12,7 @@ from labels_fixtures import Kind
 from scipy.stats import norm
 from scoring_fixtures import double, opaque
 
-from shadowserve.judgement.facts import Known
+from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings import gains, look
 from shadowserve.judgement.verdict import Judgement, Verdict, judge
 from shadowserve.labels import Losses
@@ -65,12 +65,12 @@ def knowing(shared, quality: float, rate: float, rng, *, signal: float = 0.75):
 
 
 @pytest.fixture(scope="module")
-def alike(tmp_path_factory) -> Known:
+def alike(tmp_path_factory) -> Facts:
     """A challenger whose answers, failures and times are beyond reproach: labels alone decide."""
     return timed(known_of(tmp_path_factory.mktemp("alike"), opaque(double)))
 
 
-def judged(known: Known, pairs: list[Pair], kind: Kind = Kind.PROBABILITY, **limits) -> Judgement:
+def judged(known: Facts, pairs: list[Pair], kind: Kind = Kind.PROBABILITY, **limits) -> Judgement:
     policy = Policy.of({"min_requests": 100, "max_error_rate": 0.05})
     losses = Losses(kind)
     for first in range(0, len(pairs), 500):

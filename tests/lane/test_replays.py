@@ -13,7 +13,7 @@ from lane_fixtures import answer, close, lane, records
 from scoring_fixtures import double, opaque
 
 from shadowserve.comparison.replayed import Replayed, Seen, Trial, outcome
-from shadowserve.judgement.facts import know
+from shadowserve.judgement.facts import gather
 from shadowserve.judgement.findings import Severity, look
 from shadowserve.lane.kept import MOST, MOST_BYTES, KeptRequests, read_kept
 from shadowserve.schema.disclosure import Disclosure
@@ -125,7 +125,7 @@ def interleaved(root, challenger, champion, *, n, disclosure=None):
     for one in lanes:
         one._flush()
         close(one)
-    return know(places, deployment(), challenger=4), places
+    return gather(places, deployment(), challenger=4), places
 
 
 def changing(at, share=1.0, world=None):

@@ -20,7 +20,7 @@ from test_tap import Tap, app, ask
 
 from shadowserve.errors import SettingsError
 from shadowserve.journal import writer
-from shadowserve.journal.reader import Tail
+from shadowserve.journal.reader import JournalReader
 from shadowserve.schema.rows import Rows
 from shadowserve.settings.settings import Settings
 from shadowserve.state import deployment as deployments
@@ -94,7 +94,7 @@ def test_a_segment_that_an_earlier_release_wrote_is_read_on(tmp_path):
     live.commit()
     live.close()
     writer.recover(tmp_path, worker=0)
-    (one,) = Tail(tmp_path, cursor={}).read(10).requests
+    (one,) = JournalReader(tmp_path, cursor={}).read(10).requests
     assert (one.request_id, one.unit) == ("r1", None)
 
 

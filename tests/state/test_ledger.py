@@ -14,13 +14,13 @@ from lane_fixtures import answer, records, told, work
 
 from shadowserve.journal import reader as journal_reader
 from shadowserve.journal import writer as journal_writer
-from shadowserve.journal.reader import Tail
+from shadowserve.journal.reader import JournalReader
 from shadowserve.journal.writer import Writer, segments
 from shadowserve.records import Outcome
 from shadowserve.state import counters, ledger
 from shadowserve.state.counters import Counters
 from shadowserve.state.lane_file import LaneState, Progress
-from shadowserve.statistics.switchback import FEWEST_TIMES, Block, Harm
+from shadowserve.statistics.switchback import FEWEST_TIMES, Block, CallerCost
 from shadowserve.supervisor.keeping import Keeper
 
 CONTRACT = {
@@ -66,7 +66,7 @@ def test_status_says_what_lanes_cost_callers_once_that_is_known(places):
     found = ledger.read(places, deployment())
     assert found.costs == ()
     assert found.to_status()["cost_to_callers"] == []
-    harm = Harm()
+    harm = CallerCost()
     for cycle in range(5):
         for block, ms in ((Block.STILL, 2.0), (Block.USUAL, 2.0 + 0.01 * (cycle % 2))):
             for _ in range(FEWEST_TIMES):
@@ -206,7 +206,7 @@ def test_a_damaged_segment_is_lost_in_every_lane_and_the_ledger_balances(places,
     victim = segments(places.journal)[1]
     damage(victim.path, harm)
     assert ledger.read(places, deployment()).balanced
-    reader = Tail(places.journal, cursor={0: 4})
+    reader = JournalReader(places.journal, cursor={0: 4})
     assert reader.read(100).requests == []  # it waits until the segment is moved aside
     reader.close()
     keeper = Keeper(places.journal, 2**31, lambda _: None)

@@ -15,7 +15,7 @@ from scoring_fixtures import SIGNATURE, body, double, native, opaque, pipeline, 
 
 from shadowserve.cli.report_text import print_report
 from shadowserve.comparison.accepted import Accepted
-from shadowserve.judgement.facts import know
+from shadowserve.judgement.facts import gather
 from shadowserve.judgement.findings.champion import look
 from shadowserve.lane.refused import RefusedRequests
 from shadowserve.report import build
@@ -142,7 +142,7 @@ def refusing(tmp_path, *, refused_number=100, bodies=60):
     one.run()  # it looks at the refused ones before it ends, though no request was read
     work(places, opaque(double, signature=WIDER))
     served = deployment()
-    known = know(places, served, challenger=4)
+    known = gather(places, served, challenger=4)
     counts = dataclasses.replace(known.ledger.champion, rejected=refused_number)
     ledger = dataclasses.replace(known.ledger, champion=counts)
     return places, served, dataclasses.replace(known, ledger=ledger)

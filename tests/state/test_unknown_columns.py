@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from shadowserve.state import ledger, unknown_columns
 from shadowserve.state.counters import Counters
-from shadowserve.state.unknown_columns import MAX_LENGTH, MAX_NAMES, Met, Strangers
+from shadowserve.state.unknown_columns import MAX_LENGTH, MAX_NAMES, Met, UnknownColumns
 
 
 def met(path, *requests):
-    opened = Strangers(path)
+    opened = UnknownColumns(path)
     for names in requests:
         opened.meet(names)
     opened.close()
@@ -27,7 +27,7 @@ def test_names_are_told_once_in_order_of_appearance(tmp_path):
 
 
 def test_names_outlive_the_worker_and_the_next_one_goes_on(tmp_path):
-    unclosed = Strangers(tmp_path / "0")
+    unclosed = UnknownColumns(tmp_path / "0")
     unclosed.meet(["a"])
     assert unknown_columns.read([tmp_path / "0"]).names == ("a",)
     assert met(tmp_path / "0", ["a", "b"]).names == ("a", "b")
@@ -45,7 +45,7 @@ def test_all_workers_names_are_told_together(tmp_path):
 
 def test_any_number_of_names_takes_the_same_room(tmp_path):
     """SS-115: what callers make up must not grow memory or disk."""
-    opened = Strangers(tmp_path / "0")
+    opened = UnknownColumns(tmp_path / "0")
     size = (tmp_path / "0").stat().st_size
     for n in range(MAX_NAMES):
         opened.meet([f"{n} {'é🎬' * 500}"])
@@ -99,7 +99,7 @@ def test_only_the_owner_may_read(tmp_path):
 
 
 def test_without_room_for_the_file_a_worker_goes_on(tmp_path, caplog):
-    opened = Strangers(tmp_path / "no" / "such" / "directory")
+    opened = UnknownColumns(tmp_path / "no" / "such" / "directory")
     opened.meet(["secret"])
     opened.close()
     assert "not kept" in caplog.text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shadowserve.statistics.switchback import BLOCK_NS, Block, Harm, Schedule
+from shadowserve.statistics.switchback import BLOCK_NS, Block, CallerCost, Schedule
 
 CYCLE_NS = 10 * BLOCK_NS
 
@@ -31,10 +31,10 @@ def test_another_salt_draws_other_blocks():
     assert drawn("one") != drawn("two")
 
 
-def fed(ratio: float, cycles: int = 12) -> Harm:
+def fed(ratio: float, cycles: int = 12) -> CallerCost:
     """Response times whose usual blocks are `ratio` times the still ones."""
     rng = np.random.default_rng(7)
-    harm = Harm()
+    harm = CallerCost()
     for cycle in range(1, cycles + 1):
         for block, factor in ((Block.STILL, 1.0), (Block.CATCH_UP, 9.0), (Block.USUAL, ratio)):
             for ms in 2.0 * factor * rng.lognormal(0, 0.1, 200):
@@ -65,4 +65,4 @@ def test_catching_up_is_not_measured():
 
 def test_what_was_learnt_survives_a_restart():
     harm = fed(1.1)
-    assert Harm.from_state(harm.state()).costs() == harm.costs()
+    assert CallerCost.from_state(harm.state()).costs() == harm.costs()

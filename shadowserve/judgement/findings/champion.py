@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from shadowserve.judgement.facts import Known
+from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where, share
 from shadowserve.schema.schema import Schema
 from shadowserve.settings.policy import Policy
@@ -13,13 +13,13 @@ MOST = 0.5
 MANY_REFUSED = 0.01
 
 
-def look(known: Known, policy: Policy) -> Iterator[Finding]:
+def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield what callers get from the champion now, and what could not be compared for it."""
     yield from _failures(known, policy)
     yield from _refused(known, policy)
 
 
-def _failures(known: Known, policy: Policy) -> Iterator[Finding]:
+def _failures(known: Facts, policy: Policy) -> Iterator[Finding]:
     if known.learned is None:
         return
     rate = known.learned.failures.champion_rate
@@ -40,7 +40,7 @@ def _failures(known: Known, policy: Policy) -> Iterator[Finding]:
     )
 
 
-def _refused(known: Known, policy: Policy) -> Iterator[Finding]:
+def _refused(known: Facts, policy: Policy) -> Iterator[Finding]:
     counts = known.ledger.champion
     asked = counts.answered + counts.failed + counts.rejected
     if counts.rejected < policy.min_examples or counts.rejected < MANY_REFUSED * asked:
@@ -59,7 +59,7 @@ def _refused(known: Known, policy: Policy) -> Iterator[Finding]:
     )
 
 
-def _would_take(known: Known, refused: int) -> str:
+def _would_take(known: Facts, refused: int) -> str:
     """Say how many of them the challenger's signature takes, as far as they were kept."""
     seen = known.learned.refused if known.learned is not None else None
     if seen is None or not seen.tried:
@@ -68,7 +68,7 @@ def _would_take(known: Known, refused: int) -> str:
     return f" Of {of}, {known.name}'s signature would have taken {seen.taken:,}."
 
 
-def _spared(known: Known) -> str:
+def _spared(known: Facts) -> str:
     """Say which columns of the champion's signature the challenger does not need, and the other way round."""
     theirs, own = (
         {

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from shadowserve.comparison.learned import Learned
 from shadowserve.comparison.replayed import MAX_MS, Told
 from shadowserve.divergence import Kind
-from shadowserve.judgement.facts import Known
+from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings.apart import apart
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, number, request
 from shadowserve.settings.policy import Policy
@@ -17,7 +17,7 @@ ENOUGH = 13
 """Fewer old requests could prove nothing."""
 
 
-def look(known: Known, policy: Policy) -> Iterator[Finding]:
+def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield a lasting change of the disagreement."""
     learned = known.learned
     if learned is None or learned.outputs.tally is None:
@@ -37,12 +37,12 @@ def look(known: Known, policy: Policy) -> Iterator[Finding]:
         yield from _note(known, replayed.traffic.change, _traffic(known, replayed.traffic), policy)
 
 
-def _note(known: Known, change: Change, told: str, policy: Policy) -> Iterator[Finding]:
+def _note(known: Facts, change: Change, told: str, policy: Policy) -> Iterator[Finding]:
     if abs(change.after - change.before) >= policy.min_disagreement:
         yield _finding(known, change, Severity.NOTE, told)
 
 
-def _finding(known: Known, change: Change, severity: Severity, told: str) -> Finding:
+def _finding(known: Facts, change: Change, severity: Severity, told: str) -> Finding:
     return Finding(
         kind="change_point",
         severity=severity,
@@ -58,11 +58,11 @@ def _finding(known: Known, change: Change, severity: Severity, told: str) -> Fin
     )
 
 
-def _kind(known: Known) -> Kind | None:
+def _kind(known: Facts) -> Kind | None:
     return known.learned.outputs.kind if known.learned is not None else None
 
 
-def _asked(known: Known, told: Told) -> str:
+def _asked(known: Facts, told: Told) -> str:
     champion = known.champion.pin.label
     beyond = f", which {champion} does not" if known.control else ""
     return (
@@ -71,7 +71,7 @@ def _asked(known: Known, told: Told) -> str:
     )
 
 
-def _traffic(known: Known, told: Told) -> str:
+def _traffic(known: Facts, told: Told) -> str:
     if told.replayed < ENOUGH:
         return (
             f"Only {told.replayed} requests of before could be scored again, too few to tell why."
@@ -87,7 +87,7 @@ def _traffic(known: Known, told: Told) -> str:
     )
 
 
-def _why_not(known: Known, learned: Learned) -> str:
+def _why_not(known: Facts, learned: Learned) -> str:
     """Say why it is not known whether the version changed or the traffic."""
     options, open_ = (
         known.deployment.options,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from shadowserve.comparison.collapse import FewItems, Stillness
 from shadowserve.comparison.outputs import Outputs
 from shadowserve.divergence import Kind, KindTally
-from shadowserve.judgement.facts import Known
+from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where, share
 from shadowserve.settings.policy import Policy
 
@@ -22,7 +22,7 @@ NEARLY_ALL = 0.98
 USUAL = 0.9
 
 
-def look(known: Known, policy: Policy) -> Iterator[Finding]:
+def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield a collapse onto little."""
     if known.learned is None or known.learned.outputs.tally is None:
         return
@@ -40,7 +40,7 @@ def look(known: Known, policy: Policy) -> Iterator[Finding]:
 
 
 def _few(
-    known: Known, outputs: Outputs, tally: KindTally, seen: FewItems, *, output: str, alpha: float
+    known: Facts, outputs: Outputs, tally: KindTally, seen: FewItems, *, output: str, alpha: float
 ) -> Iterator[Finding]:
     """Yield a collapse onto few items: every page recommends the same."""
     shown = seen.shown()
@@ -76,7 +76,7 @@ def _few(
     )
 
 
-def _everywhere(known: Known, item: str, own: float, theirs: float, *, output: str) -> Finding:
+def _everywhere(known: Facts, item: str, own: float, theirs: float, *, output: str) -> Finding:
     """Tell of one item that is now in nearly every list."""
     return Finding(
         kind="concentration",
@@ -90,7 +90,7 @@ def _everywhere(known: Known, item: str, own: float, theirs: float, *, output: s
     )
 
 
-def _still(known: Known, seen: Stillness, *, output: str, alpha: float) -> Iterator[Finding]:
+def _still(known: Facts, seen: Stillness, *, output: str, alpha: float) -> Iterator[Finding]:
     """Yield an output that has all but stopped to vary while the champion's still does."""
     n = seen.more.n
     if not n:

@@ -9,7 +9,7 @@ import numpy as np
 
 from shadowserve.comparison.outputs import Outputs
 from shadowserve.divergence import Kind, KindTally
-from shadowserve.judgement.facts import Known
+from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings import classes
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where, number, share
 from shadowserve.judgement.findings.labelled import weighed
@@ -20,14 +20,14 @@ MOST_PARTS = 3
 NOISY, DOUBT_ALPHA = 0.5, 0.01
 
 
-def look(known: Known, policy: Policy) -> Iterator[Finding]:
+def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield a disagreement that is proven."""
     if known.learned is None or known.learned.outputs.tally is None:
         return
     yield from _apart(known, known.learned.outputs, policy)
 
 
-def _apart(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
+def _apart(known: Facts, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
     if outputs.tally is None:
         return
     noise = 0.0
@@ -72,7 +72,7 @@ def _apart(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
     )
 
 
-def share_that_lasts(known: Known) -> float:
+def share_that_lasts(known: Facts) -> float:
     """Return the share of differing answers that differ as before at a second scoring.
 
     One that lasts is added to those seen, so that a few seen take nothing from what is proven of many.
@@ -90,7 +90,7 @@ def _next(outputs: Outputs) -> str:
     return " Look at the worst requests before switching: the report names them."
 
 
-def is_noise(known: Known) -> bool:
+def is_noise(known: Facts) -> bool:
     """Whether what differs from the champion is proven not to differ any more, mostly, at a second scoring.
 
     What wanders is told by `nondeterminism`, and a spell of it looks like a divergence of the version.
@@ -99,7 +99,7 @@ def is_noise(known: Known) -> bool:
     return doubted is not None and doubted.is_below(NOISY, alpha=DOUBT_ALPHA)
 
 
-def above_noise(known: Known, outputs: Outputs, *, alpha: float) -> tuple[float, float]:
+def above_noise(known: Facts, outputs: Outputs, *, alpha: float) -> tuple[float, float]:
     """Return the interval of the challenger's disagreement above the control's.
 
     The control is the champion scored again: what it disagrees on is noise. Without a control the
@@ -110,7 +110,7 @@ def above_noise(known: Known, outputs: Outputs, *, alpha: float) -> tuple[float,
     return difference(outputs.judged, known.control.outputs.judged, alpha=alpha)
 
 
-def _may_be_apart(known: Known, outputs: Outputs, policy: Policy, *, alpha: float) -> bool:
+def _may_be_apart(known: Facts, outputs: Outputs, policy: Policy, *, alpha: float) -> bool:
     """Whether either way can be proven, asked by evidence alone: an interval costs a hundred times more."""
     if known.control is None or known.control.outputs.judged.n == 0:
         return True
@@ -121,7 +121,7 @@ def _may_be_apart(known: Known, outputs: Outputs, policy: Policy, *, alpha: floa
     )
 
 
-def is_more_often(known: Known, outputs: Outputs, *, alpha: float) -> bool:
+def is_more_often(known: Facts, outputs: Outputs, *, alpha: float) -> bool:
     """Whether the challenger differs on proven more requests than the champion from itself.
 
     Sharper than sizes where the champion is the same every time and the challenger a little off on

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from shadowserve.judgement.facts import Known
+from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity
 from shadowserve.settings.policy import Policy
 
@@ -17,7 +17,7 @@ _TRIES = 2
 """Deaths that each request of the finding on poison accounts for."""
 
 
-def look(known: Known, _policy: Policy) -> Iterator[Finding]:
+def look(known: Facts, _policy: Policy) -> Iterator[Finding]:
     """Yield one finding on deaths that no fatal request explains."""
     ends = known.lane.ends
     by_way = {way: ends.ended.get(cause, 0) for cause, way in _WAYS.items()}

@@ -8,7 +8,7 @@ import numpy as np
 
 from shadowserve.comparison.lasting import ERROR
 from shadowserve.comparison.learned import Learned
-from shadowserve.judgement.facts import Known
+from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings.finding import (
     Effect,
     Finding,
@@ -27,7 +27,7 @@ MIN_DROP = 96 * 2**20
 MIN_MEMORY_NOTES = 5
 
 
-def look(known: Known, policy: Policy) -> Iterator[Finding]:
+def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield what failed."""
     if known.learned is None:
         return
@@ -35,7 +35,7 @@ def look(known: Known, policy: Policy) -> Iterator[Finding]:
         yield from part(known, known.learned, policy)
 
 
-def _errors(known: Known, learned: Learned, policy: Policy) -> Iterator[Finding]:
+def _errors(known: Facts, learned: Learned, policy: Policy) -> Iterator[Finding]:
     failures, more = learned.failures, learned.failures.more
     if not any(one.n for one in failures.faults) or more.ends[1] < policy.min_examples:
         return
@@ -87,7 +87,7 @@ def _errors(known: Known, learned: Learned, policy: Policy) -> Iterator[Finding]
     )
 
 
-def _poison(known: Known, learned: Learned, _policy: Policy) -> Iterator[Finding]:
+def _poison(known: Facts, learned: Learned, _policy: Policy) -> Iterator[Finding]:
     poison = learned.failures.poison
     if not poison:
         return
@@ -121,7 +121,7 @@ def _poison(known: Known, learned: Learned, _policy: Policy) -> Iterator[Finding
     )
 
 
-def _memory(known: Known, learned: Learned, _policy: Policy) -> Iterator[Finding]:
+def _memory(known: Facts, learned: Learned, _policy: Policy) -> Iterator[Finding]:
     slope = growth_per_request(learned.memory)
     if slope is None or slope < MIN_LEAK_BYTES:
         return

@@ -13,7 +13,7 @@ import numpy as np
 
 from shadowserve.comparison.learned import Learned
 from shadowserve.comparison.timing import StepTiming, outermost
-from shadowserve.judgement.facts import Known, bursts
+from shadowserve.judgement.facts import Facts, bursts
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where, number, share
 from shadowserve.judgement.findings.yardstick import (
     Yardstick,
@@ -46,7 +46,7 @@ IN_THE_WHOLE = 0.5
 """No step is slower than the whole is: that share of what a step is accused of must show in it."""
 
 
-def look(known: Known, policy: Policy) -> Iterator[Finding]:
+def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield the slow steps, each once and by what explains it best.
 
     Nothing is slow before it is known how long the champion takes: on its first requests, which come
@@ -73,7 +73,7 @@ def _has_parts(steps: Mapping[str, StepTiming], name: str) -> bool:
 class _Step:
     """One step of the challenger beside what it is compared with."""
 
-    known: Known
+    known: Facts
     learned: Learned
     name: str
     timing: StepTiming
@@ -209,7 +209,7 @@ def _constant(step: _Step, policy: Policy) -> Finding | None:
     )
 
 
-def _proven_slower(known: Known, name: str, policy: Policy) -> bool:
+def _proven_slower(known: Facts, name: str, policy: Policy) -> bool:
     """Whether a step is slower than the control's on the same requests, by half at least.
 
     Without pairs (another plan in the control, or too few bursts) the medians alone have to do.

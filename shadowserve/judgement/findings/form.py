@@ -8,14 +8,14 @@ from typing import Any
 from shadowserve.comparison.lasting import HOLE
 from shadowserve.comparison.learned import Learned
 from shadowserve.comparison.outputs import Outputs
-from shadowserve.judgement.facts import Known
+from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where, share
 from shadowserve.judgement.findings.noise import is_above
 from shadowserve.judgement.findings.standing import PARTS, standing
 from shadowserve.settings.policy import Policy
 
 
-def look(known: Known, policy: Policy) -> Iterator[Finding]:
+def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield answers that a caller cannot read, or that say nothing."""
     if known.learned is None or known.learned.outputs.tally is None:
         return
@@ -24,7 +24,7 @@ def look(known: Known, policy: Policy) -> Iterator[Finding]:
     yield from _nonfinite(known, known.learned, policy)
 
 
-def _structure(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
+def _structure(known: Facts, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
     told = _agreement(outputs)
     n_rows = told.get("structure") or 0
     if not n_rows:
@@ -51,7 +51,7 @@ def _structure(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Findi
     )
 
 
-def _classes(known: Known, _outputs: Outputs, _policy: Policy) -> Iterator[Finding]:
+def _classes(known: Facts, _outputs: Outputs, _policy: Policy) -> Iterator[Finding]:
     """Yield classes that only one version knows, and another order of them where it is served.
 
     Probabilities are compared by class, and a class that a version lacks has probability 0: so this is
@@ -81,7 +81,7 @@ def _agreement(outputs: Outputs) -> dict[str, Any]:
     return dict(outputs.tally.summary()["agreement"]) if outputs.tally else {}
 
 
-def _comes_by_chance(known: Known, outputs: Outputs, policy: Policy) -> bool:
+def _comes_by_chance(known: Facts, outputs: Outputs, policy: Policy) -> bool:
     """Whether either version's form varies from call to call, and the challenger's not proven more."""
     if known.control is None or known.learned is None:
         return False
@@ -94,7 +94,7 @@ def _comes_by_chance(known: Known, outputs: Outputs, policy: Policy) -> bool:
     return varies and not is_above(own, theirs, policy)
 
 
-def _nonfinite(known: Known, learned: Learned, policy: Policy) -> Iterator[Finding]:
+def _nonfinite(known: Facts, learned: Learned, policy: Policy) -> Iterator[Finding]:
     outputs = learned.outputs
     alpha = policy.alarm_alpha("nonfinite_output") / PARTS
     more = outputs.more_nonfinite

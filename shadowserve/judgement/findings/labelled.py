@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from shadowserve.judgement.facts import Known
+from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings import gains
 from shadowserve.judgement.findings.finding import Severity
 from shadowserve.judgement.findings.gains import LIMITS
 from shadowserve.settings.policy import Policy
 
 
-def by_labels(known: Known, policy: Policy) -> str | None:
+def by_labels(known: Facts, policy: Policy) -> str | None:
     """Return what labels say of the limit on loss: ``kept``, ``broken`` or ``undecided``.
 
     None where there are too few of them, so that disagreement decides.
@@ -20,7 +20,7 @@ def by_labels(known: Known, policy: Policy) -> str | None:
     return losses.decisive.standing(alpha=policy.alpha, broken_alpha=policy.alpha / LIMITS)
 
 
-def weighed(known: Known, policy: Policy, severity: Severity) -> tuple[Severity, str]:
+def weighed(known: Facts, policy: Policy, severity: Severity) -> tuple[Severity, str]:
     """Return the severity of a disagreement in the light of labels, and what to add to its story.
 
     Labels proving that the challenger is not worse make it a note: it disagrees because it is right.

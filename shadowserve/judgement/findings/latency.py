@@ -8,7 +8,7 @@ from math import isfinite
 import numpy as np
 
 from shadowserve.comparison.learned import Learned
-from shadowserve.judgement.facts import Known
+from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, number, share
 from shadowserve.settings.policy import Policy
 from shadowserve.statistics.paired import FLOOR_MS, PairedBursts, WaitRatio
@@ -22,7 +22,7 @@ SLOW_PROCESS = (
 )
 
 
-def look(known: Known, policy: Policy) -> Iterator[Finding]:
+def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield what the times show."""
     if known.learned is None:
         return
@@ -46,7 +46,7 @@ def waited(paired: PairedBursts, found: WaitRatio) -> str:
     )
 
 
-def _whole(known: Known, _learned: Learned, policy: Policy) -> Iterator[Finding]:
+def _whole(known: Facts, _learned: Learned, policy: Policy) -> Iterator[Finding]:
     """Yield a version that is slower as a whole, paired burst by burst with the control."""
     paired, alpha = known.paired, policy.alarm_alpha("latency")
     if not paired.is_slower(alpha=alpha):
@@ -65,7 +65,7 @@ def _whole(known: Known, _learned: Learned, policy: Policy) -> Iterator[Finding]
     )
 
 
-def _capacity(known: Known, learned: Learned, _policy: Policy) -> Iterator[Finding]:
+def _capacity(known: Facts, learned: Learned, _policy: Policy) -> Iterator[Finding]:
     """Yield a version that one process could not serve at the rate that the traffic came at.
 
     Where there is a control, it must take a quarter more than that on the same requests, and in each

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shadowserve.judgement.facts import Known
+from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings import (
     champion,
     change,
@@ -28,12 +28,12 @@ _OTHERS = (features, latency, noise, failures, champion, unseen, ended, origins)
 _ORDER = (Severity.CRITICAL, Severity.WARNING, Severity.NOTE, Severity.INFO)
 
 
-def look(known: Known, policy: Policy) -> list[Finding]:
+def look(known: Facts, policy: Policy) -> list[Finding]:
     """Return what is wrong with a challenger, as far as it can be stood by.
 
     Parameters
     ----------
-    known : Known
+    known : Facts
         What both lanes have learnt so far.
     policy : Policy
         Limits and alpha.

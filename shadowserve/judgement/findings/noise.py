@@ -9,7 +9,7 @@ import numpy as np
 
 from shadowserve.comparison.failures import Noise
 from shadowserve.comparison.learned import Learned
-from shadowserve.judgement.facts import Known
+from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where, share
 from shadowserve.settings.policy import Policy
 from shadowserve.statistics.sequential import MeanSequence, two_rates
@@ -18,7 +18,7 @@ DEPENDS = "depends on batch"
 SO_DOES = ", and for all that is known so does the champion"
 
 
-def look(known: Known, policy: Policy) -> Iterator[Finding]:
+def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield how the version disagrees with itself: from call to call, and in a batch."""
     if known.control is not None and known.control.noise.dependent:
         yield _champion_depends(known, known.control.noise)
@@ -46,7 +46,7 @@ def look(known: Known, policy: Policy) -> Iterator[Finding]:
         yield _depends(known, noise)
 
 
-def _champion_depends(known: Known, noise: Noise) -> Finding:
+def _champion_depends(known: Facts, noise: Noise) -> Finding:
     """Tell of a champion that answers by what else is in the call: callers got each other's values."""
     harm = (
         "Requests of several callers shared calls of it; that was stopped in all workers. Answers given "
@@ -66,7 +66,7 @@ def _champion_depends(known: Known, noise: Noise) -> Finding:
     )
 
 
-def _depends(known: Known, noise: Noise) -> Finding:
+def _depends(known: Facts, noise: Noise) -> Finding:
     """Tell of a challenger of which single requests prove what no share of requests shows yet."""
     theirs = known.control is not None and known.control.noise.dependent > 0
     harmless = theirs or (known.control is None and not known.shared)
@@ -83,7 +83,7 @@ def _depends(known: Known, noise: Noise) -> Finding:
     )
 
 
-def _wandering(known: Known, learned: Learned, policy: Policy) -> Finding:
+def _wandering(known: Facts, learned: Learned, policy: Policy) -> Finding:
     noise, apart = learned.noise, learned.outputs.intolerant
     theirs = known.control.noise.again if known.control else None
     low, high = None, None
@@ -120,7 +120,7 @@ def _wandering(known: Known, learned: Learned, policy: Policy) -> Finding:
     )
 
 
-def _scattering(known: Known, learned: Learned, policy: Policy) -> Finding:
+def _scattering(known: Facts, learned: Learned, policy: Policy) -> Finding:
     """Tell of probabilities that differ from call to call, though hardly an answer does."""
     return _measured(
         known,
@@ -135,7 +135,7 @@ def _scattering(known: Known, learned: Learned, policy: Policy) -> Finding:
     )
 
 
-def _batch_dependent(known: Known, learned: Learned, policy: Policy, *, of_scores: bool) -> Finding:
+def _batch_dependent(known: Facts, learned: Learned, policy: Policy, *, of_scores: bool) -> Finding:
     """Tell of answers that differ when others are scored in the same call."""
     how = "with other probabilities" if of_scores else "differently"
     return _measured(
@@ -154,7 +154,7 @@ def _batch_dependent(known: Known, learned: Learned, policy: Policy, *, of_score
 
 
 def _measured(
-    known: Known,
+    known: Facts,
     learned: Learned,
     policy: Policy,
     seen: Callable[[Noise], MeanSequence],
@@ -194,7 +194,7 @@ def _mean_of(theirs: MeanSequence | None) -> float | None:
     return theirs.mean if theirs is not None and theirs.n else None
 
 
-def _beyond_champion(known: Known, n: int, differing: float, policy: Policy) -> bool:
+def _beyond_champion(known: Facts, n: int, differing: float, policy: Policy) -> bool:
     """Whether the champion is told to be steadier than the challenger.
 
     The control answers requests that the champion answered, and some of them twice: both show how
@@ -227,7 +227,7 @@ def is_above(own: tuple[int, float], theirs: tuple[int, float], policy: Policy) 
     return bool(above and two_rates(n, differing, n_other, differing_other) >= needed)
 
 
-def _answers_again(known: Known) -> Sequence[MeanSequence]:
+def _answers_again(known: Facts) -> Sequence[MeanSequence]:
     """Return the control's answers beside the champion's, which elsewhere may not be the same version."""
     if known.control is None or known.deployment.tapped:
         return ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from shadowserve.judgement.facts import Known
+from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where, number, share
 from shadowserve.scorer import parity
 from shadowserve.settings.policy import Policy
@@ -16,14 +16,14 @@ NARROW = 0.25
 _DAY_S = 86_400.0
 
 
-def look(known: Known, policy: Policy) -> Iterator[Finding]:
+def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield what the records and the ledger show."""
     yield from _lineage(known)
     yield from _typing(known)
     yield from _coverage(known, policy)
 
 
-def _lineage(known: Known) -> Iterator[Finding]:
+def _lineage(known: Facts) -> Iterator[Finding]:
     apart = [
         d
         for d in differences(known.champion, known.challenger)
@@ -54,7 +54,7 @@ def _lineage(known: Known) -> Iterator[Finding]:
     )
 
 
-def _typing(known: Known) -> Iterator[Finding]:
+def _typing(known: Facts) -> Iterator[Finding]:
     """Say that one of the two has no signature, whatever the traffic shows."""
     if told := parity.said(known.champion, known.challenger):
         yield Finding(
@@ -74,7 +74,7 @@ def _span_days(version: Version) -> float | None:
     return max((until - since).total_seconds() / _DAY_S, 1.0)
 
 
-def _coverage(known: Known, policy: Policy) -> Iterator[Finding]:
+def _coverage(known: Facts, policy: Policy) -> Iterator[Finding]:
     lane = known.lane
     if lane.state in ("degraded", "incompatible"):
         yield Finding(
@@ -105,6 +105,6 @@ def _coverage(known: Known, policy: Policy) -> Iterator[Finding]:
         )
 
 
-def compared(known: Known) -> int:
+def compared(known: Facts) -> int:
     """Return how many requests both versions answered."""
     return known.learned.outputs.disagreement.n if known.learned else 0

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from shadowserve.comparison.outputs import Outputs
-from shadowserve.judgement.facts import Known
+from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where, number, share
 from shadowserve.judgement.findings.labelled import weighed
 from shadowserve.settings.policy import Policy
@@ -21,7 +21,7 @@ SCORE_CLIP = 0.25
 MIN_SHIFT = 0.02
 
 
-def look(known: Known, policy: Policy) -> Iterator[Finding]:
+def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield what has become of the scores behind the answers: the largest move, of several."""
     if known.learned is None or known.learned.outputs.tally is None:
         return
@@ -60,7 +60,7 @@ def _least(moves: np.ndarray, *, alpha: float, clip: float = SCORE_CLIP) -> floa
     return max(low, -high)
 
 
-def _wanders(known: Known) -> bool:
+def _wanders(known: Facts) -> bool:
     """Whether the champion's scores may scatter: then its likeliest class looks too likely by chance."""
     control = known.control
     again = control.noise.scores_again if control is not None else None
@@ -68,7 +68,7 @@ def _wanders(known: Known) -> bool:
 
 
 def _shift(
-    known: Known, outputs: Outputs, policy: Policy, *, place: str, moved: np.ndarray, alpha: float
+    known: Facts, outputs: Outputs, policy: Policy, *, place: str, moved: np.ndarray, alpha: float
 ) -> Finding:
     """Tell by how much: as large as it is where that is proven in full, else as it was judged."""
     mean, clipped = _mean(moved, clip=1.0), ""

@@ -7,7 +7,7 @@ from math import log
 
 from shadowserve.comparison.outputs import Outputs
 from shadowserve.divergence import Kind
-from shadowserve.judgement.facts import Known
+from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings.apart import apart
 from shadowserve.judgement.findings.divergence import is_more_often
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where, share
@@ -17,14 +17,14 @@ from shadowserve.statistics.sequential import rate_evidence
 from shadowserve.statistics.slices import Slice
 
 
-def look(known: Known, policy: Policy) -> Iterator[Finding]:
+def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield each part that is proven to disagree more than the rest."""
     if known.learned is None or known.learned.outputs.tally is None:
         return
     yield from _slices(known, known.learned.outputs, policy)
 
 
-def _slices(known: Known, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
+def _slices(known: Facts, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
     if outputs.slices is None:
         return
     for found in outputs.slices.findings(
@@ -65,7 +65,7 @@ def _disagrees(found: Slice, outputs: Outputs) -> str:
     return apart(outputs.kind, found.rate, found.rate_outside, where="elsewhere")
 
 
-def _noise(known: Known, found: Slice, policy: Policy) -> str:
+def _noise(known: Facts, found: Slice, policy: Policy) -> str:
     """Say why a slice may be nothing but noise; empty where it is more.
 
     Noise turns the close calls over, so where many are close it looks like a slice.
@@ -83,7 +83,7 @@ def _noise(known: Known, found: Slice, policy: Policy) -> str:
     return ""
 
 
-def _persists(known: Known, found: Slice, policy: Policy) -> bool:
+def _persists(known: Facts, found: Slice, policy: Policy) -> bool:
     """Whether the disagreement is there again on a second scoring, more often than noise would be.
 
     A version whose answers scatter around the champion's comes back towards it at least every other

@@ -7,7 +7,7 @@ from math import exp, log
 
 from shadowserve.comparison.lasting import ERROR, Lasted
 from shadowserve.comparison.learned import Learned
-from shadowserve.judgement.facts import Known
+from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings.finding import Finding, Severity
 from shadowserve.settings.policy import Policy
 from shadowserve.statistics.sequential import MeanSequence, log_e_sign
@@ -81,7 +81,7 @@ class Standing:
         )
 
 
-def standing(known: Known, learned: Learned, kind: str, policy: Policy) -> Standing:
+def standing(known: Facts, learned: Learned, kind: str, policy: Policy) -> Standing:
     """Judge one way to fail: `lasting.ERROR` or `lasting.HOLE`."""
     failures, outputs = learned.failures, learned.outputs
     more, episodes = (

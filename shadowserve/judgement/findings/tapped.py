@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from shadowserve.judgement.facts import Known
+from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where, number, share
 from shadowserve.records import Role
 from shadowserve.settings.policy import Policy
@@ -19,7 +19,7 @@ from shadowserve.statistics.sequential import difference
 MOSTLY = 0.5
 
 
-def look(known: Known, policy: Policy) -> Iterator[Finding]:
+def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield what shows that the tapped server is not the champion, or cannot be read."""
     if known.deployment.tapped:
         yield from _stranger(known, policy)
@@ -41,7 +41,7 @@ def tempered(found: Iterable[Finding], about_tap: Iterable[Finding]) -> list[Fin
     ]
 
 
-def _stranger(known: Known, policy: Policy) -> Iterator[Finding]:
+def _stranger(known: Facts, policy: Policy) -> Iterator[Finding]:
     if known.control is None or known.control.outputs.intolerant.n == 0:
         return
     outputs, again = known.control.outputs, known.control.noise.again
@@ -76,7 +76,7 @@ def _stranger(known: Known, policy: Policy) -> Iterator[Finding]:
     )
 
 
-def _unreadable(known: Known, policy: Policy) -> Iterator[Finding]:
+def _unreadable(known: Facts, policy: Policy) -> Iterator[Finding]:
     counted = known.ledger.champion
     told = counted.rejected + counted.appended
     if counted.rejected < policy.min_examples or counted.rejected <= MOSTLY * told:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from shadowserve.comparison.learned import Learned
 from shadowserve.comparison.unseen import Count
-from shadowserve.judgement.facts import Known
+from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where, share
 from shadowserve.legible import counted, quoted
 from shadowserve.settings.policy import Policy
@@ -15,7 +15,7 @@ MOST_TOLD = 5
 """Columns that get a note of their own; the report lists all."""
 
 
-def look(known: Known, policy: Policy) -> Iterator[Finding]:
+def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield the columns that bring unknown values, the largest share first."""
     own, theirs = _of(known.learned), _of(known.control)
     found = {
@@ -33,7 +33,7 @@ def _of(learned: Learned | None) -> dict[str, Count]:
     return learned.unseen.columns if learned is not None else {}
 
 
-def _finding(known: Known, column: str, own: Count | None, theirs: Count | None) -> Finding:
+def _finding(known: Facts, column: str, own: Count | None, theirs: Count | None) -> Finding:
     of_challenger = own is not None and own.unseen > 0
     first, second = (own, theirs) if of_challenger else (theirs, own)
     names = [known.name, known.champion.pin.label]

@@ -15,7 +15,7 @@ import numpy as np
 
 from shadowserve.comparison.learned import Learned
 from shadowserve.comparison.timing import RoleTiming, StepTiming, outermost
-from shadowserve.judgement.facts import Known, bursts
+from shadowserve.judgement.facts import Facts, bursts
 
 MIN_TIMED = 30
 LEAST_PAIRS = 16
@@ -70,7 +70,7 @@ def _at(step: StepTiming, column: str, size: float) -> float:
     return step.wall.quantile(0.99) if growth is None else float(growth.predict(size))
 
 
-def yardstick(known: Known, learned: Learned, name: str) -> Yardstick:
+def yardstick(known: Facts, learned: Learned, name: str) -> Yardstick:
     """Return what one of the challenger's steps is compared with."""
     timing = learned.lane.steps[name]
     control = known.control
@@ -106,13 +106,13 @@ def _at_place(times: RoleTiming, name: str) -> tuple[StepTiming, ...]:
     return tuple(times.steps[step] for step in within)
 
 
-def yardsticks(known: Known) -> list[tuple[str, RoleTiming]]:
+def yardsticks(known: Facts) -> list[tuple[str, RoleTiming]]:
     """Return the times of the champion's version: the control's first, then the champion's own."""
     control = [("control", known.control.lane)] if known.control else []
     return control + ([("champion", known.learned.champion)] if known.learned else [])
 
 
-def whole_more_ms(known: Known, learned: Learned) -> float:
+def whole_more_ms(known: Facts, learned: Learned) -> float:
     """Return by how much the whole challenger usually takes longer on the same requests, in ms.
 
     The median of pairs where both lanes timed enough of them, else the difference of medians.
@@ -128,7 +128,7 @@ def whole_more_ms(known: Known, learned: Learned) -> float:
     return own - next((t.total.wall.quantile(0.5) for _, t in _timed(known)), 0.0)
 
 
-def whole_more_at(known: Known, learned: Learned, column: str, size: float) -> float:
+def whole_more_at(known: Facts, learned: Learned, column: str, size: float) -> float:
     """Return by how much the whole challenger takes longer at a size of a column, in ms."""
     whole = learned.lane.total
     fit = whole.growth.get(column)
@@ -138,16 +138,16 @@ def whole_more_at(known: Known, learned: Learned, column: str, size: float) -> f
     return own - next((_at(t.total, column, size) for _, t in _timed(known)), 0.0)
 
 
-def is_timed(known: Known) -> bool:
+def is_timed(known: Facts) -> bool:
     """Whether the champion's version was timed often enough, as control or by its own worker, to compare with."""
     return bool(_timed(known))
 
 
-def _timed(known: Known) -> list[tuple[str, RoleTiming]]:
+def _timed(known: Facts) -> list[tuple[str, RoleTiming]]:
     return [one for one in yardsticks(known) if one[1].total.spent.n >= MIN_TIMED]
 
 
-def ways_apart(known: Known) -> str:
+def ways_apart(known: Facts) -> str:
     """Say in which parameters the two differ that only change how a version runs; empty where in none."""
     own, theirs = (side.ways if side else {} for side in (known.learned, known.control))
     if known.learned is None or known.control is None or own == theirs:
