@@ -22,7 +22,8 @@ demo: $(READY)
 
 # All that CI runs: format, lint and types, the quick suite, then real servers and processes.
 test: check quick
-	$(BIN)/pytest -q -n auto --dist loadfile -m live
+	$(BIN)/pytest -q -n auto --dist loadfile -m "live and not alone"
+	$(BIN)/pytest -q -m "live and alone"
 
 quick: $(READY)
 	$(BIN)/pytest -q -n auto --dist worksteal -m "not live"

@@ -36,7 +36,7 @@ from shadowserve import steps
 from shadowserve.schema.rows import Rows
 from shadowserve.scorer import featurization
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "featurization"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "scorer"))
 
 from model_shapes import ARRAY_SHAPES, SHAPES, fitted, sample_rows
 

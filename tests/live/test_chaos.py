@@ -8,6 +8,7 @@ from benchmarks.chaos.__main__ import run
 
 pytestmark = [
     pytest.mark.live,
+    pytest.mark.alone,
     pytest.mark.timeout(900),
     pytest.mark.filterwarnings("ignore"),  # sockets of killed servers, and MLflow's own
 ]

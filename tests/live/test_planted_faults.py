@@ -14,6 +14,7 @@ from benchmarks.chaos.served import Load, Served
 
 pytestmark = [
     pytest.mark.live,
+    pytest.mark.alone,
     pytest.mark.timeout(900),
     pytest.mark.filterwarnings("ignore"),  # sockets of killed servers, and MLflow's own
 ]

@@ -36,7 +36,7 @@ LOAD = """
 import json, sys, warnings
 warnings.simplefilter("ignore")
 import mlflow.pyfunc, pandas as pd
-from shadowserve import featurization
+from shadowserve.scorer import featurization
 from shadowserve.schema.rows import Rows
 from shadowserve.steps import timed_call
 import numpy as np
