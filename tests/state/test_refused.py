@@ -152,7 +152,7 @@ def test_finding_and_report_tell_how_many_the_challenger_would_have_taken(tmp_pa
     places, served, known = refusing(tmp_path)
     (one,) = look(known, policy())
     assert "Of the 60 of them that were kept, v4's signature would have taken 60." in one.message
-    monkeypatch.setattr(build, "know", lambda *_, **__: known)
+    monkeypatch.setattr(build, "gather", lambda *_, **__: known)
     told = build.build(places, served, challenger=4)
     assert told["refused"] == {"requests": 100, "tried": 60, "taken": 60}
     from rich.console import Console

@@ -129,7 +129,7 @@ def test_before_a_kill_it_is_written_down_where_all_threads_are_and_the_end_is_c
     lane.note = lambda cause, **detail: noted.append((cause, detail["positions"], detail["step"]))
     lane.say = said.append
     hanging = (
-        "from shadowserve.host.private_log import silence_others\nkeep_to_oneself()\n"
+        "from shadowserve.host.private_log import silence_others\nsilence_others()\n"
         "import logging, re; logging.getLogger('shadowserve').error('talks')\n"
         "def backtracking(): re.match(r'(?:\\w+\\.?)+@', 'ZQMARKQZ' * 9)\nbacktracking()"
     )
