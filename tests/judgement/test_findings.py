@@ -188,10 +188,10 @@ def test_the_field_that_is_off_is_named(tmp_path, change, kind, output):
 
 def test_a_field_that_is_gone_is_another_form_and_nothing_else(tmp_path):
     off = opaque(lambda f, p: fields(f, p).drop(columns="score"))
-    kinds = found(known_of(tmp_path, off, champion=opaque(fields, number=3), n=120))
+    # So many that the control has timed enough: the journal's own times are made up.
+    kinds = found(known_of(tmp_path, off, champion=opaque(fields, number=3), n=420))
     assert kinds["structure_change"].where.output == "score: present becomes score: absent"
-    timed = {"slow_feature"}  # the journal's times are made up, and no control has timed enough
-    assert set(kinds) - timed <= {"structure_change", "prediction_divergence"}
+    assert set(kinds) <= {"structure_change", "prediction_divergence"}
 
 
 def parity(frame, params):
