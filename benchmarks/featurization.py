@@ -21,24 +21,19 @@ import contextlib
 import gc
 import os
 import statistics
-import sys
 import timeit
 import types
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from time import perf_counter_ns, thread_time_ns
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from rig.model_shapes import ARRAY_SHAPES, SHAPES, fitted, sample_rows
 from shadowserve import steps
 from shadowserve.schema.rows import Rows
 from shadowserve.scorer import featurization
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "scorer"))
-
-from model_shapes import ARRAY_SHAPES, SHAPES, fitted, sample_rows
 
 GOALS = {1: {"champion": 0.70, "built": 0.55, "any": 1.02}, 64: {"champion": 0.90, "any": 1.02}}
 LEAST_NS = 3_000_000

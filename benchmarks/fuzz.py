@@ -3,7 +3,7 @@
     python -m benchmarks.fuzz                                  # its own deployment of a constant
     python -m benchmarks.fuzz --url http://127.0.0.1:3000      # a running one
 
-Three in five requests are well-formed (`benchmarks.wellformed`): rows within the typing rule in every
+Three in five requests are well-formed (`rig.wellformed`): rows within the typing rule in every
 form of every protocol, each of which must get a 200. Of the others schemathesis writes half from the
 document's schemas and half against them; any documented status will do. Status, content type and form
 of every answer are checked against the document. Exit code 1 if anything differs.
@@ -34,9 +34,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from benchmarks import wellformed
-from benchmarks.chaos import tiny
-from benchmarks.chaos.served import Served
+from rig import tiny, wellformed
+from rig.served import Served
 from shadowserve.testing import Constant
 
 CHECKS = (

@@ -23,9 +23,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.chaos import tiny
-from benchmarks.chaos.served import Served
 from benchmarks.serving import ROOT
+from rig import tiny
+from rig.served import Served
 
 GOAL_MS = 100.0
 DATA = ("/livez", "/readyz", "/v2/health/live", "/v2/health/ready")

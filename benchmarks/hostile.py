@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 from scipy.signal import lfilter
 
-from benchmarks.detection import fed
+from rig import fed_lane
 from shadowserve.comparison.comparing import Comparer, Scoring
 from shadowserve.judgement.findings import look
 from shadowserve.judgement.verdict import Verdict, judge
@@ -121,7 +121,7 @@ class World:
         if self.items is not None:
             shown = self.items[i] if not other else self.items[i][::-1]
             return orjson.dumps({"predictions": [[f"item {k}" for k in shown.tolist()]]})
-        return fed.ANSWERS[int(_fixed(i) > 0.3) ^ other]
+        return fed_lane.ANSWERS[int(_fixed(i) > 0.3) ^ other]
 
 
 def _fixed(i: int) -> float:
@@ -143,7 +143,7 @@ class FedObserver:
     rng: np.random.Generator
     now: int = 0
     scorer: Any = field(default_factory=lambda: SimpleNamespace(
-        batched=True, sharing=SimpleNamespace(able=True), loaded=SimpleNamespace(classes=None), step_names=fed.STEPS, plan=None, notes=(),
+        batched=True, sharing=SimpleNamespace(able=True), loaded=SimpleNamespace(classes=None), step_names=fed_lane.STEPS, plan=None, notes=(),
     ))  # fmt: skip
 
     def typed(self, request: Request) -> Typed:
@@ -202,7 +202,7 @@ class KeptInMemory:
         return [self._kept[place] for place in positions if place in self._kept]
 
 
-class PlayedLane(fed.FedLane):
+class PlayedLane(fed_lane.FedLane):
     """A fed lane that scores some requests again, as a lane does."""
 
     def __init__(self, name: Any, policy: Policy, world: World, rng: np.random.Generator) -> None:
@@ -284,7 +284,9 @@ class Played:
 def play(world: World, seed: int) -> Played:
     """Play a run through both lanes, looking at all findings as it goes."""
     rng, policy, one = np.random.default_rng(seed), Policy(), Played()
-    lanes = [PlayedLane(name, policy, world, rng) for name in (fed.CHALLENGER, fed.CONTROL)]
+    lanes = [
+        PlayedLane(name, policy, world, rng) for name in (fed_lane.CHALLENGER, fed_lane.CONTROL)
+    ]
     for lane, other in (lanes, lanes[::-1]):
         lane.beside(other)
     arrived = 1_700_000_000 * 10**9 + np.cumsum(world.gaps_ns).astype(np.int64)
@@ -299,7 +301,7 @@ def play(world: World, seed: int) -> Played:
         sent = first + PORTION
         if sent % LOOK_EVERY:
             continue
-        known = fed.known_of(lanes[0], lanes[1])
+        known = fed_lane.known_of(lanes[0], lanes[1])
         findings = look(known, policy)
         for found in findings:
             into = one.alarms if found.severity.is_alarm else one.notes

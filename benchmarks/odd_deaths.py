@@ -21,9 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.odd_loader import DEATHS, SETTINGS, STRANGE, write
-from benchmarks.oddities import ERRORS
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from rig.oddities import ERRORS
 
 N_REQUESTS = 8
 DEADLINE_S = 1.0
@@ -90,10 +88,9 @@ def forked(root: Path, arguments: tuple[str, ...]) -> Any:
 
 def deployed(root: Path, **what: Any) -> Any:
     """Write a deployment whose challenger is an odd version, and journal requests for it."""
-    from deployment_fixtures import CHALLENGER, OPTIONS, deployment, made
-    from lane_fixtures import answer
-    from scoring_fixtures import record, version
-
+    from rig.deployment import CHALLENGER, OPTIONS, deployment, made
+    from rig.lane import answer
+    from rig.scoring import record, version
     from shadowserve.state import deployment as deployments
     from shadowserve.versions.version import digest_of
 
@@ -120,9 +117,8 @@ def deployed(root: Path, **what: Any) -> Any:
 
 def watched(root: Path, **what: Any) -> tuple[dict[str, int], tuple[str, str | None], list[str]]:
     """Let a lane work under its watch; return its outcomes, its last condition and what was noted."""
-    from deployment_fixtures import CHALLENGER
-    from lane_fixtures import told
-
+    from rig.deployment import CHALLENGER
+    from rig.lane import told
     from shadowserve.state.ledger import condition
     from shadowserve.supervisor import watch as watching
 

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.oddities import ERRORS, MARKER
+from rig.oddities import ERRORS, MARKER
 
 SIGNATURE = json.dumps([
     {"name": "age", "type": "double", "required": True},

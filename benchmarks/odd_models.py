@@ -36,9 +36,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import odd_deaths, odd_loader
-from benchmarks.oddities import ERRORS, MARKER, EvilArgument, EvilText
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from rig.oddities import ERRORS, MARKER, EvilArgument, EvilText
 
 N_REQUESTS = 6
 MAX_ENDS = 20
@@ -224,11 +222,11 @@ class Odd:
 
 def try_model(seed: int, root: Path) -> str | None:
     """Serve requests with one model and score them with the next; say what went wrong."""
-    from champion_fixtures import Serving, work
-    from deployment_fixtures import CHALLENGER, made
-    from lane_fixtures import told
-    from lane_fixtures import work as let_lane_work
-    from scoring_fixtures import opaque, record
+    from rig.champion import Serving, work
+    from rig.deployment import CHALLENGER, made
+    from rig.lane import told
+    from rig.lane import work as let_lane_work
+    from rig.scoring import opaque, record
 
     places = made(root, CHALLENGER)
     champion, challenger = Odd(seed), Odd(seed + 1)
@@ -283,8 +281,7 @@ def try_load(seed: int, root: Path) -> str | None:
     """Load a version whose loader is odd, and let it answer; say what went wrong."""
     from dataclasses import replace
 
-    from scoring_fixtures import body, record, version
-
+    from rig.scoring import body, record, version
     from shadowserve.errors import ModelError
     from shadowserve.scorer.scoring import open_version
     from shadowserve.versions.version import digest_of

@@ -22,9 +22,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.ports import free_port
 from models import traffic
 from models.register import ensure
+from rig.ports import free_port
 from shadowserve.versions import pins
 from shadowserve.versions.registry import Registry
 from shadowserve.versions.stores import uris
@@ -49,18 +49,20 @@ def wait(url: str, process: subprocess.Popen[bytes], *, seconds: float = 120) ->
 
 
 @contextmanager
-def serving(command: list[str], *, ready: str, env: dict[str, str]) -> Iterator[None]:
+def serving(
+    command: list[str], *, ready: str, env: dict[str, str], cwd: Path = ROOT
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server for the length of a block."""
     process = subprocess.Popen(
         command,
-        cwd=ROOT,
+        cwd=cwd,
         env={**os.environ, **env},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
         wait(ready, process)
-        yield
+        yield process
     finally:
         process.send_signal(signal.SIGTERM)
         try:

@@ -24,8 +24,8 @@ import numpy as np
 import psutil
 
 from benchmarks import openloop
-from benchmarks.chaos import tiny
-from benchmarks.chaos.served import Served
+from rig import tiny
+from rig.served import Served
 
 CLIENTS = 16
 BATCH = 2_000

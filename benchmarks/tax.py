@@ -36,8 +36,8 @@ import numpy as np
 import psutil
 
 from benchmarks import openloop
-from benchmarks.chaos import tiny
-from benchmarks.chaos.served import Served
+from rig import tiny
+from rig.served import Served
 
 WORDS = {
     "healthy": (tiny.BETTER, "", 1),

@@ -24,6 +24,7 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 
 from benchmarks.detection import fed
+from rig import fed_lane
 from shadowserve.comparison.pairing import Pairing
 from shadowserve.divergence import Kind
 from shadowserve.judgement.facts import Facts
@@ -126,13 +127,16 @@ def _pair(label: int, a: float, b: float) -> Pair:
 def beyond_reproach() -> Facts:
     """Return what is known of an A/A pair whose every limit but the loss is kept."""
     pool, rng, policy = fed.Pool.scored(), np.random.default_rng(0), Policy()
-    lanes = fed.FedLane(fed.CHALLENGER, policy), fed.FedLane(fed.CONTROL, policy)
+    lanes = (
+        fed_lane.FedLane(fed_lane.CHALLENGER, policy),
+        fed_lane.FedLane(fed_lane.CONTROL, policy),
+    )
     for first in range(0, 4_000, fed.PORTION):
         requests = list(fed._requests(first, pool, rng, 0.0))
         for lane in lanes:
             if scored := fed._scored(requests, pool, rng, 0.0, lane.name.role):
                 lane.take(scored)
-    known = fed.known_of(*lanes)
+    known = fed_lane.known_of(*lanes)
     learned, pairing = copy.copy(lanes[0].learned), Pairing()
     for burst in range(40):
         both = FAST_MS * rng.lognormal(0.0, 0.05, (2, 16))

@@ -9,7 +9,7 @@ import tempfile
 import pytest
 from hypothesis import settings
 
-from benchmarks import ports
+from rig import ports
 
 # Before anything imports MLflow, BentoML or matplotlib: they read their variables once.
 _home = tempfile.TemporaryDirectory(prefix="shadowserve-home-", ignore_cleanup_errors=True)

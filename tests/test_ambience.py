@@ -12,12 +12,12 @@ import warnings
 
 import numpy as np
 import pytest
-from champion_fixtures import Serving, watched
-from deployment_fixtures import CHALLENGER, made
-from lane_fixtures import TABLE, answer, in_a_child, told
-from lane_fixtures import work as let_lane_work
-from scoring_fixtures import double, opaque, predictions, record
 
+from rig.champion import Serving, watched
+from rig.deployment import CHALLENGER, made
+from rig.lane import TABLE, answer, in_a_child, told
+from rig.lane import work as let_lane_work
+from rig.scoring import double, opaque, predictions, record
 from shadowserve import ambience
 from shadowserve.ending import FILES_CLOSED, ending
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.oddities import ERRORS, MARKER, EvilArgument
+from rig.oddities import ERRORS, MARKER, EvilArgument
 from shadowserve.faults import fault_of, from_json, tell, to_json
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from evidence_fixtures import (
+
+from rig.evidence import (
     CHALLENGER,
     CONTROL,
     close_windows,
@@ -15,7 +16,6 @@ from evidence_fixtures import (
     fresh_store,
     state_directory,
 )
-
 from shadowserve import runs
 from shadowserve.errors import RegistryError, UnreachableError
 from shadowserve.evidence.writer import Writer

@@ -8,13 +8,13 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from scoring_fixtures import native
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from rig.scoring import native
 from shadowserve import testing
 from shadowserve.schema.schema import Schema
 from shadowserve.scorer import featurization

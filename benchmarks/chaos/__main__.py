@@ -23,12 +23,12 @@ from typing import Any
 import click
 import httpx
 
-from benchmarks.chaos import tiny
-from benchmarks.chaos.disk import small_disk
 from benchmarks.chaos.harm import Chaos, possible
 from benchmarks.chaos.outcome import Outcome, evidence_faults
-from benchmarks.chaos.served import Load, Served
 from benchmarks.chaos.traffic import Traffic, rows, within
+from rig import tiny
+from rig.disk import small_disk
+from rig.served import Load, Served
 
 PROBE_S = 4.0
 DISK_MIB = 512

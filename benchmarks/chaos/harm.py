@@ -16,10 +16,10 @@ import click
 import httpx
 import psutil
 
-from benchmarks.chaos import tiny
-from benchmarks.chaos.disk import SmallDisk
-from benchmarks.chaos.served import Served
 from benchmarks.chaos.traffic import Call, Traffic
+from rig import tiny
+from rig.disk import SmallDisk
+from rig.served import Served
 
 RECOVERY_S = 120.0
 HEEDED_S = 45.0

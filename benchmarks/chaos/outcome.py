@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchmarks.chaos.served import Served
+from rig.served import Served
 
 STRAYS = 20
 

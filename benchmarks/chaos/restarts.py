@@ -20,8 +20,8 @@ import click
 import httpx
 import psutil
 
-from benchmarks.chaos import tiny
-from benchmarks.chaos.served import Served
+from rig import tiny
+from rig.served import Served
 
 STEADY = 2
 """After so many stops all that is made once has been made."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import httpx
 
-from benchmarks.chaos import tiny
-from benchmarks.chaos.served import expected
+from rig import tiny
+from rig.served import expected
 
 CALLERS = 8
 PATIENCE_S = 60.0

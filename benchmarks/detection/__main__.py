@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.detection.expected import ROWS, Row
-from benchmarks.detection.faults import build, requests
 from models import traffic
 from models.register import ensure
+from rig.planted import build, requests
 from shadowserve.cli.replay import Replay
 
 ROOT = Path(__file__).resolve().parent.parent.parent

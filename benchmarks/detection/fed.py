@@ -17,41 +17,28 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import orjson
 from threadpoolctl import threadpool_limits
 
 from models import traffic
 from models.likes import LIKES
-from shadowserve.comparison.comparing import Comparer, Scoring
-from shadowserve.comparison.learned import Learned
-from shadowserve.judgement.facts import Facts, Pair
+from rig.fed_lane import ANSWERS, CHALLENGER, CONTROL, FedLane, known_of
+from shadowserve.comparison.comparing import Scoring
 from shadowserve.judgement.findings import look
 from shadowserve.judgement.verdict import LIMITS, Verdict, judge
 from shadowserve.lane.intake import sizes_of, turn
-from shadowserve.lane.recording import Recorder, burst_row
-from shadowserve.records import Observation, Outcome, Request, Role, Times
-from shadowserve.schema.disclosure import Disclosure
+from shadowserve.records import Observation, Request, Role, Times
 from shadowserve.schema.rows import Rows
 from shadowserve.settings.policy import Policy
-from shadowserve.state.counters import Counts
-from shadowserve.state.deployment import Deployment, LaneName
-from shadowserve.state.ledger import LaneLedger, Ledger
 from shadowserve.statistics.sequential import MeanSequence, log_e_difference
 from shadowserve.statistics.sequential.evidence import log_above, log_below
-from shadowserve.versions.version import Version
-from shadowserve.wire.protocols import protocols
 
 N_REQUESTS = 20_000
 PORTION = 200
 POOL = 4_000
 FLIPS = {"F13a": 0.0, "F13b": 0.05}
-STEPS = (("features", ()), ("model", ()))
-CHALLENGER, CONTROL = LaneName(Role.CHALLENGER, 4), LaneName(Role.CONTROL, 3)
-ANSWERS = [orjson.dumps({"predictions": [label]}) for label in (0, 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,38 +73,6 @@ class Played:
     rejected: bool = False
     promoted: bool = False
     divergence: float = 0.0
-
-
-class FedLane:
-    """The lane code of one role, fed with what its version is said to have answered."""
-
-    def __init__(self, name: LaneName, policy: Policy) -> None:
-        scorer = SimpleNamespace(loaded=SimpleNamespace(classes=[0, 1]), step_names=STEPS)
-        tail = SimpleNamespace(steps=lambda _worker: STEPS)
-        self.name = name
-        self.comparer = Comparer(dict(protocols("likes", 3)), classes=[0, 1])
-        self.recorder = Recorder(cast(Any, scorer), cast(Any, tail), 0)
-        self.learned = Learned({}, dict(STEPS), change_alpha=policy.alarm_alpha("change_point"))
-        self.bursts: dict[int, dict[str, Any]] = {}
-        self.outcomes: Counter[Outcome] = Counter()
-
-    def take(self, scorings: list[Scoring]) -> list[Any]:
-        """Compare, record and learn one flush."""
-        side = self.comparer.compare(scorings)
-        made = self.recorder.comparisons(scorings, side, self.learned.units)
-        self.learned.add(
-            made,
-            scorings=scorings,
-            side=side,
-            divergence=self.comparer.divergence,
-            champion_columns=dict(STEPS),
-            inner={},
-            disclosure=Disclosure(b"salt"),
-        )
-        self.outcomes.update(one.outcome for one in made)
-        for row in filter(None, map(burst_row, scorings)):
-            self.bursts[row[0]] = orjson.loads(row[3])
-        return made
 
 
 def play(row_id: str, pool: Pool, seed: int) -> Played:
@@ -230,41 +185,6 @@ def _times(rng: np.random.Generator) -> Times:
     features, model = (rng.lognormal((1.4, 0.0), 0.2) * (5 if rng.random() < 0.02 else 1)).tolist()
     wall = (int(features * 1e6), int(model * 1e6))
     return Times(phases_ns=(10**5, 10**5, 0, *wall, 10**5), wall_ns=wall, cpu_ns=wall)
-
-
-def known_of(challenger: FedLane, control: FedLane, *, entity: str | None = None) -> Facts:
-    """Put together what a report is made of."""
-    versions = [Version(model="likes", number=n, created="") for n in (3, 4)]
-    served = Deployment(
-        id="fed", champion=versions[0], challengers=(versions[1],), control=True, files={},
-        started="2026-01-01T00:00:00+00:00", start="", salt="salt", tracking_uri="",
-        options={"entity": entity},
-    )  # fmt: skip
-    n = sum(challenger.outcomes.values())
-    lanes = tuple(
-        LaneLedger(
-            one.name, "running", None, dict(one.outcomes), n - sum(one.outcomes.values()), 0.0
-        )
-        for one in (challenger, control)
-    )
-    both = [
-        (position, ours, control.bursts[position])
-        for position, ours in challenger.bursts.items()
-        if position in control.bursts
-    ]
-    return Facts(
-        deployment=served,
-        challenger=versions[1],
-        ledger=Ledger("fed", "likes", 3, Counts(answered=n, appended=n), 0, lanes),
-        lane=lanes[0],
-        learned=challenger.learned,
-        control=control.learned,
-        pairs=tuple(
-            Pair(p, a["ms"], b["ms"], a["steps"], b["steps"], a["scores"], b["scores"])
-            for p, a, b in both
-        ),
-        windows=n // 1_000,
-    )
 
 
 def main() -> None:

@@ -13,38 +13,17 @@ import pytest
 from click.testing import CliRunner
 from mlflow.models import infer_signature
 from mlflow.pyfunc import PythonModel
-from registry_fixtures import FRAME, LABELS, register, shared_store, write_code
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
-from shadowserve.check import Side, Trial, check, try_out
+from rig.check import PASSAGE, TRIAL, side
+from rig.registry import FRAME, LABELS, register, shared_store, write_code
+from shadowserve.check import Trial, check, try_out
 from shadowserve.check.bodies import Bodies
 from shadowserve.check.trial import Passage
 from shadowserve.cli import main
 from shadowserve.scorer.loading import input_example
 from shadowserve.versions.pins import Pin
 from shadowserve.versions.registry import Registry
-from shadowserve.versions.training import TrainingData
-from shadowserve.versions.version import Version
-
-VERSION = Version(
-    model="films",
-    number=3,
-    created="2026-01-01T00:00:00+00:00",
-    signature={"inputs": [], "outputs": [], "params": None},
-    training_data=(TrainingData("events"),),
-)
-PASSAGE = Passage(n_rows=2, kind="number", answers=[1.0, 2.5])
-TRIAL = Trial(
-    columns=[["a", "double", True], ["b", "string", False]],
-    steps=[{"name": "scale", "columns": ["a"], "kind": "featurization", "n_jobs": None}],
-    own=PASSAGE,
-    champion=PASSAGE,
-)
-
-
-def side(number=3, *, version=None, **changes):
-    known = replace(VERSION, number=number, **(version or {}))
-    return Side(known, replace(TRIAL, **changes))
 
 
 def test_a_version_against_itself_is_comparable_in_everything():
@@ -279,8 +258,8 @@ def test_a_challenger_that_needs_a_column_the_traffic_lacks_is_incompatible():
     assert "v2 requires column 'c'" in told["incompatible"][0]
     assert any("training_data" in d["kind"] for d in told["differences"])
     assert told["challenger"]["trial"]["threads"]
-    for side in ("champion", "challenger"):  # all roles are served with one thread count
-        pools = told[side]["trial"]["pools"]
+    for role in ("champion", "challenger"):  # all roles are served with one thread count
+        pools = told[role]["trial"]["pools"]
         assert {pool["api"] for pool in pools} >= {"blas"}
         assert len({pool["threads"] for pool in pools}) == 1
     assert 2 in {part["n_jobs"] for part in told["challenger"]["trial"]["threads"]}

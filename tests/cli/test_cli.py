@@ -11,11 +11,11 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
-from deployment_fixtures import CHALLENGER, deployment, made
-from judging_fixtures import shadowed
-from lane_fixtures import answer, records
-from scoring_fixtures import double, opaque
 
+from rig.deployment import CHALLENGER, deployment, made
+from rig.judging import shadowed
+from rig.lane import answer, records
+from rig.scoring import double, opaque
 from shadowserve.cli import main
 from shadowserve.state import deployment as deployments
 from shadowserve.state.counters import Counters

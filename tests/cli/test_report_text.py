@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 
 import pytest
-from rich.console import Console
-from test_page import report
 
+from rig.printed import printed
+from rig.report import report
 from shadowserve.cli.judging import _print as print_verdict
 from shadowserve.cli.looking import print_status
 from shadowserve.cli.report_text import print_report
@@ -58,15 +57,6 @@ def spoiled(name: str) -> dict:
     }
     told["latency"] = {"cost_to_callers": []}
     return told
-
-
-def printed(draw, *told, **options) -> str:
-    file = io.StringIO()
-    out = Console(
-        file=file, width=400, height=25, force_terminal=True, color_system=None, **options
-    )
-    draw(*told, out)
-    return file.getvalue()
 
 
 def status_of(told: dict) -> dict:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from deployment_fixtures import OPTIONS
-from judging_fixtures import known_of, policy
-from scoring_fixtures import double, opaque
-from test_page import report, text_of
-from test_report_text import printed
 
+from rig.deployment import OPTIONS
+from rig.judging import known_of, policy
+from rig.printed import printed
+from rig.report import report, text_of
+from rig.scoring import double, opaque
 from shadowserve.cli.judging import _needs
 from shadowserve.cli.report_text import print_report
 from shadowserve.comparison.failures import Poison

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import orjson
 import pytest
-from evidence_fixtures import comparison
-from journal_fixtures import request
-from lane_fixtures import TABLE
 
+from rig.evidence import comparison
+from rig.journal import request
+from rig.lane import TABLE
 from shadowserve.comparison.comparing import Comparer, Scoring
 from shadowserve.comparison.outputs import Outputs
 from shadowserve.divergence import Kind, KindTally, names, tally

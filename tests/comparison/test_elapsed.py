@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from journal_fixtures import request
-
+from rig.journal import request
 from shadowserve.comparison.elapsed import Elapsed
 from shadowserve.records import position
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import orjson
 import pytest
-from deployment_fixtures import CHALLENGER, made
-from lane_fixtures import answer, records, work
-from scoring_fixtures import double, native, opaque, pipeline
 
+from rig.deployment import CHALLENGER, made
+from rig.lane import answer, records, work
+from rig.scoring import double, native, opaque, pipeline
 from shadowserve.comparison.failures import MAX_EXAMPLES, MAX_FAULTS, MAX_POISON, Failures, Poison
 from shadowserve.comparison.learned import Learned
 from shadowserve.comparison.timing import MAX_STEPS, RoleTiming, StepTiming

@@ -8,9 +8,6 @@ import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
-from deployment_fixtures import CHALLENGER
-from judging_fixtures import known_of, policy, shadowed
-from scoring_fixtures import native
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression
@@ -24,6 +21,9 @@ from sklearn.preprocessing import (
     TargetEncoder,
 )
 
+from rig.deployment import CHALLENGER
+from rig.judging import known_of, policy, shadowed
+from rig.scoring import native
 from shadowserve.comparison.unseen import Unseen
 from shadowserve.judgement.findings.unseen import look
 from shadowserve.report import build

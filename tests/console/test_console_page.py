@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
-from evidence_fixtures import close_windows, deployment, state_directory
 
+from rig.evidence import close_windows, deployment, state_directory
 from shadowserve.console.app import REFRESH_S, Console
 from shadowserve.state.places import Places
 

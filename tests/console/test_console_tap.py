@@ -5,26 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from contextlib import asynccontextmanager
 
 import httpx
 import pytest
-from deployment_fixtures import OPTIONS, deployment, made
-from scoring_fixtures import body, record
 
+from rig.deployment import deployment, made
+from rig.scoring import body, record
+from rig.tap_endpoint import LINES, SERVED, console, journaled, line, post
 from shadowserve.console import tap as taps
 from shadowserve.console.app import Console
 from shadowserve.console.tap import Tap
 from shadowserve.errors import JournalError
 from shadowserve.journal import reader
-from shadowserve.journal.reader import JournalReader
 from shadowserve.state import counters, ledger
 from shadowserve.state import deployment as deployments
 
-SERVED = deployment(
-    options={**OPTIONS, "tap": True, "max_body": 100_000, "sample_rate": 1.0, "entity": None}
-)
-LINES = {"content-type": "application/x-ndjson"}
 SECRET = "s3cret-value"
 
 
@@ -33,41 +28,6 @@ def places(tmp_path):
     places = made(tmp_path, *SERVED.lanes)
     deployments.write(places, SERVED)
     return places
-
-
-@asynccontextmanager
-async def console(places, served=SERVED):
-    """A console whose tap is open; closed again at the end."""
-    tap = Tap(places, served)
-    app = Console(places, tap=tap).app()
-    async with tap.lifespan(app):
-        while not tap.ready:
-            await asyncio.sleep(0.01)
-        transport = httpx.ASGITransport(app, raise_app_exceptions=True)
-        async with httpx.AsyncClient(transport=transport, base_url="http://console") as client:
-            yield client
-
-
-def post(places, content, headers=LINES, served=SERVED):
-    async def once():
-        async with console(places, served) as client:
-            return await client.post("/tap", content=content, headers=headers)
-
-    return asyncio.run(once())
-
-
-def line(n=1, **changes):
-    fields = {
-        "request_text": body(record(n)).decode(),
-        "answer": {"predictions": [float(n)]},
-        "latency_ms": 2.0,
-        "request_id": f"r{n}",
-    }
-    return json.dumps({**fields, **changes})
-
-
-def journaled(places):
-    return JournalReader(places.journal, cursor={}).read(1_000).requests
 
 
 def test_records_are_journaled_when_they_are_answered_for(places):

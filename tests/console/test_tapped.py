@@ -7,8 +7,8 @@ import json
 import time
 
 import pytest
-from scoring_fixtures import SIGNATURE, body, record
 
+from rig.scoring import SIGNATURE, body, record
 from shadowserve import faults
 from shadowserve.console import tapped
 from shadowserve.errors import RequestError

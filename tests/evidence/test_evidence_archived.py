@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from evidence_fixtures import (
+
+from rig.evidence import (
     CHALLENGER,
     client,
     close_windows,
@@ -14,7 +15,6 @@ from evidence_fixtures import (
     fresh_store,
     state_directory,
 )
-
 from shadowserve.evidence.archived import Archived
 from shadowserve.evidence.carrying import Carrier
 from shadowserve.evidence.outstanding import outstanding

@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from evidence_fixtures import (
+
+from rig.evidence import (
     CHALLENGER,
     CONTROL,
     client,
@@ -24,8 +25,7 @@ from evidence_fixtures import (
     fresh_store,
     state_directory,
 )
-
-from benchmarks.ports import free_port
+from rig.ports import free_port
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.places import Places
 

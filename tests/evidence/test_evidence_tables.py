@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import orjson
-from evidence_fixtures import comparison
 
+from rig.evidence import comparison
 from shadowserve.comparison.failures import Poison
 from shadowserve.comparison.learned import Learned
 from shadowserve.evidence.tables import slow_requests, step_columns, worst_requests

@@ -3,8 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from evidence_fixtures import CHALLENGER, comparison
-
+from rig.evidence import CHALLENGER, comparison
 from shadowserve.evidence.traces import Sides, chosen, traces_of
 from shadowserve.lane import windows
 from shadowserve.records import Role

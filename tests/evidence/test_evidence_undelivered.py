@@ -15,8 +15,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from evidence_fixtures import fresh_store
 
+from rig.evidence import fresh_store
 from shadowserve.evidence.store import Store
 from shadowserve.evidence.undelivered import UndeliveredError
 

@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from evidence_fixtures import (
+
+from rig.evidence import (
     CHALLENGER,
     CONTROL,
     client,
@@ -19,8 +20,7 @@ from evidence_fixtures import (
     state_directory,
     version,
 )
-from labels_fixtures import answers, work
-
+from rig.labels import answers, work
 from shadowserve.evidence.names import safe_name
 from shadowserve.evidence.store import Store
 from shadowserve.evidence.undelivered import UndeliveredError

@@ -17,13 +17,13 @@ import pandas as pd
 import pytest
 import scipy.sparse
 import sklearn
-from champion_fixtures import watched
-from plane_fixtures import Plane
-from scoring_fixtures import native, opaque, pipeline
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from rig.champion import watched
+from rig.plane import Plane
+from rig.scoring import native, opaque, pipeline
 from shadowserve.records import PHASES, Times
 from shadowserve.schema.schema import Schema
 

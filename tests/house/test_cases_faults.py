@@ -14,13 +14,13 @@ import httpx
 import numpy as np
 import orjson
 import pytest
-from champion_fixtures import Serving, watched
-from deployment_fixtures import CHALLENGER, CONTROL, made
-from lane_fixtures import answer, close, lane, parts, records, told, work
-from plane_fixtures import Plane
-from scoring_fixtures import body, double, opaque, predictions, record
 from sklearn.ensemble import HistGradientBoostingRegressor
 
+from rig.champion import Serving, watched
+from rig.deployment import CHALLENGER, CONTROL, made
+from rig.lane import answer, close, lane, parts, records, told, work
+from rig.plane import Plane
+from rig.scoring import body, double, opaque, predictions, record
 from shadowserve.console.app import Console
 from shadowserve.console.guard import Guard
 from shadowserve.divergence.number import NumberDivergence

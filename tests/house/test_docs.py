@@ -7,8 +7,8 @@ import json
 import re
 
 import pytest
+from command_line import FLAG, commands, flags_of
 from sources import ROOT, modules, tree
-from test_readme import FLAG, commands, flags_of
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 TEXTS = {page.name: page.read_text() for page in PAGES}

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.detection import faults
 from models import traffic
 from models.data import diamonds as all_diamonds
 from models.recipe import ModelRecipes, shipped
+from rig import planted as faults
 
 pytestmark = pytest.mark.live  # half a minute of training
 

@@ -4,27 +4,12 @@ from __future__ import annotations
 
 import re
 
-import click
+from command_line import FLAG, commands, flags_of
 from sources import ROOT
-
-from shadowserve.cli import main
 
 README = (ROOT / "README.md").read_text()
 SPANS = re.findall(r"```[a-z]*\n(.*?)```|`([^`\n]+)`", README, re.DOTALL)
 CODE = "\n".join(block or span for block, span in SPANS)
-FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
-
-
-def commands() -> dict[str, click.Command]:
-    """What the command line offers, by name."""
-    context = click.Context(main)
-    found = {name: main.get_command(context, name) for name in main.list_commands(context)}
-    return {name: command for name, command in found.items() if command is not None}
-
-
-def flags_of(command: click.Command) -> set[str]:
-    """Every way to write one of the command's options."""
-    return {text for p in command.params for text in (*p.opts, *p.secondary_opts)} | {"--help"}
 
 
 def uses() -> list[tuple[str, set[str]]]:
@@ -42,7 +27,7 @@ def test_the_readme_shows_the_main_job():
 
 def test_every_command_shown_exists_with_its_flags():
     known = commands()
-    for name, flags in uses() if known else []:
+    for name, flags in uses():
         assert name in known, f"README shows 'shadowserve {name}'; known: {', '.join(known)}"
         assert flags <= flags_of(known[name]), f"'shadowserve {name}' has no {flags}"
 

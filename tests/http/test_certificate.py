@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from certificate_fixtures import certified
 
+from rig.certificate import certified
 from shadowserve.errors import SettingsError
 from shadowserve.http import certificate
 from shadowserve.http.certificate import Certificate

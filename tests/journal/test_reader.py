@@ -8,8 +8,8 @@ import threading
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from journal_fixtures import append, positions
 
+from rig.journal import append, positions
 from shadowserve.errors import UnreadableError
 from shadowserve.journal import reader as journal_reader
 from shadowserve.journal import writer as journal_writer

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 
 import pytest
-from journal_fixtures import request
 
+from rig.journal import request
 from shadowserve.errors import JournalError, UnreadableError
 from shadowserve.journal import reader
 from shadowserve.journal.standby import Standby

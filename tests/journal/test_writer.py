@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from journal_fixtures import append, killed, positions, request
 
+from rig.journal import append, killed, positions, request
 from shadowserve.errors import JournalError
 from shadowserve.journal import reader as journal_reader
 from shadowserve.journal import writer as journal_writer
@@ -144,7 +144,7 @@ def test_a_roll_that_cannot_be_made_costs_nothing_and_is_made_later(tmp_path):
 FULL = """
 import resource, signal, sys
 from pathlib import Path
-from journal_fixtures import append
+from rig.journal import append
 from shadowserve.journal.writer import Writer
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 writer = Writer(Path(sys.argv[1]), worker=0)
@@ -182,7 +182,7 @@ def test_a_full_disk_fails_appends_and_nothing_else(tmp_path):
 NO_ROOM = """
 import os, resource, signal, sys
 from pathlib import Path
-from journal_fixtures import append
+from rig.journal import append
 from shadowserve.errors import JournalError
 from shadowserve.journal.writer import Writer
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -229,7 +229,7 @@ ENDLESS = """
 import sys
 from pathlib import Path
 from pathlib import Path
-from journal_fixtures import append
+from rig.journal import append
 from shadowserve.journal.writer import Writer
 writer = Writer(Path(sys.argv[1]), worker=0, segment_bytes=280_000)
 n = 0

@@ -6,9 +6,9 @@ import dataclasses
 
 import numpy as np
 import pytest
-from judging_fixtures import known_of, shadowed, timed
-from scoring_fixtures import double, native, opaque, pipeline
 
+from rig.judging import known_of, shadowed, timed
+from rig.scoring import double, native, opaque, pipeline
 from shadowserve.judgement.facts import Pair, bursts, gather
 from shadowserve.records import position
 

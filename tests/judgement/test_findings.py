@@ -8,12 +8,12 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from deployment_fixtures import OPTIONS, deployment
-from judging_fixtures import known_of, policy, timed
-from scoring_fixtures import double, native, opaque, pipeline, version
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
+from rig.deployment import OPTIONS, deployment
+from rig.judging import known_of, policy, timed
+from rig.scoring import double, native, opaque, pipeline, version
 from shadowserve.comparison.failures import Differing, Poison
 from shadowserve.judgement.facts import Pair
 from shadowserve.judgement.findings import Finding, Severity, look

@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from deployment_fixtures import CHALLENGER, CONTROL, deployment, made
-from judging_fixtures import known_of, policy
-from lane_fixtures import answer, records, work
-from scoring_fixtures import double, opaque
-
+from rig.deployment import CHALLENGER, CONTROL, deployment, made
+from rig.judging import known_of, policy
+from rig.lane import answer, records, work
+from rig.scoring import double, opaque
 from shadowserve.comparison.milestones import Milestones
 from shadowserve.judgement.facts import gather
 from shadowserve.judgement.findings import Severity, look

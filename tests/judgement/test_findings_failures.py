@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from judging_fixtures import known_of, policy
-from scoring_fixtures import double, opaque
 
+from rig.judging import known_of, policy
+from rig.scoring import double, opaque
 from shadowserve.judgement.findings import Severity, look
 from shadowserve.judgement.verdict import judge
 

@@ -7,12 +7,12 @@ import json
 
 import numpy as np
 import pytest
-from journal_fixtures import request
-from judging_fixtures import known_of, policy
-from scoring_fixtures import native, pipeline
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from rig.journal import request
+from rig.judging import known_of, policy
+from rig.scoring import native, pipeline
 from shadowserve.comparison.comparing import Scoring
 from shadowserve.comparison.dear import Dear
 from shadowserve.comparison.timing import RoleTiming, StepTiming

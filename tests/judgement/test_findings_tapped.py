@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from deployment_fixtures import CHALLENGER, CONTROL, OPTIONS, deployment, made
-from judging_fixtures import policy
-from lane_fixtures import answer, records, work
-from scoring_fixtures import double, opaque
-
+from rig.deployment import CHALLENGER, CONTROL, OPTIONS, deployment, made
+from rig.judging import policy
+from rig.lane import answer, records, work
+from rig.scoring import double, opaque
 from shadowserve.judgement.facts import gather
 from shadowserve.judgement.findings import Severity, look
 from shadowserve.judgement.verdict import Verdict, judge

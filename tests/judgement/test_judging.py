@@ -9,9 +9,9 @@ import httpx
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from deployment_fixtures import deployment
-from labels_fixtures import CHALLENGER, answers, serve, work
 
+from rig.deployment import deployment
+from rig.labels import CHALLENGER, answers, serve, work
 from shadowserve.cli import main
 from shadowserve.cli.judging import EXIT_CODES, summary
 from shadowserve.cli.serving import _answers

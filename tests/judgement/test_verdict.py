@@ -8,10 +8,10 @@ import re
 
 import numpy as np
 import pytest
-from deployment_fixtures import deployment
-from judging_fixtures import known_of, policy, timed, untimed
-from scoring_fixtures import double, opaque
 
+from rig.deployment import deployment
+from rig.judging import known_of, policy, timed, untimed
+from rig.scoring import double, opaque
 from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings import Severity, look
 from shadowserve.judgement.verdict import Judgement, Verdict, judge

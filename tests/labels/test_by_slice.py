@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from deployment_fixtures import CHALLENGER, CONTROL, deployment, made
-from lane_fixtures import LABELLED, answer, work
-from scoring_fixtures import opaque
-from test_report_schema import SCHEMA, closed, faults
 
+from rig.deployment import CHALLENGER, CONTROL, deployment, made
+from rig.lane import LABELLED, answer, work
+from rig.report_schema import SCHEMA, closed, faults
+from rig.scoring import opaque
 from shadowserve.cli import main
 from shadowserve.labels import take
 from shadowserve.labels.by_slice import LEAST, BySlice

@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from evidence_fixtures import CHALLENGER, CONTROL
-from labels_fixtures import Kind, answers, serve, work
 from sklearn.metrics import average_precision_score, recall_score
-from test_report_schema import SCHEMA, closed, faults
 
+from rig.evidence import CHALLENGER, CONTROL
+from rig.labels import Kind, answers, serve, work
+from rig.report_schema import SCHEMA, closed, faults
 from shadowserve.cli import main
 from shadowserve.labels import Losses, take
 from shadowserve.labels.described import BINS, MOST_CLASSES, MOST_SHOWN, ByClass

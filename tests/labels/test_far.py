@@ -7,11 +7,11 @@ import json
 
 import numpy as np
 import pytest
-from evidence_fixtures import CHALLENGER
-from judging_fixtures import known_of, timed
-from labels_fixtures import Kind, serve, work
-from scoring_fixtures import double, opaque
 
+from rig.evidence import CHALLENGER
+from rig.judging import known_of, timed
+from rig.labels import Kind, serve, work
+from rig.scoring import double, opaque
 from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings import look
 from shadowserve.judgement.verdict import Limit, Verdict, judge

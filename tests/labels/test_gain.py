@@ -7,11 +7,11 @@ import json
 
 import numpy as np
 import pytest
-from judging_fixtures import known_of, timed
-from labels_fixtures import Kind
 from scipy.stats import norm
-from scoring_fixtures import double, opaque
 
+from rig.judging import known_of, timed
+from rig.labels import Kind
+from rig.scoring import double, opaque
 from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings import gains, look
 from shadowserve.judgement.verdict import Judgement, Verdict, judge

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from labels_fixtures import CHALLENGER, CONTROL, SIGNATURE, Kind, answers, serve, work
 
+from rig.labels import CHALLENGER, CONTROL, SIGNATURE, Kind, answers, serve, work
 from shadowserve.errors import SettingsError
 from shadowserve.labels import LabelsError, Losses, learn, read_body, read_file, take
 from shadowserve.labels.chosen import own_loss

@@ -7,10 +7,10 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from journal_fixtures import request
-from lane_fixtures import TABLE
-from scoring_fixtures import body, double, opaque, record
 
+from rig.journal import request
+from rig.lane import TABLE
+from rig.scoring import body, double, opaque, record
 from shadowserve.lane.company import Company
 from shadowserve.lane.observing import Observer
 from shadowserve.state import sharing

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from journal_fixtures import request
 
+from rig.journal import request
 from shadowserve.lane.deaths import FATAL, Deaths, ended
 from shadowserve.records import Outcome
 from shadowserve.state.lane_file import LaneState

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from journal_fixtures import request
-from lane_fixtures import TABLE
-from scoring_fixtures import body, double, native, opaque, pipeline, predictions, record
 
+from rig.journal import request
+from rig.lane import TABLE
+from rig.scoring import body, double, native, opaque, pipeline, predictions, record
 from shadowserve.comparison.comparing import Comparer
 from shadowserve.comparison.failures import Noise
 from shadowserve.divergence import tally

@@ -6,12 +6,12 @@ import json
 import stat
 
 import numpy as np
-from deployment_fixtures import CHALLENGER, CONTROL, deployment, made
-from journal_fixtures import request
-from judging_fixtures import policy
-from lane_fixtures import answer, close, lane, records
-from scoring_fixtures import double, opaque
 
+from rig.deployment import CHALLENGER, CONTROL, deployment, made
+from rig.journal import request
+from rig.judging import policy
+from rig.lane import answer, close, lane, records
+from rig.scoring import double, opaque
 from shadowserve.comparison.replayed import Replayed, Seen, Trial, outcome
 from shadowserve.judgement.facts import gather
 from shadowserve.judgement.findings import Severity, look

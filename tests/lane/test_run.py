@@ -11,10 +11,10 @@ import time
 import numpy as np
 import orjson
 import pytest
-from deployment_fixtures import CHALLENGER, CONTROL, deployment, made
-from lane_fixtures import answer, close, in_a_child, lane, parts, records, told, work
-from scoring_fixtures import double, native, opaque, pipeline
 
+from rig.deployment import CHALLENGER, CONTROL, deployment, made
+from rig.lane import answer, close, in_a_child, lane, parts, records, told, work
+from rig.scoring import double, native, opaque, pipeline
 from shadowserve.comparison.learned import Learned
 from shadowserve.journal import writer
 from shadowserve.journal.writer import segments

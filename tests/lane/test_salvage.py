@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from deployment_fixtures import CHALLENGER, made
-from lane_fixtures import answer, close, lane, parts, records, told, work
-from scoring_fixtures import double, opaque
 
+from rig.deployment import CHALLENGER, made
+from rig.lane import answer, close, lane, parts, records, told, work
+from rig.scoring import double, opaque
 from shadowserve.comparison.comparing import Comparer
 from shadowserve.comparison.learned import Learned
 from shadowserve.lane import salvage

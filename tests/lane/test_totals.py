@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from deployment_fixtures import CHALLENGER, CONTROL, made
-from lane_fixtures import answer, records, work
 
+from rig.deployment import CHALLENGER, CONTROL, made
+from rig.lane import answer, records, work
 from shadowserve.lane import windows
 from shadowserve.state.lane_file import closed_windows
 

@@ -8,10 +8,10 @@ import time
 
 import numpy as np
 import pytest
-from deployment_fixtures import CHALLENGER, CONTROL, OPTIONS, deployment, made
-from lane_fixtures import answer, close, lane, records, told
-from scoring_fixtures import double, opaque
 
+from rig.deployment import CHALLENGER, CONTROL, OPTIONS, deployment, made
+from rig.lane import answer, close, lane, records, told
+from rig.scoring import double, opaque
 from shadowserve.comparison.learned import Learned
 from shadowserve.lane import turns
 from shadowserve.lane.process import take_turns

@@ -6,11 +6,11 @@ import json
 from dataclasses import replace
 
 import pytest
-from deployment_fixtures import CHALLENGER, made
-from lane_fixtures import answer, records, told, work
-from scoring_fixtures import opaque
 
-from benchmarks.oddities import ERRORS
+from rig.deployment import CHALLENGER, made
+from rig.lane import answer, records, told, work
+from rig.oddities import ERRORS
+from rig.scoring import opaque
 from shadowserve.comparison.learned import Learned
 from shadowserve.records import position
 from shadowserve.state import inflight

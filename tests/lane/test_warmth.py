@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from journal_fixtures import request
-from lane_fixtures import TABLE, answer, close, lane
-from scoring_fixtures import body, double, opaque, record
 
+from rig.journal import request
+from rig.lane import TABLE, answer, close, lane
+from rig.scoring import body, double, opaque, record
 from shadowserve.lane.lock import ScoringLock
 from shadowserve.lane.observing import Observer
 from shadowserve.lane.warmth import CALLS, SLOW_NS, Warmth

@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.chaos import tiny
-from benchmarks.chaos.served import Served
-
-
-def registered(root: Path, script: str) -> tiny.Store:
-    """Make a registry in a process of its own, which leaves nothing imported here."""
-    made = subprocess.run([sys.executable, script, str(root)], capture_output=True, text=True)
-    assert made.returncode == 0, made.stderr
-    return tiny.Store(f"sqlite:///{root / 'mlflow.db'}", root / "mlflow.db")
+from rig import tiny
+from rig.served import Served
 
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory) -> tiny.Store:
     """The registry of tiny versions."""
-    return registered(tmp_path_factory.mktemp("registry"), tiny.__file__)
+    return tiny.registered(tmp_path_factory.mktemp("registry"))
 
 
 @pytest.fixture(scope="session")
 def paired_store(tmp_path_factory) -> tiny.Store:
     """The registry of models that MLflow's server serves too."""
-    return registered(tmp_path_factory.mktemp("paired"), str(Path(__file__).with_name("paired.py")))
+    return tiny.registered(
+        tmp_path_factory.mktemp("paired"), str(Path(__file__).with_name("paired.py"))
+    )
 
 
 @pytest.fixture(scope="session")

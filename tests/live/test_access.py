@@ -7,8 +7,8 @@ from http.client import HTTPConnection
 
 import pytest
 
-from benchmarks.chaos import tiny
-from benchmarks.chaos.served import Served
+from rig import tiny
+from rig.served import Served
 
 pytestmark = pytest.mark.live
 

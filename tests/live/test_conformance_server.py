@@ -9,7 +9,7 @@ import httpx
 import paired
 import pytest
 
-from benchmarks.ports import free_port
+from rig.ports import free_port
 
 pytestmark = pytest.mark.live
 

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from flavors import DIFFERENCES
 from pairs import ROWS, TYPED
-from scoring_fixtures import body, double, opaque, record
 
+from rig.scoring import body, double, opaque, record
 from shadowserve.errors import AlignmentError, RequestError
 from shadowserve.schema.schema import Schema
 from shadowserve.wire import parse

@@ -21,7 +21,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from evidence_fixtures import (
+
+from rig.evidence import (
     CHALLENGER,
     client,
     close_windows,
@@ -29,7 +30,6 @@ from evidence_fixtures import (
     fresh_store,
     state_directory,
 )
-
 from shadowserve.evidence import store
 from shadowserve.evidence.carrying import Carrier
 from shadowserve.state import pace

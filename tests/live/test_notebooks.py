@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from nbclient import NotebookClient
 
 import shadowserve
-from benchmarks.chaos.served import Load, Served
+from rig.served import Load, Served
 
 pytestmark = pytest.mark.live
 

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import registered
 from threadbound import EXPECTED
 
-from benchmarks.chaos.served import Served, run
+from rig.served import Served, run
+from rig.tiny import registered
 from shadowserve.state import counters
 
 pytestmark = [

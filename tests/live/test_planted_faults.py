@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from benchmarks.chaos import tiny
-from benchmarks.chaos.served import Load, Served
+from rig import tiny
+from rig.served import Load, Served
 
 pytestmark = [
     pytest.mark.live,

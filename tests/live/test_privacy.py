@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.chaos import tiny
-from benchmarks.chaos.served import Served
+from rig import tiny
+from rig.served import Served
 
 pytestmark = [
     pytest.mark.live,

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from certificate_fixtures import certified
 
-from benchmarks.chaos import tiny
-from benchmarks.chaos.served import COMMAND, Served, run
+from rig import tiny
+from rig.certificate import certified
+from rig.served import COMMAND, Served, run
 
 pytestmark = pytest.mark.live
 

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from benchmarks.chaos import tiny
-from benchmarks.chaos.served import Served, expected
+from rig import tiny
+from rig.served import Served, expected
 
 pytestmark = pytest.mark.live
 

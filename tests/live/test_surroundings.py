@@ -15,9 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from benchmarks.chaos import tiny
-from benchmarks.chaos.disk import small_disk
-from benchmarks.chaos.served import Load, Served
+from rig import tiny
+from rig.disk import small_disk
+from rig.served import Load, Served
 
 pytestmark = [
     pytest.mark.live,

@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from benchmarks.chaos import tiny
-from benchmarks.chaos.served import Served
-from benchmarks.ports import free_port
+from rig import tiny
+from rig.ports import free_port
+from rig.served import Served
 
 pytestmark = pytest.mark.live
 

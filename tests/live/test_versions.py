@@ -7,9 +7,9 @@ from pathlib import Path
 import clashing
 import mlflow
 import pytest
-from conftest import registered
 
-from benchmarks.chaos.served import Served
+from rig.served import Served
+from rig.tiny import registered
 
 pytestmark = [
     pytest.mark.live,

@@ -10,8 +10,8 @@ import httpx
 import psutil
 import pytest
 
-from benchmarks.chaos import tiny
-from benchmarks.chaos.served import Load, Served
+from rig import tiny
+from rig.served import Load, Served
 
 pytestmark = [
     pytest.mark.live,

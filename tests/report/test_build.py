@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from deployment_fixtures import deployment
-from judging_fixtures import FEW, shadowed
-from scoring_fixtures import double, native, opaque, pipeline, record, version
 
+from rig.deployment import deployment
+from rig.judging import FEW, shadowed
+from rig.scoring import double, native, opaque, pipeline, record, version
 from shadowserve.errors import SettingsError
 from shadowserve.report import build
 

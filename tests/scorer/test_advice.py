@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from benchmarks.oddities import ERRORS, MARKER
+from rig.oddities import ERRORS, MARKER
 from shadowserve.scorer.loading.advice import cause
 
 OLD = ("scikit-learn 1.2.2 in training, 1.9.1 here",)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import sklearn
-from model_shapes import ARRAY_SHAPES, SHAPES, fitted, sample_rows
 from sklearn.base import clone
 
+from rig.model_shapes import ARRAY_SHAPES, SHAPES, fitted, sample_rows
 from shadowserve.schema.rows import Rows
 from shadowserve.scorer import featurization
 from shadowserve.scorer.featurization import Agreement, check_identity, difference

@@ -16,7 +16,6 @@ import scipy.sparse as sp
 import sklearn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from model_shapes import CATEGORIES, NUMBERS, dense, features, numbers, rows_of, table
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestRegressor
@@ -33,6 +32,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
+from rig.model_shapes import CATEGORIES, NUMBERS, dense, features, numbers, rows_of, table
 from shadowserve.schema.rows import Rows
 from shadowserve.scorer import featurization
 from shadowserve.scorer.featurization import Agreement, check_identity, difference, verify

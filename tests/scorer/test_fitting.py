@@ -8,8 +8,8 @@ import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
-from scoring_fixtures import body, version
 
+from rig.scoring import body, version
 from shadowserve import wire
 from shadowserve.errors import AnswerError, ModelError, RequestError
 from shadowserve.schema.schema import Schema

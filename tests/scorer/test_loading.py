@@ -16,7 +16,14 @@ import pytest
 import sklearn
 from mlflow.models import ModelSignature, infer_signature
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
-from registry_fixtures import (
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import VotingClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from rig.registry import (
     FRAME,
     LABELS,
     REQUIREMENTS,
@@ -26,13 +33,6 @@ from registry_fixtures import (
     shared_store,
     write_code,
 )
-from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import VotingClassifier
-from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.multioutput import MultiOutputClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-
 from shadowserve.errors import ModelError, RequestError
 from shadowserve.scorer.loading import Loaded, input_example, load, version_differences
 from shadowserve.versions.pins import Pin
@@ -237,7 +237,8 @@ def test_a_pyfunc_without_parameters_is_called_without(store: Store, cache: Path
 
 def test_a_boosted_model_of_another_flavor_has_its_probabilities(store: Store, cache: Path) -> None:
     import lightgbm
-    from registry_fixtures import register_uri, use
+
+    from rig.registry import register_uri, use
 
     model = lightgbm.LGBMClassifier(n_estimators=2, min_child_samples=1, n_jobs=1, verbose=-1)
     model.fit(FRAME, LABELS)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from deployment_fixtures import CHALLENGER, deployment
-from judging_fixtures import known_of, policy
-from scoring_fixtures import body, double, opaque, version
 
+from rig.deployment import CHALLENGER, deployment
+from rig.judging import known_of, policy
+from rig.scoring import body, double, opaque, version
 from shadowserve import wire
 from shadowserve.evidence import identity
 from shadowserve.judgement.findings import look

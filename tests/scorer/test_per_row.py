@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from registry_fixtures import FRAME
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_selector
 from sklearn.decomposition import NMF
 from sklearn.dummy import DummyClassifier
@@ -24,6 +23,7 @@ from sklearn.preprocessing import (
 )
 from sklearn.svm import SVR
 
+from rig.registry import FRAME
 from shadowserve.scorer.loading import unknown_part
 
 TEXT = pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0], "s": ["red", "blue", "red gold", "blue"]})

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 from mlflow.models import infer_signature
 from mlflow.pyfunc import PythonModel
-from registry_fixtures import FRAME, register, shared_store
-from scoring_fixtures import double, native, opaque, pipeline, record
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+from rig.registry import FRAME, register, shared_store
+from rig.scoring import double, native, opaque, pipeline, record
 from shadowserve import wire
 from shadowserve.errors import AlignmentError, ModelError
 from shadowserve.scorer import scoring

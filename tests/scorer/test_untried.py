@@ -6,9 +6,9 @@ import dataclasses
 
 import numpy as np
 import pytest
-from scoring_fixtures import SIGNATURE, version
-from test_check import TRIAL, side
 
+from rig.check import TRIAL, side
+from rig.scoring import SIGNATURE, version
 from shadowserve.check import check
 from shadowserve.check.trial import Passage
 from shadowserve.cli.checking import _behaviour

@@ -8,9 +8,9 @@ import sqlite3
 from dataclasses import replace
 
 import pytest
-from champion_fixtures import Serving, watched, work
-from scoring_fixtures import double, native, opaque, pipeline, predictions, record
 
+from rig.champion import Serving, watched, work
+from rig.scoring import double, native, opaque, pipeline, predictions, record
 from shadowserve.faults import from_json
 from shadowserve.journal.writer import segments
 from shadowserve.records import Times
@@ -130,7 +130,7 @@ def test_a_row_that_fails_fails_its_own_request_only(tmp_path, caplog):
         assert (counts.answered, counts.failed, counts.appended) == (6, 2, 8)
         failed = [r for r in serving.journaled() if r.status == 500]
     assert [from_json(r.answer).type for r in failed] == ["ValueError"] * 2
-    assert "champion_fixtures" not in from_json(failed[0].answer).frame
+    assert "rig.champion" not in from_json(failed[0].answer).frame
     told = caplog.text + "".join(str(r.answer) for r in failed)
     assert LEAK not in told
 

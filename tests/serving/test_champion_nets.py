@@ -6,10 +6,10 @@ import asyncio
 import sys
 
 import pytest
-from champion_fixtures import Serving, watched, work
-from scoring_fixtures import double, predictions, record
 
-from benchmarks.oddities import ERRORS, MARKER
+from rig.champion import Serving, watched, work
+from rig.oddities import ERRORS, MARKER
+from rig.scoring import double, predictions, record
 from shadowserve.faults import from_json
 
 

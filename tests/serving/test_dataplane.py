@@ -13,9 +13,9 @@ import httpx
 import orjson
 import pandas as pd
 import pytest
-from plane_fixtures import JSON, Plane
-from scoring_fixtures import SIGNATURE, body, double, opaque, pipeline, record
 
+from rig.plane import JSON, Plane
+from rig.scoring import SIGNATURE, body, double, opaque, pipeline, record
 from shadowserve.serving.champion import Overloaded
 from shadowserve.serving.dataplane import LARGE_BODY, Ready
 from shadowserve.settings.gate import Gate

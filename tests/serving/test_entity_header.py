@@ -9,15 +9,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from deployment_fixtures import CHALLENGER, made
-from journal_fixtures import request
-from lane_fixtures import answer, work
-from plane_fixtures import Plane
-from scoring_fixtures import body, double, opaque, record
-from test_console_tap import SERVED, line, post
-from test_console_tap import journaled as tapped
-from test_tap import Tap, app, ask
 
+from rig.deployment import CHALLENGER, made
+from rig.journal import request
+from rig.lane import answer, work
+from rig.plane import Plane
+from rig.scoring import body, double, opaque, record
+from rig.tap_endpoint import SERVED, line, post
+from rig.tap_endpoint import journaled as tapped
+from rig.tapped import Tap, app, ask
 from shadowserve.errors import SettingsError
 from shadowserve.journal import writer
 from shadowserve.journal.reader import JournalReader

@@ -17,10 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from champion_fixtures import Serving, work
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scoring_fixtures import version
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.feature_extraction.text import CountVectorizer
@@ -29,6 +27,8 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from rig.champion import Serving, work
+from rig.scoring import version
 from shadowserve.schema.rows import Rows, concat
 from shadowserve.schema.schema import Column, Schema
 from shadowserve.scorer import featurization

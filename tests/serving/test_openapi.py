@@ -7,9 +7,9 @@ import json
 import jsonschema_rs
 import pytest
 from hypothesis import given, settings
-from test_wire_laws import ask, tables
 
-from benchmarks import wellformed
+from rig import wellformed
+from rig.tables import ask, tables
 from shadowserve.errors import RequestError
 from shadowserve.schema.scalars import Refusal, scalar
 from shadowserve.schema.schema import Schema

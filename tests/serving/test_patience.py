@@ -6,9 +6,9 @@ import asyncio
 import threading
 
 import pytest
-from champion_fixtures import Serving, watched, work
-from scoring_fixtures import double, predictions, record
 
+from rig.champion import Serving, watched, work
+from rig.scoring import double, predictions, record
 from shadowserve.serving.bentoml_worker import hang_limit_s
 from shadowserve.serving.champion import Overloaded
 from shadowserve.serving.patience import Patience

@@ -7,8 +7,8 @@ import stat
 import threading
 
 import pytest
-from journal_fixtures import killed
 
+from rig.journal import killed
 from shadowserve.state import counters
 from shadowserve.state.counters import Counters, Counts
 

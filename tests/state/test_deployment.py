@@ -9,9 +9,9 @@ import stat
 from pathlib import Path
 
 import pytest
-from deployment_fixtures import CHALLENGER, CONTROL, deployment, made
-from scoring_fixtures import version
 
+from rig.deployment import CHALLENGER, CONTROL, deployment, made
+from rig.scoring import version
 from shadowserve.records import Role
 from shadowserve.state import deployment as deployments
 from shadowserve.state.deployment import Deployment, LaneName

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from deployment_fixtures import CHALLENGER, deployment, made
-from lane_fixtures import answer, records, work
 
+from rig.deployment import CHALLENGER, deployment, made
+from rig.lane import answer, records, work
 from shadowserve.report import build
 from shadowserve.state import ends, ledger
 from shadowserve.state.metrics import exposition

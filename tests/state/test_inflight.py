@@ -8,8 +8,8 @@ import threading
 import time
 
 import pytest
-from journal_fixtures import killed
 
+from rig.journal import killed
 from shadowserve.state import inflight
 from shadowserve.state.inflight import MAX_IN_HAND, InFlight
 

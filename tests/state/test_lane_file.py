@@ -6,8 +6,8 @@ import sqlite3
 import stat
 
 import pytest
-from journal_fixtures import killed
 
+from rig.journal import killed
 from shadowserve.errors import UnreadableError
 from shadowserve.records import Outcome, position
 from shadowserve.state.lane_file import (

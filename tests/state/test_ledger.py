@@ -8,10 +8,10 @@ import time
 
 import orjson
 import pytest
-from deployment_fixtures import CHALLENGER, CONTROL, deployment, made
-from journal_fixtures import append, killed
-from lane_fixtures import answer, records, told, work
 
+from rig.deployment import CHALLENGER, CONTROL, deployment, made
+from rig.journal import append, killed
+from rig.lane import answer, records, told, work
 from shadowserve.journal import reader as journal_reader
 from shadowserve.journal import writer as journal_writer
 from shadowserve.journal.reader import JournalReader
@@ -240,7 +240,7 @@ def damage(path, harm):
 ENDLESS = """
 import sys
 from pathlib import Path
-from journal_fixtures import append
+from rig.journal import append
 from shadowserve.state.counters import Counters
 from shadowserve.journal.writer import Writer
 from shadowserve.state.places import Places

@@ -6,9 +6,9 @@ import os
 import subprocess
 import sys
 
-from deployment_fixtures import made
 from prometheus_client.parser import text_string_to_metric_families
 
+from rig.deployment import made
 from shadowserve.records import PHASES
 from shadowserve.state.counters import Counters
 from shadowserve.state.metrics import exposition

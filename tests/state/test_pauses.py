@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from deployment_fixtures import CHALLENGER, CONTROL, made
-from lane_fixtures import answer, records, told, work
 
+from rig.deployment import CHALLENGER, CONTROL, made
+from rig.lane import answer, records, told, work
 from shadowserve.state import pauses
 from shadowserve.state.pauses import Pauses
 

@@ -7,12 +7,12 @@ import json
 import os
 
 import pytest
-from deployment_fixtures import CHALLENGER, CONTROL, deployment, made
-from judging_fixtures import policy
-from lane_fixtures import TABLE, answer, lane, records, work
-from plane_fixtures import Plane
-from scoring_fixtures import SIGNATURE, body, double, native, opaque, pipeline, record
 
+from rig.deployment import CHALLENGER, CONTROL, deployment, made
+from rig.judging import policy
+from rig.lane import TABLE, answer, lane, records, work
+from rig.plane import Plane
+from rig.scoring import SIGNATURE, body, double, native, opaque, pipeline, record
 from shadowserve.cli.report_text import print_report
 from shadowserve.comparison.accepted import Accepted
 from shadowserve.judgement.facts import gather

@@ -5,10 +5,10 @@ from __future__ import annotations
 import stat
 
 import pytest
-from deployment_fixtures import deployment, made
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rig.deployment import deployment, made
 from shadowserve.state import ledger, unknown_columns
 from shadowserve.state.counters import Counters
 from shadowserve.state.unknown_columns import MAX_LENGTH, MAX_NAMES, Met, UnknownColumns

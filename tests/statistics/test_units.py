@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from journal_fixtures import request
 
-from benchmarks.detection.fed import ANSWERS, CHALLENGER, CONTROL, FedLane, known_of
+from rig.fed_lane import ANSWERS, CHALLENGER, CONTROL, FedLane, known_of
+from rig.journal import request
 from shadowserve.comparison.comparing import Scoring
 from shadowserve.judgement.findings import look
 from shadowserve.judgement.verdict import Verdict, judge

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from deployment_fixtures import CHALLENGER, made
 
+from rig.deployment import CHALLENGER, made
 from shadowserve.host import clock
 from shadowserve.state.ledger import condition
 from shadowserve.supervisor.allowance import Allowance, kernel_kills

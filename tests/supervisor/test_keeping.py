@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 import pytest
-from journal_fixtures import append
 
+from rig.journal import append
 from shadowserve.errors import SettingsError
 from shadowserve.journal import lost
 from shadowserve.journal import writer as journal_writer

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from evidence_fixtures import CHALLENGER, close_windows, deployment, state_directory
 
+from rig.evidence import CHALLENGER, close_windows, deployment, state_directory
 from shadowserve.evidence.condition import Condition
 from shadowserve.evidence.shipped import Shipped
 from shadowserve.evidence.undelivered import UndeliveredError

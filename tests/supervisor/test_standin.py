@@ -11,8 +11,8 @@ import time
 
 import httpx
 import pytest
-from certificate_fixtures import certified
 
+from rig.certificate import certified
 from shadowserve.errors import RequestError
 from shadowserve.http.certificate import Certificate
 from shadowserve.state import counters

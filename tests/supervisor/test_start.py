@@ -9,9 +9,9 @@ import subprocess
 import sys
 
 import pytest
-from deployment_fixtures import CHALLENGER, deployment, made
-from scoring_fixtures import SIGNATURE, version
 
+from rig.deployment import CHALLENGER, deployment, made
+from rig.scoring import SIGNATURE, version
 from shadowserve.errors import JournalError, SettingsError, UnreachableError
 from shadowserve.records import Outcome
 from shadowserve.report import build

@@ -8,8 +8,8 @@ import signal
 import time
 
 import pytest
-from deployment_fixtures import CHALLENGER, made
 
+from rig.deployment import CHALLENGER, made
 from shadowserve.records import Outcome
 from shadowserve.state.lane_file import LaneState, Progress
 from shadowserve.state.ledger import condition

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from mlflow.pyfunc import PythonModel
-from registry_fixtures import register, shared_store
 
+from rig.registry import register, shared_store
 from shadowserve.scorer import scoring
 from shadowserve.versions import copies, pins
 from shadowserve.versions.registry import Registry

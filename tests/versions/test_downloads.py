@@ -7,9 +7,9 @@ import sqlite3
 import threading
 
 import pytest
-from registry_fixtures import FRAME, register, shared_store
 from sklearn.linear_model import LinearRegression
 
+from rig.registry import FRAME, register, shared_store
 from shadowserve.errors import RegistryError, ShadowserveError, UnreachableError
 from shadowserve.versions import downloads
 from shadowserve.versions.pins import Pin, parse

@@ -12,7 +12,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from registry_fixtures import (
+from sklearn.linear_model import LinearRegression, LogisticRegression
+
+from rig.registry import (
     DOTTED,
     FRAME,
     LABELS,
@@ -23,8 +25,6 @@ from registry_fixtures import (
     shared_store,
     use,
 )
-from sklearn.linear_model import LinearRegression, LogisticRegression
-
 from shadowserve.errors import ModelError, RegistryError, UnreachableError
 from shadowserve.versions import registry as registries
 from shadowserve.versions.pins import Pin, Reference, parse

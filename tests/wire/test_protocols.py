@@ -7,8 +7,8 @@ import json
 import numpy as np
 import orjson
 import pytest
-from scoring_fixtures import SIGNATURE, body, record
 
+from rig.scoring import SIGNATURE, body, record
 from shadowserve.errors import RequestError
 from shadowserve.schema.schema import Schema
 from shadowserve.wire.protocols import model_metadata, protocols, server_metadata

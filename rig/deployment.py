@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from scoring_fixtures import version
-
+from rig.scoring import version
 from shadowserve.records import Role
 from shadowserve.state.deployment import Deployment, LaneName
 from shadowserve.state.places import Places

@@ -10,8 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from scoring_fixtures import body, opaque
-
+from rig.scoring import body, opaque
 from shadowserve.journal.reader import JournalReader
 from shadowserve.journal.writer import Writer
 from shadowserve.schema.schema import Schema

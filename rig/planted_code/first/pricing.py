@@ -1,7 +1,5 @@
 """F20: a file that two versions ship under one name; here carat counts 1.0 times."""
 
-# ruff: noqa: ARG002, N803 - scikit-learn's names for what fit and transform take
-
 from __future__ import annotations
 
 from typing import Any

@@ -1,4 +1,3 @@
-# ruff: noqa: N818 - what models name their exceptions is their own affair
 """Exceptions as a model's own code may raise them: each a way to harm whoever looks at one."""
 
 from __future__ import annotations

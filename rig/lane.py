@@ -11,10 +11,10 @@ from functools import cache, partial
 from typing import Any
 
 import pandas as pd
-from deployment_fixtures import CHALLENGER, CONTROL, deployment
-from journal_fixtures import TIMES, request
-from scoring_fixtures import body, double, opaque, record
 
+from rig.deployment import CHALLENGER, CONTROL, deployment
+from rig.journal import TIMES, request
+from rig.scoring import body, double, opaque, record
 from shadowserve.comparison.comparing import Comparer
 from shadowserve.comparison.learned import Learned
 from shadowserve.faults import fault_of, to_json

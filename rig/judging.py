@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from deployment_fixtures import CHALLENGER, CONTROL, OPTIONS, deployment, made
-from lane_fixtures import answer, records, work
-from scoring_fixtures import double, opaque
 
+from rig.deployment import CHALLENGER, CONTROL, OPTIONS, deployment, made
+from rig.lane import answer, records, work
+from rig.scoring import double, opaque
 from shadowserve.comparison.pairing import Pairing
 from shadowserve.judgement.facts import Facts, Pair, gather
 from shadowserve.records import position

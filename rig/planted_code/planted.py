@@ -4,8 +4,6 @@ Steps sit before a branch of the champion's features and hand on what they were 
 Answers sit around its last estimator.
 """
 
-# ruff: noqa: ARG002, N803 - scikit-learn's names for what fit and transform take
-
 from __future__ import annotations
 
 import itertools

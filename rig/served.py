@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 import psutil
 
-from benchmarks.chaos import tiny
+from rig import tiny
 
 START_S = 240.0
 SETTLE_S = 240.0

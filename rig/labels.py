@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from evidence_fixtures import CHALLENGER, CONTROL, comparison, deployment, state_directory
 
+from rig.evidence import CHALLENGER, CONTROL, comparison, deployment, state_directory
 from shadowserve.comparison.comparing import Outputs, Side
 from shadowserve.comparison.learned import Learned
 from shadowserve.divergence import Kind, divergence_of

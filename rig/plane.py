@@ -6,9 +6,9 @@ import asyncio
 from typing import Any
 
 import httpx
-from champion_fixtures import Serving
-from scoring_fixtures import body, native, pipeline, record
 
+from rig.champion import Serving
+from rig.scoring import body, native, pipeline, record
 from shadowserve.serving.dataplane import DataPlane, Ready
 from shadowserve.state.sampling import Sampling
 from shadowserve.state.unknown_columns import UnknownColumns

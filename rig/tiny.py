@@ -22,7 +22,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-CODE = Path(__file__).parent / "code"
+CODE = Path(__file__).parent / "tiny_code"
 CHAMPION, TRICKY, LEAKY, WANTING, UNLOADABLE, TALKING, BURNING, BETTER, SLOW = range(1, 10)
 WORDS = ("exit", "hang", "regex", "raise", "call")
 PLAIN = ["x", "note"]
@@ -112,10 +112,9 @@ def shipped() -> Any:
     return sys.modules["tricky"]
 
 
-def registered(root: Path) -> Store:
-    """Register all versions from a process of their own, whose imports and warnings end with it."""
-    command = [sys.executable, str(Path(__file__)), str(root)]
-    made = subprocess.run(command, capture_output=True, text=True)
+def registered(root: Path, script: str = __file__) -> Store:
+    """Register all versions of a script from a process of its own, whose imports end with it."""
+    made = subprocess.run([sys.executable, script, str(root)], capture_output=True, text=True)
     if made.returncode:
         raise SystemExit(made.stderr)
     return Store(f"sqlite:///{root / 'mlflow.db'}", root / "mlflow.db")

@@ -3,8 +3,6 @@
 Which words it heeds is the version's: the champion's copy heeds none.
 """
 
-# ruff: noqa: ARG002, N803 - scikit-learn's names for what fit and transform take
-
 from __future__ import annotations
 
 import logging

@@ -24,7 +24,7 @@ from models.likes import LIKES
 from models.recipe import Recipe, Training, shipped
 from models.register import complete
 
-CODE = Path(__file__).parent / "code"
+CODE = Path(__file__).parent / "planted_code"
 PLANTED = CODE / "planted.py"
 MODELS = {recipes.name: recipes for recipes in (FILMS, LIKES, DIAMONDS)}
 

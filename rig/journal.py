@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from shadowserve.journal.writer import Writer
 from shadowserve.records import Request, Times
@@ -43,7 +41,6 @@ def killed(program: str, *arguments: str, after_s: float) -> list[str]:
         [sys.executable, "-c", program, *arguments],
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
     )
     assert process.stdout is not None
     first = process.stdout.readline()  # it is at work
