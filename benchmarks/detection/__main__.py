@@ -167,6 +167,8 @@ def judge(one: Played, report: dict[str, Any], *, sent: int) -> None:
     for finding in report["findings"]:
         alarm = finding["severity"] in ("warning", "critical")
         if alarm and not one.row.allows(finding):
+            if finding["kind"] not in one.false_alarms:
+                print(f"{one.row.id}, {sent} requests: {finding}", file=sys.stderr)
             one.false_alarms.add(finding["kind"])
 
 

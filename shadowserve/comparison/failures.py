@@ -161,7 +161,8 @@ class Noise:
 
     `again` and `together` are of requests taken as they come, `scores_again` and `scores_together` the
     same for the probabilities beside their answers. `wandering` (gave another answer the
-    second time) and `persisting` (see `Doubt`) are of such as differ from the champion.
+    second time) and `persisting` (see `Doubt`) are of such as differ from the champion. `occasions` is
+    how often anything differed: requests that were scored again at one time count as one.
     """
 
     def __init__(self) -> None:
@@ -172,6 +173,7 @@ class Noise:
         self.wandering = MeanSequence()
         self.persisting = MeanSequence()
         self._doubts: list[Doubt] = []
+        self.occasions = 0
         self.examples: list[int] = []
         self.proofs = 0
         self.broken_proofs = 0
@@ -194,6 +196,7 @@ class Noise:
         """Take in which second answers, alone and in a batch if tried, differed from the first."""
         self.again.add(np.asarray(again.answers, dtype=np.float64))
         self.scores_again.add(np.asarray(again.scores, dtype=np.float64))
+        self.occasions += any(again.answers) or any(again.scores)
         batch = together or again
         if together is not None:
             self.together.add(np.asarray(together.answers, dtype=np.float64))
@@ -209,6 +212,7 @@ class Noise:
         """
         if differs is not None:
             self.wandering.add(float(differs))
+            self.occasions += differs
         self.persisting.add(doubt.persisting)
         if differs and len(self.examples) < MAX_EXAMPLES:
             self.examples.append(doubt.position)
@@ -228,6 +232,7 @@ class Noise:
             "scores_together": self.scores_together.state(),
             "wandering": self.wandering.state(),
             "persisting": self.persisting.state(),
+            "occasions": self.occasions,
             "examples": self.examples,
             "proofs": self.proofs,
             "broken_proofs": self.broken_proofs,
@@ -243,6 +248,7 @@ class Noise:
         for name in ("together", "scores_again", "scores_together", "wandering", "persisting"):
             setattr(it, name, MeanSequence.from_state(state[name]))
         it.examples = list(state["examples"])
+        it.occasions = state.get("occasions", len(it.examples))
         it.dependent = state.get("dependent", 0)
         it.dependent_examples = list(state.get("dependent_examples", ()))
         it.proofs, it.broken_proofs = state["proofs"], state["broken_proofs"]

@@ -34,6 +34,9 @@ def alarms(known):
     return [one for one in look(known, policy()) if one.severity.is_alarm]
 
 
+STEADY = Differing([False] * 8, [False] * 8)
+
+
 def test_a_version_against_itself_raises_no_alarm(tmp_path):
     known = timed(known_of(tmp_path, native(pipeline(), number=4), champion=native(pipeline()), rescore=True))  # fmt: skip
     assert alarms(known) == []
@@ -373,6 +376,23 @@ def test_a_request_that_kills_is_named_whatever_else(tmp_path):
     assert "deadline" in one.message
 
 
+def test_a_version_that_changed_for_good_wandered_on_one_occasion_and_is_not_nondeterministic(
+    tmp_path,
+):
+    """Of every eighty requests eight are scored again at once: a change between is seen eight times."""
+    known = known_of(tmp_path, opaque(double), n=90, rescore=True)
+    noise = known.learned.noise
+    for both in (noise, known.control.noise):
+        for _ in range(15):
+            both.add(again=STEADY, together=None, positions=range(8))
+    noise.add(again=Differing([True] * 7 + [False], []), together=None, positions=range(8))
+    assert "nondeterminism" not in found(known)
+    noise.add(again=Differing([True] + [False] * 7, []), together=None, positions=range(8))
+    assert found(known)["nondeterminism"].severity.is_alarm
+    read = type(noise).from_state(json.loads(json.dumps(noise.state())))
+    assert read.occasions == noise.occasions == 2
+
+
 def test_a_version_that_depends_on_its_batch_is_named(tmp_path):
     def centred(frame, params):
         return double(frame, params) - frame["age"].mean()
@@ -449,7 +469,7 @@ def test_probabilities_show_what_no_label_does(tmp_path, by, output, severity, c
     known = known_of(tmp_path, moved(by), champion=champion, n=90, rescore=True)
     assert known.learned.noise.again.mean == known.learned.noise.together.mean == 0.0
     if not champion_too:
-        known.control.noise.add(again=Differing([False] * 8, [False] * 8), together=Differing([False] * 8, [False] * 8), positions=range(8))  # fmt: skip
+        known.control.noise.add(again=STEADY, together=STEADY, positions=range(8))
     one = found(known).get("nondeterminism")
     assert (one.where.output if one else None) == output
     if one:

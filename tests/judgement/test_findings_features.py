@@ -154,6 +154,14 @@ def test_a_cold_cache_is_slow_in_one_stretch_only_and_no_finding(known):
     assert slow(known) == []
 
 
+@pytest.mark.parametrize("cold", [105, 130, 160])
+def test_a_cold_cache_that_reached_over_three_stretches_is_over(known, cold):
+    """A lane that caught up scored its first requests in batches: eighty calls were more requests."""
+    put(known.learned, "lane", np.where(np.arange(200) < cold, 25.0, 0.2))
+    put(known.learned, "champion", np.full(200, 0.2))
+    assert slow(dataclasses.replace(known, control=None)) == []
+
+
 def test_a_few_hiccups_that_the_champion_has_too_are_no_finding(known):
     n = 3_000
     chance = np.random.default_rng(2)

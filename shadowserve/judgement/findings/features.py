@@ -41,6 +41,7 @@ BEYOND_TAIL = 1.5
 N_LIMITS = 8
 FEWEST_SLOW = 5
 STRETCHES, STRETCH, FEWEST_STRETCHES = 8, 50, 3
+OVER = 0.01
 GROWS_FROM = 0.3
 IN_THE_WHOLE = 0.5
 """No step is slower than the whole is: that share of what a step is accused of must show in it."""
@@ -336,10 +337,22 @@ def _keeps_coming(step: _Step, limit_ms: float) -> bool:
     The latest timings of each size are kept: where a time of slowness has passed, it lives on in the
     sizes that are rare, and would look like growth.
     """
+    learned = step.learned
     slow = [
-        sequence_of(row["position"])
-        for row in step.learned.slowest.rows()
+        _number(step.known, row["position"])
+        for row in learned.slowest.rows()
         if row["payload"]["step"] == step.name and row["payload"]["step_ms"] > limit_ms
     ]
-    length = max(STRETCH, step.learned.requests // STRETCHES)
-    return len({position // length for position in slow}) >= FEWEST_STRETCHES
+    length = max(STRETCH, learned.requests // STRETCHES)
+    if len({position // length for position in slow}) < FEWEST_STRETCHES:
+        return False
+    # Early on a cold beginning may reach over three short stretches. Were it not over, the last of so
+    # many slow calls would hardly lie so far back.
+    beginning = length == STRETCH and max(slow) < learned.requests
+    return not beginning or (max(slow) / learned.requests) ** len(slow) >= OVER
+
+
+def _number(known: Facts, position: int) -> int:
+    """Return which request a position is, whichever worker answered it."""
+    moment = known.moment(position)
+    return sequence_of(position) if moment is None else moment.number

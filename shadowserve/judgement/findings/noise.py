@@ -15,6 +15,8 @@ from shadowserve.settings.policy import Policy
 from shadowserve.statistics.sequential import MeanSequence, two_rates
 
 DEPENDS = "depends on batch"
+FEWEST_OCCASIONS = 2
+"""A version that has changed for good differs from its first answers once, in all that is scored again then."""
 SO_DOES = ", and for all that is known so does the champion"
 
 
@@ -28,10 +30,11 @@ def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     noise = learned.noise
     of_answers = noise.together, noise.again
     of_scores = noise.scores_together, noise.scores_again
+    returns = noise.occasions >= FEWEST_OCCASIONS
     wanders = _total(noise.again) + _total(noise.wandering) >= policy.min_examples
-    if wanders:
+    if wanders and returns:
         yield _wandering(known, learned, policy)
-    elif _total(noise.scores_again) >= policy.min_examples:
+    elif _total(noise.scores_again) >= policy.min_examples and returns:
         yield _scattering(known, learned, policy)
     for together, again in (of_answers, of_scores):
         if _total(together) < policy.min_examples:
