@@ -466,7 +466,7 @@ def moved(by):
 def test_probabilities_show_what_no_label_does(tmp_path, by, output, severity, champion_too):
     """F25, another way: what the neighbours do to a score seldom turns a label over."""
     champion = moved(by) if champion_too else native(pipeline(labels=True))
-    known = known_of(tmp_path, moved(by), champion=champion, n=90, rescore=True)
+    known = known_of(tmp_path, moved(by), champion=champion, n=170, rescore=True)
     assert known.learned.noise.again.mean == known.learned.noise.together.mean == 0.0
     if not champion_too:
         known.control.noise.add(again=STEADY, together=STEADY, positions=range(8))
