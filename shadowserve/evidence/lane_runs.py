@@ -8,7 +8,7 @@ from datetime import datetime
 
 from shadowserve.evidence import identity
 from shadowserve.evidence.shipped import Shipped
-from shadowserve.evidence.store import Store
+from shadowserve.evidence.sink import Sink
 from shadowserve.evidence.undelivered import UndeliveredError
 from shadowserve.state.deployment import Deployment, LaneName
 
@@ -20,13 +20,13 @@ class LaneRuns:
 
     Parameters
     ----------
-    store : Store
+    store : Sink
         The connection.
     shipped : Shipped
         What earlier processes remembered.
     """
 
-    def __init__(self, store: Store, shipped: Shipped, deployment: Deployment) -> None:
+    def __init__(self, store: Sink, shipped: Shipped, deployment: Deployment) -> None:
         self.store = store
         self._shipped = shipped
         self._deployment = deployment

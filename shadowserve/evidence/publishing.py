@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from shadowserve.evidence import tables
-from shadowserve.evidence.store import Store
+from shadowserve.evidence.sink import Sink
 from shadowserve.report import page
 
 VERDICT = "shadowserve.verdict"
@@ -16,7 +16,7 @@ RESTARTS = "shadowserve.restarts"
 """How often processes of lanes ended and were started again."""
 
 
-def publish_tables(store: Store, run_id: str, summaries: Mapping[str, bytes]) -> None:
+def publish_tables(store: Sink, run_id: str, summaries: Mapping[str, bytes]) -> None:
     """Bring the slowest and the furthest requests up to date.
 
     Parameters

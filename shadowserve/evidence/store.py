@@ -11,11 +11,11 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from shadowserve.errors import ShadowserveError
 from shadowserve.evidence.identity import changed
 from shadowserve.evidence.points import Point
+from shadowserve.evidence.traces import Trace
 from shadowserve.evidence.undelivered import UndeliveredError, undelivered
 from shadowserve.versions.stores import Uris, preflight, redact, uris
 
@@ -41,7 +41,7 @@ _POOL_SIZES = (
 
 
 class Store:
-    """One MLflow tracking server or database.
+    """The MLflow sink: one tracking server or database.
 
     Parameters
     ----------
@@ -218,9 +218,7 @@ class Store:
                 hopeless=True,
             )
 
-    def trace(
-        self, experiment: str, traces: Sequence[tuple[Mapping[str, Any], Sequence[Any]]]
-    ) -> None:
+    def trace(self, experiment: str, traces: Sequence[Trace]) -> None:
         """Store traces; the same trace stored again is the same one."""
         from mlflow.entities import Span, TraceInfo, TraceLocation, TraceState
 

@@ -24,6 +24,7 @@ from shadowserve.evidence.lane_runs import LaneRuns
 from shadowserve.evidence.points import Points, points_of
 from shadowserve.evidence.publishing import RESTARTS, VERDICT, publish_tables, report_files
 from shadowserve.evidence.shipped import Shipped
+from shadowserve.evidence.sink import Sink
 from shadowserve.evidence.store import Store
 from shadowserve.evidence.traces import Sides, traces_of
 from shadowserve.evidence.undelivered import UndeliveredError
@@ -51,7 +52,7 @@ Report = Callable[[Places, Deployment, int], Mapping[str, Any]]
 _log = logging.getLogger("shadowserve.evidence")
 
 
-def _connect(deployment: Deployment) -> Store:
+def _connect(deployment: Deployment) -> Sink:
     """Open the store; its addresses with credentials are told to this process alone."""
     tracking = os.environ.get("SHADOWSERVE_TRACKING_URI") or deployment.tracking_uri
     return Store(tracking, os.environ.get("SHADOWSERVE_REGISTRY_URI"))
@@ -86,7 +87,7 @@ class Writer:
         deployment: Deployment,
         *,
         report: Report | None = None,
-        connect: Callable[[], Store] | None = None,
+        connect: Callable[[], Sink] | None = None,
         parts_budget: int = parts.BUDGET_BYTES,
     ) -> None:
         self.places = places
