@@ -32,7 +32,7 @@ from shadowserve.judgement.findings import look
 from shadowserve.judgement.findings.labelled import by_labels
 from shadowserve.judgement.verdict import judge
 from shadowserve.labels import Losses
-from shadowserve.labels.store import Pair
+from shadowserve.labels.pairs import Pair
 from shadowserve.labels.terms import Terms
 from shadowserve.settings.policy import Policy
 

@@ -165,7 +165,7 @@ def close_windows(
         state.close_window(Window(number, closed_ns - 10**9, closed_ns, n, text, None))
         state.part_written(number, windows.write_part(own.parts, encoded))
     state.close()
-    from shadowserve.state.lane_file import closed_windows
+    from shadowserve.state.lane_reading import closed_windows
 
     return closed_windows(own.state, after=first - 1)
 

@@ -12,7 +12,8 @@ import click
 from shadowserve.cli.looking import as_json, present, print_json, screen
 from shadowserve.cli.options import state_dir_option
 from shadowserve.cli.report_text import line
-from shadowserve.labels import LabelsError, RowList, Taken, read_file, take
+from shadowserve.comparison.outputs import kind_compared
+from shadowserve.labels import LabelsError, RowList, Taken, pair_if_nobody_does, read_file, take
 from shadowserve.legible import counted
 from shadowserve.report import build as reports
 
@@ -49,6 +50,7 @@ def labels(
         if as_json and error.faults:
             print_json({"error": {"code": "bad_labels", "faults": error.told()}})
         raise
+    pair_if_nobody_does(places, deployment, kind_compared)
     told = taken.to_dict()
     told["challengers"] = [
         {"version": version.number, "labels": _learned(places, deployment, version.number)}

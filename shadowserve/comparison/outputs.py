@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import orjson
 
 from shadowserve.comparison.collapse import Collapses
 from shadowserve.comparison.comparing import Scoring, Side
@@ -14,6 +16,7 @@ from shadowserve.comparison.episodes import Episodes
 from shadowserve.divergence import Divergence, Kind, KindTally, tally
 from shadowserve.records import Comparison
 from shadowserve.schema.disclosure import Disclosure
+from shadowserve.state.lane_reading import summary
 from shadowserve.statistics.changepoint import ChangeDetector
 from shadowserve.statistics.sequential import MeanSequence, paired_mean
 from shadowserve.statistics.slices import SliceSearch, kind_of
@@ -237,6 +240,13 @@ class Outputs:
         it.first_differing = state["first_differing"]
         it.revised = state.get("revised", [])
         return it
+
+
+def kind_compared(state: Path) -> Kind | None:
+    """Return the kind of output that a lane's file tells of; None before it is known."""
+    written = summary(state, "outputs")
+    tallied = orjson.loads(written)["tally"] if written else None
+    return KindTally.from_state(tallied).kind if tallied else None
 
 
 def _kinds(of: KindTally | Divergence) -> dict[str, Kind]:

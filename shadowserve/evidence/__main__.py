@@ -1,6 +1,7 @@
 """The evidence writer's process: ``python -m shadowserve.evidence``, started by the supervisor.
 
-It works until SIGTERM, then brings what is left within a deadline, and says what it could not.
+It works until SIGTERM, then brings what is left within a deadline, and says what it could not. It lives as
+long as the deployment, so it owns the labels' file too.
 """
 
 from __future__ import annotations
@@ -19,16 +20,20 @@ from typing import Any
 
 from setproctitle import setproctitle
 
+from shadowserve.comparison.outputs import kind_compared
 from shadowserve.evidence.carrying import Carrier
 from shadowserve.faults import fault_of
 from shadowserve.host import priority
 from shadowserve.host.leash import watch_parent
+from shadowserve.labels import Owner
 from shadowserve.state import deployment as deployments
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.places import Places
 from shadowserve.versions.stores import redact
 
 FLUSH_S = 15.0
+PAIR_S = 3.0
+"""How long an end waits until the last labels have been paired."""
 
 _log = logging.getLogger("shadowserve.evidence")
 _stop = threading.Event()
@@ -55,7 +60,11 @@ def main() -> int:
         return 0
     carrier = Carrier(places, deployment, report=_report)
     threading.Thread(target=_end_by_deadline, args=(carrier,), daemon=True).start()
+    owner = Owner(places, deployment, kind_compared)
+    labels = threading.Thread(target=owner.run, args=(_stop,), daemon=True)
+    labels.start()
     carrier.run(_stop, loaded=priority.settle)
+    labels.join(PAIR_S)
     carrier.flush(until=time.monotonic() + FLUSH_S)
     carrier.say_what_is_left()
     return 0

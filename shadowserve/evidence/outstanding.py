@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shadowserve.evidence.shipped import Shipped
 from shadowserve.state.deployment import Deployment
-from shadowserve.state.lane_file import closed_windows, open_comparisons
+from shadowserve.state.lane_reading import closed_windows, open_comparisons
 from shadowserve.state.places import Places
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from shadowserve.errors import ShadowserveError
+from shadowserve.errors import UnreadableError
 from shadowserve.evidence import bounding, parts, tables
 from shadowserve.evidence.lane_runs import LaneRuns
 from shadowserve.evidence.points import Points, points_of
@@ -29,10 +28,11 @@ from shadowserve.evidence.store import Store
 from shadowserve.evidence.traces import Sides, traces_of
 from shadowserve.evidence.undelivered import UndeliveredError
 from shadowserve.faults import fault_of
-from shadowserve.labels.store import LabelStore
+from shadowserve.labels.working_copy import working_copy
 from shadowserve.records import Role
 from shadowserve.state.deployment import Deployment, LaneName
-from shadowserve.state.lane_file import Window, closed_windows, snapshot
+from shadowserve.state.lane_file import Window
+from shadowserve.state.lane_reading import closed_windows, snapshot
 from shadowserve.state.places import LanePlaces, Places
 
 TOGETHER = 10
@@ -343,10 +343,8 @@ class Writer:
 
 def _labels(path: Path) -> int:
     """Return how many labels have come; -1 where that cannot be read now."""
-    if not path.exists():
-        return 0
     try:
-        with LabelStore(path) as store:
-            return store.counts()["labels"]
-    except (ShadowserveError, sqlite3.Error):
+        with working_copy(path) as copy:
+            return copy.counts()["labels"] if copy else 0
+    except UnreadableError:
         return -1

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from shadowserve.errors import DamagedError, UnreadableError
 from shadowserve.journal import lost
+from shadowserve.journal.database import readable
 from shadowserve.journal.writer import Segment, segments
 from shadowserve.records import Request, position, sequence_of, worker_of
 
@@ -288,7 +289,7 @@ def find(directory: Path, place: int) -> Request | None:
 def _reading(segment: Segment) -> Iterator[sqlite3.Connection]:
     """Look shortly into a segment, which may be deleted at any moment."""
     try:
-        with closing(_connect(segment.path) or _nothing()) as connection:
+        with readable(segment.path) as address, closing(_look(segment.path, address)) as connection:
             yield connection
     except sqlite3.Error as error:
         raise _unreadable(segment.path, error) from error
@@ -303,7 +304,11 @@ def _unreadable(path: Path, error: sqlite3.Error) -> UnreadableError:
     return (DamagedError if is_damage(error) else UnreadableError)(path, error)
 
 
-def _connect(path: Path) -> sqlite3.Connection | None:
+def _look(path: Path, address: str) -> sqlite3.Connection:
+    return _connect(path, address) or _nothing()
+
+
+def _connect(path: Path, address: str) -> sqlite3.Connection | None:
     """Open a segment; None if it is deleted, or so young that it holds no table yet.
 
     Raises
@@ -312,7 +317,7 @@ def _connect(path: Path) -> sqlite3.Connection | None:
         If it is there and cannot be read: its requests must not pass for deleted ones.
     """
     try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=1.0)
+        connection = sqlite3.connect(address, uri=True, timeout=1.0)
         try:
             connection.execute("SELECT 1 FROM meta LIMIT 1")
         except sqlite3.Error:
@@ -341,7 +346,7 @@ _EMPTY = (
 def _open(segment: Segment) -> _Reader | None:
     """Open a segment to follow it; None if that must be tried again."""
     try:
-        connection = _connect(segment.path)
+        connection = _connect(segment.path, f"{segment.path.resolve().as_uri()}?mode=rw")
     except UnreadableError:
         return None
     if connection is None:

@@ -20,7 +20,7 @@ from shadowserve.settings.policy import Policy
 from shadowserve.state import ledger as ledgers
 from shadowserve.state import sharing
 from shadowserve.state.deployment import Deployment
-from shadowserve.state.lane_file import Snapshot, snapshot
+from shadowserve.state.lane_reading import Snapshot, snapshot
 from shadowserve.state.ledger import LaneLedger, Ledger
 from shadowserve.state.places import Places
 from shadowserve.statistics.paired import PairedBursts

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from shadowserve.labels.store import Answered, LabelStore
 from shadowserve.records import Outcome
 from shadowserve.state.deployment import Deployment
-from shadowserve.state.lane_file import open_comparisons
+from shadowserve.state.lane_reading import open_comparisons
 from shadowserve.state.places import Places
 
 MAX_ANSWER_BYTES = 4_096

@@ -4,33 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from functools import partial
-from itertools import islice
 from typing import Any, Self
 
 import numpy as np
 
 from shadowserve.divergence import Kind
-from shadowserve.labels.answers import copy_answers
 from shadowserve.labels.by_slice import BySlice, Cells
 from shadowserve.labels.chosen import own_loss
 from shadowserve.labels.constant import Constant
 from shadowserve.labels.described import ByClass
-from shadowserve.labels.far import MOST_AT_ONCE, Answers, FarOff
+from shadowserve.labels.far import FarOff
 from shadowserve.labels.gain import Loss
 from shadowserve.labels.losses import RANK, Labelled, Wrong, by_request, decisive, losses_of
+from shadowserve.labels.pairs import Marks, Pair
 from shadowserve.labels.ranked import FreshPairs
-from shadowserve.labels.reading import LabelsError
-from shadowserve.labels.store import LabelStore, Marks, Pair
 from shadowserve.labels.terms import Terms
 from shadowserve.labels.typed import class_key
-from shadowserve.settings.policy import Policy
-from shadowserve.state import classes
 from shadowserve.state.classes import by_class
-from shadowserve.state.deployment import Deployment, LaneName
-from shadowserve.state.lane_file import cells_of
-from shadowserve.state.places import Places
 from shadowserve.statistics.tally import Quantiles
 
 LATE_S = 86_400.0
@@ -40,7 +30,6 @@ FORM = 2
 """Of what is kept; labels are read again where another release kept it otherwise."""
 
 DEFAULT_TERMS = Terms()
-_CHUNK = 2_000
 
 
 class Losses:
@@ -287,69 +276,3 @@ def _scores(text: str | None) -> Mapping[str, float] | None:
 def _keyed(scores: Mapping[str, float]) -> Mapping[str, float]:
     """Name classes as labels are named: lanes record them as JSON text, in which 1, 1.0 and true differ."""
     return {class_key(json.loads(key)): p for key, p in scores.items()}
-
-
-def learn(
-    places: Places, deployment: Deployment, *, challenger: LaneName, kind: Kind | None
-) -> Losses | None:
-    """Bring labels and answers together as far as both have come, and return what they say.
-
-    Parameters
-    ----------
-    challenger : LaneName
-    kind : Kind or None
-        Of the output; before it is known nothing is joined.
-
-    Returns
-    -------
-    Losses or None
-        None where no label ever came. Each label costs once, however often one looks.
-    """
-    if not places.labels.exists():
-        return None
-    control = next((str(lane) for lane in deployment.lanes if lane.role == "control"), None)
-    lane = str(challenger)
-    cells = partial(cells_of, places.lane(challenger.role, challenger.version).state)
-    named = classes.told(places.classes(deployment.champion.number))
-    terms = Terms.of(Policy.of(deployment.options.get("verdict", {})))
-    with LabelStore(places.labels) as store:
-        losses = _remembered(store, lane, kind, terms)
-        with suppress(LabelsError):  # a full disk: what was known holds
-            copy_answers(store, places, deployment)
-            with store.writing():
-                losses = _remembered(store, lane, kind, terms)
-                if losses.kind is not None:
-                    _pair_up(store, losses, lane=lane, control=control, classes=named, cells=cells)
-                    _look_afar(store, losses, lane=lane)
-                    store.save_summary(lane, losses.state())
-        losses.counts = store.counts()
-    return losses
-
-
-def _remembered(store: LabelStore, lane: str, kind: Kind | None, terms: Terms) -> Losses:
-    state = store.summary(lane)
-    return Losses.from_state(state, terms, kind=kind) if state else Losses(kind, terms)
-
-
-def _pair_up(
-    store: LabelStore,
-    losses: Losses,
-    *,
-    lane: str,
-    control: str | None,
-    classes: Sequence[Any] | None,
-    cells: Cells,
-) -> None:
-    upto = store.last()
-    pairs = store.pairs(lane=lane, control=control, since=losses.marks, upto=upto)
-    while chunk := list(islice(pairs, _CHUNK)):
-        losses.add(chunk, classes=classes, cells=cells)
-    losses.marks = upto
-
-
-def _look_afar(store: LabelStore, losses: Losses, *, lane: str) -> None:
-    """Look for far-off numbers among answers that have come since, labelled or not."""
-    reach, middle = losses.reach, losses.constant.median
-    if reach is not None and middle is not None:
-        rows = store.answers(lane=lane, after=losses.far.mark, most=MOST_AT_ONCE)
-        losses.far.add(map(Answers._make, rows), reach=reach, middle=middle)

@@ -1,8 +1,8 @@
 """The labels' own file: what turned out to be true, beside what both versions had answered.
 
-One SQLite file, written by one process at a time. Labels are only ever appended; a set of labels is
-taken whole or not at all. The answers are copies of what the lanes have recorded, by request id, so
-that a label finds its request however late it comes, and in whichever part it lies.
+One SQLite file with one writer (`owner`). Labels are only ever appended; a set of labels is taken whole or
+not at all. The answers are copies of what the lanes have recorded, by request id, so that a label finds its
+request however late it comes, and in whichever part it lies.
 """
 
 from __future__ import annotations
@@ -11,20 +11,21 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from shadowserve.errors import UnreachableError
+from shadowserve.labels.pairs import Marks, Pair, pairs_of
 from shadowserve.labels.reading import LabelsError
 
 KEPT_ANSWERS = 1_000_000
 """Answers of one lane that stay findable; the oldest make room."""
 
 BUSY_S = 30.0
-_TABLES = """
+COPIED_TABLES = """
 CREATE TABLE IF NOT EXISTS label (
     id INTEGER PRIMARY KEY, request_id TEXT UNIQUE NOT NULL, label TEXT NOT NULL,
     received_ns INTEGER NOT NULL
@@ -37,25 +38,12 @@ CREATE TABLE IF NOT EXISTS answer (
 );
 CREATE INDEX IF NOT EXISTS answer_request ON answer (request_id, lane);
 CREATE TABLE IF NOT EXISTS part (lane TEXT, name TEXT, PRIMARY KEY (lane, name));
+"""
+"""What a working copy in memory has too."""
+
+_TABLES = f"""{COPIED_TABLES}
 CREATE TABLE IF NOT EXISTS summary (lane TEXT PRIMARY KEY, state TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS count (name TEXT PRIMARY KEY, n INTEGER NOT NULL);
-"""
-_PAIRS = """
-SELECT l.id, l.label, l.received_ns, a.id, a.arrived_ns, a.champion, a.lane_answer, a.scores,
-    a.first, c.scores,
-    (SELECT min(b.id) FROM answer b WHERE b.request_id = a.request_id AND b.lane = a.lane),
-    (SELECT count(*) FROM answer b WHERE b.request_id = a.request_id AND b.lane = a.lane),
-    a.position
-"""
-_NEW_LABELS = f"""{_PAIRS} FROM label l
-JOIN answer a ON a.request_id = l.request_id AND a.lane = :lane AND a.id <= :upto
-LEFT JOIN answer c ON c.lane = :control AND c.position = a.position
-WHERE l.id > :after ORDER BY l.id, a.id
-"""
-_NEW_ANSWERS = f"""{_PAIRS} FROM answer a
-JOIN label l ON l.request_id = a.request_id AND l.id <= :known
-LEFT JOIN answer c ON c.lane = :control AND c.position = a.position
-WHERE a.lane = :lane AND a.id > :after AND a.id <= :upto ORDER BY a.id
 """
 
 
@@ -80,45 +68,6 @@ class Answered:
     lane: str | None
     scores: str | None
     first: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A label and the answer that it belongs to.
-
-    Parameters
-    ----------
-    label, champion, challenger, champion_scores, challenger_scores : str or None
-        JSON.
-    of_first : bool
-        Whether its request is the first of its entity.
-    is_first : bool
-        Whether it is the earliest answer with this request id.
-    n_alike : int
-        How many requests of the lane bear this id.
-    position : int
-        The request's identity.
-    """
-
-    label: str
-    received_ns: int
-    arrived_ns: int
-    champion: str | None
-    challenger: str | None
-    challenger_scores: str | None
-    of_first: bool
-    champion_scores: str | None
-    is_first: bool
-    n_alike: int
-    position: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Marks:
-    """How far a lane's labels and answers have been paired: ids of the last of each."""
-
-    label: int = 0
-    answer: int = 0
 
 
 class LabelStore:
@@ -274,41 +223,5 @@ class LabelStore:
         return Marks(label or 0, answer or 0)
 
     def pairs(self, *, lane: str, control: str | None, since: Marks, upto: Marks) -> Iterator[Pair]:
-        """Yield what has come together since: new labels on old answers, and labels on new answers."""
-        names = {"lane": lane, "control": control or ""}
-        old = {**names, "upto": since.answer, "after": since.label}
-        new = {**names, "known": upto.label, "after": since.answer, "upto": upto.answer}
-        for query, values in ((_NEW_LABELS, old), (_NEW_ANSWERS, new)):
-            for row in self._connection.execute(query, values):
-                yield _pair(row)
-
-
-def _pair(row: Sequence[Any]) -> Pair:
-    (
-        _,
-        label,
-        received,
-        answer,
-        arrived,
-        champion,
-        challenger,
-        scores,
-        own,
-        theirs,
-        first,
-        n,
-        place,
-    ) = row
-    return Pair(
-        label,
-        received,
-        arrived,
-        champion,
-        challenger,
-        scores,
-        bool(own),
-        theirs,
-        answer == first,
-        n,
-        place,
-    )
+        """Yield what has come together since, as `pairs_of`."""
+        return pairs_of(self._connection, lane=lane, control=control, since=since, upto=upto)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from shadowserve.labels.answers import copy_answers
 from shadowserve.labels.reading import Faulty, Raw, RowList, refuse
@@ -48,14 +48,23 @@ class Taken:
     def to_dict(self) -> dict[str, Any]:
         """Return the counts, and the first rows of each, as JSON-able values."""
         told: dict[str, Any] = {"rows": self.rows, "accepted": self.accepted}
-        for name in ("duplicate", "conflicting", "ambiguous", "unknown", "respelt"):
+        for name in _LISTS:
             found: RowList = getattr(self, name)
             told[name] = {"n": found.n, "rows": found.rows}
         return told
 
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` returned."""
+        lists = {name: RowList(**told[name]) for name in _LISTS}
+        return cls(rows=told["rows"], accepted=told["accepted"], **lists)
 
-def take(places: Places, deployment: Deployment, labels: Iterable[Raw]) -> Taken:
-    """Take a set of labels, all of them or none.
+
+_LISTS = ("duplicate", "conflicting", "ambiguous", "unknown", "respelt")
+
+
+def take_in(places: Places, deployment: Deployment, labels: Iterable[Raw]) -> Taken:
+    """Take a set of labels, all of them or none; to be called by the file's one writer.
 
     Parameters
     ----------

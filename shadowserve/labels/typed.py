@@ -66,7 +66,7 @@ def typed(label: Any, wanted: Expected) -> Any:
     if label is None or label == "" or (isinstance(label, float) and not isfinite(label)):
         raise ValueError("the label is missing")
     if not isinstance(label, bool | int | float | str):
-        raise ValueError(f"a label is a number, a text or a list, {_named(label)} came")
+        raise ValueError(strange(label))
     if wanted not in (Expected.ANY, _type_of(label)):
         raise ValueError(f"a {wanted} is expected, a {_type_of(label)} came")
     return label
@@ -78,6 +78,15 @@ def _spelled(label: Text, wanted: Expected) -> Any:
     if wanted is Expected.FLAG:
         return {"true": True, "false": False, "1": True, "0": False}.get(label.lower(), str(label))
     return label.scalar()
+
+
+def strange(label: Any) -> str:
+    """Say that something is no label, by its type; of a list by its first item that is none."""
+    while isinstance(label, list):
+        label = next(
+            (item for item in label if not isinstance(item, bool | int | float | str)), None
+        )
+    return f"a label is a number, a text or a list, {_named(label)} came"
 
 
 def class_key(label: Any) -> str:

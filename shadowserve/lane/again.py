@@ -29,7 +29,7 @@ from shadowserve.comparison.lasting import (
 )
 from shadowserve.lane.observing import Observer
 from shadowserve.records import Observation, Outcome, Request
-from shadowserve.state.lane_file import summary
+from shadowserve.state.lane_reading import summary
 from shadowserve.wire import protocols as doors
 
 FIRST_APART, FIRST = 10, 16

@@ -20,7 +20,8 @@ from shadowserve.comparison.replayed import LOOKS, MAX_MS, Replayed, Seen, Trial
 from shadowserve.lane.kept import Kept, KeptRequests
 from shadowserve.lane.observing import Observer
 from shadowserve.records import Request, worker_of
-from shadowserve.state.lane_file import Unwritable, summary
+from shadowserve.state.lane_file import Unwritable
+from shadowserve.state.lane_reading import summary
 from shadowserve.statistics.changepoint import Change
 from shadowserve.statistics.tally.samples import hash_positions
 

@@ -529,7 +529,7 @@ def follow(
     places: Places, challengers: Sequence[LaneName]
 ) -> Callable[[], Mapping[int, int] | None]:
     """Return the control's limit: the least advanced challenger that is at work."""
-    from shadowserve.state.lane_file import snapshot
+    from shadowserve.state.lane_reading import snapshot
     from shadowserve.state.ledger import condition
 
     def limit() -> Mapping[int, int] | None:

@@ -253,6 +253,7 @@ def archive(places: Places, deployment: Deployment) -> Path:
         places.root / "counters",
         places.evidence,
         places.labels,
+        places.label_sets,
         places.deployment,
     )
     for place in moved:

@@ -14,7 +14,7 @@ from shadowserve.records import Outcome, Role
 from shadowserve.settings.policy import Policy
 from shadowserve.state import deployment as deployments
 from shadowserve.state.deployment import Deployment
-from shadowserve.state.lane_file import snapshot
+from shadowserve.state.lane_reading import snapshot
 from shadowserve.state.places import Places
 
 

@@ -22,7 +22,7 @@ from shadowserve.state import arrival, counters, unknown_columns
 from shadowserve.state import ends as endings
 from shadowserve.state.arrival import Arrival
 from shadowserve.state.deployment import Deployment, LaneName
-from shadowserve.state.lane_file import Snapshot, snapshot, summary
+from shadowserve.state.lane_reading import Snapshot, snapshot, summary
 from shadowserve.state.places import LanePlaces, Places
 from shadowserve.state.sharing import Batching, batching
 from shadowserve.statistics.switchback import CallerCost, Cost

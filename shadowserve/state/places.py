@@ -25,6 +25,8 @@
         evidence.db             what has reached MLflow
         evidence.json           how what waits fares
         labels.db               what turned out to be true, by request id
+        labels.lock             held by the process that writes it
+        labels/                 sets of labels that wait for that process
         logs/                   each process's talk
 """
 
@@ -162,6 +164,16 @@ class Places:
     def labels(self) -> Path:
         """What turned out to be true, by request id; missing until a label comes."""
         return self.root / "labels.db"
+
+    @property
+    def labels_lock(self) -> Path:
+        """Held by the one process that writes the labels' file."""
+        return self.root / "labels.lock"
+
+    @property
+    def label_sets(self) -> Path:
+        """Sets of labels that wait for that process; missing until one is handed in."""
+        return self.root / "labels"
 
     @property
     def logs(self) -> Path:

@@ -30,7 +30,7 @@ from shadowserve.settings.settings import Settings
 from shadowserve.state import arrival, counters, departed, ends
 from shadowserve.state.arrival import Arrival
 from shadowserve.state.deployment import Deployment, write_whole
-from shadowserve.state.lane_file import snapshot
+from shadowserve.state.lane_reading import snapshot
 from shadowserve.state.ledger import condition, reconcile
 from shadowserve.state.places import Places
 from shadowserve.supervisor import logs

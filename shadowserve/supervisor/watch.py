@@ -23,7 +23,7 @@ from shadowserve.settings.spellings import size_text
 from shadowserve.state import inflight
 from shadowserve.state.deployment import LaneName, write_whole
 from shadowserve.state.inflight import GAVE_UP, NO_ROOM
-from shadowserve.state.lane_file import snapshot
+from shadowserve.state.lane_reading import snapshot
 from shadowserve.state.ledger import condition
 from shadowserve.state.places import LanePlaces
 from shadowserve.supervisor.allowance import Allowance, kernel_kills

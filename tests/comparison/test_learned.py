@@ -14,7 +14,7 @@ from shadowserve.comparison.learned import Learned
 from shadowserve.comparison.timing import MAX_STEPS, RoleTiming, StepTiming
 from shadowserve.lane import run
 from shadowserve.records import Comparison, Fault, Outcome
-from shadowserve.state.lane_file import snapshot
+from shadowserve.state.lane_reading import snapshot
 
 
 def learnt(tmp_path, scorer, n=120, **options):

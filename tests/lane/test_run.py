@@ -23,7 +23,7 @@ from shadowserve.lane.run import follow
 from shadowserve.records import Times
 from shadowserve.schema.disclosure import Disclosure
 from shadowserve.state import inflight, ledger
-from shadowserve.state.lane_file import closed_windows, snapshot
+from shadowserve.state.lane_reading import closed_windows, snapshot
 from shadowserve.statistics.switchback import BLOCK_NS, Block, Schedule
 
 

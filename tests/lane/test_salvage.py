@@ -10,7 +10,7 @@ from rig.scoring import double, opaque
 from shadowserve.comparison.comparing import Comparer
 from shadowserve.comparison.learned import Learned
 from shadowserve.lane import salvage
-from shadowserve.state.lane_file import snapshot
+from shadowserve.state.lane_reading import snapshot
 
 
 def nested(depth):

@@ -9,7 +9,7 @@ import pytest
 from rig.deployment import CHALLENGER, CONTROL, made
 from rig.lane import answer, records, work
 from shadowserve.lane import windows
-from shadowserve.state.lane_file import closed_windows
+from shadowserve.state.lane_reading import closed_windows
 
 
 @pytest.fixture

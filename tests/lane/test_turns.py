@@ -17,7 +17,7 @@ from shadowserve.lane import turns
 from shadowserve.lane.process import take_turns
 from shadowserve.lane.turns import Asking, Line, Message, Word
 from shadowserve.records import Observation, position
-from shadowserve.state.lane_file import snapshot
+from shadowserve.state.lane_reading import snapshot
 
 
 @pytest.fixture

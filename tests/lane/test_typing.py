@@ -15,7 +15,7 @@ from shadowserve.comparison.learned import Learned
 from shadowserve.records import position
 from shadowserve.state import inflight
 from shadowserve.state.inflight import TYPING
-from shadowserve.state.lane_file import snapshot
+from shadowserve.state.lane_reading import snapshot
 
 SIGNATURE = {"inputs": json.dumps([{"type": "double"}])}
 

@@ -11,7 +11,7 @@ from shadowserve.lane.lock import ScoringLock
 from shadowserve.lane.observing import Observer
 from shadowserve.lane.warmth import CALLS, SLOW_NS, Warmth
 from shadowserve.state.inflight import InFlight, read
-from shadowserve.state.lane_file import snapshot
+from shadowserve.state.lane_reading import snapshot
 from shadowserve.state.places import Places
 
 

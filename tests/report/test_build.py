@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 
 import pytest
 
 from rig.deployment import deployment
 from rig.judging import FEW, shadowed
 from rig.scoring import double, native, opaque, pipeline, record, version
+from rig.unwritable import digests, unwritable
 from shadowserve.errors import SettingsError
+from shadowserve.labels import take
 from shadowserve.report import build
+from shadowserve.state.places import Places
 
 SECRET = "s3cret-value"
 CONTRACT = {
@@ -57,6 +61,20 @@ def test_no_value_of_a_request_is_in_a_report(tmp_path):
     told = build.build(places, served, challenger=4)
     assert {one["kind"] for one in told["findings"]} >= {"error_rate", "prediction_divergence"}
     assert SECRET not in json.dumps(told)
+
+
+@pytest.mark.parametrize("rights", ["any", "none to write"])
+def test_a_report_changes_no_byte_and_needs_no_right_to_write(tmp_path, rights):
+    """Also where labels came that nobody has paired yet."""
+    places, served = shadowed(tmp_path, native(pipeline(), number=4), champion=native(pipeline()))
+    take(places, served, [(1, "nobody's", 1)])
+    before = digests(places.root)
+    expected = build.build(places, served, challenger=4)["labels"]
+    assert expected["unknown"] == 1
+    copied = nullcontext(places.root) if rights == "any" else unwritable(places.root)
+    with copied as root:
+        assert build.build(Places(root), served, challenger=4)["labels"] == expected
+        assert digests(root) == before
 
 
 def test_before_its_first_request_a_report_is_empty_but_whole(tmp_path):

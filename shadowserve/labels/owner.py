@@ -1,0 +1,151 @@
+"""The one writer of the labels' file: whoever holds its lock, while a deployment runs its evidence writer.
+
+Others hand their labels in (`take`) and are told what became of them. Where nobody holds the lock, whoever
+hands in holds it for as long as that takes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from shadowserve.errors import ShadowserveError
+from shadowserve.faults import fault_of
+from shadowserve.labels.inbox import LabelSet, forget_answers, waiting
+from shadowserve.labels.pairing import Kinds, pair
+from shadowserve.labels.reading import LabelsError, Raw
+from shadowserve.labels.taking import Taken, take_in
+from shadowserve.state.deployment import Deployment
+from shadowserve.state.places import Places
+
+LOOK_S = 0.1
+PAIR_S = 5.0
+"""How often the owner pairs labels with answers that have come since."""
+WAIT_S = 300.0
+"""How long whoever hands labels in waits for the owner."""
+
+_log = logging.getLogger("shadowserve.labels")
+
+
+def take(places: Places, deployment: Deployment, labels: Iterable[Raw]) -> Taken:
+    """Hand in a set of labels and wait until all of it or nothing is taken.
+
+    Parameters
+    ----------
+    labels : iterable of Raw
+        From `reading`; read once, one at a time.
+
+    Raises
+    ------
+    LabelsError
+        With every row at fault: no id, no label, or one of another type than the champion's answers.
+    """
+    handed = LabelSet.hand_in(places.label_sets, labels)
+    try:
+        return _wait(places, deployment, handed)
+    finally:
+        handed.withdraw()
+
+
+def _wait(places: Places, deployment: Deployment, handed: LabelSet) -> Taken:
+    until = time.monotonic() + WAIT_S
+    while (taken := handed.outcome()) is None:
+        with owning(places) as is_ours:
+            if is_ours:
+                take_waiting(places, deployment)
+        if is_ours:
+            continue
+        if time.monotonic() > until:
+            raise LabelsError(
+                f"The evidence writer has not taken the labels within {WAIT_S:.0f} s. Its log says what it "
+                "does. Send them again: those that it took meanwhile count as duplicates."
+            )
+        time.sleep(LOOK_S)
+    return taken
+
+
+def pair_if_nobody_does(places: Places, deployment: Deployment, kinds: Kinds) -> None:
+    """Pair what has come where no evidence writer runs that would."""
+    with owning(places) as is_ours:
+        if is_ours:
+            pair(places, deployment, kinds)
+
+
+class Owner:
+    """Owns the labels' file for as long as its process lives: takes what is handed in, and pairs it.
+
+    Parameters
+    ----------
+    kinds : callable
+        Tells a lane's kind of output.
+    """
+
+    def __init__(self, places: Places, deployment: Deployment, kinds: Kinds) -> None:
+        self._places, self._deployment, self._kinds = places, deployment, kinds
+        self._pair_at = 0.0
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until asked to stop, then once more, since the lanes have come to an end meanwhile."""
+        while not stop.is_set():
+            with owning(self._places) as is_ours:
+                while is_ours and not stop.is_set():
+                    self.turn()
+                    stop.wait(LOOK_S)
+                if is_ours:
+                    self._pair_at = 0.0
+                    self.turn()
+            stop.wait(LOOK_S)
+
+    def turn(self) -> None:
+        """Take what waits, and now and then pair; whatever happens, the next turn tries again."""
+        try:
+            found = take_waiting(self._places, self._deployment)
+            if found or time.monotonic() >= self._pair_at:
+                self._pair_at = time.monotonic() + PAIR_S
+                pair(self._places, self._deployment, self._kinds)
+        except Exception as error:  # a full disk, or a loss of the team's own
+            fault = fault_of(error)
+            _log.warning("labels cannot be paired now: %s at %s", fault.type, fault.frame)
+
+
+def take_waiting(places: Places, deployment: Deployment) -> int:
+    """Take the sets in the inbox, each whole or not at all, and answer each; return how many there were.
+
+    To be called by the owner of the labels' file.
+    """
+    found = waiting(places.label_sets)
+    for handed in found:
+        handed.answer(_outcome(places, deployment, handed))
+    if found:
+        forget_answers(places.label_sets)
+    return len(found)
+
+
+def _outcome(places: Places, deployment: Deployment, handed: LabelSet) -> Taken | ShadowserveError:
+    try:
+        return take_in(places, deployment, handed.labels())
+    except ShadowserveError as error:
+        return error
+    except Exception as error:  # whoever waits for it must hear that nothing was taken
+        fault = fault_of(error)
+        return LabelsError(f"No label was taken: {fault.type} at {fault.frame}.")
+
+
+@contextmanager
+def owning(places: Places) -> Iterator[bool]:
+    """Try to own the labels' file for the length of a block; False where somebody else does."""
+    held = os.open(places.labels_lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(held)

@@ -1,0 +1,133 @@
+"""Reading a lane's file: one consistent state of it, for those who only read."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from shadowserve.errors import UnreadableError
+from shadowserve.journal.database import readable
+from shadowserve.state.lane_file import TABLES, Window
+
+_NAMES = frozenset(("ledger", "cursor", "death", "summary", "comparison", "burst", "window"))
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One consistent reading of a lane's file, for those who only read."""
+
+    outcomes: Mapping[str, int]
+    cursor: Mapping[int, int]
+    summaries: Mapping[str, bytes]
+    bursts: Sequence[tuple[int, int, int, bytes]]
+    windows: int = 0
+
+
+def snapshot(path: Path, *, whole: bool = True) -> Snapshot:
+    """Read a lane's file in one transaction.
+
+    Parameters
+    ----------
+    path : Path
+        Missing means that the lane never started: all is empty.
+    whole : bool
+        Whether summaries and bursts are read too, or only what the ledger needs.
+
+    Raises
+    ------
+    UnreadableError
+        As all that read here.
+    """
+    with _looking(path) as connection:
+        connection.execute("BEGIN")
+        return Snapshot(
+            cursor=dict(connection.execute("SELECT worker, sequence FROM cursor")),
+            outcomes=dict(connection.execute("SELECT outcome, n FROM ledger")),
+            summaries=dict(_if(whole, connection, "SELECT name, state FROM summary")),
+            bursts=list(_if(whole, connection, "SELECT * FROM burst ORDER BY position")),
+            windows=connection.execute("SELECT count(*) FROM window").fetchone()[0],
+        )
+
+
+def summary(path: Path, name: str) -> bytes | None:
+    """Read one summary of a lane's file; None where there is none yet."""
+    with _looking(path) as connection:
+        query = "SELECT state FROM summary WHERE name = ?"
+        row = connection.execute(query, (name,)).fetchone()
+    return None if row is None else row[0]
+
+
+def open_comparisons(path: Path) -> Iterator[bytes]:
+    """Yield the comparisons that lie in no part yet, in the order of positions."""
+    with _looking(path) as connection:
+        for (record,) in connection.execute("SELECT record FROM comparison ORDER BY position"):
+            yield record
+
+
+def cells_of(path: Path, positions: Sequence[int]) -> dict[int, tuple[str, bytes]]:
+    """Return the mark and packed cells of some requests; those of which none are known are left out."""
+    query = "SELECT position, mark, members FROM cell WHERE position IN (SELECT value FROM json_each(?))"
+    with _looking(path) as connection:
+        present = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'cell'"
+        if connection.execute(present).fetchone() is None:  # an earlier release wrote it
+            return {}
+        rows = connection.execute(query, (json.dumps(list(positions)),))
+        return {place: (mark, members) for place, mark, members in rows}
+
+
+def closed_windows(path: Path, *, after: int) -> list[Window]:
+    """Return the closed windows whose part is written, beyond a number, in order."""
+    query = "SELECT * FROM window WHERE number > ? AND part IS NOT NULL ORDER BY number"
+    with _looking(path) as connection:
+        return [Window(*row) for row in connection.execute(query, (after,))]
+
+
+@contextmanager
+def _looking(path: Path) -> Iterator[sqlite3.Connection]:
+    """Look into a lane's file for the length of a block.
+
+    Raises
+    ------
+    UnreadableError
+        If it is there and cannot be read: what it holds must not pass for nothing.
+    """
+    try:
+        with _address(path) as address, closing(_connect(address) or _nothing()) as connection:
+            yield connection
+    except sqlite3.Error as error:
+        raise UnreadableError(path, error) from error
+
+
+def _address(path: Path) -> AbstractContextManager[str | None]:
+    return readable(path) if path.exists() else nullcontext()
+
+
+def _connect(address: str | None) -> sqlite3.Connection | None:
+    """Open a lane's file; None if there is none, or if it is so young that it lacks its tables."""
+    if address is None:
+        return None
+    connection = sqlite3.connect(address, uri=True, timeout=10.0, isolation_level=None)
+    try:
+        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        is_whole = {name for (name,) in names} >= _NAMES
+    except sqlite3.Error:
+        connection.close()
+        raise
+    if is_whole:
+        return connection
+    connection.close()
+    return None
+
+
+def _nothing() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.executescript(TABLES)
+    return connection
+
+
+def _if(wanted: bool, connection: sqlite3.Connection, query: str) -> Iterable[tuple]:  # type: ignore[type-arg]
+    return connection.execute(query) if wanted else ()
