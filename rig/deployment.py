@@ -7,6 +7,7 @@ from typing import Any
 
 from rig.scoring import version
 from shadowserve.records import Role
+from shadowserve.settings.options import Options
 from shadowserve.state.deployment import Deployment, LaneName
 from shadowserve.state.places import Places
 
@@ -26,9 +27,10 @@ def deployment(**changes: Any) -> Deployment:
         "start": "now",
         "salt": "salt",
         "tracking_uri": "sqlite:///mlflow.db",
-        "options": OPTIONS,
     }
-    return Deployment(**{**fields, **changes})
+    options = changes.get("options", OPTIONS)
+    options = options if isinstance(options, Options) else Options.of(options)
+    return Deployment(**{**fields, **changes, "options": options})
 
 
 def made(root: Path, *lanes: LaneName) -> Places:

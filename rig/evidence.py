@@ -19,6 +19,7 @@ from shadowserve.comparison.learned import Learned
 from shadowserve.lane import windows
 from shadowserve.records import Comparison, Outcome, Role
 from shadowserve.schema.disclosure import Disclosure
+from shadowserve.settings.options import Options
 from shadowserve.state import deployment as deployments
 from shadowserve.state.deployment import Deployment, LaneName
 from shadowserve.state.lane_file import LaneState, Progress, Window
@@ -82,9 +83,9 @@ def deployment(uri: str, *, control: bool = False, **changes) -> Deployment:
         "start": "this start",
         "salt": "salt",
         "tracking_uri": uri,
-        "options": {},
     }
-    return Deployment(**{**fields, **changes})
+    options = Options.of(changes.pop("options", {}))
+    return Deployment(**{**fields, **changes}, options=options)
 
 
 def state_directory(folder: Path, served: Deployment) -> Places:

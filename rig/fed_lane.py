@@ -14,6 +14,7 @@ from shadowserve.judgement.facts import Facts, Pair
 from shadowserve.lane.recording import Recorder, burst_row
 from shadowserve.records import Outcome, Role
 from shadowserve.schema.disclosure import Disclosure
+from shadowserve.settings.options import Options
 from shadowserve.settings.policy import Policy
 from shadowserve.state.counters import Counts
 from shadowserve.state.deployment import Deployment, LaneName
@@ -64,7 +65,7 @@ def known_of(challenger: FedLane, control: FedLane, *, entity: str | None = None
     served = Deployment(
         id="fed", champion=versions[0], challengers=(versions[1],), control=True, files={},
         started="2026-01-01T00:00:00+00:00", start="", salt="salt", tracking_uri="",
-        options={"entity": entity},
+        options=Options(entity=entity),
     )  # fmt: skip
     n = sum(challenger.outcomes.values())
     lanes = tuple(

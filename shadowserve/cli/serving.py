@@ -22,7 +22,7 @@ from shadowserve.legible import LONGEST_LINE, legible
 from shadowserve.records import Role
 from shadowserve.scorer import parity
 from shadowserve.settings.policy import Policy
-from shadowserve.settings.settings import Settings
+from shadowserve.settings.settings import FIELDS, Settings
 from shadowserve.settings.spellings import size_text
 from shadowserve.state import sharing, threads
 from shadowserve.state.deployment import Deployment, forget
@@ -38,16 +38,7 @@ FEW_PERCENT = 0.1
 """A margin below it was most likely written when margins were differences of losses."""
 
 MOST_NAMES = 20
-SERVE_OPTIONS = (
-    "champion", "challengers", "control", "model", "tracking_uri", "registry_uri", "host", "port",
-    "console_host", "console_port", "workers", "state_dir", "sample_rate", "deadline",
-    "journal_budget", "retention", "max_body", "strict_json", "request_timeout", "read_timeout", "keep_alive",
-    "drain_delay", "lane_memory", "method", "output_kind", "entity", "entity_header",
-    "batch", "probe", "rescore",
-    "log_inputs", "hash_inputs", "drop_inputs", "ignore_outputs", "one_job", "strict_versions", "allow_digests", "lane_network", "keep_prints", "pass_env", "token_file",
-    "allow_hosts", "allow_origins", "root_path", "ssl_certfile", "ssl_keyfile", "tap",
-)  # fmt: skip
-
+SERVE_OPTIONS = tuple(name for name, option in FIELDS.items() if option.metadata["flag"])
 
 EVIDENCE_S = 20.0
 """How long a start looks whether evidence arrives before it goes on without having told."""
@@ -272,7 +263,7 @@ def _loaded(supervisor: Supervisor, deployment: Deployment) -> list[str]:
 
 def _answers(deployment: Deployment) -> list[str]:
     """Say how answers are compared where that may surprise: whole numbers are names or sizes."""
-    named = deployment.options.get("output_kind")
+    named = deployment.options.output_kind
     if named:
         return [f"Answers        compared as {named}, as --output-kind says"]
     outputs = (deployment.champion.signature or {}).get("outputs") or []
@@ -287,7 +278,7 @@ def _answers(deployment: Deployment) -> list[str]:
 
 def _judging(deployment: Deployment) -> list[str]:
     """Say what each challenger is judged by, as it is frozen now."""
-    table = deployment.options.get("verdict", {})
+    table = deployment.options.verdict
     judged = {
         one.pin.label: Policy.of(table).of_challenger(deployment.place_of(one.number))
         for one in deployment.challengers
@@ -307,7 +298,7 @@ def _batching(supervisor: Supervisor, deployment: Deployment) -> str:
     return str(
         sharing.batching(
             supervisor.places, Role.CHAMPION, champion.number,
-            digest=champion.digest, method=deployment.options["method"],
+            digest=champion.digest, method=deployment.options.method,
         )
     )  # fmt: skip
 

@@ -90,13 +90,13 @@ class Tap:
         self._places = places
         self._schema = Schema.from_signature(signature) if signature else Schema.open()
         self._protocols = protocols(deployment.model, deployment.champion.number)
-        self._max_body = int(deployment.options["max_body"])
+        self._max_body = deployment.options.max_body
         self._sampling = Sampling(
-            rate=deployment.options["sample_rate"],
+            rate=deployment.options.sample_rate,
             salt=deployment.salt,
-            entity=deployment.options["entity"],
+            entity=deployment.options.entity,
         )
-        self._entity = units.entity_header(deployment.options, salt=deployment.salt)
+        self._entity = units.entity_header(deployment.options.entity_header, salt=deployment.salt)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tap")
         self._counters: Counters | None = None
         self._strangers: UnknownColumns | None = None

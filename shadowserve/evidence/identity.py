@@ -42,7 +42,7 @@ def params(deployment: Deployment, lane: LaneName) -> dict[str, str]:
         "champion": f"v{deployment.champion.number}",
         "challenger": f"v{lane.version}",
         "control": "on" if deployment.control else "off",
-        **{name: _short(value) for name, value in _flat(deployment.options)},
+        **{name: _short(value) for name, value in _flat(deployment.options.to_dict())},
     }
 
 

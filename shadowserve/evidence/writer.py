@@ -158,7 +158,7 @@ class Writer:
             If MLflow refuses them, or gives back something else.
         """
         for lane in self.deployment.lanes[:1]:
-            told = {"deployment": self.deployment.id, "options": dict(self.deployment.options)}
+            told = {"deployment": self.deployment.id, "options": self.deployment.options.to_dict()}
             text = orjson.dumps(told, option=orjson.OPT_INDENT_2, default=str).decode()
             tags = {START: self.deployment.start}
             with self._watched(lane) as runs:

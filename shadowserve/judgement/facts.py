@@ -16,7 +16,6 @@ from shadowserve.comparison.learned import Learned
 from shadowserve.comparison.milestones import Moment
 from shadowserve.labels import Losses
 from shadowserve.records import Role, worker_of
-from shadowserve.settings.policy import Policy
 from shadowserve.state import ledger as ledgers
 from shadowserve.state import sharing
 from shadowserve.state.deployment import Deployment
@@ -133,7 +132,7 @@ class Facts:
         """
         if self.learned is not None and self.in_turn:
             return self.learned.pairing.paired
-        margin = Policy.of(self.deployment.options.get("verdict", {})).latency_margin
+        margin = self.deployment.options.policy.latency_margin
         paired = PairedBursts(margin=margin)
         for burst in bursts(self.pairs):
             paired.add(
@@ -217,7 +216,7 @@ def _shared(places: Places, deployment: Deployment) -> bool:
     decided = sharing.told(places.sharing(Role.CHAMPION, champion.number))
     if decided is None:
         return not deployment.tapped
-    shown = sharing.remembered(places.shown(champion.digest, deployment.options["method"]))
+    shown = sharing.remembered(places.shown(champion.digest, deployment.options.method))
     return decided.batched or (decided.earnable and shown.earned is not None)
 
 

@@ -122,7 +122,7 @@ def judge(known: Facts, findings: Sequence[Finding], policy: Policy) -> Judgemen
     policy : Policy
     """
     limits = _limits(known, policy)
-    rate = float(known.deployment.options.get("sample_rate", 1.0))
+    rate = known.deployment.options.sample_rate
     critical = [f for f in findings if f.severity is Severity.CRITICAL and f.kind != "coverage"]
     broken = [limit for limit in limits if limit.state == "broken"]
     failed = known.learned.failures.rate.n if known.learned else 0
@@ -171,7 +171,7 @@ def _coverage(known: Facts, policy: Policy) -> Limit:
 def unit_of(known: Facts) -> Unit:
     """Return what is counted as one observation of a challenger, and how many there are."""
     options, learned = known.deployment.options, known.learned
-    entity = options.get("entity") or options.get("entity_header")
+    entity = options.entity or options.entity_header
     if entity is None or learned is None:
         return Unit(entity or "request", learned.requests if learned else 0, 0)
     return Unit(entity, learned.units.n + learned.units.without, learned.units.without)

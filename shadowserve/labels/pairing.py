@@ -17,7 +17,6 @@ from shadowserve.labels.joining import Losses
 from shadowserve.labels.store import LabelStore
 from shadowserve.labels.terms import Terms
 from shadowserve.labels.working_copy import working_copy
-from shadowserve.settings.policy import Policy
 from shadowserve.state import classes
 from shadowserve.state.deployment import Deployment, LaneName
 from shadowserve.state.lane_reading import cells_of
@@ -65,7 +64,7 @@ class Pairing:
             control=control,
             classes=classes.told(places.classes(deployment.champion.number)),
             cells=partial(cells_of, places.lane(challenger.role, challenger.version).state),
-            terms=Terms.of(Policy.of(deployment.options.get("verdict", {}))),
+            terms=Terms.of(deployment.options.policy),
             kind=kind,
         )
 

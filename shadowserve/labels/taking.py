@@ -128,7 +128,7 @@ def _append(store: LabelStore, taken: Taken, row: int, request_id: str, label: s
 def _expected(store: LabelStore, deployment: Deployment) -> Expected:
     examples: list[Any] = []
     for champion, scores in store.examples():
-        if deployment.options.get("method") == "predict_proba":
+        if deployment.options.by_probability:
             examples += [json.loads(key) for key in json.loads(scores or "{}")]
         else:
             examples += json.loads(champion or "[]")

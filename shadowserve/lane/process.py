@@ -36,10 +36,8 @@ from shadowserve.lane.seconds import seconds
 from shadowserve.lane.turns import Answering, Asking, Line
 from shadowserve.lane.warmth import Warmth
 from shadowserve.records import Role
-from shadowserve.schema.disclosure import Disclosure
 from shadowserve.schema.schema import Schema
 from shadowserve.scorer import scoring
-from shadowserve.settings.policy import Policy
 from shadowserve.state import classes, sharing, threads
 from shadowserve.state import deployment as deployments
 from shadowserve.state.deployment import Deployment, LaneName, write_whole
@@ -104,15 +102,15 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
     """
     files = places.lane(name.role, name.version)
     files.make()
-    version = deployment.version(name.version)
+    version, options = deployment.version(name.version), deployment.options
     path = copies.own(Path(deployment.files[name.version]), places.copies / str(name))
     scorer = scoring.open_version(
         version,
         path,
-        method=deployment.options["method"],
-        one_job=deployment.options.get("one_job", False),
-        batch=deployment.options.get("batch", "auto"),
-        probe=deployment.options.get("probe", "example"),
+        method=options.method,
+        one_job=options.one_job,
+        batch=options.batch,
+        probe=options.probe,
         champion=deployment.champion if name.role is Role.CHALLENGER else None,
     )
     scorer = scoring.warm(scorer)
@@ -125,7 +123,7 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
     inflight = InFlight(files.inflight)
     table = dict(protocols(deployment.model, deployment.champion.number))
     observer = Observer(scorer, table, mark=inflight.step)
-    policy = Policy.of(deployment.options.get("verdict", {}))
+    policy = options.policy
     fresh = Learned(
         {},
         dict(scorer.step_names),
@@ -138,24 +136,23 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
     learned.classes = scorer.loaded.classes
     learned.made_of, learned.ways = classes_of(scorer.plan), ways_of(scorer.loaded.native)
     comparer = _comparer(deployment, scorer, table, places=places)
-    ignored = deployment.options.get("ignore_outputs", ())
-    rescorer = Rescorer(observer, table, ignore=ignored, comparer=comparer)
+    rescorer = Rescorer(observer, table, ignore=options.ignore_outputs, comparer=comparer)
     lane = Lane(
         name=name,
         places=places,
         observer=observer,
         comparer=comparer,
-        rescorer=rescorer if deployment.options["rescore"] else None,
+        rescorer=rescorer if options.rescore else None,
         learned=learned,
         state=state,
         tail=JournalReader(places.journal, cursor=state.cursor()),
         inflight=inflight,
         metrics=RoleMetrics(name.role.value, name.version, steps=[n for n, _ in scorer.step_names]),
-        disclosure=Disclosure.of(deployment.options, salt=deployment.salt),
+        disclosure=options.disclosure(salt=deployment.salt),
         schedule=Schedule.of(deployment.started, deployment.salt),
-        warmth=Warmth(observer, inflight, repeat=deployment.options["rescore"]),
+        warmth=Warmth(observer, inflight, repeat=options.rescore),
         stopping=lambda: _stopped,
-        entity=deployment.options.get("entity"),
+        entity=options.entity,
         lock=ScoringLock(places.scoring_lock) if ONE_AT_A_TIME in os.environ else None,
     )
     challengers = [n for n in deployment.lanes if n.role is Role.CHALLENGER]
@@ -165,7 +162,7 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
         lane.limit = follow(places, challengers)
     else:
         lane.refused = RefusedRequests(places, scorer.schema, table)
-    if deployment.options["rescore"]:
+    if options.rescore:
         controls = [n for n in deployment.lanes if n.role is Role.CONTROL]
         lane.seconds = seconds(lane, challengers, control=next(iter(controls), None))
         lane.company = _company(lane, deployment, table)
@@ -177,7 +174,7 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
 
 def take_turns(lane: Lane, deployment: Deployment) -> None:
     """Connect a lane with those that it takes turns with; without a control there are none."""
-    places, repeat = lane.places, bool(deployment.options["rescore"])
+    places, repeat = lane.places, deployment.options.rescore
     if not deployment.control:
         return
     if lane.name.role is Role.CHALLENGER:
@@ -206,13 +203,13 @@ def take_turns(lane: Lane, deployment: Deployment) -> None:
 
 def _company(lane: Lane, deployment: Deployment, table: Mapping[str, Protocol]) -> Company:
     """Return what tries recorded requests in company with this lane's version."""
-    version, method = deployment.version(lane.name.version), deployment.options["method"]
+    version, method = deployment.version(lane.name.version), deployment.options.method
     return Company(
         lane.observer,
         table,
         mark=sharing.Mark(lane.places.mark(version.digest, method)),
         path=lane.places.shown(version.digest, method),
-        ignore=deployment.options.get("ignore_outputs", ()),
+        ignore=deployment.options.ignore_outputs,
         hold=lane.inflight.mark,
         proven=lambda positions: lane.learned.noise.depend(positions),
     )
@@ -229,11 +226,11 @@ def _comparer(
     champion = places.classes(deployment.champion.number)
     return Comparer(
         table,
-        output_kind=deployment.options["output_kind"],
+        output_kind=deployment.options.output_kind,
         signature=json.loads(outputs) if isinstance(outputs, str) else outputs,
         classes=scorer.loaded.classes,
-        proba=deployment.options["method"] == "predict_proba",
-        ignore=deployment.options.get("ignore_outputs", ()),
+        proba=deployment.options.by_probability,
+        ignore=deployment.options.ignore_outputs,
         champion_classes=lambda: classes.told(champion),
     )
 

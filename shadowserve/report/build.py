@@ -54,9 +54,8 @@ def policy_of(deployment: Deployment, challenger: int) -> Policy:
     challenger : int
         Version number. The k-th one against this champion spends ``alpha / (k (k + 1))`` on each limit.
     """
-    log_inputs = deployment.options.get("log_inputs", "none")
-    shown = tuple(log_inputs) if isinstance(log_inputs, list) else str(log_inputs)
-    policy = Policy.of(deployment.options.get("verdict", {}), log_inputs=shown)
+    options = deployment.options
+    policy = Policy.of(options.verdict, log_inputs=options.log_inputs)
     return policy.of_challenger(deployment.place_of(challenger))
 
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Any, Self
 
 DIGEST_BYTES = 8
 
@@ -50,17 +49,6 @@ class Disclosure:
     log: str | tuple[str, ...] = "none"
     hashed: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, options: Mapping[str, Any], *, salt: str) -> Self:
-        """Read a deployment's options; what an older deployment file lacks was not asked for."""
-        log = options.get("log_inputs", "none")
-        return cls(
-            salt=salt.encode(),
-            log=log if isinstance(log, str) else tuple(log),
-            hashed=tuple(options.get("hash_inputs", ())),
-            dropped=tuple(options.get("drop_inputs", ())),
-        )
 
     @property
     def hides(self) -> bool:

@@ -37,7 +37,6 @@ from shadowserve.http.passage import Crossing, Prefixed
 from shadowserve.journal import writer
 from shadowserve.journal.standby import Standby
 from shadowserve.records import Role
-from shadowserve.schema.disclosure import Disclosure
 from shadowserve.serving.bentoml_worker import GAVE_UP_CALL
 from shadowserve.serving.champion import MAX_BATCH_ROWS, Champion
 from shadowserve.serving.dataplane import DataPlane, Ready
@@ -84,7 +83,7 @@ class _Worker:
 
     def _refusals(self, deployment: Deployment) -> Refusals | None:
         """Return what keeps refused requests, where a challenger may try them."""
-        hides = Disclosure.of(deployment.options, salt=deployment.salt).hides
+        hides = deployment.options.disclosure(salt=deployment.salt).hides
         if hides or not deployment.challengers:
             return None
         return Refusals(self.places.refused(self.worker))
@@ -108,13 +107,13 @@ class _Worker:
             copies.own(
                 Path(deployment.files[number]), self.places.copies / f"champion-{self.worker}"
             ),
-            method=deployment.options["method"],
-            one_job=deployment.options.get("one_job", False),
-            batch=deployment.options.get("batch", "auto"),
-            probe=deployment.options.get("probe", "example"),
+            method=deployment.options.method,
+            one_job=deployment.options.one_job,
+            batch=deployment.options.batch,
+            probe=deployment.options.probe,
         )
         self.mark = sharing.Mark(
-            self.places.mark(deployment.champion.digest, deployment.options["method"])
+            self.places.mark(deployment.champion.digest, deployment.options.method)
         )
         rows = scorer.sharing.rows(MAX_BATCH_ROWS)
         scorer = scoring.warm(scorer, most_rows=rows[self.mark.value])
@@ -132,9 +131,9 @@ class _Worker:
             self.champion, self.counters, timeout_s=_REQUEST_S, give_up=_give_up
         )
         sampling = Sampling(
-            rate=deployment.options["sample_rate"],
+            rate=deployment.options.sample_rate,
             salt=deployment.salt,
-            entity=deployment.options["entity"],
+            entity=deployment.options.entity,
         )
         gc_freeze.settle()
         plane.open(
@@ -144,9 +143,11 @@ class _Worker:
                 champion=self.champion,
                 schema=scorer.schema,
                 sampling=sampling,
-                strict_json=deployment.options.get("strict_json", False),
+                strict_json=deployment.options.strict_json,
                 refusals=self._refusals(deployment),
-                entity_of=units.entity_header(deployment.options, salt=deployment.salt)
+                entity_of=units.entity_header(
+                    deployment.options.entity_header, salt=deployment.salt
+                )
                 or units.nobody,
             )
         )

@@ -260,6 +260,15 @@ class Settings:
             default="16MiB",
         ),
     )
+    strict_json: bool = field(
+        default=False,
+        metadata=_about(
+            spellings.switch,
+            "--strict-json",
+            "Refuse a bare NaN in a request instead of reading it as null.",
+            default="off",
+        ),
+    )
     request_timeout: float = field(
         default=60.0,
         metadata=_about(
@@ -296,15 +305,6 @@ class Settings:
             default="0s",
         ),
     )
-    strict_json: bool = field(
-        default=False,
-        metadata=_about(
-            spellings.switch,
-            "--strict-json",
-            "Refuse a bare NaN in a request instead of reading it as null.",
-            default="off",
-        ),
-    )
     lane_memory: int = field(
         default=4 * 1024**3,
         metadata=_about(
@@ -312,15 +312,6 @@ class Settings:
             "--lane-memory SIZE",
             "Resident memory at which a lane is stopped.",
             default="4GiB",
-        ),
-    )
-    tap: bool = field(
-        default=False,
-        metadata=_about(
-            spellings.switch,
-            "--tap",
-            "Answer nobody: shadow a server elsewhere that sends its requests to /tap.",
-            default="off",
         ),
     )
     method: str = field(
@@ -356,6 +347,33 @@ class Settings:
             "Header that names whom a request is for, where no column does; only a salted number is kept.",
         ),
     )
+    batch: str = field(
+        default="auto",
+        metadata=_about(
+            spellings.one_of(BATCHES),
+            "--batch auto|earned|on|off",
+            "Whether callers' requests share a call: where known by structure, also once earned, always, never.",
+            default="auto",
+        ),
+    )
+    probe: str = field(
+        default="example",
+        metadata=_about(
+            spellings.one_of(PROBES),
+            "--probe none|example|full",
+            "How much a model is tried on its example at start; none for calls that cost or leave a trace.",
+            default="example",
+        ),
+    )
+    rescore: bool = field(
+        default=True,
+        metadata=_about(
+            spellings.switch,
+            "--rescore/--no-rescore",
+            "Score a small share again; off for models with side effects, with --probe none.",
+            default="on",
+        ),
+    )
     log_inputs: LogInputs = field(
         default="none",
         metadata=_about(
@@ -387,33 +405,6 @@ class Settings:
             spellings.texts,
             "--ignore-outputs FIELD,...",
             "Fields of the answer that say nothing, such as a random id; never compared.",
-        ),
-    )
-    batch: str = field(
-        default="auto",
-        metadata=_about(
-            spellings.one_of(BATCHES),
-            "--batch auto|earned|on|off",
-            "Whether callers' requests share a call: where known by structure, also once earned, always, never.",
-            default="auto",
-        ),
-    )
-    probe: str = field(
-        default="example",
-        metadata=_about(
-            spellings.one_of(PROBES),
-            "--probe none|example|full",
-            "How much a model is tried on its example at start; none for calls that cost or leave a trace.",
-            default="example",
-        ),
-    )
-    rescore: bool = field(
-        default=True,
-        metadata=_about(
-            spellings.switch,
-            "--rescore/--no-rescore",
-            "Score a small share again; off for models with side effects, with --probe none.",
-            default="on",
         ),
     )
     one_job: bool = field(
@@ -514,6 +505,15 @@ class Settings:
             "The certificate's private key, where its file does not hold it.",
         ),
     )
+    tap: bool = field(
+        default=False,
+        metadata=_about(
+            spellings.switch,
+            "--tap",
+            "Answer nobody: shadow a server elsewhere that sends its requests to /tap.",
+            default="off",
+        ),
+    )
     verdict: Mapping[str, Any] = field(
         default_factory=lambda: MappingProxyType({}),
         metadata=_about(_table, "", f"Policy of the verdict; a table of {FILE} only."),
@@ -549,14 +549,14 @@ class Settings:
         faults: list[str] = []
         sources = [
             _from_flags(flags),
-            from_environment(environ, _FIELDS, faults),
-            from_file(file, _FIELDS, faults),
+            from_environment(environ, FIELDS, faults),
+            from_file(file, FIELDS, faults),
         ]
         given = {name: found for source in reversed(sources) for name, found in source.items()}
         values: dict[str, Any] = {}
         for name, (where, raw) in given.items():
             try:
-                values[name] = _FIELDS[name].metadata["read"](raw)
+                values[name] = FIELDS[name].metadata["read"](raw)
             except ValueError as error:
                 faults.append(f"{where}: {error}")
         faults += [_missing(name) for name in required if name not in given]
@@ -596,7 +596,7 @@ class Settings:
 
     def _not_with_tap(self) -> Iterator[str]:
         for name in ("host", "port", "workers", "strict_json"):
-            if getattr(self, name) != _FIELDS[name].default:
+            if getattr(self, name) != FIELDS[name].default:
                 yield (
                     f"{flag_of(name)}: with --tap no data plane is started. Leave one of them away."
                 )
@@ -617,7 +617,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-_FIELDS = {option.name: option for option in dataclasses.fields(Settings)}
+FIELDS = {option.name: option for option in dataclasses.fields(Settings)}
 
 
 def flag_of(name: str) -> str:
@@ -628,7 +628,7 @@ def flag_of(name: str) -> str:
     >>> flag_of("challengers"), flag_of("control")
     ('--challenger', '--control')
     """
-    flag: str = _FIELDS[name].metadata["flag"]
+    flag: str = FIELDS[name].metadata["flag"]
     return flag.partition("/")[0]
 
 
@@ -638,5 +638,5 @@ def _from_flags(flags: Mapping[str, Any]) -> Source:
 
 
 def _missing(name: str) -> str:
-    usage = f"{flag_of(name)} {_FIELDS[name].metadata['metavar']}"
+    usage = f"{flag_of(name)} {FIELDS[name].metadata['metavar']}"
     return f"{name}: not given. Write {usage}, set {variable_of(name)}, or add it to {FILE}."

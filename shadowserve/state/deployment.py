@@ -17,10 +17,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from shadowserve.errors import StateError
 from shadowserve.records import Role
+from shadowserve.settings.options import Options
 from shadowserve.state.places import Places
 from shadowserve.versions.version import Version
 
@@ -60,8 +61,8 @@ class Deployment:
         Of the sampling, and of the hashes that stand for values; never told to MLflow.
     tracking_uri : str
         Where evidence goes, without credentials: those are told to the evidence writer alone.
-    options : mapping
-        The settings that reach workers and lanes, by the settings' names.
+    options : Options
+        The settings that reach workers and lanes.
     """
 
     id: str
@@ -73,7 +74,7 @@ class Deployment:
     start: str
     salt: str
     tracking_uri: str
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Options = field(default_factory=Options)
 
     @property
     def model(self) -> str:
@@ -83,7 +84,7 @@ class Deployment:
     @property
     def tapped(self) -> bool:
         """Whether the champion answers elsewhere, and its requests come through the tap."""
-        return bool(self.options.get("tap"))
+        return self.options.tap
 
     @property
     def lanes(self) -> tuple[LaneName, ...]:
@@ -116,7 +117,7 @@ class Deployment:
         """
         for place, version in enumerate(self.challengers, start=1):
             if version.number == challenger:
-                return int(self.options.get("challengers_before", 0)) + place
+                return self.options.challengers_before + place
         raise LookupError(f"Version {challenger} is no challenger of this deployment.")
 
     def same_as(self, other: Deployment) -> bool:
@@ -144,7 +145,7 @@ class Deployment:
                 "start": self.start,
                 "salt": self.salt,
                 "tracking_uri": self.tracking_uri,
-                "options": dict(self.options),
+                "options": self.options.to_dict(),
             },
             indent=1,
         )
@@ -159,30 +160,26 @@ class Deployment:
                 "champion": Version.from_dict(raw["champion"]),
                 "challengers": tuple(Version.from_dict(v) for v in raw["challengers"]),
                 "files": {int(number): path for number, path in raw["files"].items()},
+                "options": Options.of(raw["options"]),
             }
         )
 
 
-_FROZEN: Mapping[str, Any] = {
-    "method": None, "output_kind": None, "tap": False, "entity": None, "entity_header": None, "ignore_outputs": [],
-    "sample_rate": 1.0, "verdict": {},
-}  # fmt: skip
-"""Options that what is summed depends on, and what they are where a deployment does not say."""
+_FROZEN = (
+    "method", "output_kind", "tap", "entity", "entity_header", "ignore_outputs", "sample_rate", "verdict",
+)  # fmt: skip
+"""Options that what is summed depends on."""
 
 
 def _identity(deployment: Deployment) -> dict[str, object]:
     served = (deployment.model, deployment.champion.number, deployment.champion.digest)
+    options = deployment.options.to_dict()
     return {
         "champion": served,
         "challengers": tuple((one.number, one.digest) for one in deployment.challengers),
         "control": deployment.control,
-        **{name: _option(deployment, name) for name in _FROZEN},
+        **{name: json.dumps(options[name], sort_keys=True) for name in _FROZEN},
     }
-
-
-def _option(deployment: Deployment, name: str) -> object:
-    found = deployment.options.get(name, _FROZEN[name])
-    return json.dumps(_FROZEN[name] if found is None else found, sort_keys=True)
 
 
 def new_id(model: str) -> str:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 from shadowserve.errors import ShadowserveError
 from shadowserve.records import Outcome, Role
-from shadowserve.settings.policy import Policy
 from shadowserve.state import deployment as deployments
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.lane_reading import snapshot
@@ -44,6 +43,6 @@ def _archived(places: Places) -> Iterator[tuple[Places, Deployment]]:
 def _was_tried(places: Places, deployment: Deployment, challenger: int) -> bool:
     with contextlib.suppress(ShadowserveError, OSError):
         outcomes = snapshot(places.lane(Role.CHALLENGER, challenger).state, whole=False).outcomes
-        least = deployment.options.get("verdict", {}).get("min_requests", Policy().min_requests)
+        least = deployment.options.policy.min_requests
         return bool(outcomes.get(Outcome.BOTH_OK.value, 0) >= least)
     return False

@@ -266,7 +266,7 @@ def reconcile(places: Places, counted: counters.Counters, *, worker: int) -> Non
 
 def _batching(places: Places, deployment: Deployment) -> Iterator[Batching]:
     """Yield what holds for each version that somebody has loaded; where it is tapped, for lanes alone."""
-    method = deployment.options.get("method", "predict")
+    method = deployment.options.method
     champion = Role.CONTROL if deployment.tapped else Role.CHAMPION
     loaded = [(champion, deployment.champion)]
     loaded += [(Role.CHALLENGER, version) for version in deployment.challengers]

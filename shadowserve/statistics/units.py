@@ -103,9 +103,8 @@ class EntityHeader:
         return (name, _place(name, self.salt)) if name else (None, None)
 
 
-def entity_header(options: Mapping[str, Any], *, salt: str) -> EntityHeader | None:
+def entity_header(name: str | None, *, salt: str) -> EntityHeader | None:
     """Return the header that a deployment reads the entity from; None where it reads none."""
-    name = options.get("entity_header")
     return EntityHeader(name.encode("latin-1"), salt.encode()) if name else None
 
 

@@ -9,17 +9,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import json
 import os
 import resource
 import secrets
 import shutil
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from shadowserve.errors import JournalError, ModelError, SettingsError, UnreachableError
 from shadowserve.host import isolation
@@ -28,6 +26,7 @@ from shadowserve.journal import writer
 from shadowserve.journal.writer import refuse_network
 from shadowserve.labels.chosen import own_loss
 from shadowserve.schema.schema import Schema
+from shadowserve.settings.options import Options
 from shadowserve.settings.policy import Policy
 from shadowserve.settings.settings import Settings, flag_of
 from shadowserve.settings.spellings import size_text
@@ -40,11 +39,6 @@ from shadowserve.versions import pins
 from shadowserve.versions.mlmodel import library_differences
 from shadowserve.versions.stores import Uris, redact
 from shadowserve.versions.version import Version
-
-_CARRIED = (
-    "method", "sample_rate", "entity", "entity_header", "output_kind", "log_inputs", "hash_inputs", "drop_inputs", "ignore_outputs",
-    "batch", "probe", "rescore", "one_job", "deadline", "journal_budget", "max_body", "strict_json", "lane_memory", "verdict", "tap",
-)  # fmt: skip
 
 OPEN_FILES = 65_536
 
@@ -164,7 +158,7 @@ def resolve(
         start=start,
         salt=secrets.token_hex(16),
         tracking_uri=redact(addresses.tracking),
-        options={name: _plain(getattr(settings, name)) for name in _CARRIED},
+        options=Options.from_settings(settings),
     )
 
 
@@ -287,12 +281,6 @@ def refuse_strangers(champion: pins.Pin, challengers: list[pins.Pin]) -> None:
             raise SettingsError(f"Challenger {pin} is given twice. Once is enough.")
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _plain(part) for name, part in value.items()}
-    return list(value) if isinstance(value, tuple | frozenset) else value
-
-
 def settle(places: Places, wanted: Deployment, *, fresh: bool = False) -> tuple[Deployment, str]:
     """Resume the directory's deployment if it serves the same files, else archive it.
 
@@ -307,14 +295,14 @@ def settle(places: Places, wanted: Deployment, *, fresh: bool = False) -> tuple[
     story = "new"
     changed = present.differs_in(wanted) if present is not None else []
     if present is not None and not changed and not fresh:
-        before = present.options.get("challengers_before", 0)
-        kept: Mapping[str, Any] = {
-            "id": present.id,
-            "salt": present.salt,
-            "started": present.started,
-            "options": {**wanted.options, "challengers_before": before},
-        }
-        wanted = Deployment.from_json(json.dumps({**json.loads(wanted.to_json()), **kept}))
+        before = present.options.challengers_before
+        wanted = replace(
+            wanted,
+            id=present.id,
+            salt=present.salt,
+            started=present.started,
+            options=replace(wanted.options, challengers_before=before),
+        )
         story = "resumed"
     elif present is not None:
         shelf = deployments.archive(places, present)
@@ -323,7 +311,7 @@ def settle(places: Places, wanted: Deployment, *, fresh: bool = False) -> tuple[
         story = f"new{why}; {present.id} is archived in {shelf}"
     if story != "resumed":
         tried = challengers_before(places, wanted)
-        wanted = replace(wanted, options={**wanted.options, "challengers_before": tried})
+        wanted = replace(wanted, options=replace(wanted.options, challengers_before=tried))
     deployments.write(places, wanted)
     return wanted, story
 

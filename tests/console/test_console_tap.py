@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -140,7 +141,7 @@ def test_a_next_process_goes_on_where_the_last_one_stopped(places):
 
 
 def test_a_share_is_journaled_without_bodies(places):
-    served = deployment(options={**SERVED.options, "sample_rate": 0.0})
+    served = deployment(options=replace(SERVED.options, sample_rate=0.0))
     post(places, line(), served=served)
     assert [one.body for one in journaled(places)] == [None]
     assert reader.extent(places.journal).last == {0: 1}

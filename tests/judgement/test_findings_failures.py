@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -85,7 +87,8 @@ def test_what_the_champions_version_cannot_take_any_more_either_is_no_alarm(tmp_
 def test_without_scoring_again_it_is_said_that_the_cause_is_not_known(tmp_path):
     version = failing(lambda age, _: age % 25 == 7, "raises")
     known = known_of(tmp_path, version, n=400)
-    known.deployment.options["rescore"] = False
+    options = replace(known.deployment.options, rescore=False)
+    known = replace(known, deployment=replace(known.deployment, options=options))
     one = found(known)["error_rate"]
     assert one.severity is Severity.NOTE
     assert "--no-rescore" in one.message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from dataclasses import replace
 
 import numpy as np
 
@@ -175,7 +176,8 @@ def test_where_columns_are_hidden_no_request_is_kept_and_a_change_is_a_note(tmp_
         tmp_path, version, opaque(double, number=3), n=800, disclosure=disclosure
     )
     assert not places.lane(CHALLENGER.role, 4).kept.exists()
-    known.deployment.options["drop_inputs"] = ["title"]
+    options = replace(known.deployment.options, drop_inputs=("title",))
+    known = replace(known, deployment=replace(known.deployment, options=options))
     one = change_of(known)
     assert one.severity is Severity.NOTE
     assert "No old requests are kept" in one.message

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shadowserve.schema.disclosure import Disclosure, Rule
+from shadowserve.settings.options import Options
 
 
 @pytest.mark.parametrize(
@@ -23,7 +24,7 @@ from shadowserve.schema.disclosure import Disclosure, Rule
     ],
 )
 def test_the_stricter_word_on_a_column_wins(options, rule):
-    assert Disclosure.of(options, salt="s").rule("user") is rule
+    assert Options.of(options).disclosure(salt="s").rule("user") is rule
 
 
 def test_a_numbered_column_is_named_by_its_number():

@@ -40,9 +40,8 @@ def test_a_name_has_one_number_whether_a_header_or_a_column_says_it():
 
 
 def test_a_deployment_says_which_header_names_the_entity():
-    assert entity_header({"entity_header": "x-customer"}, salt="salt") == HEADER
-    assert entity_header({"entity_header": None}, salt="salt") is None
-    assert entity_header({}, salt="salt") is None
+    assert entity_header("x-customer", salt="salt") == HEADER
+    assert entity_header(None, salt="salt") is None
     assert nobody({b"x-customer": b"ann"}) == (None, None)
 
 
@@ -99,12 +98,12 @@ def test_a_segment_that_an_earlier_release_wrote_is_read_on(tmp_path):
 
 
 def test_the_tap_takes_whom_a_record_is_for(tmp_path):
-    served = replace(SERVED, options={**SERVED.options, "entity_header": "x-customer"})
+    served = replace(SERVED, options=replace(SERVED.options, entity_header="x-customer"))
     places = made(tmp_path, *served.lanes)
     deployments.write(places, served)
     lines = [line(n, entity=who) for n, who in enumerate((SECRET, SECRET, "", "ann"))]
     assert post(places, "\n".join([*lines, line(9)]), served=served).json()["appended"] == 5
-    header = entity_header(served.options, salt=served.salt)
+    header = entity_header(served.options.entity_header, salt=served.salt)
     assert [one.unit for one in tapped(places)] == [
         *[header.named(SECRET)[1]] * 2, None, header.named("ann")[1], None,
     ]  # fmt: skip

@@ -94,7 +94,7 @@ def test_what_sums_rest_on_is_frozen_and_a_change_begins_a_new_deployment(tmp_pa
     places = made(tmp_path, CHALLENGER)
     first, _ = start.settle(places, deployment())
     assert start.settle(places, deployment())[1] == "resumed"
-    changed = deployment(id="other", options={**first.options, **options})
+    changed = deployment(id="other", options={**first.options.to_dict(), **options})
     settled, story = start.settle(places, changed)
     assert settled.id == "other"
     assert said in story
@@ -115,7 +115,7 @@ def test_a_champions_challengers_are_counted_over_its_deployments(tmp_path):
     assert build.policy_of(third, 6).alpha == pytest.approx(0.05 / 6)
     assert build.policy_of(third, 7).alpha == pytest.approx(0.05 / 12)
     again, story = start.settle(places, deployment(id="x", challengers=third.challengers))
-    assert (story, again.options["challengers_before"]) == ("resumed", 1)
+    assert (story, again.options.challengers_before) == ("resumed", 1)
     switched, _ = start.settle(
         places, deployment(id="y", champion=version(4), challengers=(version(5),))
     )

@@ -93,9 +93,9 @@ def _why_not(known: Facts, learned: Learned) -> str:
         known.deployment.options,
         "so the traffic may have changed, and not the version.",
     )
-    if not options.get("rescore", True):
+    if not options.rescore:
         return f"Lanes may not score requests again (--no-rescore), {open_}"
-    if options.get("hash_inputs") or options.get("drop_inputs"):
+    if options.hash_inputs or options.drop_inputs:
         return f"No old requests are kept, since some columns are hashed or dropped, {open_}"
     if learned.usual_ms() > MAX_MS:
         return f"Versions that take longer than {number(MAX_MS)} ms are not asked old requests again, {open_}"

@@ -61,7 +61,7 @@ def _classes(known: Facts, _outputs: Outputs, _policy: Policy) -> Iterator[Findi
     if not own or not theirs or own == theirs or not set(own) & set(theirs):
         return
     lacking, new = [c for c in theirs if c not in own], [c for c in own if c not in theirs]
-    served = known.deployment.options.get("method") == "predict_proba"
+    served = known.deployment.options.by_probability
     if not (lacking or new or served):
         return
     told = [f"does not know {len(lacking)} of the champion's {len(theirs)} classes"] * bool(lacking)

@@ -101,7 +101,7 @@ def standing(known: Facts, learned: Learned, kind: str, policy: Policy) -> Stand
         is_most=more.is_above(MOST, alpha=1 / exp(needed)),
         own=own,
         theirs=theirs,
-        rescored=bool(known.deployment.options.get("rescore", True)),
+        rescored=known.deployment.options.rescore,
     )
 
 
