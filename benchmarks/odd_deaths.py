@@ -119,7 +119,7 @@ def watched(root: Path, **what: Any) -> tuple[dict[str, int], tuple[str, str | N
     """Let a lane work under its watch; return its outcomes, its last condition and what was noted."""
     from rig.deployment import CHALLENGER
     from rig.lane import told
-    from shadowserve.state.ledger import condition
+    from shadowserve.state.lane_condition import condition
     from shadowserve.supervisor import watch as watching
 
     watching.FIRST_PAUSE_S = 0.01  # what is waited for is nobody's here

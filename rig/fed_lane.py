@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import orjson
 
+from shadowserve.comparison.bursts import BurstRecord
 from shadowserve.comparison.comparing import Comparer, Scoring
 from shadowserve.comparison.learned import Learned
 from shadowserve.judgement.facts import Facts, Pair
@@ -37,7 +38,7 @@ class FedLane:
         self.comparer = Comparer(dict(protocols("likes", 3)), classes=[0, 1])
         self.recorder = Recorder(cast(Any, scorer), cast(Any, tail), 0)
         self.learned = Learned({}, dict(STEPS), change_alpha=policy.alarm_alpha("change_point"))
-        self.bursts: dict[int, dict[str, Any]] = {}
+        self.bursts: dict[int, BurstRecord] = {}
         self.outcomes: Counter[Outcome] = Counter()
 
     def take(self, scorings: list[Scoring]) -> list[Any]:
@@ -55,7 +56,7 @@ class FedLane:
         )
         self.outcomes.update(one.outcome for one in made)
         for row in filter(None, map(burst_row, scorings)):
-            self.bursts[row[0]] = orjson.loads(row[3])
+            self.bursts[row[0]] = BurstRecord.decode(row[3])
         return made
 
 
@@ -86,9 +87,6 @@ def known_of(challenger: FedLane, control: FedLane, *, entity: str | None = None
         lane=lanes[0],
         learned=challenger.learned,
         control=control.learned,
-        pairs=tuple(
-            Pair(p, a["ms"], b["ms"], a["steps"], b["steps"], a["scores"], b["scores"])
-            for p, a, b in both
-        ),
+        pairs=tuple(Pair(p, a.ms, b.ms, a.steps, b.steps, a.scores, b.scores) for p, a, b in both),
         windows=n // 1_000,
     )

@@ -26,7 +26,7 @@ from shadowserve.settings.settings import FIELDS, Settings
 from shadowserve.settings.spellings import size_text
 from shadowserve.state import sharing, threads
 from shadowserve.state.deployment import Deployment, forget
-from shadowserve.state.ledger import condition
+from shadowserve.state.lane_condition import condition
 from shadowserve.state.places import Places
 from shadowserve.supervisor import start, surroundings
 from shadowserve.supervisor.processes import Processes

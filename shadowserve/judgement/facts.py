@@ -8,10 +8,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import orjson
 
 from shadowserve import labels
-from shadowserve.comparison.bursts import burst_of
+from shadowserve.comparison.bursts import BurstRecord, burst_of
 from shadowserve.comparison.learned import Learned
 from shadowserve.comparison.milestones import Moment
 from shadowserve.labels import Losses
@@ -229,11 +228,10 @@ def _pairs(own: Snapshot, control: Snapshot) -> tuple[Pair, ...]:
     found = []
     for position, _, _, record in own.bursts:
         if position in theirs:
-            a, b = orjson.loads(record), orjson.loads(theirs[position])
+            a, b = BurstRecord.decode(record), BurstRecord.decode(theirs[position])
             found.append(
                 Pair(
-                    position, a["ms"], b["ms"], a["steps"], b["steps"], a["scores"], b["scores"],
-                    a.get("unit"), a.get("at", 0), a.get("server_ms", 0.0),
+                    position, a.ms, b.ms, a.steps, b.steps, a.scores, b.scores, a.unit, a.at, a.server_ms,
                 )
             )  # fmt: skip
     return tuple(sorted(found, key=lambda pair: pair.arrived_ns))

@@ -6,15 +6,15 @@ nothing is tried a third time.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from shadowserve.comparison.failures import Poison
 from shadowserve.records import Comparison, Outcome, Request
+from shadowserve.state.death import Death
 from shadowserve.state.inflight import TYPING
-from shadowserve.state.lane_file import Death, LaneState
+from shadowserve.state.lane_file import LaneState
 
 FATAL = 2
 _OUTCOMES = {
@@ -38,7 +38,7 @@ class Deaths:
     def __init__(self, state: LaneState, file: Path) -> None:
         self._state = state
         if file.exists():
-            state.record_death(_read(file))
+            state.record_death(Death.read(file))
             file.unlink()
         self._counted = state.deaths()
 
@@ -94,15 +94,4 @@ def ended(poison: Poison, request: Request, *, window: int) -> Comparison:
         outcome=outcome,
         sizes=poison.sizes,
         **{"alone": False, **times},
-    )
-
-
-def _read(file: Path) -> Death:
-    written = json.loads(file.read_text())
-    return Death(
-        id=written["id"],
-        positions=tuple(written["positions"]),
-        cause=written["cause"],
-        step=written["step"],
-        worked_ms=written["worked_ms"],
     )

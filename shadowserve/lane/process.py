@@ -40,10 +40,10 @@ from shadowserve.schema.schema import Schema
 from shadowserve.scorer import scoring
 from shadowserve.state import classes, sharing, threads
 from shadowserve.state import deployment as deployments
-from shadowserve.state.deployment import Deployment, LaneName, write_whole
+from shadowserve.state.deployment import Deployment, LaneName
 from shadowserve.state.inflight import GAVE_UP, NO_ROOM, InFlight
+from shadowserve.state.lane_condition import Condition, condition
 from shadowserve.state.lane_file import LaneState, Unwritable
-from shadowserve.state.ledger import condition
 from shadowserve.state.metrics import RoleMetrics, reserve
 from shadowserve.state.places import Places
 from shadowserve.statistics.switchback import Schedule
@@ -182,7 +182,7 @@ def take_turns(lane: Lane, deployment: Deployment) -> None:
         control = places.lane(Role.CONTROL, deployment.champion.number)
         lane.asking = Asking(
             Line(back, forth),
-            is_loading=lambda: condition(control)[0] == "starting",
+            is_loading=lambda: condition(control).state == "starting",
             leave=lambda: lane.stopping() or places.draining.exists(),
         )
         return
@@ -251,8 +251,7 @@ def _give_up(name: LaneName, places: Places, error: BaseException) -> None:
     known = isinstance(error, ShadowserveError)
     reason = str(error) if known else f"{fault_of(error).type} at {fault_of(error).frame}"
     _log.error("lane %s cannot work: %s", name, reason)
-    text = json.dumps({"state": "degraded", "reason": reason})
-    write_whole(places.lane(name.role, name.version).condition, text)
+    Condition("degraded", reason).write(places.lane(name.role, name.version))
 
 
 def _passes(error: BaseException) -> bool:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import orjson
 
-from shadowserve.comparison.bursts import burst_of
+from shadowserve.comparison.bursts import BurstRecord, burst_of
 from shadowserve.comparison.comparing import Scoring, Side
 from shadowserve.comparison.pairing import server_ms
 from shadowserve.journal.reader import JournalReader
@@ -108,15 +107,15 @@ def burst_row(scoring: Scoring) -> BurstRow | None:
         return None
     scores = scoring.observation.scores
     paired = scoring.alone and scoring.warm and not scoring.warmup
-    record = {
-        "ms": work_ms(times) if paired else None,
-        "steps": [ns / 1e6 for ns in times.wall_ns] if paired else [],
-        "scores": None if scores is None else scores.mean(axis=0).tolist(),
-        "unit": scoring.unit,
-        "at": scoring.request.arrived_wall_ns,
-        "server_ms": server_ms(scoring.request),
-    }
-    return (scoring.request.position, *burst, orjson.dumps(record))
+    record = BurstRecord(
+        ms=work_ms(times) if paired else None,
+        steps=[ns / 1e6 for ns in times.wall_ns] if paired else [],
+        scores=None if scores is None else scores.mean(axis=0).tolist(),
+        unit=scoring.unit,
+        at=scoring.request.arrived_wall_ns,
+        server_ms=server_ms(scoring.request),
+    )
+    return (scoring.request.position, *burst, record.encode())
 
 
 def work_ms(times: Times) -> float:

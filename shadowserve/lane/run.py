@@ -7,7 +7,6 @@ more, alone; the second death is its outcome.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -49,9 +48,11 @@ from shadowserve.records import (
 from shadowserve.schema.disclosure import Disclosure
 from shadowserve.scorer.featurization.categories import Categories
 from shadowserve.state import pace
-from shadowserve.state.deployment import LaneName, write_whole
+from shadowserve.state.deployment import LaneName
 from shadowserve.state.inflight import TYPING, InFlight
+from shadowserve.state.lane_condition import Condition, condition
 from shadowserve.state.lane_file import LaneState, Progress
+from shadowserve.state.lane_reading import snapshot
 from shadowserve.state.metrics import RoleMetrics
 from shadowserve.state.pauses import Pauses
 from shadowserve.state.places import LanePlaces, Places
@@ -144,7 +145,7 @@ class Lane:
     _skipped: list[Comparison] = field(default_factory=list)
     _since_start: int = 0
     _committed_ns: int = 0
-    _condition: tuple[str, str | None] = ("starting", None)
+    _condition: Condition = field(default=Condition("starting"))
 
     @property
     def lane_places(self) -> LanePlaces:
@@ -243,8 +244,8 @@ class Lane:
     def say(self, state: str, reason: str | None) -> None:
         """Write the lane's state and reason for status, where they changed."""
         if (state, reason) != self._condition:
-            self._condition = (state, reason)
-            write_whole(self.lane_places.condition, json.dumps({"state": state, "reason": reason}))
+            self._condition = Condition(state, reason)
+            self._condition.write(self.lane_places)
 
     def _score(self, requests: Sequence[Request], *, undisturbed: bool) -> None:
         """Score requests in order, alone or together, and keep what was seen for the next flush.
@@ -529,12 +530,10 @@ def follow(
     places: Places, challengers: Sequence[LaneName]
 ) -> Callable[[], Mapping[int, int] | None]:
     """Return the control's limit: the least advanced challenger that is at work."""
-    from shadowserve.state.lane_reading import snapshot
-    from shadowserve.state.ledger import condition
 
     def limit() -> Mapping[int, int] | None:
         lanes = [places.lane(name.role, name.version) for name in challengers]
-        active = [lane for lane in lanes if condition(lane)[0] in ("running", "starting")]
+        active = [lane for lane in lanes if condition(lane).state in ("running", "starting")]
         if not active:
             return None
         cursors = [snapshot(lane.state, whole=False).cursor for lane in active]

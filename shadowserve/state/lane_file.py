@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from shadowserve.records import Outcome, position, worker_of
+from shadowserve.state.death import Death
 
 Unwritable = sqlite3.OperationalError
 """What writing or opening the file raises on a full disk or under a foreign lock."""
@@ -43,31 +44,6 @@ CREATE INDEX IF NOT EXISTS comparison_window ON comparison (window);
 """
 KEPT_CELLS = 100_000
 """Requests whose cells are kept for labels; the oldest make room."""
-
-
-@dataclass(frozen=True, slots=True)
-class Death:
-    """How a lane process ended while requests were in its hands.
-
-    Parameters
-    ----------
-    id : str
-        Of this one death, so that it is never counted twice.
-    positions : tuple of int
-        What was in hand.
-    cause : str
-        ``deadline``, ``memory``, ``crash`` or ``outside``.
-    step : int
-        Index of the step that was running, -1 between steps.
-    worked_ms : float
-        How long the positions had been in hand, less starvation.
-    """
-
-    id: str
-    positions: tuple[int, ...]
-    cause: str
-    step: int
-    worked_ms: float
 
 
 @dataclass(slots=True)

@@ -8,7 +8,6 @@ that can be counted.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -22,15 +21,13 @@ from shadowserve.state import arrival, counters, unknown_columns
 from shadowserve.state import ends as endings
 from shadowserve.state.arrival import Arrival
 from shadowserve.state.deployment import Deployment, LaneName
+from shadowserve.state.lane_condition import condition
 from shadowserve.state.lane_reading import Snapshot, snapshot, summary
-from shadowserve.state.places import LanePlaces, Places
+from shadowserve.state.places import Places
 from shadowserve.state.sharing import Batching, batching
 from shadowserve.statistics.switchback import CallerCost, Cost
 
 MOST_READINGS = 3
-LONG_START_S = 120.0
-"""After how long a lane that still loads is told of."""
-
 _AT_WORK = ("starting", "running", "paused")
 _SKIPPED = (Outcome.SKIPPED_PAUSED, Outcome.SKIPPED_BUDGET, Outcome.SKIPPED_LOST)
 
@@ -315,22 +312,3 @@ def _lane(
         pending=behind.pending,
         lag_seconds=0.0 if oldest is None else max(0.0, (time.time_ns() - oldest) / 1e9),
     )
-
-
-def condition(lane: LanePlaces) -> tuple[str, str | None]:
-    """Return a lane's state and reason as it, or the supervisor after its death, wrote them.
-
-    A lane that hangs while it loads its version says nothing; how long it has been at it is told here.
-    """
-    try:
-        written = json.loads(lane.condition.read_text())
-        waited_s = time.time() - lane.condition.stat().st_mtime
-    except FileNotFoundError:
-        return "starting", None
-    state, reason = written["state"], written.get("reason")
-    if (state, reason) == ("starting", None) and waited_s >= LONG_START_S:
-        return (
-            state,
-            f"has been loading for {waited_s // 60:.0f} min; it hangs, or nothing leaves it a CPU",
-        )
-    return state, reason

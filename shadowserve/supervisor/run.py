@@ -30,8 +30,9 @@ from shadowserve.settings.settings import Settings
 from shadowserve.state import arrival, counters, departed, ends
 from shadowserve.state.arrival import Arrival
 from shadowserve.state.deployment import Deployment, write_whole
+from shadowserve.state.lane_condition import condition
 from shadowserve.state.lane_reading import snapshot
-from shadowserve.state.ledger import condition, reconcile
+from shadowserve.state.ledger import reconcile
 from shadowserve.state.places import Places
 from shadowserve.supervisor import logs
 from shadowserve.supervisor.allowance import Allowance
@@ -471,7 +472,7 @@ def _cause(code: int | None) -> str:
 def wait_for_lanes(supervisor: Supervisor, *, role: Role = Role.CHALLENGER) -> None:
     """Look after everything until every lane of a role is past starting."""
     watched = [watch for watch in supervisor.lanes if watch.name.role is role]
-    supervisor.run(until=lambda: all(condition(w.places)[0] != "starting" for w in watched))
+    supervisor.run(until=lambda: all(condition(w.places).state != "starting" for w in watched))
 
 
 def wait_for_evidence(supervisor: Supervisor, *, seconds: float) -> Arrival:

@@ -9,7 +9,6 @@ longer and longer pauses, then to `degraded` until somebody says `resume`.
 from __future__ import annotations
 
 import contextlib
-import json
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -21,10 +20,11 @@ from shadowserve.host import clock
 from shadowserve.host.pulse import Pulse
 from shadowserve.settings.spellings import size_text
 from shadowserve.state import inflight
-from shadowserve.state.deployment import LaneName, write_whole
+from shadowserve.state.death import Death
+from shadowserve.state.deployment import LaneName
 from shadowserve.state.inflight import GAVE_UP, NO_ROOM
+from shadowserve.state.lane_condition import Condition, condition
 from shadowserve.state.lane_reading import snapshot
-from shadowserve.state.ledger import condition
 from shadowserve.state.places import LanePlaces
 from shadowserve.supervisor.allowance import Allowance, kernel_kills
 from shadowserve.supervisor.child import Child
@@ -115,7 +115,7 @@ class LaneWatch:
         if self.degraded:
             self.degraded, self.start_again_ns = False, 0
             self.barren_deaths = self.quick_poisonings = 0
-        elif condition(self.places)[0] == "degraded":
+        elif condition(self.places).state == "degraded":
             self._again = True  # it has said so already, and is about to end
 
     def _enforce(self) -> None:
@@ -162,18 +162,17 @@ class LaneWatch:
             self.start_again_ns = time.monotonic_ns() + int(NO_ROOM_PAUSE_S * 1e9)
             self._say("starting", "waits for room to keep its state; nothing is lost")
         elif in_hand:
-            death = {
-                "id": f"{mark.pid}-{mark.started_ns}",
-                "positions": in_hand,
-                "cause": cause,
-                "step": mark.step,
-                "worked_ms": self._worked_ns(mark) / 1e6,
-            }
-            write_whole(self.places.death, json.dumps(death))
+            Death(
+                id=f"{mark.pid}-{mark.started_ns}",
+                positions=in_hand,
+                cause=cause,
+                step=mark.step,
+                worked_ms=self._worked_ns(mark) / 1e6,
+            ).write(self.places.death)
             self._poisoned(cause)
         elif code != 0 and cause != "outside":
             self._barren(self._last_words() or self._ending(code, cause))
-        elif code == 0 and condition(self.places)[0] == "starting":
+        elif code == 0 and condition(self.places).state == "starting":
             self._barren(f"{ending(code)}, while it was loaded")
         else:  # asked to end, or killed: perhaps by its own version, again and again
             self.start_again_ns = time.monotonic_ns() + int(FIRST_PAUSE_S * 1e9)
@@ -267,4 +266,4 @@ class LaneWatch:
 
     def _say(self, state: str, reason: str | None) -> None:
         with contextlib.suppress(OSError):  # a full disk; what matters is that it goes on
-            write_whole(self.places.condition, json.dumps({"state": state, "reason": reason}))
+            Condition(state, reason).write(self.places)

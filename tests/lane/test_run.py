@@ -23,6 +23,7 @@ from shadowserve.lane.run import follow
 from shadowserve.records import Times
 from shadowserve.schema.disclosure import Disclosure
 from shadowserve.state import inflight, ledger
+from shadowserve.state.lane_condition import condition
 from shadowserve.state.lane_reading import closed_windows, snapshot
 from shadowserve.statistics.switchback import BLOCK_NS, Block, Schedule
 
@@ -373,16 +374,16 @@ def test_a_version_that_lacks_a_column_is_incompatible(tmp_path):
     work(places, opaque(double, signature=wider))
     assert told(places) == {"challenger_error": 5}
     files = places.lane(CHALLENGER.role, 4)
-    assert ledger.condition(files) == ("incompatible", "missing_column:tenure")
+    assert condition(files) == ("incompatible", "missing_column:tenure")
     assert learned(places).failures.faults[0].fault.column == "tenure"
 
 
 def test_a_lane_at_work_says_so(tmp_path):
     places = places_at(tmp_path)
-    assert ledger.condition(places.lane(CHALLENGER.role, 4)) == ("starting", None)
+    assert condition(places.lane(CHALLENGER.role, 4)) == ("starting", None)
     answer(places, records(5))
     work(places)
-    assert ledger.condition(places.lane(CHALLENGER.role, 4)) == ("running", None)
+    assert condition(places.lane(CHALLENGER.role, 4)) == ("running", None)
 
 
 def test_nan_is_an_outcome_and_a_number_that_is_counted(tmp_path):

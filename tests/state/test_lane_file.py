@@ -10,7 +10,8 @@ import pytest
 from rig.journal import killed
 from shadowserve.errors import UnreadableError
 from shadowserve.records import Outcome, position
-from shadowserve.state.lane_file import Death, LaneState, Progress, Window
+from shadowserve.state.death import Death
+from shadowserve.state.lane_file import LaneState, Progress, Window
 from shadowserve.state.lane_reading import closed_windows, open_comparisons, snapshot, summary
 
 

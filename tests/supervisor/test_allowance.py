@@ -10,7 +10,7 @@ import pytest
 
 from rig.deployment import CHALLENGER, made
 from shadowserve.host import clock
-from shadowserve.state.ledger import condition
+from shadowserve.state.lane_condition import condition
 from shadowserve.supervisor.allowance import Allowance, kernel_kills
 from shadowserve.supervisor.child import Child
 from shadowserve.supervisor.watch import LaneWatch

@@ -11,8 +11,8 @@ import pytest
 
 from rig.deployment import CHALLENGER, made
 from shadowserve.records import Outcome
+from shadowserve.state.lane_condition import condition
 from shadowserve.state.lane_file import LaneState, Progress
-from shadowserve.state.ledger import condition
 from shadowserve.supervisor import watch as watching
 from shadowserve.supervisor.child import Child
 from shadowserve.supervisor.watch import GAVE_UP, LaneWatch
