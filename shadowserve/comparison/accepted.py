@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import ClassVar
+
+from shadowserve.statistics.tally.stored import Stored, numbered, plain
 
 
 @dataclass(slots=True)
-class Accepted:
+class Accepted(Stored):
     """What was tried so far.
 
     Parameters
@@ -21,17 +22,12 @@ class Accepted:
         How far each worker's file has been read.
     """
 
+    parts: ClassVar = {
+        "tried": plain,
+        "taken": plain,
+        "places": numbered(plain),
+    }
+
     tried: int = 0
     taken: int = 0
     places: dict[int, int] = field(default_factory=dict)
-
-    def state(self) -> dict[str, Any]:
-        """Return everything as JSON-able values."""
-        places = {str(worker): place for worker, place in self.places.items()}
-        return {"tried": self.tried, "taken": self.taken, "places": places}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Read what `state` wrote."""
-        places = {int(worker): place for worker, place in state["places"].items()}
-        return cls(state["tried"], state["taken"], places)

@@ -7,8 +7,8 @@ is slow for both is none. The slices of the traffic in which such requests lie a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from shadowserve.comparison.timing import outermost
 from shadowserve.records import Comparison
 from shadowserve.schema.disclosure import Disclosure
 from shadowserve.statistics.slices import SliceSearch
+from shadowserve.statistics.tally.stored import Stored, listed, maybe, of, plain, table
 
 USUAL_FROM = 50
 MATERIAL_MS = 5.0
@@ -25,7 +26,7 @@ TWICE = 2.0
 MOST_STEPS = 128
 
 
-class Dear:
+class Dear(Stored):
     """Requests that are dear for the challenger alone, by the steps that took most, and where they lie.
 
     Attributes
@@ -36,6 +37,13 @@ class Dear:
     steps : dict of step to int
         In which step a dear request took most of its time.
     """
+
+    parts: ClassVar = {
+        "limit_ms": plain,
+        "steps": table,
+        "slices": maybe(of(SliceSearch)),
+        "usual_ms": listed.at("_usual_ms"),
+    }
 
     def __init__(self) -> None:
         self.limit_ms: float | None = None
@@ -88,21 +96,3 @@ class Dear:
         if step is not None and (step in self.steps or len(self.steps) < MOST_STEPS):
             self.steps[step] = self.steps.get(step, 0) + 1
         return True
-
-    def state(self) -> dict[str, Any]:
-        """Return everything as JSON-able values."""
-        return {
-            "limit_ms": self.limit_ms,
-            "steps": self.steps,
-            "slices": self.slices.state() if self.slices else None,
-            "usual_ms": self._usual_ms,
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Read what `state` wrote."""
-        it = cls()
-        it.limit_ms, it.steps = state["limit_ms"], dict(state["steps"])
-        it.slices = SliceSearch.from_state(state["slices"]) if state["slices"] else None
-        it._usual_ms = list(state["usual_ms"])
-        return it

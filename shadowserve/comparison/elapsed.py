@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from collections.abc import Iterable
+from typing import ClassVar
 
 from shadowserve.records import Request, worker_of
+from shadowserve.statistics.tally.stored import Stored, numbered, tupled
 
 RESTARTED_NS = 3_600 * 10**9
 """A monotonic clock that stands so much lower than before is that of a machine started again."""
 
 
-class Elapsed:
+class Elapsed(Stored):
     """Time that requests span, for each worker and by its monotonic clock.
 
     The wall clock may be set while all this runs; then a rate by it would be wrong for ever.
     """
+
+    parts: ClassVar = {
+        "workers": numbered(tupled).at("_workers"),
+    }
 
     def __init__(self) -> None:
         self._workers: dict[int, tuple[int, int]] = {}
@@ -34,16 +39,3 @@ class Elapsed:
                 self._workers[worker] = (elapsed + now - latest, now)
             elif latest - now > RESTARTED_NS or worker not in self._workers:
                 self._workers[worker] = (elapsed, now)
-
-    def state(self) -> dict[str, Any]:
-        """Return everything as JSON-able values."""
-        return {"workers": {str(worker): list(told) for worker, told in self._workers.items()}}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Read what `state` wrote."""
-        it = cls()
-        it._workers = {
-            int(worker): (elapsed, latest) for worker, (elapsed, latest) in state["workers"].items()
-        }
-        return it

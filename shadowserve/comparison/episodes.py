@@ -6,16 +6,18 @@ challenger alone are set against those of the champion alone: under equal rates 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
+
+from shadowserve.statistics.tally.stored import Stored, each, listed, maybe, plain, tupled
 
 TOGETHER = 100
 TOGETHER_NS = 60 * 10**9
 
 
-class Episodes:
+class Episodes(Stored):
     """Counts episodes of two sides.
 
     Attributes
@@ -24,6 +26,12 @@ class Episodes:
         Episodes in which the challenger, the champion failed alone: failures within 100 requests or one
         minute of each other are one.
     """
+
+    parts: ClassVar = {
+        "n": plain.at("_n").young,
+        "last": each(maybe(tupled)).at("_last").young,
+        "counts": listed.at("_counts").young,
+    }
 
     def __init__(self) -> None:
         self._n = 0
@@ -54,16 +62,3 @@ class Episodes:
         )
         self._counts[side] += not near
         self._last[side] = (number, when)
-
-    def state(self) -> dict[str, Any]:
-        """Return everything as JSON-able values."""
-        return {"n": self._n, "last": self._last, "counts": self._counts}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Read what `state` wrote; of an earlier release, begin anew."""
-        it = cls()
-        if state:
-            it._n, it._counts = state["n"], list(state["counts"])
-            it._last = [None if one is None else (one[0], one[1]) for one in state["last"]]
-        return it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from shadowserve.records import Comparison, Fault, Outcome
 from shadowserve.schema.disclosure import Disclosure
 from shadowserve.statistics.sequential import MeanSequence, paired_mean
 from shadowserve.statistics.slices import SliceSearch
+from shadowserve.statistics.tally.stored import Part, Stored, each, listed, maybe, of, plain, record
 
 MAX_FAULTS = 50
 MAX_EXAMPLES = 5
@@ -53,12 +54,26 @@ class Poison:
     sizes: Mapping[str, int]
 
 
-class Failures:
+def _fault_count(told: Mapping[str, Any]) -> FaultCount:
+    return FaultCount(**{**told, "fault": Fault(**told["fault"])})
+
+
+class Failures(Stored):
     """Errors, and requests that killed the lane's process.
 
     `rate` and `champion_rate` are shares of requests; `more` is the mean of their difference, request
     by request, from -1 to 1, over the first of each unit (`units`).
     """
+
+    parts: ClassVar = {
+        "rate": of(MeanSequence),
+        "champion_rate": of(MeanSequence),
+        "more": of(MeanSequence),
+        "episodes": of(Episodes).young,
+        "faults": each(Part(asdict, _fault_count)),
+        "poison": each(record(Poison)),
+        "slices": maybe(of(SliceSearch)),
+    }
 
     def __init__(self) -> None:
         self.rate = MeanSequence()
@@ -113,31 +128,6 @@ class Failures:
         if len(self.poison) < MAX_POISON:
             self.poison.append(poison)
 
-    def state(self) -> dict[str, Any]:
-        """Return everything as JSON-able values."""
-        return {
-            "rate": self.rate.state(),
-            "champion_rate": self.champion_rate.state(),
-            "more": self.more.state(),
-            "episodes": self.episodes.state(),
-            "faults": [asdict(known) for known in self.faults],
-            "poison": [asdict(one) for one in self.poison],
-            "slices": self.slices.state() if self.slices else None,
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Read what `state` wrote."""
-        it = cls()
-        it.rate = MeanSequence.from_state(state["rate"])
-        it.champion_rate = MeanSequence.from_state(state["champion_rate"])
-        it.more = MeanSequence.from_state(state["more"])
-        it.episodes = Episodes.from_state(state.get("episodes", {}))
-        it.faults = [FaultCount(**{**f, "fault": Fault(**f["fault"])}) for f in state["faults"]]
-        it.poison = [Poison(**one) for one in state["poison"]]
-        it.slices = SliceSearch.from_state(state["slices"]) if state["slices"] else None
-        return it
-
 
 @dataclass(frozen=True, slots=True)
 class Differing:
@@ -156,7 +146,12 @@ class Differing:
     scores: Sequence[bool] = ()
 
 
-class Noise:
+_SHARES = (
+    "again", "together", "scores_again", "scores_together", "wandering", "persisting",
+)  # fmt: skip
+
+
+class Noise(Stored):
     """How often the lane's version disagrees with itself: on a second call, and in a batch.
 
     `again` and `together` are of requests taken as they come, `scores_again` and `scores_together` the
@@ -164,6 +159,16 @@ class Noise:
     second time) and `persisting` (see `Doubt`) are of such as differ from the champion. `occasions` is
     how often anything differed: requests that were scored again at one time count as one.
     """
+
+    parts: ClassVar = {
+        **dict.fromkeys(_SHARES, of(MeanSequence)),
+        "occasions": plain,
+        "examples": listed,
+        "proofs": plain,
+        "broken_proofs": plain,
+        "dependent": plain.young,
+        "dependent_examples": listed.young,
+    }
 
     def __init__(self) -> None:
         self.again = MeanSequence()
@@ -223,33 +228,8 @@ class Noise:
         doubts, self._doubts = self._doubts, []
         return doubts
 
-    def state(self) -> dict[str, Any]:
-        """Return everything as JSON-able values."""
-        return {
-            "again": self.again.state(),
-            "together": self.together.state(),
-            "scores_again": self.scores_again.state(),
-            "scores_together": self.scores_together.state(),
-            "wandering": self.wandering.state(),
-            "persisting": self.persisting.state(),
-            "occasions": self.occasions,
-            "examples": self.examples,
-            "proofs": self.proofs,
-            "broken_proofs": self.broken_proofs,
-            "dependent": self.dependent,
-            "dependent_examples": self.dependent_examples,
-        }
-
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Read what `state` wrote."""
-        it = cls()
-        it.again = MeanSequence.from_state(state["again"])
-        for name in ("together", "scores_again", "scores_together", "wandering", "persisting"):
-            setattr(it, name, MeanSequence.from_state(state[name]))
-        it.examples = list(state["examples"])
-        it.occasions = state.get("occasions", len(it.examples))
-        it.dependent = state.get("dependent", 0)
-        it.dependent_examples = list(state.get("dependent_examples", ()))
-        it.proofs, it.broken_proofs = state["proofs"], state["broken_proofs"]
-        return it
+    def from_state(cls, state: Mapping[str, Any] | None) -> Self:
+        """Read what `state` wrote; an earlier release counted no occasions, and each example was one."""
+        known = state or {}
+        return super().from_state({"occasions": len(known["examples"]), **known})

@@ -8,12 +8,12 @@ version that cannot take the request fails on that one alone. The control scores
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from math import log
-from typing import Any, Self
+from typing import ClassVar
 
 from shadowserve.statistics.sequential import log_e_sign
+from shadowserve.statistics.tally.stored import Stored, each, keyed, listed, named, record, table
 
 ERROR, HOLE = "error", "hole"
 """It raised where the champion answered; it answered null, NaN or infinity where the champion did not."""
@@ -78,7 +78,7 @@ class Lasted:
         return log_e_sign(self.alone, self.decided, 1 / (1 + COMPANIONS)) - self.needed
 
 
-class Lasting:
+class Lasting(Stored):
     """Failed requests that were tried again, for one challenger; bounded, positions only.
 
     Attributes
@@ -86,6 +86,12 @@ class Lasting:
     asked : list of int
         Positions that the control should score again too, the latest `MOST_TRIED`.
     """
+
+    parts: ClassVar = {
+        "asked": listed.young,
+        "over": named(each(record(Tried))).at("_over").young,
+        "begun": table.at("_begun").young,
+    }
 
     def __init__(self) -> None:
         self.asked: list[int] = []
@@ -126,26 +132,13 @@ class Lasting:
             needed=log(begun * (begun + 1) / 2),
         )
 
-    def state(self) -> dict[str, Any]:
-        """Return everything as JSON-able values."""
-        over = {kind: [asdict(one) for one in tried] for kind, tried in self._over.items()}
-        return {"asked": self.asked, "over": over, "begun": self._begun}
 
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Read what `state` wrote; of an earlier release, begin anew."""
-        it = cls()
-        if state:
-            it.asked = list(state["asked"])
-            it._over = {
-                kind: [Tried(**one) for one in each] for kind, each in state["over"].items()
-            }
-            it._begun = dict(state["begun"])
-        return it
-
-
-class Answers:
+class Answers(Stored):
     """How the control fared on requests that a challenger's lane asked it to score again."""
+
+    parts: ClassVar = {
+        "fine": keyed(listed).at("_fine").young,
+    }
 
     def __init__(self) -> None:
         self._fine: dict[int, list[bool]] = {}
@@ -163,14 +156,3 @@ class Answers:
     def fine(self, position: int) -> bool:
         """Whether it answered every time."""
         return all(self._fine.get(position, [False]))
-
-    def state(self) -> dict[str, Any]:
-        """Return everything as JSON-able values."""
-        return {"fine": list(self._fine.items())}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Read what `state` wrote; of an earlier release, begin anew."""
-        it = cls()
-        it._fine = {place: list(fine) for place, fine in state.get("fine", ())}
-        return it

@@ -7,11 +7,12 @@ then how many requests it had met when it passed a position, and when that reque
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import ClassVar
 
 from shadowserve.records import sequence_of, worker_of
+from shadowserve.statistics.tally.stored import Stored, each, keyed, plain, tupled
 
 EVERY = 16
 MOST = 256
@@ -37,8 +38,14 @@ class Moment:
     is_exact: bool
 
 
-class Milestones:
+class Milestones(Stored):
     """Notes of one lane, bounded whatever the traffic."""
+
+    parts: ClassVar = {
+        "met": plain.at("_met").young,
+        "apart": keyed(plain).at("_apart").young,
+        "notes": keyed(each(tupled)).at("_notes").young,
+    }
 
     def __init__(self) -> None:
         self._met = 0
@@ -71,21 +78,3 @@ class Milestones:
         alone = len(self._notes) == 1
         number = sequence if alone else round(here[1] + part * (then[1] - here[1]))
         return Moment(number, round(here[2] + part * (then[2] - here[2])), alone)
-
-    def state(self) -> dict[str, Any]:
-        """Return everything as JSON-able values."""
-        return {
-            "met": self._met,
-            "apart": list(self._apart.items()),
-            "notes": list(self._notes.items()),
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Read what `state` wrote; of an earlier release, begin anew."""
-        it = cls()
-        if state:
-            it._met = state["met"]
-            it._apart = {worker: apart for worker, apart in state["apart"]}  # noqa: C416
-            it._notes = {w: [(s, n, t) for s, n, t in notes] for w, notes in state["notes"]}
-        return it

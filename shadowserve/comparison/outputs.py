@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import orjson
@@ -21,6 +21,7 @@ from shadowserve.statistics.changepoint import ChangeDetector
 from shadowserve.statistics.sequential import MeanSequence, paired_mean
 from shadowserve.statistics.slices import SliceSearch, kind_of
 from shadowserve.statistics.tally import Worst
+from shadowserve.statistics.tally.stored import Stored, listed, maybe, of, plain
 
 WORST = 50
 MOST_NAMED = 5
@@ -34,7 +35,7 @@ _MEANS = (
 )  # fmt: skip
 
 
-class Outputs:
+class Outputs(Stored):
     """How the outputs of both versions lie to each other.
 
     `disagreement` and `intolerant` (beyond tolerance) are told of all requests; what is judged, here and
@@ -45,6 +46,19 @@ class Outputs:
     change_alpha : float
         Probability that a lasting change is ever seen where there is none.
     """
+
+    parts: ClassVar = {
+        "tally": maybe(of(KindTally)),
+        **dict.fromkeys(_MEANS, of(MeanSequence)),
+        "nonfinite_episodes": of(Episodes).young,
+        "change": of(ChangeDetector),
+        "slices": maybe(of(SliceSearch)),
+        "nonfinite_slices": maybe(of(SliceSearch)),
+        "worst": of(Worst),
+        "collapses": of(Collapses).young,
+        "first_differing": plain,
+        "revised": listed.young,
+    }
 
     def __init__(self, *, change_alpha: float = 0.001) -> None:
         self._compared_by: Divergence | None = None
@@ -202,44 +216,6 @@ class Outputs:
             columns, whole = one.rows.columns, one.rows.n_rows == one.persisting.size
             if self.slices is not None and whole and self.slices.fits(columns):
                 self.slices.add_again(columns, one.persisting)
-
-    def state(self) -> dict[str, Any]:
-        """Return everything as JSON-able values."""
-        return {
-            "tally": self.tally.state() if self.tally else None,
-            "disagreement": self.disagreement.state(),
-            "intolerant": self.intolerant.state(),
-            "judged": self.judged.state(),
-            "judged_intolerant": self.judged_intolerant.state(),
-            "nonfinite": self.nonfinite.state(),
-            "champion_nonfinite": self.champion_nonfinite.state(),
-            "more_nonfinite": self.more_nonfinite.state(),
-            "nonfinite_episodes": self.nonfinite_episodes.state(),
-            "change": self.change.state(),
-            "slices": self.slices.state() if self.slices else None,
-            "nonfinite_slices": self.nonfinite_slices.state() if self.nonfinite_slices else None,
-            "worst": self.worst.state(),
-            "collapses": self.collapses.state(),
-            "first_differing": self.first_differing,
-            "revised": self.revised,
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Read what `state` wrote."""
-        it = cls()
-        it.tally = KindTally.from_state(state["tally"]) if state["tally"] else None
-        for name in _MEANS:
-            setattr(it, name, MeanSequence.from_state(state[name]))
-        it.nonfinite_episodes = Episodes.from_state(state.get("nonfinite_episodes", {}))
-        it.change = ChangeDetector.from_state(state["change"])
-        for name in ("slices", "nonfinite_slices"):
-            setattr(it, name, SliceSearch.from_state(state[name]) if state[name] else None)
-        it.worst = Worst.from_state(state["worst"])
-        it.collapses = Collapses.from_state(state.get("collapses", {}))
-        it.first_differing = state["first_differing"]
-        it.revised = state.get("revised", [])
-        return it
 
 
 def kind_compared(state: Path) -> Kind | None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 from shadowserve.comparison.bursts import BURST_WARMUP, burst_of
 from shadowserve.comparison.comparing import Scoring
 from shadowserve.records import Request, Times, worker_of
 from shadowserve.statistics.paired import PairedBursts
+from shadowserve.statistics.tally.stored import Stored, numbered, of, record
 
 
 @dataclass(slots=True)
@@ -24,7 +25,7 @@ class OpenBurst:
     server_ms: list[float] = field(default_factory=list)
 
 
-class Pairing:
+class Pairing(Stored):
     """Gathers pairs to bursts, and bursts to what is judged.
 
     Parameters
@@ -32,6 +33,11 @@ class Pairing:
     margin : float
         As in `PairedBursts`.
     """
+
+    parts: ClassVar = {
+        "paired": of(PairedBursts),
+        "open": numbered(record(OpenBurst)).at("_open"),
+    }
 
     def __init__(self, *, margin: float = 0.10) -> None:
         self.paired = PairedBursts(margin=margin)
@@ -72,19 +78,6 @@ class Pairing:
             server_ms=opened.server_ms,
             life=opened.life,
         )
-
-    def state(self) -> dict[str, Any]:
-        """Return everything as JSON-able values."""
-        opened = {str(worker): asdict(burst) for worker, burst in self._open.items()}
-        return {"paired": self.paired.state(), "open": opened}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Read what `state` wrote."""
-        it = cls()
-        it.paired = PairedBursts.from_state(state["paired"])
-        it._open = {int(worker): OpenBurst(**told) for worker, told in state["open"].items()}
-        return it
 
 
 def server_ms(request: Request) -> float:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from math import log
-from typing import Any, Self
+from typing import Any, ClassVar
 
 from shadowserve.statistics.changepoint import Change
 from shadowserve.statistics.sequential import log_e_sign
+from shadowserve.statistics.tally.stored import Part, Stored, keyed, maybe, plain
 
 LEAST_SHARE = 0.05
 LOOKS = 3
@@ -116,57 +117,6 @@ class Trial:
         )
 
 
-class Replayed:
-    """All that a lane knows of old requests asked again.
-
-    Attributes
-    ----------
-    trial : Trial or None
-        The jump that is being looked into.
-    proven : Told or None
-        The change that was proven; it stays.
-    traffic : Told or None
-        The latest jump that was not the version's.
-    answers : mapping of version to mapping of position to Seen
-        In the control's lane: what it says to the challengers' latest questions.
-    """
-
-    def __init__(self) -> None:
-        self.tries = 0
-        self.trial: Trial | None = None
-        self.proven: Told | None = None
-        self.traffic: Told | None = None
-        self.answers: dict[int, dict[int, Seen]] = {}
-
-    def answered(self, version: int, asked: Mapping[int, Seen]) -> None:
-        """Take in the control's answers; only the latest questions of a challenger matter."""
-        self.answers[version] = dict(asked)
-
-    def state(self) -> dict[str, Any]:
-        """Return everything as JSON-able values."""
-        return {
-            "tries": self.tries,
-            "trial": None if self.trial is None else _trial_state(self.trial),
-            "proven": None if self.proven is None else asdict(self.proven),
-            "traffic": None if self.traffic is None else asdict(self.traffic),
-            "answers": [[v, _seen_state(seen)] for v, seen in self.answers.items()],
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Read what `state` wrote; of an earlier release, begin anew."""
-        it = cls()
-        if not state:
-            return it
-        it.tries = state["tries"]
-        if state["trial"]:
-            told = {**state["trial"], "change": Change(**state["trial"]["change"])}
-            it.trial = Trial(**{**told, "seen": _seen(told["seen"])})
-        it.proven, it.traffic = _told(state["proven"]), _told(state["traffic"])
-        it.answers = {version: _seen(seen) for version, seen in state["answers"]}
-        return it
-
-
 def _trial_state(trial: Trial) -> dict[str, Any]:
     return {
         "number": trial.number,
@@ -186,8 +136,48 @@ def _seen(state: list[list[int]]) -> dict[int, Seen]:
     return {place: Seen(bool(a), bool(o), look) for place, a, o, look in state}
 
 
-def _told(state: Mapping[str, Any] | None) -> Told | None:
-    return None if state is None else Told(**{**state, "change": Change(**state["change"])})
+def _trial(state: Mapping[str, Any]) -> Trial:
+    change, seen = Change(**state["change"]), _seen(state["seen"])
+    return Trial(**{**state, "change": change, "seen": seen})
+
+
+def _told(state: Mapping[str, Any]) -> Told:
+    return Told(**{**state, "change": Change(**state["change"])})
+
+
+class Replayed(Stored):
+    """All that a lane knows of old requests asked again.
+
+    Attributes
+    ----------
+    trial : Trial or None
+        The jump that is being looked into.
+    proven : Told or None
+        The change that was proven; it stays.
+    traffic : Told or None
+        The latest jump that was not the version's.
+    answers : mapping of version to mapping of position to Seen
+        In the control's lane: what it says to the challengers' latest questions.
+    """
+
+    parts: ClassVar = {
+        "tries": plain.young,
+        "trial": maybe(Part(_trial_state, _trial)).young,
+        "proven": maybe(Part(asdict, _told)).young,
+        "traffic": maybe(Part(asdict, _told)).young,
+        "answers": keyed(Part(_seen_state, _seen)).young,
+    }
+
+    def __init__(self) -> None:
+        self.tries = 0
+        self.trial: Trial | None = None
+        self.proven: Told | None = None
+        self.traffic: Told | None = None
+        self.answers: dict[int, dict[int, Seen]] = {}
+
+    def answered(self, version: int, asked: Mapping[int, Seen]) -> None:
+        """Take in the control's answers; only the latest questions of a challenger matter."""
+        self.answers[version] = dict(asked)
 
 
 def outcome(trial: Trial, weighed: Weighed) -> Told:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Self
+from types import MappingProxyType
+from typing import ClassVar
 
 import numpy as np
 
@@ -11,13 +12,14 @@ from shadowserve.records import Comparison, Outcome
 from shadowserve.statistics.callcost import CallCostFit
 from shadowserve.statistics.growth import GrowthFit
 from shadowserve.statistics.tally import Moments, Quantiles
+from shadowserve.statistics.tally.stored import Stored, named, of, tupled
 
 MAX_STEPS = 128
 BETWEEN = "between steps"
 """What a call takes besides its steps: inputs laid out, outputs stacked, other code of the model."""
 
 
-class StepTiming:
+class StepTiming(Stored):
     """One step of one role, over the requests that were scored alone.
 
     Parameters
@@ -25,6 +27,16 @@ class StepTiming:
     columns : sequence of str
         The columns that it reads; the cost is followed against the size of each.
     """
+
+    parts: ClassVar = {
+        "columns": tupled,
+        "wall": of(Quantiles),
+        "spent": of(Moments),
+        "cpu": of(Moments),
+        "calls": of(CallCostFit),
+        "growth": named(of(GrowthFit)),
+    }
+    given = ("columns",)
 
     def __init__(self, columns: Sequence[str] = ()) -> None:
         self.columns = tuple(columns)
@@ -59,30 +71,8 @@ class StepTiming:
                 fit = self.growth.setdefault(column, GrowthFit())
                 fit.add(size[known].astype(np.int64), wall_ms[known])
 
-    def state(self) -> dict[str, Any]:
-        """Return everything as JSON-able values."""
-        return {
-            "columns": list(self.columns),
-            "wall": self.wall.state(),
-            "spent": self.spent.state(),
-            "cpu": self.cpu.state(),
-            "calls": self.calls.state(),
-            "growth": {column: fit.state() for column, fit in self.growth.items()},
-        }
 
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Read what `state` wrote."""
-        timing = cls(state["columns"])
-        timing.wall = Quantiles.from_state(state["wall"])
-        timing.spent = Moments.from_state(state["spent"])
-        timing.cpu = Moments.from_state(state["cpu"])
-        timing.calls = CallCostFit.from_state(state["calls"])
-        timing.growth = {c: GrowthFit.from_state(s) for c, s in state["growth"].items()}
-        return timing
-
-
-class RoleTiming:
+class RoleTiming(Stored):
     """All steps of one role, what lies between them, and the whole.
 
     Parameters
@@ -91,7 +81,13 @@ class RoleTiming:
         The plan's steps; steps that the model's author named join as they are met.
     """
 
-    def __init__(self, columns: Mapping[str, Sequence[str]]) -> None:
+    parts: ClassVar = {
+        "total": of(StepTiming),
+        "between": of(StepTiming).young,
+        "steps": named(of(StepTiming)),
+    }
+
+    def __init__(self, columns: Mapping[str, Sequence[str]] = MappingProxyType({})) -> None:
         self.total = StepTiming()
         self.between = StepTiming()
         self.steps = {name: StepTiming(used) for name, used in columns.items()}
@@ -129,24 +125,6 @@ class RoleTiming:
             timing.add(wall, weights[has], n_rows[has], own)
             if lane:
                 timing.cpu.add(np.asarray([c.lane_cpu.get(name, np.nan) for c in calls])[has])
-
-    def state(self) -> dict[str, Any]:
-        """Return everything as JSON-able values."""
-        return {
-            "total": self.total.state(),
-            "between": self.between.state(),
-            "steps": {name: timing.state() for name, timing in self.steps.items()},
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Read what `state` wrote."""
-        timing = cls({})
-        timing.total = StepTiming.from_state(state["total"])
-        if "between" in state:
-            timing.between = StepTiming.from_state(state["between"])
-        timing.steps = {name: StepTiming.from_state(s) for name, s in state["steps"].items()}
-        return timing
 
 
 def outermost(names: Collection[str]) -> list[str]:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar
 
 from shadowserve.schema.disclosure import Disclosure, Rule
 from shadowserve.schema.rows import Rows
 from shadowserve.scorer.featurization.categories import Categories
+from shadowserve.statistics.tally.stored import Stored, named, row
 
 
 @dataclass(slots=True)
@@ -38,8 +39,12 @@ class Count:
         return self.unseen / self.rows if self.rows else 0.0
 
 
-class Unseen:
+class Unseen(Stored):
     """Counts by column; as many columns as `known_categories` tells of at most."""
+
+    parts: ClassVar = {
+        "columns": named(row(Count)),
+    }
 
     def __init__(self) -> None:
         self.columns: dict[str, Count] = {}
@@ -75,18 +80,3 @@ class Unseen:
         count.refuses = known.refuses
         count.rows += len(values)
         count.unseen += sum(not known.knows(value) for value in values)
-
-    def state(self) -> dict[str, Any]:
-        """Return everything as JSON-able values."""
-        return {
-            "columns": {
-                name: [one.rows, one.unseen, one.refuses] for name, one in self.columns.items()
-            }
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Read what `state` wrote."""
-        it = cls()
-        it.columns = {name: Count(*told) for name, told in state["columns"].items()}
-        return it

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar
 
 import numpy as np
 
 from shadowserve.labels.typed import class_key
 from shadowserve.statistics.tally import Quantiles
+from shadowserve.statistics.tally.stored import Stored, counted, of, plain, table
 
 MAX_CLASSES = 1_000
 """Classes or items that are counted by name, first come first served."""
@@ -26,7 +27,7 @@ CANDIDATES = 8
 _SMOOTHING = 0.5
 
 
-class Constant:
+class Constant(Stored):
     """What labels so far would have one answer always.
 
     Parameters
@@ -41,6 +42,17 @@ class Constant:
     counts : Counter of str
         By `class_key`.
     """
+
+    parts: ClassVar = {
+        "numbers": plain.at("_numbers"),
+        "n": plain,
+        "counts": counted,
+        "n_numbers": plain.at("_n_numbers"),
+        "total": plain.at("_total"),
+        "sketch": of(Quantiles).at("_sketch"),
+        "own": table.at("_own"),
+    }
+    given = ("numbers",)
 
     def __init__(self, *, numbers: bool = False) -> None:
         self._numbers = numbers
@@ -136,28 +148,6 @@ class Constant:
         chosen = min(asked, key=lambda key: self._own.get(key, best))
         self._own = {key: self._own.get(key, best) + cost for key, cost in now.items()}
         return now[chosen]
-
-    def state(self) -> dict[str, Any]:
-        """Return everything as JSON-able values."""
-        return {
-            "numbers": self._numbers,
-            "n": self.n,
-            "counts": dict(self.counts),
-            "n_numbers": self._n_numbers,
-            "total": self._total,
-            "sketch": self._sketch.state(),
-            "own": self._own,
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Read what `state` wrote."""
-        it = cls(numbers=state["numbers"])
-        it.n, it.counts = state["n"], Counter(state["counts"])
-        it._n_numbers, it._total = state["n_numbers"], state["total"]
-        it._sketch = Quantiles.from_state(state["sketch"])
-        it._own = dict(state["own"])
-        return it
 
 
 def cost_of(costs: Mapping[str, Mapping[str, float]], truth: str, answer: str) -> float:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import isfinite
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from shadowserve.divergence import Kind
 from shadowserve.labels.losses import Labelled, Wrong
 from shadowserve.labels.typed import class_key
+from shadowserve.statistics.tally.stored import Part, Stored, each, named
 
 MOST_WAITING = 64
 """Labels of one class that wait; the oldest make room."""
@@ -38,8 +39,12 @@ class Ranked(NamedTuple):
     challenger: Any
 
 
-class FreshPairs:
+class FreshPairs(Stored):
     """Labels that wait to be ranked among others; each is used once as one that waits."""
+
+    parts: ClassVar = {
+        "waiting": named(each(Part(list, Ranked._make))).at("_waiting"),
+    }
 
     def __init__(self) -> None:
         self._waiting: dict[str, list[Ranked]] = {}
@@ -66,21 +71,6 @@ class FreshPairs:
             for side in _SIDES
         )
         return Wrong(1 - champion, 1 - challenger, 0.5)
-
-    def state(self) -> dict[str, Any]:
-        """Return everything as JSON-able values."""
-        return {
-            "waiting": {key: [list(row) for row in rows] for key, rows in self._waiting.items()}
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Read what `state` wrote."""
-        it = cls()
-        it._waiting = {
-            key: [Ranked(*row) for row in rows] for key, rows in state["waiting"].items()
-        }
-        return it
 
 
 def _ranked(request: Labelled, kind: Kind) -> Ranked | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from shadowserve.statistics.growth import robust_line
+from shadowserve.statistics.tally.stored import Stored, each, numbered, plain, tupled
 
 PER_OCTAVE = 64
 
@@ -40,7 +40,7 @@ class CallCost:
         return self.fixed_ms / (self.fixed_ms + self.per_row_ms)
 
 
-class CallCostFit:
+class CallCostFit(Stored):
     """Keeps the latest calls of every size of batch, and tells the two costs apart on request.
 
     Notes
@@ -57,6 +57,11 @@ class CallCostFit:
     >>> round(cost.fixed_ms, 2), round(cost.per_row_ms, 3)
     (30.0, 0.01)
     """
+
+    parts: ClassVar = {
+        "n": plain,
+        "octaves": numbered(each(tupled)).at("_octaves"),
+    }
 
     def __init__(self) -> None:
         self.n = 0
@@ -83,19 +88,3 @@ class CallCostFit:
             return CallCost(float(np.median(ms)), None, len(pairs))
         fixed, variable, _ = robust_line((n_rows / n_rows.max())[None], np.maximum(ms, 1e-6))
         return CallCost(float(fixed[0]), float(variable[0] / n_rows.max()), len(pairs))
-
-    def state(self) -> dict[str, Any]:
-        """Everything as JSON-able values; `from_state` gives the same fit back."""
-        octaves = {str(o): [list(p) for p in kept] for o, kept in self._octaves.items()}
-        return {"n": self.n, "octaves": octaves}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> CallCostFit:
-        """Rebuild what `state` wrote."""
-        fit = cls()
-        fit.n = state["n"]
-        fit._octaves = {
-            int(octave): [(size, ms) for size, ms in kept]
-            for octave, kept in state["octaves"].items()
-        }
-        return fit

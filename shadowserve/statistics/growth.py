@@ -6,13 +6,14 @@ the exponent does. Each step is fitted, for each of its columns, as ``ms = fixed
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
+
+from shadowserve.statistics.tally.stored import Stored, array, each, numbered, plain, tupled
 
 FloatArray = NDArray[np.float64]
 
@@ -107,7 +108,7 @@ class Growth:
         return float(self.predict(seen.quantile(0.99))), float(self.predict(seen.largest))
 
 
-class SizeCounts:
+class SizeCounts(Stored):
     """Sizes of one column in *all* requests, timed or not, in eighths of an octave.
 
     Examples
@@ -117,6 +118,11 @@ class SizeCounts:
     >>> seen.n, seen.largest
     (3, 4000)
     """
+
+    parts: ClassVar = {
+        "counts": array(np.int64),
+        "largest": plain,
+    }
 
     def __init__(self) -> None:
         self.counts = np.zeros(8 * _OCTAVES, dtype=np.int64)
@@ -146,20 +152,8 @@ class SizeCounts:
         self.counts += other.counts
         self.largest = max(self.largest, other.largest)
 
-    def state(self) -> dict[str, Any]:
-        """Everything as JSON-able values; `from_state` gives the same counts back."""
-        return {"counts": self.counts.tolist(), "largest": self.largest}
 
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> SizeCounts:
-        """Rebuild what `state` wrote."""
-        seen = cls()
-        seen.counts = np.asarray(state["counts"], dtype=np.int64)
-        seen.largest = state["largest"]
-        return seen
-
-
-class GrowthFit:
+class GrowthFit(Stored):
     """Keeps the latest timings of every octave of size, and fits their growth on request.
 
     Notes
@@ -170,6 +164,11 @@ class GrowthFit:
     profile loss is within Student's quantile of the best, scaled by the noise of the *large* inputs,
     which are the few that tell.
     """
+
+    parts: ClassVar = {
+        "n": plain,
+        "octaves": numbered(each(tupled)).at("_octaves"),
+    }
 
     def __init__(self) -> None:
         self.n = 0
@@ -206,22 +205,6 @@ class GrowthFit:
             return None
         size, ms = np.array(pairs, dtype=np.float64).T
         return _fit(size, np.maximum(ms, 1e-6))
-
-    def state(self) -> dict[str, Any]:
-        """Everything as JSON-able values; `from_state` gives the same fit back."""
-        octaves = {str(o): [list(p) for p in kept] for o, kept in self._octaves.items()}
-        return {"n": self.n, "octaves": octaves}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> GrowthFit:
-        """Rebuild what `state` wrote."""
-        fit = cls()
-        fit.n = state["n"]
-        fit._octaves = {
-            int(octave): [(size, ms) for size, ms in kept]
-            for octave, kept in state["octaves"].items()
-        }
-        return fit
 
 
 def _fit(size: FloatArray, ms: FloatArray) -> Growth:

@@ -9,13 +9,14 @@ request is scored all the same, some half a minute later.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import ClassVar, Self
 
 import numpy as np
+
+from shadowserve.statistics.tally.stored import Stored, listed, named, numbered, table
 
 BLOCK_NS = 30 * 10**9
 CYCLE_BLOCKS = 10
@@ -90,8 +91,13 @@ class Cost:
         )
 
 
-class CallerCost:
+class CallerCost(Stored):
     """The champion's response times in still and usual blocks, cycle by cycle."""
+
+    parts: ClassVar = {
+        "open": named(listed).at("_open"),
+        "cycles": numbered(table).at("_cycles"),
+    }
 
     def __init__(self) -> None:
         self._open: dict[str, list[float]] = {}
@@ -133,15 +139,3 @@ class CallerCost:
             Cost(rank, value, low, high, len(pairs))
             for rank, (value, low, high) in zip(("p50", "p99"), bounds, strict=True)
         ]
-
-    def state(self) -> dict[str, Any]:
-        """Return everything as JSON-able values."""
-        return {"open": self._open, "cycles": {str(c): ranks for c, ranks in self._cycles.items()}}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Read what `state` wrote."""
-        it = cls()
-        it._open = {key: list(times) for key, times in state["open"].items()}
-        it._cycles = {int(cycle): dict(ranks) for cycle, ranks in state["cycles"].items()}
-        return it

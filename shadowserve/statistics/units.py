@@ -17,13 +17,14 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Self
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from shadowserve.schema.rows import Rows
+from shadowserve.statistics.tally.stored import Part, Stored, plain
 
 PLACES = 2**20
 """Entities are told apart by so many places, which is also the most that are counted."""
@@ -108,7 +109,19 @@ def entity_header(name: str | None, *, salt: str) -> EntityHeader | None:
     return EntityHeader(name.encode("latin-1"), salt.encode()) if name else None
 
 
-class Units:
+def _packed(ever: np.ndarray) -> str:
+    bits = zlib.compress(np.packbits(ever).tobytes(), 1) if ever.any() else b""
+    return b64encode(bits).decode()
+
+
+def _unpacked(told: str) -> np.ndarray:
+    if not told:
+        return np.zeros(PLACES, dtype=np.bool_)
+    bits = np.frombuffer(zlib.decompress(b64decode(told)), dtype=np.uint8)
+    return np.unpackbits(bits).astype(np.bool_)
+
+
+class Units(Stored):
     """Tells the first request of each entity from its others, in 128 KiB however many there are.
 
     Two entities that fall on one place count as one. That drops some, by chance of the salt alone, and
@@ -127,6 +140,14 @@ class Units:
     >>> units.first([7, 7, None, 8])[0].tolist(), units.first([8, 9])[0].tolist()
     ([True, False, True, True], [False, True])
     """
+
+    parts: ClassVar = {
+        "n": plain,
+        "without": plain,
+        "ever": Part(_packed, _unpacked).at("_ever"),
+        "lately": Part(sorted, set).at("_lately"),
+        "since": plain.at("_since"),
+    }
 
     def __init__(self) -> None:
         self.n = 0
@@ -161,25 +182,3 @@ class Units:
             self._ever[unit] = True
             self._lately.add(unit)
         return ever, lately
-
-    def state(self) -> dict[str, Any]:
-        """Return everything as JSON-able values."""
-        packed = zlib.compress(np.packbits(self._ever).tobytes(), 1) if self.n else b""
-        return {
-            "n": self.n,
-            "without": self.without,
-            "ever": b64encode(packed).decode(),
-            "lately": sorted(self._lately),
-            "since": self._since,
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Read what `state` wrote."""
-        it = cls()
-        it.n, it.without, it._since = state["n"], state["without"], state["since"]
-        it._lately = set(state["lately"])
-        if state["ever"]:
-            bits = np.frombuffer(zlib.decompress(b64decode(state["ever"])), dtype=np.uint8)
-            it._ever = np.unpackbits(bits).astype(np.bool_)
-        return it

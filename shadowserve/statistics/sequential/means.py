@@ -6,20 +6,21 @@ any limit can be asked at any time, two of them merge exactly, and the order of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from math import ceil, inf, log
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq, minimize_scalar
 
 from shadowserve.statistics.sequential.evidence import KNOTS, log_above, log_below, spread
+from shadowserve.statistics.tally.stored import Stored, array, plain
 
 _TINY = 1e-12
 
 
-class MeanSequence:
+class MeanSequence(Stored):
     """Confidence sequence for the mean of observations in ``[low, high]``.
 
     Parameters
@@ -44,6 +45,16 @@ class MeanSequence:
     >>> bool(low < 0.03 < high), rate.is_below(0.06, alpha=0.05), rate.is_above(0.02, alpha=0.05)
     (True, True, False)
     """
+
+    parts: ClassVar = {
+        "low": plain,
+        "high": plain,
+        "n": plain,
+        "clipped": plain,
+        "missing": plain,
+        "counts": array(np.float64),
+    }
+    given = ("low", "high")
 
     def __init__(self, low: float = 0.0, high: float = 1.0) -> None:
         if not (np.isfinite(low) and np.isfinite(high) and low < high):
@@ -141,27 +152,6 @@ class MeanSequence:
         self.clipped += other.clipped
         self.missing += other.missing
         self.counts += other.counts
-
-    def state(self) -> dict[str, Any]:
-        """Everything as JSON-able values; `from_state` gives the same sequence back, bit by bit."""
-        return {
-            "low": self.low,
-            "high": self.high,
-            "n": self.n,
-            "clipped": self.clipped,
-            "missing": self.missing,
-            "counts": self.counts.tolist(),
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> MeanSequence:
-        """Rebuild what `state` wrote."""
-        sequence = cls(state["low"], state["high"])
-        sequence.n = state["n"]
-        sequence.clipped = state["clipped"]
-        sequence.missing = state["missing"]
-        sequence.counts = np.asarray(state["counts"], dtype=np.float64)
-        return sequence
 
     def _unit(self, value: float) -> float:
         return (value - self.low) / (self.high - self.low)

@@ -9,17 +9,18 @@ from __future__ import annotations
 import heapq
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from shadowserve.statistics.tally.state import State, checked, labelled
+from shadowserve.statistics.tally.stored import Part, Stored, plain
 
 # key, minus position, payload as JSON text: ordered as a tuple, whatever the payload
 Row = tuple[float, int, str]
 
 
-class Worst:
+class Worst(Stored):
     """The `size` rows with the largest keys, with position and a payload.
 
     Equal keys keep the earlier position. Not the first rows and not the last: the largest.
@@ -29,6 +30,15 @@ class Worst:
     >>> [(row["position"], row["key"]) for row in w.rows()]
     [(12, 0.9), (13, 0.5)]
     """
+
+    parts: ClassVar = {
+        "size": plain,
+        "rows": Part(
+            lambda heap: [list(row) for row in sorted(heap)], lambda rows: list(map(tuple, rows))
+        ).at("_heap"),
+    }
+    given = ("size",)
+    label = "worst"
 
     __slots__ = ("_heap", "size")
 
@@ -76,18 +86,6 @@ class Worst:
     def summary(self) -> dict[str, Any]:
         """Return the rows, worst first."""
         return {"rows": self.rows()}
-
-    def state(self) -> State:
-        """Return size and rows."""
-        return labelled("worst", size=self.size, rows=[list(row) for row in sorted(self._heap)])
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Read back what `state` wrote."""
-        s = checked(state, "worst")
-        it = cls(s["size"])
-        it._heap = [(key, position, payload) for key, position, payload in s["rows"]]
-        return it
 
 
 def hash_positions(positions: np.ndarray, *, salt: int = 0) -> np.ndarray:
