@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.hostile import NULLS, one_run
 from shadowserve.statistics.changepoint import ChangeDetector
 from shadowserve.statistics.growth import GrowthFit
-from shadowserve.statistics.sequential import MeanSequence, QuantileSequence, paired_mean
+from shadowserve.statistics.sequential import MeanSequence, paired_mean
 from shadowserve.statistics.slices import SliceSearch, kind_of
 
 N_ROWS = 20_000
@@ -67,21 +67,6 @@ def floor(runs: int) -> Iterator[Line]:
         wrong += erred
     yield "F13a, identical versions: alarms over all looks", str(identical)
     yield "F13b, paired with the control: ever an alarm at alpha 0.05", f"{wrong / runs:.3f}"
-
-
-def quantiles(runs: int) -> Iterator[Line]:
-    for q in (0.5, 0.9, 0.99):
-        wrong = 0
-        for seed in range(runs):
-            values = np.random.default_rng(seed).exponential(size=N_ROWS)
-            truth, running, erred = -np.log(1 - q), QuantileSequence(q), False
-            for part in np.split(values, 50):
-                running.add(part)
-                low, high = running.interval(0.05)
-                erred |= not low <= truth <= high
-            wrong += erred
-        last = f"{wrong / runs:.3f}; last interval {low / truth:.2f} to {high / truth:.2f} of it"
-        yield f"quantile {q}: ever wrong at alpha 0.05", last
 
 
 def slices(runs: int) -> Iterator[Line]:
@@ -187,14 +172,9 @@ def cost(runs: int) -> Iterator[Line]:  # noqa: ARG001
     columns, _ = films(0, N_ROWS)
     noise = (np.random.default_rng(0).random(N_ROWS) < 0.05).astype(float)
     search = SliceSearch({name: kind_of(values.dtype) for name, values in columns.items()})
-    mean, quantile, change = (
-        MeanSequence(),
-        QuantileSequence(0.9),
-        ChangeDetector(),
-    )
+    mean, change = MeanSequence(), ChangeDetector()
     adders: dict[str, Callable[[np.ndarray], None]] = {
         "MeanSequence": lambda rows: mean.add(noise[rows]),
-        "QuantileSequence": lambda rows: quantile.add(noise[rows]),
         "ChangeDetector": lambda rows: change.add(noise[rows], rows),
         "SliceSearch, 10 columns": lambda rows: search.add(
             {name: values[rows] for name, values in columns.items()}, noise[rows]
@@ -267,10 +247,7 @@ def _predictable_bernstein(values: np.ndarray, alpha: float) -> float:
     return float((np.log(2 / alpha) + cost.sum()) / bet.sum())
 
 
-TABLES = {
-    table.__name__: table
-    for table in (means, floor, quantiles, slices, changes, hostile, growth, cost)
-}
+TABLES = {table.__name__: table for table in (means, floor, slices, changes, hostile, growth, cost)}
 
 
 def main() -> None:

@@ -64,11 +64,6 @@ class StepTimes(NamedTuple):
     total_cpu_ns: int
     inner: tuple[InnerStep, ...] = ()
 
-    @property
-    def overhead_ns(self) -> int:
-        """Wall time outside every step: inputs laid out, outputs stacked, clocks read."""
-        return self.total_ns - sum(self.wall_ns)
-
 
 # A running step: its listening, the step around it, name, columns, prefix, CPU and wall at entry.
 # A bare tuple, since building an object costs as much as a clock call; a `step` itself holds no

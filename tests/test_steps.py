@@ -15,7 +15,7 @@ from time import sleep
 import pytest
 
 from shadowserve import steps
-from shadowserve.steps import StepTimes, listen, step, timed_call
+from shadowserve.steps import listen, step, timed_call
 
 
 def names(heard: listen) -> list[str]:
@@ -224,7 +224,6 @@ def test_a_timed_call_is_one_step_with_named_parts_inside() -> None:
     result, times = timed_call(predict, [1, 2])
     assert result == [2, 3]
     assert times.wall_ns == (times.total_ns,)
-    assert times.overhead_ns == 0
     assert [part.name for part in times.inner] == ["embed"]
     assert 2_000_000 <= times.inner[0].wall_ns <= times.total_ns
 
@@ -233,10 +232,6 @@ def test_a_timed_call_that_raises_stops_listening() -> None:
     with pytest.raises(ZeroDivisionError):
         timed_call(lambda: 1 // 0)
     assert steps._get_running() is None
-
-
-def test_overhead_is_what_the_steps_leave_of_the_total() -> None:
-    assert StepTimes((30, 50), (1, 2), 100, 3).overhead_ns == 20
 
 
 def test_steps_and_their_records_survive_pickling() -> None:

@@ -42,12 +42,6 @@ class Agreement:
             room = pair in self.types or len(self.types) < MAX_TYPES
             self.types[pair if room else ("other", "other")] += n
 
-    def merge(self, other: Agreement) -> None:
-        """Take in the counts of another stream."""
-        for name, n in other.counts.items():
-            self.counts[name] += n
-        self._add_types(other.types)
-
     def summary(self) -> dict[str, Any]:
         """Return the counts, the shares of exact and tolerant agreement, and the types that differ."""
         n = self.counts["n"]

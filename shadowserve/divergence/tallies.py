@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from shadowserve.divergence.agreement import Agreement
 from shadowserve.divergence.align import Outputs, floats, plain_rows
 from shadowserve.divergence.compared import Compared, Divergence, Kind, names
 from shadowserve.divergence.fields import MultiDivergence, RecordDivergence, field_of
-from shadowserve.errors import StateError
 from shadowserve.statistics.tally import Confusion, Items, Moments, Pairs, Quantiles, wasserstein
 from shadowserve.statistics.tally.state import State, checked, finite, labelled
 
@@ -81,19 +80,6 @@ class KindTally:
         weights: np.ndarray | None,
     ) -> None:
         """Feed the summaries that only this kind keeps."""
-
-    def merge(self, other: Self) -> None:
-        """Take in the tally of another stream of the same kind and measures.
-
-        Raises
-        ------
-        StateError
-            If the other is of another kind, or has other measures.
-        """
-        if self.parts.keys() != other.parts.keys() or self.kind != other.kind:
-            raise StateError(f"A tally of {self.kind} does not merge with one of {other.kind}.")
-        for name, part in self.parts.items():
-            part.merge(other.parts[name])
 
     def summary(self) -> dict[str, Any]:
         """Return kind, agreement, disagreement, each measure's moments, and the kind's figures."""

@@ -1,7 +1,6 @@
-"""What time it is, and what the kernel says of a process: waiting, memory, cores.
+"""What the kernel says of a process: how long it waited for a core, its memory, its cores.
 
-Every duration in the project is a difference of two monotonic readings from here. On busy machines a
-thread spends most of its wall time runnable but not running; Linux counts that per thread, and it is
+On busy machines a thread spends most of its wall time runnable but not running; Linux counts that per thread, and it is
 taken out of a lane's times and deadline. Elsewhere the answer is None, and the report says so.
 """
 
@@ -10,26 +9,13 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-
-monotonic_ns = time.monotonic_ns
-"""Nanoseconds that never go back, the same for all processes of one machine; no date."""
-
-cpu_ns = time.thread_time_ns
-"""Nanoseconds of processor time that the calling thread has used."""
 
 _ROOT = Path("/")
 _UNLIMITED_BYTES = 2**60
 """Control groups of version 1 write "no limit" as a number near 2**63."""
-
-
-def wall() -> str:
-    """Return the present in UTC, ISO 8601 with milliseconds, for people and records only."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 class Starvation:

@@ -61,7 +61,7 @@ class Progress:
     bursts : list of (position, burst, place, record)
         Requests that challenger and control both time.
     summaries : mapping of name to bytes
-        The mergeable summaries' states.
+        The summaries' states.
     cells : list of (position, mark, bits)
         Which cells of the slices requests lie in.
     """

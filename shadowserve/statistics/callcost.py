@@ -32,13 +32,6 @@ class CallCost:
     per_row_ms: float | None
     n: int
 
-    @property
-    def fixed_share(self) -> float | None:
-        """Part of a single-row call that would be paid without its row, in [0, 1]."""
-        if self.per_row_ms is None:
-            return None
-        return self.fixed_ms / (self.fixed_ms + self.per_row_ms)
-
 
 class CallCostFit(Stored):
     """Keeps the latest calls of every size of batch, and tells the two costs apart on request.

@@ -147,11 +147,6 @@ class SizeCounts(Stored):
         at = int(np.searchsorted(self.counts.cumsum(), q * self.n))
         return float(min(2 ** (at / 8) - 1, self.largest))
 
-    def merge(self, other: SizeCounts) -> None:
-        """Take in all that `other` has seen."""
-        self.counts += other.counts
-        self.largest = max(self.largest, other.largest)
-
 
 class GrowthFit(Stored):
     """Keeps the latest timings of every octave of size, and fits their growth on request.

@@ -231,19 +231,6 @@ def test_no_output_however_odd_breaks_the_comparison(case: Case, data: st.DataOb
 @every_case
 @quickly
 @given(data=st.data())
-def test_two_tallies_merge_into_the_tally_of_all(case: Case, data: st.DataObject) -> None:
-    champion, lane = _pair(case, data)
-    cut = data.draw(st.integers(0, len(champion)))
-    divergence = case.divergence()
-    whole = _tallied(divergence, champion, lane).summary()
-    merged = _tallied(divergence, champion[:cut], lane[:cut])
-    merged.merge(_tallied(divergence, champion[cut:], lane[cut:]))
-    _assert_close(merged.summary(), whole)
-
-
-@every_case
-@quickly
-@given(data=st.data())
 def test_a_tally_goes_on_from_its_saved_state(case: Case, data: st.DataObject) -> None:
     champion, lane = _pair(case, data)
     divergence = case.divergence()

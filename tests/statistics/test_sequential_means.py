@@ -129,14 +129,6 @@ def test_needed_says_nothing_without_observations_or_at_the_limit_itself():
     assert sequence([0.0, 1.0] * 50).needed(0.5, alpha=0.05) is None
 
 
-@given(unit_values, unit_values)
-def test_merging_is_the_same_as_seeing_everything(first, second):
-    merged, whole = sequence(first), sequence(first + second)
-    merged.merge(sequence(second))
-    assert merged.n == whole.n
-    np.testing.assert_allclose(merged.counts, whole.counts, atol=1e-9)
-
-
 @given(unit_values)
 def test_state_survives_json_bit_by_bit(values):
     seen = sequence([*values, float("nan"), 7.0])
@@ -154,9 +146,7 @@ def test_nothing_is_known_before_the_first_observation():
     assert MeanSequence(-2, 3).interval(0.05) == (-2, 3)
 
 
-def test_other_ranges_do_not_merge():
-    with pytest.raises(ValueError, match="declared alike"):
-        MeanSequence().merge(MeanSequence(-1, 1))
+def test_a_range_has_two_ends():
     with pytest.raises(ValueError, match="low < high"):
         MeanSequence(1, 1)
 

@@ -1,4 +1,4 @@
-"""Summaries: right against numpy, scipy and scikit-learn; mergeable; bounded; readable again."""
+"""Summaries: right against numpy, scipy and scikit-learn; bounded; readable again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from sklearn.metrics import cohen_kappa_score
 
 from shadowserve.errors import StateError
 from shadowserve.statistics.tally import (
-    BottomK,
     Confusion,
     Items,
     Moments,
@@ -48,7 +47,6 @@ SUMMARIES: list[tuple[Callable[[], Any], Feed]] = [
     (Confusion, lambda it, x, p: it.add(_labels(x), _labels(p))),
     (Items, lambda it, x, _: it.add(_lists(x))),
     (lambda: Worst(4), lambda it, x, p: it.add(x, p, [f"id-{i}" for i in p])),
-    (lambda: BottomK(4, salt=3), lambda it, x, p: it.add(p, x.tolist())),
 ]
 every_summary = pytest.mark.parametrize(("make", "feed"), SUMMARIES)
 quickly = settings(max_examples=30, deadline=None)
@@ -63,15 +61,14 @@ def _fed(make: Callable[[], Any], feed: Feed, x: np.ndarray, start: int = 0) -> 
 @every_summary
 @quickly
 @given(x=values, cut=st.integers(0, 30))
-def test_two_summaries_merge_into_the_summary_of_both_streams(
+def test_how_a_stream_is_cut_into_batches_changes_nothing(
     make: Callable[[], Any], feed: Feed, x: list[float], cut: int
 ) -> None:
     stream = np.array(x)
     cut = min(cut, stream.size)
-    whole = _fed(make, feed, stream)
-    first, second = _fed(make, feed, stream[:cut]), _fed(make, feed, stream[cut:], cut)
-    first.merge(second)
-    _assert_close(first.summary(), whole.summary())
+    whole, parts = _fed(make, feed, stream), _fed(make, feed, stream[:cut])
+    feed(parts, stream[cut:], np.arange(cut, stream.size))
+    _assert_close(parts.summary(), whole.summary())
 
 
 @every_summary
@@ -93,7 +90,7 @@ def test_nothing_is_a_summary_too_and_bad_values_do_not_spoil_it(
 ) -> None:
     json.dumps(make().summary(), allow_nan=False)
     it = _fed(make, feed, np.array([1.0, 2.0, 3.0]))
-    if not isinstance(it, Confusion | Items | BottomK):
+    if not isinstance(it, Confusion | Items):
         feed(it, np.array([math.nan, math.inf, -math.inf]), np.arange(3, 6))
     json.dumps(it.summary(), allow_nan=False)
 
@@ -170,11 +167,6 @@ def test_quantiles_keep_their_rank_error(tail: bool) -> None:
         assert np.mean(x <= it.quantile(rank)) == pytest.approx(rank, abs=allowed)
 
 
-def test_quantiles_of_different_making_do_not_merge() -> None:
-    with pytest.raises(ValueError, match="do not merge"):
-        Quantiles().merge(Quantiles(tail=True))
-
-
 def test_wasserstein_is_the_shift_of_a_shifted_stream_and_near_scipys() -> None:
     rng = np.random.default_rng(4)
     x, y = rng.normal(size=5_000), rng.normal(0.5, 2, size=5_000)
@@ -238,13 +230,10 @@ def test_gini_by_hand(counts: list[int], gini: float | None) -> None:
 
 
 def test_items_beyond_the_bound_are_estimated_and_said_to_be() -> None:
-    it, other = Items(max_exact=50), Items(max_exact=50)
+    it = Items(max_exact=50)
     rng = np.random.default_rng(6)
-    for one in (it, other):
-        for _ in range(20):
-            lists = [[0, *map(int, 1 + rng.permutation(2_000)[:4])] for _ in range(100)]
-            one.add(lists)
-    it.merge(other)
+    for _ in range(40):
+        it.add([[0, *map(int, 1 + rng.permutation(2_000)[:4])] for _ in range(100)])
     found = it.summary()
     assert not found["exact"]
     assert found["distinct"] == pytest.approx(2_001, rel=0.05)
@@ -262,9 +251,7 @@ def test_worst_keeps_the_largest_not_the_first_whatever_the_order() -> None:
     whole.add(keys, positions)
     order = rng.permutation(1_000)
     for part in np.array_split(order, 13):
-        one = Worst(10)
-        one.add(keys[part], positions[part])
-        shuffled.merge(one)
+        shuffled.add(keys[part], positions[part])
     assert shuffled.rows() == whole.rows()
     assert [r["position"] for r in whole.rows()] == np.argsort(-keys)[:10].tolist()
 
@@ -274,15 +261,6 @@ def test_worst_prefers_the_earlier_of_equal_rows_and_passes_over_nan() -> None:
     it.add(np.array([1.0, np.nan, 1.0, 1.0]), np.array([7, 1, 5, 6]), [{"a": 1}] * 4)
     it.add(np.array([1.0]), np.array([5]), [{"b": 2}])
     assert [row["position"] for row in it.rows()] == [5, 5]
-
-
-def test_two_samples_of_the_same_positions_are_the_same_rows() -> None:
-    a, b = BottomK(20), BottomK(20)
-    a.add(np.arange(1_000))
-    for part in np.array_split(np.arange(1_000)[::-1], 9):
-        b.add(part)
-    assert a.rows() == b.rows()
-    assert len(a.rows()) == 20
 
 
 def test_hashed_positions_are_even_and_another_salt_is_another_order() -> None:

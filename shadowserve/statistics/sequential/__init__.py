@@ -1,4 +1,4 @@
-"""Statistics that hold however often one looks: bounded means and quantiles."""
+"""Statistics that hold however often one looks: bounded means, rates and signs."""
 
 from shadowserve.statistics.sequential.evidence import likelihood_ratio, rate_evidence, two_rates
 from shadowserve.statistics.sequential.means import (
@@ -7,12 +7,10 @@ from shadowserve.statistics.sequential.means import (
     log_e_difference,
     paired_mean,
 )
-from shadowserve.statistics.sequential.quantiles import QuantileSequence
 from shadowserve.statistics.sequential.signs import log_e_sign
 
 __all__ = [
     "MeanSequence",
-    "QuantileSequence",
     "difference",
     "likelihood_ratio",
     "log_e_difference",

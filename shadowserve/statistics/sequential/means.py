@@ -1,7 +1,7 @@
 """Means of bounded observations, with an interval that holds at every look.
 
 `MeanSequence` judges every limit of a verdict. It keeps a histogram of fixed size, so any alpha and
-any limit can be asked at any time, two of them merge exactly, and the order of arrival is no matter.
+any limit can be asked at any time, and the order of arrival is no matter.
 """
 
 from __future__ import annotations
@@ -140,18 +140,6 @@ class MeanSequence(Stored):
             return None
         times = float(brentq(short, 1.0, 1000.0))
         return max(1, ceil((times - 1) * self.n))
-
-    def merge(self, other: MeanSequence) -> None:
-        """Take in all that `other` has seen; it must have been declared with the same range."""
-        if (self.low, self.high) != (other.low, other.high):
-            raise ValueError(
-                f"Ranges differ: [{self.low}, {self.high}] and [{other.low}, {other.high}]. "
-                "Merge sequences that were declared alike."
-            )
-        self.n += other.n
-        self.clipped += other.clipped
-        self.missing += other.missing
-        self.counts += other.counts
 
     def _unit(self, value: float) -> float:
         return (value - self.low) / (self.high - self.low)

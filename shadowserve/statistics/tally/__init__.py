@@ -1,8 +1,8 @@
-"""Mergeable summaries: what is remembered of millions of comparisons.
+"""Summaries: what is remembered of millions of comparisons.
 
 A lane sees every request once and keeps none. What it keeps instead are these summaries. All of
-them share one contract (`Summary`): they take batches, two of them merge into the summary of both
-streams, they say what they know in finite JSON values, and their state outlives a killed process.
+them share one contract (`Summary`): they take batches, they say what they know in finite JSON values,
+and their state outlives a killed process.
 Memory does not grow with the stream; what a bound cost is part of the summary.
 """
 
@@ -12,11 +12,10 @@ from shadowserve.statistics.tally.confusion import Confusion
 from shadowserve.statistics.tally.items import Items
 from shadowserve.statistics.tally.moments import Moments, Pairs
 from shadowserve.statistics.tally.quantiles import Quantiles, wasserstein
-from shadowserve.statistics.tally.samples import BottomK, Worst, hash_positions
+from shadowserve.statistics.tally.samples import Worst, hash_positions
 from shadowserve.statistics.tally.state import Summary
 
 __all__ = [
-    "BottomK",
     "Confusion",
     "Items",
     "Moments",

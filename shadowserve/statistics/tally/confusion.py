@@ -66,19 +66,6 @@ class Confusion:
             self._labels[label] = None
         return label
 
-    def merge(self, other: Confusion) -> None:
-        """Take in the table of another stream."""
-        self.n += other.n
-        self.agree += other.agree
-        for (a, b), n in other._pairs.items():
-            first = a if a == OTHER else self._slot(a)
-            self._pairs[first, b if b == OTHER else self._slot(b)] += n
-        for label, both in other._margins.items():
-            for side, n in enumerate(both):
-                self._say(label, side, n)
-        for own, theirs in zip(self._rest, other._rest, strict=True):
-            own[:] = [a + b for a, b in zip(own, theirs, strict=True)]
-
     def kappa(self) -> float | None:
         """Cohen's kappa (1960): agreement beyond chance; 1 same, 0 chance, below 0 worse.
 

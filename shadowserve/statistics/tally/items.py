@@ -18,7 +18,6 @@ from datasketches import (
     frequent_items_error_type,
     frequent_strings_sketch,
     hll_sketch,
-    hll_union,
 )
 
 from shadowserve.statistics.tally.keys import as_key, key_text, one_simple_type, text_key
@@ -78,22 +77,6 @@ class Items:
             item = key_text(key)
             self._frequent.update(item, n)
             self._distinct.update(item)
-
-    def merge(self, other: Items) -> None:
-        """Take in the items of another stream."""
-        self.n_lists += other.n_lists
-        if other._counts is not None:
-            self._add_counts(other._counts)
-            return
-        self.total += other.total
-        if self._counts is not None:
-            self._to_sketch(self._counts)
-            self._counts = None
-        self._frequent.merge(other._frequent)
-        union = hll_union(_LG_REGISTERS)
-        union.update(self._distinct)
-        union.update(other._distinct)
-        self._distinct = union.get_result()
 
     @property
     def distinct(self) -> int:

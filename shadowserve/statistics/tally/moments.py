@@ -60,12 +60,6 @@ class Moments:
         if values.size:
             self._join(_batch_moments(np.clip(values, -_LARGEST, _LARGEST), weights))
 
-    def merge(self, other: Moments) -> None:
-        """Take in the moments of another stream."""
-        self.skipped += other.skipped
-        if other.n:
-            self._join(other)
-
     def _join(self, other: Moments) -> None:
         total = self.weight + other.weight
         delta = other.mean - self.mean
@@ -160,14 +154,11 @@ class Pairs:
             return
         mean_x, mean_y = float(x.mean()), float(y.mean())
         dx, dy = x - mean_x, y - mean_y
-        self.merge(
+        self._join(
             Pairs(x.size, mean_x, mean_y, float(dx @ dx), float(dy @ dy), float(dx @ dy)),
         )
 
-    def merge(self, other: Pairs) -> None:
-        """Take in the pairs of another stream."""
-        if other.n == 0:
-            return
+    def _join(self, other: Pairs) -> None:
         total = self.n + other.n
         dx, dy = other.mean_x - self.mean_x, other.mean_y - self.mean_y
         share = self.n * other.n / total

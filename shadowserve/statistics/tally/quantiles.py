@@ -96,15 +96,6 @@ class Quantiles:
             if repeated.size:
                 self._update(repeated)
 
-    def merge(self, other: Quantiles) -> None:
-        """Take in the quantiles of another stream with the same `tail`."""
-        if self.tail != other.tail:
-            raise ValueError("Quantiles with and without tail=True do not merge.")
-        self.n += other.n
-        self.weight += other.weight
-        self.weight_squared += other.weight_squared
-        self._sketch.merge(other._sketch)
-
     @property
     def n_effective(self) -> float:
         """Kish's effective number of observations."""

@@ -1,19 +1,18 @@
-"""Bounded samples: the worst rows, and the same random rows on both sides.
+"""Bounded samples: the worst rows, and positions drawn alike in every process.
 
-Both are deterministic: which rows are kept depends on the rows alone, not on their order, on a seed
-or on how the stream was cut into batches and merged.
+Both are deterministic: what is kept or drawn depends on the rows alone, not on their order, on a seed
+or on how the stream was cut into batches.
 """
 
 from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
-from shadowserve.statistics.tally.state import State, checked, labelled
 from shadowserve.statistics.tally.stored import Part, Stored, plain
 
 # key, minus position, payload as JSON text: ordered as a tuple, whatever the payload
@@ -73,11 +72,6 @@ class Worst(Stored):
         elif row > self._heap[0]:
             heapq.heapreplace(self._heap, row)
 
-    def merge(self, other: Worst) -> None:
-        """Take in the worst rows of another stream."""
-        for row in other._heap:
-            self._offer(row)
-
     def rows(self) -> list[dict[str, Any]]:
         """Return the rows, worst first: key, position, payload."""
         ordered = sorted(self._heap, reverse=True)
@@ -108,53 +102,3 @@ def hash_positions(positions: np.ndarray, *, salt: int = 0) -> np.ndarray:
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return ((x ^ (x >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-
-
-class BottomK:
-    """A uniform sample of `size` rows, coordinated by position.
-
-    Keeps the rows whose hashed positions are lowest (bottom-k sampling; Cohen & Kaplan, PODC 2007):
-    two lanes that saw the same positions keep the same rows, so that samples can be paired.
-    """
-
-    __slots__ = ("_rows", "n", "salt", "size")
-
-    def __init__(self, size: int = 1_000, *, salt: int = 0) -> None:
-        self.size = size
-        self.salt = salt
-        self.n = 0
-        self._rows = Worst(size)
-
-    def add(self, positions: np.ndarray, payloads: Sequence[Any] | None = None) -> None:
-        """Take a batch: ndarray of integer positions, and what is to be kept with each."""
-        self.n += len(positions)
-        self._rows.add(-hash_positions(positions, salt=self.salt), positions, payloads)
-
-    def merge(self, other: BottomK) -> None:
-        """Take in the sample of another stream with the same size and salt."""
-        if (self.size, self.salt) != (other.size, other.salt):
-            raise ValueError("Samples of another size or salt do not merge.")
-        self.n += other.n
-        self._rows.merge(other._rows)
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Return the sampled rows by position: position and payload."""
-        rows = sorted(self._rows.rows(), key=lambda row: row["position"])
-        return [{"position": row["position"], "payload": row["payload"]} for row in rows]
-
-    def summary(self) -> dict[str, Any]:
-        """Return how many rows came and how many are kept."""
-        return {"n": self.n, "kept": len(self._rows.rows())}
-
-    def state(self) -> State:
-        """Return salt, count and rows."""
-        return labelled("bottom_k", n=self.n, salt=self.salt, rows=self._rows.state())
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Read back what `state` wrote."""
-        s = checked(state, "bottom_k")
-        it = cls(s["rows"]["size"], salt=s["salt"])
-        it.n = s["n"]
-        it._rows = Worst.from_state(s["rows"])
-        return it

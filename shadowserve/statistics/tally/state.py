@@ -21,10 +21,6 @@ STATE_VERSION = 1
 class Summary(Protocol):
     """What all summaries can do, beside an `add` of their own."""
 
-    def merge(self, other: Self) -> None:
-        """Take in another summary of the same kind and settings, as if its stream had come here."""
-        ...
-
     def summary(self) -> dict[str, Any]:
         """Say what is known: JSON values, numbers finite, None where there is no data."""
         ...
