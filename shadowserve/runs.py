@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shadowserve.errors import RegistryError
+from shadowserve.state.places import LanePlaces, Places
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,14 +105,14 @@ def local_comparisons(state_dir: str | os.PathLike[str], lane: str) -> pd.DataFr
     RegistryError
         If the directory holds no such lane.
     """
-    folder = Path(state_dir) / "lanes"
+    folder = Places(Path(state_dir)).lanes
     place = folder / lane.replace(" ", "-")
     if not place.is_dir():
         known = sorted(path.name.replace("-", " ") for path in folder.glob("*/"))
         raise RegistryError(
             f"No lane {lane!r} in {state_dir}. It holds: {', '.join(known) or 'none'}."
         )
-    return _frame(sorted((place / "comparisons").glob("*.parquet")))
+    return _frame(sorted(LanePlaces(place).parts.glob("*.parquet")))
 
 
 def window_metrics(run_id: str, tracking_uri: str | None = None) -> pd.DataFrame:

@@ -99,7 +99,7 @@ def _last_words(_kind: type[BaseException], error: BaseException, _trace: Any) -
 
 def _claim(places: Places) -> int | None:
     """Wait until no other writer works here; the lock goes with the process."""
-    held = os.open(places.root / "evidence.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    held = os.open(places.evidence_lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     while not _stop.is_set():
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

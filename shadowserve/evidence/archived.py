@@ -91,7 +91,7 @@ class Archived:
 
 def _left_behind(places: Places) -> Iterator[Writer]:
     """Yield a writer for each archived deployment with windows that wait, or a run that goes on."""
-    for root in sorted((places.root / "archive").glob("*/")):
+    for root in places.shelves:
         shelf = Places(root)
         try:
             deployment = deployments.read(shelf)

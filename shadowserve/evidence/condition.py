@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shadowserve.evidence.undelivered import UndeliveredError
-from shadowserve.state.deployment import write_whole
+from shadowserve.state.files import write_whole
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0

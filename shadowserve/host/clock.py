@@ -203,10 +203,7 @@ def memory_limit_bytes(root: Path = _ROOT) -> int | None:
     int or None
         Bytes; None where no control group limits it.
     """
-    texts = [
-        *_group_files(root, "memory", "memory.max"),
-        *_group_files(root, "memory", "memory.limit_in_bytes"),
-    ]
+    texts = _memory_texts(root, "memory.max", "memory.limit_in_bytes")
     limits = [int(text) for text in texts if text.isdigit() and int(text) < _UNLIMITED_BYTES]
     return min(limits, default=None)
 
@@ -219,14 +216,16 @@ def group_kills(root: Path = _ROOT) -> int | None:
     int or None
         None where the group does not count.
     """
-    texts = [
-        *_group_files(root, "memory", "memory.events"),
-        *_group_files(root, "memory", "memory.oom_control"),
-    ]
+    texts = _memory_texts(root, "memory.events", "memory.oom_control")
     for text in texts[:1]:  # the group's own; those around it count for others too
         lines = (line.split() for line in text.splitlines())
         return next((int(line[1]) for line in lines if line[:1] == ["oom_kill"]), None)
     return None
+
+
+def _memory_texts(root: Path, second: str, first: str) -> list[str]:
+    """Return what groups of either version say of memory, in files of these two names."""
+    return [text for name in (second, first) for text in _group_files(root, "memory", name)]
 
 
 def _group_files(root: Path, controller: str, *names: str) -> Iterator[str]:

@@ -19,7 +19,7 @@ from shadowserve.errors import ShadowserveError, UnreachableError
 from shadowserve.labels.reading import Faulty, LabelsError, Raw, RowList, Text
 from shadowserve.labels.taking import Taken
 from shadowserve.labels.typed import strange
-from shadowserve.state.deployment import write_whole
+from shadowserve.state.files import write_whole
 
 _SET, _ANSWER = ".jsonl", ".taken"
 

@@ -44,8 +44,9 @@ from shadowserve.serving.patience import LOOK_S, Patience
 from shadowserve.settings import gate as gates
 from shadowserve.state import classes, counters, sharing, threads
 from shadowserve.state.counters import Counters
-from shadowserve.state.deployment import Deployment, write_whole
+from shadowserve.state.deployment import Deployment
 from shadowserve.state.deployment import read as read_deployment
+from shadowserve.state.files import write_whole
 from shadowserve.state.ledger import reconcile
 from shadowserve.state.metrics import RoleMetrics, exposition, reserve
 from shadowserve.state.places import Places
@@ -366,7 +367,7 @@ def _report_failure(places: Places, error: BaseException) -> None:
     reason = (
         str(error) if known else f"{fault.type} at {fault.frame} while the champion's worker began"
     )
-    write_whole(places.root / "champion_failed.json", json.dumps({"reason": reason}))
+    write_whole(places.champion_failed, json.dumps({"reason": reason}))
     _log.error("%s", reason)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from shadowserve.state.deployment import write_whole
+from shadowserve.state.files import write_whole
 
 MAX_CLASSES = 20
 

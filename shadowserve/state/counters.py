@@ -8,12 +8,13 @@ counts. So a reader, or the next worker after SIGKILL, always finds totals that 
 
 from __future__ import annotations
 
-import mmap
 import os
 import struct
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from shadowserve.state.files import bytes_of, mapped
 
 _PLAIN = (
     "pid",
@@ -114,20 +115,6 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def reserve(descriptor: int, size: int) -> None:
-    """Give a file that will be mapped all its blocks now: a hole met on a full disk is fatal.
-
-    Raises
-    ------
-    OSError
-        If there is no room.
-    """
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, 0, size)
-    elif os.fstat(descriptor).st_size < size:
-        os.ftruncate(descriptor, size)
-
-
 class Counters:
     """The writing side: one worker, one file, opened for the worker's life.
 
@@ -140,12 +127,7 @@ class Counters:
     """
 
     def __init__(self, path: Path) -> None:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            reserve(descriptor, _SIZE)
-            self._map = mmap.mmap(descriptor, _SIZE)
-        finally:
-            os.close(descriptor)
+        self._map = mapped(path, _SIZE)
         self._cells = memoryview(self._map).cast("q")
         self._stepping = threading.Lock()
 
@@ -184,17 +166,10 @@ class Counters:
 
 def read(path: Path) -> Counts:
     """Read a worker's counters; all zero if the worker never started."""
-    raw = _bytes(path)
-    while raw != (again := _bytes(path)):  # a journal step fell into the reading
+    raw = bytes_of(path)
+    while raw != (again := bytes_of(path)):  # a journal step fell into the reading
         raw = again
     return _counts(struct.unpack_from(f"{_WORDS}q", raw)) if len(raw) >= _SIZE else Counts()
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return b""
 
 
 def _counts(cells: tuple[int, ...]) -> Counts:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
-from shadowserve.state.deployment import write_whole
+from shadowserve.state.files import write_whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,8 @@ deployment; another one is archived whole before a new one begins.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shutil
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +20,7 @@ from typing import Self
 from shadowserve.errors import StateError
 from shadowserve.records import Role
 from shadowserve.settings.options import Options
+from shadowserve.state.files import write_whole
 from shadowserve.state.places import Places
 from shadowserve.versions.version import Version
 
@@ -212,41 +211,18 @@ def write(places: Places, deployment: Deployment) -> None:
     write_whole(places.deployment, deployment.to_json())
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Replace a small file in one step, readable by its owner only."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}")
-    descriptor = _new(draft)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-        draft.replace(path)
-    except OSError:  # a full disk: what lay there stays, and nothing is left beside it
-        draft.unlink(missing_ok=True)
-        raise
-
-
-def _new(path: Path) -> int:
-    """Open a file that is not there yet; what lies there, a link that somebody planted, is put aside."""
-    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW
-    try:
-        return os.open(path, flags, 0o600)
-    except FileExistsError:
-        path.unlink()
-        return os.open(path, flags, 0o600)
-
-
 def archive(places: Places, deployment: Deployment) -> Path:
     """Move another deployment's journal, lanes and counts aside, and return where they lie.
 
     The downloaded versions stay: they are named by digest. Whole requests that were kept are deleted.
     """
-    shelf = places.root / "archive" / deployment.id
+    shelf = places.archive / deployment.id
     shelf.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for kept in (*(places.root / "lanes").glob("*/kept.db*"), *places.journal.glob("*.refused")):
+    for kept in (*places.lanes.glob("*/kept.db*"), *places.journal.glob("*.refused")):
         kept.unlink()  # whole requests go with their deployment
     moved = (
         places.journal,
-        places.root / "lanes",
+        places.lanes,
         places.root / "counters",
         places.evidence,
         places.labels,
@@ -269,7 +245,7 @@ def forget(places: Places, *, older_than_s: float) -> list[str]:
     oldest = time.time() - older_than_s
     old = [
         shelf
-        for shelf in sorted((places.root / "archive").glob("*/"))
+        for shelf in places.shelves
         if not shelf.is_symlink() and shelf.stat().st_mtime < oldest
     ]
     for shelf in old:

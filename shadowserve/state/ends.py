@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from shadowserve.state.deployment import LaneName, write_whole
+from shadowserve.state.deployment import LaneName
+from shadowserve.state.files import write_whole
 from shadowserve.state.places import Places
 
 CAUSES = ("deadline", "memory", "crash", "outside", "hang")

@@ -34,7 +34,7 @@ def challengers_before(places: Places, deployment: Deployment) -> int:
 
 
 def _archived(places: Places) -> Iterator[tuple[Places, Deployment]]:
-    for shelf in sorted((places.root / "archive").glob("*/")):
+    for shelf in places.shelves:
         with contextlib.suppress(ShadowserveError, OSError):  # a damaged one was never judged here
             if (one := deployments.read(Places(shelf))) is not None:
                 yield Places(shelf), one

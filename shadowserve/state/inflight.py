@@ -7,7 +7,6 @@ reads it to learn what was in hand when the last one died.
 
 from __future__ import annotations
 
-import mmap
 import os
 import struct
 import threading
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shadowserve.host.clock import Starvation, run_delay_ns
-from shadowserve.state.counters import reserve
+from shadowserve.state.files import bytes_of, mapped
 
 MAX_IN_HAND = 256
 MAX_READINGS = 5
@@ -70,12 +69,7 @@ class InFlight:
     """The writing side: one lane process. `step` is the cell of the running step's index."""
 
     def __init__(self, path: Path) -> None:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            reserve(descriptor, _SIZE)
-            self._map = mmap.mmap(descriptor, _SIZE)
-        finally:
-            os.close(descriptor)
+        self._map = mapped(path, _SIZE)
         self.step = memoryview(self._map).cast("q")[_STEP_WORD : _STEP_WORD + 1]
         self._pid = os.getpid()
         self._tid = threading.get_native_id()
@@ -109,21 +103,14 @@ def read(path: Path) -> Mark:
 
     The lane writes while others read: only what two readings agree on is believed.
     """
-    raw = _bytes(path)
+    raw = bytes_of(path)
     for _ in range(MAX_READINGS):
-        if raw == (again := _bytes(path)):
+        if raw == (again := bytes_of(path)):
             break
         raw = again
     else:  # it changes at every look, so nothing is in hand for long
         raw = b""
     return _mark_of(raw)
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return b""
 
 
 def _mark_of(raw: bytes) -> Mark:

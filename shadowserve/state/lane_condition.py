@@ -6,7 +6,7 @@ import json
 import time
 from typing import NamedTuple
 
-from shadowserve.state.deployment import write_whole
+from shadowserve.state.files import write_whole
 from shadowserve.state.places import LanePlaces
 
 LONG_START_S = 120.0

@@ -17,6 +17,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from shadowserve.records import PHASES, Times
 from shadowserve.state import arrival, counters, departed, ends
+from shadowserve.state.files import reserved
 from shadowserve.state.places import Places
 
 _BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -69,11 +70,7 @@ def reserve(directory: Path) -> None:
     global _has_room
     path = directory / f"histogram_{os.getpid()}.db"
     try:
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            counters.reserve(descriptor, SERIES_BYTES)
-        finally:
-            os.close(descriptor)
+        os.close(reserved(path, SERIES_BYTES))
     except OSError:
         _has_room = False
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from shadowserve.state.deployment import write_whole
+from shadowserve.state.files import write_whole
 
 WIDEST = 16
 EASE_S = 300.0

@@ -5,6 +5,9 @@
     .shadowserve/
         deployment.json         what is served, as resolved at start
         supervisor.json         the running supervisor's process id and ports
+        lock                    held by the running supervisor
+        run/                    what lives for one start only
+        champion_failed.json    why a champion worker gave up
         paused, resume          the team's wishes, as empty files
         pauses                  pauses that are over
         draining                exists while a stop lets lanes catch up
@@ -24,10 +27,12 @@
         sharing/<digest>-…      whether callers' requests may share a call, and what has shown it
         evidence.db             what has reached MLflow
         evidence.json           how what waits fares
+        evidence.lock           held by the evidence writer
         labels.db               what turned out to be true, by request id
         labels.lock             held by the process that writes it
         labels/                 sets of labels that wait for that process
         logs/                   each process's talk
+        archive/<deployment>/   earlier deployments
 """
 
 from __future__ import annotations
@@ -97,6 +102,36 @@ class Places:
         return self.root / "supervisor.json"
 
     @property
+    def lock(self) -> Path:
+        """Held by the running supervisor."""
+        return self.root / "lock"
+
+    @property
+    def scratch(self) -> Path:
+        """What lives only as long as one start, such as Prometheus's maps."""
+        return self.root / "run"
+
+    @property
+    def champion_failed(self) -> Path:
+        """Why a champion worker gave up; missing else."""
+        return self.root / "champion_failed.json"
+
+    @property
+    def archive(self) -> Path:
+        """Earlier deployments, each a state directory of its own."""
+        return self.root / "archive"
+
+    @property
+    def shelves(self) -> list[Path]:
+        """Each archived deployment's directory, in order of their names."""
+        return sorted(self.archive.glob("*/"))
+
+    @property
+    def lanes(self) -> Path:
+        """All lanes' directories."""
+        return self.root / "lanes"
+
+    @property
     def paused(self) -> Path:
         """Exists while lanes shall skip what they read."""
         return self.root / "paused"
@@ -149,6 +184,11 @@ class Places:
     def evidence(self) -> Path:
         """What has reached MLflow."""
         return self.root / "evidence.db"
+
+    @property
+    def evidence_lock(self) -> Path:
+        """Held by the evidence writer."""
+        return self.root / "evidence.lock"
 
     @property
     def arrival(self) -> Path:
@@ -220,15 +260,15 @@ class Places:
     @property
     def scoring_lock(self) -> tuple[Path, Path]:
         """Locks of the lane that scores, and of the one that is next."""
-        return self.root / "lanes" / "lock", self.root / "lanes" / "next"
+        return self.lanes / "lock", self.lanes / "next"
 
     def turns(self, version: int) -> tuple[Path, Path]:
         """Pipes from a challenger to the control, and back."""
-        return self.root / "lanes" / f"turn-v{version}", self.root / "lanes" / f"turned-v{version}"
+        return self.lanes / f"turn-v{version}", self.lanes / f"turned-v{version}"
 
     def lane(self, role: Role, version: int) -> LanePlaces:
         """One lane's files."""
-        return LanePlaces(self.root / "lanes" / f"{role.value}-v{version}")
+        return LanePlaces(self.lanes / f"{role.value}-v{version}")
 
     def make(self) -> None:
         """Create the directories, readable by their owner only."""

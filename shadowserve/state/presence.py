@@ -13,7 +13,7 @@ from shadowserve.state.places import Places
 def running(places: Places) -> dict[str, Any] | None:
     """Return what the running supervisor wrote of itself; None if none holds the directory."""
     try:
-        with (places.root / "lock").open() as file:
+        with places.lock.open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         with contextlib.suppress(FileNotFoundError):

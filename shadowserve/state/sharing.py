@@ -10,16 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import mmap
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
 from shadowserve.records import Role
-from shadowserve.state.counters import reserve
-from shadowserve.state.deployment import write_whole
+from shadowserve.state.files import mapped, write_whole
 from shadowserve.state.places import Places
 
 EARNED_ROWS = 1_000
@@ -177,12 +174,7 @@ class Mark:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            reserve(descriptor, 1)
-            self._map = mmap.mmap(descriptor, 1)
-        finally:
-            os.close(descriptor)
+        self._map = mapped(path, 1)
         self.cell = memoryview(self._map)
         if self.cell[0] not in (EARNED, STOPPED):
             self.cell[0] = UNDECIDED

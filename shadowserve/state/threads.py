@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-from shadowserve.state.deployment import write_whole
+from shadowserve.state.files import write_whole
 
 
 class Part(Protocol):

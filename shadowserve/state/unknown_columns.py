@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shadowserve.state.counters import reserve
+from shadowserve.state.files import mapped
 
 MAX_NAMES = 50
 MAX_LENGTH = 100
@@ -116,12 +116,7 @@ def _legible(name: str) -> str:
 
 def _mapped(path: Path) -> mmap.mmap:
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            reserve(descriptor, _SIZE)
-            return mmap.mmap(descriptor, _SIZE)
-        finally:
-            os.close(descriptor)
+        return mapped(path, _SIZE)
     except OSError as error:  # such as a full disk, which must not keep a worker from answering
         _log.error("Names of unknown columns are not kept: %s", os.strerror(error.errno or 0))
         return mmap.mmap(-1, _SIZE)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from shadowserve.statistics.growth import robust_line
-from shadowserve.statistics.tally.stored import Stored, each, numbered, plain, tupled
-
-PER_OCTAVE = 64
+from shadowserve.statistics.octaves import Octaves
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +30,7 @@ class CallCost:
     n: int
 
 
-class CallCostFit(Stored):
+class CallCostFit(Octaves):
     """Keeps the latest calls of every size of batch, and tells the two costs apart on request.
 
     Notes
@@ -51,33 +48,19 @@ class CallCostFit(Stored):
     (30.0, 0.01)
     """
 
-    parts: ClassVar = {
-        "n": plain,
-        "octaves": numbered(each(tupled)).at("_octaves"),
-    }
-
-    def __init__(self) -> None:
-        self.n = 0
-        self._octaves: dict[int, list[tuple[int, float]]] = {}
+    per_octave = 64
 
     def add(self, n_rows: ArrayLike, ms: ArrayLike) -> None:
         """Take in calls: rows of each, and what the step took in ms (NaN is left out)."""
-        rows = np.atleast_1d(np.asarray(n_rows, np.int64)).tolist()
-        for size, took in zip(rows, np.atleast_1d(np.asarray(ms, float)).tolist(), strict=True):
-            if took == took and size > 0:
-                kept = self._octaves.setdefault(size.bit_length(), [])
-                kept.append((size, took))
-                self.n += 1
-                if len(kept) > PER_OCTAVE:
-                    del kept[0]
+        rows, took = np.atleast_1d(np.asarray(n_rows, np.int64), np.asarray(ms, np.float64))
+        self.keep(rows.tolist(), np.where(rows > 0, took, np.nan).tolist())
 
     def fit(self) -> CallCost | None:
         """Fit both costs; None before ten calls."""
-        pairs = [pair for octave in sorted(self._octaves) for pair in self._octaves[octave]]
-        if len(pairs) < 10:
+        n_rows, ms = self.kept()
+        if n_rows.size < 10:
             return None
-        n_rows, ms = np.array(pairs, dtype=np.float64).T
         if n_rows.max() < 2 * n_rows.min():
-            return CallCost(float(np.median(ms)), None, len(pairs))
+            return CallCost(float(np.median(ms)), None, n_rows.size)
         fixed, variable, _ = robust_line((n_rows / n_rows.max())[None], np.maximum(ms, 1e-6))
-        return CallCost(float(fixed[0]), float(variable[0] / n_rows.max()), len(pairs))
+        return CallCost(float(fixed[0]), float(variable[0] / n_rows.max()), n_rows.size)

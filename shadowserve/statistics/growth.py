@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 
-from shadowserve.statistics.tally.stored import Stored, array, each, numbered, plain, tupled
+from shadowserve.statistics.octaves import Octaves
+from shadowserve.statistics.tally.stored import Stored, array, plain
 
 FloatArray = NDArray[np.float64]
 
-PER_OCTAVE = 48
 FEWEST_LARGE = 4
 SUPERLINEAR = 1.3
 MATERIAL_MS = 5.0
@@ -148,7 +148,7 @@ class SizeCounts(Stored):
         return float(min(2 ** (at / 8) - 1, self.largest))
 
 
-class GrowthFit(Stored):
+class GrowthFit(Octaves):
     """Keeps the latest timings of every octave of size, and fits their growth on request.
 
     Notes
@@ -160,14 +160,8 @@ class GrowthFit(Stored):
     which are the few that tell.
     """
 
-    parts: ClassVar = {
-        "n": plain,
-        "octaves": numbered(each(tupled)).at("_octaves"),
-    }
-
     def __init__(self) -> None:
-        self.n = 0
-        self._octaves: dict[int, list[tuple[int, float]]] = {}
+        super().__init__()
         self._fitted: tuple[int, Growth | None] = (0, None)
 
     def add(self, seen: NDArray[np.int64], ms: ArrayLike) -> None:
@@ -180,13 +174,7 @@ class GrowthFit(Stored):
         ms : array-like of shape (n_rows,)
             What the step took, in ms; NaN is left out.
         """
-        for size, took in zip(seen.tolist(), np.asarray(ms, np.float64).tolist(), strict=True):
-            if took == took:
-                kept = self._octaves.setdefault(int(size).bit_length(), [])
-                kept.append((size, took))
-                self.n += 1
-                if len(kept) > PER_OCTAVE:
-                    del kept[0]
+        self.keep(seen.tolist(), np.asarray(ms, np.float64).tolist())
 
     def fit(self) -> Growth | None:
         """Fit the growth; None where fewer than ten timings or only one size have been seen."""
@@ -195,10 +183,9 @@ class GrowthFit(Stored):
         return self._fitted[1]
 
     def _fit(self) -> Growth | None:
-        pairs = [pair for octave in sorted(self._octaves) for pair in self._octaves[octave]]
-        if len(pairs) < 10 or len({size for size, _ in pairs}) < 2:
+        size, ms = self.kept()
+        if size.size < 10 or size.min() == size.max():
             return None
-        size, ms = np.array(pairs, dtype=np.float64).T
         return _fit(size, np.maximum(ms, 1e-6))
 
 

@@ -161,7 +161,7 @@ class Processes:
             )
         return {
             **environ,
-            **worker_environment(self.places.root / "run"),
+            **worker_environment(self.places.scratch),
             **self.placement.environment(),
             "SHADOWSERVE_ROLE": role,
             "SHADOWSERVE_STATE_DIR": str(self.places.root),

@@ -29,7 +29,8 @@ from shadowserve.serving.bentoml_worker import GAVE_UP_CALL, hang_limit_s
 from shadowserve.settings.settings import Settings
 from shadowserve.state import arrival, counters, departed, ends
 from shadowserve.state.arrival import Arrival
-from shadowserve.state.deployment import Deployment, write_whole
+from shadowserve.state.deployment import Deployment
+from shadowserve.state.files import write_whole
 from shadowserve.state.lane_condition import condition
 from shadowserve.state.lane_reading import snapshot
 from shadowserve.state.ledger import reconcile
@@ -47,7 +48,6 @@ from shadowserve.supervisor.watch import LaneWatch
 
 TURN_S = 0.05
 CHORES_S = 1.0
-FAILED = "champion_failed.json"
 DRAIN_S = 20.0
 FLUSH_S = 20.0
 WORKER_END_S = 10.0
@@ -110,7 +110,7 @@ class Supervisor:
             signal.signal(number, self._on_signal)
         self.sweeper = Sweeper(self.processes.start_token)
         self._recover()
-        (self.places.root / FAILED).unlink(missing_ok=True)
+        self.places.champion_failed.unlink(missing_ok=True)
         self.places.draining.unlink(missing_ok=True)
         self.places.stopping.unlink(missing_ok=True)
         if self.data_socket is not None:
@@ -342,7 +342,7 @@ class Supervisor:
                 continue
             self.worker_deaths += 1
             self._bury(index, child)
-            (self.places.root / FAILED).unlink(missing_ok=True)
+            self.places.champion_failed.unlink(missing_ok=True)
             child.start()
 
     def _bury(self, index: int, child: Child) -> None:
@@ -405,7 +405,7 @@ class Supervisor:
         if self.news is not None and (news := self.news.look()):
             self.say(news)
         logs.bound(self.places.logs)
-        departed.merge(self.places.root / "run")
+        departed.merge(self.places.scratch)
 
     def _own_processes(self) -> set[int]:
         known = [*self.workers, *(watch.child for watch in self.lanes), *self.helpers]
@@ -436,7 +436,7 @@ class Supervisor:
     def _failure(self) -> str | None:
         """Return why a worker gave up, in its own words."""
         try:
-            return str(json.loads((self.places.root / FAILED).read_text())["reason"])
+            return str(json.loads(self.places.champion_failed.read_text())["reason"])
         except FileNotFoundError:
             return None
 

@@ -97,7 +97,7 @@ def claim(places: Places) -> int:
     try:
         places.make()
         flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
-        held = os.open(places.root / "lock", flags, 0o600)
+        held = os.open(places.lock, flags, 0o600)
     except OSError as error:
         raise JournalError(
             f"The state directory {places.root} cannot be written ({error.strerror}). "
@@ -334,7 +334,7 @@ def held(descriptor: int) -> Iterator[None]:
 
 def scratch_directory(places: Places) -> Path:
     """Return an empty directory for what lives only as long as this start."""
-    scratch = places.root / "run"
+    scratch = places.scratch
     scratch.mkdir(mode=0o700, exist_ok=True)
     shutil.rmtree(places.copies, ignore_errors=True)  # of processes long dead
     for path in scratch.glob("*.db"):  # Prometheus's maps of processes long dead

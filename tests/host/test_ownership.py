@@ -11,7 +11,7 @@ import pytest
 from shadowserve.errors import JournalError
 from shadowserve.host.ownership import OWN, refuse_foreign
 from shadowserve.records import Role
-from shadowserve.state.deployment import write_whole
+from shadowserve.state.files import write_whole
 from shadowserve.state.places import Places
 
 

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 import stat
-from pathlib import Path
 
 import pytest
 
@@ -117,27 +116,5 @@ def test_the_archive_is_kept_for_its_time_and_then_deleted_whole(tmp_path):
     assert deployments.forget(places, older_than_s=86_400.0) == []
 
 
-def test_a_file_is_replaced_whole(tmp_path):
-    path = tmp_path / "lane.json"
-    for text in ("a long text", "short"):
-        deployments.write_whole(path, text)
-        assert path.read_text() == text
-    assert [one.name for one in tmp_path.iterdir()] == ["lane.json"]
-
-
 def test_what_was_written_by_to_json_is_json():
     assert Deployment.from_json(deployment().to_json()) == deployment()
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux")
-def test_what_does_not_fit_leaves_the_old_file_and_nothing_beside_it(tmp_path, monkeypatch):
-    path = tmp_path / "lane.json"
-    deployments.write_whole(path, "old")
-    opened = os.open
-    monkeypatch.setattr(
-        os, "open", lambda name, *rest: (opened(name, *rest), opened("/dev/full", os.O_WRONLY))[1]
-    )
-    with pytest.raises(OSError, match="No space left"):
-        deployments.write_whole(path, "new")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
