@@ -27,7 +27,8 @@ def test_what_the_release_before_wrote_is_read_and_written_alike():
     assert json.dumps(Options.of(json.loads(text)).to_dict()) == text
 
 
-def test_options_are_those_settings_that_were_made():
+def test_options_are_those_settings_that_were_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where no file of settings lies
     settings = Settings.load(
         {"sample_rate": "0.5", "log_inputs": "title,age", "champion": "v3"}, environ={}
     )

@@ -21,7 +21,7 @@ from shadowserve.state.deployment import LaneName
 from shadowserve.state.places import Places
 from shadowserve.supervisor.child import Child
 from shadowserve.supervisor.processes import Processes
-from shadowserve.supervisor.run import FAILED, Supervisor
+from shadowserve.supervisor.run import Supervisor
 from shadowserve.versions.stores import Uris
 
 
@@ -126,11 +126,11 @@ def test_a_worker_that_gave_a_reason_is_replaced_with_it_told(supervisor, tmp_pa
     it, said = supervisor
     child = asleep(tmp_path)
     it.workers = [child]
-    (it.places.root / FAILED).write_text('{"reason": "no memory"}')
+    (it.places.champion_failed).write_text('{"reason": "no memory"}')
     child.kill()
     it._look_after_workers()
     assert "died (no memory)" in said[0]
-    assert not (it.places.root / FAILED).exists()
+    assert not (it.places.champion_failed).exists()
     child.kill()
 
 
