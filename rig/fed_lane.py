@@ -19,7 +19,7 @@ from shadowserve.settings.options import Options
 from shadowserve.settings.policy import Policy
 from shadowserve.state.counters import Counts
 from shadowserve.state.deployment import Deployment, LaneName
-from shadowserve.state.ledger import LaneLedger, Ledger
+from shadowserve.state.ledger_entries import LaneLedger, Ledger
 from shadowserve.versions.version import Version
 from shadowserve.wire.protocols import protocols
 

@@ -28,7 +28,7 @@ from shadowserve.scorer.loading import input_example
 from shadowserve.settings.settings import Settings
 from shadowserve.state.deployment import read
 from shadowserve.state.places import Places
-from shadowserve.supervisor.start import file_faults, refuse_strangers
+from shadowserve.supervisor.refusals import file_faults, refuse_strangers
 from shadowserve.versions import pins
 from shadowserve.versions.stores import preflight, uris
 

@@ -24,11 +24,11 @@ from shadowserve.scorer import parity
 from shadowserve.settings.policy import Policy
 from shadowserve.settings.settings import FIELDS, Settings
 from shadowserve.settings.spellings import size_text
-from shadowserve.state import sharing, threads
+from shadowserve.state import batching, sharing, threads
 from shadowserve.state.deployment import Deployment, forget
 from shadowserve.state.lane_condition import condition
 from shadowserve.state.places import Places
-from shadowserve.supervisor import start, surroundings
+from shadowserve.supervisor import refusals, start, surroundings
 from shadowserve.supervisor.processes import Processes
 from shadowserve.supervisor.run import Supervisor, wait_for_evidence, wait_for_lanes
 from shadowserve.versions.stores import preflight, uris
@@ -98,7 +98,7 @@ class running:  # noqa: N801 - reads as a verb
 
     def __enter__(self) -> Supervisor:
         settings, say = self._settings, self._say
-        start.refuse_settings(settings)
+        refusals.refuse_settings(settings)
         start.allow_open_files()
         addresses = uris(settings.tracking_uri, settings.registry_uri)
         preflight(addresses)
@@ -296,7 +296,7 @@ def _judging(deployment: Deployment) -> list[str]:
 def _batching(supervisor: Supervisor, deployment: Deployment) -> str:
     champion = deployment.champion
     return str(
-        sharing.batching(
+        batching.batching(
             supervisor.places, Role.CHAMPION, champion.number,
             digest=champion.digest, method=deployment.options.method,
         )

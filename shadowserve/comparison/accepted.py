@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from shadowserve.statistics.tally.stored import Stored, numbered, plain
+from shadowserve.statistics.stored import Stored, numbered, plain
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from shadowserve.comparison.timing import outermost
 from shadowserve.records import Comparison
 from shadowserve.schema.disclosure import Disclosure
 from shadowserve.statistics.slices import SliceSearch
-from shadowserve.statistics.tally.stored import Stored, listed, maybe, of, plain, table
+from shadowserve.statistics.stored import Stored, listed, maybe, of, plain, table
 
 USUAL_FROM = 50
 MATERIAL_MS = 5.0

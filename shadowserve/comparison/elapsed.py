@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from shadowserve.records import Request, worker_of
-from shadowserve.statistics.tally.stored import Stored, numbered, tupled
+from shadowserve.statistics.stored import Stored, numbered, tupled
 
 RESTARTED_NS = 3_600 * 10**9
 """A monotonic clock that stands so much lower than before is that of a machine started again."""

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from shadowserve.statistics.tally.stored import Stored, each, listed, maybe, plain, tupled
+from shadowserve.statistics.stored import Stored, each, listed, maybe, plain, tupled
 
 TOGETHER = 100
 TOGETHER_NS = 60 * 10**9

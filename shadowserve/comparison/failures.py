@@ -16,7 +16,7 @@ from shadowserve.records import Comparison, Fault, Outcome
 from shadowserve.schema.disclosure import Disclosure
 from shadowserve.statistics.sequential import MeanSequence, paired_mean
 from shadowserve.statistics.slices import SliceSearch
-from shadowserve.statistics.tally.stored import Part, Stored, each, listed, maybe, of, plain, record
+from shadowserve.statistics.stored import Part, Stored, each, listed, maybe, of, plain, record
 
 MAX_FAULTS = 50
 MAX_EXAMPLES = 5

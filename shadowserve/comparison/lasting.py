@@ -13,7 +13,7 @@ from math import log
 from typing import ClassVar
 
 from shadowserve.statistics.sequential import log_e_sign
-from shadowserve.statistics.tally.stored import Stored, each, keyed, listed, named, record, table
+from shadowserve.statistics.stored import Stored, each, keyed, listed, named, record, table
 
 ERROR, HOLE = "error", "hole"
 """It raised where the champion answered; it answered null, NaN or infinity where the champion did not."""

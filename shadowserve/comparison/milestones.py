@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from shadowserve.records import sequence_of, worker_of
-from shadowserve.statistics.tally.stored import Stored, each, keyed, plain, tupled
+from shadowserve.statistics.stored import Stored, each, keyed, plain, tupled
 
 EVERY = 16
 MOST = 256

@@ -20,8 +20,8 @@ from shadowserve.state.lane_reading import summary
 from shadowserve.statistics.changepoint import ChangeDetector
 from shadowserve.statistics.sequential import MeanSequence, paired_mean
 from shadowserve.statistics.slices import SliceSearch, kind_of
+from shadowserve.statistics.stored import Stored, listed, maybe, of, plain
 from shadowserve.statistics.tally import Worst
-from shadowserve.statistics.tally.stored import Stored, listed, maybe, of, plain
 
 WORST = 50
 MOST_NAMED = 5

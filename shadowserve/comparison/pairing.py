@@ -10,7 +10,7 @@ from shadowserve.comparison.bursts import BURST_WARMUP, burst_of
 from shadowserve.comparison.comparing import Scoring
 from shadowserve.records import Request, Times, worker_of
 from shadowserve.statistics.paired import PairedBursts
-from shadowserve.statistics.tally.stored import Stored, numbered, of, record
+from shadowserve.statistics.stored import Stored, numbered, of, record
 
 
 @dataclass(slots=True)

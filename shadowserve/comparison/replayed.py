@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from shadowserve.statistics.changepoint import Change
 from shadowserve.statistics.sequential import log_e_sign
-from shadowserve.statistics.tally.stored import Part, Stored, keyed, maybe, plain
+from shadowserve.statistics.stored import Part, Stored, keyed, maybe, plain
 
 LEAST_SHARE = 0.05
 LOOKS = 3

@@ -11,8 +11,8 @@ import numpy as np
 from shadowserve.records import Comparison, Outcome
 from shadowserve.statistics.callcost import CallCostFit
 from shadowserve.statistics.growth import GrowthFit
+from shadowserve.statistics.stored import Stored, named, of, tupled
 from shadowserve.statistics.tally import Moments, Quantiles
-from shadowserve.statistics.tally.stored import Stored, named, of, tupled
 
 MAX_STEPS = 128
 BETWEEN = "between steps"

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from shadowserve.schema.disclosure import Disclosure, Rule
 from shadowserve.schema.rows import Rows
 from shadowserve.scorer.featurization.categories import Categories
-from shadowserve.statistics.tally.stored import Stored, named, row
+from shadowserve.statistics.stored import Stored, named, row
 
 
 @dataclass(slots=True)

@@ -102,7 +102,7 @@ class Carrier:
 
     def _attempt(self, what: Callable[[], None]) -> bool:
         """Try, and write down how it went; whatever happens, the process goes on."""
-        self.writer.thrifty = self.pace.slowed
+        self.writer.shipping.thrifty = self.pace.slowed
         try:
             what()
         except UndeliveredError as error:

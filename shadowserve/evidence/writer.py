@@ -9,8 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,13 @@ from typing import Any
 import orjson
 
 from shadowserve.errors import UnreadableError
-from shadowserve.evidence import bounding, parts, tables
+from shadowserve.evidence import bounding, parts
 from shadowserve.evidence.lane_runs import LaneRuns
-from shadowserve.evidence.points import Points, points_of
 from shadowserve.evidence.publishing import RESTARTS, VERDICT, publish_tables, report_files
 from shadowserve.evidence.shipped import Shipped
+from shadowserve.evidence.shipping import Shipping
 from shadowserve.evidence.sink import Sink
 from shadowserve.evidence.store import Store
-from shadowserve.evidence.traces import Sides, traces_of
 from shadowserve.evidence.undelivered import UndeliveredError
 from shadowserve.faults import fault_of
 from shadowserve.labels.working_copy import working_copy
@@ -39,12 +37,8 @@ TOGETHER = 10
 """How many windows of one lane share a call where many wait."""
 BOUND_S = 30.0
 """How often the disk that parts take is looked at."""
-LOST = "shadowserve.windows_without_comparisons"
-"""A run's tag: how many of its windows lost their comparisons while MLflow was away."""
 START = "shadowserve.start"
 """A run's tag: the start that last wrote to it and read it back."""
-MAX_TRACE_REFUSALS = 4
-"""How often in a row traces are tried before windows go without."""
 
 Report = Callable[[Places, Deployment, int], Mapping[str, Any]]
 """Builds the report of a challenger, given by its number."""
@@ -77,8 +71,8 @@ class Writer:
     counts : mapping of LaneName to dict
         Run, windows arrived and waiting, as last counted, and windows that came without traces or
         without their comparisons.
-    thrifty : bool
-        Whether traces stay away, since MLflow asks for fewer calls.
+    shipping : Shipping
+        What carries windows.
     """
 
     def __init__(
@@ -93,16 +87,13 @@ class Writer:
         self.places = places
         self.deployment = deployment
         self._shipped = Shipped(places.evidence, deployment.id)
+        self.shipping = Shipping(places, deployment, self._shipped)
         self._connect = connect or (lambda: _connect(deployment))
         self._report = report
         self._parts_budget = parts_budget
         self._bound_at = 0.0
         self._runs: LaneRuns | None = None
-        self._rest: dict[LaneName, dict[str, Any] | None] = {}
         self._published: dict[LaneName, object] = {}
-        self.thrifty = False
-        self._trace_refusals = 0
-        self._untraced: Counter[LaneName] = Counter()
         self.counts = {lane: self._count(lane) for lane in deployment.lanes}
 
     @property
@@ -137,7 +128,7 @@ class Writer:
             if seen.outcomes and self._published.get(lane) != news:
                 with self._watched(lane) as runs:
                     publish_tables(runs.store, runs.of(lane), seen.summaries)
-                    if rest := self._rest.get(lane):
+                    if rest := self.shipping.rest.get(lane):
                         text = orjson.dumps(rest).decode()
                         runs.store.put_text(runs.of(lane), text, bounding.TABLE)
                     self._publish_report(lane, runs)
@@ -187,7 +178,7 @@ class Writer:
             with self._watched(lane) as runs:
                 runs.of(lane)
                 while waiting := self._closed(lane)[:TOGETHER]:
-                    self._ship(lane, waiting, runs)
+                    self.shipping.ship(lane, waiting, runs)
         except UndeliveredError as error:
             yield error
         finally:
@@ -220,78 +211,9 @@ class Writer:
             "run_id": self._shipped.run_id(str(lane)),
             "arrived": self._shipped.delivered(str(lane)) + 1,
             "waiting": len(self._closed(lane)),
-            "untraced": self._untraced[lane],
+            "untraced": self.shipping.untraced[lane],
             "lost": self._shipped.lost(str(lane)),
         }
-
-    def _ship(self, lane: LaneName, windows: Sequence[Window], runs: LaneRuns) -> None:
-        """Carry a few windows: their metrics together, then each one's part and traces."""
-        began = time.monotonic()
-        points = [self._points(lane, window) for window in windows]
-        self._tell_names(lane, points, runs)
-        refused = runs.store.log(runs.of(lane), [p for one in points for p in one.points])
-        if refused:
-            _log.warning("MLflow refuses %d metrics of %s: %s", len(refused), lane, refused[:5])
-        for window in windows:
-            whole = self._put_part(lane, window, runs)
-            if not whole:
-                lost = self._shipped.lost(str(lane)) + 1
-                runs.store.tag(runs.of(lane), {LOST: str(lost)})
-            self._shipped.arrived(str(lane), window.number, lost=not whole)
-        spent = time.monotonic() - began
-        _log.info("%s: %d windows to %d, %.2f s", lane, len(windows), windows[-1].number, spent)
-
-    def _points(self, lane: LaneName, window: Window) -> Points:
-        """Return a window's points, and remember their names before they are sent."""
-        known = self._shipped.sent(str(lane))
-        found = points_of(window, known=known)
-        if new := found.names - known:
-            self._shipped.add_sent(str(lane), new)
-        self._rest[lane] = bounding.table(found.rest, window=window.number) if found.rest else None
-        return found
-
-    def _tell_names(self, lane: LaneName, points: Sequence[Points], runs: LaneRuns) -> None:
-        """Store the mapping of renamed metrics before the first of them."""
-        known = self._shipped.names(str(lane))
-        renamed = {name: safe for one in points for name, safe in one.renamed.items()}
-        if renamed.keys() - known.keys():
-            options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
-            text = orjson.dumps({**known, **renamed}, option=options).decode()
-            runs.store.put_text(runs.of(lane), text, "metric_names.json")
-            self._shipped.add_names(str(lane), renamed)
-
-    def _put_part(self, lane: LaneName, window: Window, runs: LaneRuns) -> bool:
-        """Carry a window's comparisons and traces; False if they had to make room and are gone."""
-        if not window.part:
-            return True
-        path = self._files(lane).parts / window.part
-        if not path.exists():
-            _log.warning("part %s of %s is gone; only its metrics arrive", window.part, lane)
-            return False
-        runs.store.put_file(runs.of(lane), path, "comparisons")
-        if self.thrifty:
-            self._untraced[lane] += 1
-        else:
-            self._trace(lane, path, runs)
-        return True
-
-    def _trace(self, lane: LaneName, part: Path, runs: LaneRuns) -> None:
-        summaries = snapshot(self._files(lane).state).summaries
-        columns = {
-            Role.CHAMPION: tables.step_columns(summaries, "champion"),
-            lane.role: tables.step_columns(summaries, "lane"),
-        }
-        sides = Sides(runs.of(lane), lane, self.deployment.champion.number, columns)
-        try:
-            runs.store.trace(runs.experiment, traces_of(part, sides))
-            self._trace_refusals = 0
-        except UndeliveredError as error:
-            self._trace_refusals += error.kind == "sink_error"
-            if error.kind == "sink_dead" or self._trace_refusals <= MAX_TRACE_REFUSALS:
-                raise
-            self._untraced[lane] += 1  # a server that takes none must not hold up the windows
-            if self._trace_refusals == MAX_TRACE_REFUSALS + 1:
-                _log.warning("windows go without traces: %s", error)
 
     def _publish_report(self, lane: LaneName, runs: LaneRuns) -> None:
         if self._report is None or lane.role is not Role.CHALLENGER:

@@ -6,20 +6,18 @@ were deleted before they could be read, so that the ledger still balances.
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from shadowserve.errors import DamagedError, UnreadableError
-from shadowserve.journal import lost
-from shadowserve.journal.database import readable
-from shadowserve.journal.writer import Segment, segments
+from shadowserve.journal import lost, segment_reading
+from shadowserve.journal.segment_file import Segment, segments
+from shadowserve.journal.segment_reading import connect, extent_of, reading, rows_of, steps_of
 from shadowserve.records import Request, position, sequence_of, worker_of
 
-READ_BYTES = 32 * 2**20
 Cursor = dict[int, int]
 
 
@@ -81,7 +79,7 @@ class JournalReader:
         if reader is None:
             return ()
         if not reader.steps:
-            reader.steps = _steps(reader.connection)
+            reader.steps = steps_of(reader.connection)
         return reader.steps
 
     def read(self, limit: int, *, upto: Mapping[int, int] | None = None) -> Batch:
@@ -120,15 +118,15 @@ class JournalReader:
     def _read_worker(self, worker: int, limit: int) -> tuple[list[Request], int]:
         deleted = 0
         while (reader := self._reader(worker)) is not None:
-            first, last = _extent(reader.connection)
+            first, last = extent_of(reader.connection)
             done = self._cursor.get(worker, 0)
             if first is not None and first > done + 1:
                 deleted += first - done - 1
                 done = self._cursor[worker] = first - 1
             try:
-                found = list(_rows(reader.connection, after=position(worker, done), limit=limit))
+                found = list(rows_of(reader.connection, after=position(worker, done), limit=limit))
             except sqlite3.DatabaseError as error:
-                if not is_damage(error):
+                if not segment_reading.is_damage(error):
                     raise
                 reader = self._readers.pop(worker)
                 reader.connection.close()
@@ -198,8 +196,8 @@ def extent(directory: Path) -> Extent:
     result = Extent()
     for segment in segments(directory):
         result.bytes += segment.bytes
-        with suppress(DamagedError), _reading(segment) as connection:
-            first, last = _extent(connection)
+        with suppress(DamagedError), reading(segment) as connection:
+            first, last = extent_of(connection)
             (newest,) = connection.execute("SELECT max(position) FROM request").fetchone()
             ends = [0 if newest is None else sequence_of(newest), last or 0, (first or 1) - 1]
             result.last[segment.worker] = max(result.last.get(segment.worker, 0), *ends)
@@ -214,7 +212,7 @@ def statuses(directory: Path, *, worker: int, after: int, upto: int) -> dict[int
         "SELECT status, count(*) FROM request WHERE position > ? AND position <= ? GROUP BY status"
     )
     for segment in segments(directory, worker=worker) if upto > after else ():
-        with suppress(DamagedError), _reading(segment) as connection:
+        with suppress(DamagedError), reading(segment) as connection:
             for status, count in connection.execute(query, limits):
                 counts[status] = counts.get(status, 0) + count
     return counts
@@ -241,7 +239,7 @@ def backlog(directory: Path, *, cursor: Mapping[int, int], bound: Mapping[int, i
         limits = (position(worker, start), position(worker, end))
         for segment in segments(directory, worker=worker):
             try:
-                with _reading(segment) as connection:
+                with reading(segment) as connection:
                     count, arrived = connection.execute(query, limits).fetchone()
             except DamagedError:  # not moved aside yet
                 damaged = True
@@ -263,8 +261,8 @@ def reach(segment: Segment) -> tuple[int | None, int | None]:
     UnreadableError
         If it cannot be read now.
     """
-    with _reading(segment) as connection:
-        return _extent(connection)
+    with reading(segment) as connection:
+        return extent_of(connection)
 
 
 def _lost(directory: Path, worker: int, *, after: int, found: list[Request], gap: int) -> int:
@@ -278,97 +276,19 @@ def _lost(directory: Path, worker: int, *, after: int, found: list[Request], gap
 def find(directory: Path, place: int) -> Request | None:
     """Return one request by position while its segment exists."""
     for segment in segments(directory, worker=worker_of(place)):
-        with _reading(segment) as connection:
-            for request in _rows(connection, after=place - 1, limit=1):
+        with reading(segment) as connection:
+            for request in rows_of(connection, after=place - 1, limit=1):
                 if request.position == place:
                     return request
     return None
 
 
-@contextmanager
-def _reading(segment: Segment) -> Iterator[sqlite3.Connection]:
-    """Look shortly into a segment, which may be deleted at any moment."""
-    try:
-        with readable(segment.path) as address, closing(_look(segment.path, address)) as connection:
-            yield connection
-    except sqlite3.Error as error:
-        raise _unreadable(segment.path, error) from error
-
-
-def is_damage(error: sqlite3.Error) -> bool:
-    """Tell a malformed file from one that is locked, on a failing disk, or asked in a wrong way."""
-    return type(error) is sqlite3.DatabaseError
-
-
-def _unreadable(path: Path, error: sqlite3.Error) -> UnreadableError:
-    return (DamagedError if is_damage(error) else UnreadableError)(path, error)
-
-
-def _look(path: Path, address: str) -> sqlite3.Connection:
-    return _connect(path, address) or _nothing()
-
-
-def _connect(path: Path, address: str) -> sqlite3.Connection | None:
-    """Open a segment; None if it is deleted, or so young that it holds no table yet.
-
-    Raises
-    ------
-    UnreadableError
-        If it is there and cannot be read: its requests must not pass for deleted ones.
-    """
-    try:
-        connection = sqlite3.connect(address, uri=True, timeout=1.0)
-        try:
-            connection.execute("SELECT 1 FROM meta LIMIT 1")
-        except sqlite3.Error:
-            connection.close()
-            raise
-    except sqlite3.Error as error:
-        if "no such table" in str(error) or not path.exists():
-            return None
-        raise _unreadable(path, error) from error
-    return connection
-
-
-def _nothing() -> sqlite3.Connection:
-    connection = sqlite3.connect(":memory:")
-    connection.executescript(_EMPTY)
-    return connection
-
-
-_EMPTY = (
-    "CREATE TABLE meta (key, value); CREATE TABLE request (position INTEGER PRIMARY KEY,"
-    "request_id, arrived_wall_ns, arrived_ns, protocol, content_type, body, status, answer,"
-    "n_rows, times, unit)"
-)
-
-
 def _open(segment: Segment) -> _Reader | None:
     """Open a segment to follow it; None if that must be tried again."""
     try:
-        connection = _connect(segment.path, f"{segment.path.resolve().as_uri()}?mode=rw")
+        connection = connect(segment.path, f"{segment.path.resolve().as_uri()}?mode=rw")
     except UnreadableError:
         return None
     if connection is None:
         return None
-    return _Reader(segment=segment, connection=connection, steps=_steps(connection))
-
-
-def _steps(connection: sqlite3.Connection) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    row = connection.execute("SELECT value FROM meta WHERE key = 'steps'").fetchone()
-    return tuple((name, tuple(columns)) for name, columns in json.loads(row[0])) if row else ()
-
-
-def _extent(connection: sqlite3.Connection) -> tuple[int | None, int | None]:
-    facts = dict(connection.execute("SELECT key, value FROM meta WHERE key IN ('first', 'last')"))
-    return facts.get("first"), facts.get("last")
-
-
-def _rows(connection: sqlite3.Connection, *, after: int, limit: int) -> Iterator[Request]:
-    size = 0
-    query = "SELECT * FROM request WHERE position > ? ORDER BY position LIMIT ?"
-    for row in connection.execute(query, (after, limit)):
-        yield Request(*row)
-        size += len(row[6] or b"") + len(row[8])
-        if size >= READ_BYTES:
-            return
+    return _Reader(segment=segment, connection=connection, steps=steps_of(connection))

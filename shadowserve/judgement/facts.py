@@ -19,7 +19,7 @@ from shadowserve.state import ledger as ledgers
 from shadowserve.state import sharing
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.lane_reading import Snapshot, snapshot
-from shadowserve.state.ledger import LaneLedger, Ledger
+from shadowserve.state.ledger_entries import LaneLedger, Ledger
 from shadowserve.state.places import Places
 from shadowserve.statistics.paired import PairedBursts
 from shadowserve.versions.version import Version

@@ -27,7 +27,7 @@ from shadowserve.judgement.findings.standing import is_open, standing
 from shadowserve.labels.far import FarOff
 from shadowserve.legible import counted
 from shadowserve.settings.policy import ALARM_SHARES, Policy
-from shadowserve.statistics.paired import STRETCHES
+from shadowserve.statistics.epochs import STRETCHES
 from shadowserve.statistics.sequential import MeanSequence
 
 

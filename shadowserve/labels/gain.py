@@ -17,14 +17,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from shadowserve.labels.losses import BOUNDS, OWN, RANK, Wrong
-from shadowserve.labels.scale import Scale
+from shadowserve.labels.losses import OWN, RANK, Wrong
+from shadowserve.labels.scale import Scale, scale_of
+from shadowserve.labels.shares import SHARES, reach
 from shadowserve.labels.terms import Terms
 from shadowserve.statistics.sequential import MeanSequence
 from shadowserve.statistics.sequential.evidence import KNOTS
-
-SHARES = (-0.5, -0.3, -0.2, -0.1, *(i / 20 for i in range(11)), 0.6, 0.7, 0.8, 0.9, 1.0)
-"""Shares of the gain whose loss is judged, for the one loss that decides; others get three of them."""
 
 TIMES, ON_TOP = 2.0, 0.1
 """How many times the champion's loss a challenger's may be, and the share of the margin on top of it."""
@@ -57,7 +55,7 @@ class Loss:
     def __init__(self, measure: str, terms: Terms, *, decides: bool = False) -> None:
         self.measure = measure
         self.allowed = terms.allowed
-        self.scale = _scale(measure, terms)
+        self.scale = scale_of(measure, terms)
         self.n = self.first = self.without_constant = 0
         self.totals = np.zeros(3)
         shares = SHARES if decides else (0.0, 1.0)
@@ -162,8 +160,8 @@ class Loss:
         shares, so that these never contradict `standing`.
         """
         enough, too_much = log(1 / alpha), log(1 / broken_alpha)
-        most = _run(self._shares, self.allowed, lambda s: self._below[s] >= enough, down=True)
-        least = _run(self._shares, self.allowed, lambda s: self._above[s] >= too_much, down=False)
+        most = reach(self._shares, self.allowed, lambda s: self._below[s] >= enough, down=True)
+        least = reach(self._shares, self.allowed, lambda s: self._above[s] >= too_much, down=False)
         return least, most
 
     def is_useful(self, alpha: float) -> bool:
@@ -293,35 +291,6 @@ class Loss:
             it._below[share], it._above[share] = below, above
             it._seen[share] = MeanSequence.from_state(seen)
         return it
-
-
-def _scale(measure: str, terms: Terms) -> Scale:
-    if measure in BOUNDS:
-        return Scale(cap=BOUNDS[measure])
-    if measure == "cost":
-        costs = [cost for row in terms.costs.values() for cost in row.values()]
-        return Scale(cap=max(costs))
-    power = 2 if measure == "squared_error" else 1
-    if terms.cap is not None:
-        return Scale(cap=terms.cap**power)
-    return Scale(power=power, from_zero=measure == OWN)
-
-
-def _run(shares: Sequence[float], limit: float, proven: Any, *, down: bool) -> float | None:
-    """Return how far what is proven reaches without a gap: down from the limit, or else towards it."""
-    at = shares.index(limit)
-    step = -1 if down else 1
-    if proven(limit):
-        while 0 <= at + step < len(shares) and proven(shares[at + step]):
-            at += step
-        return shares[at]
-    rest = shares[at + 1 :] if down else shares[:at][::-1]
-    found = None
-    for share in reversed(rest):
-        if not proven(share):
-            break
-        found = share
-    return found
 
 
 def _shown(value: float) -> float | None:

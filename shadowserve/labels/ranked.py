@@ -16,7 +16,7 @@ import numpy as np
 from shadowserve.divergence import Kind
 from shadowserve.labels.losses import Labelled, Wrong
 from shadowserve.labels.typed import class_key
-from shadowserve.statistics.tally.stored import Part, Stored, each, named
+from shadowserve.statistics.stored import Part, Stored, each, named
 
 MOST_WAITING = 64
 """Labels of one class that wait; the oldest make room."""

@@ -10,6 +10,9 @@ from collections.abc import Mapping, Sequence
 from math import inf, isfinite
 from typing import Any, Self
 
+from shadowserve.labels.losses import BOUNDS, OWN
+from shadowserve.labels.terms import Terms
+
 FIRST = 100
 """Labels that set the cap, and judge nothing."""
 
@@ -89,3 +92,16 @@ class Scale:
         it.low, it.high = (inf if low is None else low), (-inf if high is None else high)
         it.n, it.later, it.outside = state["counts"]
         return it
+
+
+def scale_of(measure: str, terms: Terms) -> Scale:
+    """Return where a loss is capped: by its own bound, by what is declared, or by the first truths."""
+    if measure in BOUNDS:
+        return Scale(cap=BOUNDS[measure])
+    if measure == "cost":
+        costs = [cost for row in terms.costs.values() for cost in row.values()]
+        return Scale(cap=max(costs))
+    power = 2 if measure == "squared_error" else 1
+    if terms.cap is not None:
+        return Scale(cap=terms.cap**power)
+    return Scale(power=power, from_zero=measure == OWN)

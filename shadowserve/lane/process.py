@@ -27,13 +27,14 @@ from shadowserve.host.leash import watch_parent
 from shadowserve.host.private_log import PRINTS, silence_others
 from shadowserve.journal.reader import JournalReader
 from shadowserve.lane.company import Company
+from shadowserve.lane.line import Line
 from shadowserve.lane.lock import ONE_AT_A_TIME, ScoringLock
 from shadowserve.lane.observing import Observer
 from shadowserve.lane.refused import RefusedRequests
 from shadowserve.lane.rescoring import Rescorer
 from shadowserve.lane.run import Lane, follow
 from shadowserve.lane.seconds import seconds
-from shadowserve.lane.turns import Answering, Asking, Line
+from shadowserve.lane.turns import Answering, Asking
 from shadowserve.lane.warmth import Warmth
 from shadowserve.records import Role
 from shadowserve.schema.schema import Schema

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from dataclasses import fields, replace
 
 import orjson
 
@@ -19,168 +18,15 @@ from shadowserve.journal import reader
 from shadowserve.records import Outcome, Role
 from shadowserve.state import arrival, counters, unknown_columns
 from shadowserve.state import ends as endings
-from shadowserve.state.arrival import Arrival
+from shadowserve.state.batching import Batching, batching
 from shadowserve.state.deployment import Deployment, LaneName
 from shadowserve.state.lane_condition import condition
 from shadowserve.state.lane_reading import Snapshot, snapshot, summary
+from shadowserve.state.ledger_entries import LaneLedger, Ledger
 from shadowserve.state.places import Places
-from shadowserve.state.sharing import Batching, batching
 from shadowserve.statistics.switchback import CallerCost, Cost
 
 MOST_READINGS = 3
-_AT_WORK = ("starting", "running", "paused")
-_SKIPPED = (Outcome.SKIPPED_PAUSED, Outcome.SKIPPED_BUDGET, Outcome.SKIPPED_LOST)
-
-
-@dataclass(frozen=True, slots=True)
-class LaneLedger:
-    """One lane's account of the requests up to the ledger's bound.
-
-    Parameters
-    ----------
-    outcomes : mapping of Outcome to int
-        Requests by what became of them; those that the budget deleted unread are in it.
-    pending : int
-        Requests in the journal beyond the lane's cursor, counted.
-    lag_seconds : float
-        Age of the oldest pending request, 0 if none is pending.
-    ends : Ends
-        How its processes ended so far.
-    """
-
-    name: LaneName
-    state: str
-    reason: str | None
-    outcomes: Mapping[Outcome, int]
-    pending: int
-    lag_seconds: float
-    ends: endings.Ends = field(default_factory=endings.Ends)
-
-    @property
-    def total(self) -> int:
-        """Outcomes and pending together; equals the journal's `appended`."""
-        return sum(self.outcomes.values()) + self.pending
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the lane's part of the contract."""
-        counts = {
-            outcome.value: self.outcomes.get(outcome, 0)
-            for outcome in Outcome
-            if outcome not in _SKIPPED
-        }
-        return {
-            "role": self.name.role.value,
-            "version": self.name.version,
-            "state": self.state,
-            "reason": self.reason,
-            **counts,
-            "skipped": {
-                "paused": self.outcomes.get(Outcome.SKIPPED_PAUSED, 0),
-                "budget": self.outcomes.get(Outcome.SKIPPED_BUDGET, 0),
-                "lost": self.outcomes.get(Outcome.SKIPPED_LOST, 0),
-            },
-            "pending": self.pending,
-            "lag_seconds": round(self.lag_seconds, 3),
-            **self.ends.to_dict(),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Ledger:
-    """The whole account at one bound.
-
-    Parameters
-    ----------
-    champion : Counts
-        All workers' counts together.
-    journal_bytes : int
-        Size of the journal on disk now.
-    met : Met
-        Names of request columns that the signature does not know.
-    batching : tuple of Batching
-        Whether calls are shared, of the champion first, then of each challenger.
-    ends : mapping of str to Ends
-        How processes ended so far.
-    costs : tuple of Cost
-        What lanes cost the champion's callers, once that was measured often enough.
-    arrival : Arrival
-        How evidence fares on its way to MLflow.
-    """
-
-    deployment: str
-    model: str
-    version: int
-    champion: counters.Counts
-    journal_bytes: int
-    lanes: tuple[LaneLedger, ...]
-    met: unknown_columns.Met = field(default_factory=unknown_columns.Met)
-    costs: tuple[Cost, ...] = ()
-    arrival: Arrival = field(default_factory=Arrival)
-    batching: tuple[Batching, ...] = ()
-    ends: Mapping[str, endings.Ends] = field(default_factory=dict)
-
-    @property
-    def balanced(self) -> bool:
-        """Whether every answered request is accounted for, in the journal and in every lane."""
-        counted = self.champion
-        journaled = counted.answered + counted.failed == counted.appended + counted.append_failed
-        return journaled and all(lane.total == counted.appended for lane in self.lanes)
-
-    def to_status(self, *, served: bool = True) -> dict[str, Any]:
-        """Return the contract's JSON, with the names of unknown columns, which no report holds, and costs.
-
-        Parameters
-        ----------
-        served : bool
-            Whether a supervisor is at work; without one no lane runs, whatever it last said.
-        """
-        counted = {"count": self.champion.extra_columns}
-        told = self.to_dict()
-        if not served:
-            gone = {"state": "stopped"}
-            told["lanes"] = [
-                lane | (gone if lane["state"] in _AT_WORK else {}) for lane in told["lanes"]
-            ]
-        return {
-            **told,
-            "served": served,
-            "extra_columns": counted | self.met.to_dict(),
-            "batching": [one.to_dict() for one in self.batching],
-            "cost_to_callers": [asdict(cost) for cost in self.costs],
-            "evidence": self.arrival.to_dict(),
-        }
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the contract's JSON."""
-        counted = self.champion
-        names = (
-            "answered",
-            "failed",
-            "rejected",
-            "overloaded",
-            "client_gone",
-            "extra_columns",
-            "turned_away",
-            "not_ready",
-            "timed_out",
-            "lost",
-        )
-        return {
-            "deployment": self.deployment,
-            "model": self.model,
-            "champion": {
-                "version": self.version,
-                **{name: getattr(counted, name) for name in names},
-                **endings.workers(self.ends).to_dict(),
-            },
-            "journal": {
-                "appended": counted.appended,
-                "append_failed": counted.append_failed,
-                "bytes": self.journal_bytes,
-            },
-            "lanes": [lane.to_dict() for lane in self.lanes],
-            "balanced": self.balanced,
-        }
 
 
 def read(places: Places, deployment: Deployment) -> Ledger:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 
 from shadowserve.statistics.octaves import Octaves
-from shadowserve.statistics.tally.stored import Stored, array, plain
+from shadowserve.statistics.stored import Stored, array, plain
 
 FloatArray = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from shadowserve.statistics.tally.stored import Stored, each, numbered, plain, tupled
+from shadowserve.statistics.stored import Stored, each, numbered, plain, tupled
 
 
 class Octaves(Stored):

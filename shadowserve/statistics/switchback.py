@@ -16,7 +16,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from shadowserve.statistics.tally.stored import Stored, listed, named, numbered, table
+from shadowserve.statistics.stored import Stored, listed, named, numbered, table
 
 BLOCK_NS = 30 * 10**9
 CYCLE_BLOCKS = 10

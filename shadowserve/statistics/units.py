@@ -24,7 +24,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shadowserve.schema.rows import Rows
-from shadowserve.statistics.tally.stored import Part, Stored, plain
+from shadowserve.statistics.stored import Part, Stored, plain
 
 PLACES = 2**20
 """Entities are told apart by so many places, which is also the most that are counted."""

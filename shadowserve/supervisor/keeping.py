@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shadowserve.errors import DamagedError
-from shadowserve.journal import lost, reader, writer
-from shadowserve.journal.writer import Segment
+from shadowserve.journal import lost, reader, segment_file
+from shadowserve.journal.segment_file import Segment
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class Keeper:
         counted : mapping of worker to sequence
             The last sequence number that each worker's counters hold.
         """
-        present = writer.segments(self.directory)
+        present = segment_file.segments(self.directory)
         self._sealed = {s.path: self._sealed[s.path] for s in present if s.path in self._sealed}
         for segment in present:
             self._look_at(segment, present, counted)
@@ -56,7 +56,7 @@ class Keeper:
 
     def bound(self) -> None:
         """Delete the oldest sealed segments beyond the budget, of whichever worker; the ledger counts what was unread."""
-        present = writer.segments(self.directory)
+        present = segment_file.segments(self.directory)
         used = sum(segment.bytes for segment in present)
         sealed = [segment for segment in present if segment.path in self._sealed]
         for segment in sorted(sealed, key=_age):
@@ -106,7 +106,7 @@ class Keeper:
         )
 
     def _remove(self, segment: Segment) -> None:
-        writer.remove(segment)
+        segment_file.remove(segment)
         self._sealed.pop(segment.path, None)
 
 

@@ -22,7 +22,7 @@ from shadowserve.errors import JournalError, ModelError, UnreadableError
 from shadowserve.faults import fault_of
 from shadowserve.host.pulse import Pulse
 from shadowserve.http import certificate
-from shadowserve.journal import reader, writer
+from shadowserve.journal import reader, recovery
 from shadowserve.legible import counted
 from shadowserve.records import Role
 from shadowserve.serving.bentoml_worker import GAVE_UP_CALL, hang_limit_s
@@ -151,7 +151,7 @@ class Supervisor:
                 try:
                     _count_lost(counted)
                     known = counted.counts().sequence
-                    writer.recover(self.places.journal, worker=worker, known=known)
+                    recovery.recover(self.places.journal, worker=worker, known=known)
                     reconcile(self.places, counted, worker=worker)
                 except (JournalError, UnreadableError) as error:
                     self.say(str(error))

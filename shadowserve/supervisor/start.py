@@ -19,26 +19,18 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from shadowserve.errors import JournalError, ModelError, SettingsError, UnreachableError
-from shadowserve.host import isolation
-from shadowserve.http import certificate, tokens
-from shadowserve.journal import writer
-from shadowserve.journal.writer import refuse_network
-from shadowserve.labels.chosen import own_loss
-from shadowserve.schema.schema import Schema
+from shadowserve.errors import JournalError, ModelError, UnreachableError
+from shadowserve.journal.local_disk import refuse_network
 from shadowserve.settings.options import Options
-from shadowserve.settings.policy import Policy
 from shadowserve.settings.settings import Settings, flag_of
-from shadowserve.settings.spellings import size_text
 from shadowserve.state import deployment as deployments
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.family import challengers_before
 from shadowserve.state.places import Places
 from shadowserve.state.presence import running
+from shadowserve.supervisor.refusals import file_faults, refuse_columns, refuse_strangers
 from shadowserve.versions import pins
-from shadowserve.versions.mlmodel import library_differences
 from shadowserve.versions.stores import Uris, redact
-from shadowserve.versions.version import Version
 
 OPEN_FILES = 65_536
 
@@ -160,125 +152,6 @@ def resolve(
         tracking_uri=redact(addresses.tracking),
         options=Options.from_settings(settings),
     )
-
-
-def refuse_settings(settings: Settings) -> None:
-    """Refuse a loss that cannot be imported, what this machine cannot do, a bad token's file or certificate.
-
-    Raises
-    ------
-    SettingsError
-    """
-    refuse_budget(settings)
-    if settings.entity is not None and settings.entity_header is not None:
-        raise SettingsError(
-            f"{flag_of('entity')} and {flag_of('entity_header')} both say whom a request is for. "
-            "Give the column or the header, not both."
-        )
-    own_loss(Policy.of(settings.verdict).loss)
-    if settings.token_file is not None:
-        tokens.read(settings.token_file)
-    if found := certificate.of(settings.ssl_certfile, settings.ssl_keyfile):
-        found.context()
-    if not settings.lane_network and (why := isolation.why_not()):
-        raise SettingsError(
-            f"--lane-network off: this process may not make a network namespace ({why}). "
-            "Run it as root or where user namespaces are allowed, or leave the option away."
-        )
-
-
-def refuse_budget(settings: Settings) -> None:
-    """Refuse a journal's budget that could not be kept, in the unit of those that can.
-
-    Raises
-    ------
-    SettingsError
-    """
-    workers = 1 if settings.tap else settings.workers
-    least = writer.least_budget(workers=workers, max_body=settings.max_body)
-    if settings.journal_budget < least:
-        raise SettingsError(
-            f"{flag_of('journal_budget')} {size_text(settings.journal_budget)} is too small: "
-            f"{workers} worker{'' if workers == 1 else 's'} with {flag_of('max_body')} "
-            f"{size_text(settings.max_body)} need at least {size_text(least)}, so that it holds. "
-            "Give that much, or lower the largest body."
-        )
-
-
-def file_faults(settings: Settings, version: Version) -> list[str]:
-    """Say why files may not be loaded: not on the list of digests, or trained with other libraries.
-
-    Returns
-    -------
-    list of str
-        Empty where `--allow-digest` and `--strict-versions` have nothing against them.
-    """
-    faults = []
-    if settings.allow_digests and version.digest not in settings.allow_digests:
-        faults.append(f"{version.pin} has digest {version.digest}, which no --allow-digest names.")
-    differences = library_differences(version.libraries) if settings.strict_versions else []
-    if differences:
-        faults.append(
-            f"{version.pin} was trained with other libraries: {'; '.join(differences)}. "
-            "Install those, or leave --strict-versions away."
-        )
-    return faults
-
-
-def refuse_columns(settings: Settings, versions: Sequence[Version]) -> None:
-    """Refuse columns to show, hash or drop that no version takes: a slip would show a value.
-
-    The column that names the entity must be one that every version takes.
-
-    Raises
-    ------
-    SettingsError
-        With one line for each option and the names that are known.
-    """
-    schemas = [Schema.from_signature(version.signature) for version in versions]
-    known = list(dict.fromkeys(str(c.name) for schema in schemas for c in schema.columns))
-    if not known:
-        return
-    faults = list(_entity_faults(settings, versions))
-    for option in ("log_inputs", "hash_inputs", "drop_inputs"):
-        asked = getattr(settings, option)
-        strange = [] if isinstance(asked, str) else [name for name in asked if name not in known]
-        if strange:
-            faults.append(
-                f"{flag_of(option)}: no version takes {', '.join(strange)}. "
-                f"Known: {', '.join(known)}."
-            )
-    if faults:
-        raise SettingsError("\n".join(faults))
-
-
-def _entity_faults(settings: Settings, versions: Sequence[Version]) -> Iterator[str]:
-    """Yield a line for each version that would never see the entity: each request would count as another."""
-    for version in versions:
-        names = [str(c.name) for c in Schema.from_signature(version.signature).columns]
-        if settings.entity is not None and names and settings.entity not in names:
-            yield (
-                f"{flag_of('entity')}: {version.pin} takes no column {settings.entity}, so every request "
-                f"would count as another one's. It takes: {', '.join(names)}. Name one of these, leave "
-                f"{flag_of('entity')} away, or log the model with that column in its signature."
-            )
-
-
-def refuse_strangers(champion: pins.Pin, challengers: list[pins.Pin]) -> None:
-    """Refuse challengers of another model, and one given twice.
-
-    Raises
-    ------
-    SettingsError
-    """
-    for pin in challengers:
-        if pin.model != champion.model:
-            raise SettingsError(
-                f"Champion {champion} and challenger {pin} are versions of different models. "
-                "Register the challenger as a version of the champion's model."
-            )
-        if challengers.count(pin) > 1:
-            raise SettingsError(f"Challenger {pin} is given twice. Once is enough.")
 
 
 def settle(places: Places, wanted: Deployment, *, fresh: bool = False) -> tuple[Deployment, str]:

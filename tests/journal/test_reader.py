@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from rig.journal import append, positions
 from shadowserve.errors import UnreadableError
 from shadowserve.journal import reader as journal_reader
+from shadowserve.journal import segment_file, segment_reading
 from shadowserve.journal import writer as journal_writer
 from shadowserve.journal.reader import JournalReader
-from shadowserve.journal.writer import Writer, segments
+from shadowserve.journal.segment_file import segments
+from shadowserve.journal.writer import Writer
 from shadowserve.records import position, worker_of
 
 STEPS = (("scale", ("age",)), ("model", ()))
@@ -69,7 +71,7 @@ def test_no_reading_goes_beyond_its_limit(tmp_path):
 
 
 def test_a_reading_of_large_bodies_is_bounded_by_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr(journal_reader, "READ_BYTES", 10_000)
+    monkeypatch.setattr(segment_reading, "READ_BYTES", 10_000)
     writer = Writer(tmp_path, worker=0)
     append(writer, 10, body=b"x" * 4_000)
     reader = JournalReader(tmp_path, cursor={})
@@ -83,7 +85,7 @@ def test_what_was_deleted_unread_is_counted(tmp_path):
     reader = JournalReader(tmp_path, cursor={})
     reader.read(1)
     for segment in made[1:4]:
-        journal_writer.remove(segment)
+        segment_file.remove(segment)
     batch = reader.read(10)
     assert (positions(batch.requests), batch.deleted, batch.cursor) == ([5], 3, {0: 5})
     reader.close()
@@ -96,7 +98,7 @@ def test_a_reader_reads_to_the_end_what_is_deleted_under_it(tmp_path):
     small(tmp_path, n=1)
     reader = JournalReader(tmp_path, cursor={})
     reader.read(1)
-    journal_writer.remove(segments(tmp_path)[0])
+    segment_file.remove(segments(tmp_path)[0])
     assert positions(reader.read(10).requests) == [2, 3, 4]
     assert reader.read(10).deleted == 0
     reader.close()
@@ -109,13 +111,13 @@ def test_a_reader_that_comes_too_early_waits_and_then_reads(tmp_path, content):
     path.touch()
     if content == "tables":
         born = sqlite3.connect(path)
-        born.executescript(journal_writer._TABLES)
+        born.executescript(segment_file.TABLES)
         born.close()
     reader = JournalReader(tmp_path, cursor={})
     assert reader.read(10).requests == []
     assert reader.steps(0) == ()
-    live = journal_writer._create(path)
-    journal_writer._begin(live, first=1, steps='[["scale", ["age"]]]')
+    live = segment_file.create(path)
+    segment_file.begin(live, first=1, steps='[["scale", ["age"]]]')
     live.execute(
         "INSERT INTO request VALUES (1, 'r', 1, 1, 'invocations', '', x'', 200, x'', 1, x'', NULL)"
     )
@@ -218,7 +220,7 @@ def test_beyond_a_cursor_everything_is_pending_or_deleted(tmp_path_factory, n, g
     made = small(directory, n=n)
     for index in gone:
         if index < n - 1:
-            journal_writer.remove(made[index])
+            segment_file.remove(made[index])
     cursor, bound = min(cursor, n), min(bound, n)
     found = journal_reader.backlog(directory, cursor={0: cursor}, bound={0: bound})
     there = {i + 1 for i in range(n) if i not in gone or i == n - 1}
@@ -253,7 +255,7 @@ def test_a_reader_leaves_a_spare_segment_that_its_writer_took_along(tmp_path, mo
     append(writer)
     reader = JournalReader(tmp_path, cursor={})
     assert positions(reader.read(9).requests) == [1]
-    remove = journal_writer.remove
+    remove = segment_file.remove
 
     def read_first(segment):
         assert reader.read(9).requests == []

@@ -9,8 +9,9 @@ import pytest
 from rig.journal import request
 from shadowserve.errors import JournalError, UnreadableError
 from shadowserve.journal import reader
+from shadowserve.journal.segment_file import segments
 from shadowserve.journal.standby import Standby
-from shadowserve.journal.writer import Writer, segments
+from shadowserve.journal.writer import Writer
 
 
 class Disk:

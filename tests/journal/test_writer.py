@@ -12,10 +12,11 @@ import pytest
 
 from rig.journal import append, killed, positions, request
 from shadowserve.errors import JournalError
+from shadowserve.journal import local_disk, recovery, segment_file
 from shadowserve.journal import reader as journal_reader
-from shadowserve.journal import writer as journal_writer
 from shadowserve.journal.reader import JournalReader
-from shadowserve.journal.writer import Writer, segments
+from shadowserve.journal.segment_file import segments
+from shadowserve.journal.writer import Writer
 from shadowserve.records import position
 
 STEPS = (("scale", ("age",)), ("model", ()))
@@ -119,7 +120,7 @@ def test_a_foreign_lock_fails_the_append_and_frees_the_positions(tmp_path):
 def test_an_append_waits_five_milliseconds_at_most(tmp_path):
     writer = Writer(tmp_path, worker=0)
     (waits_ms,) = writer._live.execute("PRAGMA busy_timeout").fetchone()
-    assert waits_ms == journal_writer.APPEND_WAIT_MS == 5
+    assert waits_ms == segment_file.APPEND_WAIT_MS == 5
     writer.close()
 
 
@@ -242,7 +243,7 @@ while True:
 @pytest.mark.parametrize("after_s", [0.0, 0.02, 0.11])
 def test_a_killed_writer_loses_nothing_that_it_appended(tmp_path, after_s):
     told = int(killed(ENDLESS, str(tmp_path), after_s=after_s)[-1])
-    last = journal_writer.recover(tmp_path, worker=0)
+    last = recovery.recover(tmp_path, worker=0)
     assert told <= last <= told + 5  # the step under way may have been written
     assert positions(everything(tmp_path)) == list(range(1, last + 1))
     writer = Writer(tmp_path, worker=0)
@@ -258,9 +259,9 @@ def test_no_number_is_given_twice_where_a_writer_dies_over_an_empty_segment(tmp_
     with pytest.raises(AttributeError):  # the segment rolls, and its first append fails
         writer.append([None])
     writer._keeper.submit(lambda: None).result()
-    journal_writer.remove(segments(tmp_path)[0])
+    segment_file.remove(segments(tmp_path)[0])
     assert everything(tmp_path) == []
-    assert journal_writer.recover(tmp_path, worker=0) == 5  # as if the process had died here
+    assert recovery.recover(tmp_path, worker=0) == 5  # as if the process had died here
     again = Writer(tmp_path, worker=0)
     assert append(again)[0].position == 6
     again.close()
@@ -274,15 +275,15 @@ def test_no_number_is_given_twice_where_the_whole_journal_was_lost(tmp_path):
 
 def test_recovery_does_nothing_the_second_time(tmp_path):
     killed(ENDLESS, str(tmp_path), after_s=0.02)
-    last = journal_writer.recover(tmp_path, worker=0)
+    last = recovery.recover(tmp_path, worker=0)
     before = [facts(segment) for segment in segments(tmp_path)]
-    assert journal_writer.recover(tmp_path, worker=0) == last
+    assert recovery.recover(tmp_path, worker=0) == last
     assert [facts(segment) for segment in segments(tmp_path)] == before
 
 
 def test_recovery_removes_a_file_that_was_born_in_the_moment_of_death(tmp_path):
     (tmp_path / "0-1.db").touch()
-    assert journal_writer.recover(tmp_path, worker=0) == 0
+    assert recovery.recover(tmp_path, worker=0) == 0
     assert segments(tmp_path) == []
 
 
@@ -292,7 +293,7 @@ def test_recovery_never_deletes_a_segment_that_is_locked(tmp_path):
     foreign = sqlite3.connect(segments(tmp_path)[0].path, isolation_level=None)
     foreign.execute("BEGIN IMMEDIATE")
     with pytest.raises(JournalError, match="cannot be sealed"):
-        journal_writer.recover(tmp_path, worker=0)
+        recovery.recover(tmp_path, worker=0)
     foreign.execute("ROLLBACK")
     foreign.close()
     assert len(everything(tmp_path)) == 5
@@ -320,7 +321,7 @@ def test_a_removed_segment_leaves_nothing(tmp_path):
     writer._spare.exception()
     first, spare = segments(tmp_path)
     assert first.bytes > 0
-    journal_writer.remove(first)
+    segment_file.remove(first)
     assert all(path.name.startswith(spare.path.name) for path in tmp_path.glob("*.db*"))
     assert first.bytes == 0
     writer._live.close()
@@ -335,7 +336,7 @@ def test_a_network_file_system_is_refused_by_name(tmp_path):
     mounts = tmp_path / "mounts"
     mounts.write_text(MOUNTS.format(place=tmp_path))
     with pytest.raises(JournalError, match=r"network file system \(nfs4\).*local disk"):
-        journal_writer.refuse_network(tmp_path / "below", mounts=mounts)
+        local_disk.refuse_network(tmp_path / "below", mounts=mounts)
 
 
 def test_a_mount_point_with_a_space_is_known(tmp_path):
@@ -344,14 +345,14 @@ def test_a_mount_point_with_a_space_is_known(tmp_path):
     mounts = tmp_path / "mounts"
     mounts.write_text(MOUNTS.format(place=str(place).replace(" ", "\\040")))
     with pytest.raises(JournalError):
-        journal_writer.refuse_network(place, mounts=mounts)
+        local_disk.refuse_network(place, mounts=mounts)
 
 
 def test_a_local_disk_and_an_unknown_system_are_taken(tmp_path):
     mounts = tmp_path / "mounts"
     mounts.write_text(MOUNTS.format(place=tmp_path / "elsewhere"))
-    journal_writer.refuse_network(tmp_path, mounts=mounts)
-    journal_writer.refuse_network(tmp_path, mounts=tmp_path / "missing")
+    local_disk.refuse_network(tmp_path, mounts=mounts)
+    local_disk.refuse_network(tmp_path, mounts=tmp_path / "missing")
 
 
 def test_a_directory_that_cannot_be_written_is_named(tmp_path):
@@ -380,4 +381,4 @@ def test_no_name_of_a_segment_comes_back_though_all_are_gone(tmp_path):
         before |= names
         writer.close()
         for one in segments(tmp_path):
-            journal_writer.remove(one)
+            segment_file.remove(one)

@@ -16,8 +16,8 @@ from rig.deployment import CHALLENGER, CONTROL, deployment, made
 from rig.lane import answer, close, in_a_child, lane, parts, records, told, work
 from rig.scoring import double, native, opaque, pipeline
 from shadowserve.comparison.learned import Learned
-from shadowserve.journal import writer
-from shadowserve.journal.writer import segments
+from shadowserve.journal import segment_file
+from shadowserve.journal.segment_file import segments
 from shadowserve.lane import run, windows
 from shadowserve.lane.run import follow
 from shadowserve.records import Times
@@ -145,7 +145,7 @@ def test_what_the_budget_deleted_is_skipped(tmp_path):
     answer(places, records(12), segment_bytes=1)
     work(places, upto=2)
     for segment in segments(places.journal)[4:9]:
-        writer.remove(segment)
+        segment_file.remove(segment)
     assert told(places)["skipped_budget"] == 5  # before the lane has come to it
     work(places)
     assert told(places) == {"both_ok": 7, "skipped_budget": 5}

@@ -14,8 +14,9 @@ from rig.lane import answer, close, lane, records, told
 from rig.scoring import double, opaque
 from shadowserve.comparison.learned import Learned
 from shadowserve.lane import turns
+from shadowserve.lane.line import Line, Message, Word
 from shadowserve.lane.process import take_turns
-from shadowserve.lane.turns import Asking, Line, Message, Word
+from shadowserve.lane.turns import Asking
 from shadowserve.records import Observation, position
 from shadowserve.state.lane_reading import snapshot
 

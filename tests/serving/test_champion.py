@@ -12,7 +12,7 @@ import pytest
 from rig.champion import Serving, watched, work
 from rig.scoring import double, native, opaque, pipeline, predictions, record
 from shadowserve.faults import from_json
-from shadowserve.journal.writer import segments
+from shadowserve.journal.segment_file import segments
 from shadowserve.records import Times
 from shadowserve.serving.champion import Overloaded
 from shadowserve.state.sharing import EARNED, STOPPED, UNDECIDED

@@ -19,14 +19,14 @@ from rig.tap_endpoint import SERVED, line, post
 from rig.tap_endpoint import journaled as tapped
 from rig.tapped import Tap, app, ask
 from shadowserve.errors import SettingsError
-from shadowserve.journal import writer
+from shadowserve.journal import recovery, segment_file
 from shadowserve.journal.reader import JournalReader
 from shadowserve.schema.rows import Rows
 from shadowserve.settings.settings import Settings
 from shadowserve.state import deployment as deployments
 from shadowserve.state.sampling import Sampling
 from shadowserve.statistics.units import EntityHeader, entity_header, nobody, unit_of
-from shadowserve.supervisor import start
+from shadowserve.supervisor import refusals
 from shadowserve.tap import TapMiddleware
 
 SECRET = "customer-4711-secret"
@@ -86,13 +86,13 @@ def test_a_lane_counts_each_name_once_and_each_request_without_one_by_itself(tmp
 def test_a_segment_that_an_earlier_release_wrote_is_read_on(tmp_path):
     """Its rows have one column fewer: they name nobody."""
     live = sqlite3.connect(tmp_path / "0-1.db")
-    live.executescript(writer._TABLES.replace(", unit INTEGER", ""))
-    writer._begin(live, first=1, steps="[]")
+    live.executescript(segment_file.TABLES.replace(", unit INTEGER", ""))
+    segment_file.begin(live, first=1, steps="[]")
     row = [getattr(request(1), name) for name in request(1).__slots__ if name != "unit"]
     live.execute("INSERT INTO request VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
     live.commit()
     live.close()
-    writer.recover(tmp_path, worker=0)
+    recovery.recover(tmp_path, worker=0)
     (one,) = JournalReader(tmp_path, cursor={}).read(10).requests
     assert (one.request_id, one.unit) == ("r1", None)
 
@@ -152,7 +152,7 @@ def test_a_header_is_one_whatever_its_case_and_is_given_in_every_way():
 def test_column_and_header_together_are_refused():
     both = Settings.load({"entity": "user", "entity_header": "x-customer"}, environ={})
     with pytest.raises(SettingsError, match="Give the column or the header, not both"):
-        start.refuse_settings(both)
+        refusals.refuse_settings(both)
 
 
 def test_the_body_is_what_it_was(tmp_path):

@@ -15,7 +15,7 @@ from shadowserve.report.page import render
 from shadowserve.state import arrival
 from shadowserve.state.arrival import Arrival, Late
 from shadowserve.state.counters import Counts
-from shadowserve.state.ledger import Ledger
+from shadowserve.state.ledger_entries import Ledger
 from shadowserve.state.metrics import exposition
 from shadowserve.state.places import Places
 

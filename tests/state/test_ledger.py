@@ -13,9 +13,10 @@ from rig.deployment import CHALLENGER, CONTROL, deployment, made
 from rig.journal import append, killed
 from rig.lane import answer, records, told, work
 from shadowserve.journal import reader as journal_reader
-from shadowserve.journal import writer as journal_writer
+from shadowserve.journal import recovery, segment_file
 from shadowserve.journal.reader import JournalReader
-from shadowserve.journal.writer import Writer, segments
+from shadowserve.journal.segment_file import segments
+from shadowserve.journal.writer import Writer
 from shadowserve.records import Outcome
 from shadowserve.state import counters, ledger
 from shadowserve.state.counters import Counters
@@ -112,7 +113,7 @@ def test_reconciling_counts_it_for_good(places):
     assert counted.counts() == counters.Counts(answered=4, failed=2, appended=6, sequence=6)
     counted.close()
     for segment in segments(places.journal)[:-1]:
-        journal_writer.remove(segment)
+        segment_file.remove(segment)
     assert ledger.read(places, deployment(control=False, challengers=())).champion.appended == 6
 
 
@@ -137,7 +138,7 @@ def test_a_ledger_that_does_not_balance_says_so(places):
 def test_what_was_deleted_unread_is_skipped_by_budget(places):
     answer(places, records(10), segment_bytes=1)
     for segment in segments(places.journal)[2:5]:
-        journal_writer.remove(segment)
+        segment_file.remove(segment)
     assert told(places) == {"pending": 7, "skipped_budget": 3}
 
 
@@ -260,7 +261,7 @@ def test_the_ledger_balances_after_every_death_of_a_worker(places):
     for after_s in (0.0, 0.03, 0.06):
         answered += int(killed(ENDLESS, str(places.root), after_s=after_s)[-1])
         assert ledger.read(places, deployment()).balanced
-        journal_writer.recover(places.journal, worker=0)
+        recovery.recover(places.journal, worker=0)
         counted = Counters(places.counters(0))
         ledger.reconcile(places, counted, worker=0)
         counted.close()
@@ -292,7 +293,7 @@ def test_what_was_deleted_while_one_looked_is_not_told_as_skipped(places, monkey
         if first.pop() if first else False:
             work(places)
             for segment in segments(places.journal)[:-1]:
-                journal_writer.remove(segment)
+                segment_file.remove(segment)
         return counted(directory)
 
     monkeypatch.setattr(journal_reader, "extent", meanwhile)

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from shadowserve.records import Role
-from shadowserve.state import sharing
+from shadowserve.state import batching, sharing
 from shadowserve.state.places import Places
 from shadowserve.state.sharing import EARNED, STOPPED, UNDECIDED, Mark, Sharing, Shown
 
@@ -85,7 +85,7 @@ def test_what_was_shown_is_remembered_and_a_damaged_memory_is_none(tmp_path):
     ],
 )  # fmt: skip
 def test_what_holds_is_said_with_its_reason(decided, shown, marked, says):
-    told = sharing.Batching("champion", 3, decided, shown, marked)
+    told = batching.Batching("champion", 3, decided, shown, marked)
     assert says in str(told)
     assert told.to_dict()["shared"] == (not str(told).startswith("row by row"))
 
@@ -94,11 +94,11 @@ def test_what_was_decided_is_told_to_those_who_load_nothing(tmp_path):
     places = Places(tmp_path)
     places.make()
     known = {"digest": "ab" * 32, "method": "predict"}
-    assert sharing.batching(places, Role.CHAMPION, 3, **known) is None
+    assert batching.batching(places, Role.CHAMPION, 3, **known) is None
     decided = Sharing("earned", unknown=CODE, tries=2, warmed=(64, 32))
     sharing.tell(places.sharing(Role.CHAMPION, 3), decided)
     Mark(places.mark(**known)).earn()
-    found = sharing.batching(places, Role.CHAMPION, 3, **known)
+    found = batching.batching(places, Role.CHAMPION, 3, **known)
     assert dataclasses.replace(found.decided) == decided
     assert found.shared
     assert found.to_dict()["calls_at_start"] == 4

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scipy.signal import lfilter
 
 from benchmarks.calibration_latency import alarmed, drawn, first_look
-from shadowserve.statistics.paired import MOST_BURSTS, PairedBursts, epochs, joined, look, slower
+from shadowserve.statistics.epochs import epochs, look
+from shadowserve.statistics.paired import MOST_BURSTS, PairedBursts, joined, slower
 
 
 def moods(rng, n_bursts, *, memory, size=0.3):

@@ -13,8 +13,8 @@ import pytest
 from shadowserve.comparison.episodes import Episodes
 from shadowserve.comparison.failures import Noise
 from shadowserve.errors import StateError
+from shadowserve.statistics.stored import Stored, plain
 from shadowserve.statistics.tally import Worst
-from shadowserve.statistics.tally.stored import Stored, plain
 
 WRITTEN = json.loads((Path(__file__).parent / "states_before.json").read_text())
 

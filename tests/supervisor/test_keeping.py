@@ -8,11 +8,12 @@ import pytest
 
 from rig.journal import append
 from shadowserve.errors import SettingsError
-from shadowserve.journal import lost
+from shadowserve.journal import lost, recovery
 from shadowserve.journal import writer as journal_writer
-from shadowserve.journal.writer import Writer, segments
+from shadowserve.journal.segment_file import segments
+from shadowserve.journal.writer import Writer
 from shadowserve.settings.settings import Settings
-from shadowserve.supervisor import start
+from shadowserve.supervisor import refusals
 from shadowserve.supervisor.keeping import Keeper
 
 
@@ -45,7 +46,7 @@ def test_a_workers_newest_segment_stays_while_nothing_else_knows_where_to_go_on(
     made = small(tmp_path, n=3)
     keeper(tmp_path).keep(cursors=[], counted={0: 2})
     assert segments(tmp_path) == made[-1:]
-    assert journal_writer.recover(tmp_path, worker=0) == 3
+    assert recovery.recover(tmp_path, worker=0) == 3
 
 
 def test_a_workers_newest_segment_goes_with_its_bodies_once_the_counters_know_it(tmp_path):
@@ -119,10 +120,10 @@ def test_a_budget_holds_however_much_comes_and_nothing_is_read(tmp_path, body, e
 )
 def test_a_budget_that_could_not_hold_is_refused_in_its_own_unit(budget, body, workers, least):
     with pytest.raises(SettingsError) as caught:
-        start.refuse_budget(Settings(journal_budget=budget, max_body=body, workers=workers))
+        refusals.refuse_budget(Settings(journal_budget=budget, max_body=body, workers=workers))
     assert f"at least {least}" in str(caught.value)
     assert f"{budget // 2**20}MiB is too small" in str(caught.value)
-    start.refuse_budget(Settings(journal_budget=2**31))
+    refusals.refuse_budget(Settings(journal_budget=2**31))
 
 
 def test_a_damaged_segment_is_moved_aside_and_told_once(tmp_path):
@@ -140,7 +141,7 @@ def test_a_damaged_segment_is_moved_aside_and_told_once(tmp_path):
 def test_the_newest_segment_is_damaged_and_the_counters_know_how_much_it_held(tmp_path):
     made = small(tmp_path, n=2)
     made[1].path.write_bytes(b"nothing of ours" * 300)
-    assert journal_writer.recover(tmp_path, worker=0, known=7) == 7
+    assert recovery.recover(tmp_path, worker=0, known=7) == 7
     assert lost.noted(tmp_path) == [lost.Range(0, 2, 7)]
     writer = Writer(tmp_path, worker=0, after=7)
     assert append(writer)[0].position == 8

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq, minimize_scalar
 
 from shadowserve.statistics.sequential.evidence import KNOTS, log_above, log_below, spread
-from shadowserve.statistics.tally.stored import Stored, array, plain
+from shadowserve.statistics.stored import Stored, array, plain
 
 _TINY = 1e-12
 

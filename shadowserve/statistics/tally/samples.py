@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from shadowserve.statistics.tally.stored import Part, Stored, plain
+from shadowserve.statistics.stored import Part, Stored, plain
 
 # key, minus position, payload as JSON text: ordered as a tuple, whatever the payload
 Row = tuple[float, int, str]

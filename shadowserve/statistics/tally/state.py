@@ -11,11 +11,9 @@ import math
 from collections.abc import Mapping
 from typing import Any, Protocol, Self
 
-from shadowserve.errors import StateError
+from shadowserve.statistics.stored import State, checked, labelled
 
-State = dict[str, Any]
-
-STATE_VERSION = 1
+__all__ = ["State", "Summary", "checked", "finite", "labelled", "packed", "unpacked"]
 
 
 class Summary(Protocol):
@@ -39,28 +37,6 @@ class Summary(Protocol):
             The state is of another kind or of a version that this release does not read.
         """
         ...
-
-
-def labelled(kind: str, **content: Any) -> State:
-    """Put kind and version on a state."""
-    return {"kind": kind, "version": STATE_VERSION, **content}
-
-
-def checked(state: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    """Return the state if it is of this kind and version.
-
-    Raises
-    ------
-    StateError
-        If it is another summary's, or another release's.
-    """
-    found = (state.get("kind"), state.get("version"))
-    if found != (kind, STATE_VERSION):
-        raise StateError(
-            f"Saved summary is {found[0]!r} version {found[1]!r}; expected {kind!r} version "
-            f"{STATE_VERSION}. Start a new deployment, or read it with the release that wrote it."
-        )
-    return state
 
 
 def packed(raw: bytes) -> str:

@@ -13,7 +13,32 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from shadowserve.statistics.tally.state import State, checked, labelled
+from shadowserve.errors import StateError
+
+State = dict[str, Any]
+STATE_VERSION = 1
+
+
+def labelled(kind: str, **content: Any) -> State:
+    """Put kind and version on a state."""
+    return {"kind": kind, "version": STATE_VERSION, **content}
+
+
+def checked(state: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    """Return the state if it is of this kind and version.
+
+    Raises
+    ------
+    StateError
+        If it is another summary's, or another release's.
+    """
+    found = (state.get("kind"), state.get("version"))
+    if found != (kind, STATE_VERSION):
+        raise StateError(
+            f"Saved summary is {found[0]!r} version {found[1]!r}; expected {kind!r} version "
+            f"{STATE_VERSION}. Start a new deployment, or read it with the release that wrote it."
+        )
+    return state
 
 
 @dataclass(frozen=True, slots=True)
