@@ -21,7 +21,9 @@ from shadowserve.errors import ShadowserveError, UnreachableError
 from shadowserve.report import build as reports
 from shadowserve.settings.settings import Settings
 from shadowserve.state.ledger import read as read_ledger
-from shadowserve.supervisor.run import Supervisor, wait_for_lanes
+from shadowserve.supervisor.draining import pending
+from shadowserve.supervisor.run import Supervisor
+from shadowserve.supervisor.waiting import wait_for_lanes
 from shadowserve.versions.stores import uris
 
 MODEL, CHAMPION, CHALLENGER = "films", "v3", "v4"
@@ -104,7 +106,11 @@ def _catch_up(supervisor: Supervisor, talk: Console) -> None:
     """Wait for the lanes to score what is in the journal."""
     until = time.monotonic() + CATCH_UP_S
     with talk.status("The lanes are scoring what is in the journal"):
-        supervisor.run(until=lambda: supervisor.pending() == 0 or time.monotonic() > until)
+        supervisor.run(
+            until=lambda: (
+                pending(supervisor.places, supervisor.lanes) == 0 or time.monotonic() > until
+            )
+        )
 
 
 def _show(supervisor: Supervisor, addresses: Any, talk: Console) -> None:

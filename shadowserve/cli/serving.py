@@ -30,7 +30,8 @@ from shadowserve.state.lane_condition import condition
 from shadowserve.state.places import Places
 from shadowserve.supervisor import refusals, start, surroundings
 from shadowserve.supervisor.processes import Processes
-from shadowserve.supervisor.run import Supervisor, wait_for_evidence, wait_for_lanes
+from shadowserve.supervisor.run import Supervisor
+from shadowserve.supervisor.waiting import wait_for_evidence, wait_for_lanes
 from shadowserve.versions.stores import preflight, uris
 from shadowserve.versions.version import Version
 
@@ -235,10 +236,14 @@ def _scheme(settings: Settings) -> str:
 
 def _loaded(supervisor: Supervisor, deployment: Deployment) -> list[str]:
     """Say what the champion takes now that it is loaded, and what all copies together may."""
-    known = [used for one in supervisor.workers if (used := clock.rss_bytes(one.pid)) is not None]
+    known = [
+        used
+        for one in supervisor.workers.children
+        if (used := clock.rss_bytes(one.pid)) is not None
+    ]
     if not known:
         return []
-    copies = len(supervisor.workers) + len(deployment.lanes)
+    copies = len(supervisor.workers.children) + len(deployment.lanes)
     measured = " + ".join(f"{used / 2**20:.0f}" for used in known)
     expected = max(known) * copies
     limit = clock.memory_limit_bytes()

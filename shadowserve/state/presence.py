@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import os
 from typing import Any
 
+from shadowserve.state.files import write_whole
 from shadowserve.state.places import Places
 
 
@@ -23,3 +25,15 @@ def running(places: Places) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     return None
+
+
+def tell(places: Places, *, data: tuple[str | None, int | None], console: tuple[str, int]) -> None:
+    """Write down who runs here and where: hosts and ports, of the data plane None where there is none."""
+    facts = {
+        "pid": os.getpid(),
+        "host": data[0],
+        "port": data[1],
+        "console_host": console[0],
+        "console_port": console[1],
+    }
+    write_whole(places.supervisor, json.dumps(facts))

@@ -7,37 +7,26 @@ it or deletes a read segment, the workers do not notice.
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 from types import FrameType
 
 from shadowserve.ending import ending
-from shadowserve.errors import JournalError, ModelError, UnreadableError
+from shadowserve.errors import ModelError
 from shadowserve.faults import fault_of
-from shadowserve.host.pulse import Pulse
 from shadowserve.http import certificate
-from shadowserve.journal import reader, recovery
-from shadowserve.legible import counted
-from shadowserve.records import Role
-from shadowserve.serving.bentoml_worker import GAVE_UP_CALL, hang_limit_s
 from shadowserve.settings.settings import Settings
-from shadowserve.state import arrival, counters, departed, ends
-from shadowserve.state.arrival import Arrival
+from shadowserve.state import counters, departed, presence
 from shadowserve.state.deployment import Deployment
-from shadowserve.state.files import write_whole
-from shadowserve.state.lane_condition import condition
 from shadowserve.state.lane_reading import snapshot
-from shadowserve.state.ledger import reconcile
 from shadowserve.state.places import Places
 from shadowserve.supervisor import logs
 from shadowserve.supervisor.allowance import Allowance
 from shadowserve.supervisor.child import Child
+from shadowserve.supervisor.draining import drain
 from shadowserve.supervisor.keeping import Keeper
 from shadowserve.supervisor.news import EvidenceNews, last_words
 from shadowserve.supervisor.orphans import Sweeper
@@ -45,16 +34,12 @@ from shadowserve.supervisor.processes import Processes
 from shadowserve.supervisor.reaping import Reaper
 from shadowserve.supervisor.standin import STAND_IN, StandIn
 from shadowserve.supervisor.watch import LaneWatch
+from shadowserve.supervisor.workers import Workers
 
 TURN_S = 0.05
 CHORES_S = 1.0
-DRAIN_S = 20.0
 FLUSH_S = 20.0
 WORKER_END_S = 10.0
-STUCK_GRACE_S = 5.0
-"""How much later than a worker itself its supervisor gives it up."""
-LEAST_STUCK_S = 10.0
-LONGEST_WORKER_PAUSE_S = 10.0
 HELPER_PAUSE_S = 2.0
 
 
@@ -83,11 +68,8 @@ class Supervisor:
     console_socket: socket.socket
     processes: Processes
     say: Callable[[str], None]
-    workers: list[Child] = field(default_factory=list)
     lanes: list[LaneWatch] = field(default_factory=list)
     helpers: list[Child] = field(default_factory=list)
-    worker_deaths: int = 0
-    pulses: dict[object, Pulse] = field(default_factory=dict)
     leaving: bool = False
     stand_in: StandIn | None = None
     deployment: Deployment | None = None
@@ -96,20 +78,21 @@ class Supervisor:
     news: EvidenceNews | None = None
     reaper: Reaper = field(default_factory=Reaper)
     keeper: Keeper = field(init=False)
+    workers: Workers = field(init=False)
     _told: str = ""
     _ends_at_once: bool = False
     _was_ready: bool = False
-    _stuck: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.keeper = Keeper(self.places.journal, self.settings.journal_budget, self.say)
+        self.workers = Workers(self.places, self.settings.request_timeout, self.say)
 
     def begin(self) -> None:
         """Start the champion's workers; they import while the pins are resolved."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         self.sweeper = Sweeper(self.processes.start_token)
-        self._recover()
+        self.workers.recover()
         self.places.champion_failed.unlink(missing_ok=True)
         self.places.draining.unlink(missing_ok=True)
         self.places.stopping.unlink(missing_ok=True)
@@ -118,12 +101,11 @@ class Supervisor:
         self._write_down()
 
     def _open_data_plane(self, listener: socket.socket) -> None:
-        self.workers = [self.processes.worker(i, listener) for i in range(self.settings.workers)]
-        for child in self.workers:
-            child.start()
+        numbers = range(self.settings.workers)
+        self.workers.begin([self.processes.worker(i, listener) for i in numbers])
         self.stand_in = StandIn(
             listener,
-            needed=lambda: self.leaving or not any(map(self._accepts, range(len(self.workers)))),
+            needed=lambda: self.leaving or not self.workers.accept,
             why=self._why_nobody_answers,
             label=self._label,
             counters=counters.Counters(self.places.counters(STAND_IN)),
@@ -142,19 +124,7 @@ class Supervisor:
     @property
     def _journaling(self) -> list[Child]:
         """Who writes the journal: the champion's workers, or with a tap the console."""
-        return self.helpers[:1] if self.data_socket is None else self.workers
-
-    def _recover(self) -> None:
-        """Seal and count what earlier workers left; what cannot be sealed now is so later."""
-        for worker, path in self.places.all_counters().items():
-            with closing(counters.Counters(path)) as counted:
-                try:
-                    _count_lost(counted)
-                    known = counted.counts().sequence
-                    recovery.recover(self.places.journal, worker=worker, known=known)
-                    reconcile(self.places, counted, worker=worker)
-                except (JournalError, UnreadableError) as error:
-                    self.say(str(error))
+        return self.helpers[:1] if self.data_socket is None else self.workers.children
 
     @contextlib.contextmanager
     def ending_at_once(self) -> Iterator[None]:
@@ -202,7 +172,7 @@ class Supervisor:
         """Look after everything until a signal comes or `until` says so."""
         chores_ns = 0
         while not self.stop_signals and not until():
-            self._try(self._look_after_workers)
+            self._try(self.workers.look)
             self._try(self._look_after_lanes)
             if time.monotonic_ns() >= chores_ns:
                 self._try(self._chores)
@@ -234,12 +204,7 @@ class Supervisor:
         """Drain: finish requests, let lanes catch up, let evidence arrive, end everything."""
         self._let_balancers_turn_away()
         self.leaving = True  # from here on the stand-in takes whoever still comes
-        for child in self.workers:
-            child.signal(signal.SIGTERM)
-        until = time.monotonic() + WORKER_END_S
-        for child in self.workers:
-            child.wait(until - time.monotonic())
-            child.kill()
+        self.workers.end(deadline_s=WORKER_END_S)
         if self.data_socket is None:  # the tap closes before the lanes catch up
             for child in self._journaling:
                 child.end(deadline_s=WORKER_END_S)
@@ -267,7 +232,7 @@ class Supervisor:
             self.places.stopping.touch(mode=0o600)
         until, signals = time.monotonic() + self.settings.drain_delay, self.stop_signals
         while time.monotonic() < until and self.stop_signals == signals:
-            self._try(self._look_after_workers)
+            self._try(self.workers.look)
             self._try(self._look_after_lanes)
             time.sleep(TURN_S)
 
@@ -282,7 +247,11 @@ class Supervisor:
     def kill(self) -> None:
         """End everything now; used when the start failed."""
         self._close_data_plane()
-        for child in (*self.workers, *(watch.child for watch in self.lanes), *self.helpers):
+        for child in (
+            *self.workers.children,
+            *(watch.child for watch in self.lanes),
+            *self.helpers,
+        ):
             child.kill()
         self._sweep()
         self.places.supervisor.unlink(missing_ok=True)
@@ -304,89 +273,13 @@ class Supervisor:
 
     def _drain_lanes(self) -> None:
         """Give the lanes time to score what is in the journal; a second signal cuts it short."""
-        until, signals = time.monotonic() + DRAIN_S, self.stop_signals
-        with contextlib.suppress(OSError):  # a full disk; lanes that stand still drain nothing
-            self.places.draining.touch(mode=0o600)
-        while time.monotonic() < until and self.stop_signals == signals and self.pending():
-            for watch in self.lanes:
-                watch.look()
-            time.sleep(TURN_S)
-        left = self.pending()
-        if left:
-            self.say(
-                f"{counted(left, 'request is', 'requests are')} left in the journal; "
-                "the next start scores what lanes still lack."
-            )
-
-    def pending(self) -> int:
-        """Return how many requests some working lane has not scored yet."""
-        bound = reader.extent(self.places.journal).last
-        cursors = [
-            snapshot(watch.places.state, whole=False).cursor
-            for watch in self.lanes
-            if not watch.degraded
-        ]
-        if not cursors:
-            return 0
-        lowest = {worker: min(cursor.get(worker, 0) for cursor in cursors) for worker in bound}
-        return reader.backlog(self.places.journal, cursor=lowest, bound=bound).pending
-
-    def _look_after_workers(self) -> None:
-        """Replace what died or hangs; wait longer after each death without being ready between."""
-        for index, child in enumerate(self.workers):
-            if child.running:
-                self._end_if_stuck(index, child)
-                continue
-            pause = min(LONGEST_WORKER_PAUSE_S, 2.0 ** (self.worker_deaths - 2))
-            if self.worker_deaths and time.monotonic_ns() < child.started_ns + pause * 1e9:
-                continue
-            self.worker_deaths += 1
-            self._bury(index, child)
-            self.places.champion_failed.unlink(missing_ok=True)
-            child.start()
-
-    def _bury(self, index: int, child: Child) -> None:
-        """Count a worker's death, and the requests that died with it; tell both."""
-        reason = self._failure() or ending(child.exit_code)
-        lost = 0
-        with closing(counters.Counters(self.places.counters(index))) as counted:
-            if counted.counts().pid == child.pid:
-                lost = _count_lost(counted)
-        cause = self._stuck.pop(child.pid, None) or _cause(child.exit_code)
-        ends.note(self.places, ends.of_worker(index), cause, exit_code=child.exit_code)
-        with_it = f", {lost} request{'s' * (lost != 1)} with it" if lost else ""
-        self.say(f"{child.name} died ({reason}){with_it}; it is being replaced.")
-
-    def _end_if_stuck(self, index: int, child: Child) -> None:
-        """End a worker that has been in one call, or has not looked after its callers, for too long.
-
-        It gives up a call itself, after answering whoever waits; here it is one that cannot any more.
-        """
-        counted = counters.read(self.places.counters(index))
-        if counted.pid != child.pid or not (counted.busy_ns or counted.beat_ns):
-            return
-        asked_s = self.settings.request_timeout
-        limits = {
-            "been in one call of the model": (
-                counted.busy_ns,
-                hang_limit_s(asked_s) + STUCK_GRACE_S,
-            ),
-            "answered nobody": (counted.beat_ns, max(asked_s, LEAST_STUCK_S)),
-        }
-        for does, (sign, limit_s) in limits.items():
-            seen = self.pulses.setdefault((index, does), Pulse())
-            still_s = seen.still_s((child.pid, sign) if sign else None)
-            if sign and still_s > limit_s:
-                self.say(f"{child.name} has {does} for {still_s:.0f} s. {child.log} says where.")
-                self._stuck[child.pid] = "hang"
-                child.show_stacks()
-                child.kill()
-                return
-
-    def _accepts(self, index: int) -> bool:
-        """Tell whether a worker has come so far that it takes connections: its champion is loaded."""
-        child, counted = self.workers[index], counters.read(self.places.counters(index))
-        return child.running and counted.pid == child.pid and bool(counted.ready)
+        signals = self.stop_signals
+        drain(
+            self.places,
+            self.lanes,
+            is_cut_short=lambda: self.stop_signals != signals,
+            say=self.say,
+        )
 
     def _label(self) -> str:
         known = self.deployment
@@ -395,7 +288,7 @@ class Supervisor:
     def _chores(self) -> None:
         """Once a second: delete what is read, keep to the budget, heed the team's wishes."""
         if self._champion_ready():
-            self.worker_deaths, self._was_ready = 0, True
+            self.workers.deaths, self._was_ready = 0, True
         self.reaper.look(self._own_processes())
         if self.places.resume.exists():
             self.places.resume.unlink()
@@ -408,7 +301,7 @@ class Supervisor:
         departed.merge(self.places.scratch)
 
     def _own_processes(self) -> set[int]:
-        known = [*self.workers, *(watch.child for watch in self.lanes), *self.helpers]
+        known = [*self.workers.children, *(watch.child for watch in self.lanes), *self.helpers]
         return {child.pid for child in known} | ({self.sweeper.pid} if self.sweeper else set())
 
     def _keep_journal(self) -> None:
@@ -424,7 +317,7 @@ class Supervisor:
 
     def _raise_if_failed(self) -> None:
         """End the start with the reason why the champion cannot serve."""
-        if reason := self._failure():
+        if reason := self.workers.failure():
             raise ModelError(reason)
         for child in self._journaling:
             if child.exit_code is not None:
@@ -433,54 +326,11 @@ class Supervisor:
                     f"{child.log} says more."
                 )
 
-    def _failure(self) -> str | None:
-        """Return why a worker gave up, in its own words."""
-        try:
-            return str(json.loads(self.places.champion_failed.read_text())["reason"])
-        except FileNotFoundError:
-            return None
-
     def _write_down(self) -> None:
         host, port = self.address if self.data_socket is not None else (None, None)
         console_host, console_port = self.console_socket.getsockname()[:2]
-        facts = {
-            "pid": os.getpid(),
-            "host": host,
-            "port": port,
-            "console_host": console_host,
-            "console_port": console_port,
-        }
-        write_whole(self.places.supervisor, json.dumps(facts))
-
-
-def _count_lost(counted: counters.Counters) -> int:
-    """Count the requests that a dead worker had in hand as lost; return how many they were."""
-    lost = counted.counts().in_hand
-    if lost:
-        counted.add("lost", lost)
-        counted.set("in_hand", 0)
-    return lost
-
-
-def _cause(code: int | None) -> str:
-    """Tell why a worker ended that nobody here ended."""
-    if code == GAVE_UP_CALL:
-        return "hang"
-    return "outside" if code in (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP) else "crash"
-
-
-def wait_for_lanes(supervisor: Supervisor, *, role: Role = Role.CHALLENGER) -> None:
-    """Look after everything until every lane of a role is past starting."""
-    watched = [watch for watch in supervisor.lanes if watch.name.role is role]
-    supervisor.run(until=lambda: all(condition(w.places).state != "starting" for w in watched))
-
-
-def wait_for_evidence(supervisor: Supervisor, *, seconds: float) -> Arrival:
-    """Look after everything until the first try to reach MLflow is over; return how it went."""
-    until = time.monotonic() + seconds
-
-    def tried() -> bool:
-        return arrival.read(supervisor.places.arrival).state != "starting"
-
-    supervisor.run(until=lambda: tried() or time.monotonic() > until)
-    return arrival.read(supervisor.places.arrival)
+        presence.tell(
+            self.places,
+            data=(host, port),
+            console=(console_host, console_port),
+        )

@@ -68,20 +68,20 @@ def test_a_worker_that_hangs_is_ended_in_a_call_of_the_model_and_elsewhere(
     it, said = supervisor
     child = asleep(tmp_path)
     clock = iter(range(1000))
-    it.pulses[0, said_of_it] = Pulse(clock=lambda: float(next(clock)))
+    it.workers.pulses[0, said_of_it] = Pulse(clock=lambda: float(next(clock)))
     counted = Counters(it.places.counters(0))
     counted.set("pid", child.pid)
     for started_ns in (0, 5, 6):  # one that has not begun, and two that go on
         counted.set(sign, started_ns)
         for _ in range(limit_s + 1):
-            it._end_if_stuck(0, child)
+            it.workers.end_if_stuck(0, child)
             assert child.running
     counted.add("in_hand", 3)
-    it._end_if_stuck(0, child)
+    it.workers.end_if_stuck(0, child)
     assert not child.running
     assert f"{said_of_it} for {limit_s + 1} s" in said[0]
-    it.workers = [child]
-    it._look_after_workers()
+    it.workers.children = [child]
+    it.workers.look()
     assert "3 requests with it" in said[1]
     assert (counted.counts().lost, counted.counts().in_hand) == (3, 0)
     assert ends.workers(ends.read(it.places)).to_dict()["ended"]["hang"] == 1
@@ -96,7 +96,7 @@ def test_a_call_of_the_process_before_is_not_held_against_the_next(supervisor, t
     counted.set("pid", child.pid + 1)
     counted.set("busy_ns", 1)
     counted.close()
-    it._end_if_stuck(0, child)
+    it.workers.end_if_stuck(0, child)
     assert child.running
     child.kill()
 
@@ -106,17 +106,17 @@ def test_a_dead_worker_is_replaced_at_once_and_then_after_longer_and_longer_wait
 ):
     it, said = supervisor
     child = asleep(tmp_path)
-    it.workers = [child]
+    it.workers.children = [child]
     pids = []
     for _ in range(3):
         pids.append(child.pid)
         child.kill()
-        it._look_after_workers()
+        it.workers.look()
         pids.append(child.pid)
     assert len(set(pids)) == 2  # the second death waits
-    assert it.worker_deaths == 1
+    assert it.workers.deaths == 1
     child.started_ns -= 10**9
-    it._look_after_workers()
+    it.workers.look()
     assert child.running
     assert len(said) == 2
     child.kill()
@@ -125,12 +125,12 @@ def test_a_dead_worker_is_replaced_at_once_and_then_after_longer_and_longer_wait
 def test_a_worker_that_gave_a_reason_is_replaced_with_it_told(supervisor, tmp_path):
     it, said = supervisor
     child = asleep(tmp_path)
-    it.workers = [child]
-    (it.places.champion_failed).write_text('{"reason": "no memory"}')
+    it.workers.children = [child]
+    it.places.champion_failed.write_text('{"reason": "no memory"}')
     child.kill()
-    it._look_after_workers()
+    it.workers.look()
     assert "died (no memory)" in said[0]
-    assert not (it.places.champion_failed).exists()
+    assert not it.places.champion_failed.exists()
     child.kill()
 
 
