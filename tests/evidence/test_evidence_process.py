@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from rig import labels as labelled
 from rig.evidence import (
     CHALLENGER,
     CONTROL,
@@ -26,6 +27,9 @@ from rig.evidence import (
     state_directory,
 )
 from rig.ports import free_port
+from shadowserve.labels import take
+from shadowserve.labels.owner import owning
+from shadowserve.labels.store import LabelStore
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.places import Places
 
@@ -241,3 +245,25 @@ def test_a_stop_leaves_no_run_going_on_though_a_window_is_refused(tmp_path: Path
     assert part.exists()
     found = client(uri).get_experiment_by_name(f"shadowserve/{served.model}")
     assert {r.info.status for r in client(uri).search_runs([found.experiment_id])} == {"FINISHED"}
+
+
+def test_labels_are_handed_to_the_process_which_alone_writes_their_file(tmp_path: Path) -> None:
+    places, served = labelled.serve(tmp_path)
+    truth, rows = labelled.answers(60)
+    labelled.work(places, CHALLENGER, rows, part=True)
+    given = [(n + 1, f"request-{n + 1}", label) for n, label in enumerate(truth)]
+
+    def is_owned() -> bool:
+        with owning(places) as is_ours:
+            return not is_ours
+
+    with evidence(places, served, tmp_path / "log") as process:
+        wait_for(is_owned)
+        taken = take(places, served, given)
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+    assert taken.accepted == 60
+    with LabelStore(places.labels) as store:
+        summary = store.summary(str(CHALLENGER))
+    assert summary is not None
+    assert summary["joined"] == 60
