@@ -22,6 +22,7 @@ from shadowserve.journal import reader
 from shadowserve.journal.reader import JournalReader
 from shadowserve.journal.writer import Writer
 from shadowserve.lane.observing import Observer
+from shadowserve.lane.parts import Parts
 from shadowserve.lane.rescoring import Rescorer
 from shadowserve.lane.run import Lane
 from shadowserve.lane.seconds import seconds
@@ -118,7 +119,7 @@ def lane(
     inflight = InFlight(files.inflight)
     observer = Observer(scorer, TABLE, mark=inflight.step)
     comparer = Comparer(TABLE, classes=scorer.loaded.classes)
-    made = Lane(
+    parts = Parts(
         name=name,
         places=places,
         observer=observer,
@@ -133,12 +134,13 @@ def lane(
         schedule=Schedule(time.time_ns(), "salt"),
         warmth=Warmth(observer, inflight, repeat=rescore),
     )
-    made.categories = scorer.loaded.categories()
+    parts.categories = scorer.loaded.categories()
+    made = Lane(parts)
     if rescore:
-        made.seconds = seconds(made, [CHALLENGER], control=CONTROL)
-    made.learned.classes = scorer.loaded.classes
-    if made.learned.outputs.tally is not None:
-        made.comparer.resume(made.learned.outputs.tally)
+        parts.seconds = seconds(made, [CHALLENGER], control=CONTROL)
+    parts.learned.classes = scorer.loaded.classes
+    if parts.learned.outputs.tally is not None:
+        parts.comparer.resume(parts.learned.outputs.tally)
     return made
 
 
@@ -148,24 +150,24 @@ def work(
     """Let a lane score the journal to its end, or so many requests at least; return it, closed."""
     made = lane(places, scorer or opaque(double), **options)
     goal = reader.extent(places.journal).last
-    started = sum(made.state.cursor().values())
+    started = sum(made.parts.state.cursor().values())
 
     def stopping() -> bool:
-        read = made.tail._cursor
+        read = made.parts.tail._cursor
         if upto is not None and sum(read.values()) - started >= upto:
             return True
         return all(read.get(worker, 0) >= last for worker, last in goal.items())
 
-    made.stopping = stopping
+    made.parts.stopping = stopping
     made.run()
     close(made)
     return made
 
 
 def close(made: Lane) -> None:
-    made.tail.close()
-    made.state.close()
-    made.inflight.close()
+    made.parts.tail.close()
+    made.parts.state.close()
+    made.parts.inflight.close()
 
 
 def told(places: Places, name: LaneName = CHALLENGER, **changes: Any) -> dict[str, int]:

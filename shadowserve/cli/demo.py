@@ -61,7 +61,7 @@ def demo(requests: int, keep: bool, **flags: Any) -> None:
         _replay(supervisor, traffic.films(requests), requests, talk)
         _catch_up(supervisor, talk)
         _show(supervisor, addresses, talk)
-        if keep and not supervisor.stop_signals:
+        if keep and not supervisor.stop_signals.n:
             talk.print("It goes on serving. Ctrl-C stops it.")
             supervisor.run()
 

@@ -137,7 +137,7 @@ class running:  # noqa: N801 - reads as a verb
         try:
             supervisor.begin()
             say(f"Store          {addresses}")
-            with supervisor.ending_at_once():
+            with supervisor.stop_signals.ending_at_once():
                 wanted = start.resolve(settings, addresses, places, start=start_token, say=say)
             deployment, story = start.settle(places, wanted, fresh=self._fresh)
             if forgotten := forget(places, older_than_s=settings.retention):

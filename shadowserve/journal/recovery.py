@@ -10,12 +10,7 @@ from pathlib import Path
 
 from shadowserve.errors import JournalError
 from shadowserve.journal import lost
-from shadowserve.journal.segment_file import (
-    Segment,
-    remove,
-    seal,
-    segments,
-)
+from shadowserve.journal.segment_file import Segment, remove, seal, segments
 from shadowserve.journal.segment_reading import is_damage
 from shadowserve.records import sequence_of
 

@@ -21,14 +21,7 @@ from pathlib import Path
 
 from shadowserve.errors import JournalError
 from shadowserve.journal.recovery import recover
-from shadowserve.journal.segment_file import (
-    PAGE_BYTES,
-    begin,
-    create,
-    remove,
-    seal,
-    segments,
-)
+from shadowserve.journal.segment_file import PAGE_BYTES, begin, create, remove, seal, segments
 from shadowserve.records import Request, position, sequence_of
 
 SEGMENT_BYTES = 64 * 2**20

@@ -30,6 +30,7 @@ from shadowserve.lane.company import Company
 from shadowserve.lane.line import Line
 from shadowserve.lane.lock import ONE_AT_A_TIME, ScoringLock
 from shadowserve.lane.observing import Observer
+from shadowserve.lane.parts import Parts
 from shadowserve.lane.refused import RefusedRequests
 from shadowserve.lane.rescoring import Rescorer
 from shadowserve.lane.run import Lane, follow
@@ -87,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
             return _no_room(name, error)
         fault = fault_of(error)
         tell(_log, "lane %s ended by %s at %s", name, fault.type, fault.frame)
-        lane.inflight.clear()  # what a call raises is its request's outcome: this is no request's
+        lane.parts.inflight.clear()  # what a call raises is its request's outcome: this is no request's
         lane.say("starting", f"{fault.type} at {fault.frame}, between calls of the model")
         return 1
     return 0
@@ -138,7 +139,7 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
     learned.made_of, learned.ways = classes_of(scorer.plan), ways_of(scorer.loaded.native)
     comparer = _comparer(deployment, scorer, table, places=places)
     rescorer = Rescorer(observer, table, ignore=options.ignore_outputs, comparer=comparer)
-    lane = Lane(
+    parts = Parts(
         name=name,
         places=places,
         observer=observer,
@@ -154,65 +155,66 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
         warmth=Warmth(observer, inflight, repeat=options.rescore),
         stopping=lambda: _stopped,
         entity=options.entity,
+        categories=scorer.loaded.categories(),
         lock=ScoringLock(places.scoring_lock) if ONE_AT_A_TIME in os.environ else None,
     )
     challengers = [n for n in deployment.lanes if n.role is Role.CHALLENGER]
-    lane.categories = scorer.loaded.categories()
+    lane = Lane(parts)
     take_turns(lane, deployment)
     if name.role is Role.CONTROL:
-        lane.limit = follow(places, challengers)
+        parts.limit = follow(places, challengers)
     else:
-        lane.refused = RefusedRequests(places, scorer.schema, table)
+        parts.refused = RefusedRequests(places, scorer.schema, table)
     if options.rescore:
         controls = [n for n in deployment.lanes if n.role is Role.CONTROL]
-        lane.seconds = seconds(lane, challengers, control=next(iter(controls), None))
-        lane.company = _company(lane, deployment, table)
+        parts.seconds = seconds(lane, challengers, control=next(iter(controls), None))
+        parts.company = _company(lane, deployment, table)
     if learned.outputs.tally is not None:
-        lane.comparer.resume(learned.outputs.tally)
+        parts.comparer.resume(learned.outputs.tally)
     _say_compatibility(lane, deployment)
     return lane
 
 
 def take_turns(lane: Lane, deployment: Deployment) -> None:
     """Connect a lane with those that it takes turns with; without a control there are none."""
-    places, repeat = lane.places, deployment.options.rescore
+    places, repeat = lane.parts.places, deployment.options.rescore
     if not deployment.control:
         return
-    if lane.name.role is Role.CHALLENGER:
-        forth, back = places.turns(lane.name.version)
+    if lane.parts.name.role is Role.CHALLENGER:
+        forth, back = places.turns(lane.parts.name.version)
         control = places.lane(Role.CONTROL, deployment.champion.number)
-        lane.asking = Asking(
+        lane.parts.asking = Asking(
             Line(back, forth),
             is_loading=lambda: condition(control).state == "starting",
-            leave=lambda: lane.stopping() or places.draining.exists(),
+            leave=lambda: lane.parts.stopping() or places.draining.exists(),
         )
         return
-    lane.answering = Answering(
+    lane.parts.answering = Answering(
         [
             Line(*places.turns(one.version))
             for one in deployment.lanes
             if one.role is Role.CHALLENGER
         ],
         journal=places.journal,
-        observer=lane.observer,
-        inflight=lane.inflight,
-        warmth=lane.warmth,
-        refuses=lane.refuses,
+        observer=lane.parts.observer,
+        inflight=lane.parts.inflight,
+        warmth=lane.parts.warmth,
+        refuses=lane.execution.refuses,
         repeat=repeat,
     )
 
 
 def _company(lane: Lane, deployment: Deployment, table: Mapping[str, Protocol]) -> Company:
     """Return what tries recorded requests in company with this lane's version."""
-    version, method = deployment.version(lane.name.version), deployment.options.method
+    version, method = deployment.version(lane.parts.name.version), deployment.options.method
     return Company(
-        lane.observer,
+        lane.parts.observer,
         table,
-        mark=sharing.Mark(lane.places.mark(version.digest, method)),
-        path=lane.places.shown(version.digest, method),
+        mark=sharing.Mark(lane.parts.places.mark(version.digest, method)),
+        path=lane.parts.places.shown(version.digest, method),
         ignore=deployment.options.ignore_outputs,
-        hold=lane.inflight.mark,
-        proven=lambda positions: lane.learned.noise.depend(positions),
+        hold=lane.parts.inflight.mark,
+        proven=lambda positions: lane.commits.learned.noise.depend(positions),
     )
 
 
@@ -241,10 +243,12 @@ def _say_compatibility(lane: Lane, deployment: Deployment) -> None:
     champion = Schema.from_signature(deployment.champion.signature)
     offered = {column.name for column in champion.columns}
     missing = [
-        c.name for c in lane.observer.scorer.schema.columns if c.required and c.name not in offered
+        c.name
+        for c in lane.parts.observer.scorer.schema.columns
+        if c.required and c.name not in offered
     ]
-    if offered and missing and lane.learned.outputs.disagreement.n == 0:
-        lane.first_state = ("incompatible", f"missing_column:{missing[0]}")
+    if offered and missing and lane.commits.learned.outputs.disagreement.n == 0:
+        lane.parts.first_state = ("incompatible", f"missing_column:{missing[0]}")
 
 
 def _give_up(name: LaneName, places: Places, error: BaseException) -> None:

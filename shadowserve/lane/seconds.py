@@ -22,37 +22,42 @@ def seconds(
     control : LaneName or None
         The deployment's control lane, if it has one.
     """
-    mark, rescorer = lane.inflight.mark, lane.rescorer
+    mark, rescorer = lane.parts.inflight.mark, lane.parts.rescorer
     if rescorer is None:
         return []
-    files = {one.version: lane.places.lane(one.role, one.version) for one in challengers}
-    if lane.name.role is Role.CONTROL:
+    files = {one.version: lane.parts.places.lane(one.role, one.version) for one in challengers}
+    if lane.parts.name.role is Role.CONTROL:
         states = {version: file.state for version, file in files.items()}
-        answers, wanted = lambda: lane.learned.answers, again.asked_by(list(states.values()))
+        answers, wanted = (
+            lambda: lane.commits.learned.answers,
+            again.asked_by(list(states.values())),
+        )
         return [
-            again.AgainForOthers(lane.observer, answers, wanted, mark),
+            again.AgainForOthers(lane.parts.observer, answers, wanted, mark),
             replays.ReplaysForOthers(
-                lambda: lane.learned,
-                lane.observer,
+                lambda: lane.commits.learned,
+                lane.parts.observer,
                 rescorer.differ,
                 replays.asked_by(states),
                 lambda version, positions: read_kept(files[version].kept, positions),
                 mark,
             ),
         ]
-    protocols, usual_ms = lane.observer.protocols, lambda: lane.learned.usual_ms()
-    tried = again.Again(lane.observer, lambda: lane.learned.lasting, protocols, mark, usual_ms)
-    own = lane.lane_places.kept
-    if lane.disclosure.hides:
+    protocols, usual_ms = lane.parts.observer.protocols, lambda: lane.commits.learned.usual_ms()
+    tried = again.Again(
+        lane.parts.observer, lambda: lane.commits.learned.lasting, protocols, mark, usual_ms
+    )
+    own = lane.parts.files.kept
+    if lane.parts.disclosure.hides:
         return [tried]
     asked = replays.Replays(
-        lambda: lane.learned,
-        lane.observer,
+        lambda: lane.commits.learned,
+        lane.parts.observer,
         rescorer.differ,
         KeptRequests(own),
         lambda positions: read_kept(own, positions),
         replays.answered_by(
-            lane.places.lane(control.role, control.version).state, lane.name.version
+            lane.parts.places.lane(control.role, control.version).state, lane.parts.name.version
         )
         if control
         else lambda: None,

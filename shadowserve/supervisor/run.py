@@ -7,12 +7,10 @@ it or deletes a read segment, the workers do not notice.
 from __future__ import annotations
 
 import contextlib
-import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import FrameType
 
 from shadowserve.ending import ending
 from shadowserve.errors import ModelError
@@ -33,6 +31,7 @@ from shadowserve.supervisor.orphans import Sweeper
 from shadowserve.supervisor.processes import Processes
 from shadowserve.supervisor.reaping import Reaper
 from shadowserve.supervisor.standin import STAND_IN, StandIn
+from shadowserve.supervisor.stop_signals import StopSignals
 from shadowserve.supervisor.watch import LaneWatch
 from shadowserve.supervisor.workers import Workers
 
@@ -73,14 +72,13 @@ class Supervisor:
     leaving: bool = False
     stand_in: StandIn | None = None
     deployment: Deployment | None = None
-    stop_signals: int = 0
+    stop_signals: StopSignals = field(default_factory=StopSignals)
     sweeper: Sweeper | None = None
     news: EvidenceNews | None = None
     reaper: Reaper = field(default_factory=Reaper)
     keeper: Keeper = field(init=False)
     workers: Workers = field(init=False)
     _told: str = ""
-    _ends_at_once: bool = False
     _was_ready: bool = False
 
     def __post_init__(self) -> None:
@@ -89,8 +87,7 @@ class Supervisor:
 
     def begin(self) -> None:
         """Start the champion's workers; they import while the pins are resolved."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._on_signal)
+        self.stop_signals.heed()
         self.sweeper = Sweeper(self.processes.start_token)
         self.workers.recover()
         self.places.champion_failed.unlink(missing_ok=True)
@@ -126,17 +123,6 @@ class Supervisor:
         """Who writes the journal: the champion's workers, or with a tap the console."""
         return self.helpers[:1] if self.data_socket is None else self.workers.children
 
-    @contextlib.contextmanager
-    def ending_at_once(self) -> Iterator[None]:
-        """Let a signal cut short what may wait long for somebody else, with exit code 0."""
-        self._ends_at_once = True
-        try:
-            if self.stop_signals:
-                raise SystemExit(0)
-            yield
-        finally:
-            self._ends_at_once = False
-
     def deploy(self, deployment: Deployment) -> None:
         """Make lanes, console and evidence writer for what was resolved."""
         self.deployment = deployment
@@ -160,7 +146,7 @@ class Supervisor:
         ModelError
             If the champion cannot be loaded or warmed.
         """
-        while not self.stop_signals:
+        while not self.stop_signals.n:
             if self._champion_ready():
                 self._was_ready = True
                 return True
@@ -171,7 +157,7 @@ class Supervisor:
     def run(self, *, until: Callable[[], bool] = lambda: False) -> None:
         """Look after everything until a signal comes or `until` says so."""
         chores_ns = 0
-        while not self.stop_signals and not until():
+        while not self.stop_signals.n and not until():
             self._try(self.workers.look)
             self._try(self._look_after_lanes)
             if time.monotonic_ns() >= chores_ns:
@@ -230,15 +216,15 @@ class Supervisor:
         """Say at /readyz that this ends, and go on serving for a while; a second signal cuts it short."""
         with contextlib.suppress(OSError):
             self.places.stopping.touch(mode=0o600)
-        until, signals = time.monotonic() + self.settings.drain_delay, self.stop_signals
-        while time.monotonic() < until and self.stop_signals == signals:
+        until, signals = time.monotonic() + self.settings.drain_delay, self.stop_signals.n
+        while time.monotonic() < until and self.stop_signals.n == signals:
             self._try(self.workers.look)
             self._try(self._look_after_lanes)
             time.sleep(TURN_S)
 
     def _why_nobody_answers(self) -> str:
         """Say it in words, for callers."""
-        if self.leaving or self.stop_signals:
+        if self.leaving or self.stop_signals.n:
             return "This server is being stopped."
         if not self._was_ready:
             return "The champion is being loaded."
@@ -266,18 +252,13 @@ class Supervisor:
         if self.data_socket is not None:
             self.data_socket.close()
 
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self.stop_signals += 1
-        if self._ends_at_once:
-            raise SystemExit(0)
-
     def _drain_lanes(self) -> None:
         """Give the lanes time to score what is in the journal; a second signal cuts it short."""
-        signals = self.stop_signals
+        signals = self.stop_signals.n
         drain(
             self.places,
             self.lanes,
-            is_cut_short=lambda: self.stop_signals != signals,
+            is_cut_short=lambda: self.stop_signals.n != signals,
             say=self.say,
         )
 

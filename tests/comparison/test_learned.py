@@ -12,7 +12,7 @@ from rig.scoring import double, native, opaque, pipeline
 from shadowserve.comparison.failures import MAX_EXAMPLES, MAX_FAULTS, MAX_POISON, Failures, Poison
 from shadowserve.comparison.learned import Learned
 from shadowserve.comparison.timing import MAX_STEPS, RoleTiming, StepTiming
-from shadowserve.lane import run
+from shadowserve.lane import commits, run
 from shadowserve.records import Comparison, Fault, Outcome
 from shadowserve.state.lane_reading import snapshot
 
@@ -40,7 +40,7 @@ def test_everything_is_read_back_as_it_was(tmp_path):
 
 def test_many_small_flushes_remember_what_one_large_one_does(tmp_path, monkeypatch):
     whole = learnt(tmp_path / "whole", opaque(sometimes))
-    monkeypatch.setattr(run, "COMMIT_NS", 0)
+    monkeypatch.setattr(commits, "COMMIT_NS", 0)
     monkeypatch.setattr(run, "READ_REQUESTS", 7)
     pieces = learnt(tmp_path / "pieces", opaque(sometimes))
     assert pieces.requests == whole.requests

@@ -15,15 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shadowserve.divergence import (
-    Divergence,
-    Kind,
-    KindTally,
-    Swap,
-    divergence_of,
-    names,
-    tally,
-)
+from shadowserve.divergence import Divergence, Kind, KindTally, Swap, divergence_of, names, tally
 
 numbers = st.one_of(st.integers(-(10**6), 10**6), st.floats(-1e6, 1e6), st.just(1.0))
 ids = st.integers(0, 30)

@@ -119,12 +119,12 @@ def interleaved(root, challenger, champion, *, n, disclosure=None):
         for name, version in ((CHALLENGER, challenger), (CONTROL, champion))
     ]
     for one in lanes:
-        one._take_up()
+        one.take_up()
     while [one.turn() for one in lanes] != [False, False]:
         for one in lanes:
-            one._flush()
+            one.flush()
     for one in lanes:
-        one._flush()
+        one.flush()
         close(one)
     return gather(places, deployment(), challenger=4), places
 

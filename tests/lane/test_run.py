@@ -18,7 +18,7 @@ from rig.scoring import double, native, opaque, pipeline
 from shadowserve.comparison.learned import Learned
 from shadowserve.journal import segment_file
 from shadowserve.journal.segment_file import segments
-from shadowserve.lane import run, windows
+from shadowserve.lane import commits, execution, run, windows
 from shadowserve.lane.run import follow
 from shadowserve.records import Times
 from shadowserve.schema.disclosure import Disclosure
@@ -115,14 +115,14 @@ def test_a_lane_stands_still_when_it_is_to_unless_a_stop_lets_it_catch_up(tmp_pa
     it = lane(places, opaque(double))
     began_ns = time.time_ns() - 15 * BLOCK_NS
     schedules = (Schedule(began_ns, str(salt)) for salt in range(1000))
-    it.schedule = next(s for s in schedules if s.block(time.time_ns())[1] is Block.STILL)
-    it._take_up()
+    it.parts.schedule = next(s for s in schedules if s.block(time.time_ns())[1] is Block.STILL)
+    it.take_up()
     assert not it.turn()
-    assert it.tail.read(1).requests
-    it.tail._cursor.clear()
+    assert it.parts.tail.read(1).requests
+    it.parts.tail._cursor.clear()
     places.draining.touch()
     assert it.turn()
-    it._flush()
+    it.flush()
     assert told(places) == {"both_ok": 5}
     close(it)
 
@@ -180,7 +180,7 @@ N_KILLED = 1_000
 @pytest.mark.parametrize("seed", range(2))
 def test_a_lane_killed_at_any_instant_loses_nothing(tmp_path, monkeypatch, seed):
     """Outcomes and pending add up to the journal at each death, and each request is scored once."""
-    monkeypatch.setattr(run, "COMMIT_NS", 10**7)
+    monkeypatch.setattr(commits, "COMMIT_NS", 10**7)
     monkeypatch.setattr(windows, "WINDOW_REQUESTS", 50)
     monkeypatch.setattr(run, "READ_REQUESTS", 8)
     chance = random.Random(seed)
@@ -238,7 +238,7 @@ def die(places, *, cause, positions, times=1):
             places.lane(CHALLENGER.role, 4), cause=cause, positions=positions, of=str(death)
         )
         one = lane(places, opaque(double))
-        one._take_up()
+        one.take_up()
         close(one)
 
 
@@ -335,11 +335,11 @@ def test_the_control_never_passes_the_challenger(tmp_path):
     reached = snapshot(places.lane(CHALLENGER.role, 4).state).cursor
     assert 30 <= limit()[0] == reached[0] < 100
     control = lane(places, opaque(double), name=CONTROL)
-    control.limit = limit
-    control._take_up()
+    control.parts.limit = limit
+    control.take_up()
     while control.turn():
         pass
-    assert control.tail._cursor == reached
+    assert control.parts.tail._cursor == reached
     close(control)
 
 
@@ -431,11 +431,11 @@ def test_a_lane_that_is_behind_scores_in_batches_and_agrees_all_the_same(tmp_pat
 def test_a_slow_version_that_is_behind_is_not_batched_into_the_deadline(tmp_path):
     places = places_at(tmp_path)
     one = lane(places, opaque(double))
-    assert one._batch_rows() == run.BATCH_ROWS
-    one.learned.busy_ms.add(np.array([250.0]))
-    assert one._batch_rows() == 4
-    one.learned.busy_ms.add(np.array([10_000.0]))
-    assert one._batch_rows() == 1
+    assert one.execution.batch_rows() == execution.BATCH_ROWS
+    one.commits.learned.busy_ms.add(np.array([250.0]))
+    assert one.execution.batch_rows() == 4
+    one.commits.learned.busy_ms.add(np.array([10_000.0]))
+    assert one.execution.batch_rows() == 1
     close(one)
 
 
@@ -455,7 +455,7 @@ def test_a_version_that_is_unbatched_is_never_batched(tmp_path):
 def test_a_window_is_full_after_so_many_requests(tmp_path, monkeypatch):
     monkeypatch.setattr(windows, "WINDOW_REQUESTS", 50)
     monkeypatch.setattr(run, "READ_REQUESTS", 25)
-    monkeypatch.setattr(run, "COMMIT_NS", 0)
+    monkeypatch.setattr(commits, "COMMIT_NS", 0)
     places = places_at(tmp_path)
     answer(places, records(120))
     work(places)
@@ -470,7 +470,7 @@ def test_while_mlflow_asks_for_fewer_calls_windows_widen_and_say_what_they_merge
     """SS-068: three windows' requests in one, counted as two that were not sent."""
     monkeypatch.setattr(windows, "WINDOW_REQUESTS", 50)
     monkeypatch.setattr(run, "READ_REQUESTS", 25)
-    monkeypatch.setattr(run, "COMMIT_NS", 0)
+    monkeypatch.setattr(commits, "COMMIT_NS", 0)
     places = places_at(tmp_path)
     places.wider.write_text("3")
     answer(places, records(170))

@@ -81,7 +81,7 @@ def test_what_fails_for_one_request_is_recorded_as_its_failure(
     places = made(tmp_path, CHALLENGER)
     answer(places, records(12))
     it = lane(places, opaque(double))
-    it._take_up()
+    it.take_up()
     owner = {"compare": Comparer, "add": Learned, "state": Learned}[where]
     right = getattr(owner, where)
     poison = {"n": False}
@@ -108,8 +108,8 @@ def test_what_fails_for_one_request_is_recorded_as_its_failure(
         monkeypatch.setattr(Learned, "add", add)
     monkeypatch.setattr(owner, where, fails)
     it.turn()
-    it._flush()
-    it.window.close()
+    it.flush()
+    it.commits.window.close()
     close(it)
     assert told(places) == {"both_ok": 11, "challenger_error": 1}
     rows = parts(places)
@@ -126,7 +126,7 @@ def test_a_file_that_cannot_be_read_is_no_requests_fault(tmp_path):
     places = made(tmp_path, CHALLENGER)
     answer(places, records(2))
     it = lane(places, opaque(double))
-    it._take_up()
+    it.take_up()
 
     class Away:
         def learn(self, *_):

@@ -36,7 +36,7 @@ def asking(line, **changes):
 
 def run(places, made, *, until):
     """Let a lane work in this thread until something holds."""
-    made.stopping = until
+    made.parts.stopping = until
     made.run()
     close(made)
 
@@ -52,13 +52,13 @@ def together(tmp_path, *, n=450, rescore=True, challenger=double):
         own = lane(places, opaque(double, number=3), name=CONTROL, rescore=rescore)
         take_turns(own, served)
         end = time.monotonic() + 60
-        run(places, own, until=lambda: (done.is_set() and own.tail.cursor.get(0, 0) >= n) or time.monotonic() > end)  # fmt: skip
+        run(places, own, until=lambda: (done.is_set() and own.parts.tail.cursor.get(0, 0) >= n) or time.monotonic() > end)  # fmt: skip
 
     thread = threading.Thread(target=control)
     thread.start()
     own = lane(places, opaque(challenger), rescore=rescore)
     take_turns(own, served)
-    run(places, own, until=lambda: own.tail.cursor.get(0, 0) >= n)
+    run(places, own, until=lambda: own.parts.tail.cursor.get(0, 0) >= n)
     done.set()
     thread.join()
     return places
@@ -174,14 +174,14 @@ def test_a_question_that_was_given_up_is_not_answered(tmp_path):
     answer(places, records(20), champion=opaque(double, number=3))
     own = lane(places, opaque(double, number=3), name=CONTROL)
     take_turns(own, deployment())
-    own._take_up()
+    own.take_up()
     forth, back = places.turns(4)
     line = Line(back, forth)
     line.say(Message(Word.COME, 3, until_ns=time.monotonic_ns() - 1))
-    own.answering.serve()
+    own.parts.answering.serve()
     assert line.read() == []
     line.say(Message(Word.COME, 3, until_ns=time.monotonic_ns() + 10**12))
-    own.answering.serve()
+    own.parts.answering.serve()
     here, done = line.read()
     assert (here.word, done.word, done.position) == (Word.HERE, Word.DONE, 3)
     assert done.ms > 0
@@ -195,10 +195,10 @@ def test_a_paused_control_and_one_that_died_of_the_request_refuse(tmp_path):
     answer(places, records(20), champion=opaque(double, number=3))
     own = lane(places, opaque(double, number=3), name=CONTROL)
     take_turns(own, deployment())
-    own._take_up()
-    assert not own.refuses(3)
-    own.deaths._counted[3] = (1, "crash")
-    assert own.refuses(3)
+    own.take_up()
+    assert not own.execution.refuses(3)
+    own.execution.deaths._counted[3] = (1, "crash")
+    assert own.execution.refuses(3)
     places.paused.touch()
-    assert own.refuses(4)
+    assert own.execution.refuses(4)
     close(own)

@@ -108,13 +108,13 @@ def test_requests_that_come_one_by_one_are_paired_only_where_the_lane_may_warm_u
     places.make()
     answer(places, [record(n) for n in range(1, 206)])
     own = lane(places, opaque(double), rescore=rescore)
-    own._take_up()
+    own.take_up()
     for last in (*range(64, 200, 64), *range(200, 206)):  # five of a burst, each read by itself
-        own.limit = lambda last=last: {0: last}
+        own.parts.limit = lambda last=last: {0: last}
         own.turn()
-    own._flush()
+    own.flush()
     close(own)
-    rows = {position: found for position, _, _, found in snapshot(own.lane_places.state).bursts}
+    rows = {position: found for position, _, _, found in snapshot(own.parts.files.state).bursts}
     assert (b'"ms":null' not in rows[205]) is paired
 
 
@@ -124,17 +124,17 @@ def test_beside_another_lane_on_its_cpu_nothing_is_paired(tmp_path):
     places.make()
     answer(places, [record(n) for n in range(1, 206)])
     own = lane(places, opaque(double), rescore=True)
-    own.lock = ScoringLock(places.scoring_lock, patience_s=0.0)
+    own.parts.lock = ScoringLock(places.scoring_lock, patience_s=0.0)
     other = ScoringLock(places.scoring_lock)
-    own._take_up()
-    own.limit = lambda: {0: 204}
+    own.take_up()
+    own.parts.limit = lambda: {0: 204}
     while own.turn():
         pass
-    own.limit = lambda: {0: 205}
+    own.parts.limit = lambda: {0: 205}
     with other.held():
         own.turn()
-    own._flush()
+    own.flush()
     close(own)
-    rows = {position: found for position, _, _, found in snapshot(own.lane_places.state).bursts}
+    rows = {position: found for position, _, _, found in snapshot(own.parts.files.state).bursts}
     assert b'"ms":null' not in rows[204]
     assert b'"ms":null' in rows[205]

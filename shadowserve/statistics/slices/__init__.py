@@ -1,6 +1,7 @@
 """Slices of the traffic: which values or ranges of which features carry the disagreement."""
 
-from shadowserve.statistics.slices.cells import Condition, Kind, kind_of
+from shadowserve.statistics.slices.cells import Kind, kind_of
+from shadowserve.statistics.slices.condition import Condition
 from shadowserve.statistics.slices.search import Slice, SliceSearch
 
 __all__ = ["Condition", "Kind", "Slice", "SliceSearch", "kind_of"]

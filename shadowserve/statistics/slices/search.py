@@ -14,7 +14,8 @@ from scipy.optimize import brentq
 from shadowserve.schema.disclosure import NOTHING_SHOWN, Disclosure, Rule
 from shadowserve.statistics.sequential import likelihood_ratio, rate_evidence, two_rates
 from shadowserve.statistics.sequential.evidence import FloatArray
-from shadowserve.statistics.slices.cells import BoolArray, Condition, Kind, kind_of
+from shadowserve.statistics.slices.cells import BoolArray, Kind, kind_of
+from shadowserve.statistics.slices.condition import Condition
 from shadowserve.statistics.slices.counts import CellCounts, ColumnName, Run
 
 MOST_FINDINGS = 5

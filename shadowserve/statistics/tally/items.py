@@ -14,11 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
-from datasketches import (
-    frequent_items_error_type,
-    frequent_strings_sketch,
-    hll_sketch,
-)
+from datasketches import frequent_items_error_type, frequent_strings_sketch, hll_sketch
 
 from shadowserve.statistics.tally.keys import as_key, key_text, one_simple_type, text_key
 from shadowserve.statistics.tally.state import State, checked, labelled, packed, unpacked

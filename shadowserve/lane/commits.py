@@ -1,0 +1,148 @@
+"""What was scored since the last commit: compared, remembered, and committed with the cursor, all at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from shadowserve.comparison.comparing import Scoring
+from shadowserve.comparison.learned import Learned
+from shadowserve.lane import salvage, windows
+from shadowserve.lane.intake import InputSizes
+from shadowserve.lane.open_window import OpenWindow
+from shadowserve.lane.parts import Parts
+from shadowserve.lane.recording import Recorder, burst_row
+from shadowserve.records import Comparison, Role, worker_of
+from shadowserve.state.lane_file import Progress
+
+COMMIT_NS = 400 * 10**6
+
+
+class Commits:
+    """Collects what a lane scores and commits it now and then.
+
+    Attributes
+    ----------
+    learned : Learned
+        All that the lane remembers, as of what was taken in last.
+    comparer : Comparer
+    window : OpenWindow
+        The window that is being filled.
+    sizes : InputSizes
+        Sizes of inputs, by what is remembered of them.
+    progress : Progress
+        What the next commit adds.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self.learned, self.comparer = parts.learned, parts.comparer
+        self.window = OpenWindow(parts.state, parts.files.parts, parts.name.role)
+        self.sizes = InputSizes(self.learned.sizes)
+        self.progress = Progress()
+        self._remembered: Mapping[str, bytes] = {}
+        self._scorings: list[Scoring] = []
+        self._skipped: list[Comparison] = []
+        self._committed_ns = 0
+
+    def take_up(self) -> None:
+        """Go on where the last process stopped."""
+        self.window.take_up()
+        self._remembered = self._parts.state.summaries() or self.learned.state()
+        self._committed_ns = time.monotonic_ns()
+
+    @property
+    def n_requests(self) -> int:
+        """Requests scored so far, those that are not committed yet among them."""
+        return self.learned.requests + len(self._scorings)
+
+    def keep(self, scoring: Scoring) -> None:
+        """Keep what was scored for the next commit."""
+        self._scorings.append(scoring)
+
+    def skip(self, comparison: Comparison) -> None:
+        """Keep the outcome of a request that was not scored."""
+        self.progress.count(comparison.outcome)
+        self._skipped.append(comparison)
+
+    def remember(self, name: str, state: Any) -> None:
+        """Commit one summary by itself, between flushes."""
+        self._remembered = {**self._remembered, name: orjson.dumps(state)}
+        self._parts.state.commit(Progress(summaries=dict(self._remembered)))
+
+    def is_due(self, *, idle: bool) -> bool:
+        """Whether it is time to commit."""
+        waited = time.monotonic_ns() - self._committed_ns
+        has_news = bool(self._scorings or self._skipped or self.progress.outcomes)
+        return has_news and (waited >= COMMIT_NS or (idle and waited >= COMMIT_NS // 4))
+
+    def flush(self) -> list[Comparison]:
+        """Compare and remember what was scored, and commit it with the cursor; return the comparisons."""
+        self._committed_ns = time.monotonic_ns()
+        if not (self._scorings or self._skipped or self.progress.outcomes or self.progress.cursor):
+            return []
+        comparisons = salvage.learn(self, self._scorings, self._skipped)
+        for one in comparisons:
+            self.progress.count(one.outcome)
+        rows = map(burst_row, self._scorings)
+        self.progress.bursts += [row for row in rows if row is not None]
+        self.progress.summaries = dict(self._remembered)
+        self._parts.state.commit(self.progress)
+        self.window.n += len(self.progress.comparisons)
+        self._scorings, self._skipped, self.progress = [], [], Progress()
+        return comparisons
+
+    def learn(
+        self, scorings: Sequence[Scoring], skipped: Sequence[Comparison] = ()
+    ) -> list[Comparison]:
+        """Compare what was scored, and remember it; return one comparison a scoring.
+
+        After a failure nothing is half remembered once `forget` was called.
+        """
+        side = self.comparer.compare(scorings)
+        recorder = Recorder(self._parts.observer.scorer, self._parts.tail, self.window.number)
+        comparisons = recorder.comparisons(scorings, side, self.learned.units)
+        self.learned.add(
+            [*comparisons, *skipped],
+            scorings=scorings,
+            side=side,
+            divergence=self.comparer.divergence,
+            champion_columns=self._champion_columns(scorings),
+            inner=_inner(scorings),
+            disclosure=self._parts.disclosure,
+        )
+        self.learned.unseen.add(
+            (one.rows for one in scorings),
+            self._parts.categories,
+            disclosure=self._parts.disclosure,
+        )
+        self.learned.notes = list(self._parts.observer.scorer.notes)
+        for one in comparisons:
+            self.learned.harm.add(*self._parts.schedule.block(one.arrived_wall_ns), one.response_ms)
+        everything = [*comparisons, *skipped]
+        rows = [(one.position, one.window, windows.encode(one)) for one in everything]
+        self._remembered = self.learned.state()
+        self.progress.comparisons += rows
+        cells = self.learned.outputs.new_memberships()
+        self.progress.cells += cells if self._parts.name.role is Role.CHALLENGER else ()
+        return comparisons
+
+    def forget(self) -> None:
+        """Go back to what was remembered last, after something could not be taken in whole."""
+        self.learned = Learned.from_state(self._remembered)
+        self.sizes = InputSizes(self.learned.sizes)
+        if self.learned.outputs.tally is not None:
+            self.comparer.resume(self.learned.outputs.tally)
+
+    def _champion_columns(self, scorings: Sequence[Scoring]) -> dict[str, tuple[str, ...]]:
+        workers = {worker_of(one.request.position) for one in scorings}
+        return {
+            name: columns for worker in workers for name, columns in self._parts.tail.steps(worker)
+        }
+
+
+def _inner(scorings: Sequence[Scoring]) -> dict[str, tuple[str, ...]]:
+    return {name: columns for one in scorings for name, columns, _, _ in one.observation.inner}

@@ -1,0 +1,97 @@
+"""What a lane is made of: put together by its process, and known to all that works in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from shadowserve.comparison.comparing import Comparer
+from shadowserve.comparison.learned import Learned
+from shadowserve.journal.reader import JournalReader
+from shadowserve.lane.again import Second
+from shadowserve.lane.company import Company
+from shadowserve.lane.lock import ScoringLock
+from shadowserve.lane.observing import Observer
+from shadowserve.lane.refused import RefusedRequests
+from shadowserve.lane.rescoring import Rescorer
+from shadowserve.lane.turns import Answering, Asking
+from shadowserve.lane.warmth import Warmth
+from shadowserve.schema.disclosure import Disclosure
+from shadowserve.scorer.featurization.categories import Categories
+from shadowserve.state.deployment import LaneName
+from shadowserve.state.inflight import InFlight
+from shadowserve.state.lane_file import LaneState
+from shadowserve.state.metrics import RoleMetrics
+from shadowserve.state.places import LanePlaces, Places
+from shadowserve.statistics.switchback import Schedule
+
+
+@dataclass(slots=True)
+class Parts:
+    """The parts of one lane.
+
+    Parameters
+    ----------
+    name : LaneName
+        Role and version.
+    places : Places
+        The state directory.
+    observer, comparer, rescorer
+        Score, compare, and score again.
+    learned : Learned
+        As of the state file's cursor.
+    disclosure : Disclosure
+        What may be kept of the values.
+    schedule : Schedule
+        When lanes stand still, so that callers' times without them are known.
+    warmth : Warmth
+        Whether what is timed now may be paired.
+    limit : callable
+        The cursor that this lane must not pass; the control follows the challengers.
+    entity : str or None
+        Column that names whom a request is for.
+    lock : ScoringLock or None
+        None where each lane has a CPU of its own.
+    seconds : sequence of Second
+        What scores some requests a second time later.
+    asking : Asking or None
+        A challenger's way to take turns with the control.
+    answering : Answering or None
+        The control's way to take turns with the challengers.
+    company : Company or None
+        Scores recorded requests among each other; None where nothing may be scored again.
+    refused : RefusedRequests or None
+        Tries what the champion refused by a challenger's signature.
+    categories : mapping of column to Categories
+        What the version knows of its columns of categories.
+    """
+
+    name: LaneName
+    places: Places
+    observer: Observer
+    comparer: Comparer
+    rescorer: Rescorer | None
+    learned: Learned
+    state: LaneState
+    tail: JournalReader
+    inflight: InFlight
+    metrics: RoleMetrics
+    disclosure: Disclosure
+    schedule: Schedule
+    warmth: Warmth
+    limit: Callable[[], Mapping[int, int] | None] = lambda: None
+    stopping: Callable[[], bool] = lambda: False
+    entity: str | None = None
+    lock: ScoringLock | None = None
+    seconds: Sequence[Second] = ()
+    asking: Asking | None = None
+    answering: Answering | None = None
+    company: Company | None = None
+    refused: RefusedRequests | None = None
+    categories: Mapping[str, Categories] = field(default_factory=dict)
+    first_state: tuple[str, str | None] = ("running", None)
+
+    @property
+    def files(self) -> LanePlaces:
+        """The lane's own files."""
+        return self.places.lane(self.name.role, self.name.version)
