@@ -39,7 +39,7 @@ class Parts:
     observer, comparer, rescorer
         Score, compare, and score again.
     learned : Learned
-        As of the state file's cursor.
+        As of the state file's cursor when the lane begins; what it learns since lies in `Commits`.
     disclosure : Disclosure
         What may be kept of the values.
     schedule : Schedule

@@ -40,6 +40,7 @@ from shadowserve.lane.warmth import Warmth
 from shadowserve.records import Role
 from shadowserve.schema.schema import Schema
 from shadowserve.scorer import scoring
+from shadowserve.settings.policy import Policy
 from shadowserve.state import classes, sharing, threads
 from shadowserve.state import deployment as deployments
 from shadowserve.state.deployment import Deployment, LaneName
@@ -121,22 +122,10 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
     state = LaneState(files.state)
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         reserve(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
-    known = state.summaries()
     inflight = InFlight(files.inflight)
     table = dict(protocols(deployment.model, deployment.champion.number))
     observer = Observer(scorer, table, mark=inflight.step)
-    policy = options.policy
-    fresh = Learned(
-        {},
-        dict(scorer.step_names),
-        change_alpha=policy.alarm_alpha("change_point"),
-        latency_margin=policy.latency_margin,
-    )
-    learned = Learned.from_state(known) if known else fresh
-    if "pairing" not in known:
-        learned.pairing = fresh.pairing
-    learned.classes = scorer.loaded.classes
-    learned.made_of, learned.ways = classes_of(scorer.plan), ways_of(scorer.loaded.native)
+    learned = _learned(state.summaries(), scorer, options.policy)
     comparer = _comparer(deployment, scorer, table, places=places)
     rescorer = Rescorer(observer, table, ignore=options.ignore_outputs, comparer=comparer)
     parts = Parts(
@@ -173,6 +162,22 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
         parts.comparer.resume(learned.outputs.tally)
     _say_compatibility(lane, deployment)
     return lane
+
+
+def _learned(known: Mapping[str, bytes], scorer: scoring.Scorer, policy: Policy) -> Learned:
+    """Return what earlier processes remembered, or begin; what is known of the version is told anew."""
+    fresh = Learned(
+        {},
+        dict(scorer.step_names),
+        change_alpha=policy.alarm_alpha("change_point"),
+        latency_margin=policy.latency_margin,
+    )
+    learned = Learned.from_state(known) if known else fresh
+    if "pairing" not in known:
+        learned.pairing = fresh.pairing
+    learned.classes = scorer.loaded.classes
+    learned.made_of, learned.ways = classes_of(scorer.plan), ways_of(scorer.loaded.native)
+    return learned
 
 
 def take_turns(lane: Lane, deployment: Deployment) -> None:

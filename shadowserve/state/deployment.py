@@ -223,7 +223,7 @@ def archive(places: Places, deployment: Deployment) -> Path:
     moved = (
         places.journal,
         places.lanes,
-        places.root / "counters",
+        places.counting,
         places.evidence,
         places.labels,
         places.label_sets,

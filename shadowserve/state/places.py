@@ -240,18 +240,23 @@ class Places:
         """Return what recorded requests have shown of a version's files."""
         return self.mark(digest, method).with_suffix(".json")
 
+    @property
+    def counting(self) -> Path:
+        """All workers' counters, and the names of unknown columns."""
+        return self.root / "counters"
+
     def counters(self, worker: int) -> Path:
         """One champion worker's counters."""
-        return self.root / "counters" / f"{worker}.bin"
+        return self.counting / f"{worker}.bin"
 
     def all_counters(self) -> dict[int, Path]:
         """Every worker that ever counted here."""
-        found = (self.root / "counters").glob("*.bin")
+        found = self.counting.glob("*.bin")
         return {int(path.stem): path for path in found if path.stem.isdigit()}
 
     def strangers(self, worker: int) -> Path:
         """Names of the unknown columns that one champion worker met."""
-        return self.root / "counters" / f"{worker}.names"
+        return self.counting / f"{worker}.names"
 
     def all_strangers(self) -> list[Path]:
         """Every worker's, in the order of workers; some may be missing."""
