@@ -12,13 +12,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import log
-from typing import Any, Self
+from typing import Any, ClassVar
 
 import numpy as np
 
 from shadowserve.divergence import Kind
 from shadowserve.labels.losses import Labelled
 from shadowserve.labels.typed import class_key
+from shadowserve.statistics.stored import Part, Stored, named, plain
 
 MOST_CLASSES = 64
 """Classes that are counted, first come first served."""
@@ -56,7 +57,18 @@ class _OfClass:
     bins: np.ndarray = field(default_factory=lambda: np.zeros((2, BINS, 3)))
 
 
-class ByClass:
+def _counts(of: _OfClass) -> list[Any]:
+    ranks = [sorted([at, *ns] for at, ns in side.items()) for side in of.ranks]
+    return [of.n, of.answered, of.right, of.scored, ranks, of.bins.tolist()]
+
+
+def _of_class(told: Sequence[Any]) -> _OfClass:
+    n, answered, right, scored, ranks, bins = told
+    sides = [{at: [others, own] for at, others, own in side} for side in ranks]
+    return _OfClass(n, answered, list(right), scored, sides, np.asarray(bins, dtype=np.float64))
+
+
+class ByClass(Stored):
     """Recall, average precision and calibration of both versions on the same labels, class by class.
 
     Attributes
@@ -64,6 +76,12 @@ class ByClass:
     n, others : int
         Labels taken in, one a row; those of them whose class is not counted by name.
     """
+
+    parts: ClassVar = {
+        "n": plain.young,
+        "others": plain.young,
+        "classes": named(Part(_counts, _of_class)).at("_classes").young,
+    }
 
     def __init__(self) -> None:
         self.n = self.others = 0
@@ -145,35 +163,6 @@ class ByClass:
                 for key, one in known[:MOST_SHOWN]
             ],
         }
-
-    def state(self) -> dict[str, Any]:
-        """Return everything as JSON-able values."""
-        return {
-            "n": self.n,
-            "others": self.others,
-            "classes": {
-                key: [
-                    one.n, one.answered, one.right, one.scored,
-                    [sorted([at, *ns] for at, ns in side.items()) for side in one.ranks],
-                    one.bins.tolist(),
-                ]
-                for key, one in self._classes.items()
-            },
-        }  # fmt: skip
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any] | None) -> Self:
-        """Read what `state` wrote; where an earlier release wrote nothing, it begins with the next label."""
-        it = cls()
-        if not state:
-            return it
-        it.n, it.others = state["n"], state["others"]
-        for key, (n, answered, right, scored, ranks, bins) in state["classes"].items():
-            sides = [{at: [others, own] for at, others, own in side} for side in ranks]
-            it._classes[key] = _OfClass(
-                n, answered, list(right), scored, sides, np.asarray(bins, dtype=np.float64)
-            )
-        return it
 
 
 def average_precision(bins: Mapping[int, Sequence[int]]) -> float | None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import log
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shadowserve.statistics.sequential import two_rates
 from shadowserve.statistics.sequential.evidence import FloatArray
+from shadowserve.statistics.stored import Stored, array, each, listed, maybe, plain, record, tupled
 
 BLOCK = 16
 CHECK_EVERY = 128
@@ -50,7 +51,7 @@ class Change:
     resolution: int
 
 
-class ChangeDetector:
+class ChangeDetector(Stored):
     """Watches a stream of values in [0, 1] for one lasting change of its mean, up or down.
 
     Parameters
@@ -83,6 +84,20 @@ class ChangeDetector:
     6200
     """
 
+    parts: ClassVar = {
+        "alpha": plain,
+        "lasting": plain,
+        "n": plain,
+        "total": plain,
+        "levels": each(each(listed)).at("_levels"),
+        "recent": array(np.float64).at("_recent"),
+        "positions": array(np.int64).at("_positions"),
+        "found": maybe(record(Change)).at("_found"),
+        "until": tupled.at("_until"),
+        "whole": plain.at("_is_whole").young,
+    }
+    given = ("alpha", "lasting")
+
     def __init__(self, alpha: float = 0.01, *, lasting: int = 256) -> None:
         self.alpha = alpha
         self.lasting = lasting
@@ -93,6 +108,16 @@ class ChangeDetector:
         self._positions = np.zeros(0, dtype=np.int64)
         self._found: Change | None = None
         self._until = (0, 0.0)  # rows and their sum before the change
+        self._is_whole = True
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any] | None) -> Self:
+        """Read what `state` wrote."""
+        it = super().from_state(state)
+        if it._found is not None and "whole" not in (state or {}):
+            # An earlier release kept no rows beyond what it found.
+            it._recent, it._positions = np.zeros(0), np.zeros(0, dtype=np.int64)
+        return it
 
     def add(self, values: ArrayLike, positions: ArrayLike) -> None:
         """Take in rows in the order of the stream.
@@ -133,37 +158,6 @@ class ChangeDetector:
             since = max(0, self._found.row - (self.n - self._recent.size))
             fresh.add(self._recent[since:], self._positions[since:])
         return fresh
-
-    def state(self) -> dict[str, Any]:
-        """Everything as JSON-able values; `from_state` gives the same detector back."""
-        return {
-            "alpha": self.alpha,
-            "lasting": self.lasting,
-            "n": self.n,
-            "total": self.total,
-            "levels": [[list(block) for block in level] for level in self._levels],
-            "recent": self._recent.tolist(),
-            "positions": self._positions.tolist(),
-            "found": None if self._found is None else asdict(self._found),
-            "until": list(self._until),
-            "whole": True,
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> ChangeDetector:
-        """Rebuild what `state` wrote."""
-        detector = cls(state["alpha"], lasting=state["lasting"])
-        detector.n = state["n"]
-        detector.total = state["total"]
-        detector._levels = [[list(block) for block in level] for level in state["levels"]]
-        detector._recent = np.asarray(state["recent"], dtype=np.float64)
-        detector._positions = np.asarray(state["positions"], dtype=np.int64)
-        detector._found = None if state["found"] is None else Change(**state["found"])
-        detector._until = (state["until"][0], state["until"][1])
-        if detector._found is not None and "whole" not in state:
-            # An earlier release kept no rows beyond what it found.
-            detector._recent, detector._positions = np.zeros(0), np.zeros(0, dtype=np.int64)
-        return detector
 
     def _take(self, values: FloatArray, positions: NDArray[np.int64]) -> None:
         self.n += values.size

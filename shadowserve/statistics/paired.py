@@ -12,10 +12,10 @@ callers wait, and never less than `FLOOR_MS`, is what is allowed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, exp, inf, log, nan, sqrt
-from typing import Any, Self
+from math import ceil, exp, inf, isnan, log, nan, sqrt
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -31,6 +31,7 @@ from shadowserve.statistics.epochs import (
     look,
     spent,
 )
+from shadowserve.statistics.stored import Part, Stored, each, listed, plain, tupled
 
 FLOOR_MS = 1.0
 """A version that takes so much longer is never too slow for it."""
@@ -69,7 +70,31 @@ class WaitRatio:
     work: float = nan
 
 
-class PairedBursts:
+def _none_for_nan(value: float) -> float | None:
+    return None if isnan(value) else value
+
+
+def _nan_for_none(value: float | None) -> float:
+    return nan if value is None else value
+
+
+def _six_columns(rows: Sequence[Sequence[float]]) -> FloatArray:
+    return np.asarray(rows, dtype=np.float64).reshape(-1, 6)
+
+
+def _epoch_row(e: Epoch) -> list[Any]:
+    return [e.number, e.n_bursts, e.levels, e.control_ms, e.challenger_ms, e.most, e.works]
+
+
+def _epoch(row: Sequence[Any]) -> Epoch:
+    number, n_bursts, levels, control, challenger, most, works = row
+    return Epoch(
+        number, n_bursts, tuple(levels), tuple(control), tuple(challenger),
+        tuple((a, b) for a, b in most), tuple(works),
+    )  # fmt: skip
+
+
+class PairedBursts(Stored):
     """Bursts of pairs of one challenger and the control, in bounded memory.
 
     The first burst judges nothing: it tells how long the control takes and the server's own part, and
@@ -90,6 +115,19 @@ class PairedBursts:
     >>> pairs.is_slower(alpha=0.001), pairs.is_not_slower(alpha=0.05)
     (True, False)
     """
+
+    parts: ClassVar = {
+        "margin": plain,
+        "beside_ms": plain,
+        "control_ms": Part(_none_for_nan, _nan_for_none),
+        "n_bursts": plain,
+        "n_pairs": plain,
+        "lives": listed,
+        "bursts": Part(np.ndarray.tolist, _six_columns).at("_bursts"),
+        "most": each(tupled).at("_most"),
+        "epochs": each(Part(_epoch_row, _epoch)),
+    }
+    given = ("margin",)
 
     def __init__(self, *, margin: float = 0.10) -> None:
         self.margin = margin
@@ -233,42 +271,6 @@ class PairedBursts:
         if control <= 0 or not always or challenger < (1 + share) * control:
             return None
         return challenger / control
-
-    def state(self) -> dict[str, Any]:
-        """Everything as JSON-able values; `from_state` gives the same back."""
-        return {
-            "margin": self.margin,
-            "beside_ms": self.beside_ms,
-            "control_ms": None if self.beside_ms is None else self.control_ms,
-            "n_bursts": self.n_bursts,
-            "n_pairs": self.n_pairs,
-            "lives": self.lives,
-            "bursts": self._bursts.tolist(),
-            "most": self._most,
-            "epochs": [
-                [e.number, e.n_bursts, e.levels, e.control_ms, e.challenger_ms, e.most, e.works]
-                for e in self.epochs
-            ],
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Read what `state` wrote."""
-        it = cls(margin=state["margin"])
-        it.beside_ms = state["beside_ms"]
-        it.control_ms = nan if state["control_ms"] is None else state["control_ms"]
-        it.n_bursts, it.n_pairs = state["n_bursts"], state["n_pairs"]
-        it.lives = list(state["lives"])
-        it._bursts = np.asarray(state["bursts"], dtype=np.float64).reshape(-1, 6)
-        it._most = [(a, b) for a, b in state["most"]]
-        it.epochs = [
-            Epoch(
-                number, n_bursts, tuple(levels), tuple(control), tuple(challenger),
-                tuple((a, b) for a, b in most), tuple(works),
-            )
-            for number, n_bursts, levels, control, challenger, most, works in state["epochs"]
-        ]  # fmt: skip
-        return it
 
 
 def joined(bursts: FloatArray) -> FloatArray:
