@@ -137,8 +137,8 @@ def refusing(tmp_path, *, refused_number=100, bodies=60):
     answer(places, records(100))
     keeping(places.refused(0), [UNTITLED] * bodies)
     one = lane(places, opaque(double, signature=WIDER))
-    one.refused = trying(places)
-    one.stopping = lambda: True
+    one.parts.refused = trying(places)
+    one.parts.stopping = lambda: True
     one.run()  # it looks at the refused ones before it ends, though no request was read
     work(places, opaque(double, signature=WIDER))
     served = deployment()
