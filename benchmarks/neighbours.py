@@ -44,6 +44,7 @@ from shadowserve.lane.observing import Observer, Typed
 from shadowserve.records import Request, Role
 from shadowserve.scorer import scoring
 from shadowserve.scorer.loading import Loaded, unknown_part
+from shadowserve.scorer.scorer import Scorer
 from shadowserve.serving.champion import Champion, Work
 from shadowserve.state.sharing import EARNED, EARNED_ROWS, STOPPED, Mark
 from shadowserve.versions.version import Version
@@ -293,7 +294,7 @@ def bodies(n: int, generator: np.random.Generator) -> list[bytes]:
     return made
 
 
-def answers_one_by_one(scorer: scoring.Scorer, sent: Sequence[bytes]) -> list[bytes]:
+def answers_one_by_one(scorer: Scorer, sent: Sequence[bytes]) -> list[bytes]:
     """Answer requests one call each, in the order of the line."""
     found = []
     for body in sent:
@@ -303,9 +304,7 @@ def answers_one_by_one(scorer: scoring.Scorer, sent: Sequence[bytes]) -> list[by
     return found
 
 
-def answers_of_champion(
-    scorer: scoring.Scorer, sent: Sequence[bytes], *, mark: Any = (0,)
-) -> list[bytes]:
+def answers_of_champion(scorer: Scorer, sent: Sequence[bytes], *, mark: Any = (0,)) -> list[bytes]:
     """Let as many callers as requests wait at once, and return what each of them got."""
     loop = asyncio.new_event_loop()
     champion = Champion(scorer, Discarded(), counters=Uncounted(), mark=mark)  # type: ignore[arg-type]
@@ -341,9 +340,7 @@ def requests_of(sent: Sequence[bytes]) -> list[Request]:
     ]  # fmt: skip
 
 
-def answers_of_lane(
-    scorer: scoring.Scorer, sent: Sequence[bytes], *, batched: bool
-) -> list[bytes | None]:
+def answers_of_lane(scorer: Scorer, sent: Sequence[bytes], *, batched: bool) -> list[bytes | None]:
     """Score the requests as a challenger's lane that has fallen behind."""
     observer = Observer(scorer, TABLE, mark=[0])
     found: dict[int, bytes | None] = {}

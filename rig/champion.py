@@ -14,7 +14,7 @@ from rig.scoring import body, opaque
 from shadowserve.journal.reader import JournalReader
 from shadowserve.journal.writer import Writer
 from shadowserve.schema.schema import Schema
-from shadowserve.scorer.scoring import Scorer
+from shadowserve.scorer.scorer import Scorer
 from shadowserve.serving.champion import Champion, Served, Work
 from shadowserve.state.counters import Counters
 from shadowserve.wire.protocols import protocols

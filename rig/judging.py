@@ -16,7 +16,7 @@ from rig.scoring import double, opaque
 from shadowserve.comparison.pairing import Pairing
 from shadowserve.judgement.facts import Facts, Pair, gather
 from shadowserve.records import position
-from shadowserve.scorer.scoring import Scorer
+from shadowserve.scorer.scorer import Scorer
 from shadowserve.settings.policy import Policy
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.places import Places

@@ -29,7 +29,7 @@ from shadowserve.lane.seconds import seconds
 from shadowserve.lane.warmth import Warmth
 from shadowserve.records import Request
 from shadowserve.schema.disclosure import Disclosure
-from shadowserve.scorer.scoring import Scorer
+from shadowserve.scorer.scorer import Scorer
 from shadowserve.state import ledger
 from shadowserve.state.counters import Counters
 from shadowserve.state.deployment import LaneName

@@ -19,7 +19,7 @@ from shadowserve.schema.schema import Schema
 from shadowserve.scorer import featurization
 from shadowserve.scorer.featurization.categories import known_categories
 from shadowserve.scorer.loading import Loaded
-from shadowserve.scorer.scoring import Scorer
+from shadowserve.scorer.scorer import Scorer
 from shadowserve.state.sharing import Sharing
 from shadowserve.versions.version import Version
 

@@ -21,7 +21,8 @@ from shadowserve.divergence import by_row, detect
 from shadowserve.errors import ShadowserveError
 from shadowserve.faults import fault_of
 from shadowserve.schema.schema import Schema
-from shadowserve.scorer.scoring import Scorer, open_version
+from shadowserve.scorer.scorer import Scorer
+from shadowserve.scorer.scoring import open_version
 from shadowserve.versions.version import Version
 
 REPEATS = 5

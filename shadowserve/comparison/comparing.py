@@ -26,7 +26,7 @@ from shadowserve.divergence import (
 )
 from shadowserve.records import Observation, Outcome, Request
 from shadowserve.schema.rows import Rows
-from shadowserve.scorer.scoring import alike
+from shadowserve.wire.likeness import alike
 from shadowserve.wire.protocols import Protocol
 
 DETECT_FROM = 20

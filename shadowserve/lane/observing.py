@@ -16,7 +16,7 @@ from shadowserve.host.clock import Starvation
 from shadowserve.records import Observation, Request, Times
 from shadowserve.schema.rows import Rows, concat
 from shadowserve.scorer import featurization
-from shadowserve.scorer.scoring import Scored, Scorer
+from shadowserve.scorer.scorer import Scored, Scorer
 from shadowserve.wire.protocols import Protocol
 
 

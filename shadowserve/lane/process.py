@@ -40,6 +40,7 @@ from shadowserve.lane.warmth import Warmth
 from shadowserve.records import Role
 from shadowserve.schema.schema import Schema
 from shadowserve.scorer import scoring
+from shadowserve.scorer.scorer import Scorer
 from shadowserve.settings.policy import Policy
 from shadowserve.state import classes, sharing, threads
 from shadowserve.state import deployment as deployments
@@ -225,7 +226,7 @@ def _company(lane: Lane, deployment: Deployment, table: Mapping[str, Protocol]) 
 
 def _comparer(
     deployment: Deployment,
-    scorer: scoring.Scorer,
+    scorer: Scorer,
     table: Mapping[str, Protocol],
     *,
     places: Places,

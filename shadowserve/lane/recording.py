@@ -13,7 +13,7 @@ from shadowserve.comparison.comparing import Scoring, Side
 from shadowserve.comparison.pairing import server_ms
 from shadowserve.journal.reader import JournalReader
 from shadowserve.records import Comparison, Observation, Times, worker_of
-from shadowserve.scorer.scoring import Scorer
+from shadowserve.scorer.scorer import Scorer
 from shadowserve.state.classes import by_class
 from shadowserve.statistics.units import Units
 

@@ -24,7 +24,7 @@ from shadowserve.comparison.failures import Differing, Noise
 from shadowserve.divergence import without
 from shadowserve.lane.observing import Observer, Typed
 from shadowserve.records import Observation, Request
-from shadowserve.scorer.scoring import alike
+from shadowserve.wire.likeness import alike
 from shadowserve.wire.protocols import Protocol
 
 EVERY = 80

@@ -27,7 +27,7 @@ WARM_S = 30.0
 
 
 class Scored(Protocol):
-    """What one call gives; `scoring.Scored` is one."""
+    """What one call gives; `scorer.Scored` is one."""
 
     @property
     def output(self) -> Any:
@@ -35,7 +35,7 @@ class Scored(Protocol):
 
 
 class Scorer(Protocol):
-    """What is tried; `scoring.Scorer` is one."""
+    """What is tried; `scorer.Scorer` is one."""
 
     def score(self, rows: Rows) -> Scored:
         """Score typed rows."""

@@ -22,7 +22,7 @@ from shadowserve.errors import JournalError, RequestError
 from shadowserve.faults import fault_of, tell, to_json
 from shadowserve.records import Request, Times, sequence_of
 from shadowserve.schema.rows import Rows, concat
-from shadowserve.scorer.scoring import Scored
+from shadowserve.scorer.scorer import Scored
 from shadowserve.state import sharing
 from shadowserve.state.counters import Counters
 from shadowserve.state.metrics import RoleMetrics
@@ -44,7 +44,7 @@ class Overloaded(Exception):  # noqa: N818 - a state, not a fault
 
 
 class Scoring(Protocol):
-    """What the champion needs of a loaded version; `scoring.Scorer` is one."""
+    """What the champion needs of a loaded version; `scorer.Scorer` is one."""
 
     @property
     def sharing(self) -> Sharing:

@@ -28,7 +28,7 @@ from shadowserve.evidence.points import points_of
 from shadowserve.http import tokens
 from shadowserve.lane import intake
 from shadowserve.schema.schema import Schema
-from shadowserve.scorer.scoring import Scorer
+from shadowserve.scorer.scorer import Scorer
 from shadowserve.state.lane_file import Window
 
 

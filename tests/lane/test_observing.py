@@ -21,7 +21,7 @@ from shadowserve.divergence import tally
 from shadowserve.divergence.number import NumberDivergence
 from shadowserve.lane.observing import Clean, Observer, without_starvation
 from shadowserve.lane.rescoring import BATCH, EVERY, Rescorer
-from shadowserve.scorer.scoring import Scored
+from shadowserve.scorer.scorer import Scored
 from shadowserve.steps import InnerStep
 
 

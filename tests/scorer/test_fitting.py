@@ -13,7 +13,7 @@ from rig.scoring import body, version
 from shadowserve import wire
 from shadowserve.errors import AnswerError, ModelError, RequestError
 from shadowserve.schema.schema import Schema
-from shadowserve.scorer import scoring
+from shadowserve.scorer import tryout
 from shadowserve.scorer.loading import Loaded
 from shadowserve.scorer.loading.calling import _refuse_coroutine, categorised, pyfunc_call
 from shadowserve.scorer.loading.facts import feature_names
@@ -142,6 +142,6 @@ def test_an_answer_without_json_form_is_named_and_no_library_is_blamed():
         input_example={"dataframe_split": {"columns": ["age", "title"], "data": [[1.0, "x"]]}},
     )  # fmt: skip
     with pytest.raises(ModelError, match="cannot be served") as caught:
-        scoring.tried(version(), loaded, method="predict", batch="auto", probe="example")
+        tryout.tried(version(), loaded, method="predict", batch="auto", probe="example")
     assert "other library versions" not in str(caught.value)
     assert isinstance(caught.value.__cause__, AnswerError)

@@ -25,7 +25,7 @@ from shadowserve.scorer import featurization
 from shadowserve.scorer.loading import Loaded
 from shadowserve.scorer.loading.facts import feature_names
 from shadowserve.scorer.loading.kinds import kinds, kinds_of_example
-from shadowserve.scorer.scoring import Scorer
+from shadowserve.scorer.scorer import Scorer
 
 TRAINED = pd.DataFrame(
     {

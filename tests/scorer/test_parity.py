@@ -12,7 +12,7 @@ from shadowserve import wire
 from shadowserve.evidence import identity
 from shadowserve.judgement.findings import look
 from shadowserve.schema.schema import Schema
-from shadowserve.scorer import parity, scoring
+from shadowserve.scorer import parity, tryout
 from shadowserve.scorer.loading import Loaded
 
 LONGS = {
@@ -36,7 +36,7 @@ def served(signature, *, names=None, champion=None):
     loaded = Loaded(native=None, predict=dtypes, method="predict", feature_names=names)
     beside = None if champion is None else version(3, signature=champion)
     own = version(4 if champion else 3, signature=signature)
-    return scoring.tried(own, loaded, method="predict", batch="auto", probe="none", champion=beside)
+    return tryout.tried(own, loaded, method="predict", batch="auto", probe="none", champion=beside)
 
 
 def answer(scorer):
@@ -47,7 +47,7 @@ def answer(scorer):
 @pytest.mark.parametrize("names", [None, ["n", "flag", "day"]])
 def test_a_challenger_without_a_signature_is_handed_what_the_champion_is(names):
     champion = served(LONGS)
-    challenger = scoring.tried(
+    challenger = tryout.tried(
         version(4, signature=None),
         Loaded(native=None, predict=dtypes, method="predict", feature_names=names),
         method="predict",
@@ -63,7 +63,7 @@ def test_a_challenger_without_a_signature_is_handed_what_the_champion_is(names):
 def test_a_champion_without_a_signature_is_typed_as_if_alone_and_the_challenger_alike():
     """Who is in its shadow must not change what a caller gets."""
     champion = served(None, names=["n", "flag", "day"])
-    challenger = scoring.tried(
+    challenger = tryout.tried(
         version(4, signature={"inputs": LONGS["inputs"][:2]}),
         Loaded(native=None, predict=dtypes, method="predict"),
         method="predict",

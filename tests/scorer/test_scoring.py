@@ -20,6 +20,7 @@ from shadowserve.errors import AlignmentError, ModelError
 from shadowserve.scorer import scoring
 from shadowserve.versions import pins
 from shadowserve.versions.registry import Registry
+from shadowserve.wire.likeness import alike
 
 
 def opened(
@@ -373,5 +374,5 @@ def test_probabilities_are_scored_only_where_they_are_asked_for():
     ],
 )
 def test_answers_are_alike_within_what_blas_may_differ_by(left, right, same):
-    assert scoring.alike(left, right) is same
-    assert scoring.alike(right, left) is same
+    assert alike(left, right) is same
+    assert alike(right, left) is same

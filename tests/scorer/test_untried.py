@@ -13,7 +13,7 @@ from shadowserve.check import check
 from shadowserve.check.trial import Passage
 from shadowserve.cli.checking import _behaviour
 from shadowserve.schema.schema import Schema
-from shadowserve.scorer import probing, scoring
+from shadowserve.scorer import probing, tryout
 from shadowserve.scorer.loading import Loaded
 
 DATES = {"inputs": [{"name": "day", "type": "datetime", "required": True}]}
@@ -21,7 +21,7 @@ DATES = {"inputs": [{"name": "day", "type": "datetime", "required": True}]}
 
 def tried(predict, *, signature=SIGNATURE, probe="example", example=None):
     loaded = Loaded(native=None, predict=predict, method="predict", input_example=example)
-    return scoring.tried(
+    return tryout.tried(
         version(signature=signature), loaded, method="predict", batch="auto", probe=probe
     )
 

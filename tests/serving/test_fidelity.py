@@ -34,7 +34,7 @@ from shadowserve.schema.schema import Column, Schema
 from shadowserve.scorer import featurization
 from shadowserve.scorer.featurization.identity import Agreement, check_identity, difference
 from shadowserve.scorer.loading import Loaded
-from shadowserve.scorer.scoring import Scorer
+from shadowserve.scorer.scorer import Scorer
 from shadowserve.wire.likeness import ABSOLUTE, RELATIVE, alike
 from shadowserve.wire.protocols import protocols
 
