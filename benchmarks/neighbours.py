@@ -45,7 +45,9 @@ from shadowserve.records import Request, Role
 from shadowserve.scorer import scoring
 from shadowserve.scorer.loading import Loaded, unknown_part
 from shadowserve.scorer.scorer import Scorer
-from shadowserve.serving.champion import Champion, Work
+from shadowserve.serving.champion import Champion
+from shadowserve.serving.recorder import Recorder
+from shadowserve.serving.work import Work
 from shadowserve.state.sharing import EARNED, EARNED_ROWS, STOPPED, Mark
 from shadowserve.versions.version import Version
 from shadowserve.wire.protocols import protocols
@@ -307,7 +309,8 @@ def answers_one_by_one(scorer: Scorer, sent: Sequence[bytes]) -> list[bytes]:
 def answers_of_champion(scorer: Scorer, sent: Sequence[bytes], *, mark: Any = (0,)) -> list[bytes]:
     """Let as many callers as requests wait at once, and return what each of them got."""
     loop = asyncio.new_event_loop()
-    champion = Champion(scorer, Discarded(), counters=Uncounted(), mark=mark)  # type: ignore[arg-type]
+    counters: Any = Uncounted()
+    champion = Champion(scorer, Recorder(Discarded(), counters), counters=counters, mark=mark)
     line = []
     for body in sent:
         rows, echo = PROTOCOL.parse(body, "application/json", scorer.schema)

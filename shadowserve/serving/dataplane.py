@@ -37,8 +37,9 @@ from shadowserve.http.asgi import (
 from shadowserve.schema.rows import Rows
 from shadowserve.schema.schema import Schema
 from shadowserve.serving import home
-from shadowserve.serving.champion import Champion, Overloaded, Work
+from shadowserve.serving.champion import Champion, Overloaded
 from shadowserve.serving.openapi import document
+from shadowserve.serving.work import Work
 from shadowserve.settings.gate import OPEN_PATHS, Gate, is_page
 from shadowserve.state.counters import Counters
 from shadowserve.state.metrics import observe_response

@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from shadowserve.faults import tell
 from shadowserve.records import Times
 from shadowserve.serving.bentoml_worker import hang_limit_s
-from shadowserve.serving.champion import Champion, Served, Work
+from shadowserve.serving.champion import Champion
+from shadowserve.serving.work import Served, Work
 from shadowserve.state.counters import Counters
 
 LOOK_S = 0.1

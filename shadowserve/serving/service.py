@@ -18,170 +18,35 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import bentoml
 import uvicorn
 import uvicorn.config
 
-from shadowserve.errors import JournalError, ShadowserveError, UnreadableError
+from shadowserve.errors import ShadowserveError
 from shadowserve.faults import fault_of
-from shadowserve.host import gc_freeze
 from shadowserve.host.leash import watch_parent
 from shadowserve.host.private_log import PRINTS, silence_others, tell_stacks
 from shadowserve.http import header_limit, tokens
 from shadowserve.http.asgi import App, Receive, Scope, Send
 from shadowserve.http.header_limit import BoundedHead
 from shadowserve.http.passage import Crossing, Prefixed
-from shadowserve.journal import writer
-from shadowserve.journal.standby import Standby
-from shadowserve.records import Role
 from shadowserve.serving.bentoml_worker import GAVE_UP_CALL
-from shadowserve.serving.champion import MAX_BATCH_ROWS, Champion
-from shadowserve.serving.dataplane import DataPlane, Ready
-from shadowserve.serving.patience import LOOK_S, Patience
+from shadowserve.serving.champion_worker import ChampionWorker
+from shadowserve.serving.dataplane import DataPlane
+from shadowserve.serving.patience import LOOK_S
 from shadowserve.settings import gate as gates
-from shadowserve.state import classes, counters, sharing, threads
-from shadowserve.state.counters import Counters
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.deployment import read as read_deployment
 from shadowserve.state.files import write_whole
-from shadowserve.state.ledger import reconcile
-from shadowserve.state.metrics import RoleMetrics, exposition, reserve
 from shadowserve.state.places import Places
-from shadowserve.state.refused import Refusals
-from shadowserve.state.sampling import Sampling
-from shadowserve.state.unknown_columns import UnknownColumns
-from shadowserve.statistics import units
-from shadowserve.versions import copies
 
 FAREWELL_S = 0.5
 HEADS_EVERY = 5
 _READ_S = float(os.environ.get("SHADOWSERVE_READ_TIMEOUT", "60"))
-_REQUEST_S = float(os.environ.get("SHADOWSERVE_REQUEST_TIMEOUT", "60"))
 
 _log = logging.getLogger(__name__)
-
-
-class _Worker:
-    """The process's champion: from the deployment file to ready."""
-
-    def __init__(self) -> None:
-        self.places = Places(Path(os.environ["SHADOWSERVE_STATE_DIR"]))
-        self.worker = int(os.environ["SHADOWSERVE_WORKER"])
-        self.workers = int(os.environ["SHADOWSERVE_WORKERS"])
-        self.counters = Counters(self.places.counters(self.worker))
-        self.counters.set("ready", 0)
-        self.counters.set("busy_ns", 0)
-        self.counters.set("beat_ns", 0)
-        self.counters.set("pid", os.getpid())
-        self.strangers = UnknownColumns(self.places.strangers(self.worker))
-        self.counters.set("in_hand", 0)
-        self.champion: Champion | None = None
-        self.patience: Patience | None = None
-        self.writer: writer.Writer | Standby | None = None
-
-    def _refusals(self, deployment: Deployment) -> Refusals | None:
-        """Return what keeps refused requests, where a challenger may try them."""
-        hides = deployment.options.disclosure(salt=deployment.salt).hides
-        if hides or not deployment.challengers:
-            return None
-        return Refusals(self.places.refused(self.worker))
-
-    def all_ready(self) -> bool:
-        """Whether every worker's process lives and has warmed its champion."""
-        counts = [counters.read(self.places.counters(worker)) for worker in range(self.workers)]
-        return all(counted.ready and counted.alive for counted in counts)
-
-    def metrics(self) -> bytes:
-        """All workers' counts in Prometheus's text form."""
-        return exposition(self.places, Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
-
-    def load(self, plane: DataPlane, deployment: Deployment) -> Champion:
-        """Load, warm, and open the data plane; what is returned is to be run on this thread."""
-        from shadowserve.scorer import scoring  # imports scikit-learn and MLflow: seconds
-
-        number = deployment.champion.number
-        scorer = scoring.open_version(
-            deployment.champion,
-            copies.own(
-                Path(deployment.files[number]), self.places.copies / f"champion-{self.worker}"
-            ),
-            method=deployment.options.method,
-            one_job=deployment.options.one_job,
-            batch=deployment.options.batch,
-            probe=deployment.options.probe,
-        )
-        self.mark = sharing.Mark(
-            self.places.mark(deployment.champion.digest, deployment.options.method)
-        )
-        rows = scorer.sharing.rows(MAX_BATCH_ROWS)
-        scorer = scoring.warm(scorer, most_rows=rows[self.mark.value])
-        sharing.tell(self.places.sharing(Role.CHAMPION, number), scorer.sharing)
-        threads.tell(self.places.loaded(Role.CHAMPION, number), scorer.loaded.threads)
-        classes.tell(self.places.classes(number), scorer.loaded.classes)
-        self.writer = self._journal(scorer.step_names)
-        steps = [name for name, _ in scorer.step_names]
-        reserve(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
-        metrics = RoleMetrics("champion", number, steps=steps)
-        self.champion = Champion(
-            scorer, self.writer, counters=self.counters, metrics=metrics, mark=self.mark.cell
-        )
-        self.patience = Patience(
-            self.champion, self.counters, timeout_s=_REQUEST_S, give_up=_give_up
-        )
-        sampling = Sampling(
-            rate=deployment.options.sample_rate,
-            salt=deployment.salt,
-            entity=deployment.options.entity,
-        )
-        gc_freeze.settle()
-        plane.open(
-            Ready(
-                model=deployment.model,
-                version=number,
-                champion=self.champion,
-                schema=scorer.schema,
-                sampling=sampling,
-                strict_json=deployment.options.strict_json,
-                refusals=self._refusals(deployment),
-                entity_of=units.entity_header(
-                    deployment.options.entity_header, salt=deployment.salt
-                )
-                or units.nobody,
-            )
-        )
-        self.counters.set("ready", 1)
-        return self.champion
-
-    def _journal(self, steps: writer.Steps) -> writer.Writer | Standby:
-        """Open the journal; where that fails, serve without it until it can be opened."""
-
-        def opening() -> writer.Writer:
-            reconcile(self.places, self.counters, worker=self.worker)
-            known = self.counters.counts().sequence
-            return writer.Writer(
-                self.places.journal,
-                worker=self.worker,
-                steps=steps,
-                after=known,
-                segment_bytes=writer.segment_bytes_of(os.environ),
-            )
-
-        try:
-            return opening()
-        except (JournalError, UnreadableError) as error:
-            _log.error("%s Serving goes on; what is answered meanwhile is not recorded.", error)
-            return Standby(opening, worker=self.worker, sequence=self.counters.counts().sequence)
-
-    def close(self) -> None:
-        """Finish what is in line, then seal the journal."""
-        self.counters.set("ready", 0)
-        if self.champion is not None:
-            self.champion.close()
-        if self.writer is not None:
-            self.writer.close()
 
 
 def _wait_for_deployment(places: Places) -> Deployment:
@@ -227,13 +92,13 @@ class _FrontedService(bentoml.Service):  # type: ignore[misc]
         return _Front(super().to_asgi(is_main))
 
 
-_WORKERS: list[_Worker] = []
-_TO_LOAD: queue.SimpleQueue[tuple[_Worker, DataPlane]] = queue.SimpleQueue()
+_WORKERS: list[ChampionWorker] = []
+_TO_LOAD: queue.SimpleQueue[tuple[ChampionWorker, DataPlane]] = queue.SimpleQueue()
 
 
-def _worker() -> _Worker:
+def _worker() -> ChampionWorker:
     if not _WORKERS:
-        _WORKERS.append(_Worker())
+        _WORKERS.append(ChampionWorker(_give_up))
     return _WORKERS[0]
 
 
@@ -248,7 +113,7 @@ class _Front:
         self._plane = DataPlane(
             app,
             counters=worker.counters,
-            strangers=worker.strangers,
+            strangers=worker.journal.strangers,
             all_ready=worker.all_ready,
             metrics=worker.metrics,
             max_body=int(os.environ["SHADOWSERVE_MAX_BODY"]),
@@ -335,7 +200,7 @@ def work() -> None:
     threading.Event().wait()  # closed: the server ends the process
 
 
-async def _beat(worker: _Worker, plane: DataPlane) -> None:
+async def _beat(worker: ChampionWorker, plane: DataPlane) -> None:
     """Look after callers that wait, and leave the time: who hangs elsewhere is replaced too."""
     for turn in itertools.count():
         worker.counters.set("beat_ns", time.monotonic_ns())

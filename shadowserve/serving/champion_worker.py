@@ -1,0 +1,120 @@
+"""The champion of a worker's process, from the deployment file until it is loaded, warm and journaled."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from shadowserve.host import gc_freeze
+from shadowserve.records import Role
+from shadowserve.serving.champion import MAX_BATCH_ROWS, Champion
+from shadowserve.serving.dataplane import DataPlane, Ready
+from shadowserve.serving.patience import Patience
+from shadowserve.serving.worker_journal import WorkerJournal, sampling_of
+from shadowserve.state import classes, counters, sharing, threads
+from shadowserve.state.deployment import Deployment
+from shadowserve.state.metrics import RoleMetrics, exposition, reserve
+from shadowserve.state.places import Places
+from shadowserve.state.refused import Refusals
+from shadowserve.statistics import units
+from shadowserve.versions import copies
+
+REQUEST_S = float(os.environ.get("SHADOWSERVE_REQUEST_TIMEOUT", "60"))
+
+
+class ChampionWorker:
+    """The process's champion, its files and its patience: from the deployment file to ready.
+
+    Parameters
+    ----------
+    give_up : callable
+        Ends the process, whose model is in a call that does not end.
+    """
+
+    def __init__(self, give_up: Callable[[], None]) -> None:
+        self.places = Places(Path(os.environ["SHADOWSERVE_STATE_DIR"]))
+        self.worker = int(os.environ["SHADOWSERVE_WORKER"])
+        self.workers = int(os.environ["SHADOWSERVE_WORKERS"])
+        self.journal = WorkerJournal(self.places, self.worker)
+        self.counters = self.journal.counters
+        for name in ("busy_ns", "beat_ns", "in_hand"):
+            self.counters.set(name, 0)
+        self._give_up = give_up
+        self.champion: Champion | None = None
+        self.patience: Patience | None = None
+
+    def _refusals(self, deployment: Deployment) -> Refusals | None:
+        """Return what keeps refused requests, where a challenger may try them."""
+        hides = deployment.options.disclosure(salt=deployment.salt).hides
+        if hides or not deployment.challengers:
+            return None
+        return Refusals(self.places.refused(self.worker))
+
+    def all_ready(self) -> bool:
+        """Whether every worker's process lives and has warmed its champion."""
+        counts = [counters.read(self.places.counters(worker)) for worker in range(self.workers)]
+        return all(counted.ready and counted.alive for counted in counts)
+
+    def metrics(self) -> bytes:
+        """All workers' counts in Prometheus's text form."""
+        return exposition(self.places, Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
+
+    def load(self, plane: DataPlane, deployment: Deployment) -> Champion:
+        """Load, warm, and open the data plane; what is returned is to be run on this thread."""
+        from shadowserve.scorer import scoring  # imports scikit-learn and MLflow: seconds
+
+        number = deployment.champion.number
+        scorer = scoring.open_version(
+            deployment.champion,
+            copies.own(
+                Path(deployment.files[number]), self.places.copies / f"champion-{self.worker}"
+            ),
+            method=deployment.options.method,
+            one_job=deployment.options.one_job,
+            batch=deployment.options.batch,
+            probe=deployment.options.probe,
+        )
+        self.mark = sharing.Mark(
+            self.places.mark(deployment.champion.digest, deployment.options.method)
+        )
+        rows = scorer.sharing.rows(MAX_BATCH_ROWS)
+        scorer = scoring.warm(scorer, most_rows=rows[self.mark.value])
+        sharing.tell(self.places.sharing(Role.CHAMPION, number), scorer.sharing)
+        threads.tell(self.places.loaded(Role.CHAMPION, number), scorer.loaded.threads)
+        classes.tell(self.places.classes(number), scorer.loaded.classes)
+        recorder = self.journal.open(scorer.step_names)
+        steps = [name for name, _ in scorer.step_names]
+        reserve(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
+        metrics = RoleMetrics("champion", number, steps=steps)
+        self.champion = Champion(
+            scorer, recorder, counters=self.counters, metrics=metrics, mark=self.mark.cell
+        )
+        self.patience = Patience(
+            self.champion, self.counters, timeout_s=REQUEST_S, give_up=self._give_up
+        )
+        gc_freeze.settle()
+        plane.open(
+            Ready(
+                model=deployment.model,
+                version=number,
+                champion=self.champion,
+                schema=scorer.schema,
+                sampling=sampling_of(deployment),
+                strict_json=deployment.options.strict_json,
+                refusals=self._refusals(deployment),
+                entity_of=units.entity_header(
+                    deployment.options.entity_header, salt=deployment.salt
+                )
+                or units.nobody,
+            )
+        )
+        self.counters.set("ready", 1)
+        return self.champion
+
+    def close(self) -> None:
+        """Finish what is in line, then seal the journal."""
+        self.counters.set("ready", 0)
+        if self.champion is not None:
+            self.champion.close()
+        self.journal.close()
