@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import httpx
 
+from rig.asgi import called
 from rig.champion import Serving
 from rig.scoring import body, native, pipeline, record
-from shadowserve.serving.dataplane import DataPlane, Ready
+from shadowserve.serving.dataplane import DataPlane
+from shadowserve.serving.ready import Ready
 from shadowserve.state.sampling import Sampling
 from shadowserve.state.unknown_columns import UnknownColumns
 from shadowserve.statistics.units import nobody
@@ -56,12 +57,7 @@ class Plane:
         self.serving.__exit__(*error)
 
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
-        async def send():
-            transport = httpx.ASGITransport(self.plane)
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-                return await client.request(method, path, **options)
-
-        return asyncio.run(send())
+        return called(self.plane, method, path, **options)
 
     def post(self, sent: bytes | None = None, path: str = "/invocations", **head: str):
         headers = {**JSON, **{name.replace("_", "-"): value for name, value in head.items()}}

@@ -16,7 +16,6 @@ from typing import Any, Self
 
 from threadpoolctl import threadpool_info
 
-from shadowserve import wire
 from shadowserve.divergence import by_row, detect
 from shadowserve.errors import ShadowserveError
 from shadowserve.faults import fault_of
@@ -24,6 +23,7 @@ from shadowserve.schema.schema import Schema
 from shadowserve.scorer.scorer import Scorer
 from shadowserve.scorer.scoring import open_version
 from shadowserve.versions.version import Version
+from shadowserve.wire.invocations import PROTOCOL as INVOCATIONS
 
 REPEATS = 5
 PHASES = ("parse", "schema", "featurization", "inference", "encode")
@@ -209,19 +209,15 @@ def _timed(scorer: Scorer, sent: bytes, repeats: int) -> Passage:
     phases: list[tuple[float, ...]] = []
     steps: list[tuple[int, ...]] = []
     for _ in range(repeats + 1):
-        began = time.perf_counter_ns()
-        given = wire.read_body(sent, "application/json")
-        read = time.perf_counter_ns()
-        rows = wire.type_body(given, scorer.schema)
-        typed = time.perf_counter_ns()
-        scored = scorer.score(rows)
-        done = time.perf_counter_ns()
-        answer = wire.answer(scored.output)
-        left = time.perf_counter_ns()
-        before = (read - began, typed - read)
-        phases.append((*before, scored.featurization_ns, scored.inference_ns, left - done))
+        parsed = INVOCATIONS.timed_parse(sent, "application/json", scorer.schema)
+        scored = scorer.score(parsed.rows)
+        done_ns = time.monotonic_ns()
+        answer = INVOCATIONS.encode(scored.output)
+        encode_ns = time.monotonic_ns() - done_ns
+        before = (parsed.parse_ns, parsed.schema_ns)
+        phases.append((*before, scored.featurization_ns, scored.inference_ns, encode_ns))
         steps.append(scored.wall_ns)
-    answers = by_row(wire.read_answer(answer), rows.n_rows)
+    answers = by_row(INVOCATIONS.read(answer), parsed.rows.n_rows)
     classes = scorer.loaded.classes
     proba = scorer.loaded.method == "predict_proba"
     kind = detect(
@@ -231,7 +227,7 @@ def _timed(scorer: Scorer, sent: bytes, repeats: int) -> Passage:
         n_classes=len(classes) if classes else None,
     )
     return Passage(
-        n_rows=rows.n_rows,
+        n_rows=parsed.rows.n_rows,
         kind=kind.value,
         answers=answers,
         phases_ms=dict(zip(PHASES, _medians(phases[1:]), strict=True)),

@@ -22,7 +22,7 @@ from shadowserve.records import Fault, Request, Times
 from shadowserve.schema.rows import Rows
 from shadowserve.schema.schema import Schema
 from shadowserve.wire import answers, jsontext
-from shadowserve.wire.limits import DEFAULT
+from shadowserve.wire.limits import MAX_DEPTH
 from shadowserve.wire.protocols import Protocol
 
 FIELDS = (
@@ -102,7 +102,7 @@ def read(line: bytes, protocols: Mapping[str, Protocol]) -> Tapped:
     >>> tapped.body, tapped.answer, tapped.status, tapped.latency_ns
     (b'{"inputs":[1]}', b'{"predictions":[2]}', 200, 3500000)
     """
-    record = jsontext.loads(line, max_depth=DEFAULT.max_depth + 2)
+    record = jsontext.loads(line, max_depth=MAX_DEPTH + 2)
     if type(record) is not dict or not record.keys() <= set(FIELDS):
         raise _bad("a record is a JSON object with no other keys than " + ", ".join(FIELDS))
     protocol = record.get("protocol", "invocations")
@@ -188,10 +188,9 @@ def _readable(answer: bytes, protocol: Protocol, n_rows: int) -> bytes:
         except Exception:  # noqa: S112 - whatever is wrong with it, it is no answer
             continue
         return given
-    form = {"invocations": 'a JSON object with "predictions"', "infer": 'one with "outputs"'}
     raise RequestError(
         f"The answer is not as protocol {protocol.name} has it: "
-        f"{form.get(protocol.name, 'a JSON list')}. Adapt it in the middleware, with to_predictions.",
+        f"{protocol.answered_with}. Adapt it in the middleware, with to_predictions.",
         code="bad_answer",
     )
 

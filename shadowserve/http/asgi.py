@@ -17,6 +17,7 @@ from shadowserve.errors import RequestError
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Head = list[tuple[bytes, bytes]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_ID_LENGTH = 256
@@ -171,7 +172,7 @@ async def answer(
     send: Send,
     status: int,
     body: bytes,
-    head: list[tuple[bytes, bytes]],
+    head: Head,
     *,
     content_type: bytes = b"application/json",
 ) -> None:
@@ -181,7 +182,7 @@ async def answer(
     await send({"type": "http.response.body", "body": body})
 
 
-def bearing(send: Send, head: list[tuple[bytes, bytes]]) -> Send:
+def bearing(send: Send, head: Head) -> Send:
     """Return a `send` whose answer bears headers that it may not bear by itself."""
 
     async def sent(message: MutableMapping[str, Any]) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import uuid
 from typing import Any, ClassVar
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from shadowserve.wire.answers import error_body
+from shadowserve.errors import RequestError
+from shadowserve.http.refusals import refusal
 
 MAX_HEAD = 64 * 2**10
 """Bytes of a head, over the one piece that reaches it; h11, the other parser, has the same limit."""
@@ -71,7 +72,7 @@ class BoundedHead(HttpToolsProtocol):
         self._since = None
         if not self.transport.is_closing():
             says = f"The request's head did not come within {seconds:g} s, the limit here."
-            self._hang_up(408, "head_timeout", says)
+            self._hang_up(RequestError(says, code="head_timeout", status=408))
 
     def shutdown(self) -> None:
         """Part with the caller: after the answer that it waits for, or for a request that is on its way."""
@@ -111,14 +112,10 @@ class BoundedHead(HttpToolsProtocol):
 
     def _refuse(self) -> None:
         says = f"The request's head is larger than {MAX_HEAD // 2**10} KiB, the limit here."
-        self._hang_up(431, "head_too_large", says)
+        self._hang_up(RequestError(says, code="head_too_large", status=431))
 
-    def _hang_up(self, status: int, code: str, says: str) -> None:
+    def _hang_up(self, error: RequestError) -> None:
         request_id = uuid.uuid4().hex
-        body = error_body(code, says, request_id=request_id)
-        head = (
-            f"content-type: application/json\r\nx-request-id: {request_id}\r\n"
-            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-        )
-        self.transport.write(STATUS_LINE[status] + head.encode() + body)
+        head = [(b"x-request-id", request_id.encode())]
+        self.transport.write(refusal(error, request_id=request_id, head=head).raw())
         self.transport.close()

@@ -79,15 +79,13 @@ class Observer:
         started_ns = time.monotonic_ns()
         protocol = self.protocols[request.protocol]
         try:
-            given = protocol.read_body(request.body or b"", request.content_type)
-            read_ns = time.monotonic_ns()
             schema = self.scorer.schema if tried else self.scorer.schema.without_hint()
-            rows, echo = protocol.type(given, schema)
+            parsed = protocol.timed_parse(request.body or b"", request.content_type, schema)
         except BaseException as error:  # a validator of the model's own may exit
             refusal = Observation(fault=fault_of(error, step="schema"))
             spent_ns = time.monotonic_ns() - started_ns
             return Typed(request, None, None, spent_ns, refusal=refusal)
-        return Typed(request, rows, echo, read_ns - started_ns, time.monotonic_ns() - read_ns)
+        return Typed(request, parsed.rows, parsed.echo, parsed.parse_ns, parsed.schema_ns)
 
     def alone(self, typed: Typed) -> Observation:
         """Score one request by itself; its times count."""

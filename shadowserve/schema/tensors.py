@@ -47,11 +47,6 @@ class Tensor:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_rule", _rule(self.dtype))
 
-    @property
-    def n_features(self) -> int | None:
-        """Width of a two-dimensional tensor, None for any other."""
-        return self.shape[1] if len(self.shape) == 2 and self.shape[1] >= 0 else None
-
     def type(self, values: Any) -> np.ndarray:
         """Type nested lists.
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from shadowserve.host import gc_freeze
 from shadowserve.records import Role
 from shadowserve.serving.champion import MAX_BATCH_ROWS, Champion
-from shadowserve.serving.dataplane import DataPlane, Ready
+from shadowserve.serving.dataplane import DataPlane
 from shadowserve.serving.patience import Patience
+from shadowserve.serving.ready import Ready
 from shadowserve.serving.worker_journal import WorkerJournal, sampling_of
 from shadowserve.state import classes, counters, sharing, threads
 from shadowserve.state.deployment import Deployment

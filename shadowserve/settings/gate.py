@@ -17,13 +17,11 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Any, Self
 
+from shadowserve.errors import RequestError
+
 VARIABLE = "SHADOWSERVE_GATE"
 PREFIX = "SHADOWSERVE_PREFIX"
 """Where a process finds what stands before each of its paths."""
-OPEN_PATHS = frozenset(
-    {"/livez", "/readyz", "/ping", "/health", "/v2/health/live", "/v2/health/ready"}
-)
-"""What a probe asks under any name and without a token."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PORTS = {"http": 80, "https": 443}
 _TELLING = frozenset({b"host", b"origin", b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest"})
@@ -32,27 +30,18 @@ _NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?", re.ASCII)
 _LONGEST = 255
 
 
-@dataclass(frozen=True, slots=True)
-class Turned:
-    """Why a request is not let in; the text holds nothing of the request."""
-
-    status: int
-    code: str
-    message: str
-
-
-_TWO_HOSTS = Turned(400, "bad_host", "More than one Host header came. Send one.")
-_OTHER_NAME = Turned(
-    421,
-    "unknown_host",
+_TWO_HOSTS = RequestError("More than one Host header came. Send one.", code="bad_host", status=400)
+_OTHER_NAME = RequestError(
     "The Host header is no name of this server. Ask for its address or for localhost; "
     "'--allow-host NAME' of 'shadowserve serve' adds a name, and with --token-file any name will do.",
+    code="unknown_host",
+    status=421,
 )
-_OTHER_SITE = Turned(
-    403,
-    "other_site",
+_OTHER_SITE = RequestError(
     "A page of another site may not ask here. '--allow-origin ORIGIN' of 'shadowserve serve' lets "
     "pages of a site ask the model; nothing lets them steer or read the console.",
+    code="other_site",
+    status=403,
 )
 
 
@@ -157,10 +146,16 @@ class Gate:
             known |= {machine, machine.partition(".")[0]}
         return cls(frozenset(known), any_address=wild, origins=frozenset(origins))
 
-    def why_not(self, scope: Mapping[str, Any]) -> Turned | None:
-        """Return why a request is not let in; None if it is.
+    def why_not(self, scope: Mapping[str, Any], *, is_probe: bool = False) -> RequestError | None:
+        """Return the refusal of a request that is not let in; None if it is.
 
-        Health probes are: they name what they please, and hear nothing but yes or no.
+        Parameters
+        ----------
+        scope : mapping
+            ASGI's.
+        is_probe : bool
+            Whether a path of health is asked for. Probes are let in: they name what they please, and
+            hear nothing but yes or no.
         """
         told: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
@@ -169,7 +164,7 @@ class Gate:
                     return _TWO_HOSTS
                 told[name] = value
         is_reading = scope["method"] in _READING
-        if is_reading and scope["path"] in OPEN_PATHS:
+        if is_reading and is_probe:
             return None
         host = told.get(b"host")
         if self.hosts is not None and host is not None and not self._knows(host):

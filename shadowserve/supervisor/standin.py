@@ -7,7 +7,6 @@ taking connections. Until a worker accepts again they are answered here.
 from __future__ import annotations
 
 import contextlib
-import json
 import select
 import socket
 import threading
@@ -15,16 +14,18 @@ import time
 import uuid
 from collections.abc import Callable
 
+from shadowserve.errors import RequestError
 from shadowserve.http.certificate import Certificate
+from shadowserve.http.refusals import raw_answer, refusal
 from shadowserve.state.counters import Counters
+from shadowserve.wire.protocol import Purpose
+from shadowserve.wire.protocols import form_at, probes
 
 STAND_IN = 999
 """The stand-in's number among the workers' counters."""
 LOOK_S = 0.05
 PATIENCE_S = 0.5
 MAX_READ = 1 << 20
-_ALIVE = (b"/livez", b"/v2/health/live")
-_PROBES = ("/readyz", "/ping", "/health", "/v2/health/ready")
 MOST_AT_ONCE = 64
 
 
@@ -65,6 +66,7 @@ class StandIn:
         self._counting = threading.Lock()
         self._label = label
         self._counters = counters
+        self._probes = probes()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="stand-in", daemon=True)
         self._thread.start()
@@ -99,17 +101,22 @@ class StandIn:
         return caller if self._context is None else self._context.wrap_socket(caller, True)
 
     def _answer(self, caller: socket.socket) -> None:
-        path = _read(caller, until=time.monotonic() + PATIENCE_S)
+        path = _read(caller, until=time.monotonic() + PATIENCE_S).decode("latin-1")
         request_id = uuid.uuid4().hex
-        head = (f"x-request-id: {request_id}", f"x-shadowserve-model: {self._label()}")
-        if path in _ALIVE:
-            caller.sendall(_response("200 OK", b"{}", head))
+        label = self._label().encode("ascii", "replace")
+        head = [(b"x-request-id", request_id.encode()), (b"x-shadowserve-model", label)]
+        asked = self._probes.get(path)
+        if asked is Purpose.LIVE:
+            caller.sendall(raw_answer(200, b"{}", head))
         else:
-            if path.decode("latin-1") not in _PROBES:
+            if asked is None:
                 with self._counting:
                     self._counters.add("not_ready")
-            says = f"{self._why()} Try again in a second."
-            caller.sendall(_refusal(path, request_id, head, says=says))
+            error = RequestError(
+                f"{self._why()} Try again in a second.", code="not_ready", status=503
+            )
+            refused = refusal(error, form_at(path), request_id=request_id, head=head)
+            caller.sendall(refused.raw())
         caller.shutdown(socket.SHUT_WR)
         _see_off(caller, until=time.monotonic() + PATIENCE_S)
 
@@ -164,20 +171,3 @@ def _length(head: bytes) -> int:
         if name.strip().lower() == b"content-length" and value.strip().isdigit():
             return int(value)
     return 0
-
-
-def _refusal(path: bytes, request_id: str, head: tuple[str, ...], *, says: str) -> bytes:
-    """Refuse in the form of the path's protocol, as `wire.protocols.refusal_at` does.
-
-    That would bring pandas into the supervisor's process, for two lines.
-    """
-    told = {"code": "not_ready", "message": says, "column": None, "row": None}
-    is_inference_protocol = path == b"/v2" or path.startswith(b"/v2/")
-    error = says if is_inference_protocol else {**told, "request_id": request_id}
-    body = json.dumps({"error": error}).encode()
-    return _response("503 Service Unavailable", body, ("retry-after: 1", *head))
-
-
-def _response(status: str, body: bytes, head: tuple[str, ...]) -> bytes:
-    always = ("content-type: application/json", f"content-length: {len(body)}", "connection: close")
-    return "\r\n".join((f"HTTP/1.1 {status}", *head, *always, "", "")).encode("latin-1") + body

@@ -177,21 +177,6 @@ def _legible(value: Any) -> Any:
     return value
 
 
-def error_body(
-    code: str, message: str, *, column: object = None, row: int | None = None, request_id: str
-) -> bytes:
-    """Encode an error as the body of a 4xx or 5xx.
-
-    Examples
-    --------
-    >>> error_body("empty", "No rows.", request_id="r1")
-    b'{"error":{"code":"empty","message":"No rows.","column":null,"row":null,"request_id":"r1"}}'
-    """
-    name = column if column is None or isinstance(column, (str, int)) else str(column)
-    error = {"code": code, "message": message, "column": name, "row": row, "request_id": request_id}
-    return dumps({"error": error})
-
-
 def _records(frame: pd.DataFrame) -> list[dict[Any, Any]]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="DataFrame columns are not unique")

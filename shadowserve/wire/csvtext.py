@@ -17,7 +17,7 @@ from shadowserve.legible import counted
 from shadowserve.schema.rows import Rows
 from shadowserve.schema.scalars import SCALARS
 from shadowserve.schema.schema import Schema
-from shadowserve.wire.limits import DEFAULT, Limits
+from shadowserve.wire import limits
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 _WHOLE = re.compile(r"[+-]?\d{1,20}", re.ASCII)
@@ -33,20 +33,17 @@ _NUMERIC = frozenset({"integer", "long", "float", "double"})
 csv.field_size_limit(2**31 - 1)  # of the whole process; bodies are bounded before they get here
 
 
-def parse_csv(
-    body: bytes, schema: Schema, *, header: bool = True, limits: Limits = DEFAULT
-) -> Rows:
-    r"""Parse a CSV body.
+def type_csv(lines: Sequence[list[str]], schema: Schema, *, header: bool = True) -> Rows:
+    """Type the lines of a CSV body.
 
     Parameters
     ----------
-    body : bytes
-        RFC 4180 in UTF-8. An empty field is null.
+    lines : sequence of list of str
+        As `read_csv` splits them; an empty field is null.
     schema : Schema
         With types; columns in any order where it has names.
     header : bool
         Whether the first line names the columns.
-    limits : Limits
 
     Raises
     ------
@@ -56,21 +53,8 @@ def parse_csv(
     Examples
     --------
     >>> schema = Schema.from_signature({"inputs": [{"name": "zip", "type": "string"}]})
-    >>> parse_csv(b"zip,x\n02139,1\n", schema).columns["zip"].tolist()
+    >>> type_csv([["zip", "x"], ["02139", "1"]], schema).columns["zip"].tolist()
     ['02139']
-    """
-    return type_csv(read_csv(body), schema, header=header, limits=limits)
-
-
-def type_csv(
-    lines: Sequence[list[str]], schema: Schema, *, header: bool = True, limits: Limits = DEFAULT
-) -> Rows:
-    """Type the lines of a CSV body; as `parse_csv` otherwise.
-
-    Raises
-    ------
-    RequestError
-        As `parse_csv`, but for what `read_csv` refuses.
     """
     _check_types(schema)
     lines = list(lines)

@@ -15,7 +15,7 @@ import numpy as np
 from shadowserve.errors import RequestError
 from shadowserve.legible import quoted
 from shadowserve.schema.scalars import kind_of
-from shadowserve.wire.limits import Limits
+from shadowserve.wire import limits
 
 Table = dict[str, tuple[list[Any], list[int]]]
 """Inputs by name: their values, row-major, and their shape."""
@@ -37,7 +37,7 @@ def malformed(what: str, *, code: str = "wrong_protocol") -> RequestError:
     return RequestError(f"{what}, as the Open Inference Protocol has it.", code=code)
 
 
-def table_of(inputs: Sequence[Any], limits: Limits) -> Table:
+def table_of(inputs: Sequence[Any]) -> Table:
     """Read a request's inputs, each against its own shape and datatype.
 
     Returns

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, version 2: named tensors by column, in JSON.
+"""The Open Inference Protocol's tensors: a request to typed rows, a prediction to a response.
 
 A model with columns is asked with one input a column, of shape [n] or [n, 1]; a tensor model with
 one input a tensor. The declared datatype is checked, then the typing rule has the last word. No
@@ -18,32 +18,24 @@ from shadowserve.legible import quoted
 from shadowserve.schema.columns import Column
 from shadowserve.schema.rows import Rows
 from shadowserve.schema.schema import Schema
+from shadowserve.wire import limits
 from shadowserve.wire.answers import dumps, read_json
 from shadowserve.wire.inputs import Table, malformed, table_of
 from shadowserve.wire.jsontext import loads
-from shadowserve.wire.limits import DEFAULT, Limits
-from shadowserve.wire.outputs import datatype_of, outputs_of
+from shadowserve.wire.outputs import outputs_of
 
 _NESTED = frozenset({"array", "sparkml_vector", "object", "map"})
 _NO_JSON = {"duplicate_key": "one with a key twice came", "too_deep": "one nested too deeply came"}
-_OF_COLUMN = {
-    "boolean": "BOOL",
-    "integer": "INT32",
-    "long": "INT64",
-    "float": "FP32",
-    "double": "FP64",
-}
 
 
-def parse(body: bytes, schema: Schema, *, limits: Limits = DEFAULT) -> tuple[Rows, str | None]:
-    """Parse an inference request.
+def type_request(document: Any, schema: Schema) -> tuple[Rows, str | None]:
+    """Type an inference request that was read from JSON.
 
     Parameters
     ----------
-    body : bytes
-        JSON with ``inputs`` and, if wanted, ``id``, ``parameters`` and ``outputs``.
+    document : object
+        A dict with ``inputs`` and, if wanted, ``id``, ``parameters`` and ``outputs``.
     schema : Schema
-    limits : Limits
 
     Returns
     -------
@@ -56,13 +48,6 @@ def parse(body: bytes, schema: Schema, *, limits: Limits = DEFAULT) -> tuple[Row
     RequestError
         Status 400 or 413; 415 for the binary data extension.
     """
-    return type_request(loads(body, max_depth=limits.max_depth), schema, limits=limits)
-
-
-def type_request(
-    document: Any, schema: Schema, *, limits: Limits = DEFAULT
-) -> tuple[Rows, str | None]:
-    """Type an inference request that was read from JSON; as `parse` otherwise."""
     if type(document) is not dict or type(document.get("inputs")) is not list:
         raise malformed("The body is an object with a list of inputs")
     if not document.keys() <= {"id", "inputs", "outputs", "parameters"}:
@@ -71,8 +56,8 @@ def type_request(
     if request_id is not None and type(request_id) is not str:
         raise malformed("id is a string")
     _check_outputs(document.get("outputs"))
-    table = table_of(document["inputs"], limits)
-    rows = _typed(table, schema, limits)
+    table = table_of(document["inputs"])
+    rows = _typed(table, schema)
     params, ignored = schema.type_params(document.get("parameters"))
     return replace(rows, params=params, extra=rows.extra + ignored), request_id
 
@@ -113,39 +98,6 @@ def answer(prediction: Any, *, model: str, version: str, echo: str | None = None
     return dumps(head | {"outputs": outputs_of(prediction)})
 
 
-def metadata(schema: Schema, *, model: str, versions: Sequence[str]) -> dict[str, Any]:
-    """Describe the model: names, datatypes and shapes of what it takes.
-
-    Columns of text and moments are BYTES, and nested ones, as JSON text.
-    """
-    columns = [
-        {"name": c.key, "datatype": _OF_COLUMN.get(c.type, "BYTES"), "shape": [-1]}
-        for c in schema.columns
-    ]
-    tensors = [
-        {"name": t.name or "inputs", "datatype": datatype_of(t.dtype), "shape": list(t.shape)}
-        for t in schema.tensors
-    ]
-    return {
-        "name": model,
-        "versions": list(versions),
-        "platform": "mlflow_pyfunc",
-        "inputs": columns + tensors,
-        "outputs": [],
-    }
-
-
-def refusal(error: RequestError, request_id: str) -> bytes:  # noqa: ARG001 - the form has no id
-    """Encode a refusal in the protocol's form.
-
-    Examples
-    --------
-    >>> refusal(RequestError("No rows.", code="empty"), "r1")
-    b'{"error":"No rows."}'
-    """
-    return dumps({"error": str(error)})
-
-
 def read_answer(body: bytes) -> Any:
     """Return the Python value of a response: the lone output's data by row, else a dict of them.
 
@@ -164,14 +116,14 @@ def read_answer(body: bytes) -> Any:
     return next(iter(read.values())) if len(read) == 1 else read
 
 
-def _typed(table: Table, schema: Schema, limits: Limits) -> Rows:
+def _typed(table: Table, schema: Schema) -> Rows:
     if schema.tensors:
         return _tensors(table, schema)
     if not schema.named or (schema.takes_lists and len(table) == 1 and len(schema.columns) > 1):
-        return _numbered(table, schema, limits)
+        return _numbered(table, schema)
     n_rows = _check_columns(table)
     known = {column.key: column for column in schema.columns}
-    columns = {n: _read_texts(data, known.get(n), limits) for n, (data, _) in table.items()}
+    columns = {n: _read_texts(data, known.get(n)) for n, (data, _) in table.items()}
     limits.check(n_rows=n_rows, n_columns=len(columns))
     return schema.type_columns(columns, n_rows=n_rows)
 
@@ -200,18 +152,18 @@ def _tensors(table: Table, schema: Schema) -> Rows:
     return schema.type_tensors({None: [list(row) for row in zip(*columns, strict=True)]})
 
 
-def _read_texts(data: list[Any], column: Column | None, limits: Limits) -> list[Any]:
+def _read_texts(data: list[Any], column: Column | None) -> list[Any]:
     """Read the JSON text of arrays and objects; values of other columns stay what they are."""
     if column is None or column.type not in _NESTED:
         return data
-    return [_read_text(value, column, row, limits) for row, value in enumerate(data)]
+    return [_read_text(value, column, row) for row, value in enumerate(data)]
 
 
-def _read_text(value: Any, column: Column, row: int, limits: Limits) -> Any:
+def _read_text(value: Any, column: Column, row: int) -> Any:
     if type(value) is not str or column.type not in _NESTED:
         return value
     try:
-        return loads(value.encode(), max_depth=limits.max_depth)
+        return loads(value.encode(), max_depth=limits.MAX_DEPTH)
     except RequestError as error:
         came = _NO_JSON.get(error.code, "a string that is none came")
         raise RequestError(
@@ -222,7 +174,7 @@ def _read_text(value: Any, column: Column, row: int, limits: Limits) -> Any:
         ) from None
 
 
-def _numbered(table: Table, schema: Schema, limits: Limits) -> Rows:
+def _numbered(table: Table, schema: Schema) -> Rows:
     if len(table) == 1:
         ((data, shape),) = table.values()
         lists = _nest(data, shape) if len(shape) == 2 else [[value] for value in data]
@@ -233,7 +185,7 @@ def _numbered(table: Table, schema: Schema, limits: Limits) -> Rows:
     if schema.is_nested:
         for row, values in enumerate(lists):
             for place, column in enumerate(schema.columns[: len(values)]):
-                values[place] = _read_text(values[place], column, row, limits)
+                values[place] = _read_text(values[place], column, row)
     return schema.type_lists(lists)
 
 

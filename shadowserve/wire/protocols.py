@@ -1,154 +1,67 @@
-"""The ways of asking: how each types a body, encodes an answer, refuses, and is read again.
+"""The table of protocols, which data plane, lanes, console, stand-in and OpenAPI document read.
 
-The data plane and the lanes use the same table, so that a lane types a journaled body exactly as
-the champion did and compares answers in the form in which they left.
+To add one, write its module with a `PROTOCOL` and list it here. A lane types a journaled body by
+the same record as the champion did, and compares answers in the form in which they left.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from collections.abc import Mapping
+from itertools import chain
 
-from shadowserve import wire
-from shadowserve.errors import RequestError
-from shadowserve.schema.rows import Rows
-from shadowserve.schema.schema import Schema
-from shadowserve.wire import answers, jsontext, oip
-from shadowserve.wire.limits import DEFAULT
+from shadowserve.wire import infer, invocations, predict
+from shadowserve.wire.protocol import Protocol, Purpose, Route
+from shadowserve.wire.refusals import OBJECT, RefusalForm
 
+__all__ = ["Protocol", "form_at", "owner_of", "probes", "protocols"]
 
-@dataclass(frozen=True, slots=True)
-class Protocol:
-    """One way of asking.
+PROTOCOLS: tuple[Protocol, ...] = (invocations.PROTOCOL, predict.PROTOCOL, infer.PROTOCOL)
 
-    Parameters
-    ----------
-    name : str
-        As the journal records it.
-    read_body : callable
-        Body and content type to what was sent, not yet typed. Raises RequestError.
-    type : callable
-        That and the schema to typed rows and the protocol's own request id, if any. Raises
-        RequestError.
-    encode : callable
-        Raw prediction and ``echo``, that id, to the answer's bytes.
-    refuse : callable
-        An error and the request id to the refusal's bytes.
-    read : callable
-        The answer's bytes to the prediction as JSON values.
-    """
-
-    name: str
-    read_body: Callable[[bytes, str], Any]
-    type: Callable[[Any, Schema], tuple[Rows, str | None]]
-    encode: Callable[..., bytes]
-    refuse: Callable[[RequestError, str], bytes]
-    read: Callable[[bytes], Any]
-
-    def parse(self, body: bytes, content_type: str, schema: Schema) -> tuple[Rows, str | None]:
-        """Read and type a body in one go."""
-        return self.type(self.read_body(body, content_type), schema)
+OWN_ROUTES = (
+    Route("/livez", Purpose.LIVE),
+    Route("/readyz", Purpose.READY),
+    Route("/metrics", Purpose.METRICS, media="text/plain"),
+    Route("/openapi.json", Purpose.DOCUMENT),
+)
+"""What is asked of the server itself, whichever protocol a client speaks."""
 
 
 def protocols(model: str, version: int) -> Mapping[str, Protocol]:
     """Return the protocols by name, for the version whose answers they carry."""
-    names = {"model": model, "version": str(version)}
-    found = (
-        Protocol("invocations", wire.read_body, _type_body, _encode, refusal, wire.read_answer),
-        Protocol("predict", _read_arguments, _type_arguments, _encode_rows, refusal, _read_rows),
-        Protocol(
-            "infer",
-            _read_json,
-            oip.type_request,
-            partial(oip.answer, **names),
-            oip.refusal,
-            oip.read_answer,
-        ),
-    )
-    return {protocol.name: protocol for protocol in found}
+    return {each.name: each.serving(model, version) for each in PROTOCOLS}
 
 
-def refusal(error: RequestError, request_id: str) -> bytes:
-    """Encode a refusal as the contract's error object."""
-    return wire.error_body(
-        error.code, str(error), column=error.column, row=error.row, request_id=request_id
-    )
-
-
-def refusal_at(path: str, error: RequestError, request_id: str) -> bytes:
-    """Encode a refusal in the form of the protocol that a path belongs to.
+def probes() -> Mapping[str, Purpose]:
+    """Return the paths that health probes ask, and whether for life or for readiness.
 
     Examples
     --------
-    >>> refusal_at("/v2/models/films", RequestError("Use GET.", code="method_not_allowed"), "r1")
+    >>> probes()["/readyz"].name, "/metrics" in probes()
+    ('READY', False)
+    """
+    routes = chain(OWN_ROUTES, *(each.routes for each in PROTOCOLS))
+    return {route.path: route.purpose for route in routes if route.is_probe}
+
+
+def owner_of(path: str) -> Protocol | None:
+    """Return the protocol that a path belongs to, if any.
+
+    Examples
+    --------
+    >>> owner_of("/v2/models/films/infer").name, owner_of("/v2x")
+    ('infer', None)
+    """
+    return next((each for each in PROTOCOLS if each.owns(path)), None)
+
+
+def form_at(path: str) -> RefusalForm:
+    """Return the form in which a path's refusals are written, of whatever protocol it is.
+
+    Examples
+    --------
+    >>> from shadowserve.errors import RequestError
+    >>> form_at("/v2/models/films").write(RequestError("Use GET.", code="method_not_allowed"), "r1")
     b'{"error":"Use GET."}'
     """
-    return (oip.refusal if is_inference_protocol(path) else refusal)(error, request_id)
-
-
-def is_inference_protocol(path: str) -> bool:
-    """Whether a path is one of the Open Inference Protocol.
-
-    Examples
-    --------
-    >>> is_inference_protocol("/v2/models/films/infer"), is_inference_protocol("/v2x")
-    (True, False)
-    """
-    return path == "/v2" or path.startswith("/v2/")
-
-
-def _type_body(given: wire.Given, schema: Schema) -> tuple[Rows, str | None]:
-    return wire.type_body(given, schema), None
-
-
-def _encode(prediction: Any, *, echo: str | None = None) -> bytes:  # noqa: ARG001 - has no id
-    return wire.answer(prediction)
-
-
-def _read_json(body: bytes, content_type: str) -> Any:
-    """Read JSON that is called so, or that nothing is said of, as clients of these protocols do."""
-    if content_type and not wire.is_json(content_type):
-        raise RequestError(
-            "The content type is application/json in UTF-8; another one came.",
-            code="unsupported_media_type",
-            status=415,
-        )
-    return jsontext.loads(body, max_depth=DEFAULT.max_depth)
-
-
-def _read_arguments(body: bytes, content_type: str) -> Any:
-    """Read the arguments of BentoML's typed API: ``{"rows": [record, ...]}``."""
-    arguments = _read_json(body, content_type)
-    is_known = type(arguments) is dict and arguments.keys() == {"rows"}
-    if not is_known or type(arguments["rows"]) is not list:
-        raise RequestError(
-            "The body is a JSON object with exactly the key rows, a list of records.",
-            code="wrong_protocol",
-        )
-    return arguments["rows"]
-
-
-def _type_arguments(records: Any, schema: Schema) -> tuple[Rows, str | None]:
-    return wire.type_scoring({"dataframe_records": records}, schema), None
-
-
-def _encode_rows(prediction: Any, *, echo: str | None = None) -> bytes:  # noqa: ARG001 - has no id
-    return answers.dumps(answers.plain(prediction))
-
-
-def _read_rows(answer: bytes) -> Any:
-    return answers.read_json(answer)
-
-
-def server_metadata() -> bytes:
-    """Return the Open Inference Protocol's description of the server."""
-    version = importlib.metadata.version("shadowserve")
-    return answers.dumps({"name": "shadowserve", "version": version, "extensions": []})
-
-
-def model_metadata(schema: Schema, *, model: str, version: int) -> bytes:
-    """Return the Open Inference Protocol's description of the served version."""
-    return answers.dumps(oip.metadata(schema, model=model, versions=[str(version)]))
+    owner = owner_of(path)
+    return OBJECT if owner is None else owner.refusals

@@ -18,39 +18,26 @@ from shadowserve.schema.rows import Rows
 from shadowserve.schema.scalars import kind_of
 from shadowserve.schema.schema import Schema
 from shadowserve.schema.tensors import Tensor
-from shadowserve.wire.jsontext import loads
-from shadowserve.wire.limits import DEFAULT, Limits
+from shadowserve.wire import limits
 
-_Reader = Callable[[Any, Schema, Limits], Rows]
+_Reader = Callable[[Any, Schema], Rows]
 
 
-def parse_scoring(body: bytes, schema: Schema, *, limits: Limits = DEFAULT) -> Rows:
-    """Parse a JSON body of MLflow's scoring protocol.
+def type_scoring(document: Any, schema: Schema) -> Rows:
+    """Type a request that was read from JSON.
 
     Parameters
     ----------
-    body : bytes
-        An object with one of ``dataframe_records``, ``dataframe_split``, ``instances`` and
-        ``inputs``, and ``params`` if wanted.
+    document : object
+        A dict with one of ``dataframe_records``, ``dataframe_split``, ``instances`` and ``inputs``,
+        and ``params`` if wanted; the latter is taken out of it.
     schema : Schema
-    limits : Limits
 
     Raises
     ------
     RequestError
         With status 400 or 413.
-
-    Examples
-    --------
-    >>> schema = Schema.from_signature({"inputs": [{"name": "age", "type": "long"}]})
-    >>> parse_scoring(b'{"inputs": {"age": [41, 42]}}', schema).columns
-    {'age': array([41, 42])}
     """
-    return type_scoring(loads(body, max_depth=limits.max_depth), schema, limits=limits)
-
-
-def type_scoring(document: Any, schema: Schema, *, limits: Limits = DEFAULT) -> Rows:
-    """Type a request that was read from JSON; as `parse_scoring` otherwise."""
     if type(document) is not dict:
         raise _not_the_protocol(f"{kind_of(document)} came")
     given = None
@@ -62,7 +49,7 @@ def type_scoring(document: Any, schema: Schema, *, limits: Limits = DEFAULT) -> 
     reader = _READERS.get(key)
     if reader is None:
         raise _not_the_protocol("another key came")
-    rows = reader(value, schema, limits)
+    rows = reader(value, schema)
     if given is None and not schema.params:
         return rows
     params, ignored = schema.type_params(given)
@@ -81,13 +68,13 @@ def _malformed(key: str, expected: str, value: object) -> RequestError:
     return RequestError(f"{key} is {expected}, {kind_of(value)} came.", code="wrong_protocol")
 
 
-def _records(value: Any, schema: Schema, limits: Limits) -> Rows:
+def _records(value: Any, schema: Schema) -> Rows:
     if type(value) is not list:
         raise _malformed("dataframe_records", "a list of objects, one for each row", value)
-    return _by_row(value, schema, limits)
+    return _by_row(value, schema)
 
 
-def _by_row(records: Sequence[Any], schema: Schema, limits: Limits) -> Rows:
+def _by_row(records: Sequence[Any], schema: Schema) -> Rows:
     for row, record in enumerate(records):
         if type(record) is not dict:
             raise RequestError(
@@ -104,7 +91,7 @@ def _by_row(records: Sequence[Any], schema: Schema, limits: Limits) -> Rows:
     return schema.type_records(records)
 
 
-def _split(value: Any, schema: Schema, limits: Limits) -> Rows:
+def _split(value: Any, schema: Schema) -> Rows:
     if type(value) is not dict or "data" not in value:
         raise _malformed("dataframe_split", "an object with columns and data", value)
     if not value.keys() <= {"columns", "data", "index"}:
@@ -114,14 +101,14 @@ def _split(value: Any, schema: Schema, limits: Limits) -> Rows:
     data, names = value["data"], value.get("columns")
     if type(data) is not list:
         raise _malformed("data", "a list of rows", data)
-    width = _width(data, limits)
+    width = _width(data)
     if names is None:
         return _lists(data, schema)
     keys = _keys(names, width)
     return _by_column(dict(zip(keys, zip(*data, strict=True), strict=True)), schema, len(data))
 
 
-def _width(data: Sequence[Any], limits: Limits) -> int:
+def _width(data: Sequence[Any]) -> int:
     """Return the one width of all rows."""
     for row, values in enumerate(data):
         if type(values) is not list:
@@ -168,14 +155,14 @@ def _lists(data: list[Any], schema: Schema) -> Rows:
     return schema.type_lists(data)
 
 
-def _arrays(value: Any, schema: Schema, limits: Limits) -> Rows:
+def _arrays(value: Any, schema: Schema) -> Rows:
     """Read ``instances`` or ``inputs``: by row, by column, or a bare array."""
     if type(value) is dict:
-        return _named_arrays(value, schema, limits)
+        return _named_arrays(value, schema)
     if type(value) is not list:
         return _lone_value(value, schema)
     if value and type(value[0]) is dict and not schema.is_lone_nested:
-        return _by_row(value, schema, limits)
+        return _by_row(value, schema)
     wide = value and type(value[0]) is list and not schema.is_lone_nested
     limits.check(n_rows=len(value), n_columns=len(value[0]) if wide else 1)
     if schema.tensors:
@@ -184,11 +171,11 @@ def _arrays(value: Any, schema: Schema, limits: Limits) -> Rows:
         return _untyped_array(value)
     if len(schema.columns) == 1 and not (wide and schema.takes_lists):
         return schema.type_columns({schema.columns[0].key: value}, n_rows=len(value))
-    _width(value, limits)
+    _width(value)
     return schema.type_lists(value)
 
 
-def _named_arrays(value: dict[str, Any], schema: Schema, limits: Limits) -> Rows:
+def _named_arrays(value: dict[str, Any], schema: Schema) -> Rows:
     limits.check(n_rows=1, n_columns=len(value))
     if schema.tensors and schema.tensors[0].name is not None:
         return schema.type_tensors(value)
@@ -198,7 +185,7 @@ def _named_arrays(value: dict[str, Any], schema: Schema, limits: Limits) -> Rows
         )
     lengths = {len(each) for each in value.values() if type(each) is list}
     if schema.is_nested or not lengths:
-        return _by_row([value], schema, limits)
+        return _by_row([value], schema)
     if len(lengths) != 1 or any(type(each) is not list for each in value.values()):
         raise ragged("columns", value)
     n_rows = lengths.pop()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import httpx
 import pytest
 
+from rig.asgi import called
 from rig.evidence import close_windows, deployment, state_directory
 from shadowserve.console.app import REFRESH_S, Console
 from shadowserve.state.places import Places
@@ -22,15 +22,10 @@ class Browser:
         self._app = Console(places).app()
 
     def get(self, path: str, **params: Any) -> httpx.Response:
-        return asyncio.run(self._ask("GET", path, params))
+        return called(self._app, "GET", path, params=params or None)
 
     def post(self, path: str) -> httpx.Response:
-        return asyncio.run(self._ask("POST", path, {}))
-
-    async def _ask(self, method: str, path: str, params: Any) -> httpx.Response:
-        transport = httpx.ASGITransport(app=self._app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://console") as client:
-            return await client.request(method, path, params=params or None)
+        return called(self._app, "POST", path)
 
 
 @pytest.fixture

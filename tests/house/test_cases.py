@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
-import httpx
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,6 +20,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from rig.asgi import calling
 from rig.champion import watched
 from rig.plane import Plane
 from rig.scoring import native, opaque, pipeline
@@ -278,8 +278,7 @@ def test_ss_012_a_model_is_called_by_one_thread_at_a_time(tmp_path):
             return doubled
 
     async def hammer(plane: Plane) -> list[Any]:
-        transport = httpx.ASGITransport(plane.plane)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with calling(plane.plane) as client:
             sent = ({"inputs": {"a": [a]}} for a in range(1, 33))
             return await asyncio.gather(*(client.post("/invocations", json=one) for one in sent))
 

@@ -10,12 +10,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import cloudpickle
-import httpx
 import numpy as np
 import orjson
 import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
 
+from rig.asgi import calling
 from rig.champion import Serving, watched
 from rig.deployment import CHALLENGER, CONTROL, made
 from rig.lane import answer, close, lane, parts, records, told, work
@@ -162,8 +162,7 @@ def test_labels_come_from_elsewhere_only_with_the_token(tmp_path, token, caller,
     app = Guard(Console(Places(tmp_path), guarded=token is not None).app(), token)
 
     async def ask():
-        transport = httpx.ASGITransport(app=app, client=(caller, 5))
-        async with httpx.AsyncClient(transport=transport, base_url="http://console") as client:
+        async with calling(app, client=(caller, 5)) as client:
             head = {"content-type": "application/json"}
             head |= {"authorization": f"Bearer {token.decode()}"} if token else {}
             return await client.post("/labels", content=orjson.dumps([]), headers=head)

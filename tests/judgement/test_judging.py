@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 
-import httpx
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from rig.asgi import calling
 from rig.deployment import deployment
 from rig.labels import CHALLENGER, answers, serve, work
 from shadowserve.cli import main
@@ -123,8 +123,7 @@ def ask(places, method, path, *, host="127.0.0.1", **body):
     """Ask the control plane as somebody at `host` would."""
 
     async def asked():
-        transport = httpx.ASGITransport(Console(places).app(), client=(host, 5000))
-        async with httpx.AsyncClient(transport=transport, base_url="http://console") as client:
+        async with calling(Console(places).app(), client=(host, 5000)) as client:
             return await client.request(method, path, **body)
 
     return asyncio.run(asked())

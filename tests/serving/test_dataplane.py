@@ -14,10 +14,12 @@ import orjson
 import pandas as pd
 import pytest
 
+from rig.asgi import calling
 from rig.plane import JSON, Plane
 from rig.scoring import SIGNATURE, body, double, opaque, pipeline, record
 from shadowserve.serving.champion import Overloaded
-from shadowserve.serving.dataplane import LARGE_BODY, Ready
+from shadowserve.serving.handler import LARGE_BODY
+from shadowserve.serving.ready import Ready
 from shadowserve.settings.gate import Gate
 from shadowserve.state import counters, unknown_columns
 from shadowserve.state.sampling import Sampling
@@ -338,8 +340,7 @@ def test_callers_are_answered_while_metrics_are_added_up(tmp_path):
         return b"shadowserve_requests_total 1\n"
 
     async def both(plane) -> tuple[httpx.Response, httpx.Response]:
-        transport = httpx.ASGITransport(plane)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with calling(plane) as client:
             scrape = asyncio.create_task(client.get("/metrics"))
             await asyncio.to_thread(begun.wait, 10)
             response = await client.post("/invocations", content=body(record(1)), headers=JSON)
@@ -475,7 +476,7 @@ def test_every_answer_bears_the_requests_id_and_the_served_version(tmp_path, met
 def test_callers_whose_bodies_do_not_end_leave_room_for_others(tmp_path):
     """Large bodies in hand are bounded together; small ones are answered meanwhile."""
     with Plane(tmp_path, max_body=2**20) as plane:
-        plane.plane._hands.most = 3 * 2**18
+        plane.plane.scoring._hands.most = 3 * 2**18
 
         async def piece_by_piece(going):
             yield b" " * 2**18
@@ -484,12 +485,11 @@ def test_callers_whose_bodies_do_not_end_leave_room_for_others(tmp_path):
 
         async def ask():
             going = asyncio.Event()
-            transport = httpx.ASGITransport(plane.plane)
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            async with calling(plane.plane) as client:
                 slow = asyncio.create_task(
                     client.post("/invocations", content=piece_by_piece(going), headers=JSON)
                 )
-                while not plane.plane._hands.held:
+                while not plane.plane.scoring._hands.held:
                     await asyncio.sleep(0)
                 refused = await client.post(
                     "/invocations", content=piece_by_piece(going), headers=JSON
@@ -504,7 +504,7 @@ def test_callers_whose_bodies_do_not_end_leave_room_for_others(tmp_path):
         assert small.status_code == 200
         assert slow.status_code == 400
         assert plane.counts.overloaded == 1
-        assert plane.plane._hands.held == 0
+        assert plane.plane.scoring._hands.held == 0
 
 
 def test_what_is_in_hand_is_counted_until_it_is_answered(tmp_path):
@@ -559,8 +559,7 @@ def test_of_a_batch_only_the_requests_that_do_not_fit_are_refused(tmp_path):
     scorer = replace(scorer, schema=replace(scorer.schema, fits=lambda v: "odd" if v % 2 else None))
 
     async def ask(plane):
-        transport = httpx.ASGITransport(plane.plane)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with calling(plane.plane) as client:
             sent = [b'{"inputs": [%d]}' % n for n in range(20)]
             asked = [client.post("/invocations", content=one, headers=JSON) for one in sent]
             return await asyncio.gather(*asked)

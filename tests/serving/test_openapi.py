@@ -11,13 +11,15 @@ from hypothesis import given, settings
 from rig import wellformed
 from rig.tables import ask, tables
 from shadowserve.errors import RequestError
+from shadowserve.schema.json_schema import cell
 from shadowserve.schema.scalars import Refusal, scalar
 from shadowserve.schema.schema import Schema
-from shadowserve.serving.openapi import bodies, document
-from shadowserve.serving.openapi.values import cell
+from shadowserve.serving.openapi import document
 from shadowserve.wire import parse
+from shadowserve.wire.invocations import takes_csv
 from shadowserve.wire.protocols import protocols
 
+PROTOCOLS = protocols("films", 3)
 COLUMNS = [
     {"name": "age", "type": "long"},
     {"name": "title", "type": "string", "required": False},
@@ -47,7 +49,7 @@ NESTED = {"age": 1, "tags": ["x"], "shop": {"id": 1}, "per": {"a": 1.5}, "free":
 
 
 def validator(schema: Schema) -> jsonschema_rs.Validator:
-    shape = bodies.invocations(schema)["application/json"]["schema"]
+    shape = PROTOCOLS["invocations"].described(schema)["application/json"]["schema"]
     return jsonschema_rs.validator_for({"$schema": DRAFT, **shape})
 
 
@@ -142,17 +144,12 @@ def test_patterns_are_the_rules_own(type_):
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_the_documents_own_examples_are_taken(name):
     schema = SCHEMAS[name]
-    known = protocols("films", 3)
-    for protocol, content in (
-        ("invocations", bodies.invocations(schema)),
-        ("predict", bodies.predict(schema)),
-        ("infer", bodies.infer(schema)),
-    ):
-        sent = content["application/json"].get("example")
+    for protocol in PROTOCOLS.values():
+        sent = protocol.described(schema)["application/json"].get("example")
         assert sent is not None or name not in ("plain", "lone", "params")
         if sent is not None:
             body = json.dumps(sent).encode()
-            assert known[protocol].parse(body, "application/json", schema)[0].n_rows == 1
+            assert protocol.parse(body, "application/json", schema)[0].n_rows == 1
 
 
 EVERY_TYPE = Schema.from_signature(
@@ -171,9 +168,8 @@ TOLD = wellformed.read(document(EVERY_TYPE, model="films", version=3))
 @settings(max_examples=150)
 @given(wellformed.bodies(TOLD))
 def test_what_the_fuzzer_calls_well_formed_is_taken(body):
-    known = protocols("films", 3)
     name = {"/invocations": "invocations", "/predict": "predict"}.get(body.path, "infer")
-    rows, _ = known[name].parse(body.sent, body.media, EVERY_TYPE)
+    rows, _ = PROTOCOLS[name].parse(body.sent, body.media, EVERY_TYPE)
     assert list(rows.columns) == [column.name for column in EVERY_TYPE.columns]
 
 
@@ -190,14 +186,14 @@ def test_the_fuzzer_writes_every_form_and_leaves_nested_columns_alone():
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_csv_is_offered_exactly_where_it_is_taken(name):
-    def takes_csv(schema: Schema) -> bool:
+    def is_taken(schema: Schema) -> bool:
         try:
             parse(b"a\n1\n", "text/csv", schema)
         except RequestError as error:
             return error.status != 415
         return True
 
-    assert bodies.takes_csv(SCHEMAS[name]) == takes_csv(SCHEMAS[name])
+    assert takes_csv(SCHEMAS[name]) == is_taken(SCHEMAS[name])
 
 
 def test_probes_are_open_and_all_else_wants_the_token_where_there_is_one():

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from deployment_fixtures import made
-
+from rig.deployment import made
 from shadowserve.errors import JournalError
 from shadowserve.journal import reader
 from shadowserve.records import Request

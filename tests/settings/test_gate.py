@@ -8,8 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
+from rig.asgi import calling
 from shadowserve.console.app import Console
 from shadowserve.console.guard import Guard
+from shadowserve.http.admission import Admission
 from shadowserve.http.passage import Crossing, Prefixed
 from shadowserve.settings.gate import Gate, is_page
 from shadowserve.state.places import Places
@@ -23,7 +25,7 @@ def why_not(
     gate: Gate, *pairs: tuple[str, str], method: str = "GET", path: str = "/x"
 ) -> int | None:
     headers = [(name.encode(), value.encode("latin-1")) for name, value in pairs]
-    turned = gate.why_not({"path": path, "method": method, "headers": headers})
+    turned = Admission(gate).why_not({"path": path, "method": method, "headers": headers})
     return None if turned is None else turned.status
 
 
@@ -180,8 +182,7 @@ def test_what_a_process_is_told_is_what_was_asked(monkeypatch):
 
 def ask(app: Any, method: str, path: str, **head: str) -> httpx.Response:
     async def send() -> httpx.Response:
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        async with calling(app, base_url="http://localhost") as client:
             headers = {name.replace("_", "-"): value for name, value in head.items()}
             return await client.request(method, path, headers=headers, content=b"[]")
 

@@ -13,32 +13,19 @@ import httpx
 import pytest
 
 from rig.certificate import certified
+from rig.standin import standing_in
 from shadowserve.errors import RequestError
 from shadowserve.http.certificate import Certificate
-from shadowserve.state import counters
 from shadowserve.supervisor import standin
-from shadowserve.supervisor.standin import StandIn
-from shadowserve.wire.protocols import refusal_at
+from shadowserve.wire.protocols import form_at
 
 
 @pytest.fixture
 def data_plane(tmp_path):
     needed = threading.Event()
     needed.set()
-    listener = socket.create_server(("127.0.0.1", 0))
-    counted = counters.Counters(tmp_path / "999.bin")
-    stand_in = StandIn(
-        listener,
-        needed=needed.is_set,
-        why=lambda: "It is being tested.",
-        label=lambda: "films/3",
-        counters=counted,
-    )
-    host, port = listener.getsockname()
-    yield f"http://{host}:{port}", needed, counted, listener
-    stand_in.stop()
-    listener.close()
-    counted.close()
+    with standing_in(tmp_path, needed=needed.is_set) as (url, counted, listener):
+        yield url, needed, counted, listener
 
 
 def test_a_request_gets_a_503_that_says_when_to_come_back(data_plane):
@@ -63,7 +50,7 @@ def test_a_client_of_the_inference_protocol_gets_the_protocols_own_form(data_pla
     assert told.status_code == 503
     assert json.loads(told.content) == {"error": "It is being tested. Try again in a second."}
     error = RequestError("It is being tested. Try again in a second.", code="not_ready")
-    assert json.loads(refusal_at("/v2/models/films/infer", error, "r1")) == json.loads(told.content)
+    assert form_at("/v2/models/films/infer").write(error, "r1") == told.content
     assert counted.counts().not_ready == 1
 
 
@@ -129,26 +116,12 @@ def test_every_answer_bears_an_id_and_the_version(data_plane):
 
 def test_it_speaks_tls_where_the_workers_do(tmp_path):
     chain, key = certified(tmp_path)
-    counted = counters.Counters(tmp_path / "999.bin")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        stand_in = StandIn(
-            listener,
-            needed=lambda: True,
-            why=lambda: "It is being tested.",
-            label=lambda: "films/3",
-            counters=counted,
-            certificate=Certificate(chain, key),
-        )
-        host, port = listener.getsockname()
+    with standing_in(tmp_path, certificate=Certificate(chain, key)) as (url, _, _):
         trusting = ssl.create_default_context(cafile=str(chain))
-        told = httpx.post(
-            f"https://{host}:{port}/invocations", content=b"{}", verify=trusting, trust_env=False
-        )
+        told = httpx.post(f"{url}/invocations", content=b"{}", verify=trusting, trust_env=False)
         assert told.status_code == 503
         with pytest.raises(httpx.HTTPError):
-            httpx.get(f"http://{host}:{port}/livez", trust_env=False)
-        stand_in.stop()
-    counted.close()
+            httpx.get(f"{url.replace('https', 'http')}/livez", trust_env=False)
 
 
 def test_a_worker_that_accepts_gets_the_callers(data_plane):

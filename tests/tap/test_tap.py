@@ -24,6 +24,9 @@ from rig.tapped import (
     tap,
 )
 from shadowserve.tap import TapMiddleware
+from shadowserve.tap.middleware import PATHS as COPIED
+from shadowserve.wire.protocol import Purpose
+from shadowserve.wire.protocols import PROTOCOLS
 
 
 @pytest.fixture
@@ -311,6 +314,15 @@ def test_what_the_tap_rejects_is_counted_and_its_reason_logged(caplog):
 def test_what_cannot_be_is_refused_when_the_app_is_made(wrong):
     with pytest.raises(ValueError, match=r"[.]$"):
         TapMiddleware(app(), **wrong)
+
+
+def test_the_paths_that_are_copied_unasked_are_the_protocols_own():
+    """It cannot read the table: it stands in other people's apps. Those that name a model are asked for."""
+    routes = [(route, each.name) for each in PROTOCOLS for route in each.routes]
+    scored = {
+        r.path: name for r, name in routes if r.purpose is Purpose.SCORE and not r.names_model
+    }
+    assert scored == COPIED
 
 
 def test_the_middleware_needs_the_standard_library_alone():

@@ -11,7 +11,8 @@ import pytest
 from rig.scoring import SIGNATURE, body, record
 from shadowserve.errors import RequestError
 from shadowserve.schema.schema import Schema
-from shadowserve.wire.protocols import model_metadata, protocols, server_metadata
+from shadowserve.wire.infer import model_metadata, server_metadata
+from shadowserve.wire.protocols import protocols
 
 SCHEMA = Schema.from_signature(SIGNATURE)
 TABLE = protocols("films", 3)
@@ -77,10 +78,10 @@ def test_predict_takes_rows_and_nothing_else(sent):
 
 
 def test_metadata_names_model_version_and_inputs():
-    told = json.loads(model_metadata(SCHEMA, model="films", version=3))
+    told = json.loads(model_metadata(SCHEMA, "films", 3))
     assert (told["name"], told["versions"]) == ("films", ["3"])
     assert {one["name"]: one["datatype"] for one in told["inputs"]} == {
         "age": "FP64",
         "title": "BYTES",
     }
-    assert json.loads(server_metadata())["extensions"] == []
+    assert json.loads(server_metadata(SCHEMA, "films", 3))["extensions"] == []

@@ -15,7 +15,7 @@ from rig.tables import NULLABLE, ask, tables
 from shadowserve.errors import RequestError
 from shadowserve.schema.rows import Rows, concat
 from shadowserve.schema.schema import Column, Schema
-from shadowserve.wire import Limits, oip, parse
+from shadowserve.wire import infer, parse
 
 MARKER = "tell-nobody-4711"
 NULLABLE["long"] = st.integers(-(2**53), 2**53) | st.none()
@@ -148,7 +148,7 @@ BODIES = st.binary(max_size=40) | st.dictionaries(KEYS, ANYTHING, max_size=2).ma
 def test_arbitrary_bytes_give_rows_or_a_refusal_and_nothing_else(body, schema, content_type):
     try:
         if content_type == "oip":
-            rows, _ = oip.parse(body, schema, limits=Limits())
+            rows, _ = infer.PROTOCOL.parse(body, "application/json", schema)
         else:
             rows = parse(body, content_type, schema)
     except RequestError as error:

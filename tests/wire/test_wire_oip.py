@@ -11,8 +11,9 @@ import pytest
 
 from shadowserve.errors import AnswerError, RequestError
 from shadowserve.schema.schema import Column, Schema
-from shadowserve.wire import oip, parse
+from shadowserve.wire import infer, oip, parse
 
+JSON = "application/json"
 AB = Schema(
     columns=(
         Column("a", "long"),
@@ -34,7 +35,7 @@ def tensor(
 
 
 def ask(schema: Schema, *inputs: dict, **more: object):
-    return oip.parse(json.dumps({"inputs": list(inputs), **more}).encode(), schema)
+    return infer.PROTOCOL.parse(json.dumps({"inputs": list(inputs), **more}).encode(), JSON, schema)
 
 
 def test_one_input_a_column_gives_the_scoring_protocols_rows():
@@ -47,7 +48,7 @@ def test_one_input_a_column_gives_the_scoring_protocols_rows():
         id="r1",
     )
     records = [{"a": 1, "b": "x", "d": 1.5, "f": True}, {"a": 2, "b": "y", "d": None, "f": False}]
-    wanted = parse(json.dumps({"dataframe_records": records}).encode(), "application/json", AB)
+    wanted = parse(json.dumps({"dataframe_records": records}).encode(), JSON, AB)
     assert echo == "r1"
     for name, column in wanted.columns.items():
         np.testing.assert_array_equal(rows.columns[name], column, strict=True)
@@ -85,7 +86,7 @@ def test_nested_columns_come_as_json_text_and_are_typed_by_the_same_rule(shape):
     assert {n: c.tolist() for n, c in rows.columns.items()} == {
         n: c.tolist() for n, c in wanted.columns.items()
     }
-    described = oip.metadata(schema, model="m", versions=["3"])["inputs"]
+    described = json.loads(infer.model_metadata(schema, "m", 3))["inputs"]
     assert {each["datatype"] for each in described} == {"BYTES"}
 
 
@@ -217,7 +218,7 @@ def test_a_number_out_of_its_declared_range_is_refused_though_the_column_takes_i
 )
 def test_a_body_of_another_form_is_a_400(body):
     with pytest.raises(RequestError) as caught:
-        oip.parse(body, AB)
+        infer.PROTOCOL.parse(body, JSON, AB)
     assert caught.value.status == 400
 
 
@@ -311,7 +312,7 @@ def test_an_answer_is_read_again_by_row():
 
 
 def test_the_metadata_names_what_the_model_takes():
-    described = oip.metadata(AB, model="m", versions=["3"])
+    described = json.loads(infer.model_metadata(AB, "m", 3))
     assert described["name"] == "m"
     assert [(each["name"], each["datatype"]) for each in described["inputs"]] == [
         ("a", "INT64"),

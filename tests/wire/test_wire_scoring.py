@@ -10,7 +10,7 @@ import pytest
 from shadowserve.errors import RequestError
 from shadowserve.schema.rows import Rows
 from shadowserve.schema.schema import Column, Schema
-from shadowserve.wire import Limits, parse
+from shadowserve.wire import limits, parse
 
 JSON = "application/json"
 AB = Schema(columns=(Column("a", "long"), Column("b", "string")))
@@ -40,9 +40,9 @@ LONE = tensor_schema((None, "float64", [-1, 4]))
 PAIR = tensor_schema(("u", "float32", [-1, 2]), ("v", "int64", [-1]))
 
 
-def ask(schema: Schema, document: object, *, limits: Limits | None = None) -> Rows:
+def ask(schema: Schema, document: object) -> Rows:
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return parse(body, JSON, schema, limits=limits or Limits())
+    return parse(body, JSON, schema)
 
 
 def values(rows: Rows) -> dict:
@@ -197,18 +197,19 @@ def test_what_is_not_the_protocol_is_refused_with_its_code(schema, document, cod
 
 
 @pytest.mark.parametrize(
-    ("limits", "document"),
+    ("limit", "document"),
     [
-        (Limits(max_rows=2), {"dataframe_records": [{"a": 1, "b": "x"}] * 3}),
-        (Limits(max_rows=2), {"inputs": {"a": [1] * 3, "b": ["x"] * 3}}),
-        (Limits(max_rows=2), {"dataframe_split": {"columns": ["a", "b"], "data": [[1, "x"]] * 3}}),
-        (Limits(max_columns=2), {"dataframe_records": [{"a": 1, "b": "x", "c": 1}]}),
-        (Limits(max_columns=2), {"inputs": {"a": 1, "b": "x", "c": 1}}),
+        ("MAX_ROWS", {"dataframe_records": [{"a": 1, "b": "x"}] * 3}),
+        ("MAX_ROWS", {"inputs": {"a": [1] * 3, "b": ["x"] * 3}}),
+        ("MAX_ROWS", {"dataframe_split": {"columns": ["a", "b"], "data": [[1, "x"]] * 3}}),
+        ("MAX_COLUMNS", {"dataframe_records": [{"a": 1, "b": "x", "c": 1}]}),
+        ("MAX_COLUMNS", {"inputs": {"a": 1, "b": "x", "c": 1}}),
     ],
 )
-def test_too_many_rows_or_columns_are_a_413_that_says_the_limit(limits, document):
+def test_too_many_rows_or_columns_are_a_413_that_says_the_limit(monkeypatch, limit, document):
+    monkeypatch.setattr(limits, limit, 2)
     with pytest.raises(RequestError, match="2 are the limit") as caught:
-        ask(AB, document, limits=limits)
+        ask(AB, document)
     assert caught.value.status == 413
 
 

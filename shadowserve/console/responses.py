@@ -1,0 +1,36 @@
+"""The console's answers as Starlette sends them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+from shadowserve.errors import RequestError
+from shadowserve.http.refusals import Refusal, steering_refusal
+
+JSON = "application/json"
+
+
+def response(refusal: Refusal) -> Response:
+    """Return a refusal as a response."""
+    head = {name.decode("latin-1"): value.decode("latin-1") for name, value in refusal.head}
+    return Response(refusal.body, refusal.status, head, JSON)
+
+
+def refused(code: str, message: str, *, status: int, **more: Any) -> Response:
+    """Refuse with a code and a sentence, and what else is known."""
+    return response(steering_refusal(RequestError(message, code=code, status=status), **more))
+
+
+def as_json(value: Any, *, status: int = 200) -> Response:
+    """Answer with a JSON value."""
+    return Response(orjson.dumps(value), status, media_type=JSON)
+
+
+def as_html(text: str, *, status: int = 200) -> Response:
+    """Return a page that may load nothing, run nothing and stand in no other page."""
+    policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+    headers = {"Content-Security-Policy": policy, "Cache-Control": "no-store"}
+    return Response(text, status, headers, "text/html")

@@ -1,0 +1,235 @@
+"""A scoring request's way: read, typed, handed to the champion, and its answer back to the caller."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from functools import partial
+
+from shadowserve.errors import RequestError
+from shadowserve.faults import fault_of, tell
+from shadowserve.http.answer_head import AnswerHead
+from shadowserve.http.asgi import (
+    MAX_HELD,
+    ClientGone,
+    Crowded,
+    Hands,
+    Receive,
+    Scope,
+    Send,
+    answer,
+    is_gone,
+    read_body,
+    request_id_of,
+)
+from shadowserve.http.refusals import refusal
+from shadowserve.schema.schema import Schema
+from shadowserve.serving.champion import Overloaded
+from shadowserve.serving.information import NOT_READY
+from shadowserve.serving.ready import Ready
+from shadowserve.serving.work import Work
+from shadowserve.serving.worker_journal import meet
+from shadowserve.settings.gate import is_page
+from shadowserve.state.counters import Counters
+from shadowserve.state.metrics import observe_response
+from shadowserve.state.unknown_columns import UnknownColumns
+from shadowserve.wire.jsontext import refuse_nan
+from shadowserve.wire.protocol import Protocol
+
+LARGE_BODY = 64 * 2**10
+"""Bytes; a larger body is typed off the event loop, so that it holds up nobody's health checks."""
+REFUSED = 400
+"""The status of what does not fit the signature."""
+
+_ENDS = {
+    500: RequestError("The model failed on this request.", code="model_error", status=500),
+    503: RequestError(
+        "A call of the model does not end; the worker is being replaced. Try again in a second.",
+        code="not_ready",
+        status=503,
+    ),
+    504: RequestError(
+        "The model has taken longer than --request-timeout on this request. "
+        "Send fewer rows at a time, or raise it.",
+        code="timeout",
+        status=504,
+    ),
+}
+_BUSY = RequestError(
+    "Too much is in hand here. Try again in a second.", code="overloaded", status=503
+)
+_BROKEN = RequestError("The request could not be taken.", code="internal_error", status=500)
+
+_log = logging.getLogger(__name__)
+
+
+class _NotReady(Exception):  # noqa: N818 - a state, not a fault
+    """The champion is not loaded yet."""
+
+
+class ScoringHandler:
+    """Takes requests to the champion and its answers back.
+
+    Parameters
+    ----------
+    head : AnswerHead
+        What every answer bears.
+    counters : Counters
+        This worker's counts.
+    strangers : UnknownColumns
+        Takes the names of columns that the signature does not know.
+    max_body : int
+        Bytes; a larger body is refused before it is parsed.
+    read_timeout_s : float, optional
+        How long a body may take to come.
+    """
+
+    def __init__(
+        self,
+        head: AnswerHead,
+        *,
+        counters: Counters,
+        strangers: UnknownColumns,
+        max_body: int,
+        read_timeout_s: float | None = None,
+    ) -> None:
+        self._head = head
+        self._counters = counters
+        self._strangers = strangers
+        self._max_body = max_body
+        self._read_s = read_timeout_s
+        self._hands = Hands(MAX_HELD)
+        self._ready: Ready | None = None
+        self._schema = Schema.open()
+
+    def open(self, ready: Ready) -> None:
+        """Begin to score; until then every request gets a 503."""
+        self._schema = ready.schema.without_hint()  # its code runs where the model's does
+        self._ready = ready
+
+    async def score(self, protocol: Protocol, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take a request to the champion and its answer back."""
+        arrived_ns = (time.time_ns(), time.monotonic_ns())
+        headers = dict(scope["headers"])
+        request_id = request_id_of(headers.get(b"x-request-id"))
+        self._counters.add("in_hand")
+        refuse = partial(self._refuse, protocol, send, request_id)
+        body: bytes | None = None
+        try:
+            with self._hands.share() as hold:
+                body = await read_body(
+                    headers, receive, limit=self._max_body, hold=hold, timeout_s=self._read_s
+                )
+                ready = self._ready
+                if ready is None:
+                    raise _NotReady
+                work = await self._work(protocol, ready, headers, body, request_id, arrived_ns)
+                ready.champion.submit(work)
+        except RequestError as error:
+            await refuse(error, counted="rejected")
+            self._keep(protocol, headers, body, error)
+        except (Overloaded, Crowded):
+            await refuse(_BUSY, counted="overloaded")
+        except _NotReady:
+            await refuse(NOT_READY, counted="not_ready")
+        except ClientGone:
+            self._counters.add("client_gone")
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # ours to mend; the caller gets no plain text, no traceback
+            fault = fault_of(error)
+            tell(_log, "request %s: %s at %s", request_id, fault.type, fault.frame)
+            await refuse(_BROKEN, counted="rejected")
+        else:
+            await self._deliver(protocol, receive, send, work)
+        finally:
+            self._counters.add("in_hand", -1)
+
+    async def _refuse(
+        self, protocol: Protocol, send: Send, request_id: str, error: RequestError, *, counted: str
+    ) -> None:
+        self._counters.add(counted)
+        head = self._head.of(request_id)
+        refused = refusal(error, protocol.refusals, request_id=request_id, head=head)
+        await refused.sent(send)
+
+    def _keep(
+        self,
+        protocol: Protocol,
+        headers: Mapping[bytes, bytes],
+        body: bytes | None,
+        error: RequestError,
+    ) -> None:
+        """Keep what the signature refused, for challengers to say what theirs would."""
+        refusals = self._ready.refusals if self._ready is not None else None
+        if refusals is not None and body is not None and error.status == REFUSED:
+            refusals.keep(protocol.name, headers.get(b"content-type", b"").decode("latin-1"), body)
+
+    async def _deliver(self, protocol: Protocol, receive: Receive, send: Send, work: Work) -> None:
+        scored = await work.done
+        if scored.refusal is not None:
+            self._counters.add("rejected")
+        self._counters.add("nonfinite", scored.nonfinite)
+        if is_gone(receive):  # it was scored and journaled all the same
+            self._counters.add("client_gone")
+            return
+        head = self._head.of(work.request_id)
+        if scored.nonfinite:
+            head.append((b"x-shadowserve-nonfinite", str(scored.nonfinite).encode()))
+        if scored.status == 200:
+            await answer(send, 200, scored.body, head)
+        else:
+            error = scored.refusal or _ENDS[scored.status]
+            refused = refusal(error, protocol.refusals, request_id=work.request_id, head=head)
+            await refused.sent(send)
+        observe_response(scored.status, (time.monotonic_ns() - work.arrived_ns) / 1e9)
+
+    async def _work(
+        self,
+        protocol: Protocol,
+        ready: Ready,
+        headers: Mapping[bytes, bytes],
+        body: bytes,
+        request_id: str,
+        arrived_ns: tuple[int, int],
+    ) -> Work:
+        content_type = headers.get(b"content-type", b"").decode("latin-1")
+        if not content_type and is_page(headers):  # the one kind that a page of any site may send
+            raise RequestError(
+                "No content type came. Browsers send JSON as application/json.",
+                code="unsupported_media_type",
+                status=415,
+            )
+        if ready.strict_json:
+            refuse_nan(body)
+        loop = asyncio.get_running_loop()
+        if len(body) < LARGE_BODY:
+            parsed = protocol.timed_parse(body, content_type, self._schema)
+        else:
+            parsed = await loop.run_in_executor(
+                None, protocol.timed_parse, body, content_type, self._schema
+            )
+        rows = parsed.rows
+        if rows.extra:
+            meet(rows.extra, self._counters, self._strangers)
+        named, unit = ready.entity_of(headers)
+        return Work(
+            request_id=request_id,
+            protocol=protocol.name,
+            content_type=content_type,
+            body=body,
+            rows=rows,
+            encode=partial(protocol.encode, echo=parsed.echo),
+            sampled=ready.sampling.takes(request_id, rows, named=named),
+            arrived_wall_ns=arrived_ns[0],
+            arrived_ns=arrived_ns[1],
+            parsed_ns=time.monotonic_ns(),
+            parse_ns=parsed.parse_ns,
+            schema_ns=parsed.schema_ns,
+            loop=loop,
+            done=loop.create_future(),
+            trial=None if ready.schema.fits is None else partial(ready.schema.try_hint, rows),
+            unit=unit,
+        )

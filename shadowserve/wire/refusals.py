@@ -1,0 +1,101 @@
+"""The forms of refusals: how each protocol writes an error for its clients.
+
+No form holds a value of the request. All are written here, whoever refuses: a worker, the
+supervisor in its place, or the console.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from shadowserve.errors import RequestError
+from shadowserve.schema.json_schema import Json
+from shadowserve.wire.answers import dumps
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalForm:
+    """One form of a refusal's body.
+
+    Parameters
+    ----------
+    name : str
+        As the OpenAPI document calls it.
+    write : callable
+        An error and the request's id to bytes.
+    shape : dict
+        The bytes' JSON Schema.
+    """
+
+    name: str
+    write: Callable[[RequestError, str], bytes]
+    shape: Json
+
+
+def error_body(
+    code: str, message: str, *, column: object = None, row: int | None = None, request_id: str
+) -> bytes:
+    """Encode an error as the body of a 4xx or 5xx.
+
+    Examples
+    --------
+    >>> error_body("empty", "No rows.", request_id="r1")
+    b'{"error":{"code":"empty","message":"No rows.","column":null,"row":null,"request_id":"r1"}}'
+    """
+    name = column if column is None or isinstance(column, (str, int)) else str(column)
+    error = {"code": code, "message": message, "column": name, "row": row, "request_id": request_id}
+    return dumps({"error": error})
+
+
+def brief(error: RequestError, **more: Any) -> bytes:
+    """Encode a refusal of the console: code, message, and what else is known.
+
+    Examples
+    --------
+    >>> brief(RequestError("No such route.", code="not_found"), faults=[])
+    b'{"error":{"code":"not_found","message":"No such route.","faults":[]}}'
+    """
+    return dumps({"error": {"code": error.code, "message": str(error), **more}})
+
+
+def _whole(error: RequestError, request_id: str) -> bytes:
+    return error_body(
+        error.code, str(error), column=error.column, row=error.row, request_id=request_id
+    )
+
+
+def _text(error: RequestError, _request_id: str) -> bytes:
+    return dumps({"error": str(error)})
+
+
+OBJECT = RefusalForm(
+    "Error",
+    _whole,
+    {
+        "type": "object",
+        "required": ["error"],
+        "properties": {
+            "error": {
+                "type": "object",
+                "required": ["code", "message", "column", "row", "request_id"],
+                "properties": {
+                    "code": {"type": "string"},
+                    "message": {"type": "string", "description": "Never a value of the request."},
+                    "column": {"type": ["string", "integer", "null"]},
+                    "row": {"type": ["integer", "null"], "minimum": 0},
+                    "request_id": {"type": "string"},
+                },
+            }
+        },
+    },
+)
+"""The contract's own form, and that of every path that belongs to no protocol."""
+
+TEXT = RefusalForm(
+    "InferenceError",
+    _text,
+    {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}},
+)
+"""The Open Inference Protocol's form, which has no place for an id."""
