@@ -6,8 +6,7 @@ import asyncio
 import json
 from contextlib import asynccontextmanager
 
-import httpx
-
+from rig.asgi import calling
 from rig.deployment import OPTIONS, deployment
 from rig.scoring import body, record
 from shadowserve.console.app import Console
@@ -28,8 +27,7 @@ async def console(places, served=SERVED):
     async with tap.lifespan(app):
         while not tap.ready:
             await asyncio.sleep(0.01)
-        transport = httpx.ASGITransport(app, raise_app_exceptions=True)
-        async with httpx.AsyncClient(transport=transport, base_url="http://console") as client:
+        async with calling(app, raise_app_exceptions=True) as client:
             yield client
 
 

@@ -9,10 +9,11 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import httpx
 from starlette.applications import Starlette
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+
+from rig.asgi import calling
 
 ASKED = b'{"dataframe_records": [{"x": 1.10}]}'
 
@@ -62,8 +63,7 @@ def ask(served, path="/invocations", body=ASKED, method="POST", **head):
     """Send one request in process; return what a caller sees of the answer."""
 
     async def once():
-        transport = httpx.ASGITransport(served, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
+        async with calling(served, raise_app_exceptions=False) as client:
             told = await client.request(method, path, content=body, headers=head)
             return told.status_code, told.headers.raw, told.content
 

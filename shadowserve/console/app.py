@@ -7,15 +7,17 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any
 
-import orjson
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from shadowserve import labels as labelled
+from shadowserve.console.responses import as_html, as_json, refused, response
 from shadowserve.console.tap import Tap
-from shadowserve.errors import ShadowserveError, UnreadableError
+from shadowserve.errors import RequestError, ShadowserveError, UnreadableError
+from shadowserve.http.asgi import ClientGone, read_pieces
+from shadowserve.http.refusals import steering_refusal
 from shadowserve.report import build
 from shadowserve.report.page import render, waiting
 from shadowserve.state import deployment as deployments
@@ -70,12 +72,12 @@ class Console:
 
     async def live(self, _request: Request) -> Response:
         """Say that the control plane answers."""
-        return _json({"alive": True})
+        return as_json({"alive": True})
 
     async def ready(self, _request: Request) -> Response:
         """Say whether everything here is taken: with a tap, whether its journal is open."""
         ready = self._tap is None or self._tap.ready
-        return _json({"ready": ready}, status=200 if ready else 503)
+        return as_json({"ready": ready}, status=200 if ready else 503)
 
     async def tap(self, request: Request) -> Response:
         """Take what a champion elsewhere was asked and answered."""
@@ -83,7 +85,7 @@ class Console:
             told = (
                 "Requests come through the data plane here; 'shadowserve serve --tap' takes copies."
             )
-            return _refused("no_tap", told, status=404)
+            return refused("no_tap", told, status=404)
         return await self._tap.take(request)
 
     async def status(self, _request: Request) -> Response:
@@ -107,15 +109,15 @@ class Console:
         deployment = deployments.read(self._places)
         if deployment is None or not deployment.challengers:
             told = "Nothing is served yet." if deployment is None else "No challenger is served."
-            return _html(waiting(told, refresh_s=REFRESH_S), status=503)
+            return as_html(waiting(told, refresh_s=REFRESH_S), status=503)
         try:
             number = build.number_of(deployment, wanted)
             told = await asyncio.to_thread(self._rendered, deployment, number)
         except UnreadableError as error:
-            return _html(waiting(str(error), refresh_s=REFRESH_S), status=503)
+            return as_html(waiting(str(error), refresh_s=REFRESH_S), status=503)
         except ShadowserveError as error:
-            return _html(waiting(str(error), refresh_s=REFRESH_S), status=400)
-        return _html(told)
+            return as_html(waiting(str(error), refresh_s=REFRESH_S), status=400)
+        return as_html(told)
 
     def _rendered(self, deployment: Deployment, challenger: int) -> str:
         told = build.build(self._places, deployment, challenger=challenger)
@@ -128,20 +130,21 @@ class Console:
         """
         if not (self._guarded or _is_local(request)):
             told = "Without --token-file labels are taken from this machine only."
-            return _refused("not_local", told, status=403)
+            return refused("not_local", told, status=403)
         media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media not in LABELS_MEDIA:  # a page of any site may send the rest unasked
             told = f"Send labels with Content-Type: {LABELS_MEDIA[0]}, or {LABELS_MEDIA[1]} for one a line."
-            return _refused("unsupported_media_type", told, status=415)
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_LABELS:
-                told = f"More than {MAX_LABELS // 2**20} MiB came. Send labels in several requests."
-                return _refused("too_large", told, status=413)
+            return refused("unsupported_media_type", told, status=415)
+        try:
+            advice = "Send labels in several requests."
+            body = await read_pieces(request.receive, limit=MAX_LABELS, advice=advice)
+        except RequestError as error:
+            return response(steering_refusal(error))
+        except ClientGone:
+            return Response(status_code=400)
         return await self._told(
             lambda deployment: labelled.take(
-                self._places, deployment, labelled.read_body(bytes(body))
+                self._places, deployment, labelled.read_body(body)
             ).to_dict()
         )
 
@@ -151,7 +154,7 @@ class Console:
             pauses.begin(self._places)
         except OSError as error:
             return _unwritable(error)
-        return _json({"paused": True})
+        return as_json({"paused": True})
 
     async def resume(self, _request: Request) -> Response:
         """Let lanes go on, and try degraded ones again."""
@@ -160,32 +163,32 @@ class Console:
             self._places.resume.touch(mode=0o600)
         except OSError as error:
             return _unwritable(error)
-        return _json({"paused": False})
+        return as_json({"paused": False})
 
     async def _told(self, tell: Callable[[Deployment], Any]) -> Response:
         """Read and compute off the loop, so that health checks are never held up."""
         deployment = deployments.read(self._places)
         if deployment is None:
-            return _refused("starting", "Nothing is served yet.", status=503)
+            return refused("starting", "Nothing is served yet.", status=503)
         try:
-            return _json(await asyncio.to_thread(tell, deployment))
+            return as_json(await asyncio.to_thread(tell, deployment))
         except UnreadableError as error:
-            return _refused("unreadable", str(error), status=503)
+            return refused("unreadable", str(error), status=503)
         except labelled.LabelsError as error:
-            return _refused("bad_labels", str(error), status=400, faults=error.told())
+            return refused("bad_labels", str(error), status=400, faults=error.told())
         except ShadowserveError as error:
-            return _refused("misuse", str(error), status=400)
+            return refused("misuse", str(error), status=400)
 
 
 def _no_route(_request: Request, error: Exception) -> Response:
     status = getattr(error, "status_code", 404)
     if status == 405:
-        return _refused("method_not_allowed", "This route takes another method.", status=405)
+        return refused("method_not_allowed", "This route takes another method.", status=405)
     told = (
         "There is no such route here. There are /, /status.json and /report.json to read, and "
         "/labels, /pause, /resume and /tap to send to."
     )
-    return _refused("not_found", told, status=404)
+    return refused("not_found", told, status=404)
 
 
 def _is_local(request: Request) -> bool:
@@ -199,19 +202,4 @@ def _unwritable(error: OSError) -> Response:
     told = (
         f"The state directory cannot be written ({error.strerror}). Free space there and ask again."
     )
-    return _refused("unwritable", told, status=503)
-
-
-def _refused(code: str, message: str, *, status: int, **more: Any) -> Response:
-    return _json({"error": {"code": code, "message": message, **more}}, status=status)
-
-
-def _html(text: str, *, status: int = 200) -> Response:
-    """Return a page that may load nothing, run nothing and stand in no other page."""
-    policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
-    headers = {"Content-Security-Policy": policy, "Cache-Control": "no-store"}
-    return Response(text, status_code=status, media_type="text/html", headers=headers)
-
-
-def _json(value: Any, *, status: int = 200) -> Response:
-    return Response(orjson.dumps(value), status_code=status, media_type="application/json")
+    return refused("unwritable", told, status=503)

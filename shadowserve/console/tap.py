@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -16,26 +15,24 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import orjson
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
-from shadowserve import wire
 from shadowserve.console import tapped
-from shadowserve.errors import JournalError, RequestError
+from shadowserve.console.responses import JSON, as_json, response
+from shadowserve.errors import RequestError
 from shadowserve.faults import fault_of
-from shadowserve.journal import writer
-from shadowserve.journal.standby import Standby
+from shadowserve.http.asgi import BodyBudget, ClientGone, Crowded, read_pieces
+from shadowserve.http.refusals import refusal
 from shadowserve.records import Request as Kept
 from shadowserve.schema.rows import Rows
 from shadowserve.schema.schema import Schema
+from shadowserve.serving.recorder import MAX_APPENDS, Entry, Positions, Recorder
+from shadowserve.serving.worker_journal import WorkerJournal, meet, sampling_of
 from shadowserve.state.counters import Counters
 from shadowserve.state.deployment import Deployment
-from shadowserve.state.ledger import reconcile
 from shadowserve.state.places import Places
-from shadowserve.state.sampling import Sampling
-from shadowserve.state.unknown_columns import UnknownColumns
 from shadowserve.statistics import units
 from shadowserve.wire.protocols import protocols
 
@@ -46,21 +43,20 @@ MAX_POSTS = 256
 MAX_RECORDS = 1_000
 MAX_TOLD = 10
 AGAIN_S = 1.0
-_JSON, _LINES = "application/json", ("application/x-ndjson", "application/jsonl")
+_LINES = ("application/x-ndjson", "application/jsonl")
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class Told:
-    """What became of one POST's records, in requests."""
+    """The end of one POST's records, in requests."""
 
     answered: int = 0
     failed: int = 0
     rejected: int = 0
     overloaded: int = 0
     appended: int = 0
-    extra_columns: int = 0
     errors: list[dict[str, Any]] = field(default_factory=list)
 
     def refuse(self, error: RequestError, *, record: int) -> None:
@@ -91,23 +87,17 @@ class Tap:
         self._schema = Schema.from_signature(signature) if signature else Schema.open()
         self._protocols = protocols(deployment.model, deployment.champion.number)
         self._max_body = deployment.options.max_body
-        self._sampling = Sampling(
-            rate=deployment.options.sample_rate,
-            salt=deployment.salt,
-            entity=deployment.options.entity,
-        )
+        self._sampling = sampling_of(deployment)
         self._entity = units.entity_header(deployment.options.entity_header, salt=deployment.salt)
+        self._bodies = BodyBudget(MAX_HELD, most_bodies=MAX_POSTS)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tap")
-        self._counters: Counters | None = None
-        self._strangers: UnknownColumns | None = None
-        self._journal: writer.Writer | Standby | None = None
-        self._held_bytes = 0
-        self._held_posts = 0
+        self._files: WorkerJournal | None = None
+        self._recorder: Recorder | None = None
 
     @property
     def ready(self) -> bool:
         """Whether records are taken."""
-        return self._journal is not None
+        return self._recorder is not None
 
     @asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
@@ -121,43 +111,20 @@ class Tap:
 
     async def take(self, request: Request) -> Response:
         """Answer ``POST /tap``."""
-        size = 0
+        if self._files is None or self._recorder is None:
+            return response(refusal(_busy("The tap is being opened.")))
         try:
-            if self._counters is None or not self.ready:
-                return _refused(_busy("The tap is being opened."), retry=True)
-            if self._held_posts >= MAX_POSTS:
-                self._counters.add("overloaded")
-                return _refused(_busy("Too many requests to the tap are in hand."), retry=True)
-            self._held_posts += 1
-            try:
+            with self._bodies.share() as hold:
                 lines_of = _form(request)
-                body = bytearray()
-                async for chunk in request.stream():
-                    size += len(chunk)
-                    self._held_bytes += len(chunk)
-                    self._within_bounds(size)
-                    body += chunk
-                return await self._taken(lines_of(bytes(body)))
-            finally:
-                self._held_posts -= 1
-                self._held_bytes -= size
+                body = await read_pieces(request.receive, limit=MAX_POST, hold=hold)
+                return await self._taken(lines_of(body))
         except RequestError as error:
-            overloaded = error.status == 503
-            if self._counters is not None:
-                self._counters.add("overloaded" if overloaded else "rejected")
-            return _refused(error, retry=overloaded)
-        except ClientDisconnect:
+            return _turned_away(error, self._files.counters)
+        except Crowded:
+            busy = _busy("Too many requests or bytes are in hand at the tap.")
+            return _turned_away(busy, self._files.counters)
+        except ClientGone:
             return Response(status_code=400)
-
-    def _within_bounds(self, size: int) -> None:
-        if size > MAX_POST:
-            raise RequestError(
-                f"More than {MAX_POST // 2**20} MiB came at once. Send fewer records at a time.",
-                code="too_large",
-                status=413,
-            )
-        if self._held_bytes > MAX_HELD:
-            raise _busy("Too many bytes are in hand at the tap.")
 
     async def _taken(self, lines: Sequence[bytes]) -> Response:
         """Read, type and append on the tap's thread; tell what became of it."""
@@ -168,12 +135,12 @@ class Tap:
                 status=413 if lines else 400,
             )
         told = await asyncio.get_running_loop().run_in_executor(self._thread, self._keep, lines)
-        for name in ("rejected", "overloaded", "extra_columns"):
-            if self._counters is not None and (n := getattr(told, name)):
-                self._counters.add(name, n)
+        for name in ("rejected", "overloaded"):
+            if self._files is not None and (n := getattr(told, name)):
+                self._files.counters.add(name, n)
         if len(told.errors) and told.rejected == len(lines):
-            return _json({"error": told.errors[0]}, status=400)
-        return _json(
+            return as_json({"error": told.errors[0]}, status=400)
+        return as_json(
             {
                 "taken": told.answered + told.failed,
                 "appended": told.appended,
@@ -199,7 +166,7 @@ class Tap:
                             max_body=self._max_body,
                         )
                     )
-                    self._meet(kept[-1][1].extra, told)
+                    self._meet(kept[-1][1].extra)
                 setattr(told, one.counts_as, getattr(told, one.counts_as) + 1)
             except RequestError as error:
                 told.refuse(error, record=index)
@@ -210,39 +177,33 @@ class Tap:
                     record=index,
                 )
         if kept:
-            self._append(kept, told)
+            told.appended = self._append(kept)
         return told
 
-    def _meet(self, names: Sequence[str], told: Told) -> None:
-        """Count and name a request's unknown columns."""
-        told.extra_columns += len(names)
-        if names and self._strangers is not None:
-            self._strangers.meet(names)
+    def _meet(self, names: Sequence[str]) -> None:
+        if names and self._files is not None:
+            meet(names, self._files.counters, self._files.strangers)
 
-    def _append(self, kept: Sequence[tuple[tapped.Tapped, Rows]], told: Told) -> None:
-        """Write the journal; a failure is counted, as in a champion worker."""
-        if self._journal is None or self._counters is None:
+    def _append(self, kept: Sequence[tuple[tapped.Tapped, Rows]]) -> int:
+        """Write the journal and count, as a champion worker does; return what was appended."""
+        if self._recorder is None:
             raise _busy("The tap is closed.")
-        try:
-            self._journal.append(
-                [
-                    self._journaled(one, rows, self._journal.position(offset))
-                    for offset, (one, rows) in enumerate(kept)
-                ]
-            )
-            told.appended = len(kept)
-        except Exception as error:  # whatever it is, it is counted, and the tap goes on
-            told_why = error if isinstance(error, JournalError) else fault_of(error).type
-            _log.error("tap: %d requests not recorded (%s)", len(kept), told_why)
-        self._counters.journal_step(
-            answered=told.answered,
-            failed=told.failed,
-            appended=told.appended,
-            append_failed=len(kept) - told.appended,
-            sequence=self._journal.sequence,
-        )
+        entry = Entry()
+        for _ in range(MAX_APPENDS):
+            try:
+                self._recorder.record(entry, partial(self._journaled, kept))
+            except Exception as error:  # with the same entry it is begun again where it stood
+                _log.error("tap: %s at %s", fault_of(error).type, fault_of(error).frame)
+        return entry.appended
 
-    def _journaled(self, one: tapped.Tapped, rows: Rows, position: int) -> Kept:
+    def _journaled(
+        self, kept: Sequence[tuple[tapped.Tapped, Rows]], position: Positions
+    ) -> list[Kept]:
+        return [
+            self._request(one, rows, position(offset)) for offset, (one, rows) in enumerate(kept)
+        ]
+
+    def _request(self, one: tapped.Tapped, rows: Rows, position: int) -> Kept:
         named, unit = self._entity.named(one.entity) if self._entity else (None, None)
         return tapped.journaled(
             one,
@@ -263,32 +224,15 @@ class Tap:
 
     def _open(self) -> None:
         """Open everything; the journal last, since with it records are taken."""
-        self._counters = counted = Counters(self._places.counters(WORKER))
-        counted.set("pid", os.getpid())
-        reconcile(self._places, counted, worker=WORKER)
-        self._strangers = UnknownColumns(self._places.strangers(WORKER))
-        known = counted.counts().sequence
-        opening = partial(
-            writer.Writer,
-            self._places.journal,
-            worker=WORKER,
-            after=known,
-            segment_bytes=writer.segment_bytes_of(os.environ),
-        )
-        try:
-            opened: writer.Writer | Standby = opening()
-        except JournalError as error:
-            _log.error("%s What is tapped meanwhile is not recorded.", error)
-            opened = Standby(opening, worker=WORKER, sequence=counted.counts().sequence)
-        counted.set("ready", 1)
-        self._journal = opened
+        files = WorkerJournal(self._places, WORKER)
+        recorder = files.open()
+        files.counters.set("ready", 1)
+        self._files, self._recorder = files, recorder
 
     def _close(self) -> None:
-        if self._counters is not None:
-            self._counters.set("ready", 0)
-        if self._journal is not None:
-            self._journal.close()
-            self._journal = None
+        self._recorder = None
+        if self._files is not None:
+            self._files.close()
 
 
 def _form(request: Request) -> Any:
@@ -303,28 +247,21 @@ def _form(request: Request) -> Any:
             status=415,
         )
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media == _JSON:
+    if media == JSON:
         return lambda body: [body]
     if media in _LINES:
         return lambda body: [line for line in body.split(b"\n") if line.strip()]
     raise RequestError(
-        f"Send one record as {_JSON}, or one a line as {_LINES[0]}.",
+        f"Send one record as {JSON}, or one a line as {_LINES[0]}.",
         code="content_type",
         status=415,
     )
 
 
+def _turned_away(error: RequestError, counters: Counters) -> Response:
+    counters.add("overloaded" if error.status == 503 else "rejected")
+    return response(refusal(error))
+
+
 def _busy(why: str) -> RequestError:
     return RequestError(f"{why} Try again in a second.", code="overloaded", status=503)
-
-
-def _refused(error: RequestError, *, retry: bool) -> Response:
-    body = wire.error_body(
-        error.code, str(error), column=error.column, row=error.row, request_id=""
-    )
-    head = {"retry-after": "1"} if retry else {}
-    return Response(body, error.status, head, _JSON)
-
-
-def _json(value: Any, *, status: int) -> Response:
-    return Response(orjson.dumps(value), status_code=status, media_type=_JSON)

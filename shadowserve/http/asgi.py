@@ -22,6 +22,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_ID_LENGTH = 256
 SMALL_BODY = 64 * 2**10
+FEWER_ROWS = "Send fewer rows at a time."
 MAX_HELD = 128 * 2**20
 """Bytes of large bodies that one worker has in hand at once."""
 
@@ -34,21 +35,25 @@ class Crowded(Exception):  # noqa: N818 - a state, not a fault
     """All callers' bodies together are larger than what may be in hand; this one is to come back."""
 
 
-class Hands:
-    """What all callers' large bodies take together, from their first pieces until they are in line.
+class BodyBudget:
+    """The account of all callers' bodies together, from their first pieces until they are in line.
 
-    Callers who send slowly, or never to an end, would else fill the memory one by one. Small bodies
+    Without it, callers that upload slowly or never finish could exhaust memory. Small bodies' bytes
     are not counted: they are never turned away for others' large ones.
 
     Parameters
     ----------
     most : int
         Bytes. A body that is alone may be larger.
+    most_bodies : int, optional
+        Bodies of any size; not bounded unless given.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, *, most_bodies: int | None = None) -> None:
         self.most = most
         self.held = 0
+        self._most_bodies = most_bodies
+        self._bodies = 0
 
     @contextmanager
     def share(self) -> Iterator[Callable[[int], None]]:
@@ -57,8 +62,10 @@ class Hands:
         Raises
         ------
         Crowded
-            Where there is no room for more beside the others'.
+            Where there is no room beside the others: at once for one body more, or later for its bytes.
         """
+        if self._most_bodies is not None and self._bodies >= self._most_bodies:
+            raise Crowded
         mine = 0
 
         def hold(size: int) -> None:
@@ -68,9 +75,11 @@ class Hands:
                 raise Crowded
             self.held, mine = others + size, size
 
+        self._bodies += 1
         try:
             yield hold
         finally:
+            self._bodies -= 1
             self.held -= mine
 
 
@@ -121,9 +130,9 @@ async def read_body(
         timeout_s = None  # a timer costs more than reading
     try:
         if timeout_s is None:
-            return await _pieces(receive, limit=limit, hold=hold)
+            return await read_pieces(receive, limit=limit, hold=hold)
         async with asyncio.timeout(timeout_s):
-            return await _pieces(receive, limit=limit, hold=hold)
+            return await read_pieces(receive, limit=limit, hold=hold)
     except TimeoutError:
         raise RequestError(
             f"The body did not come within {timeout_s:g} s, the limit here.",
@@ -132,7 +141,26 @@ async def read_body(
         ) from None
 
 
-async def _pieces(receive: Receive, *, limit: int, hold: Callable[[int], None]) -> bytes:
+async def read_pieces(
+    receive: Receive,
+    *,
+    limit: int,
+    hold: Callable[[int], None] = lambda _: None,
+    advice: str = FEWER_ROWS,
+) -> bytes:
+    """Put a body together, whatever its headers say; as `read_body` otherwise.
+
+    Parameters
+    ----------
+    advice : str
+        What to do where the body is too large.
+
+    Raises
+    ------
+    RequestError
+        413 beyond the limit.
+    ClientGone
+    """
     pieces = bytearray()
     while True:
         message = await receive()
@@ -140,7 +168,7 @@ async def _pieces(receive: Receive, *, limit: int, hold: Callable[[int], None]) 
             raise ClientGone
         piece = message.get("body", b"")
         if len(pieces) + len(piece) > limit:
-            raise _too_large(limit)
+            raise _too_large(limit, advice)
         if not message.get("more_body"):
             return bytes(pieces + piece) if pieces else bytes(piece)
         pieces += piece
@@ -153,9 +181,9 @@ def _is_here(receive: Receive) -> bool:
     return getattr(getattr(receive, "__self__", None), "more_body", True) is False
 
 
-def _too_large(limit: int) -> RequestError:
+def _too_large(limit: int, advice: str = FEWER_ROWS) -> RequestError:
     return RequestError(
-        f"The body is larger than {limit / 2**20:g} MiB, the limit here. Send fewer rows at a time.",
+        f"The body is larger than {limit / 2**20:g} MiB, the limit here. {advice}",
         code="too_large",
         status=413,
     )

@@ -165,7 +165,7 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
     return lane
 
 
-def _learned(known: Mapping[str, bytes], scorer: scoring.Scorer, policy: Policy) -> Learned:
+def _learned(known: Mapping[str, bytes], scorer: Scorer, policy: Policy) -> Learned:
     """Return what earlier processes remembered, or begin; what is known of the version is told anew."""
     fresh = Learned(
         {},

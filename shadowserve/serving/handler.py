@@ -13,9 +13,9 @@ from shadowserve.faults import fault_of, tell
 from shadowserve.http.answer_head import AnswerHead
 from shadowserve.http.asgi import (
     MAX_HELD,
+    BodyBudget,
     ClientGone,
     Crowded,
-    Hands,
     Receive,
     Scope,
     Send,
@@ -100,7 +100,7 @@ class ScoringHandler:
         self._strangers = strangers
         self._max_body = max_body
         self._read_s = read_timeout_s
-        self._hands = Hands(MAX_HELD)
+        self._bodies = BodyBudget(MAX_HELD)
         self._ready: Ready | None = None
         self._schema = Schema.open()
 
@@ -118,7 +118,7 @@ class ScoringHandler:
         refuse = partial(self._refuse, protocol, send, request_id)
         body: bytes | None = None
         try:
-            with self._hands.share() as hold:
+            with self._bodies.share() as hold:
                 body = await read_body(
                     headers, receive, limit=self._max_body, hold=hold, timeout_s=self._read_s
                 )

@@ -7,9 +7,9 @@ import json
 import time
 from dataclasses import replace
 
-import httpx
 import pytest
 
+from rig.asgi import called, calling
 from rig.deployment import deployment, made
 from rig.scoring import body, record
 from rig.tap_endpoint import LINES, SERVED, console, journaled, line, post
@@ -90,21 +90,21 @@ def test_too_many_bytes_at_once_are_refused(places, monkeypatch):
 
 
 def test_what_does_not_fit_in_hand_gets_a_503_and_the_console_goes_on(places, monkeypatch):
-    monkeypatch.setattr(taps, "MAX_HELD", 10_000)
+    monkeypatch.setattr(taps, "MAX_HELD", 100_000)
 
     async def crowd():
         async with console(places) as client:
             stuck = asyncio.Event()
 
             async def slowly():
-                yield b" " * 6_000
+                yield b" " * 70_000
                 await stuck.wait()
                 yield line().encode()
 
             first = asyncio.create_task(client.post("/tap", content=slowly(), headers=LINES))
             while first.done() is False and not _held(client):
                 await asyncio.sleep(0.01)
-            second = await client.post("/tap", content=b" " * 6_000, headers=LINES)
+            second = await client.post("/tap", content=b" " * 70_000, headers=LINES)
             alive = await client.get("/livez")
             stuck.set()
             third = await first
@@ -119,7 +119,7 @@ def test_what_does_not_fit_in_hand_gets_a_503_and_the_console_goes_on(places, mo
 
 
 def _held(client):
-    return client._transport.app.routes[-1].endpoint.__self__._tap._held_bytes
+    return client._transport.app.routes[-1].endpoint.__self__._tap._bodies.held
 
 
 def test_a_journal_that_cannot_be_written_is_counted(places, monkeypatch):
@@ -150,8 +150,7 @@ def test_a_share_is_journaled_without_bodies(places):
 def test_readiness_waits_for_the_journal_and_life_does_not(places):
     async def ask():
         tap = Tap(places, SERVED)
-        transport = httpx.ASGITransport(Console(places, tap=tap).app())
-        async with httpx.AsyncClient(transport=transport, base_url="http://console") as client:
+        async with calling(Console(places, tap=tap).app()) as client:
             return [(await client.get(path)).status_code for path in ("/livez", "/readyz")], (
                 await client.post("/tap", content=line(), headers=LINES)
             )
@@ -162,13 +161,9 @@ def test_readiness_waits_for_the_journal_and_life_does_not(places):
 
 
 def test_without_tap_mode_nothing_is_taken(places):
-    async def ask():
-        transport = httpx.ASGITransport(Console(places).app())
-        async with httpx.AsyncClient(transport=transport, base_url="http://console") as client:
-            ready = await client.get("/readyz")
-            return ready, await client.post("/tap", content=line(), headers=LINES)
-
-    ready, told = asyncio.run(ask())
+    app = Console(places).app()
+    ready = called(app, "GET", "/readyz")
+    told = called(app, "POST", "/tap", content=line(), headers=LINES)
     assert ready.status_code == 200
     assert (told.status_code, told.json()["error"]["code"]) == (404, "no_tap")
 

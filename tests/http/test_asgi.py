@@ -9,9 +9,9 @@ import pytest
 from shadowserve.errors import RequestError
 from shadowserve.http.asgi import (
     SMALL_BODY,
+    BodyBudget,
     ClientGone,
     Crowded,
-    Hands,
     answer,
     bearing,
     read_body,
@@ -83,18 +83,18 @@ def test_a_caller_who_leaves_has_sent_nothing(pieces):
 
 def test_large_bodies_have_a_bound_together_and_one_alone_has_its_own():
     """Whoever sends slowly, or never to an end, does not fill the memory with others like him."""
-    hands = Hands(100)
-    with hands.share() as first:
+    budget = BodyBudget(100)
+    with budget.share() as first:
         first(150)  # alone
-        with hands.share() as second, pytest.raises(Crowded):
+        with budget.share() as second, pytest.raises(Crowded):
             second(1)
         first(60)
-        with hands.share() as second:
+        with budget.share() as second:
             second(40)
             with pytest.raises(Crowded):
                 second(41)
-            assert hands.held == 100
-    assert hands.held == 0
+            assert budget.held == 100
+    assert budget.held == 0
 
 
 def test_only_large_bodies_are_held():

@@ -476,7 +476,7 @@ def test_every_answer_bears_the_requests_id_and_the_served_version(tmp_path, met
 def test_callers_whose_bodies_do_not_end_leave_room_for_others(tmp_path):
     """Large bodies in hand are bounded together; small ones are answered meanwhile."""
     with Plane(tmp_path, max_body=2**20) as plane:
-        plane.plane.scoring._hands.most = 3 * 2**18
+        plane.plane.scoring._bodies.most = 3 * 2**18
 
         async def piece_by_piece(going):
             yield b" " * 2**18
@@ -489,7 +489,7 @@ def test_callers_whose_bodies_do_not_end_leave_room_for_others(tmp_path):
                 slow = asyncio.create_task(
                     client.post("/invocations", content=piece_by_piece(going), headers=JSON)
                 )
-                while not plane.plane.scoring._hands.held:
+                while not plane.plane.scoring._bodies.held:
                     await asyncio.sleep(0)
                 refused = await client.post(
                     "/invocations", content=piece_by_piece(going), headers=JSON
@@ -504,7 +504,7 @@ def test_callers_whose_bodies_do_not_end_leave_room_for_others(tmp_path):
         assert small.status_code == 200
         assert slow.status_code == 400
         assert plane.counts.overloaded == 1
-        assert plane.plane.scoring._hands.held == 0
+        assert plane.plane.scoring._bodies.held == 0
 
 
 def test_what_is_in_hand_is_counted_until_it_is_answered(tmp_path):
