@@ -46,7 +46,7 @@ from shadowserve.scorer import scoring
 from shadowserve.scorer.loading import Loaded, unknown_part
 from shadowserve.scorer.scorer import Scorer
 from shadowserve.serving.champion import Champion
-from shadowserve.serving.recorder import Recorder
+from shadowserve.serving.recorder import BatchRecorder
 from shadowserve.serving.work import Work
 from shadowserve.state.sharing import EARNED, EARNED_ROWS, STOPPED, Mark
 from shadowserve.versions.version import Version
@@ -310,7 +310,7 @@ def answers_of_champion(scorer: Scorer, sent: Sequence[bytes], *, mark: Any = (0
     """Let as many callers as requests wait at once, and return what each of them got."""
     loop = asyncio.new_event_loop()
     counters: Any = Uncounted()
-    champion = Champion(scorer, Recorder(Discarded(), counters), counters=counters, mark=mark)
+    champion = Champion(scorer, BatchRecorder(Discarded(), counters), counters=counters, mark=mark)
     line = []
     for body in sent:
         rows, echo = PROTOCOL.parse(body, "application/json", scorer.schema)

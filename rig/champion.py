@@ -16,7 +16,7 @@ from shadowserve.journal.writer import Writer
 from shadowserve.schema.schema import Schema
 from shadowserve.scorer.scorer import Scorer
 from shadowserve.serving.champion import Champion
-from shadowserve.serving.recorder import Recorder
+from shadowserve.serving.recorder import BatchRecorder
 from shadowserve.serving.work import Served, Work
 from shadowserve.state.counters import Counters
 from shadowserve.wire.protocols import protocols
@@ -36,7 +36,7 @@ class Serving:
 
     def __enter__(self) -> Serving:
         options = {"counters": self.counters, **self._options}
-        recorder = Recorder(self.journal, self.counters)
+        recorder = BatchRecorder(self.journal, self.counters)
         self.champion = Champion(self.scorer, recorder, **options)
         threading.Thread(target=self.champion.run, name="champion", daemon=True).start()
         return self

@@ -8,12 +8,12 @@ import orjson
 from starlette.responses import Response
 
 from shadowserve.errors import RequestError
-from shadowserve.http.refusals import Refusal, steering_refusal
+from shadowserve.http.refusals import RefusalAnswer, steering_refusal
 
 JSON = "application/json"
 
 
-def response(refusal: Refusal) -> Response:
+def response(refusal: RefusalAnswer) -> Response:
     """Return a refusal as a response."""
     head = {name.decode("latin-1"): value.decode("latin-1") for name, value in refusal.head}
     return Response(refusal.body, refusal.status, head, JSON)

@@ -28,7 +28,7 @@ from shadowserve.http.refusals import refusal
 from shadowserve.records import Request as Kept
 from shadowserve.schema.rows import Rows
 from shadowserve.schema.schema import Schema
-from shadowserve.serving.recorder import MAX_APPENDS, Entry, Positions, Recorder
+from shadowserve.serving.recorder import MAX_APPENDS, BatchRecorder, Entry, Positions
 from shadowserve.serving.worker_journal import WorkerJournal, meet, sampling_of
 from shadowserve.state.counters import Counters
 from shadowserve.state.deployment import Deployment
@@ -92,7 +92,7 @@ class Tap:
         self._bodies = BodyBudget(MAX_HELD, most_bodies=MAX_POSTS)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tap")
         self._files: WorkerJournal | None = None
-        self._recorder: Recorder | None = None
+        self._recorder: BatchRecorder | None = None
 
     @property
     def ready(self) -> bool:

@@ -1,1 +1,1 @@
-"""What both ports share of HTTP: bodies, heads, tokens, certificates and path prefixes."""
+"""What both ports share of HTTP: bodies, admission, refusals, certificates and path prefixes."""

@@ -22,7 +22,7 @@ _CLOSE = (b"connection", b"close")
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RefusalAnswer:
     """An answer that refuses.
 
     Parameters
@@ -53,7 +53,7 @@ def refusal(
     *,
     request_id: str = "",
     head: Iterable[tuple[bytes, bytes]] = (),
-) -> Refusal:
+) -> RefusalAnswer:
     """Return the answer that refuses a request, in the form of its protocol.
 
     Parameters
@@ -71,12 +71,12 @@ def refusal(
     >>> refusal(RequestError("Too much is in hand.", code="overloaded", status=503)).head
     [(b'retry-after', b'1')]
     """
-    return Refusal(error.status, _head(error, head), form.write(error, request_id))
+    return RefusalAnswer(error.status, _head(error, head), form.write(error, request_id))
 
 
-def steering_refusal(error: RequestError, **more: object) -> Refusal:
+def steering_refusal(error: RequestError, **more: object) -> RefusalAnswer:
     """Return the console's refusal, with what else is known, such as the faults by place."""
-    return Refusal(error.status, _head(error, ()), brief(error, **more))
+    return RefusalAnswer(error.status, _head(error, ()), brief(error, **more))
 
 
 def _head(error: RequestError, borne: Iterable[tuple[bytes, bytes]]) -> Head:

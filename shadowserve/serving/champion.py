@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from shadowserve.faults import fault_of, tell
 from shadowserve.schema.rows import Rows, concat
 from shadowserve.scorer.scorer import Scored
-from shadowserve.serving.recorder import Entry, Recorder
+from shadowserve.serving.recorder import BatchRecorder, Entry
 from shadowserve.serving.work import Served, Work, failed, lost_values, tried
 from shadowserve.state import sharing
 from shadowserve.state.counters import Counters
@@ -70,7 +70,7 @@ class Champion:
     ----------
     scorer : Scoring
         The loaded champion.
-    recorder : Recorder
+    recorder : BatchRecorder
         Writes to this worker's journal.
     counters : Counters
         This worker's counts.
@@ -88,7 +88,7 @@ class Champion:
     def __init__(
         self,
         scorer: Scoring,
-        recorder: Recorder,
+        recorder: BatchRecorder,
         *,
         counters: Counters,
         metrics: RoleMetrics | None = None,

@@ -115,7 +115,6 @@ class ScoringHandler:
         headers = dict(scope["headers"])
         request_id = request_id_of(headers.get(b"x-request-id"))
         self._counters.add("in_hand")
-        refuse = partial(self._refuse, protocol, send, request_id)
         body: bytes | None = None
         try:
             with self._bodies.share() as hold:
@@ -128,12 +127,12 @@ class ScoringHandler:
                 work = await self._work(protocol, ready, headers, body, request_id, arrived_ns)
                 ready.champion.submit(work)
         except RequestError as error:
-            await refuse(error, counted="rejected")
+            await self._refuse(protocol, send, request_id, error, counted="rejected")
             self._keep(protocol, headers, body, error)
         except (Overloaded, Crowded):
-            await refuse(_BUSY, counted="overloaded")
+            await self._refuse(protocol, send, request_id, _BUSY, counted="overloaded")
         except _NotReady:
-            await refuse(NOT_READY, counted="not_ready")
+            await self._refuse(protocol, send, request_id, NOT_READY, counted="not_ready")
         except ClientGone:
             self._counters.add("client_gone")
         except asyncio.CancelledError:
@@ -141,7 +140,7 @@ class ScoringHandler:
         except BaseException as error:  # ours to mend; the caller gets no plain text, no traceback
             fault = fault_of(error)
             tell(_log, "request %s: %s at %s", request_id, fault.type, fault.frame)
-            await refuse(_BROKEN, counted="rejected")
+            await self._refuse(protocol, send, request_id, _BROKEN, counted="rejected")
         else:
             await self._deliver(protocol, receive, send, work)
         finally:

@@ -62,7 +62,7 @@ class Entry:
     appended: int = 0
 
 
-class Recorder:
+class BatchRecorder:
     """Writes requests to one worker's journal and counts them.
 
     Parameters

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from shadowserve.errors import JournalError, UnreadableError
 from shadowserve.journal import writer
 from shadowserve.journal.standby import Standby
-from shadowserve.serving.recorder import Recorder
+from shadowserve.serving.recorder import BatchRecorder
 from shadowserve.state.counters import Counters
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.ledger import reconcile
@@ -43,7 +43,7 @@ class WorkerJournal:
         self.counters.set("pid", os.getpid())
         self.strangers = UnknownColumns(places.strangers(worker))
 
-    def open(self, steps: writer.Steps = ()) -> Recorder:
+    def open(self, steps: writer.Steps = ()) -> BatchRecorder:
         """Open the journal; where that fails, nothing is recorded until it can be opened.
 
         What the worker's last process journaled and did not live to count is counted first.
@@ -57,7 +57,7 @@ class WorkerJournal:
                 worker=self._worker,
                 sequence=self.counters.counts().sequence,
             )
-        return Recorder(self._journal, self.counters)
+        return BatchRecorder(self._journal, self.counters)
 
     def _opened(self, steps: writer.Steps) -> writer.Writer:
         reconcile(self._places, self.counters, worker=self._worker)

@@ -9,6 +9,5 @@ from __future__ import annotations
 from shadowserve.wire.answers import answer, nonfinite, read_answer
 from shadowserve.wire.cut import split
 from shadowserve.wire.invocations import parse
-from shadowserve.wire.refusals import error_body
 
-__all__ = ["answer", "error_body", "nonfinite", "parse", "read_answer", "split"]
+__all__ = ["answer", "nonfinite", "parse", "read_answer", "split"]

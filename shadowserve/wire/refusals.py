@@ -34,19 +34,18 @@ class RefusalForm:
     shape: Json
 
 
-def error_body(
-    code: str, message: str, *, column: object = None, row: int | None = None, request_id: str
-) -> bytes:
-    """Encode an error as the body of a 4xx or 5xx.
+def whole(error: RequestError, request_id: str) -> bytes:
+    """Encode a refusal with the place that it is about.
 
     Examples
     --------
-    >>> error_body("empty", "No rows.", request_id="r1")
+    >>> whole(RequestError("No rows.", code="empty"), "r1")
     b'{"error":{"code":"empty","message":"No rows.","column":null,"row":null,"request_id":"r1"}}'
     """
+    column = error.column
     name = column if column is None or isinstance(column, (str, int)) else str(column)
-    error = {"code": code, "message": message, "column": name, "row": row, "request_id": request_id}
-    return dumps({"error": error})
+    told = {"code": error.code, "message": str(error), "column": name, "row": error.row}
+    return dumps({"error": told | {"request_id": request_id}})
 
 
 def brief(error: RequestError, **more: Any) -> bytes:
@@ -60,19 +59,13 @@ def brief(error: RequestError, **more: Any) -> bytes:
     return dumps({"error": {"code": error.code, "message": str(error), **more}})
 
 
-def _whole(error: RequestError, request_id: str) -> bytes:
-    return error_body(
-        error.code, str(error), column=error.column, row=error.row, request_id=request_id
-    )
-
-
 def _text(error: RequestError, _request_id: str) -> bytes:
     return dumps({"error": str(error)})
 
 
 OBJECT = RefusalForm(
     "Error",
-    _whole,
+    whole,
     {
         "type": "object",
         "required": ["error"],

@@ -6,7 +6,7 @@ import pytest
 
 from shadowserve.errors import JournalError
 from shadowserve.records import Request, position
-from shadowserve.serving.recorder import MAX_APPENDS, Entry, Recorder
+from shadowserve.serving.recorder import MAX_APPENDS, BatchRecorder, Entry
 from shadowserve.state.counters import Counters
 
 
@@ -51,7 +51,7 @@ def counters(tmp_path):
 
 def record(journal, counters):
     """Record one batch, begun again while it is interrupted; return how often it was begun."""
-    recorder, entry = Recorder(journal, counters), Entry()
+    recorder, entry = BatchRecorder(journal, counters), Entry()
     for begun in range(1, 10):
         try:
             recorder.record(entry, requests)

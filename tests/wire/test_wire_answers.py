@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shadowserve.errors import AnswerError
-from shadowserve.wire import answer, error_body, nonfinite, read_answer
+from shadowserve.wire import answer, nonfinite, read_answer
 
 NAN, INF = math.nan, math.inf
 STAMP = pd.Timestamp("2024-03-01 12:00")
@@ -175,16 +175,3 @@ def test_an_answer_is_read_again():
 def test_bytes_that_are_no_answer_are_refused(body):
     with pytest.raises(AnswerError):
         read_answer(body)
-
-
-def test_an_error_has_the_contracts_form():
-    body = error_body("wrong_type", "Column 'a'.", column="a", row=3, request_id="r1")
-    assert json.loads(body) == {
-        "error": {
-            "code": "wrong_type",
-            "message": "Column 'a'.",
-            "column": "a",
-            "row": 3,
-            "request_id": "r1",
-        }
-    }

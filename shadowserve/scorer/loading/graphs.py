@@ -21,8 +21,8 @@ from shadowserve.scorer.loading.operators import (
     ML_RULES,
     OWN_DOMAINS,
     RULES,
-    Constant,
-    Rows,
+    FixedValue,
+    RowValue,
     Value,
     size,
 )
@@ -82,7 +82,7 @@ def unknown_in(model: Any) -> str | None:
         known.update(zip(node.output, made, strict=False))
     for each in graph.output:
         found = known.get(each.name)
-        if not isinstance(found, Rows) or size(found.tail) != 1:
+        if not isinstance(found, RowValue) or size(found.tail) != 1:
             return "an output of its graph that is not one value a row"
     return None
 
@@ -100,12 +100,12 @@ def _made(node: Any, given: Sequence[Value]) -> Sequence[Value] | None:
         rule = ML_RULES.get(node.op_type) if node.domain == ML else None
     if rule is None or not given:
         return None
-    if not any(isinstance(one, Rows) for one in given):
+    if not any(isinstance(one, RowValue) for one in given):
         return [given[0]] if node.op_type == "Identity" else None
     return rule(node, given, own)
 
 
-def _input(each: Any) -> Rows | None:
+def _input(each: Any) -> RowValue | None:
     if not each.type.HasField("tensor_type") or not each.type.tensor_type.HasField("shape"):
         return None
     dims = list(each.type.tensor_type.shape.dim)
@@ -113,16 +113,16 @@ def _input(each: Any) -> Rows | None:
         return None
     if not all(dim.HasField("dim_value") for dim in dims[1:]):
         return None
-    return Rows(tuple(int(dim.dim_value) for dim in dims[1:]))
+    return RowValue(tuple(int(dim.dim_value) for dim in dims[1:]))
 
 
-def _constant(tensor: Any) -> Constant:
+def _constant(tensor: Any) -> FixedValue:
     import onnx
 
     shape = tuple(int(n) for n in tensor.dims)
     small = tensor.data_type in (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
     read = small and math.prod(shape) <= 64 and not tensor.external_data
-    return Constant(shape, onnx.numpy_helper.to_array(tensor).tolist() if read else None)
+    return FixedValue(shape, onnx.numpy_helper.to_array(tensor).tolist() if read else None)
 
 
 def _of_constant(own: Mapping[str, Any]) -> Sequence[Value] | None:
@@ -130,8 +130,8 @@ def _of_constant(own: Mapping[str, Any]) -> Sequence[Value] | None:
         return [_constant(own["value"])]
     for name in ("value_int", "value_float", "value_string"):
         if name in own:
-            return [Constant((), own[name])]
+            return [FixedValue((), own[name])]
     for name in ("value_ints", "value_floats", "value_strings"):
         if name in own:
-            return [Constant((len(own[name]),), list(own[name]))]
+            return [FixedValue((len(own[name]),), list(own[name]))]
     return None

@@ -77,22 +77,22 @@ _REDUCED = frozenset(["ArgMax", "ArgMin", "ReduceMax", "ReduceMin"])
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class RowValue:
     """A value whose first dimension is the rows; `tail` is the shape of one, None where unknown."""
 
     tail: tuple[int | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Constant:
+class FixedValue:
     """A value that is the same for every request."""
 
     shape: tuple[int, ...]
     value: Any = None
 
 
-Value = Rows | Constant
-Rule = Callable[[Any, Sequence[Value], Mapping[str, Any]], Sequence[Value] | None]
+Value = RowValue | FixedValue
+OperatorRule = Callable[[Any, Sequence[Value], Mapping[str, Any]], Sequence[Value] | None]
 
 
 def size(tail: Sequence[int | None]) -> int | None:
@@ -103,24 +103,24 @@ def size(tail: Sequence[int | None]) -> int | None:
 
 def _each(_node: Any, given: Sequence[Value], _own: Mapping[str, Any]) -> Sequence[Value] | None:
     first, *rest = given
-    alone = isinstance(first, Rows) and all(isinstance(one, Constant) for one in rest)
+    alone = isinstance(first, RowValue) and all(isinstance(one, FixedValue) for one in rest)
     return [first] if alone else None
 
 
 def _pairs(_node: Any, given: Sequence[Value], _own: Mapping[str, Any]) -> Sequence[Value] | None:
     """Broadcast: all that have rows are of one rank, and constants bring no first dimension."""
-    tails = [one.tail for one in given if isinstance(one, Rows)]
+    tails = [one.tail for one in given if isinstance(one, RowValue)]
     rank = 1 + len(tails[0])
     if any(1 + len(tail) != rank for tail in tails):
         return None
     for one in given:
-        if isinstance(one, Constant):
+        if isinstance(one, FixedValue):
             if len(one.shape) > rank or (len(one.shape) == rank and one.shape[0] != 1):
                 return None
             tails.append(
                 (1,) * (rank - 1 - len(one.shape)) + one.shape[-(rank - 1) :] if rank > 1 else ()
             )
-    return [Rows(tuple(_broadcast(dims) for dims in zip(*tails, strict=False)))]
+    return [RowValue(tuple(_broadcast(dims) for dims in zip(*tails, strict=False)))]
 
 
 def _broadcast(dims: Sequence[int | None]) -> int | None:
@@ -131,7 +131,7 @@ def _broadcast(dims: Sequence[int | None]) -> int | None:
 def _table(given: Sequence[Value]) -> bool:
     """Whether it is rows of a known number of columns: some operators take a vector for one row."""
     first = given[0]
-    return len(given) == 1 and isinstance(first, Rows) and len(first.tail) == 1
+    return len(given) == 1 and isinstance(first, RowValue) and len(first.tail) == 1
 
 
 def _ml_each(_node: Any, given: Sequence[Value], _own: Mapping[str, Any]) -> Sequence[Value] | None:
@@ -145,25 +145,27 @@ def _labels(_node: Any, given: Sequence[Value], _own: Mapping[str, Any]) -> Sequ
 def _trees(node: Any, given: Sequence[Value], own: Mapping[str, Any]) -> Sequence[Value] | None:
     if not _table(given):
         return None
-    scores = Rows((None if node.op_type.endswith("Classifier") else int(own.get("n_targets", 1)),))
-    return [Rows(()), scores] if node.op_type.endswith("Classifier") else [scores]
+    scores = RowValue(
+        (None if node.op_type.endswith("Classifier") else int(own.get("n_targets", 1)),)
+    )
+    return [RowValue(()), scores] if node.op_type.endswith("Classifier") else [scores]
 
 
 def _extracted(
     _node: Any, given: Sequence[Value], _own: Mapping[str, Any]
 ) -> Sequence[Value] | None:
     rows, which = given
-    if not isinstance(rows, Rows) or not isinstance(which, Constant) or len(rows.tail) != 1:
+    if not isinstance(rows, RowValue) or not isinstance(which, FixedValue) or len(rows.tail) != 1:
         return None
-    return [Rows((math.prod(which.shape),))]
+    return [RowValue((math.prod(which.shape),))]
 
 
 def _mapped(_node: Any, given: Sequence[Value], _own: Mapping[str, Any]) -> Sequence[Value] | None:
-    return [Rows(())] if _table(given) else None
+    return [RowValue(())] if _table(given) else None
 
 
 def _concat(_node: Any, given: Sequence[Value], own: Mapping[str, Any]) -> Sequence[Value] | None:
-    tails = [one.tail for one in given if isinstance(one, Rows)]
+    tails = [one.tail for one in given if isinstance(one, RowValue)]
     if len(tails) != len(given) or len({len(tail) for tail in tails}) != 1:
         return None
     axis = _axis(int(own["axis"]), rank=1 + len(tails[0]))
@@ -172,7 +174,7 @@ def _concat(_node: Any, given: Sequence[Value], own: Mapping[str, Any]) -> Seque
     joined = list(tails[0])
     parts = [tail[axis - 1] for tail in tails]
     joined[axis - 1] = None if None in parts else sum(n for n in parts if n is not None)
-    return [Rows(tuple(joined))]
+    return [RowValue(tuple(joined))]
 
 
 def _axis(axis: int, *, rank: int) -> int:
@@ -181,12 +183,12 @@ def _axis(axis: int, *, rank: int) -> int:
 
 def _reduced(node: Any, given: Sequence[Value], own: Mapping[str, Any]) -> Sequence[Value] | None:
     rows = given[0]
-    if not isinstance(rows, Rows) or not all(isinstance(one, Constant) for one in given[1:]):
+    if not isinstance(rows, RowValue) or not all(isinstance(one, FixedValue) for one in given[1:]):
         return None
     axes: Any = own.get("axes")
     if node.op_type.startswith("Arg"):
         axes = [own.get("axis", 0)]
-    elif len(given) == 2 and isinstance(given[1], Constant):
+    elif len(given) == 2 and isinstance(given[1], FixedValue):
         axes = given[1].value
     if not isinstance(axes, list) or not axes:
         return None  # over all
@@ -196,13 +198,13 @@ def _reduced(node: Any, given: Sequence[Value], own: Mapping[str, Any]) -> Seque
         return None
     keeps = int(own.get("keepdims", 1))
     tail = [1 if n in gone else dim for n, dim in enumerate(rows.tail, 1) if keeps or n not in gone]
-    return [Rows(tuple(tail))]
+    return [RowValue(tuple(tail))]
 
 
 def _reshaped(_node: Any, given: Sequence[Value], own: Mapping[str, Any]) -> Sequence[Value] | None:
     """Follow a reshape that keeps the rows: its first entry is theirs, or what is left for them."""
     rows, wanted = given
-    if not isinstance(rows, Rows) or not isinstance(wanted, Constant):
+    if not isinstance(rows, RowValue) or not isinstance(wanted, FixedValue):
         return None
     shape = wanted.value
     if not isinstance(shape, list) or not shape or own.get("allowzero"):
@@ -210,17 +212,17 @@ def _reshaped(_node: Any, given: Sequence[Value], own: Mapping[str, Any]) -> Seq
     first, *rest = (int(n) for n in shape)
     if first not in (0, -1) or any(n < 1 for n in rest) or size(rest) != size(rows.tail):
         return None
-    return [Rows(tuple(rest))]
+    return [RowValue(tuple(rest))]
 
 
-RULES: Mapping[str, Rule] = {
+RULES: Mapping[str, OperatorRule] = {
     **dict.fromkeys(_EACH, _each),
     **dict.fromkeys(_PAIRS, _pairs),
     **dict.fromkeys(_REDUCED, _reduced),
     "Concat": _concat,
     "Reshape": _reshaped,
 }
-ML_RULES: Mapping[str, Rule] = {
+ML_RULES: Mapping[str, OperatorRule] = {
     **dict.fromkeys(_ML_EACH - {"LabelEncoder"}, _ml_each),
     **dict.fromkeys(_TREES, _trees),
     "LabelEncoder": _labels,
