@@ -66,3 +66,12 @@ class Plane:
     @property
     def counts(self):
         return self.serving.counters.counts()
+
+
+def error_of(response) -> dict[str, Any]:
+    """The error of a refusal, which has the contract's form."""
+    found = response.json()["error"]
+    assert set(found) == {"code", "message", "column", "row", "request_id"}
+    assert found["request_id"] == response.headers["x-request-id"]
+    assert response.headers["content-type"] == "application/json"
+    return found

@@ -148,6 +148,11 @@ def _whole_numbers(type_: str, one: Callable[[Any], Any], *, required: bool) -> 
     if not required:
         return Rule(type_, np.dtype(np.float64), one, lambda _: None)
     dtype = np.dtype(np.int32 if type_ == "integer" else np.int64)
+    return Rule(type_, dtype, one, fast_integers(dtype))
+
+
+def fast_integers(dtype: np.dtype[Any]) -> Callable[[Sequence[Any]], np.ndarray | None]:
+    """Return what types whole numbers all at once; None of it where one is no such, or too large."""
 
     def fast(values: Sequence[Any]) -> np.ndarray | None:
         if set(map(type, values)) != {int}:
@@ -157,7 +162,7 @@ def _whole_numbers(type_: str, one: Callable[[Any], Any], *, required: bool) -> 
         except OverflowError:
             return None
 
-    return Rule(type_, dtype, one, fast)
+    return fast
 
 
 def _fast_double(values: Sequence[Any]) -> np.ndarray | None:

@@ -6,7 +6,7 @@ padded or reshaped: another number of features is a refusal with both numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from shadowserve.errors import ModelError, RequestError
-from shadowserve.schema.casting import Rule, cast, rule_for
+from shadowserve.schema.casting import Rule, cast, fast_integers, rule_for
 from shadowserve.schema.scalars import EXACT, Refusal, kind_of
 
 _COLUMN_TYPE = {"float32": "float", "float64": "double", "bool": "boolean", "int32": "integer"}
@@ -163,16 +163,4 @@ def _integers(kind: np.dtype[Any]) -> Rule:
             raise Refusal(expected, received="a number out of its range")
         return value
 
-    return Rule(str(kind), kind, one, _fast_integers(kind))
-
-
-def _fast_integers(kind: np.dtype[Any]) -> Callable[[Sequence[Any]], np.ndarray | None]:
-    def fast(values: Sequence[Any]) -> np.ndarray | None:
-        if set(map(type, values)) != {int}:
-            return None
-        try:
-            return np.array(values, dtype=kind)
-        except OverflowError:
-            return None
-
-    return fast
+    return Rule(str(kind), kind, one, fast_integers(kind))

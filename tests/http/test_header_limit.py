@@ -31,8 +31,8 @@ async def echo(scope, receive, send):
     await send({"type": "http.response.body", "body": body})
 
 
-@pytest.fixture(scope="module")
-def port() -> Iterator[int]:
+@contextlib.contextmanager
+def serving() -> Iterator[uvicorn.Server]:
     """A server with the protocol, on a thread of its own."""
     config = uvicorn.Config(
         echo, port=0, http=BoundedHead, log_config=None, lifespan="off", loop="asyncio"
@@ -42,9 +42,15 @@ def port() -> Iterator[int]:
     thread.start()
     while not server.started:
         pass
-    yield server.servers[0].sockets[0].getsockname()[1]
+    yield server
     server.should_exit = True
     thread.join()
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with serving() as server:
+        yield server.servers[0].sockets[0].getsockname()[1]
 
 
 def told(port: int, start: bytes, endless: bytes = b"", end: bytes = b"") -> list[bytes]:
@@ -146,22 +152,14 @@ def test_a_caller_whose_head_does_not_come_is_hung_up_on_and_others_are_not(port
 
 def test_a_request_that_is_on_its_way_at_a_stop_is_answered():
     """An idle connection is not closed in the face of a request."""
-    config = uvicorn.Config(
-        echo, port=0, http=BoundedHead, log_config=None, lifespan="off", loop="asyncio"
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        pass
-    where = server.servers[0].sockets[0].getsockname()
-    with socket.create_connection(where, timeout=20) as caller:
-        caller.sendall(GOOD)
-        assert answered(caller) == 200
+    with serving() as server:
         listening = server.servers[0]
-        server.should_exit = True
-        while listening.is_serving():
-            pass
-        caller.sendall(LAST)
-        assert answered(caller) == 200
-    thread.join()
+        where = listening.sockets[0].getsockname()
+        with socket.create_connection(where, timeout=20) as caller:
+            caller.sendall(GOOD)
+            assert answered(caller) == 200
+            server.should_exit = True
+            while listening.is_serving():
+                pass
+            caller.sendall(LAST)
+            assert answered(caller) == 200
