@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import orjson
@@ -12,8 +13,10 @@ from rig.scoring import SIGNATURE, body, record
 from shadowserve.errors import RequestError
 from shadowserve.schema.schema import Schema
 from shadowserve.wire.infer import model_metadata, server_metadata
-from shadowserve.wire.protocols import protocols
+from shadowserve.wire.protocol import Purpose
+from shadowserve.wire.protocols import PROTOCOLS, protocols
 
+DOCS = Path(__file__).parents[2] / "docs" / "protocol.md"
 SCHEMA = Schema.from_signature(SIGNATURE)
 TABLE = protocols("films", 3)
 INFER = {
@@ -85,3 +88,19 @@ def test_metadata_names_model_version_and_inputs():
         "title": "BYTES",
     }
     assert json.loads(server_metadata(SCHEMA, "films", 3))["extensions"] == []
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.name)
+def test_every_protocol_is_in_the_docs(protocol):
+    scored = [route.path for route in protocol.routes if route.purpose is Purpose.SCORE]
+    assert f"`POST {scored[0]}`" in DOCS.read_text("utf-8")
+
+
+def test_no_two_protocols_have_a_name_or_a_path_in_common():
+    names = [protocol.name for protocol in PROTOCOLS]
+    assert len(set(names)) == len(names)
+    for protocol in PROTOCOLS:
+        for route in protocol.routes:
+            owners = [other.name for other in PROTOCOLS if other.owns(route.path)]
+            assert owners in ([protocol.name], []), route.path
+            assert owners or not route.names_model
