@@ -1,4 +1,4 @@
-"""How large a request may be, beside how large the champion's own example is."""
+"""The limit of a request's body, beside the size of the champion's own example."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trying a version out at arm's length: in a process of its own, which may crash or hang."""
+"""A try of one version in a process of its own, which may crash or hang."""
 
 from __future__ import annotations
 

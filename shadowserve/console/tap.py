@@ -1,7 +1,7 @@
-"""``POST /tap``: takes what a server elsewhere was asked and answered, and keeps its journal.
+"""The tap, ``POST /tap``: it takes requests and answers of another server and journals them.
 
-In the place of champion workers, the console is worker 0. Records are read, typed and appended on one
-thread; a 202 says that they are in the journal. Who sends more than fits in hand gets a 503.
+In tap mode the console takes the part of champion worker 0. One thread reads, types and appends the
+records. A 202 says that they are in the journal; beyond the bounds on what is in hand the answer is 503.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A tapped request: what a server elsewhere was asked and what it answered, as its tap tells.
+"""A tapped request: one record of what another server was asked and answered.
 
 It becomes a `Request` of the journal like any other, once it is sure that lanes can read it: the
 body is typed by the champion's signature, and the answer has its protocol's form. What is not so is

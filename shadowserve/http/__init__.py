@@ -1,1 +1,1 @@
-"""What both ports share of HTTP: bodies, admission, refusals, certificates and path prefixes."""
+"""The HTTP parts that both ports share: bodies, admission, refusals, certificates and path prefixes."""

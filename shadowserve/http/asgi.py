@@ -1,4 +1,4 @@
-"""ASGI's side of a request: its body read whole and bounded, its id, and an answer sent.
+"""One request through ASGI: its body read whole and bounded, its id, its answer sent.
 
 Limits hold before anything is parsed. What a caller sends in pieces is put together here once; both
 versions get these bytes.

@@ -1,4 +1,4 @@
-"""The certificate of both ports: found out to be good before anything slow, passed on by its path.
+"""The TLS certificate of both ports: validated at start, then handed to each process by its path.
 
 BentoML's worker and the console's server take it as uvicorn does; the stand-in speaks TLS by itself.
 """

@@ -1,4 +1,4 @@
-"""Bounds on what a caller may send around a request's body, and on the time it may take for that.
+"""The limits on a request's head, in bytes and in seconds.
 
 The fast parser under uvicorn keeps whatever has come of a header until it ends. A caller that never
 ends one would fill the process's memory, and each further piece would hold up everybody else.

@@ -1,4 +1,4 @@
-"""What stands before a port's own application: a path's prefix, and pages that the team lets in."""
+"""Two wrappers of a port's application: one takes off a path prefix, one admits pages of allowed origins (CORS)."""
 
 from __future__ import annotations
 

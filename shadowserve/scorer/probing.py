@@ -1,4 +1,4 @@
-"""What is tried on a version when it is loaded, and counted: its input example, alone and in company.
+"""The probes of a version at load: its input example, alone and in company, each call counted.
 
 Made-up company proves nothing for a version: a model that sorts its rows may answer three of them
 right. It can only speak against one. So what is known by its structure is tried for good measure,

@@ -1,4 +1,4 @@
-"""How a champion worker is started: BentoML's worker, with what is not needed switched off.
+"""The command of a champion worker: BentoML's worker, with what is not needed switched off.
 
 The supervisor starts BentoML's workers itself, on a socket that it holds, instead of leaving them to
 BentoML's arbiter: that one looks after its workers every ten seconds only, and leaves them behind

@@ -1,4 +1,4 @@
-"""The champion of a worker's process, from the deployment file until it is loaded, warm and journaled."""
+"""The champion of a worker's process: loaded, warmed, and opened to the data plane."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A scoring request's way: read, typed, handed to the champion, and its answer back to the caller."""
+"""The scoring handler: it reads and types a request, hands it to the champion, and delivers the answer."""
 
 from __future__ import annotations
 

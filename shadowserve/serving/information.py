@@ -1,4 +1,4 @@
-"""What the data plane says of itself and of the served version: health, metrics, metadata, a page."""
+"""The data plane's GET routes: health, metrics, metadata and a page."""
 
 from __future__ import annotations
 

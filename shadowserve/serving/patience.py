@@ -1,8 +1,7 @@
-"""How long callers wait: for a call of the model, in line behind one, and for one that never ends.
+"""The request timeout: callers of a slow call get a 504, and a call without end costs its worker.
 
-Nothing can end a call of a model from inside. But the event loop lives beside it: the caller of a call
-that takes too long gets a 504, those behind it go on waiting, and where it does not end at all they get
-a 503 before the worker is replaced.
+Nothing can end a call of a model from inside, but the event loop lives beside it. Callers behind a slow
+call go on waiting. Where it does not end at all, they get a 503 before the worker is replaced.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The recording of ended requests: into the journal once, and into the counters once.
+"""The recorder of ended requests: each batch goes into the journal once and into the counters once.
 
 Champion workers and the console's tap record here. Whoever records may be interrupted between any two
 steps, by what a model left behind, and begins again with the same entry.

@@ -1,4 +1,4 @@
-"""Who answers while no champion worker does: at once, with a 503, instead of letting callers wait.
+"""The stand-in: it answers callers with 503 at once while no champion worker accepts connections.
 
 A worker that died takes seconds to be replaced, and its socket, which the supervisor holds, goes on
 taking connections. Until a worker accepts again they are answered here.

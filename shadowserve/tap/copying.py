@@ -1,4 +1,4 @@
-"""A copy in the making: what passes, chunk by chunk, until it is whole or given up."""
+"""A copy of one request and its answer in the making, chunk by chunk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What waits to be sent to the tap: bounded, and nobody's business but its own thread's."""
+"""The outbox of copies for the tap: bounded, and sent by a thread of its own."""
 
 from __future__ import annotations
 

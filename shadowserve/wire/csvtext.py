@@ -1,4 +1,4 @@
-"""CSV bodies: the same typing as JSON, by way of what JSON would have said.
+"""CSV bodies, typed as the JSON values that their fields stand for.
 
 CSV has no types, so a field becomes the JSON value that its column's type asks for and is then
 typed like any other. Without a signature there is nothing to ask, and the body is refused.

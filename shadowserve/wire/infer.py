@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, version 2: its routes and metadata, and where its requests are typed.
+"""The Open Inference Protocol, version 2: its routes, metadata and place in the OpenAPI document.
 
 `oip` reads and writes the tensors. Everything below ``/v2`` is the protocol's, known or not.
 """

@@ -1,4 +1,4 @@
-"""How alike two answers are, as JSON values: the law that every comparison of a version with itself obeys.
+"""The likeness of two answers, as JSON values: one law for every comparison of a version with itself.
 
 Across sizes of a batch floats agree within rtol 1e-9 and atol 1e-12, since BLAS sums in another
 order. What is further apart, but no further than single precision rounds, is rounding: no neighbour's

@@ -1,4 +1,4 @@
-"""How much one request may hold; its size in bytes is bounded before it gets here."""
+"""The limits of one parsed request: rows, columns and depth. Its bytes are bounded before."""
 
 from __future__ import annotations
 

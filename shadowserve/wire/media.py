@@ -1,4 +1,4 @@
-"""Content types: which ones a body may be called by, and what they say of it."""
+"""Content types: which ones are taken, and what they say of a body."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a version cannot be loaded here, and what to do about it: one line that does not mislead."""
+"""The reason why a version cannot be loaded here, and the next step, in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a loaded estimator tells of itself: its labels, the names it was fitted with, its threads."""
+"""The facts that a loaded estimator holds: labels, names of features, threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What kind of values each feature of a model was fitted on, where no signature says so.
+"""The kind of values that each feature was fitted on, where no signature says so.
 
 The type of a column must not be guessed from the rows that happen to come together: a lone null has
 no kind of its own, and beside a text it would be text. Encoders remember their categories, text
