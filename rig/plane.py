@@ -33,6 +33,7 @@ class Plane:
         self.serving = Serving(tmp_path, scorer)
         sampling = options.pop("sampling", Sampling())
         entity_of = options.pop("entity_of", nobody)
+        self._refusals = options.pop("refusals", None)
         self.plane = DataPlane(
             behind,
             counters=self.serving.counters,
@@ -49,8 +50,17 @@ class Plane:
         self.serving.__enter__()
         schema, sampling, entity_of = self._ready
         if self._opened:
-            ready = Ready("films", 3, self.serving.champion, schema, sampling, entity_of=entity_of)
-            self.plane.open(ready)
+            self.plane.open(
+                Ready(
+                    model="films",
+                    version=3,
+                    champion=self.serving.champion,
+                    schema=schema,
+                    sampling=sampling,
+                    refusals=self._refusals,
+                    entity_of=entity_of,
+                )
+            )
         return self
 
     def __exit__(self, *error):

@@ -53,8 +53,7 @@ def trying(places, signature=WIDER):
 
 def test_what_the_champion_refuses_is_kept_and_what_it_takes_is_not(tmp_path):
     keeper = Refusals(tmp_path / "0.refused")
-    with Plane(tmp_path, native(pipeline())) as plane:
-        plane.plane._ready = dataclasses.replace(plane.plane._ready, refusals=keeper)
+    with Plane(tmp_path, native(pipeline()), refusals=keeper) as plane:
         assert plane.post(UNTITLED).status_code == 400
         assert plane.post(body(record(1))).status_code == 200
         assert plane.post(b"x" * 5000).status_code == 413
@@ -72,8 +71,7 @@ def test_without_a_keeper_a_refusal_is_what_it_was(tmp_path):
 
 def test_a_disk_that_takes_nothing_changes_no_answer(tmp_path):
     keeper = Refusals(tmp_path / "no such folder" / "0.refused")
-    with Plane(tmp_path, native(pipeline())) as plane:
-        plane.plane._ready = dataclasses.replace(plane.plane._ready, refusals=keeper)
+    with Plane(tmp_path, native(pipeline()), refusals=keeper) as plane:
         assert [plane.post(UNTITLED).status_code for _ in range(3)] == [400] * 3
     keeper.close()
 
