@@ -78,7 +78,7 @@ def test_a_lane_counts_each_name_once_and_each_request_without_one_by_itself(tmp
     places = made(tmp_path, CHALLENGER)
     for who in ("ann", "bob", "ann", None, None, "ann"):
         answer(places, [record(1)], unit=None if who is None else HEADER.named(who)[1])
-    learned = work(places, opaque(double)).learned
+    learned = work(places, opaque(double)).parts.learned
     assert (learned.units.n, learned.units.without) == (2, 2)
     assert (learned.failures.rate.n, learned.failures.more.n) == (6, 4)
 
