@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from shadowserve.check.trial import Passage, Trial
-from shadowserve.divergence import Kind, divergence_of
+from shadowserve.divergence import divergence_of
 from shadowserve.versions.lineage import Difference, differences
 from shadowserve.versions.mlmodel import library_differences
 from shadowserve.versions.version import Version
@@ -232,7 +232,7 @@ def _apart(ours: Passage | None, theirs: Passage | None) -> str:
     """Say how far the answers to one and the same example lie apart."""
     if ours is None or theirs is None or ours.kind is None or not ours.answers:
         return ""
-    divergence = divergence_of(Kind(ours.kind), sample=ours.answers)
+    divergence = divergence_of(ours.kind, sample=ours.answers)
     compared = divergence.compare(ours.answers, theirs.answers)
     equal = int(compared.tolerant.sum())
     return f"; on the champion's example {equal} of {len(ours.answers)} rows are answered alike"

@@ -228,7 +228,7 @@ def _timed(scorer: Scorer, sent: bytes, repeats: int) -> Passage:
     )
     return Passage(
         n_rows=parsed.rows.n_rows,
-        kind=kind.value,
+        kind=str(kind),
         answers=answers,
         phases_ms=dict(zip(PHASES, _medians(phases[1:]), strict=True)),
         steps_ms=dict(zip([n for n, _ in scorer.step_names], _medians(steps[1:]), strict=False)),

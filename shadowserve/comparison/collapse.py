@@ -14,9 +14,8 @@ from typing import Any, Self
 import numpy as np
 from scipy.stats import spearmanr
 
-from shadowserve.divergence import Kind, KindTally
-from shadowserve.divergence.align import floats, plain_rows
-from shadowserve.divergence.fields import field_of
+from shadowserve.divergence import KindTally, field_of, named
+from shadowserve.divergence.align import plain_rows
 from shadowserve.statistics.sequential import MeanSequence, paired_mean
 from shadowserve.statistics.tally import Items
 from shadowserve.statistics.tally.keys import as_key
@@ -24,7 +23,6 @@ from shadowserve.statistics.tally.keys import as_key
 BURN_IN = 100
 STILL_SHARE = 0.01
 """Share of the champion's usual range, from its 5th to its 95th per cent, that counts as one place."""
-WIDE_RANGE = 0.05
 CORRELATED = 0.5
 FEW_ITEMS = 10
 BLOCK = 16
@@ -38,8 +36,8 @@ class Stillness:
 
     Parameters
     ----------
-    kind : Kind
-        Number, probability or label.
+    kind : str
+        One that has a `usual` place: number, probability or label.
 
     Attributes
     ----------
@@ -52,8 +50,11 @@ class Stillness:
         Requests since then on which challenger and champion were in their places.
     """
 
-    def __init__(self, kind: Kind) -> None:
-        self.kind = kind
+    def __init__(self, kind: str) -> None:
+        self.of = named(kind)
+        if self.of.usual is None:
+            raise ValueError(f"Answers of kind {kind!r} have no usual place.")
+        self.usual = self.of.usual
         self.more = paired_mean(1.0)
         self.own = 0.0
         self.theirs = 0.0
@@ -63,8 +64,8 @@ class Stillness:
 
     def add(self, champion: Sequence[Any], lane: Sequence[Any]) -> None:
         """Take in both answers to some requests, one each; rows without a number are left out."""
-        pairs = list(zip(*(self._read(side) for side in (champion, lane)), strict=True))
-        if self.kind is not Kind.LABEL:
+        pairs = list(zip(*(self.of.placed(side) for side in (champion, lane)), strict=True))
+        if not self.usual.is_label:
             pairs = [pair for pair in pairs if np.isfinite(pair).all()]
         while pairs and self._places is None:
             wanted = BURN_IN - len(self._burnt)
@@ -77,18 +78,11 @@ class Stillness:
             self.theirs, self.own = self.theirs + there[:, 0].sum(), self.own + there[:, 1].sum()
             self.more.add(there[:, 1] - there[:, 0])
 
-    def _read(self, side: Sequence[Any]) -> list[Any]:
-        if self.kind is Kind.LABEL:
-            return [str(as_key(value)) for value in side]
-        if self.kind is Kind.PROBABILITY:
-            side = [row[1] if type(row) is list and len(row) == 2 else row for row in side]
-        return [float(value) for value in floats(side)]
-
     def _is_there(self, which: int, value: Any) -> float:
         if self._places is None:
             return 0.0
         place = self._places[which]
-        if self.kind is Kind.LABEL:
+        if self.usual.is_label:
             return float(value == place)
         return float(abs(value - place) <= self._widths[which])
 
@@ -96,21 +90,21 @@ class Stillness:
         """Fix the places on the first hundred; where the champion itself holds still, on the next."""
         theirs, own = zip(*self._burnt, strict=True)
         self._burnt = []
-        if self.kind is Kind.LABEL:
+        if self.usual.is_label:
             self._places = [max(set(side), key=side.count) for side in (theirs, own)]
             return
         ranges = [_usual_range(side) for side in (theirs, own)]
-        if ranges[0] <= (WIDE_RANGE if self.kind is Kind.PROBABILITY else 0.0):
+        if ranges[0] <= self.usual.least_range:
             return
         self._places = [float(np.median(side)) for side in (theirs, own)]
         width = STILL_SHARE * ranges[0] / 2
-        scaled = self.kind is Kind.NUMBER and _is_scaled(theirs, own, ranges, self._places)
+        scaled = self.usual.any_unit and _is_scaled(theirs, own, ranges, self._places)
         self._widths = [width, STILL_SHARE * ranges[1] / 2 if scaled else width]
 
     def state(self) -> dict[str, Any]:
         """Return everything as JSON-able values."""
         return {
-            "kind": str(self.kind),
+            "kind": str(self.of.name),
             "more": self.more.state(),
             "own": self.own,
             "theirs": self.theirs,
@@ -122,7 +116,7 @@ class Stillness:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """Read what `state` wrote."""
-        it = cls(Kind(state["kind"]))
+        it = cls(state["kind"])
         it.more = MeanSequence.from_state(state["more"])
         it.own, it.theirs = state["own"], state["theirs"]
         it._burnt, it._places = [list(pair) for pair in state["burnt"]], state["places"]
@@ -256,15 +250,6 @@ def _filled(items: Sequence[Any], ten: set[Any]) -> float:
     return sum(item in ten for item in items) / len(items) if items else 0.0
 
 
-_WATCHED = {
-    Kind.NUMBER: Stillness,
-    Kind.PROBABILITY: Stillness,
-    Kind.LABEL: Stillness,
-    Kind.RANKING: FewItems,
-    Kind.SET: FewItems,
-}
-
-
 class Collapses:
     """A `Stillness` or `FewItems` for each output, by its path; "" for a plain answer."""
 
@@ -275,11 +260,10 @@ class Collapses:
         """Take in both answers to some requests, one row each, read as a tally's kinds are."""
         sides = plain_rows(champion), plain_rows(lane)
         for path, leaf, theirs, own in _leaves(tally, *sides, prefix=""):
-            if leaf.kind not in _WATCHED:
+            if not leaf.of.shows_items and leaf.of.usual is None:
                 continue
             if path not in self.by_path:
-                is_list = leaf.kind in (Kind.RANKING, Kind.SET)
-                self.by_path[path] = FewItems() if is_list else Stillness(leaf.kind)
+                self.by_path[path] = FewItems() if leaf.of.shows_items else Stillness(leaf.kind)
             self.by_path[path].add(theirs, own)
 
     def state(self) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from shadowserve.comparison.bursts import ControlTime
 from shadowserve.divergence import (
     Compared,
     Divergence,
-    Kind,
     KindTally,
     Options,
     Revision,
@@ -269,5 +268,5 @@ class Comparer:
         return Outputs(champion, lane)
 
 
-def _shape(divergence: Divergence) -> tuple[Kind, tuple[str, ...]]:
+def _shape(divergence: Divergence) -> tuple[str, tuple[str, ...]]:
     return divergence.kind, names(divergence)

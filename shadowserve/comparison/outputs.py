@@ -13,7 +13,7 @@ from shadowserve.comparison.collapse import Collapses
 from shadowserve.comparison.comparing import Scoring, Side
 from shadowserve.comparison.doubt import Doubt
 from shadowserve.comparison.episodes import Episodes
-from shadowserve.divergence import Divergence, Kind, KindTally, tally
+from shadowserve.divergence import Divergence, KindTally, tally
 from shadowserve.records import Comparison
 from shadowserve.schema.disclosure import Disclosure
 from shadowserve.state.lane_reading import summary
@@ -84,8 +84,8 @@ class Outputs(Stored):
         self.first_differing: int | None = None
 
     @property
-    def kind(self) -> Kind | None:
-        """Kind of output, once it is known."""
+    def kind(self) -> str | None:
+        """Name of the kind of output, once it is known."""
         return self.tally.kind if self.tally else None
 
     def add(
@@ -137,9 +137,8 @@ class Outputs(Stored):
         self.worst.add(by_request, positions, [c.request_id for c in comparisons])
         if self.first_differing is None and differing.any():
             self.first_differing = int(positions[differing][0])
-        members = self._add_slices(
-            side, self._graded(side, by_row), first=first, disclosure=disclosure
-        )
+        graded = self.tally.of.graded(self.tally.parts, side.compared)
+        members = self._add_slices(side, graded, first=first, disclosure=disclosure)
         if members is not None and self.slices is not None:
             n_rows = np.diff([*side.starts, len(by_row)])[first]
             at, single = np.cumsum(n_rows) - n_rows, n_rows == 1
@@ -165,18 +164,6 @@ class Outputs(Stored):
                 "(--output-kind settles it)",
             ]
         self._begin(self.change.alpha)
-
-    def _graded(self, side: Side, by_row: np.ndarray) -> np.ndarray:
-        """Return what slices are searched by: for numbers the rank of the error, which uses all of [0, 1].
-
-        An error beyond tolerance is 1 for nearly every row of a wrong regression, and then no part of
-        the traffic stands out.
-        """
-        if self.tally is None or self.tally.kind is not Kind.NUMBER:
-            return by_row
-        errors = side.compared.values["absolute"]
-        ranks = np.asarray([self.tally.parts["absolute"].rank(float(e)) for e in errors])
-        return np.where(side.compared.tolerant, 0.0, np.where(np.isnan(errors), 1.0, ranks))
 
     def _note(self, members: np.ndarray, positions: np.ndarray) -> None:
         """Note the cells of requests of one row, so that labels can be cut by them."""
@@ -218,14 +205,14 @@ class Outputs(Stored):
                 self.slices.add_again(columns, one.persisting)
 
 
-def kind_compared(state: Path) -> Kind | None:
+def kind_compared(state: Path) -> str | None:
     """Return the kind of output that a lane's file tells of; None before it is known."""
     written = summary(state, "outputs")
     tallied = orjson.loads(written)["tally"] if written else None
     return KindTally.from_state(tallied).kind if tallied else None
 
 
-def _kinds(of: KindTally | Divergence) -> dict[str, Kind]:
+def _kinds(of: KindTally | Divergence) -> dict[str, str]:
     """Return the kind of an answer, or of each of its fields by name."""
     fields: Mapping[str, Any] = getattr(of, "fields", None) or {}
     return {name: part.kind for name, part in fields.items()} or {"": of.kind}

@@ -15,33 +15,41 @@ from __future__ import annotations
 from shadowserve.divergence.compared import (
     Compared,
     Divergence,
-    Kind,
     Measure,
     Swap,
     Tolerance,
     names,
 )
 from shadowserve.divergence.detection import by_row, detect, kind_named
-from shadowserve.divergence.fields import without
-from shadowserve.divergence.options import Options, divergence_of, resumed
+from shadowserve.divergence.field import field_of, without
+from shadowserve.divergence.kind import OutputKind, Usual, divergence_of, named, registered
+from shadowserve.divergence.kinds import KINDS
+from shadowserve.divergence.options import Options
 from shadowserve.divergence.revision import Revision
-from shadowserve.divergence.tallies import KindTally, tally
+from shadowserve.divergence.tally import KindTally, resumed, tally
+from shadowserve.settings.vocabulary import Kind
 
 __all__ = [
+    "KINDS",
     "Compared",
     "Divergence",
     "Kind",
     "KindTally",
     "Measure",
     "Options",
+    "OutputKind",
     "Revision",
     "Swap",
     "Tolerance",
+    "Usual",
     "by_row",
     "detect",
     "divergence_of",
+    "field_of",
     "kind_named",
+    "named",
     "names",
+    "registered",
     "resumed",
     "tally",
     "without",

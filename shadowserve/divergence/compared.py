@@ -19,20 +19,6 @@ import numpy as np
 from shadowserve.divergence.align import Aligned, Outputs
 
 
-class Kind(StrEnum):
-    """Kinds of output; the values are what `--output-kind` takes."""
-
-    NUMBER = "number"
-    LABEL = "label"
-    PROBABILITY = "probability"
-    RANKING = "ranking"
-    SET = "set"
-    TEXT = "text"
-    VECTOR = "vector"
-    MULTI = "multi"
-    RECORD = "record"
-
-
 class Swap(StrEnum):
     """What a measure does when champion and lane change places."""
 
@@ -43,12 +29,27 @@ class Swap(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One number a row. It is 0 where both sides are equal."""
+    """One number a row. It is 0 where both sides are equal.
+
+    Parameters
+    ----------
+    meaning : str
+        What it says, in the words of a report's reader.
+    """
 
     name: str
     low: float
     high: float
     swap: Swap = Swap.SAME
+    meaning: str = ""
+
+
+DISAGREEMENT = Measure(
+    "disagreement",
+    0,
+    1,
+    meaning="0 the same answer, 1 another one; what the verdict's limit is about",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +129,8 @@ class Divergence(Protocol):
     """How outputs of one kind are compared."""
 
     @property
-    def kind(self) -> Kind:
-        """The kind of output this compares."""
+    def kind(self) -> str:
+        """Name of the kind of output this compares."""
         ...
 
     @property

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from shadowserve.divergence.compared import Divergence, Kind
-from shadowserve.divergence.fields import MultiDivergence, RecordDivergence, field_of
-from shadowserve.divergence.number import NumberDivergence
+from shadowserve.divergence.compared import Divergence
+from shadowserve.divergence.field import field_of
+from shadowserve.divergence.kinds.fields import MultiDivergence, RecordDivergence
+from shadowserve.divergence.kinds.number import NumberDivergence
 from shadowserve.divergence.whole import WholeNumbers
+from shadowserve.settings.vocabulary import Kind
 
 WHOLE = ""
 """The path of an answer that has no fields."""
@@ -31,14 +33,14 @@ class Revision:
         champion, lane : sequence of JSON values
             One a row.
         """
-        if divergence.kind is Kind.LABEL:
+        if divergence.kind == Kind.LABEL:
             return NumberDivergence() if self._are_sizes(WHOLE, champion, lane) else divergence
         if not isinstance(divergence, RecordDivergence | MultiDivergence):
             return divergence
         sizes = [
             name
             for name, part in divergence.fields.items()
-            if part.kind is Kind.LABEL
+            if part.kind == Kind.LABEL
             and self._are_sizes(name, field_of(champion, name), field_of(lane, name))
         ]
         if not sizes:

@@ -16,16 +16,15 @@ from typing import Any
 from shadowserve.comparison.lasting import ERROR
 from shadowserve.comparison.learned import Learned
 from shadowserve.judgement.facts import Facts
-from shadowserve.judgement.findings import Finding, Severity, gains, share
+from shadowserve.judgement.findings import Finding, Severity, gains
 from shadowserve.judgement.findings.divergence import above_noise
-from shadowserve.judgement.findings.finding import number
 from shadowserve.judgement.findings.gains import LIMITS
 from shadowserve.judgement.findings.labelled import by_labels
 from shadowserve.judgement.findings.latency import SLOW_PROCESS, waited
 from shadowserve.judgement.findings.origins import compared
 from shadowserve.judgement.findings.standing import is_open, standing
 from shadowserve.labels.far import FarOff
-from shadowserve.legible import counted
+from shadowserve.legible import counted, number, share
 from shadowserve.settings.policy import ALARM_SHARES, Policy
 from shadowserve.statistics.epochs import STRETCHES
 from shadowserve.statistics.sequential import MeanSequence

@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from shadowserve.labels.typed import class_key
 from shadowserve.statistics.stored import Stored, counted, of, plain, table
 from shadowserve.statistics.tally import Quantiles
+from shadowserve.statistics.tally.keys import class_key
 
 MAX_CLASSES = 1_000
 """Classes or items that are counted by name, first come first served."""

@@ -16,10 +16,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from shadowserve.divergence import Kind
+from shadowserve.divergence import OutputKind
+from shadowserve.divergence import named as output_kind
 from shadowserve.labels.losses import Labelled
-from shadowserve.labels.typed import class_key
 from shadowserve.statistics.stored import Part, Stored, named, plain
+from shadowserve.statistics.tally.keys import class_key
 
 MOST_CLASSES = 64
 """Classes that are counted, first come first served."""
@@ -87,23 +88,22 @@ class ByClass(Stored):
         self.n = self.others = 0
         self._classes: dict[str, _OfClass] = {}
 
-    def add(self, request: Labelled, kind: Kind) -> None:
+    def add(self, request: Labelled, kind: str) -> None:
         """Take a request in; only labels and probabilities have classes."""
-        if kind not in (Kind.LABEL, Kind.PROBABILITY) or any(
-            isinstance(truth, list) for truth in request.truth
-        ):
+        of = output_kind(kind)
+        if not of.has_classes or any(isinstance(truth, list) for truth in request.truth):
             return
         scores = request.champion_scores, request.challenger_scores
-        self._recall(request, kind, scores)
+        self._recall(request, of, scores)
         ours, theirs = scores
         if ours and theirs and len(request.truth) == 1:
             self._probabilities(class_key(request.truth[0]), ours, theirs)
 
     def _recall(
-        self, request: Labelled, kind: Kind, scores: Sequence[Mapping[str, float] | None]
+        self, request: Labelled, of: OutputKind, scores: Sequence[Mapping[str, float] | None]
     ) -> None:
         sides = [
-            _answers(answers, own, kind)
+            of.classes(answers, own)
             for answers, own in zip((request.champion, request.challenger), scores, strict=True)
         ]
         if None in sides:
@@ -192,17 +192,6 @@ def average_precision(bins: Mapping[int, Sequence[int]]) -> float | None:
         seen, hits = seen + others + own, hits + own
         area += own * hits / seen
     return area / hits if hits else None
-
-
-def _answers(
-    answers: Sequence[Any], scores: Mapping[str, float] | None, kind: Kind
-) -> list[str] | None:
-    """Return the class that each row was answered with: of probabilities the likeliest."""
-    if kind is Kind.LABEL:
-        return [class_key(answer) for answer in answers]
-    if not scores or len(answers) != 1:
-        return None
-    return [max(scores, key=lambda key: scores[key])]
 
 
 def _logit_bin(p: float) -> int:

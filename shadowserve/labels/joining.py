@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from shadowserve.divergence import Kind
+from shadowserve.divergence import named
 from shadowserve.labels.by_slice import BySlice, Cells
 from shadowserve.labels.chosen import own_loss
 from shadowserve.labels.constant import Constant
@@ -19,9 +19,9 @@ from shadowserve.labels.losses import RANK, Labelled, Wrong, by_request, decisiv
 from shadowserve.labels.pairs import Marks, Pair
 from shadowserve.labels.ranked import FreshPairs
 from shadowserve.labels.terms import Terms
-from shadowserve.labels.typed import class_key
 from shadowserve.state.classes import by_class
 from shadowserve.statistics.tally import Quantiles
+from shadowserve.statistics.tally.keys import class_key
 
 LATE_S = 86_400.0
 """Seconds after its request from which a label counts as late."""
@@ -37,7 +37,7 @@ class Losses:
 
     Parameters
     ----------
-    kind : Kind or None
+    kind : str or None
         Kind of output; None before it is known.
     terms : Terms
         The loss that the policy names, and how much of the champion's gain may be lost.
@@ -62,10 +62,10 @@ class Losses:
         Numbers far from the champion's, on all requests of which answers are known.
     """
 
-    def __init__(self, kind: Kind | None, terms: Terms = DEFAULT_TERMS) -> None:
+    def __init__(self, kind: str | None, terms: Terms = DEFAULT_TERMS) -> None:
         self.kind = kind
         self.terms = terms
-        self.constant = Constant(numbers=kind is Kind.NUMBER)
+        self.constant = Constant(numbers=kind is not None and named(kind).of_numbers)
         self.pairs = FreshPairs()
         self.by_class = ByClass()
         self.by_slice = BySlice()
@@ -237,17 +237,17 @@ class Losses:
 
     @classmethod
     def from_state(
-        cls, state: Mapping[str, Any], terms: Terms = DEFAULT_TERMS, *, kind: Kind | None = None
+        cls, state: Mapping[str, Any], terms: Terms = DEFAULT_TERMS, *, kind: str | None = None
     ) -> Self:
         """Read what `state` wrote.
 
         Where an earlier release wrote it, or it was of other terms or another kind than the output
         turned out to be, all labels are read again: it begins anew.
         """
-        was = Kind(state["kind"]) if state["kind"] else None
+        was = named(state["kind"]).name if state["kind"] else None
         if (state.get("form"), state.get("terms")) != (FORM, terms.to_dict()):
             return cls(kind or was, terms)
-        if kind is not None and was is not None and kind is not was:
+        if kind is not None and was is not None and kind != was:
             return cls(kind, terms)
         it = cls(was or kind, terms)
         it.constant = Constant.from_state(state["constant"])

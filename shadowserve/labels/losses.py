@@ -9,27 +9,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from shadowserve.divergence import Kind
+from shadowserve.divergence import OutputKind, named, registered
 from shadowserve.labels.constant import Constant, cost_of
 from shadowserve.labels.terms import Terms
-from shadowserve.labels.typed import class_key
+from shadowserve.statistics.tally.keys import class_key
 
 LEAST_PROBABILITY = 1e-3
 OWN, COST, RANK = "own", "cost", "rank"
-Rule = Callable[[Any, Any], dict[str, float]]
-BOUNDS: Mapping[str, float] = {
-    "error": 1.0, "brier": 1.0, "log_loss": -log(LEAST_PROBABILITY), "miss": 1.0, "rank_loss": 1.0,
-    RANK: 1.0,
-}  # fmt: skip
-"""The most that a loss can be, where it has a bound of its own."""
+_OF_SCORES = {"brier": 1.0, "log_loss": -log(LEAST_PROBABILITY), RANK: 1.0}
 
-_DECISIVE = {
-    Kind.LABEL: "error",
-    Kind.PROBABILITY: "brier",
-    Kind.NUMBER: "absolute_error",
-    Kind.RANKING: "miss",
-    Kind.SET: "miss",
-}
+
+def bound(measure: str) -> float | None:
+    """Return the most that a loss can be; None where it has no bound of its own."""
+    of_kinds = (kind.bounds for kind in registered() if measure in kind.bounds)
+    return next(of_kinds, _OF_SCORES).get(measure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +36,7 @@ class Labelled:
     champion, challenger : sequence of JSON values
         The answers, one a row.
     champion_scores, challenger_scores : mapping of class to probability, optional
-        Keys as in `typed.class_key`; None where one was not computed.
+        Keys as in `class_key`; None where one was not computed.
     """
 
     truth: Sequence[Any]
@@ -75,23 +68,23 @@ class Wrong(NamedTuple):
         return isfinite(self.champion) and isfinite(self.challenger)
 
 
-def decisive(kind: Kind | None, terms: Terms) -> str | None:
+def decisive(kind: str | None, terms: Terms) -> str | None:
     """Return the measure that a verdict rests on; None for kinds of output that have none."""
     if kind is None:
         return None
     if ":" in terms.chosen:
         return OWN
-    return terms.chosen or (COST if terms.costs else _DECISIVE.get(kind))
+    return terms.chosen or (COST if terms.costs else named(kind).decisive)
 
 
-def by_request(kind: Kind | None, terms: Terms) -> str | None:
+def by_request(kind: str | None, terms: Terms) -> str | None:
     """Return the measure that each label has by itself: the decisive one, unless that ranks."""
     chosen = decisive(kind, terms)
-    return chosen if chosen != RANK or kind is None else _DECISIVE.get(kind)
+    return chosen if chosen != RANK or kind is None else named(kind).decisive
 
 
 def losses_of(
-    request: Labelled, kind: Kind, constant: Constant, terms: Terms, own: Any = None
+    request: Labelled, kind: str, constant: Constant, terms: Terms, own: Any = None
 ) -> dict[str, Wrong]:
     """Return the losses of one request by measure, means over its rows.
 
@@ -103,8 +96,9 @@ def losses_of(
     constant : Constant
         Of the labels before this one; it is not changed, but for what its answers cost by `own`.
     """
-    found = _of_answers(request, kind, constant)
-    if terms.costs and kind in (Kind.LABEL, Kind.PROBABILITY):
+    of = named(kind)
+    found = _of_answers(request, of, constant)
+    if terms.costs and of.has_classes:
         found[COST] = _costs(request, constant, terms.costs)
     ours, theirs = request.champion_scores, request.challenger_scores
     if ours and theirs and len(request.truth) == 1:
@@ -117,43 +111,19 @@ def losses_of(
     return found
 
 
-def _of_answers(request: Labelled, kind: Kind, constant: Constant) -> dict[str, Wrong]:
-    if kind is Kind.LABEL:
-        always = constant.mode
-        fixed = [float(always not in (None, class_key(t))) for t in request.truth]
-        return _sides(_label, request, {"error": fixed})
-    if kind is Kind.NUMBER:
-        return _numbers(request, constant)
-    if kind in (Kind.RANKING, Kind.SET):
-        shown = [constant.items(len(a) if isinstance(a, list) else 1) for a in request.champion]
-        rows = [_list(t, items) for t, items in zip(request.truth, shown, strict=True)]
-        return _sides(
-            _list, request, {name: [row[name] for row in rows] for name in ("miss", "rank_loss")}
-        )
-    return {}
-
-
-def _numbers(request: Labelled, constant: Constant) -> dict[str, Wrong]:
-    truths = tuple(map(_float, request.truth))
-    middle, mean = constant.median, constant.mean
-    fixed = {
-        "absolute_error": [0.0 if middle is None else abs(t - middle) for t in truths],
-        "squared_error": [0.0 if mean is None else (t - mean) ** 2 for t in truths],
-    }
-    found = _sides(_number, request, fixed)
-    return {name: one._replace(scale=truths) for name, one in found.items()}
-
-
-def _sides(rule: Rule, request: Labelled, fixed: Mapping[str, Sequence[float]]) -> dict[str, Wrong]:
+def _of_answers(request: Labelled, of: OutputKind, constant: Constant) -> dict[str, Wrong]:
+    fixed = of.wrong_always(request.truth, request.champion, constant)
     champion, challenger = (
-        [rule(t, a) for t, a in zip(request.truth, side, strict=True)]
+        [of.wrong(t, a) for t, a in zip(request.truth, side, strict=True)]
         for side in (request.champion, request.challenger)
     )
+    scale = of.scale(request.truth)
     return {
         name: Wrong(
             float(np.mean([row[name] for row in champion])),
             float(np.mean([row[name] for row in challenger])),
             float(np.mean(always)),
+            scale,
         )
         for name, always in fixed.items()
     }
@@ -197,32 +167,6 @@ def _own(request: Labelled, constant: Constant, own: Callable[[Any, Any], float]
     except BaseException:  # the function knows answers only, and no label is one
         always = nan
     return Wrong(both[0], both[1], always, scale=(always,))
-
-
-def _label(truth: Any, answer: Any) -> dict[str, float]:
-    return {"error": float(class_key(truth) != class_key(answer))}
-
-
-def _number(truth: Any, answer: Any) -> dict[str, float]:
-    """Tell how far a number is off; NaN where there is none, which counts nowhere."""
-    whole = type(answer) is int and type(truth) is int  # exactly, beyond 2^53 too
-    apart = abs(_float(answer - truth)) if whole else abs(_float(answer) - _float(truth))
-    return {"absolute_error": apart, "squared_error": apart**2}
-
-
-def _float(value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError):
-        return nan
-
-
-def _list(truth: Any, answer: Any) -> dict[str, float]:
-    wanted = {class_key(item) for item in (truth if isinstance(truth, list) else [truth])}
-    shown = [class_key(item) for item in (answer if isinstance(answer, list) else [answer])]
-    ranks = [place for place, item in enumerate(shown, start=1) if item in wanted]
-    missed = len(wanted - set(shown)) / max(1, len(wanted))
-    return {"miss": missed, "rank_loss": 1 - 1 / ranks[0] if ranks else 1.0}
 
 
 def _scored(scores: Mapping[str, float], key: str) -> dict[str, float]:

@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
-from shadowserve.divergence import Kind
 from shadowserve.labels.answers import copy_answers
 from shadowserve.labels.by_slice import Cells
 from shadowserve.labels.far import MOST_AT_ONCE, Answers
@@ -22,7 +21,7 @@ from shadowserve.state.deployment import Deployment, LaneName
 from shadowserve.state.lane_reading import cells_of
 from shadowserve.state.places import Places
 
-Kinds = Callable[[Path], Kind | None]
+Kinds = Callable[[Path], str | None]
 """Tells the kind of output from a lane's file; None before it is known."""
 
 _CHUNK = 2_000
@@ -42,7 +41,7 @@ class Pairing:
         Tells which cells of the slices requests lie in.
     terms : Terms
         Of the policy.
-    kind : Kind or None
+    kind : str or None
         Of the output; before it is known nothing is joined.
     """
 
@@ -51,11 +50,11 @@ class Pairing:
     classes: Sequence[Any] | None
     cells: Cells
     terms: Terms
-    kind: Kind | None
+    kind: str | None
 
     @classmethod
     def of(
-        cls, places: Places, deployment: Deployment, challenger: LaneName, kind: Kind | None
+        cls, places: Places, deployment: Deployment, challenger: LaneName, kind: str | None
     ) -> Self:
         """Read what a deployment says of it."""
         control = next((str(lane) for lane in deployment.lanes if lane.role == "control"), None)
@@ -89,14 +88,14 @@ class Pairing:
 
 
 def learn(
-    places: Places, deployment: Deployment, *, challenger: LaneName, kind: Kind | None
+    places: Places, deployment: Deployment, *, challenger: LaneName, kind: str | None
 ) -> Losses | None:
     """Return what labels say as far as labels and answers have come; nothing is written.
 
     Parameters
     ----------
     challenger : LaneName
-    kind : Kind or None
+    kind : str or None
         Of the output; before it is known nothing is joined.
 
     Returns

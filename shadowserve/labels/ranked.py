@@ -13,10 +13,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from shadowserve.divergence import Kind
+from shadowserve.divergence import named as output_kind
 from shadowserve.labels.losses import Labelled, Wrong
-from shadowserve.labels.typed import class_key
 from shadowserve.statistics.stored import Part, Stored, each, named
+from shadowserve.statistics.tally.keys import class_key
 
 MOST_WAITING = 64
 """Labels of one class that wait; the oldest make room."""
@@ -49,7 +49,7 @@ class FreshPairs(Stored):
     def __init__(self) -> None:
         self._waiting: dict[str, list[Ranked]] = {}
 
-    def add(self, request: Labelled, kind: Kind) -> Wrong | None:
+    def add(self, request: Labelled, kind: str) -> Wrong | None:
         """Take a label in; return 1 less both versions' share of pairs in order, once there are pairs.
 
         Numbers are ranked by what was answered, and pairs are in order as their labels are. Of a
@@ -73,9 +73,9 @@ class FreshPairs(Stored):
         return Wrong(1 - champion, 1 - challenger, 0.5)
 
 
-def _ranked(request: Labelled, kind: Kind) -> Ranked | None:
+def _ranked(request: Labelled, kind: str) -> Ranked | None:
     truth, ours, theirs = request.truth[0], request.champion_scores, request.challenger_scores
-    if kind is Kind.NUMBER:
+    if output_kind(kind).of_numbers:
         answers = request.champion[0], request.challenger[0]
         if all(_is_number(value) for value in (truth, *answers)):
             return Ranked(truth, *answers)

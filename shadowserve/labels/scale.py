@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from math import inf, isfinite
 from typing import Any, Self
 
-from shadowserve.labels.losses import BOUNDS, OWN
+from shadowserve.labels.losses import OWN, bound
 from shadowserve.labels.terms import Terms
 
 FIRST = 100
@@ -96,8 +96,8 @@ class Scale:
 
 def scale_of(measure: str, terms: Terms) -> Scale:
     """Return where a loss is capped: by its own bound, by what is declared, or by the first truths."""
-    if measure in BOUNDS:
-        return Scale(cap=BOUNDS[measure])
+    if (most := bound(measure)) is not None:
+        return Scale(cap=most)
     if measure == "cost":
         costs = [cost for row in terms.costs.values() for cost in row.values()]
         return Scale(cap=max(costs))

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from shadowserve.labels.reading import Text
-from shadowserve.labels.typed import class_key
 from shadowserve.settings.policy import Policy
+from shadowserve.statistics.tally.keys import class_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Terms:
     cap : float or None
         The most that a loss without a bound of its own counts; None: from the first labels.
     costs : mapping of label to (mapping of answer to cost)
-        Keys as in `typed.class_key`; empty where costs decide nothing.
+        Keys as in `class_key`; empty where costs decide nothing.
     """
 
     chosen: str = ""
@@ -56,7 +56,7 @@ class Terms:
 
 
 def _key(written: str) -> str:
-    """Return a class as `typed.class_key` writes it; a settings file knows keys that are texts only.
+    """Return a class as `class_key` writes it; a settings file knows keys that are texts only.
 
     A number or a truth value in the file's key means the number, since it is what a model answers.
     """

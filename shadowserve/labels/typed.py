@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from math import isfinite
@@ -87,21 +86,6 @@ def strange(label: Any) -> str:
             (item for item in label if not isinstance(item, bool | int | float | str)), None
         )
     return f"a label is a number, a text or a list, {_named(label)} came"
-
-
-def class_key(label: Any) -> str:
-    """Return a class or label as the key of its probability; 1, 1.0 and true are one class.
-
-    Examples
-    --------
-    >>> class_key(1.0), class_key(True), class_key("yes")
-    ('1', '1', '"yes"')
-    """
-    if type(label) is int:
-        return str(label)
-    if isinstance(label, bool) or (isinstance(label, float) and label.is_integer()):
-        label = int(label)
-    return json.dumps(label)
 
 
 def _items(answer: Any) -> Sequence[Any]:

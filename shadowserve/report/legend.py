@@ -4,28 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from shadowserve.divergence import registered
+
 PARTS = "A share in parentheses is of a part within a step: it is in the step's share already."
-MEANS = {
-    "disagreement": "0 the same answer, 1 another one; what the verdict's limit is about",
-    "difference": "challenger less champion, in the answer's own unit",
-    "absolute": "size of that difference",
-    "relative": "difference as a share of both values' mean size, from 0 to 2",
-    "beyond_tolerance": "share of answers that differ by more than rounding",
-    "total_variation": "largest difference in probability of any event: 0 the same, 1 disjoint",
-    "jensen_shannon": "distance of the two distributions: 0 the same, 1 disjoint",
-    "shift": "challenger's probability less the champion's, of the positive class or the champion's first",
-    "flip": "share of answers whose decision changes",
-    "edit_distance": "share of characters to change to turn one text into the other",
-    "token_distance": "share of words that the two texts do not share",
-    "cosine_distance": "angle between the two vectors: 0 the same direction, 2 opposite ones",
-    "norm_shift": "how much longer the challenger's vector is, as a share of both",
-    "jaccard_distance": "share of the items of both that only one has",
-    "gained": "items that only the challenger has",
-    "lost": "items that only the champion has",
-    "rbo_divergence": "how far the two orders lie apart, the first places counting most: 0 the same, 1 disjoint",
-    "top_k_distance": "share of the first places that the two lists do not share",
-    "tau_distance": "share of pairs of shared items that stand in another order",
-}
 
 
 def meaning(name: str) -> str:
@@ -36,7 +17,9 @@ def meaning(name: str) -> str:
     >>> meaning("price/flip"), meaning("another")
     ('share of answers whose decision changes', '')
     """
-    return MEANS.get(name.rpartition("/")[2], "")
+    own = name.rpartition("/")[2]
+    told = (one.meaning for kind in registered() for one in kind.measures if one.name == own)
+    return next(told, "")
 
 
 def legend(names: Iterable[str]) -> dict[str, str]:

@@ -21,14 +21,11 @@ from typing import Any
 from shadowserve.errors import PinError, SettingsError
 from shadowserve.settings import gate, policy, spellings
 from shadowserve.settings.sources import FILE, Source, from_environment, from_file, variable_of
+from shadowserve.settings.vocabulary import METHODS, Kind
 from shadowserve.versions import pins
 
-METHODS = ("predict", "predict_proba")
 BATCHES = ("auto", "earned", "on", "off")
 PROBES = ("none", "example", "full")
-OUTPUT_KINDS = (
-    "number", "label", "probability", "ranking", "set", "text", "vector", "multi", "record",
-)  # fmt: skip
 
 Reader = Callable[[object], Any]
 LogInputs = str | tuple[str, ...]
@@ -326,7 +323,7 @@ class Settings:
     output_kind: str | None = field(
         default=None,
         metadata=_about(
-            spellings.one_of(OUTPUT_KINDS),
+            spellings.one_of(tuple(Kind)),
             "--output-kind KIND",
             "Kind of output; by default seen from signature and outputs.",
         ),

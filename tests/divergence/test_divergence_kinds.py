@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cosine, jensenshannon
 
 from shadowserve.divergence import Kind, Options, Tolerance, divergence_of, tally
-from shadowserve.divergence.fields import MultiDivergence, RecordDivergence
-from shadowserve.divergence.label import LabelDivergence
-from shadowserve.divergence.number import NumberDivergence
-from shadowserve.divergence.probability import ProbabilityDivergence, jensen_shannon
-from shadowserve.divergence.sets import SetDivergence
-from shadowserve.divergence.text import TextDivergence
-from shadowserve.divergence.vector import VectorDivergence
+from shadowserve.divergence.kinds.fields import MultiDivergence, RecordDivergence
+from shadowserve.divergence.kinds.label import LabelDivergence
+from shadowserve.divergence.kinds.number import NumberDivergence
+from shadowserve.divergence.kinds.probability import ProbabilityDivergence, jensen_shannon
+from shadowserve.divergence.kinds.sets import SetDivergence
+from shadowserve.divergence.kinds.text import TextDivergence
+from shadowserve.divergence.kinds.vector import VectorDivergence
 from shadowserve.errors import SettingsError
 
 
@@ -310,11 +310,6 @@ def test_several_outputs_of_probabilities_may_have_different_widths() -> None:
     found = divergence.compare(rows, [[[0.25, 0.75], [0.2, 0.3, 0.5]]])
     assert found.values["0/total_variation"][0] == 0.25
     assert found.values["1/total_variation"][0] == 0
-
-
-def test_impossible_options_are_refused_all_together() -> None:
-    with pytest.raises(SettingsError, match=r"Persistence.*Top-k"):
-        Options(persistence=1.0, top_k=0)
 
 
 def test_a_record_without_any_named_field_is_refused() -> None:

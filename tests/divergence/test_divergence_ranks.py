@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
 from shadowserve.divergence.codes import code_lists
-from shadowserve.divergence.ranking import RankingDivergence
+from shadowserve.divergence.kinds.ranking import RankingDivergence
 from shadowserve.divergence.ranks import (
     Matches,
     kendall_tau,

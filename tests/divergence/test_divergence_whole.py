@@ -10,7 +10,7 @@ import pytest
 
 from shadowserve import wire
 from shadowserve.divergence import Kind, Revision, detect, divergence_of, tally
-from shadowserve.divergence.number import NumberDivergence
+from shadowserve.divergence.kinds.number import NumberDivergence
 
 SIGNATURES = [None, [{"type": "long"}], [{"type": "integer"}]]
 

@@ -23,7 +23,7 @@ from rig.plane import Plane
 from rig.scoring import body, double, opaque, predictions, record
 from shadowserve.console.app import Console
 from shadowserve.console.guard import Guard
-from shadowserve.divergence.number import NumberDivergence
+from shadowserve.divergence.kinds.number import NumberDivergence
 from shadowserve.evidence.points import points_of
 from shadowserve.http import tokens
 from shadowserve.lane import intake

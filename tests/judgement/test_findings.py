@@ -15,9 +15,9 @@ from rig.deployment import OPTIONS, deployment
 from rig.judging import known_of, policy, timed
 from rig.scoring import double, native, opaque, pipeline, version
 from shadowserve.comparison.failures import Differing, Poison
+from shadowserve.divergence.confused import swapped
 from shadowserve.judgement.facts import Pair
 from shadowserve.judgement.findings import Finding, Severity, look
-from shadowserve.judgement.findings.classes import swapped
 from shadowserve.judgement.findings.failures import growth_per_request
 from shadowserve.statistics.tally import Confusion
 from shadowserve.versions.training import TrainingData

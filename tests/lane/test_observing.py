@@ -18,7 +18,7 @@ from rig.scoring import body, double, native, opaque, pipeline, predictions, rec
 from shadowserve.comparison.comparing import Comparer
 from shadowserve.comparison.failures import Noise
 from shadowserve.divergence import tally
-from shadowserve.divergence.number import NumberDivergence
+from shadowserve.divergence.kinds.number import NumberDivergence
 from shadowserve.lane.observing import Clean, Observer, without_starvation
 from shadowserve.lane.rescoring import BATCH, EVERY, Rescorer
 from shadowserve.scorer.scorer import Scored

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from shadowserve.divergence.compared import Kind
+from shadowserve.divergence import KINDS, Kind
 from shadowserve.errors import SettingsError
-from shadowserve.settings.settings import OUTPUT_KINDS, Settings, flag_of
+from shadowserve.settings.settings import Settings, flag_of
 
 FIELDS = dataclasses.fields(Settings)
 
@@ -167,7 +167,7 @@ def test_flags_are_one_to_one():
 
 
 def test_output_kinds_are_those_that_can_be_compared():
-    assert set(OUTPUT_KINDS) == {str(kind) for kind in Kind}
+    assert set(Kind) == {kind.name for kind in KINDS}
 
 
 def test_hosts_and_origins_are_kept_in_their_one_spelling():

@@ -6,7 +6,7 @@ severity warning or critical is an alarm.
 
 from __future__ import annotations
 
-from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where, number, share
+from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
 from shadowserve.judgement.findings.looking import look
 
-__all__ = ["Effect", "Finding", "Severity", "Where", "look", "number", "share"]
+__all__ = ["Effect", "Finding", "Severity", "Where", "look"]

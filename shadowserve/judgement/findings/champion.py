@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from shadowserve.judgement.facts import Facts
-from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where, share
+from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
+from shadowserve.legible import share
 from shadowserve.schema.schema import Schema
 from shadowserve.settings.policy import Policy
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from shadowserve.comparison.learned import Learned
 from shadowserve.comparison.replayed import MAX_MS, Told
-from shadowserve.divergence import Kind
+from shadowserve.divergence import OutputKind
 from shadowserve.judgement.facts import Facts
-from shadowserve.judgement.findings.apart import apart
-from shadowserve.judgement.findings.finding import Effect, Finding, Severity, number, request
+from shadowserve.judgement.findings.finding import Effect, Finding, Severity, request
+from shadowserve.legible import number
 from shadowserve.settings.policy import Policy
 from shadowserve.statistics.changepoint import Change
 
@@ -48,7 +48,7 @@ def _finding(known: Facts, change: Change, severity: Severity, told: str) -> Fin
         severity=severity,
         message=(
             f"Since {request(known.moment(change.position))} {known.name} "
-            f"{apart(_kind(known), change.after, change.before, where='before')}. {told}"
+            f"{_apart(known, change)}. {told}"
         ),
         effect=Effect(
             "disagreement", change.after, None, None, "share", change.before, "challenger"
@@ -58,8 +58,10 @@ def _finding(known: Facts, change: Change, severity: Severity, told: str) -> Fin
     )
 
 
-def _kind(known: Facts) -> Kind | None:
-    return known.learned.outputs.kind if known.learned is not None else None
+def _apart(known: Facts, change: Change) -> str:
+    tally = known.learned.outputs.tally if known.learned is not None else None
+    of = tally.of if tally is not None else OutputKind()
+    return of.tell_apart(change.after, change.before, where="before")
 
 
 def _asked(known: Facts, told: Told) -> str:

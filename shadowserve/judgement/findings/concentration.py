@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from shadowserve.comparison.collapse import FewItems, Stillness
 from shadowserve.comparison.outputs import Outputs
-from shadowserve.divergence import Kind, KindTally
+from shadowserve.divergence import KindTally
 from shadowserve.judgement.facts import Facts
-from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where, share
+from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
+from shadowserve.legible import share
 from shadowserve.settings.policy import Policy
 
 CONCENTRATED = 0.2
@@ -96,7 +97,7 @@ def _still(known: Facts, seen: Stillness, *, output: str, alpha: float) -> Itera
     if not n:
         return
     after, before = seen.own / n, seen.theirs / n
-    is_label = seen.kind is Kind.LABEL
+    is_label = seen.usual.is_label
     if is_label and not (after > NEARLY_ALL and before < USUAL):
         return
     if not seen.more.is_above(LABEL_MORE if is_label else STILL, alpha=alpha):
@@ -105,7 +106,7 @@ def _still(known: Facts, seen: Stillness, *, output: str, alpha: float) -> Itera
     how = (
         f"one label is {share(after)} of its answers, the champion's commonest {share(before)}"
         if is_label
-        else f"{share(after)} of its {_NAMES[seen.kind]} lie within one hundredth of the champion's usual "
+        else f"{share(after)} of its {seen.usual.told} lie within one hundredth of the champion's usual "
         f"range, {share(before)} of the champion's"
     )
     yield Finding(
@@ -123,6 +124,3 @@ def _still(known: Facts, seen: Stillness, *, output: str, alpha: float) -> Itera
             "champion",
         ),
     )
-
-
-_NAMES = {Kind.NUMBER: "answers", Kind.PROBABILITY: "probabilities"}

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from shadowserve.comparison.outputs import Outputs
-from shadowserve.divergence import Kind, KindTally
+from shadowserve.divergence import KindTally
 from shadowserve.judgement.facts import Facts
-from shadowserve.judgement.findings import classes
-from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where, number, share
+from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
 from shadowserve.judgement.findings.labelled import weighed
+from shadowserve.legible import share
 from shadowserve.settings.policy import Policy
 from shadowserve.statistics.sequential import difference, log_e_difference
 
@@ -55,15 +55,13 @@ def _apart(known: Facts, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
         kind="prediction_divergence",
         severity=severity,
         message=f"{story}{floor}{labels}{_next(outputs)}",
-        where=Where(
-            output=place, columns=_explaining(outputs), items=classes.never_answered(outputs.tally)
-        ),
+        where=Where(output=place, columns=_explaining(outputs), items=_lost(outputs.tally)),
         effect=Effect(
             "disagreement",
             outputs.judged.mean,
             low,
             high,
-            _UNITS.get(outputs.tally.kind, str(outputs.tally.kind)),
+            outputs.tally.of.unit or str(outputs.tally.kind),
             noise,
             "control",
         ),
@@ -133,82 +131,33 @@ def is_more_often(known: Facts, outputs: Outputs, *, alpha: float) -> bool:
     return difference(outputs.judged_intolerant, theirs, alpha=alpha)[0] > 0
 
 
-_UNITS = {
-    Kind.RANKING: "rank-biased distance",
-    Kind.SET: "share of items",
-    Kind.LABEL: "share of requests",
-    Kind.NUMBER: "relative difference",
-    Kind.PROBABILITY: "total variation",
-}
-
-
 def _story(tally: KindTally, rate: float, name: str) -> tuple[str, str]:
     """Return the place of a divergence and its story, in the words of the kind of output."""
     if not tally.fields:
-        return str(tally.kind), f"{name} {_told(tally.kind, tally.summary(), rate)}."
-    wrong = sorted(_differing_parts(tally), key=lambda part: -part[1]["disagreement"]["mean"])
+        return str(tally.kind), f"{name} {tally.of.tell(tally.summary(), rate)}."
+    wrong = sorted(_differing_parts(tally), key=lambda part: -part[2]["disagreement"]["mean"])
     if not wrong:
         return str(tally.kind), f"{name} answers differently for {share(rate)} of requests."
     told = "; ".join(
-        f"'{field}' {_told(Kind(one['kind']), one, 1 - one['agreement']['share_tolerant'])}"
-        for field, one in wrong[:MOST_PARTS]
+        f"'{field}' {part.of.tell(one, 1 - one['agreement']['share_tolerant'])}"
+        for field, part, one in wrong[:MOST_PARTS]
     )
     n_outputs = sum(1 for _ in tally.leaves())
     story = f"{name} differs in {len(wrong)} of {n_outputs} outputs: {told}."
-    return ", ".join(field for field, _ in wrong[:MOST_PARTS]), story
+    return ", ".join(field for field, *_ in wrong[:MOST_PARTS]), story
 
 
-def _differing_parts(tally: KindTally) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield path and summary of the fields that differ beyond tolerance."""
+def _differing_parts(tally: KindTally) -> Iterator[tuple[str, KindTally, dict[str, Any]]]:
+    """Yield path, tally and summary of the fields that differ beyond tolerance."""
     for path, part in tally.leaves():
         told = part.summary()
         if (told["agreement"]["share_tolerant"] or 0.0) < 1 and told["disagreement"]["mean"]:
-            yield path, told
+            yield path, part, told
 
 
-def _told(kind: Kind, told: dict[str, Any], rate: float) -> str:
-    """Say how one output differs, from its tally's summary and the share of requests."""
-    if kind in (Kind.RANKING, Kind.SET):
-        overlap = told.get("rank_biased_overlap")
-        same = f"; rank-biased overlap is {number(overlap, 2)} (1 is the same list)" if overlap is not None else ""  # fmt: skip
-        return f"answers another list for {share(rate)} of requests{same}"
-    if kind is Kind.LABEL:
-        kappa = told.get("kappa")
-        agreed = f", kappa {number(kappa, 2)}" if kappa is not None else ""
-        return (
-            f"gives another label for {share(rate)} of requests{agreed}{classes.swapped(told)}"
-            f"{classes.never(told)}{classes.are_whole(told)}"
-        )
-    if kind is Kind.NUMBER:
-        return f"answers another number for {share(rate)} of requests{_bias(told)}"
-    if kind is Kind.PROBABILITY:
-        return f"gives other probabilities for {share(rate)} of requests{_moved(told)}"
-    return f"answers differently for {share(rate)} of requests"
-
-
-def _moved(told: dict[str, Any]) -> str:
-    mean, flipped = (told.get("shift") or {}).get("mean"), told.get("share_flipped")
-    if mean is None or flipped is None:
-        return ""
-    direction = "higher" if mean > 0 else "lower"
-    two = bool(
-        (told.get("champion") or {}).get("n")
-    )  # a probability by itself is known of two alone
-    whose = "the positive class" if two else "the class that the champion holds likeliest"
-    return (
-        f"; {whose} is on average {number(abs(mean), 2)} "
-        f"{direction}, and the decision changes for {share(flipped)}"
-    )
-
-
-def _bias(told: dict[str, Any]) -> str:
-    bias = told.get("bias")
-    if not bias:
-        return ""
-    direction = "higher" if bias > 0 else "lower"
-    usual = (told.get("champion") or {}).get("mean")
-    relative = f" ({share(abs(bias / usual))} of the champion's mean)" if usual else ""
-    return f"; on average {number(abs(bias))} {direction}{relative}"
+def _lost(tally: KindTally) -> tuple[str, ...]:
+    """Return the answers that the challenger never gives, in an output or any of its fields."""
+    return tuple(name for _, part in tally.leaves() for name in part.of.lost(part.summary()))
 
 
 def _explaining(outputs: Outputs) -> tuple[str, ...]:

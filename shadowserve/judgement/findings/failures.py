@@ -9,16 +9,9 @@ import numpy as np
 from shadowserve.comparison.lasting import ERROR
 from shadowserve.comparison.learned import Learned
 from shadowserve.judgement.facts import Facts
-from shadowserve.judgement.findings.finding import (
-    Effect,
-    Finding,
-    Severity,
-    Where,
-    number,
-    request,
-    share,
-)
+from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where, request
 from shadowserve.judgement.findings.standing import PARTS, standing
+from shadowserve.legible import number, share
 from shadowserve.settings.policy import Policy
 
 MIN_LEAK_BYTES = 20_000

@@ -14,7 +14,7 @@ import numpy as np
 from shadowserve.comparison.learned import Learned
 from shadowserve.comparison.timing import StepTiming, outermost
 from shadowserve.judgement.facts import Facts, bursts
-from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where, number, share
+from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
 from shadowserve.judgement.findings.yardstick import (
     Yardstick,
     is_timed,
@@ -24,6 +24,7 @@ from shadowserve.judgement.findings.yardstick import (
     yardstick,
     yardsticks,
 )
+from shadowserve.legible import number, share
 from shadowserve.records import sequence_of
 from shadowserve.settings.policy import Policy
 from shadowserve.statistics.growth import Growth

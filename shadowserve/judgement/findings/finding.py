@@ -1,4 +1,4 @@
-"""The finding itself, and how numbers are written in its message."""
+"""The finding itself, and how a request is named in its message."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from math import isfinite
 from typing import Any
 
 from shadowserve.comparison.milestones import Moment
-
-NOTHING = 1e-9
-"""Shares below it are sums of roundings."""
 
 
 class Severity(StrEnum):
@@ -123,28 +120,3 @@ def request(moment: Moment | None) -> str:
         return f"request {moment.number:,}"
     when = datetime.fromtimestamp(moment.arrived_wall_ns / 1e9, UTC)
     return f"about request {moment.number:,} ({when:%Y-%m-%d %H:%M:%S} UTC)"
-
-
-def share(value: float) -> str:
-    """Write a share as people read it.
-
-    Examples
-    --------
-    >>> share(0.0412), share(0.5), share(0.00031), share(-2e-16), share(-1.5)
-    ('4.1 %', '50 %', '0.031 %', '0 %', '-150 %')
-    """
-    percent = 100 * value if abs(value) > NOTHING else 0.0
-    return f"{percent:.0f} %" if abs(percent) >= 10 else f"{percent:.2g} %"
-
-
-def number(value: float, digits: int = 3) -> str:
-    """Write a number with few digits and no exponent where that can be helped.
-
-    Examples
-    --------
-    >>> number(1234.5), number(0.01234), number(2.0)
-    ('1,234', '0.0123', '2')
-    """
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.{digits}g}"

@@ -9,9 +9,10 @@ from shadowserve.comparison.lasting import HOLE
 from shadowserve.comparison.learned import Learned
 from shadowserve.comparison.outputs import Outputs
 from shadowserve.judgement.facts import Facts
-from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where, share
+from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
 from shadowserve.judgement.findings.noise import is_above
 from shadowserve.judgement.findings.standing import PARTS, standing
+from shadowserve.legible import share
 from shadowserve.settings.policy import Policy
 
 

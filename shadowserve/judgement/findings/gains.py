@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from math import ceil, isfinite
 
-from shadowserve.divergence import Kind
-from shadowserve.judgement.findings.finding import number, share
+from shadowserve.divergence import named
 from shadowserve.labels import Loss, Losses
 from shadowserve.labels.losses import COST, OWN, RANK
+from shadowserve.legible import number, share
 from shadowserve.settings.policy import Policy
 
 LIMITS = 4
@@ -176,14 +176,9 @@ def always(losses: Losses, loss: Loss) -> str:
         if len(constant.counts) == 2 and (rarest := constant.rarest) is not None:
             return f"answering {share(constant.share(rarest))} always"
         return "answering each class's share always"
-    if loss.measure in ("absolute_error", "squared_error"):
-        middle = "median" if loss.measure == "absolute_error" else "mean"
-        return f"answering the {middle} label always"
-    if loss.measure in (OWN, COST):
+    if loss.measure in (OWN, COST) or losses.kind is None:
         return "the best constant answer"
-    if losses.kind is Kind.LABEL and constant.mode is not None:
-        return f"answering the most frequent label always ({share(constant.share(constant.mode))})"
-    return "the items that were right most often"
+    return named(losses.kind).tell_always(loss.measure, constant)
 
 
 def _name(loss: Loss) -> str:

@@ -9,7 +9,8 @@ import numpy as np
 
 from shadowserve.comparison.learned import Learned
 from shadowserve.judgement.facts import Facts
-from shadowserve.judgement.findings.finding import Effect, Finding, Severity, number, share
+from shadowserve.judgement.findings.finding import Effect, Finding, Severity
+from shadowserve.legible import number, share
 from shadowserve.settings.policy import Policy
 from shadowserve.statistics.paired import FLOOR_MS, PairedBursts, WaitRatio
 

@@ -10,7 +10,8 @@ import numpy as np
 from shadowserve.comparison.failures import Noise
 from shadowserve.comparison.learned import Learned
 from shadowserve.judgement.facts import Facts
-from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where, share
+from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
+from shadowserve.legible import share
 from shadowserve.settings.policy import Policy
 from shadowserve.statistics.sequential import MeanSequence, two_rates
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from shadowserve.judgement.facts import Facts
-from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where, number, share
+from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
+from shadowserve.legible import number, share
 from shadowserve.scorer import parity
 from shadowserve.settings.policy import Policy
 from shadowserve.versions.lineage import differences

@@ -12,8 +12,9 @@ import numpy as np
 
 from shadowserve.comparison.outputs import Outputs
 from shadowserve.judgement.facts import Facts
-from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where, number, share
+from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
 from shadowserve.judgement.findings.labelled import weighed
+from shadowserve.legible import number, share
 from shadowserve.settings.policy import Policy
 from shadowserve.statistics.sequential import MeanSequence, paired_mean
 

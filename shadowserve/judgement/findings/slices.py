@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from math import log
 
 from shadowserve.comparison.outputs import Outputs
-from shadowserve.divergence import Kind
 from shadowserve.judgement.facts import Facts
-from shadowserve.judgement.findings.apart import apart
 from shadowserve.judgement.findings.divergence import is_more_often
-from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where, share
+from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
 from shadowserve.judgement.findings.labelled import weighed
+from shadowserve.legible import share
 from shadowserve.settings.policy import Policy
 from shadowserve.statistics.sequential import rate_evidence
 from shadowserve.statistics.slices import Slice
@@ -25,7 +24,7 @@ def look(known: Facts, policy: Policy) -> Iterator[Finding]:
 
 
 def _slices(known: Facts, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
-    if outputs.slices is None:
+    if outputs.slices is None or outputs.tally is None:
         return
     for found in outputs.slices.findings(
         policy.alarm_alpha("slice_divergence"), show=policy.shown(outputs.slices.names)
@@ -39,7 +38,7 @@ def _slices(known: Facts, outputs: Outputs, policy: Policy) -> Iterator[Finding]
             severity=severity.at_most(Severity.NOTE if noise else Severity.WARNING),
             message=(
                 f"Where {found.describe} ({share(found.share)} of traffic), {known.name} "
-                f"{_disagrees(found, outputs)}. "
+                f"{outputs.tally.of.tell_slice(found.rate, found.rate_outside)}. "
                 f"{noise or 'Ask what that part of the data met in training.'}{labels}"
             ),
             where=Where(columns=tuple(map(str, found.columns)), slice=found.describe),
@@ -48,21 +47,11 @@ def _slices(known: Facts, outputs: Outputs, policy: Policy) -> Iterator[Finding]
                 found.rate,
                 found.low,
                 found.high,
-                "rank of the error" if outputs.kind is Kind.NUMBER else "share",
+                outputs.tally.of.slice_unit,
                 found.rate_outside,
                 "challenger",
             ),
         )
-
-
-def _disagrees(found: Slice, outputs: Outputs) -> str:
-    here, elsewhere = share(found.rate), share(found.rate_outside)
-    if outputs.kind is Kind.NUMBER:  # searched by rank, since nearly every error is one
-        return (
-            f"is further off: a difference there is on average larger than {here} of all differences so far, "
-            f"one elsewhere than {elsewhere}"
-        )
-    return apart(outputs.kind, found.rate, found.rate_outside, where="elsewhere")
 
 
 def _noise(known: Facts, found: Slice, policy: Policy) -> str:

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from shadowserve.judgement.facts import Facts
-from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where, number, share
+from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
+from shadowserve.legible import number, share
 from shadowserve.records import Role
 from shadowserve.settings.policy import Policy
 from shadowserve.statistics.sequential import difference

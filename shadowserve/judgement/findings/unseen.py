@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from shadowserve.comparison.learned import Learned
 from shadowserve.comparison.unseen import Count
 from shadowserve.judgement.facts import Facts
-from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where, share
-from shadowserve.legible import counted, quoted
+from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
+from shadowserve.legible import counted, quoted, share
 from shadowserve.settings.policy import Policy
 
 MOST_TOLD = 5

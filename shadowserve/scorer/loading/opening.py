@@ -40,11 +40,10 @@ from shadowserve.scorer.loading.kinds import kinds, kinds_of_example
 from shadowserve.scorer.loading.loaded import Loaded
 from shadowserve.scorer.loading.per_row import unknown_part
 from shadowserve.scorer.shipped_code import shipped_code
+from shadowserve.settings.vocabulary import METHODS
 from shadowserve.versions.mlmodel import library_differences, read_flavors, read_manifest
 from shadowserve.versions.version import Version
 from shadowserve.withheld import traces_are_off
-
-METHODS = ("predict", "predict_proba")
 
 _PYFUNC = "python_function"
 _CONVERSATIONS = {

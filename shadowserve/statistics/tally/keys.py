@@ -49,3 +49,18 @@ def as_text(value: Any) -> str:
         return json.dumps(value, sort_keys=True, default=str, allow_nan=False)
     except (TypeError, ValueError):  # NaN inside a list, or keys of several types
         return json.dumps(repr(value))
+
+
+def class_key(label: Any) -> str:
+    """Return a class or label as the key of its probability; 1, 1.0 and true are one class.
+
+    Examples
+    --------
+    >>> class_key(1.0), class_key(True), class_key("yes")
+    ('1', '1', '"yes"')
+    """
+    if type(label) is int:
+        return str(label)
+    if isinstance(label, bool) or (isinstance(label, float) and label.is_integer()):
+        label = int(label)
+    return json.dumps(label)

@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shadowserve.divergence import Kind, KindTally
-from shadowserve.judgement.findings.finding import share
+from shadowserve.legible import share
 from shadowserve.statistics.tally.confusion import OTHER
 
 MOSTLY = 0.8
@@ -40,24 +39,17 @@ def swapped(told: Mapping[str, Any]) -> str:
 
 def never(told: Mapping[str, Any]) -> str:
     """Say which classes the challenger never answers, and for how many the champion did."""
-    lost = list(_lost(told))
-    if not lost:
+    classes = list(lost(told))
+    if not classes:
         return ""
     named = " and ".join(
         f"{named_class(label)}; the champion did for {share(part)}"
-        if len(lost) == 1
+        if len(classes) == 1
         else f"{named_class(label)} (the champion did for {share(part)})"
-        for label, part in lost[:MOST_NAMED]
+        for label, part in classes[:MOST_NAMED]
     )
-    more = len(lost) - MOST_NAMED
+    more = len(classes) - MOST_NAMED
     return f"; it never answers {named}" + (f" and {more} more" if more > 0 else "")
-
-
-def never_answered(tally: KindTally) -> tuple[str, ...]:
-    """Return the classes that the challenger never answers, in an answer or any of its fields."""
-    parts = [tally] if not tally.fields else [part for _, part in tally.leaves()]
-    labels = [part for part in parts if part.kind is Kind.LABEL]
-    return tuple(named_class(label) for part in labels for label, _ in _lost(part.summary()))
 
 
 def are_whole(told: Mapping[str, Any]) -> str:
@@ -81,7 +73,8 @@ def named_class(label: str) -> str:
     return value if len(value) <= MOST_LETTERS else f"{value[:MOST_LETTERS]}…"
 
 
-def _lost(told: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+def lost(told: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Yield the classes that the challenger never answers, with the champion's share of each."""
     confusion = told.get("confusion") or {}
     n, lane = confusion.get("n") or 0, confusion.get("lane") or {}
     for label, part in (confusion.get("champion") or {}).items():

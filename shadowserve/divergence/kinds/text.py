@@ -13,9 +13,24 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from shadowserve.divergence.align import Outputs, Type, align
-from shadowserve.divergence.compared import Compared, Kind, Measure, compared
+from shadowserve.divergence.compared import Compared, Measure, compared
+from shadowserve.divergence.kind import OutputKind, Signature
+from shadowserve.divergence.options import Options
+from shadowserve.divergence.signs import Form, Sample
+from shadowserve.settings.vocabulary import Kind
 
-MEASURES = (Measure("edit_distance", 0, 1), Measure("token_distance", 0, 1))
+LONG = 40
+"""Characters beyond which texts with spaces are no labels."""
+
+MEASURES = (
+    Measure(
+        "edit_distance", 0, 1,
+        meaning="share of characters to change to turn one text into the other",
+    ),
+    Measure(
+        "token_distance", 0, 1, meaning="share of words that the two texts do not share"
+    ),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +51,7 @@ class TextDivergence:
     """
 
     max_characters: int = 5_000
-    kind: Kind = Kind.TEXT
+    kind: str = Kind.TEXT
     measures: tuple[Measure, ...] = MEASURES
 
     def compare(self, champion: Outputs, lane: Outputs) -> Compared:
@@ -61,3 +76,27 @@ class TextDivergence:
 def _token_distance(champion: str, lane: str) -> float:
     a, b = set(champion.lower().split()), set(lane.lower().split())
     return 1.0 - len(a & b) / len(a | b) if a or b else 0.0
+
+
+class Text(OutputKind):
+    """Texts: edit distance and shared words."""
+
+    name = Kind.TEXT
+    measures = MEASURES
+
+    def make(
+        self,
+        options: Options,  # noqa: ARG002
+        *,
+        signature: Signature = None,  # noqa: ARG002
+        sample: Outputs = (),  # noqa: ARG002
+    ) -> TextDivergence:
+        """Return what compares texts."""
+        return TextDivergence()
+
+    def is_shown_by(self, sample: Sample) -> bool:
+        """Whether strings are long, and have spaces in them."""
+        if sample.form is not Form.SCALAR or sample.types != {str}:
+            return False
+        is_long = np.mean([len(v) for v in sample.rows]) > LONG
+        return bool(is_long) and any(" " in v for v in sample.rows)

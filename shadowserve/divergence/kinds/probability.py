@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from shadowserve.divergence.align import Aligned, Outputs, align, plain
+from shadowserve.divergence.align import Aligned, Outputs, align, floats, plain
 from shadowserve.divergence.blocks import paired
 from shadowserve.divergence.compared import (
     DEFAULT_TOLERANCE,
     Compared,
-    Kind,
+    Divergence,
     Measure,
     Swap,
     Tolerance,
     compared,
 )
+from shadowserve.divergence.kind import OutputKind, Parts, Signature, Usual, mean_of
+from shadowserve.divergence.options import Options
+from shadowserve.divergence.signs import Declared, Form, Sample, Values
+from shadowserve.legible import number, share
+from shadowserve.settings.vocabulary import Kind
+from shadowserve.statistics.tally import Quantiles, wasserstein
+from shadowserve.statistics.tally.state import finite
 
 MEASURES = (
-    Measure("total_variation", 0, 1),
-    Measure("jensen_shannon", 0, 1),
-    Measure("shift", -1, 1, Swap.FREE),
-    Measure("flip", 0, 1),
-)
+    Measure(
+        "total_variation", 0, 1,
+        meaning="largest difference in probability of any event: 0 the same, 1 disjoint",
+    ),
+    Measure(
+        "jensen_shannon", 0, 1,
+        meaning="distance of the two distributions: 0 the same, 1 disjoint",
+    ),
+    Measure(
+        "shift", -1, 1, Swap.FREE,
+        "challenger's probability less the champion's, of the positive class or the champion's first",
+    ),
+    Measure("flip", 0, 1, meaning="share of answers whose decision changes"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +79,7 @@ class ProbabilityDivergence:
     lane_classes: tuple[Any, ...] | None = None
     threshold: float = 0.5
     tolerance: Tolerance = DEFAULT_TOLERANCE
-    kind: Kind = Kind.PROBABILITY
+    kind: str = Kind.PROBABILITY
     measures: tuple[Measure, ...] = MEASURES
 
     @property
@@ -178,3 +194,107 @@ def _spread_dicts(a: Any, b: Any) -> tuple[Any, Any]:
         return a, b
     order = [*a, *(c for c in b if c not in a)]
     return [a.get(c, 0.0) for c in order], [b.get(c, 0.0) for c in order]
+
+
+class Probability(OutputKind):
+    """Probabilities: shift, flips, and both sides' scores."""
+
+    name = Kind.PROBABILITY
+    measures = MEASURES
+    unit = "total variation"
+    usual = Usual("probabilities", least_range=0.05)
+    decisive = "brier"
+    has_classes = True
+
+    def make(
+        self,
+        options: Options,
+        *,
+        signature: Signature = None,  # noqa: ARG002
+        sample: Outputs = (),  # noqa: ARG002
+    ) -> ProbabilityDivergence:
+        """Return what compares probabilities, by class where both sides' classes are known."""
+        return ProbabilityDivergence(
+            champion_classes=options.champion_classes, lane_classes=options.lane_classes
+        )
+
+    def is_shown_by(self, sample: Sample) -> bool:
+        """Whether each row sums to 1, or has as many numbers as there are classes."""
+        if sample.form is Form.RECORD:
+            return all(_is_distribution(list(row.values())) for row in sample.rows)
+        if not sample.has_lists_of_floats:
+            return False
+        known = ([v for v in row if v is not None] for row in sample.rows)
+        return all(map(_is_distribution, known)) or (
+            bool(sample.n_classes) and sample.widths == {sample.n_classes}
+        )
+
+    def is_declared_by(self, signature: Declared) -> bool:
+        """Whether a classifier answers lists of numbers of one length."""
+        return (
+            signature.form is Form.LIST
+            and signature.values is Values.NUMBER
+            and signature.width is not None
+            and bool(signature.classifier)
+        )
+
+    def parts(self, divergence: Divergence) -> Parts:  # noqa: ARG002
+        """Return quantiles of the shift and of both sides' scores."""
+        return {"shift": Quantiles(), "champion": Quantiles(), "lane": Quantiles()}
+
+    def feed(
+        self, parts: Parts, champion: Sequence[Any], lane: Sequence[Any], compared: Compared
+    ) -> None:
+        """Feed shifts and scores."""
+        parts["shift"].add(compared.values["shift"])
+        parts["champion"].add(_positive(champion))
+        parts["lane"].add(_positive(lane))
+
+    def figures(self, parts: Parts) -> dict[str, Any]:
+        """Return mean shift, share of flips, and the distance of the scores' distributions."""
+        return {
+            "shift": {**parts["shift"].summary(), "mean": mean_of(parts, "shift")},
+            "share_flipped": mean_of(parts, "flip"),
+            "wasserstein": finite(wasserstein(parts["champion"], parts["lane"])),
+            "champion": parts["champion"].summary(),
+            "lane": parts["lane"].summary(),
+        }
+
+    def tell(self, figures: Mapping[str, Any], rate: float) -> str:
+        """Say on how many requests probabilities differ, which way, and how often a decision changes."""
+        return f"gives other probabilities for {share(rate)} of requests{_moved(figures)}"
+
+    def placed(self, side: Sequence[Any]) -> list[Any]:
+        """Return the positive class's probability where there are two classes, else NaN."""
+        return [float(value) for value in _positive(side)]
+
+    def classes(
+        self, answers: Sequence[Any], scores: Mapping[str, float] | None
+    ) -> list[str] | None:
+        """Return the likeliest class, of a request of one row."""
+        if not scores or len(answers) != 1:
+            return None
+        return [max(scores, key=lambda key: scores[key])]
+
+
+def _is_distribution(row: list[Any]) -> bool:
+    numeric = all(type(v) in (int, float) and 0 <= v <= 1 for v in row)
+    return numeric and len(row) > 1 and abs(sum(row) - 1) <= 1e-3
+
+
+def _positive(outputs: Sequence[Any]) -> np.ndarray:
+    """Probability of the positive class where there are two, else NaN."""
+    return floats([row[1] if type(row) is list and len(row) == 2 else row for row in outputs])
+
+
+def _moved(figures: Mapping[str, Any]) -> str:
+    mean, flipped = (figures.get("shift") or {}).get("mean"), figures.get("share_flipped")
+    if mean is None or flipped is None:
+        return ""
+    # A probability by itself is known of two classes alone.
+    two = bool((figures.get("champion") or {}).get("n"))
+    whose = "the positive class" if two else "the class that the champion holds likeliest"
+    return (
+        f"; {whose} is on average {number(abs(mean), 2)} {'higher' if mean > 0 else 'lower'}, "
+        f"and the decision changes for {share(flipped)}"
+    )

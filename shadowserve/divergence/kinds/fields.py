@@ -6,17 +6,23 @@ Each part is compared as an output of its own kind, so that a finding can say wh
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from shadowserve.divergence.align import Aligned, Outputs, Type, align
+from shadowserve.divergence.align import Aligned, Outputs, Type, align, plain_rows
 from shadowserve.divergence.blocks import widths
-from shadowserve.divergence.compared import Compared, Divergence, Kind, Measure
-
-MEAN = Measure("disagreement", 0, 1)
+from shadowserve.divergence.compared import DISAGREEMENT, Compared, Divergence, Measure
+from shadowserve.divergence.detection import detect
+from shadowserve.divergence.field import field_of
+from shadowserve.divergence.kind import OutputKind, Parts, Signature, divergence_of
+from shadowserve.divergence.options import Options
+from shadowserve.divergence.signs import Declared, Form, Sample
+from shadowserve.divergence.tally import KindTally, tally
+from shadowserve.errors import SettingsError
+from shadowserve.settings.vocabulary import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,7 @@ class RecordDivergence:
 
     fields: Mapping[str, Divergence]
     ignore: frozenset[str] = frozenset()
-    kind: Kind = Kind.RECORD
+    kind: str = Kind.RECORD
 
     @property
     def measures(self) -> tuple[Measure, ...]:
@@ -89,7 +95,7 @@ class MultiDivergence:
     """
 
     fields: Mapping[str, Divergence]
-    kind: Kind = field(default=Kind.MULTI)
+    kind: str = Kind.MULTI
 
     @property
     def measures(self) -> tuple[Measure, ...]:
@@ -115,40 +121,11 @@ def _measures(fields: Mapping[str, Divergence]) -> tuple[Measure, ...]:
         for name, divergence in fields.items()
         for m in divergence.measures
     )
-    return (MEAN, *parts)
+    return (DISAGREEMENT, *parts)
 
 
 def _presence(name: str, keys: Iterable[Any]) -> str:
     return f"{name}: present" if name in map(str, keys) else f"{name}: absent"
-
-
-def field_of(side: Sequence[Any], name: str) -> list[Any]:
-    """Return one field of all rows of one side; null where a row has none."""
-    return [_field(row, name) for row in side]
-
-
-def without(value: Any, names: Collection[str]) -> Any:
-    """Return a JSON value whose rows lack some fields; what is no record stays as it is.
-
-    Examples
-    --------
-    >>> without([{"id": 7, "score": 0.3}, None], {"id"})
-    [{'score': 0.3}, None]
-    """
-    if not names:
-        return value
-    if isinstance(value, list):
-        return [without(row, names) for row in value]
-    if isinstance(value, dict):
-        return {name: part for name, part in value.items() if name not in names}
-    return value
-
-
-def _field(row: Any, name: str) -> Any:
-    if isinstance(row, dict):
-        return row.get(name)
-    place = int(name) if name.isdecimal() else -1
-    return row[place] if isinstance(row, list) and 0 <= place < len(row) else None
 
 
 def _assemble(
@@ -174,7 +151,7 @@ def _assemble(
             pairs[f"{name}: {a}", f"{name}: {b}"] += n
     return Compared(
         values=values,
-        primary=MEAN.name,
+        primary=DISAGREEMENT.name,
         structure=aligned.structure | differs | _any(parts, "structure", measured),
         kind_of_structure=pairs + Counter(aligned.differing_types()),
         exact=rest | (whole & ~_any(parts, "exact", measured, negated=True)),
@@ -208,3 +185,126 @@ def _mean_disagreement(
     other = aligned.comparable & ~measured & ~aligned.equal & ~aligned.structure
     mean[other] = 1.0
     return mean
+
+
+class OfFields(OutputKind):
+    """What records and several outputs have in common: a tally for each field."""
+
+    measures = (DISAGREEMENT,)
+
+    def parts(self, divergence: Divergence) -> Parts:
+        """Return one tally a field."""
+        if not isinstance(divergence, RecordDivergence | MultiDivergence):
+            raise TypeError("Only records and several outputs have fields.")
+        return {f"field/{name}": tally(d) for name, d in divergence.fields.items()}
+
+    def feed(
+        self, parts: Parts, champion: Sequence[Any], lane: Sequence[Any], compared: Compared
+    ) -> None:
+        """Feed each field's tally."""
+        for name, part in compared.parts.items():
+            columns = field_of(champion, name), field_of(lane, name)
+            parts[f"field/{name}"].add(*columns, part)
+
+    def figures(self, parts: Parts) -> dict[str, Any]:
+        """Return each field's summary."""
+        tallies = ((name, part) for name, part in parts.items() if isinstance(part, KindTally))
+        return {"fields": {name.removeprefix("field/"): part.summary() for name, part in tallies}}
+
+
+class Record(OfFields):
+    """Records: dicts with named fields."""
+
+    name = Kind.RECORD
+
+    def make(
+        self, options: Options, *, signature: Signature = None, sample: Outputs = ()
+    ) -> RecordDivergence:
+        """Return what compares records, by the fields that a signature or a sample names.
+
+        Raises
+        ------
+        SettingsError
+            If nothing names any.
+        """
+        rows = _known(sample)
+        names = dict.fromkeys(str(k) for row in rows if isinstance(row, dict) for k in row)
+        fields = _fields(self.name, rows, names, options=options, signature=signature)
+        return RecordDivergence(fields, options.ignore)
+
+    def resume(self, options: Options, fields: Mapping[str, Divergence]) -> RecordDivergence:
+        """Return what compares records with these fields."""
+        return RecordDivergence(fields, options.ignore)
+
+    def is_shown_by(self, sample: Sample) -> bool:
+        """Whether all are dicts."""
+        return sample.form is Form.RECORD
+
+    def is_declared_by(self, signature: Declared) -> bool:
+        """Whether a signature names several outputs, or an object."""
+        return signature.form is Form.RECORD
+
+
+class Multi(OfFields):
+    """Several outputs a row, by position. A list that is nothing else is several outputs."""
+
+    name = Kind.MULTI
+
+    def make(
+        self, options: Options, *, signature: Signature = None, sample: Outputs = ()
+    ) -> MultiDivergence:
+        """Return what compares several outputs, as many as a sample or a signature has.
+
+        Raises
+        ------
+        SettingsError
+            If nothing tells how many.
+        """
+        rows = _known(sample)
+        width = max((len(row) for row in rows if isinstance(row, list)), default=0)
+        names = map(str, range(width))
+        fields = _fields(self.name, rows, names, options=options, signature=signature)
+        return MultiDivergence(fields)
+
+    def resume(self, options: Options, fields: Mapping[str, Divergence]) -> MultiDivergence:  # noqa: ARG002
+        """Return what compares as many outputs."""
+        return MultiDivergence(fields)
+
+    def is_shown_by(self, sample: Sample) -> bool:
+        """Whether all are lists."""
+        return sample.form is Form.LIST
+
+    def is_declared_by(self, signature: Declared) -> bool:
+        """Whether it is a list."""
+        return signature.form is Form.LIST
+
+
+def _known(sample: Outputs) -> list[Any]:
+    return [row for row in plain_rows(sample) if row is not None]
+
+
+def _fields(
+    kind: str,
+    rows: Sequence[Any],
+    names: Iterable[str],
+    *,
+    options: Options,
+    signature: Signature,
+) -> dict[str, Divergence]:
+    """Return what compares each field: those of the signature first, then those of the rows."""
+    specs = {str(spec["name"]): spec for spec in signature or [] if "name" in spec}
+    seen = dict.fromkeys([*specs, *names])
+    if not seen and not rows:
+        raise SettingsError(
+            f"Output kind {kind!r} needs fields: no signature or sample names any. "
+            "Log the model with an output signature."
+        )
+    inner = replace(options, champion_classes=None, lane_classes=None)
+    found: dict[str, Divergence] = {}
+    for name in seen:
+        if name in options.ignore:
+            continue
+        column = field_of(rows, name)
+        one = detect([specs[name]] if name in specs else None, column)
+        found[name] = divergence_of(one, options=inner, sample=column)
+    return found

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from shadowserve.divergence.align import Aligned, Outputs, Type, align
-from shadowserve.divergence.blocks import widths
-from shadowserve.divergence.codes import code_lists, item_structure
-from shadowserve.divergence.compared import Compared, Kind, Measure, Swap, compared
+from shadowserve.divergence.align import Outputs, align
+from shadowserve.divergence.codes import code_lists
+from shadowserve.divergence.compared import Compared, Measure, compared
+from shadowserve.divergence.kind import Parts, Signature, mean_of
+from shadowserve.divergence.kinds.items import GAINED, LOST, ItemLists, listed
+from shadowserve.divergence.options import Options
 from shadowserve.divergence.ranks import (
     Matches,
     kendall_tau,
@@ -18,14 +21,25 @@ from shadowserve.divergence.ranks import (
     rank_biased_overlap,
     top_overlap,
 )
+from shadowserve.divergence.signs import Declared, Form, Sample, Values
+from shadowserve.settings.vocabulary import Kind
 
 MEASURES = (
-    Measure("rbo_divergence", 0, 1),
-    Measure("top_k_distance", 0, 1),
-    Measure("tau_distance", 0, 1),
-    Measure("gained", 0, np.inf, Swap.FREE),
-    Measure("lost", 0, np.inf, Swap.FREE),
-)
+    Measure(
+        "rbo_divergence", 0, 1,
+        meaning="how far the two orders lie apart, the first places counting most: 0 the same, 1 disjoint",
+    ),
+    Measure(
+        "top_k_distance", 0, 1,
+        meaning="share of the first places that the two lists do not share",
+    ),
+    Measure(
+        "tau_distance", 0, 1,
+        meaning="share of pairs of shared items that stand in another order",
+    ),
+    GAINED,
+    LOST,
+)  # fmt: skip
 # a batch of lists is compared in slices whose pairwise tables stay within a few megabytes
 _CELLS = 2_000_000
 
@@ -56,7 +70,7 @@ class RankingDivergence:
 
     persistence: float = 0.9
     top_k: int = 5
-    kind: Kind = Kind.RANKING
+    kind: str = Kind.RANKING
     measures: tuple[Measure, ...] = MEASURES
 
     def compare(self, champion: Outputs, lane: Outputs) -> Compared:
@@ -89,30 +103,42 @@ class RankingDivergence:
         }
 
 
-def listed(aligned: Aligned, *, sized: bool = True) -> tuple[Aligned, np.ndarray]:
-    """Find the rows that are lists of like items on both sides; note lengths, types and nulls.
+class Ranking(ItemLists):
+    """Ranked lists of ids: overlap towards the top, and order."""
 
-    Parameters
-    ----------
-    aligned : Aligned
-    sized : bool
-        Whether another length is another structure.
+    name = Kind.RANKING
+    measures = MEASURES
+    unit = "rank-biased distance"
 
-    Returns
-    -------
-    aligned : Aligned
-        With differing lengths and item types marked as structure, and nulls noted.
-    measured : ndarray of bool, shape (n_rows,)
-    """
-    rows = aligned.comparable & (aligned.types == Type.LIST)
-    if not rows.any():
-        return aligned, rows
-    uneven = rows & sized & (widths(aligned.champion, rows) != widths(aligned.lane, rows))
-    differs, champion_null, lane_null = item_structure(aligned.champion, aligned.lane, rows)
-    aligned = aligned.with_structure(uneven | differs)
-    mismatch = champion_null ^ lane_null
-    if champion_null.any() or lane_null.any():
-        aligned = aligned.with_nulls(
-            champion=champion_null, lane=lane_null, mismatch=mismatch & ~differs, equal=rows & False
-        )
-    return aligned, rows & ~differs & ~mismatch
+    def make(
+        self,
+        options: Options,  # noqa: ARG002
+        *,
+        signature: Signature = None,  # noqa: ARG002
+        sample: Outputs = (),  # noqa: ARG002
+    ) -> RankingDivergence:
+        """Return what compares ranked lists."""
+        return RankingDivergence()
+
+    def is_shown_by(self, sample: Sample) -> bool:
+        """Whether lists hold distinct ids, and not just 0 and 1."""
+        if sample.form is not Form.LIST:
+            return False
+        if not sample.types:
+            return True  # nothing to show; twenty rows later there mostly is
+        ids = sample.types in ({int}, {str}) and not set(sample.items) <= {0, 1}
+        return ids and all(len(set(row)) == len(row) for row in sample.rows)
+
+    def is_declared_by(self, signature: Declared) -> bool:
+        """Whether it is a list of ids of any length."""
+        ids = signature.values in (Values.WHOLE, Values.NAME)
+        return signature.form is Form.LIST and signature.width is None and ids
+
+    def figures(self, parts: Parts) -> dict[str, Any]:
+        """Return what lists of items show, and how well the order agrees."""
+        distance, tau = mean_of(parts, "rbo_divergence"), mean_of(parts, "tau_distance")
+        return {
+            **super().figures(parts),
+            "rank_biased_overlap": None if distance is None else 1 - distance,
+            "kendall_tau": None if tau is None else 1 - 2 * tau,
+        }

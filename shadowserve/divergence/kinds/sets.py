@@ -9,14 +9,17 @@ import numpy as np
 
 from shadowserve.divergence.align import Outputs, align
 from shadowserve.divergence.codes import code_lists
-from shadowserve.divergence.compared import Compared, Kind, Measure, Swap, compared
-from shadowserve.divergence.ranking import listed
+from shadowserve.divergence.compared import Compared, Measure, compared
+from shadowserve.divergence.kind import Signature
+from shadowserve.divergence.kinds.items import GAINED, LOST, ItemLists, listed
+from shadowserve.divergence.options import Options
 from shadowserve.divergence.ranks import matches
+from shadowserve.settings.vocabulary import Kind
 
 MEASURES = (
-    Measure("jaccard_distance", 0, 1),
-    Measure("gained", 0, np.inf, Swap.FREE),
-    Measure("lost", 0, np.inf, Swap.FREE),
+    Measure("jaccard_distance", 0, 1, meaning="share of the items of both that only one has"),
+    GAINED,
+    LOST,
 )
 
 
@@ -33,7 +36,7 @@ class SetDivergence:
     difference of structure.
     """
 
-    kind: Kind = Kind.SET
+    kind: str = Kind.SET
     measures: tuple[Measure, ...] = MEASURES
 
     def compare(self, champion: Outputs, lane: Outputs) -> Compared:
@@ -67,3 +70,21 @@ def _measure(champion: np.ndarray, lane: np.ndarray) -> dict[str, np.ndarray]:
         "gained": (m.lane_length - common).astype(np.float64),
         "lost": (m.champion_length - common).astype(np.float64),
     }
+
+
+class ItemSet(ItemLists):
+    """Lists whose order means nothing. No output shows it: a team says so."""
+
+    name = Kind.SET
+    measures = MEASURES
+    unit = "share of items"
+
+    def make(
+        self,
+        options: Options,  # noqa: ARG002
+        *,
+        signature: Signature = None,  # noqa: ARG002
+        sample: Outputs = (),  # noqa: ARG002
+    ) -> SetDivergence:
+        """Return what compares lists as sets."""
+        return SetDivergence()

@@ -11,19 +11,32 @@ from shadowserve.divergence.align import Outputs, align
 from shadowserve.divergence.blocks import paired
 from shadowserve.divergence.compared import (
     DEFAULT_TOLERANCE,
+    DISAGREEMENT,
     Compared,
-    Kind,
     Measure,
     Swap,
     Tolerance,
     compared,
 )
+from shadowserve.divergence.kind import OutputKind, Signature
+from shadowserve.divergence.options import Options
+from shadowserve.divergence.signs import Declared, Form, Sample, Values
+from shadowserve.settings.vocabulary import Kind
+
+LEAST_LENGTH = 8
+"""Of a list of numbers below which they are several outputs."""
 
 MEASURES = (
-    Measure("disagreement", 0, 1),
-    Measure("cosine_distance", 0, 2),
-    Measure("norm_shift", -1, 1, Swap.SIGN),
-)
+    DISAGREEMENT,
+    Measure(
+        "cosine_distance", 0, 2,
+        meaning="angle between the two vectors: 0 the same direction, 2 opposite ones",
+    ),
+    Measure(
+        "norm_shift", -1, 1, Swap.SIGN,
+        "how much longer the challenger's vector is, as a share of both",
+    ),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +55,7 @@ class VectorDivergence:
     """
 
     tolerance: Tolerance = DEFAULT_TOLERANCE
-    kind: Kind = Kind.VECTOR
+    kind: str = Kind.VECTOR
     measures: tuple[Measure, ...] = MEASURES
 
     def compare(self, champion: Outputs, lane: Outputs) -> Compared:
@@ -74,3 +87,29 @@ def _measure(a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.asarray(np.divide(part, whole, out=np.zeros_like(part), where=whole > 0))
+
+
+class Vector(OutputKind):
+    """Vectors: direction and length."""
+
+    name = Kind.VECTOR
+    measures = MEASURES
+
+    def make(
+        self,
+        options: Options,  # noqa: ARG002
+        *,
+        signature: Signature = None,  # noqa: ARG002
+        sample: Outputs = (),  # noqa: ARG002
+    ) -> VectorDivergence:
+        """Return what compares vectors."""
+        return VectorDivergence()
+
+    def is_shown_by(self, sample: Sample) -> bool:
+        """Whether all are long lists of numbers."""
+        return sample.has_lists_of_floats and min(sample.widths) >= LEAST_LENGTH
+
+    def is_declared_by(self, signature: Declared) -> bool:
+        """Whether it is a list of numbers, long or of any length."""
+        is_long = signature.width is None or signature.width >= LEAST_LENGTH
+        return signature.form is Form.LIST and signature.values is Values.NUMBER and is_long
