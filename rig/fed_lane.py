@@ -37,7 +37,7 @@ class FedLane:
         self.name = name
         self.comparer = Comparer(dict(protocols("likes", 3)), classes=[0, 1])
         self.recorder = Recorder(cast(Any, scorer), cast(Any, tail), 0)
-        self.learned = Learned({}, dict(STEPS), change_alpha=policy.alarm_alpha("change_point"))
+        self.learned = Learned({}, dict(STEPS), change_alpha=policy.alarm_alpha())
         self.bursts: dict[int, BurstRecord] = {}
         self.outcomes: Counter[Outcome] = Counter()
 

@@ -104,7 +104,7 @@ class EveryRequest:
     """
 
     def __init__(self, policy: Policy) -> None:
-        alarm = np.log(4 / policy.alarm_alpha("prediction_divergence"))
+        alarm = np.log(4 / policy.alarm_alpha())
         self._tests = (
             ("prediction_divergence", 0.0, alarm),
             ("prediction_divergence", policy.min_disagreement, alarm),

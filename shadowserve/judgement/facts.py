@@ -13,6 +13,7 @@ from shadowserve import labels
 from shadowserve.comparison.bursts import BurstRecord, burst_of
 from shadowserve.comparison.learned import Learned
 from shadowserve.comparison.milestones import Moment
+from shadowserve.divergence import KindTally
 from shadowserve.labels import Losses
 from shadowserve.records import Role, worker_of
 from shadowserve.state import ledger as ledgers
@@ -93,6 +94,32 @@ class Facts:
     windows: int
     losses: Losses | None = None
     shared: bool = True
+
+    @property
+    def seen(self) -> Learned:
+        """What the challenger's lane remembers.
+
+        Raises
+        ------
+        LookupError
+            Before its first commit; `learned` is None then.
+        """
+        if self.learned is None:
+            raise LookupError(f"The lane of {self.name} has committed nothing yet.")
+        return self.learned
+
+    @property
+    def tally(self) -> KindTally:
+        """What is remembered of the answers of both.
+
+        Raises
+        ------
+        LookupError
+            Before the first comparison.
+        """
+        if self.seen.outputs.tally is None:
+            raise LookupError(f"No answer of {self.name} has been compared yet.")
+        return self.seen.outputs.tally
 
     @property
     def champion(self) -> Version:

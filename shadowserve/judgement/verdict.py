@@ -16,16 +16,18 @@ from typing import Any
 from shadowserve.comparison.lasting import ERROR
 from shadowserve.comparison.learned import Learned
 from shadowserve.judgement.facts import Facts
-from shadowserve.judgement.findings import Finding, Severity, gains
+from shadowserve.judgement.findings import Finding, Severity, gains, kinds
 from shadowserve.judgement.findings.divergence import above_noise
+from shadowserve.judgement.findings.failures import ERROR_RATE
+from shadowserve.judgement.findings.form import NONFINITE_OUTPUT
 from shadowserve.judgement.findings.gains import LIMITS
 from shadowserve.judgement.findings.labelled import by_labels
 from shadowserve.judgement.findings.latency import SLOW_PROCESS, waited
-from shadowserve.judgement.findings.origins import compared
-from shadowserve.judgement.findings.standing import is_open, standing
+from shadowserve.judgement.findings.origins import COVERAGE, compared
+from shadowserve.judgement.findings.standing import standing
 from shadowserve.labels.far import FarOff
 from shadowserve.legible import counted, number, share
-from shadowserve.settings.policy import ALARM_SHARES, Policy
+from shadowserve.settings.policy import Policy
 from shadowserve.statistics.epochs import STRETCHES
 from shadowserve.statistics.sequential import MeanSequence
 
@@ -106,7 +108,7 @@ class Judgement:
             "limits": [limit.to_dict(sample_rate=self.sample_rate) for limit in self.limits],
             "policy": self.policy.to_dict(),
             "unit": asdict(self.unit),
-            "alarm_alpha": {alarm: self.policy.alarm_alpha(alarm) for alarm in ALARM_SHARES},
+            "alarm_alpha": {one.name: one.alpha(self.policy) for one in kinds() if one.share},
         }
 
 
@@ -122,14 +124,14 @@ def judge(known: Facts, findings: Sequence[Finding], policy: Policy) -> Judgemen
     """
     limits = _limits(known, policy)
     rate = known.deployment.options.sample_rate
-    critical = [f for f in findings if f.severity is Severity.CRITICAL and f.kind != "coverage"]
+    critical = [f for f in findings if f.severity is Severity.CRITICAL and f.kind != COVERAGE.name]
     broken = [limit for limit in limits if limit.state == "broken"]
     failed = known.learned.failures.rate.n if known.learned else 0
     covered = max(compared(known), failed) >= policy.min_examples
     if covered and (critical or broken):
         reasons = [f.message for f in critical] + [limit.says for limit in broken]
         return Judgement(Verdict.REJECT, tuple(reasons), limits, policy, unit_of(known), rate)
-    alarms = [f for f in findings if f.severity.is_alarm or is_open(f, policy)]
+    alarms = [f for f in findings if f.severity.is_alarm or _is_open(f, policy)]
     undecided = [limit for limit in limits if limit.state != "kept"]
     if not undecided and not alarms:
         return Judgement(
@@ -142,6 +144,15 @@ def judge(known: Facts, findings: Sequence[Finding], policy: Policy) -> Judgemen
         )
     reasons = [limit.says for limit in undecided] + [f.message for f in alarms]
     return Judgement(Verdict.CONTINUE, tuple(reasons), limits, policy, unit_of(known), rate)
+
+
+def _is_open(finding: Finding, policy: Policy) -> bool:
+    """Whether a note tells of failures that are too many to promote before their cause is known."""
+    if finding.kind not in (ERROR_RATE.name, NONFINITE_OUTPUT.name) or finding.severity.is_alarm:
+        return False
+    if finding.where.role != "challenger" or finding.effect is None:
+        return False
+    return finding.effect.value > policy.max_error_rate
 
 
 def _limits(known: Facts, policy: Policy) -> tuple[Limit, ...]:
@@ -240,7 +251,7 @@ def _fails(more: MeanSequence, policy: Policy) -> str:
 
 def _is_its_own(known: Facts, learned: Learned, policy: Policy) -> bool:
     """Whether failures are the version's own, as far as lanes may find out."""
-    stands = standing(known, learned, ERROR, policy)
+    stands = standing(known, learned, ERROR, policy, alpha=ERROR_RATE.alpha(policy))
     return stands.is_proven or not stands.rescored or bool(learned.failures.poison)
 
 

@@ -170,7 +170,7 @@ def _learned(known: Mapping[str, bytes], scorer: Scorer, policy: Policy) -> Lear
     fresh = Learned(
         {},
         dict(scorer.step_names),
-        change_alpha=policy.alarm_alpha("change_point"),
+        change_alpha=policy.alarm_alpha(),
         latency_margin=policy.latency_margin,
     )
     learned = Learned.from_state(known) if known else fresh

@@ -13,6 +13,7 @@ from shadowserve.errors import SettingsError
 from shadowserve.judgement.facts import Facts, gather
 from shadowserve.judgement.findings import Finding, look
 from shadowserve.judgement.findings.gains import LIMITS
+from shadowserve.judgement.findings.slices import SLICE_DIVERGENCE
 from shadowserve.judgement.verdict import judge
 from shadowserve.labels.losses import by_request
 from shadowserve.legible import counted
@@ -303,7 +304,7 @@ def _slices(known: Facts, policy: Policy) -> list[dict[str, Any]]:
             "elsewhere": found.rate_outside,
         }
         for found in search.findings(
-            policy.alarm_alpha("slice_divergence"), show=policy.shown(search.names)
+            SLICE_DIVERGENCE.alpha(policy), show=policy.shown(search.names)
         )
     ]
 

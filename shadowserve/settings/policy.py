@@ -15,28 +15,13 @@ from typing import Any, Self
 
 from shadowserve.errors import SettingsError
 
-_TESTED = (
-    "prediction_divergence",
-    "tapped",
-    "score_shift",
-    "slice_divergence",
-    "concentration",
-    "change_point",
-    "nonfinite_output",
-    "error_rate",
-    "nondeterminism",
-    "latency",
-    "slow_feature",
-    "capacity",
-)
-_PARTS = 15
-ALARM_SHARES: Mapping[str, float] = dict.fromkeys(_TESTED, 1 / _PARTS)
-"""What each alarm that rests on a test may spend of the alarms' alpha: a fifteenth.
+ALARM_SHARE = 1 / 15
+"""What an alarm that rests on a test may spend of the alarms' alpha, unless its module says another share.
 
-What is left of the whole is a reserve: a kind of alarm that a later release adds to a running deployment
-takes half of what is left of it. Every one of these tests holds at every look, so a share is spent once, however often and however long
-one looks; by the union bound all of them together raise a false alarm with at most the whole. An alarm
-of several tests (one for each class, step or column) divides its own share among them.
+All shares together leave a reserve: a kind of alarm that a later release adds to a running deployment
+takes half of what is left of it. Every one of these tests holds at every look, so a share is spent once,
+however often and however long one looks; by the union bound all of them together raise a false alarm with
+at most the whole.
 """
 
 
@@ -135,17 +120,9 @@ class Policy:
         which = f" (challenger {self.challenger} of this champion)" if self.challenger else ""
         return f"{limit} {what}, by {by}; alpha {self.alpha:.3g}{which}"
 
-    def alarm_alpha(self, alarm: str) -> float:
-        """Return what one kind of alarm may spend, over all looks.
-
-        Raises
-        ------
-        LookupError
-            For an alarm that has no share in `ALARM_SHARES`.
-        """
-        if alarm not in ALARM_SHARES:
-            raise LookupError(f"No share of alpha is set aside for {alarm!r}.")
-        return self.alarm_alpha_total * ALARM_SHARES[alarm]
+    def alarm_alpha(self, share: float = ALARM_SHARE) -> float:
+        """Return what one kind of alarm may spend, over all looks."""
+        return self.alarm_alpha_total * share
 
     @property
     def allowed_loss(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,7 @@ class Duration(OutputKind):
     unit = "share of an hour"
     usual = Usual("durations", least_range=1.0)
     decisive = "late"
-    bounds = {"late": 1.0}
+    bounds: Mapping[str, float] = {"late": 1.0}
 
     def make(self, options, *, signature=None, sample=()):
         return DurationDivergence()

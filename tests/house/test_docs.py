@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 
 import pytest
 from command_line import FLAG, commands, flags_of
-from sources import ROOT, modules, tree
+from sources import ROOT
+
+from shadowserve.judgement.findings import kinds
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 TEXTS = {page.name: page.read_text() for page in PAGES}
 SCHEMA = json.loads((ROOT / "docs/report.schema.json").read_text())
 
 
-def kinds_built() -> set[str]:
-    """Every kind of finding that the code makes."""
-    return {
-        word.value.value
-        for name, path in modules().items()
-        if name.startswith("judgement.findings")
-        for node in ast.walk(tree(path))
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Finding"
-        for word in node.keywords
-        if word.arg == "kind" and isinstance(word.value, ast.Constant)
-    }
-
-
 def test_every_kind_of_finding_is_explained_and_in_the_schema():
+    built = {kind.told for kind in kinds()}
     explained = set(re.findall(r"^### `(\w+)`", TEXTS["findings.md"], re.MULTILINE))
-    assert explained == kinds_built()
-    assert explained == set(SCHEMA["$defs"]["finding"]["properties"]["kind"]["enum"])
+    assert explained == built
+    assert built == set(SCHEMA["$defs"]["finding"]["properties"]["kind"]["enum"])
+
+
+@pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.name)
+def test_the_docs_say_when_a_finding_fires_as_its_module_does(kind):
+    _, _, section = TEXTS["findings.md"].partition(f"### `{kind.told}`\n")
+    assert kind.fires in section.partition("\n#")[0]
 
 
 def test_every_part_of_the_report_is_explained():

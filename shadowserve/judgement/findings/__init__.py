@@ -7,6 +7,6 @@ severity warning or critical is an alarm.
 from __future__ import annotations
 
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
-from shadowserve.judgement.findings.looking import look
+from shadowserve.judgement.findings.looking import kinds, look
 
-__all__ = ["Effect", "Finding", "Severity", "Where", "look"]
+__all__ = ["Effect", "Finding", "Severity", "Where", "kinds", "look"]

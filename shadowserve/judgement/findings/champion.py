@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from shadowserve.judgement.facts import Facts
+from shadowserve.judgement.findings.failures import ERROR_RATE
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
+from shadowserve.judgement.findings.kind import Needs, finds
+from shadowserve.judgement.findings.origins import COVERAGE
 from shadowserve.legible import share
 from shadowserve.schema.schema import Schema
 from shadowserve.settings.policy import Policy
@@ -14,23 +17,17 @@ MOST = 0.5
 MANY_REFUSED = 0.01
 
 
-def look(known: Facts, policy: Policy) -> Iterator[Finding]:
-    """Yield what callers get from the champion now, and what could not be compared for it."""
-    yield from _failures(known, policy)
-    yield from _refused(known, policy)
-
-
-def _failures(known: Facts, policy: Policy) -> Iterator[Finding]:
-    if known.learned is None:
-        return
-    rate = known.learned.failures.champion_rate
-    alpha = policy.alarm_alpha("error_rate")
+@finds(ERROR_RATE, needs=Needs.LEARNED)
+def failing(known: Facts, policy: Policy) -> Iterator[Finding]:
+    """Yield a champion that itself fails: callers get errors now."""
+    rate = known.seen.failures.champion_rate
+    alpha = ERROR_RATE.alpha(policy)
     if rate.ends[1] < policy.min_examples or not rate.is_above(policy.max_error_rate, alpha=alpha):
         return
     low, high = rate.interval(2 * alpha)
     name = known.champion.pin.label
     yield Finding(
-        kind="error_rate",
+        kind=ERROR_RATE.told,
         severity=Severity.WARNING if low > MOST else Severity.NOTE,
         message=(
             f"The champion {name} itself fails on {share(rate.mean)} of requests: callers get errors now, and "
@@ -41,7 +38,9 @@ def _failures(known: Facts, policy: Policy) -> Iterator[Finding]:
     )
 
 
-def _refused(known: Facts, policy: Policy) -> Iterator[Finding]:
+@finds(COVERAGE)
+def refusing(known: Facts, policy: Policy) -> Iterator[Finding]:
+    """Yield requests that the champion refused, and that could not be compared for it."""
     counts = known.ledger.champion
     asked = counts.answered + counts.failed + counts.rejected
     if counts.rejected < policy.min_examples or counts.rejected < MANY_REFUSED * asked:
@@ -49,7 +48,7 @@ def _refused(known: Facts, policy: Policy) -> Iterator[Finding]:
     rate = counts.rejected / asked
     spared = f"{_would_take(known, counts.rejected)}{_spared(known)}"
     yield Finding(
-        kind="coverage",
+        kind=COVERAGE.told,
         severity=Severity.NOTE,
         message=(
             f"{known.champion.pin.label} refused {counts.rejected:,} of {asked:,} requests as malformed (status 4xx). "

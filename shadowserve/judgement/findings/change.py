@@ -6,22 +6,27 @@ from collections.abc import Iterator
 
 from shadowserve.comparison.learned import Learned
 from shadowserve.comparison.replayed import MAX_MS, Told
-from shadowserve.divergence import OutputKind
 from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, request
+from shadowserve.judgement.findings.kind import FindingKind, Needs, finds
 from shadowserve.legible import number
-from shadowserve.settings.policy import Policy
+from shadowserve.settings.policy import ALARM_SHARE, Policy
 from shadowserve.statistics.changepoint import Change
+
+CHANGE_POINT = FindingKind(
+    "change_point",
+    fires="The disagreement jumped at some request, and stays where it jumped to.",
+    share=ALARM_SHARE,
+)
 
 ENOUGH = 13
 """Fewer old requests could prove nothing."""
 
 
+@finds(CHANGE_POINT, needs=Needs.ANSWERS)
 def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield a lasting change of the disagreement."""
-    learned = known.learned
-    if learned is None or learned.outputs.tally is None:
-        return
+    learned = known.seen
     replayed, screened = learned.replayed, learned.outputs.change.change()
     if replayed.proven is not None:
         change = screened or replayed.proven.change
@@ -44,7 +49,7 @@ def _note(known: Facts, change: Change, told: str, policy: Policy) -> Iterator[F
 
 def _finding(known: Facts, change: Change, severity: Severity, told: str) -> Finding:
     return Finding(
-        kind="change_point",
+        kind=CHANGE_POINT.told,
         severity=severity,
         message=(
             f"Since {request(known.moment(change.position))} {known.name} "
@@ -59,9 +64,7 @@ def _finding(known: Facts, change: Change, severity: Severity, told: str) -> Fin
 
 
 def _apart(known: Facts, change: Change) -> str:
-    tally = known.learned.outputs.tally if known.learned is not None else None
-    of = tally.of if tally is not None else OutputKind()
-    return of.tell_apart(change.after, change.before, where="before")
+    return known.tally.of.tell_apart(change.after, change.before, where="before")
 
 
 def _asked(known: Facts, told: Told) -> str:

@@ -9,8 +9,15 @@ from shadowserve.comparison.outputs import Outputs
 from shadowserve.divergence import KindTally
 from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
+from shadowserve.judgement.findings.kind import FindingKind, Needs, finds
 from shadowserve.legible import share
-from shadowserve.settings.policy import Policy
+from shadowserve.settings.policy import ALARM_SHARE, Policy
+
+CONCENTRATION = FindingKind(
+    "concentration",
+    fires="The challenger answers few items, one item, one label or one number to nearly everybody.",
+    share=ALARM_SHARE,
+)
 
 CONCENTRATED = 0.2
 FEW_ITEMS = 10
@@ -23,17 +30,16 @@ NEARLY_ALL = 0.98
 USUAL = 0.9
 
 
+@finds(CONCENTRATION, needs=Needs.ANSWERS)
 def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield a collapse onto little."""
-    if known.learned is None or known.learned.outputs.tally is None:
-        return
-    outputs = known.learned.outputs
+    outputs = known.seen.outputs
     watched = outputs.collapses.by_path
-    alpha = policy.alarm_alpha("concentration") / max(1, len(watched))
+    alpha = CONCENTRATION.alpha(policy) / max(1, len(watched))
     for path, one in watched.items():
         output = path or str(outputs.kind)
         if isinstance(one, FewItems):
-            part = dict(outputs.tally.leaves()).get(path) if outputs.tally else None
+            part = dict(known.tally.leaves()).get(path)
             if part is not None:
                 yield from _few(known, outputs, part, one, output=output, alpha=alpha / 2)
         else:
@@ -55,7 +61,7 @@ def _few(
             yield _everywhere(known, names[0], shown.reach, shown.their_reach, output=output)
         return
     yield Finding(
-        kind="concentration",
+        kind=CONCENTRATION.told,
         severity=Severity.CRITICAL,
         message=(
             f"{known.name} shows nearly everybody the same: {len(names)} items fill {share(shown.own)} of all "
@@ -80,7 +86,7 @@ def _few(
 def _everywhere(known: Facts, item: str, own: float, theirs: float, *, output: str) -> Finding:
     """Tell of one item that is now in nearly every list."""
     return Finding(
-        kind="concentration",
+        kind=CONCENTRATION.told,
         severity=Severity.WARNING,
         message=(
             f"{known.name} shows one item in {share(own)} of its lists, {item}, which the champion "
@@ -110,7 +116,7 @@ def _still(known: Facts, seen: Stillness, *, output: str, alpha: float) -> Itera
         f"range, {share(before)} of the champion's"
     )
     yield Finding(
-        kind="concentration",
+        kind=CONCENTRATION.told,
         severity=Severity.CRITICAL,
         message=f"{known.name} answers nearly the same to everything: {how}. Is a feature missing?",
         where=Where(output=output),

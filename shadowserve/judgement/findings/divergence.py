@@ -11,29 +11,30 @@ from shadowserve.comparison.outputs import Outputs
 from shadowserve.divergence import KindTally
 from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
+from shadowserve.judgement.findings.kind import FindingKind, Needs, finds
 from shadowserve.judgement.findings.labelled import weighed
 from shadowserve.legible import share
-from shadowserve.settings.policy import Policy
+from shadowserve.settings.policy import ALARM_SHARE, Policy
 from shadowserve.statistics.sequential import difference, log_e_difference
+
+PREDICTION_DIVERGENCE = FindingKind(
+    "prediction_divergence",
+    fires="The mean disagreement above the control's is proven to exceed `min_disagreement`.",
+    share=ALARM_SHARE,
+)
 
 MOST_PARTS = 3
 NOISY, DOUBT_ALPHA = 0.5, 0.01
 
 
+@finds(PREDICTION_DIVERGENCE, needs=Needs.ANSWERS)
 def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield a disagreement that is proven."""
-    if known.learned is None or known.learned.outputs.tally is None:
-        return
-    yield from _apart(known, known.learned.outputs, policy)
-
-
-def _apart(known: Facts, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
-    if outputs.tally is None:
-        return
+    outputs, tally = known.seen.outputs, known.tally
     noise = 0.0
     if known.control is not None and known.control.outputs.disagreement.n:
         noise = known.control.outputs.disagreement.mean
-    alpha = policy.alarm_alpha("prediction_divergence") / 2  # two ways to raise it
+    alpha = PREDICTION_DIVERGENCE.alpha(policy) / 2  # two ways to raise it
     if not _may_be_apart(known, outputs, policy, alpha=alpha):
         return
     low, high = above_noise(known, outputs, alpha=alpha)
@@ -43,7 +44,7 @@ def _apart(known: Facts, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
         return
     rate, lasts = outputs.intolerant.mean, share_that_lasts(known)
     broken = low * lasts > policy.max_disagreement
-    place, story = _story(outputs.tally, rate, known.name)
+    place, story = _story(tally, rate, known.name)
     severity, labels = weighed(known, policy, Severity.CRITICAL if broken else Severity.WARNING)
     if is_noise(known) or low * lasts <= policy.min_disagreement:
         severity = severity.at_most(Severity.NOTE)
@@ -52,16 +53,16 @@ def _apart(known: Facts, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
         )
     floor = f" The champion disagrees with itself on {share(noise)}." if noise else ""
     yield Finding(
-        kind="prediction_divergence",
+        kind=PREDICTION_DIVERGENCE.told,
         severity=severity,
         message=f"{story}{floor}{labels}{_next(outputs)}",
-        where=Where(output=place, columns=_explaining(outputs), items=_lost(outputs.tally)),
+        where=Where(output=place, columns=_explaining(outputs), items=_lost(tally)),
         effect=Effect(
             "disagreement",
             outputs.judged.mean,
             low,
             high,
-            outputs.tally.of.unit or str(outputs.tally.kind),
+            tally.of.unit or str(tally.kind),
             noise,
             "control",
         ),

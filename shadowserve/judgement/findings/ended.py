@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from shadowserve.judgement.facts import Facts
+from shadowserve.judgement.findings.failures import POISON_REQUEST
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity
+from shadowserve.judgement.findings.kind import finds
 from shadowserve.settings.policy import Policy
 
 _WAYS = {
@@ -17,6 +19,7 @@ _TRIES = 2
 """Deaths that each request of the finding on poison accounts for."""
 
 
+@finds(POISON_REQUEST)
 def look(known: Facts, _policy: Policy) -> Iterator[Finding]:
     """Yield one finding on deaths that no fatal request explains."""
     ends = known.lane.ends
@@ -28,7 +31,7 @@ def look(known: Facts, _policy: Policy) -> Iterator[Finding]:
     ways = ", ".join(f"{times} {way}" for way, times in by_way.items() if times)
     last = (ends.last or {}).get("positions") or ()
     yield Finding(
-        kind="poison_request",
+        kind=POISON_REQUEST.told,
         severity=Severity.NOTE,
         message=(
             f"{known.name}'s process ended {n} time{'s' * (n != 1)} ({ways}) and was started again. What "

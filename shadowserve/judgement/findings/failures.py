@@ -10,9 +10,22 @@ from shadowserve.comparison.lasting import ERROR
 from shadowserve.comparison.learned import Learned
 from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where, request
+from shadowserve.judgement.findings.kind import FindingKind, Needs, finds
 from shadowserve.judgement.findings.standing import PARTS, standing
 from shadowserve.legible import number, share
-from shadowserve.settings.policy import Policy
+from shadowserve.settings.policy import ALARM_SHARE, Policy
+
+ERROR_RATE = FindingKind(
+    "error_rate",
+    fires="The challenger fails where the champion answered, or the champion itself fails.",
+    share=ALARM_SHARE,
+)
+POISON_REQUEST = FindingKind(
+    "poison_request", fires="A request ended the lane's process, or never returned, twice."
+)
+MEMORY_GROWTH = FindingKind(
+    "memory_growth", fires="The challenger keeps memory of every request and does not give it back."
+)
 
 MIN_LEAK_BYTES = 20_000
 MIN_LEAK_TOTAL = 32 * 2**20
@@ -20,20 +33,20 @@ MIN_DROP = 96 * 2**20
 MIN_MEMORY_NOTES = 5
 
 
+@finds(ERROR_RATE, POISON_REQUEST, MEMORY_GROWTH, needs=Needs.LEARNED)
 def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield what failed."""
-    if known.learned is None:
-        return
-    for part in (_errors, _poison, _memory):
-        yield from part(known, known.learned, policy)
+    yield from _errors(known, known.seen, policy)
+    yield from _poison(known, known.seen)
+    yield from _memory(known, known.seen)
 
 
 def _errors(known: Facts, learned: Learned, policy: Policy) -> Iterator[Finding]:
     failures, more = learned.failures, learned.failures.more
     if not any(one.n for one in failures.faults) or more.ends[1] < policy.min_examples:
         return
-    alpha = policy.alarm_alpha("error_rate") / PARTS
-    stands = standing(known, learned, ERROR, policy)
+    alpha = ERROR_RATE.alpha(policy) / PARTS
+    stands = standing(known, learned, ERROR, policy, alpha=ERROR_RATE.alpha(policy))
     low, high = more.interval(alpha)
     if not stands.is_proven and more.mean <= 0:
         return
@@ -58,7 +71,7 @@ def _errors(known: Facts, learned: Learned, policy: Policy) -> Iterator[Finding]
     which = f", where {slices[0].describe}" if slices else ""
     then = " After a switch callers would get these as errors." if stands.is_proven else ""
     yield Finding(
-        kind="error_rate",
+        kind=ERROR_RATE.told,
         severity=stands.severity(more, policy, alpha=alpha),
         message=(
             f"{known.name} fails on {share(failures.rate.mean)} of requests, the champion on "
@@ -80,7 +93,7 @@ def _errors(known: Facts, learned: Learned, policy: Policy) -> Iterator[Finding]
     )
 
 
-def _poison(known: Facts, learned: Learned, _policy: Policy) -> Iterator[Finding]:
+def _poison(known: Facts, learned: Learned) -> Iterator[Finding]:
     poison = learned.failures.poison
     if not poison:
         return
@@ -99,7 +112,7 @@ def _poison(known: Facts, learned: Learned, _policy: Policy) -> Iterator[Finding
     at = f" in step '{first.step}'" if first.step else ""
     size = f", with '{column}' of size {first.sizes[column]}" if column else ""
     yield Finding(
-        kind="poison_request",
+        kind=POISON_REQUEST.told,
         severity=Severity.CRITICAL,
         message=(
             f"{len(poison)} request{'s' if len(poison) > 1 else ''} {known.name} did not survive, twice each: "
@@ -114,7 +127,7 @@ def _poison(known: Facts, learned: Learned, _policy: Policy) -> Iterator[Finding
     )
 
 
-def _memory(known: Facts, learned: Learned, _policy: Policy) -> Iterator[Finding]:
+def _memory(known: Facts, learned: Learned) -> Iterator[Finding]:
     slope = growth_per_request(learned.memory)
     if slope is None or slope < MIN_LEAK_BYTES:
         return
@@ -122,7 +135,7 @@ def _memory(known: Facts, learned: Learned, _policy: Policy) -> Iterator[Finding
     if theirs is not None and slope < 3 * theirs:
         return
     yield Finding(
-        kind="memory_growth",
+        kind=MEMORY_GROWTH.told,
         severity=Severity.CRITICAL,
         message=(
             f"{known.name} keeps about {number(slope / 1e3)} kB of every request and does not give it back. "

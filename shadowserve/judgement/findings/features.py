@@ -15,6 +15,7 @@ from shadowserve.comparison.learned import Learned
 from shadowserve.comparison.timing import StepTiming, outermost
 from shadowserve.judgement.facts import Facts, bursts
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
+from shadowserve.judgement.findings.kind import FindingKind, Needs, finds
 from shadowserve.judgement.findings.yardstick import (
     Yardstick,
     is_timed,
@@ -26,10 +27,16 @@ from shadowserve.judgement.findings.yardstick import (
 )
 from shadowserve.legible import number, share
 from shadowserve.records import sequence_of
-from shadowserve.settings.policy import Policy
+from shadowserve.settings.policy import ALARM_SHARE, Policy
 from shadowserve.statistics.growth import Growth
 from shadowserve.statistics.paired import slower
 from shadowserve.statistics.sequential import two_rates
+
+SLOW_FEATURE = FindingKind(
+    "slow_feature",
+    fires="A step gets slow on long inputs, on every call, now and then, or for a value.",
+    share=ALARM_SHARE,
+)
 
 MIN_TIMED = 30
 MIN_STEP_MS = 2.0
@@ -48,18 +55,20 @@ IN_THE_WHOLE = 0.5
 """No step is slower than the whole is: that share of what a step is accused of must show in it."""
 
 
+@finds(SLOW_FEATURE, needs=Needs.LEARNED)
 def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield the slow steps, each once and by what explains it best.
 
     Nothing is slow before it is known how long the champion takes: on its first requests, which come
     together and share calls, nobody has timed it alone.
     """
-    if known.learned is None or not is_timed(known):
+    if not is_timed(known):
         return
-    for name, timing in known.learned.lane.steps.items():
-        if timing.spent.n < MIN_TIMED or _has_parts(known.learned.lane.steps, name):
+    learned = known.seen
+    for name, timing in learned.lane.steps.items():
+        if timing.spent.n < MIN_TIMED or _has_parts(learned.lane.steps, name):
             continue
-        step = _Step(known, known.learned, name, timing, yardstick(known, known.learned, name))
+        step = _Step(known, learned, name, timing, yardstick(known, learned, name))
         for part in (_growing, _constant, _for_a_value, _sometimes):
             if (found := part(step, policy)) is not None:
                 yield found
@@ -155,7 +164,7 @@ def _growth_finding(step: _Step, column: str, growth: Growth) -> Finding:
         )
     usual = step.timing.wall.quantile(0.5)
     return Finding(
-        kind="slow_feature",
+        kind=SLOW_FEATURE.told,
         severity=severity,
         message=(
             f"Step '{step.name}' gets slow on long inputs: its time grows with the length of '{column}' to the "
@@ -193,7 +202,7 @@ def _constant(step: _Step, policy: Policy) -> Finding | None:
     cost = step.timing.calls.fit()
     fixed = cost.fixed_ms if cost is not None else median
     return Finding(
-        kind="slow_feature",
+        kind=SLOW_FEATURE.told,
         severity=Severity.CRITICAL if more > usual else Severity.WARNING,
         message=(
             f"Step '{step.name}' costs {number(median)} ms on every call, "
@@ -216,10 +225,11 @@ def _proven_slower(known: Facts, name: str, policy: Policy) -> bool:
 
     Without pairs (another plan in the control, or too few bursts) the medians alone have to do.
     """
-    if known.learned is None or known.control is None or name not in known.control.lane.steps:
+    learned = known.seen
+    if known.control is None or name not in known.control.lane.steps:
         return True
     at = list(known.control.lane.steps).index(name)
-    index = list(known.learned.lane.steps).index(name)
+    index = list(learned.lane.steps).index(name)
     levels = []
     for burst in bursts(known.pairs):
         both = [
@@ -229,12 +239,12 @@ def _proven_slower(known: Facts, name: str, policy: Policy) -> bool:
         ]
         logs = [np.log(own / theirs) for theirs, own in both if own > 0 and theirs > 0]
         levels += [float(np.median(logs))] if logs else []
-    return slower(levels, limit=np.log1p(CLEARLY_SLOWER), alpha=_alpha(known.learned, policy))
+    return slower(levels, limit=np.log1p(CLEARLY_SLOWER), alpha=_alpha(learned, policy))
 
 
 def _alpha(learned: Learned, policy: Policy) -> float:
     """Return what one test of one step may spend: each step is tested in two ways."""
-    return policy.alarm_alpha("slow_feature") / (2 * max(1, len(learned.lane.steps)))
+    return SLOW_FEATURE.alpha(policy) / (2 * max(1, len(learned.lane.steps)))
 
 
 def _sometimes(step: _Step, policy: Policy) -> Finding | None:
@@ -263,7 +273,7 @@ def _sometimes(step: _Step, policy: Policy) -> Finding | None:
     slow, usual = 1 - own.rank(limit_ms), 1 - whole.rank(limit_ms)
     tail = own.quantile(1 - slow / 2)
     return Finding(
-        kind="slow_feature",
+        kind=SLOW_FEATURE.told,
         severity=Severity.CRITICAL if tail >= CRITICAL_TAIL_MS else Severity.WARNING,
         message=(
             f"Step '{step.name}' is slow now and then: in {share(slow)} of requests it alone takes more than "
@@ -303,7 +313,7 @@ def _for_a_value(step: _Step, policy: Policy) -> Finding | None:
     tail = step.timing.wall.quantile(1 - max(1e-3, told.share * told.rate / 2))
     usual = step.timing.wall.quantile(0.5)
     return Finding(
-        kind="slow_feature",
+        kind=SLOW_FEATURE.told,
         severity=Severity.CRITICAL if tail >= CRITICAL_TAIL_MS else Severity.WARNING,
         message=(
             f"Step '{step.name}' is slow where {told.describe} ({share(told.share)} of traffic): "

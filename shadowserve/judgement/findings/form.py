@@ -10,19 +10,28 @@ from shadowserve.comparison.learned import Learned
 from shadowserve.comparison.outputs import Outputs
 from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
+from shadowserve.judgement.findings.kind import FindingKind, Needs, finds
 from shadowserve.judgement.findings.noise import is_above
 from shadowserve.judgement.findings.standing import PARTS, standing
 from shadowserve.legible import share
-from shadowserve.settings.policy import Policy
+from shadowserve.settings.policy import ALARM_SHARE, Policy
+
+STRUCTURE_CHANGE = FindingKind(
+    "structure_change", fires="An answer has another type, shape, set of keys or order of classes."
+)
+NONFINITE_OUTPUT = FindingKind(
+    "nonfinite_output",
+    fires="The challenger answers NaN, infinity or null where the champion does not.",
+    share=ALARM_SHARE,
+)
 
 
+@finds(STRUCTURE_CHANGE, NONFINITE_OUTPUT, needs=Needs.ANSWERS)
 def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield answers that a caller cannot read, or that say nothing."""
-    if known.learned is None or known.learned.outputs.tally is None:
-        return
-    for part in (_structure, _classes):
-        yield from part(known, known.learned.outputs, policy)
-    yield from _nonfinite(known, known.learned, policy)
+    yield from _structure(known, known.seen.outputs, policy)
+    yield from _classes(known)
+    yield from _nonfinite(known, known.seen, policy)
 
 
 def _structure(known: Facts, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
@@ -35,7 +44,7 @@ def _structure(known: Facts, outputs: Outputs, policy: Policy) -> Iterator[Findi
     types = f"{most['champion']} becomes {most['lane']}" if most else "type or shape differs"
     rate = n_rows / max(1, told.get("n", n_rows))
     yield Finding(
-        kind="structure_change",
+        kind=STRUCTURE_CHANGE.told,
         severity=Severity.NOTE if chance else Severity.CRITICAL,
         message=(
             f"{known.name} answers in another form for {share(rate)} of rows: {types}. "
@@ -52,7 +61,7 @@ def _structure(known: Facts, outputs: Outputs, policy: Policy) -> Iterator[Findi
     )
 
 
-def _classes(known: Facts, _outputs: Outputs, _policy: Policy) -> Iterator[Finding]:
+def _classes(known: Facts) -> Iterator[Finding]:
     """Yield classes that only one version knows, and another order of them where it is served.
 
     Probabilities are compared by class, and a class that a version lacks has probability 0: so this is
@@ -71,7 +80,7 @@ def _classes(known: Facts, _outputs: Outputs, _policy: Policy) -> Iterator[Findi
     severity = Severity.CRITICAL if served else Severity.WARNING if lacking else Severity.NOTE
     advice = "Callers that go by position read the wrong class." if served else "They count as probability 0."  # fmt: skip
     yield Finding(
-        kind="structure_change",
+        kind=STRUCTURE_CHANGE.told,
         severity=severity,
         message=f"{known.name} {', '.join(told)}. {advice}",
         where=Where(items=tuple(map(str, (*lacking, *new))), output="classes"),
@@ -84,25 +93,25 @@ def _agreement(outputs: Outputs) -> dict[str, Any]:
 
 def _comes_by_chance(known: Facts, outputs: Outputs, policy: Policy) -> bool:
     """Whether either version's form varies from call to call, and the challenger's not proven more."""
-    if known.control is None or known.learned is None:
+    if known.control is None:
         return False
     own, theirs = (
         (told.get("n") or 0, float(told.get("structure") or 0))
         for told in map(_agreement, (outputs, known.control.outputs))
     )
-    wandering = known.learned.noise.wandering
+    wandering = known.seen.noise.wandering
     varies = theirs[1] > 0 or (wandering.n > 0 and wandering.mean > 0)
     return varies and not is_above(own, theirs, policy)
 
 
 def _nonfinite(known: Facts, learned: Learned, policy: Policy) -> Iterator[Finding]:
     outputs = learned.outputs
-    alpha = policy.alarm_alpha("nonfinite_output") / PARTS
+    alpha = NONFINITE_OUTPUT.alpha(policy) / PARTS
     more = outputs.more_nonfinite
     if more.ends[1] < policy.min_examples:
         return
     low, high = more.interval(alpha)
-    stands = standing(known, learned, HOLE, policy)
+    stands = standing(known, learned, HOLE, policy, alpha=NONFINITE_OUTPUT.alpha(policy))
     if not stands.is_proven and more.mean <= 0:
         return
     search = outputs.nonfinite_slices
@@ -110,7 +119,7 @@ def _nonfinite(known: Facts, learned: Learned, policy: Policy) -> Iterator[Findi
     columns = tuple(map(str, slices[0].columns)) if slices else _columns(search)
     where = f" It happens where {slices[0].describe}." if slices else ""
     yield Finding(
-        kind="nonfinite_output",
+        kind=NONFINITE_OUTPUT.told,
         severity=Severity.CRITICAL if stands.is_proven else Severity.NOTE,
         message=(
             f"{known.name} answers NaN, infinity or null for {share(outputs.nonfinite.mean)} of requests, "

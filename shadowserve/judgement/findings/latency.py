@@ -7,12 +7,23 @@ from math import isfinite
 
 import numpy as np
 
-from shadowserve.comparison.learned import Learned
 from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity
+from shadowserve.judgement.findings.kind import FindingKind, Needs, finds
 from shadowserve.legible import number, share
-from shadowserve.settings.policy import Policy
+from shadowserve.settings.policy import ALARM_SHARE, Policy
 from shadowserve.statistics.paired import FLOOR_MS, PairedBursts, WaitRatio
+
+LATENCY = FindingKind(
+    "latency",
+    fires="The whole challenger is proven slower than the control by more than `latency_margin`.",
+    share=ALARM_SHARE,
+)
+CAPACITY = FindingKind(
+    "capacity",
+    fires="One process of the challenger could hardly serve the traffic that came.",
+    share=ALARM_SHARE,  # set aside: today's is a threshold
+)
 
 MIN_TIMED = 30
 HEADROOM = 0.9
@@ -23,12 +34,11 @@ SLOW_PROCESS = (
 )
 
 
+@finds(LATENCY, CAPACITY, needs=Needs.LEARNED)
 def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield what the times show."""
-    if known.learned is None:
-        return
-    for part in (_whole, _capacity):
-        yield from part(known, known.learned, policy)
+    yield from _whole(known, policy)
+    yield from _capacity(known)
 
 
 def waited(paired: PairedBursts, found: WaitRatio) -> str:
@@ -47,14 +57,14 @@ def waited(paired: PairedBursts, found: WaitRatio) -> str:
     )
 
 
-def _whole(known: Facts, _learned: Learned, policy: Policy) -> Iterator[Finding]:
+def _whole(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield a version that is slower as a whole, paired burst by burst with the control."""
-    paired, alpha = known.paired, policy.alarm_alpha("latency")
+    paired, alpha = known.paired, LATENCY.alpha(policy)
     if not paired.is_slower(alpha=alpha):
         return
     found = paired.interval(alpha)
     yield Finding(
-        kind="latency",
+        kind=LATENCY.told,
         severity=Severity.WARNING if known.in_turn else Severity.NOTE,
         message=(
             f"{known.name} takes {number(found.work)} times as long as the champion on the same requests: "
@@ -66,13 +76,13 @@ def _whole(known: Facts, _learned: Learned, policy: Policy) -> Iterator[Finding]
     )
 
 
-def _capacity(known: Facts, learned: Learned, _policy: Policy) -> Iterator[Finding]:
+def _capacity(known: Facts) -> Iterator[Finding]:
     """Yield a version that one process could not serve at the rate that the traffic came at.
 
     Where there is a control, it must take a quarter more than that on the same requests, and in each
     stretch of time: one request that is slow for both, or for one of them by chance, says nothing.
     """
-    seconds = learned.elapsed.seconds
+    learned, seconds = known.seen, known.seen.elapsed.seconds
     if learned.busy_ms.n < MIN_TIMED or seconds < 1.0:
         return
     more = known.paired.takes_more(share=CLEARLY_MORE)
@@ -86,7 +96,7 @@ def _capacity(known: Facts, learned: Learned, _policy: Policy) -> Iterator[Findi
     needed, peak = (int(np.ceil(times * traffic / (HEADROOM * sustainable))) for times in (1, 2))
     certain = known.in_turn or not known.deployment.control
     yield Finding(
-        kind="capacity",
+        kind=CAPACITY.told,
         severity=Severity.WARNING if certain else Severity.NOTE,
         message=(
             f"One process of {known.name} serves about {number(sustainable)} requests a second; "

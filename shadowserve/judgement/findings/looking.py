@@ -1,6 +1,8 @@
-"""All findings on one challenger, the worst first."""
+"""All findings on one challenger, the worst first. To add a kind: its module, and its look here."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings import (
@@ -21,11 +23,34 @@ from shadowserve.judgement.findings import (
     unseen,
 )
 from shadowserve.judgement.findings.finding import Finding, Severity
+from shadowserve.judgement.findings.kind import FindingKind, Look, Needs
 from shadowserve.settings.policy import Policy
 
-_ANSWERS = (divergence, scores, slices, concentration, form, change)
-_OTHERS = (features, latency, noise, failures, champion, unseen, ended, origins)
+LOOKS: list[Look] = [
+    divergence.look,
+    scores.look,
+    slices.look,
+    concentration.look,
+    form.look,
+    change.look,
+    tapped.look,
+    features.look,
+    latency.look,
+    noise.of_champion,
+    noise.look,
+    failures.look,
+    champion.failing,
+    champion.refusing,
+    unseen.look,
+    ended.look,
+    origins.look,
+]
 _ORDER = (Severity.CRITICAL, Severity.WARNING, Severity.NOTE, Severity.INFO)
+
+
+def kinds() -> Iterator[FindingKind]:
+    """Yield every kind of finding, each once."""
+    yield from dict.fromkeys(kind for one in LOOKS for kind in one.kinds)
 
 
 def look(known: Facts, policy: Policy) -> list[Finding]:
@@ -38,8 +63,11 @@ def look(known: Facts, policy: Policy) -> list[Finding]:
     policy : Policy
         Limits and alpha.
     """
-    about_tap = list(tapped.look(known, policy))
-    of_answers = [f for side in _ANSWERS for f in side.look(known, policy)]
-    found = tapped.tempered(of_answers, about_tap) + about_tap
-    found += [f for side in _OTHERS for f in side.look(known, policy)]
-    return sorted(found, key=lambda finding: _ORDER.index(finding.severity))
+    of_looks = [(one, one(known, policy)) for one in LOOKS]
+    about_tap = [finding for one, found in of_looks if one is tapped.look for finding in found]
+    told = [
+        finding
+        for one, found in of_looks
+        for finding in (tapped.tempered(found, about_tap) if one.needs is Needs.ANSWERS else found)
+    ]
+    return sorted(told, key=lambda finding: _ORDER.index(finding.severity))

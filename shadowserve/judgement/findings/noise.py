@@ -11,9 +11,16 @@ from shadowserve.comparison.failures import Noise
 from shadowserve.comparison.learned import Learned
 from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
+from shadowserve.judgement.findings.kind import FindingKind, Needs, finds
 from shadowserve.legible import share
-from shadowserve.settings.policy import Policy
+from shadowserve.settings.policy import ALARM_SHARE, Policy
 from shadowserve.statistics.sequential import MeanSequence, two_rates
+
+NONDETERMINISM = FindingKind(
+    "nondeterminism",
+    fires="Requests that were scored twice got two answers, alone or in company.",
+    share=ALARM_SHARE,
+)
 
 DEPENDS = "depends on batch"
 FEWEST_OCCASIONS = 2
@@ -21,14 +28,17 @@ FEWEST_OCCASIONS = 2
 SO_DOES = ", and for all that is known so does the champion"
 
 
-def look(known: Facts, policy: Policy) -> Iterator[Finding]:
-    """Yield how the version disagrees with itself: from call to call, and in a batch."""
+@finds(NONDETERMINISM)
+def of_champion(known: Facts, _policy: Policy) -> Iterator[Finding]:
+    """Yield a champion that answers by what else is in the call."""
     if known.control is not None and known.control.noise.dependent:
         yield _champion_depends(known, known.control.noise)
-    learned = known.learned
-    if learned is None:
-        return
-    noise = learned.noise
+
+
+@finds(NONDETERMINISM, needs=Needs.LEARNED)
+def look(known: Facts, policy: Policy) -> Iterator[Finding]:
+    """Yield how the version disagrees with itself: from call to call, and in a batch."""
+    learned, noise = known.seen, known.seen.noise
     of_answers = noise.together, noise.again
     of_scores = noise.scores_together, noise.scores_again
     returns = noise.occasions >= FEWEST_OCCASIONS
@@ -59,7 +69,7 @@ def _champion_depends(known: Facts, noise: Noise) -> Finding:
         else "It is served row by row, so no caller gets another's values. Keep it so: --batch on is not for it"
     )
     return Finding(
-        kind="nondeterminism",
+        kind=NONDETERMINISM.told,
         severity=Severity.CRITICAL if known.shared else Severity.NOTE,
         message=(
             f"The champion {known.champion.pin.label} depends on batch: recorded requests are answered "
@@ -75,7 +85,7 @@ def _depends(known: Facts, noise: Noise) -> Finding:
     theirs = known.control is not None and known.control.noise.dependent > 0
     harmless = theirs or (known.control is None and not known.shared)
     return Finding(
-        kind="nondeterminism",
+        kind=NONDETERMINISM.told,
         severity=Severity.NOTE if harmless else Severity.CRITICAL,
         message=(
             f"{known.name} depends on batch: recorded requests are answered differently alone and in "
@@ -93,7 +103,7 @@ def _wandering(known: Facts, learned: Learned, policy: Policy) -> Finding:
     low, high = None, None
     if _total(noise.again) >= policy.min_examples:
         own, rate = noise.again, noise.again.mean
-        low, high = own.interval(policy.alarm_alpha("nondeterminism"))
+        low, high = own.interval(NONDETERMINISM.alpha(policy))
         how = f"on {share(rate)} of requests scored twice"
         beyond = _beyond_champion(known, own.n, _total(own), policy)
     else:  # too seldom for a share of all: what differs from the champion was scored again
@@ -104,7 +114,7 @@ def _wandering(known: Facts, learned: Learned, policy: Policy) -> Finding:
         )
         beyond = _beyond_champion(known, apart.n, apart.n * rate, policy)
     return Finding(
-        kind="nondeterminism",
+        kind=NONDETERMINISM.told,
         severity=Severity.WARNING if beyond else Severity.NOTE,
         message=(
             f"{known.name} disagrees with itself {how}"
@@ -182,10 +192,10 @@ def _measured(
     """
     own, theirs = seen(learned.noise), seen(known.control.noise) if known.control else None
     beyond = not harmless and (theirs is None or _beyond(own, theirs, policy))
-    low, high = own.interval(policy.alarm_alpha("nondeterminism"))
+    low, high = own.interval(NONDETERMINISM.alpha(policy))
     so_does = "" if beyond or harmless else SO_DOES
     return Finding(
-        kind="nondeterminism",
+        kind=NONDETERMINISM.told,
         severity=severity if beyond else Severity.NOTE,
         message=f"{known.name} {told.format(share=share(own.mean), theirs=so_does)}",
         where=Where(output=output),
@@ -221,7 +231,7 @@ def is_above(own: tuple[int, float], theirs: tuple[int, float], policy: Policy) 
     One that never did must have had the occasion: had it the first one's rate, none in so many would
     come with at most this alarm's alpha.
     """
-    needed = -np.log(policy.alarm_alpha("nondeterminism"))
+    needed = -np.log(NONDETERMINISM.alpha(policy))
     (n, differing), (n_other, differing_other) = own, theirs
     if not n or not n_other:
         return False

@@ -7,16 +7,26 @@ from datetime import datetime
 
 from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
+from shadowserve.judgement.findings.kind import FindingKind, finds
 from shadowserve.legible import number, share
 from shadowserve.scorer import parity
 from shadowserve.settings.policy import Policy
 from shadowserve.versions.lineage import differences
 from shadowserve.versions.version import Version
 
+LINEAGE = FindingKind(
+    "lineage",
+    fires="The versions' training data, its time range, or whether there is a signature, differ.",
+)
+COVERAGE = FindingKind(
+    "coverage", fires="Much of the traffic was not compared, or brings values that no training had."
+)
+
 NARROW = 0.25
 _DAY_S = 86_400.0
 
 
+@finds(LINEAGE, COVERAGE)
 def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield what the records and the ledger show."""
     yield from _lineage(known)
@@ -45,7 +55,7 @@ def _lineage(known: Facts) -> Iterator[Finding]:
         else f"{known.name} learned from other data than the champion. "
     )
     yield Finding(
-        kind="lineage",
+        kind=LINEAGE.told,
         severity=Severity.WARNING if narrow else Severity.INFO,
         message=f"{days}{told}." + (" Was the whole history meant to be in it?" if narrow else ""),
         where=Where(items=tuple(d.kind for d in apart)),
@@ -59,7 +69,7 @@ def _typing(known: Facts) -> Iterator[Finding]:
     """Say that one of the two has no signature, whatever the traffic shows."""
     if told := parity.said(known.champion, known.challenger):
         yield Finding(
-            kind="lineage",
+            kind=LINEAGE.told,
             severity=Severity.NOTE,
             message=f"{told}.",
             where=Where(items=("signature",)),
@@ -79,7 +89,7 @@ def _coverage(known: Facts, policy: Policy) -> Iterator[Finding]:
     lane = known.lane
     if lane.state in ("degraded", "incompatible"):
         yield Finding(
-            kind="coverage",
+            kind=COVERAGE.told,
             severity=Severity.CRITICAL if lane.state == "incompatible" else Severity.WARNING,
             message=f"{known.name} is {lane.state}: {lane.reason}. Nothing can be said of it until that is mended.",
             effect=Effect(
@@ -96,7 +106,7 @@ def _coverage(known: Facts, policy: Policy) -> Iterator[Finding]:
     part = compared(known) / lane.total if lane.total else 0.0
     if lane.total >= policy.min_requests and part < 0.5:
         yield Finding(
-            kind="coverage",
+            kind=COVERAGE.told,
             severity=Severity.NOTE,
             message=(
                 f"{known.name} has been compared on {share(part)} of the champion's requests; "

@@ -13,19 +13,25 @@ import numpy as np
 from shadowserve.comparison.outputs import Outputs
 from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
+from shadowserve.judgement.findings.kind import FindingKind, Needs, finds
 from shadowserve.judgement.findings.labelled import weighed
 from shadowserve.legible import number, share
-from shadowserve.settings.policy import Policy
+from shadowserve.settings.policy import ALARM_SHARE, Policy
 from shadowserve.statistics.sequential import MeanSequence, paired_mean
+
+SCORE_SHIFT = FindingKind(
+    "score_shift",
+    fires="Probabilities are proven to have moved by more than 0.02 on the same requests.",
+    share=ALARM_SHARE,
+)
 
 SCORE_CLIP = 0.25
 MIN_SHIFT = 0.02
 
 
+@finds(SCORE_SHIFT, needs=Needs.ANSWERS)
 def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield what has become of the scores behind the answers: the largest move, of several."""
-    if known.learned is None or known.learned.outputs.tally is None:
-        return
     scores = known.scores()
     if scores is None:
         return
@@ -33,20 +39,18 @@ def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     two = len(scores.classes) == 2
     watched = [1] if two else range(len(scores.classes))
     moves = {f"probability of class {scores.classes[i]}": apart[:, i] for i in watched}
-    alpha = policy.alarm_alpha("score_shift") / (len(moves) + 1)
+    alpha = SCORE_SHIFT.alpha(policy) / (len(moves) + 1)
     proven = {name: move for name, move in moves.items() if _least(move, alpha=alpha) > MIN_SHIFT}
     if proven:
         most = max(proven, key=lambda name: abs(float(proven[name].mean())))
-        yield _shift(
-            known, known.learned.outputs, policy, place=most, moved=proven[most], alpha=alpha
-        )
+        yield _shift(known, known.seen.outputs, policy, place=most, moved=proven[most], alpha=alpha)
         return
     top = scores.control.argmax(axis=1)
     surer = apart[np.arange(len(top)), top]
     least = _mean(surer).interval(alpha)[0] if _wanders(known) else _least(surer, alpha=alpha)
     if least > MIN_SHIFT:
         place = "probability of the likeliest class"
-        yield _shift(known, known.learned.outputs, policy, place=place, moved=surer, alpha=alpha)
+        yield _shift(known, known.seen.outputs, policy, place=place, moved=surer, alpha=alpha)
 
 
 def _mean(moves: np.ndarray, *, clip: float = SCORE_CLIP) -> MeanSequence:
@@ -82,7 +86,7 @@ def _shift(
     flips = share(outputs.intolerant.mean)
     severity, labels = weighed(known, policy, Severity.WARNING)
     return Finding(
-        kind="score_shift",
+        kind=SCORE_SHIFT.told,
         severity=severity.at_most(Severity.WARNING),
         message=(
             f"{known.name}'s {place} is {number(abs(mean.mean), 2)} {'higher' if mean.mean > 0 else 'lower'} "

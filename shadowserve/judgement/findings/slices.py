@@ -5,40 +5,41 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import log
 
-from shadowserve.comparison.outputs import Outputs
 from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings.divergence import is_more_often
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
+from shadowserve.judgement.findings.kind import FindingKind, Needs, finds
 from shadowserve.judgement.findings.labelled import weighed
 from shadowserve.legible import share
-from shadowserve.settings.policy import Policy
+from shadowserve.settings.policy import ALARM_SHARE, Policy
 from shadowserve.statistics.sequential import rate_evidence
 from shadowserve.statistics.slices import Slice
 
+SLICE_DIVERGENCE = FindingKind(
+    "slice_divergence",
+    fires="A part of the traffic is proven to disagree more than the rest.",
+    share=ALARM_SHARE,
+)
 
+
+@finds(SLICE_DIVERGENCE, needs=Needs.ANSWERS)
 def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield each part that is proven to disagree more than the rest."""
-    if known.learned is None or known.learned.outputs.tally is None:
+    search, of = known.seen.outputs.slices, known.tally.of
+    if search is None:
         return
-    yield from _slices(known, known.learned.outputs, policy)
-
-
-def _slices(known: Facts, outputs: Outputs, policy: Policy) -> Iterator[Finding]:
-    if outputs.slices is None or outputs.tally is None:
-        return
-    for found in outputs.slices.findings(
-        policy.alarm_alpha("slice_divergence"), show=policy.shown(outputs.slices.names)
-    ):
+    alpha = SLICE_DIVERGENCE.alpha(policy)
+    for found in search.findings(alpha, show=policy.shown(search.names)):
         if found.rate - found.rate_outside < policy.min_disagreement:
             continue
         severity, labels = weighed(known, policy, Severity.WARNING)
         noise = _noise(known, found, policy)
         yield Finding(
-            kind="slice_divergence",
+            kind=SLICE_DIVERGENCE.told,
             severity=severity.at_most(Severity.NOTE if noise else Severity.WARNING),
             message=(
                 f"Where {found.describe} ({share(found.share)} of traffic), {known.name} "
-                f"{outputs.tally.of.tell_slice(found.rate, found.rate_outside)}. "
+                f"{of.tell_slice(found.rate, found.rate_outside)}. "
                 f"{noise or 'Ask what that part of the data met in training.'}{labels}"
             ),
             where=Where(columns=tuple(map(str, found.columns)), slice=found.describe),
@@ -47,7 +48,7 @@ def _slices(known: Facts, outputs: Outputs, policy: Policy) -> Iterator[Finding]
                 found.rate,
                 found.low,
                 found.high,
-                outputs.tally.of.slice_unit,
+                of.slice_unit,
                 found.rate_outside,
                 "challenger",
             ),
@@ -66,8 +67,8 @@ def _noise(known: Facts, found: Slice, policy: Policy) -> str:
         )
     theirs = known.control.outputs if known.control else None
     wanders = theirs is not None and theirs.intolerant.n and theirs.intolerant.mean > 0
-    alpha = policy.alarm_alpha("slice_divergence")
-    if wanders and known.learned and not is_more_often(known, known.learned.outputs, alpha=alpha):
+    alpha = SLICE_DIVERGENCE.alpha(policy)
+    if wanders and not is_more_often(known, known.seen.outputs, alpha=alpha):
         return "The champion differs from itself as often: it may be its own noise where calls are close."
     return ""
 
@@ -79,8 +80,8 @@ def _persists(known: Facts, found: Slice, policy: Policy) -> bool:
     time: of two alike draws the second is as likely on either side of the first. Where nothing was
     ever scored again there is nothing to go by, and a slice is believed.
     """
-    again = known.learned.noise.persisting if known.learned else None
-    if again is None or not again.n:
+    again = known.seen.noise.persisting
+    if not again.n:
         return True
     n, same = (again.n, again.n) if again.mean == 1 else (found.doubted, found.persisting)
     return same > n / 2 and bool(rate_evidence(n, same, 0.5) >= log(1 / policy.alpha))

@@ -8,7 +8,7 @@ from math import exp, log
 from shadowserve.comparison.lasting import ERROR, Lasted
 from shadowserve.comparison.learned import Learned
 from shadowserve.judgement.facts import Facts
-from shadowserve.judgement.findings.finding import Finding, Severity
+from shadowserve.judgement.findings.finding import Severity
 from shadowserve.settings.policy import Policy
 from shadowserve.statistics.sequential import MeanSequence, log_e_sign
 
@@ -81,16 +81,25 @@ class Standing:
         )
 
 
-def standing(known: Facts, learned: Learned, kind: str, policy: Policy) -> Standing:
-    """Judge one way to fail: `lasting.ERROR` or `lasting.HOLE`."""
+def standing(
+    known: Facts, learned: Learned, kind: str, policy: Policy, *, alpha: float
+) -> Standing:
+    """Judge one way to fail.
+
+    Parameters
+    ----------
+    kind : str
+        `lasting.ERROR` or `lasting.HOLE`.
+    alpha : float
+        What the tests may spend together.
+    """
     failures, outputs = learned.failures, learned.outputs
     more, episodes = (
         (failures.more, failures.episodes)
         if kind == ERROR
         else (outputs.more_nonfinite, outputs.nonfinite_episodes)
     )
-    alarm = "error_rate" if kind == ERROR else "nonfinite_output"
-    needed = log(PARTS / policy.alarm_alpha(alarm))
+    needed = log(PARTS / alpha)
     answers = known.control.answers if known.control else None
     lasted = learned.lasting.told(kind, answers)
     own, theirs = episodes.own, episodes.theirs
@@ -103,12 +112,3 @@ def standing(known: Facts, learned: Learned, kind: str, policy: Policy) -> Stand
         theirs=theirs,
         rescored=known.deployment.options.rescore,
     )
-
-
-def is_open(finding: Finding, policy: Policy) -> bool:
-    """Whether a note tells of failures that are too many to promote before their cause is known."""
-    if finding.kind not in ("error_rate", "nonfinite_output") or finding.severity.is_alarm:
-        return False
-    if finding.where.role != "challenger" or finding.effect is None:
-        return False
-    return finding.effect.value > policy.max_error_rate

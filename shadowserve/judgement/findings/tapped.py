@@ -11,15 +11,26 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from shadowserve.judgement.facts import Facts
+from shadowserve.judgement.findings.divergence import PREDICTION_DIVERGENCE
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
+from shadowserve.judgement.findings.kind import FindingKind, finds
+from shadowserve.judgement.findings.origins import COVERAGE
 from shadowserve.legible import number, share
 from shadowserve.records import Role
-from shadowserve.settings.policy import Policy
+from shadowserve.settings.policy import ALARM_SHARE, Policy
 from shadowserve.statistics.sequential import difference
+
+TAPPED = FindingKind(
+    "tapped",
+    fires="The tapped server is proven to answer otherwise than the champion's version does.",
+    share=ALARM_SHARE,
+    reported=PREDICTION_DIVERGENCE.name,
+)
 
 MOSTLY = 0.5
 
 
+@finds(TAPPED, COVERAGE)
 def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield what shows that the tapped server is not the champion, or cannot be read."""
     if known.deployment.tapped:
@@ -47,14 +58,14 @@ def _stranger(known: Facts, policy: Policy) -> Iterator[Finding]:
         return
     outputs, again = known.control.outputs, known.control.noise.again
     if again.n and again.mean > 0:  # it differs from itself too
-        low, high = difference(outputs.judged_intolerant, again, alpha=policy.alarm_alpha("tapped"))
+        low, high = difference(outputs.judged_intolerant, again, alpha=TAPPED.alpha(policy))
     else:
-        low, high = outputs.judged_intolerant.interval(policy.alarm_alpha("tapped"))
+        low, high = outputs.judged_intolerant.interval(TAPPED.alpha(policy))
     if low <= policy.min_disagreement:
         return
     champion, rate = known.champion.pin.label, outputs.intolerant.mean
     yield Finding(
-        kind="prediction_divergence",
+        kind=TAPPED.told,
         severity=Severity.WARNING,
         message=(
             f"The tapped server does not answer as {champion} does: {champion}, scored here on the same "
@@ -84,7 +95,7 @@ def _unreadable(known: Facts, policy: Policy) -> Iterator[Finding]:
         return
     champion = known.champion.pin.label
     yield Finding(
-        kind="coverage",
+        kind=COVERAGE.told,
         severity=Severity.WARNING,
         message=(
             f"{number(counted.rejected)} of {number(told)} tapped requests could not be read with {champion}'s "

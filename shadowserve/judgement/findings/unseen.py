@@ -8,6 +8,8 @@ from shadowserve.comparison.learned import Learned
 from shadowserve.comparison.unseen import Count
 from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
+from shadowserve.judgement.findings.kind import finds
+from shadowserve.judgement.findings.origins import COVERAGE
 from shadowserve.legible import counted, quoted, share
 from shadowserve.settings.policy import Policy
 
@@ -15,6 +17,7 @@ MOST_TOLD = 5
 """Columns that get a note of their own; the report lists all."""
 
 
+@finds(COVERAGE)
 def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield the columns that bring unknown values, the largest share first."""
     own, theirs = _of(known.learned), _of(known.control)
@@ -42,7 +45,7 @@ def _finding(known: Facts, column: str, own: Count | None, theirs: Count | None)
         raise LookupError(f"Nothing was counted of {column}.")
     does = "fails on them" if first.refuses else "takes them for unknown or for missing"
     return Finding(
-        kind="coverage",
+        kind=COVERAGE.told,
         severity=Severity.NOTE,
         message=(
             f"{first.unseen:,} of {counted(first.rows, 'row')} that {name} scored ({share(first.share)}) bring a "
