@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from shadowserve.cli.report_text import grid, line, row
+from shadowserve.report.wording import percent, short, spaced
 
 SIDES = ("champion", "challenger")
 
@@ -18,8 +19,8 @@ def print_labels(told: Mapping[str, Any] | None, out: Console) -> None:
         return
     table = grid("loss", "labels", *SIDES, "constant answer", title="Labels: smaller is better")
     for loss in (told["loss"], *told["others"]):
-        means = (_short(loss[name]) for name in (*SIDES, "constant"))
-        row(table, loss["measure"].replace("_", " "), f"{loss['n']:,}", *means)
+        means = (short(loss[name]) for name in (*SIDES, "constant"))
+        row(table, spaced(loss["measure"]), f"{loss['n']:,}", *means)
     out.print(table)
     line(out, ("  The first one decides.", "dim"))
     print_classes(told["by_class"], out)
@@ -40,10 +41,10 @@ def print_classes(told: Mapping[str, Any] | None, out: Console) -> None:
             table,
             one["label"],
             f"{one['n']:,}",
-            _percent(one["share"]),
-            _both(one["recall"], _percent),
-            _both(ranked, _short) if ranked else "",
-            _both({s: calibrated[s]["error"] for s in SIDES}, _short) if calibrated else "",
+            percent(one["share"]),
+            _both(one["recall"], percent),
+            _both(ranked, short) if ranked else "",
+            _both({s: calibrated[s]["error"] for s in SIDES}, short) if calibrated else "",
         )
     out.print(table)
     line(out, ("  It describes and does not decide.", "dim"))
@@ -53,12 +54,12 @@ def print_slices(told: Mapping[str, Any] | None, out: Console) -> None:
     """Print the loss by part of the traffic, the challenger's worst first."""
     if not told or not told["slices"]:
         return
-    measure = told["measure"].replace("_", " ")
+    measure = spaced(told["measure"])
     table = grid(
         "part of the traffic", "labels", *SIDES, "difference", title=f"By slice: {measure}"
     )
     for one in ({**told, "slice": "all"}, *told["slices"]):
-        means = (_short(one[name]) for name in (*SIDES, "difference"))
+        means = (short(one[name]) for name in (*SIDES, "difference"))
         row(table, one["slice"], f"{one['n']:,}", *means)
     out.print(table)
     line(out, ("  It describes and does not decide: the worst of many is worse by chance.", "dim"))
@@ -66,11 +67,3 @@ def print_slices(told: Mapping[str, Any] | None, out: Console) -> None:
 
 def _both(told: Mapping[str, Any], written: Any) -> str:
     return " / ".join(written(told[side]) for side in SIDES)
-
-
-def _short(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}"
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.3g} %"

@@ -11,9 +11,10 @@ from rich.console import Console
 
 from shadowserve.cli.looking import as_json, present, print_json, screen
 from shadowserve.cli.options import state_dir_option
-from shadowserve.cli.report_text import VERDICTS, grid, line, more, row
+from shadowserve.cli.report_text import VERDICTS, grid, line, row
 from shadowserve.legible import counted
 from shadowserve.report import build as reports
+from shadowserve.report.wording import headline, more, nothing_found
 
 EXIT_CODES = {"promote": 0, "continue": 1, "reject": 3}
 _PARTS = ("deployment", "model", "champion", "challenger", "requests", "compared", "rate_per_s")
@@ -80,17 +81,13 @@ def _seconds(limit: Mapping[str, Any], rate: float | None) -> float | None:
 
 
 def _print(told: Mapping[str, Any], out: Console) -> None:
-    line(
-        out,
-        f"{told['model']}: champion v{told['champion']}, challenger v{told['challenger']}; "
-        f"{told['compared']} of {told['requests']} requests compared",
-    )
+    line(out, headline(told))
     line(out, "Verdict: ", (told["verdict"], VERDICTS[told["verdict"]]))
     table = grid("limit", "stands", "what is known", "still needs")
     for limit in told["limits"]:
         row(table, limit["name"], limit["state"], limit["says"], _needs(limit))
     out.print(table)
-    line(out, "Findings" if told["findings"] else "No findings.")
+    line(out, "Findings" if told["findings"] else nothing_found(told))
     for finding in told["findings"]:
         line(out, f"  {finding['severity']} {finding['kind']}: {finding['message']}")
     policy = ", ".join(

@@ -15,6 +15,7 @@ from shadowserve.cli.options import options, state_dir_of, state_dir_option
 from shadowserve.cli.report_text import grid, line, print_report, row
 from shadowserve.errors import UnreachableError
 from shadowserve.legible import counted
+from shadowserve.report.wording import OUTCOMES, spaced
 from shadowserve.settings.settings import Settings
 from shadowserve.state import arrival, ledger
 from shadowserve.state import deployment as deployments
@@ -22,11 +23,6 @@ from shadowserve.state.deployment import Deployment
 from shadowserve.state.places import Places
 from shadowserve.state.presence import running
 from shadowserve.versions.stores import preflight, uris
-
-_OUTCOMES = (
-    "both_ok", "challenger_error", "champion_error", "both_error", "timed_out", "crashed",
-    "sampled_out",
-)  # fmt: skip
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
@@ -112,7 +108,7 @@ def print_status(told: Mapping[str, Any], out: Console, *, besides: Sequence[str
     )
     unserved = {name: champion[name] for name in ("not_ready", "timed_out", "lost")}
     if any(unserved.values()):
-        line(out, ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in unserved.items()))
+        line(out, ", ".join(f"{spaced(name)} {n}" for name, n in unserved.items()))
     for who, ends in _ended(told):
         line(out, f"{who}: started again {counted(ends['restarts'], 'time')} ({_causes(ends)})")
     if told["extra_columns"]["count"]:
@@ -127,7 +123,7 @@ def print_status(told: Mapping[str, Any], out: Console, *, besides: Sequence[str
     table = grid(
         "lane",
         "state",
-        *(name.replace("_", " ") for name in _OUTCOMES),
+        *(spaced(name) for name in OUTCOMES),
         "skipped",
         "pending",
         "lag s",
@@ -137,7 +133,7 @@ def print_status(told: Mapping[str, Any], out: Console, *, besides: Sequence[str
             table,
             f"{lane['role']} v{lane['version']}",
             lane["state"] + (f": {lane['reason']}" if lane["reason"] else ""),
-            *(lane[name] for name in _OUTCOMES),
+            *(lane[name] for name in OUTCOMES),
             sum(lane["skipped"].values()),
             lane["pending"],
             f"{lane['lag_seconds']:.1f}",

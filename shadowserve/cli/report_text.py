@@ -5,7 +5,7 @@ Names and reasons are somebody else's: they go in as text, never as markup, and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -14,6 +14,17 @@ from rich.text import Text
 
 from shadowserve.legible import LONGEST_LINE, counted, legible
 from shadowserve.report.legend import PARTS, legend
+from shadowserve.report.wording import (
+    agreed,
+    cost_to_callers,
+    examples,
+    headline,
+    more,
+    nothing_found,
+    percent,
+    short,
+    spaced,
+)
 from shadowserve.state import arrival
 
 _COLOURS = {"critical": "bold red", "warning": "yellow", "note": "cyan", "info": "dim"}
@@ -59,11 +70,7 @@ def cell(value: object) -> Text:
 
 def print_report(told: Mapping[str, Any], out: Console) -> None:
     """Print a report: verdict and findings first, then divergence, time by feature and notes."""
-    line(
-        out,
-        f"{told['model']}: champion v{told['champion']}, challenger v{told['challenger']}; "
-        f"{told['compared']} of {told['requests']} requests compared",
-    )
+    line(out, headline(told))
     if (seen := arrival.of(told.get("evidence", {}))).troubled:
         line(out, f"Evidence: {seen}")
     if lacking := _refused(told):
@@ -85,23 +92,6 @@ def print_report(told: Mapping[str, Any], out: Console) -> None:
         line(out, ("Notes", "dim"))
         for note in told["notes"]:
             line(out, (f"  - {note}", "dim"))
-
-
-def more(limit: Mapping[str, Any]) -> str:
-    """Say what a limit still takes: labels, requests, or where a share is sampled how much traffic.
-
-    Examples
-    --------
-    >>> more({"name": "latency", "more": 801, "more_traffic": 8010})
-    '8,010 requests, of which 801 are sampled'
-    >>> more({"name": "coverage", "more": 801, "more_traffic": 801})
-    '801 requests'
-    """
-    if limit["name"] == "loss":
-        return counted(limit["more"], "label")
-    traffic = limit.get("more_traffic") or limit["more"]
-    sampled = f", of which {limit['more']:,} are sampled" if traffic > limit["more"] else ""
-    return f"{counted(traffic, 'request')}{sampled}"
 
 
 def _refused(told: Mapping[str, Any]) -> str:
@@ -130,7 +120,7 @@ def _refused(told: Mapping[str, Any]) -> str:
 
 def _print_findings(told: Mapping[str, Any], out: Console) -> None:
     if not told["findings"]:
-        line(out, "No findings." if told["compared"] else "Nothing compared yet.")
+        line(out, nothing_found(told))
     for finding in told["findings"]:
         line(
             out,
@@ -139,43 +129,34 @@ def _print_findings(told: Mapping[str, Any], out: Console) -> None:
             (finding["kind"], "bold"),
             f": {finding['message']}",
         )
-        if examples := finding.get("example_requests"):
-            line(out, (f"  for example {_numbers(examples[:5])}", "dim"))
-
-
-def _numbers(of: Sequence[int]) -> str:
-    return f"request{'s' if len(of) > 1 else ''} {', '.join(f'{number:,}' for number in of)}"
+        if numbers := finding.get("example_requests"):
+            line(out, (f"  for example {examples(numbers)}", "dim"))
 
 
 def _print_worst(told: Mapping[str, Any], out: Console) -> None:
     """Name the requests that differ most by the ids that callers know them by."""
     worst = [one for one in told.get("worst_requests", ()) if one["key"] > 0][:WORST_TOLD]
     if worst:
-        ids = ", ".join(f"{one['payload']} ({_short(one['key'])})" for one in worst)
+        ids = ", ".join(f"{one['payload']} ({short(one['key'])})" for one in worst)
         line(out, f"Most different by request id, with their disagreement: {ids}.")
 
 
 def _print_divergence(told: Mapping[str, Any], out: Console) -> None:
     if not told:
         return
-    agreement = told["agreement"]
     table = grid("divergence", "mean", "max", title=f"Output: {told['kind']}")
     for name, measure in told["measures"].items():
-        row(table, name, _short(measure["mean"]), _short(measure["max"]))
+        row(table, name, short(measure["mean"]), short(measure["max"]))
     out.print(table)
     for name, meaning in legend(told["measures"]).items():
-        line(out, (f"  {name.replace('_', ' ')}: {meaning}", "dim"))
-    exact, tolerant = agreement["share_exact"], agreement["share_tolerant"]
-    if exact is not None:
-        line(
-            out, f"Equal to the bit: {100 * exact:.1f} %; within tolerance: {100 * tolerant:.1f} %."
-        )
+        line(out, (f"  {spaced(name)}: {meaning}", "dim"))
+    if equal := agreed(told["agreement"]):
+        line(out, equal)
 
 
 def _print_cost(told: Mapping[str, Any], out: Console) -> None:
     for cost in told["latency"].get("cost_to_callers", []):
-        low, high = 100 * cost["low"], 100 * cost["high"]
-        line(out, f"Lanes cost callers between {low:+.1f} % and {high:+.1f} % at {cost['rank']}.")
+        line(out, cost_to_callers(cost))
 
 
 def _print_features(told: Mapping[str, Any], out: Console) -> None:
@@ -187,7 +168,7 @@ def _print_features(told: Mapping[str, Any], out: Console) -> None:
         growth = step["growth"]
         grows = f"{growth['column']} ^ {growth['exponent']:.2f}" if growth else ""
         columns = ", ".join(step["columns"][:3]) + (" …" if len(step["columns"]) > 3 else "")
-        share = f"{100 * step['share']:.0f} %" if step["share"] is not None else ""
+        share = percent(step["share"])
         share = f"({share})" if step.get("within") and share else share
         row(
             table,
@@ -195,9 +176,9 @@ def _print_features(told: Mapping[str, Any], out: Console) -> None:
             step["step"],
             columns,
             step["n"],
-            _short(step["p50_ms"]),
-            _short(step["p99_ms"]),
-            _short(step["max_ms"]),
+            short(step["p50_ms"]),
+            short(step["p99_ms"]),
+            short(step["max_ms"]),
             share,
             grows,
         )
@@ -205,7 +186,3 @@ def _print_features(told: Mapping[str, Any], out: Console) -> None:
         out.print(table)
     if any(step.get("within") for step in told["features"]):
         line(out, (f"  {PARTS}", "dim"))
-
-
-def _short(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}"

@@ -113,7 +113,13 @@ def test_labels_time_as_a_whole_and_notes_are_on_the_page_where_there_are_any():
             )
         )
     )
-    for part in ("error rate", "250 joined", "1.25 times", "between -2 % and 4 % at p99", "opaque"):
+    for part in (
+        "error rate",
+        "250 joined",
+        "1.25 times",
+        "between -2 % and +4 % at p99",
+        "opaque",
+    ):
         assert part in told
     assert "Labels" not in text_of(render(report(labels=None)))
     few = {"value": None, "low": 0.0, "high": None, "n": 4}

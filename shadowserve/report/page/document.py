@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
+from shadowserve.legible import counted
 from shadowserve.report.page import sections
-from shadowserve.report.page.html import Html, element, short
+from shadowserve.report.page.html import Html, element
+from shadowserve.report.wording import compared, short, versions
 from shadowserve.state import arrival
 
 _SECTIONS = {
@@ -60,16 +62,15 @@ def _document(title: str, body: Sequence[Html | None], *, refresh_s: int | None)
 
 
 def _names(report: Mapping[str, Any]) -> tuple[str, str]:
-    numbers = [f"{role} v{report[role]}" for role in ("champion", "challenger") if role in report]
-    return str(report.get("model", "shadowserve")), ", ".join(numbers)
+    return str(report.get("model", "shadowserve")), versions(report)
 
 
 def _head(report: Mapping[str, Any]) -> Html:
-    model, versions = _names(report)
+    model, of = _names(report)
     verdict = report.get("verdict")
     return element(
         "header",
-        element("h1", model, element("small", f" {versions}")),
+        element("h1", model, element("small", f" {of}")),
         element(f"p.verdict.{verdict}", verdict) if verdict else None,
         element("p.note", " · ".join(_progress(report))),
     )
@@ -77,9 +78,9 @@ def _head(report: Mapping[str, Any]) -> Html:
 
 def _progress(report: Mapping[str, Any]) -> Iterator[str]:
     if "compared" in report:
-        yield f"{report['compared']:,} of {report['requests']:,} requests compared"
+        yield compared(report)
     if "windows" in report:
-        yield f"{report['windows']:,} closed window{'' if report['windows'] == 1 else 's'}"
+        yield counted(report["windows"], "closed window")
     if report.get("rate_per_s"):
         yield f"{short(report['rate_per_s'])} requests a second"
     if (seen := arrival.of(report.get("evidence", {}))).troubled:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import ceil, floor, log10
 from typing import Any
 
-from shadowserve.report.page.html import Html, element, short
+from shadowserve.report.page.html import Html, element
+from shadowserve.report.wording import short
 
 WIDTH, LABELS, BAR, GAP = 900, 280, 13, 12
 ROLES = ("champion", "control", "challenger")

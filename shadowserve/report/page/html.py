@@ -71,27 +71,3 @@ def table(head: Iterable[str], rows: Iterable[Iterable[Child]]) -> Html:
 
 def _cell(child: Child) -> Html:
     return element("td.number" if _NUMBER.fullmatch(_text(child)) else "td", child)
-
-
-def short(value: float | None) -> str:
-    """Write a number with three digits; empty if there is none.
-
-    Examples
-    --------
-    >>> short(0.012345), short(1304.2), short(None)
-    ('0.0123', '1,304', '')
-    """
-    if value is None:
-        return ""
-    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.3g}"
-
-
-def percent(value: float | None) -> str:
-    """Write a share as a percentage; empty if there is none.
-
-    Examples
-    --------
-    >>> percent(0.123), percent(0.0004), percent(None)
-    ('12.3 %', '0.04 %', '')
-    """
-    return "" if value is None else f"{100 * value:.3g} %"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shadowserve.report.page.html import Html, element, percent, short, table
+from shadowserve.report.page.html import Html, element, table
+from shadowserve.report.wording import percent, short, spaced
 
 SIDES = ("champion", "challenger")
 _SHOWN = ("recall", "average precision", "calibration error")
@@ -33,7 +34,7 @@ def by_slice(told: Mapping[str, Any] | None) -> Iterator[Html]:
     """Yield the loss of both versions in each part of the traffic, the challenger's worst first."""
     if not told or not told["slices"]:
         return
-    yield element("h3", f"{told['measure'].replace('_', ' ')} by part of the traffic")
+    yield element("h3", f"{spaced(told['measure'])} by part of the traffic")
     yield element(
         "p.note",
         f"{told['n']:,} labels; parts with {told['least']} or more. Parts overlap, and the worst of many is "

@@ -7,30 +7,32 @@ from typing import Any
 
 from shadowserve.report.legend import PARTS, legend
 from shadowserve.report.page.figures import ROLES, bar, step_ranges
-from shadowserve.report.page.html import Html, element, percent, short, table
+from shadowserve.report.page.html import Html, element, table
 from shadowserve.report.page.labelled import by_class, by_slice
+from shadowserve.report.wording import (
+    OUTCOMES,
+    agreed,
+    cost_to_callers,
+    examples,
+    more,
+    nothing_found,
+    percent,
+    short,
+    spaced,
+)
 
 Report = Mapping[str, Any]
-_OUTCOMES = (
-    "both_ok", "challenger_error", "champion_error", "both_error", "timed_out", "crashed",
-    "sampled_out",
-)  # fmt: skip
 
 
 def findings(report: Report) -> Iterator[Html]:
     """Yield what is wrong, the worst first."""
     yield element("h2", "Findings")
     if not report["findings"]:
-        told = (
-            "Nothing has been found."
-            if report.get("compared", True)
-            else "Nothing has been compared yet."
-        )
-        yield element("p", told)
+        yield element("p", nothing_found(report))
     for one in report["findings"]:
         yield element(
             f"article.{one['severity']}",
-            element("h3", element("b", one["severity"]), " ", one["kind"].replace("_", " ")),
+            element("h3", element("b", one["severity"]), " ", spaced(one["kind"])),
             element("p", one["message"]),
             element("p.facts", list(_facts(one))),
         )
@@ -45,16 +47,14 @@ def _facts(finding: Mapping[str, Any]) -> Iterator[Html]:
         yield element("span", "columns ", element("code", ", ".join(where["columns"])))
     if effect and effect["value"] is not None:
         yield element("span", _effect(effect))
-    since, examples = finding.get("since_request"), finding.get("example_requests")
-    if since is not None:
+    if (since := finding.get("since_request")) is not None:
         yield element("span", f"since request {since:,}")
-    if examples:
-        told = ", ".join(f"{number:,}" for number in examples[:5])
-        yield element("span", f"for example requests {told}")
+    if numbers := finding.get("example_requests"):
+        yield element("span", f"for example {examples(numbers)}")
 
 
 def _effect(effect: Mapping[str, Any]) -> str:
-    told = f"{effect['measure'].replace('_', ' ')} {short(effect['value'])}"
+    told = f"{spaced(effect['measure'])} {short(effect['value'])}"
     if effect["low"] is not None and effect["high"] is not None:
         told += f" (between {short(effect['low'])} and {short(effect['high'])})"
     if effect["baseline"] is not None:
@@ -66,26 +66,17 @@ def limits(report: Report) -> Iterator[Html]:
     """Yield how each limit of the policy stands."""
     yield element("h2", "Limits")
     yield table(
-        ("limit", "stands", "what is known", "more requests"),
+        ("limit", "stands", "what is known", "still needs"),
         [
             (
                 limit["name"],
                 element(f"span.{limit['state']}", limit["state"]),
                 limit["says"],
-                _more(limit),
+                more(limit),
             )
             for limit in report["judgement"]["limits"]
         ],
     )
-
-
-def _more(limit: Mapping[str, Any]) -> str:
-    """Return how many more it takes; where a share is sampled, how much traffic that is."""
-    if limit["more"] is None:
-        return ""
-    traffic = limit.get("more_traffic") or limit["more"]
-    more = f"{limit['more']:,}"
-    return f"{traffic:,}, of which {more} are sampled" if traffic > limit["more"] else more
 
 
 def divergence(report: Report) -> Iterator[Html]:
@@ -94,22 +85,17 @@ def divergence(report: Report) -> Iterator[Html]:
     if not told:
         return
     yield element("h2", f"Divergence of the outputs ({told['kind']})")
-    agreed = told["agreement"]
-    if agreed["share_exact"] is not None:
-        yield element(
-            "p",
-            f"Equal to the bit: {percent(agreed['share_exact'])} of rows; "
-            f"within tolerance: {percent(agreed['share_tolerant'])}.",
-        )
+    if equal := agreed(told["agreement"]):
+        yield element("p", equal)
     yield table(
         ("measure", "mean", "smallest", "largest"),
         [
-            (name.replace("_", " "), *(short(measure[part]) for part in ("mean", "min", "max")))
+            (spaced(name), *(short(measure[part]) for part in ("mean", "min", "max")))
             for name, measure in told["measures"].items()
         ],
     )
     for name, means in legend(told["measures"]).items():
-        yield element("p.note", element("b", name.replace("_", " ")), f": {means}")
+        yield element("p.note", element("b", spaced(name)), f": {means}")
     yield from _movers(told.get("movers") or ())
 
 
@@ -213,8 +199,7 @@ def _whole(latency: Mapping[str, Any]) -> Iterator[Html]:
             f"(between {short(ratio['low'])} and {short(ratio['high'])}; {ratio['n']:,} pairs).",
         )
     for cost in latency.get("cost_to_callers") or ():
-        low, high = percent(cost["low"]), percent(cost["high"])
-        yield element("p", f"Lanes cost callers between {low} and {high} at {cost['rank']}.")
+        yield element("p", cost_to_callers(cost))
 
 
 def _growth(growth: Mapping[str, Any] | None) -> Html | None:
@@ -267,7 +252,7 @@ def ledger(report: Report) -> Iterator[Html]:
     yield element(
         "p",
         f"Champion v{champion['version']}: ",
-        ", ".join(f"{champion[name]:,} {name.replace('_', ' ')}" for name in counted),
+        ", ".join(f"{champion[name]:,} {spaced(name)}" for name in counted),
         f". Journal: {journal['appended']:,} recorded"
         + (f", {journal['append_failed']:,} could not be. " if journal["append_failed"] else ". "),
         element("span.kept", "It balances.")
@@ -275,12 +260,12 @@ def ledger(report: Report) -> Iterator[Html]:
         else element("span.broken", "It does not balance."),
     )
     yield table(
-        ("lane", "state", *(name.replace("_", " ") for name in _OUTCOMES), "skipped", "pending"),
+        ("lane", "state", *(spaced(name) for name in OUTCOMES), "skipped", "pending"),
         [
             (
                 f"{lane['role']} v{lane['version']}",
                 lane["state"] + (f": {lane['reason']}" if lane["reason"] else ""),
-                *(f"{lane[name]:,}" for name in _OUTCOMES),
+                *(f"{lane[name]:,}" for name in OUTCOMES),
                 f"{sum(lane['skipped'].values()):,}",
                 f"{lane['pending']:,}",
             )

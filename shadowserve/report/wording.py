@@ -1,0 +1,135 @@
+"""The words and numbers of a report, the same for whoever tells it: terminal, verdict and page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from shadowserve.legible import counted, number
+
+Told = Mapping[str, Any]
+
+OUTCOMES = (
+    "both_ok", "challenger_error", "champion_error", "both_error", "timed_out", "crashed",
+    "sampled_out",
+)  # fmt: skip
+"""What may become of a request in a lane, as the ledger names it."""
+
+MOST_EXAMPLES = 5
+
+
+def spaced(name: str) -> str:
+    """Write a key as words.
+
+    Examples
+    --------
+    >>> spaced("both_ok")
+    'both ok'
+    """
+    return name.replace("_", " ")
+
+
+def short(value: float | None) -> str:
+    """Write a number with three digits; empty if there is none.
+
+    Examples
+    --------
+    >>> short(0.012345), short(1304.2), short(None)
+    ('0.0123', '1,304', '')
+    """
+    return "" if value is None else number(value)
+
+
+def percent(value: float | None) -> str:
+    """Write a share as a percentage; empty if there is none.
+
+    Examples
+    --------
+    >>> percent(0.123), percent(0.0004), percent(None)
+    ('12.3 %', '0.04 %', '')
+    """
+    return "" if value is None else f"{100 * value:.3g} %"
+
+
+def versions(report: Told) -> str:
+    """Say which versions a report is of, as far as it has them."""
+    roles = ("champion", "challenger")
+    return ", ".join(f"{role} v{report[role]}" for role in roles if role in report)
+
+
+def compared(report: Told) -> str:
+    """Say on how much of the traffic a report rests."""
+    return f"{report['compared']:,} of {report['requests']:,} requests compared"
+
+
+def headline(report: Told) -> str:
+    """Say what a report is of, in a line.
+
+    Examples
+    --------
+    >>> headline({"model": "films", "champion": 3, "challenger": 4, "compared": 2990, "requests": 3000})
+    'films: champion v3, challenger v4; 2,990 of 3,000 requests compared'
+    """
+    return f"{report['model']}: {versions(report)}; {compared(report)}"
+
+
+def nothing_found(report: Told) -> str:
+    """Say that there are no findings: since all is well, or since nothing is known."""
+    if report.get("compared", True):
+        return "Nothing has been found."
+    return "Nothing has been compared yet."
+
+
+def examples(numbers: Sequence[int]) -> str:
+    """Name some requests by their numbers.
+
+    Examples
+    --------
+    >>> examples([1203]), examples([1, 2, 3])
+    ('request 1,203', 'requests 1, 2, 3')
+    """
+    shown = numbers[:MOST_EXAMPLES]
+    return f"request{'s' if len(shown) > 1 else ''} {', '.join(f'{one:,}' for one in shown)}"
+
+
+def agreed(agreement: Told) -> str:
+    """Say on how many rows the answers are equal; empty where nothing was compared."""
+    if agreement["share_exact"] is None:
+        return ""
+    return (
+        f"Equal to the bit: {percent(agreement['share_exact'])} of rows; "
+        f"within tolerance: {percent(agreement['share_tolerant'])}."
+    )
+
+
+def more(limit: Told) -> str:
+    """Say what a limit still takes: labels, requests, or where a share is sampled how much traffic.
+
+    Examples
+    --------
+    >>> more({"name": "latency", "more": 801, "more_traffic": 8010})
+    '8,010 requests, of which 801 are sampled'
+    >>> more({"name": "coverage", "more": 801, "more_traffic": 801})
+    '801 requests'
+    >>> more({"name": "coverage", "more": None})
+    ''
+    """
+    if limit["more"] is None:
+        return ""
+    if limit["name"] == "loss":
+        return counted(limit["more"], "label")
+    traffic = limit.get("more_traffic") or limit["more"]
+    sampled = f", of which {limit['more']:,} are sampled" if traffic > limit["more"] else ""
+    return f"{counted(traffic, 'request')}{sampled}"
+
+
+def cost_to_callers(cost: Told) -> str:
+    """Say what lanes cost callers at one rank of their waiting times.
+
+    Examples
+    --------
+    >>> cost_to_callers({"low": -0.02, "high": 0.04, "rank": "p99"})
+    'Lanes cost callers between -2 % and +4 % at p99.'
+    """
+    low, high = (f"{100 * cost[end]:+.3g} %" for end in ("low", "high"))
+    return f"Lanes cost callers between {low} and {high} at {cost['rank']}."
