@@ -8,8 +8,9 @@ from typing import Any
 
 from shadowserve.divergence.compared import Divergence
 from shadowserve.divergence.field import field_of
-from shadowserve.divergence.kinds.fields import MultiDivergence, RecordDivergence
+from shadowserve.divergence.kinds.multi import MultiDivergence
 from shadowserve.divergence.kinds.number import NumberDivergence
+from shadowserve.divergence.kinds.record import RecordDivergence
 from shadowserve.divergence.whole import WholeNumbers
 from shadowserve.settings.vocabulary import Kind
 

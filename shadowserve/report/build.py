@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
 
-from shadowserve.comparison.timing import BETWEEN, RoleTiming, StepTiming, step_around
 from shadowserve.errors import SettingsError
 from shadowserve.judgement.facts import Facts, gather
 from shadowserve.judgement.findings import Finding, look
@@ -17,16 +15,13 @@ from shadowserve.judgement.findings.slices import SLICE_DIVERGENCE
 from shadowserve.judgement.verdict import judge
 from shadowserve.labels.losses import by_request
 from shadowserve.legible import counted
+from shadowserve.report import times
 from shadowserve.settings.policy import Policy
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.places import Places
-from shadowserve.statistics.growth import SizeCounts
-from shadowserve.statistics.tally import Quantiles
 from shadowserve.versions import pins
 
 SCHEMA = "shadowserve/report/1"
-QUANTILE_FROM = 1_000
-"""Effective observations below which no p99 is shown."""
 
 
 def number_of(deployment: Deployment, given: str | None) -> int:
@@ -90,8 +85,8 @@ def build(places: Places, deployment: Deployment, *, challenger: int) -> dict[st
         "findings": [_dated(known, finding) for finding in findings],
         "labels": _labels(known, policy),
         "divergence": _divergence(known),
-        "latency": _latency(known, policy),
-        "features": list(_features(known)),
+        "latency": times.latency(known, policy),
+        "features": list(times.features(known)),
         "notes": _notes(known),
         "unseen": list(_unseen(known)),
         "refused": _refused(known),
@@ -145,108 +140,6 @@ def _divergence(known: Facts) -> dict[str, Any]:
     noise = known.control.outputs.disagreement if known.control else None
     told["noise_floor"] = noise.mean if noise is not None and noise.n else None
     return told
-
-
-def _latency(known: Facts, policy: Policy) -> dict[str, Any]:
-    if known.learned is None:
-        return {}
-    learned = known.learned
-    paired = known.paired
-    ratio = paired.interval(policy.alpha, alpha_low=policy.alpha / LIMITS)
-    return {
-        "champion": _quantiles(learned.champion.total),
-        "challenger": _quantiles(learned.lane.total),
-        "control": _quantiles(known.control.lane.total) if known.control else None,
-        "paired_ratio": {
-            "value": ratio.ratio,
-            "low": ratio.low,
-            "high": ratio.high,
-            "n": paired.n_pairs,
-            "work": ratio.work,
-            "beside_ms": paired.beside_ms,
-            "in_turn": known.in_turn,
-            "process_lives": len(paired.lives),
-        },
-        "timed_alone": learned.timed,
-        "warmup": learned.warmup.summary(),
-        "starved_ms": learned.starved_ms.summary(),
-        "cost_to_callers": [asdict(cost) for cost in learned.harm.costs()],
-        "lag_ms": _ranks(learned.lag_ms, ("p50", 0.5), ("p99", 0.99)),
-    }
-
-
-def _quantiles(timing: StepTiming) -> dict[str, Any]:
-    told = _ranks(timing.wall, ("p50_ms", 0.5), ("p90_ms", 0.9))
-    tail = timing.wall.quantile(0.99) if timing.spent.n_effective >= QUANTILE_FROM else None
-    cost = timing.calls.fit()
-    return {
-        "n": timing.spent.n,
-        "n_effective": timing.spent.n_effective,
-        **told,
-        "p99_ms": tail,
-        "max_ms": timing.spent.summary()["max"],
-        "fixed_ms": cost.fixed_ms if cost else None,
-        "per_row_ms": cost.per_row_ms if cost else None,
-    }
-
-
-def _ranks(sketch: Quantiles, *ranks: tuple[str, float]) -> dict[str, float | None]:
-    return {name: sketch.quantile(rank) if sketch.n_effective else None for name, rank in ranks}
-
-
-def _features(known: Facts) -> Iterator[dict[str, Any]]:
-    """Yield each step of each role, and what lies between them, with its share and its growth."""
-    roles: dict[str, RoleTiming | None] = {
-        "champion": known.learned.champion if known.learned else None,
-        "challenger": known.learned.lane if known.learned else None,
-        "control": known.control.lane if known.control else None,
-    }
-    for role, timing in roles.items():
-        if timing is None:
-            continue
-        whole = timing.total.spent.summary()["mean"] or 0.0
-        rows = dict(timing.steps)
-        if timing.between.spent.n:
-            rows[BETWEEN] = timing.between
-        for step, own in rows.items():
-            mean = own.spent.summary()["mean"]
-            yield {
-                "role": role,
-                "step": step,
-                "columns": list(own.columns),
-                "within": step_around(step, rows),
-                **_quantiles(own),
-                "cpu_ms": own.cpu.summary()["mean"],
-                "share": mean / whole if whole and mean is not None else None,
-                "growth": _growth(own, known.learned.sizes if known.learned else {}),
-            }
-
-
-def _growth(timing: StepTiming, sizes: Mapping[str, SizeCounts]) -> dict[str, Any] | None:
-    """Return the growth against the column that the step's cost follows most.
-
-    What it takes at the tail is predicted for the sizes of all requests, timed or not.
-    """
-    fits = {column: fit.fit() for column, fit in timing.growth.items()}
-    growing = {
-        column: growth for column, growth in fits.items() if growth is not None and growth.grows
-    }
-    if not growing:
-        return None
-    column = max(growing, key=lambda c: float(growing[c].predict(growing[c].largest_size)))
-    found = growing[column]
-    p99_ms, max_ms = found.tail(sizes[column]) if column in sizes else (None, None)
-    return {
-        "column": column,
-        "exponent": found.exponent,
-        "low": found.low,
-        "high": found.high,
-        "superlinear": found.superlinear,
-        "fixed_ms": found.fixed_ms,
-        "per_unit_ms": found.per_unit_ms,
-        "p99_ms": p99_ms,
-        "max_ms": max_ms,
-    }
 
 
 def _notes(known: Facts) -> list[str]:

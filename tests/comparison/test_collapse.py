@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from shadowserve.comparison.collapse import FewItems, Stillness
+from shadowserve.comparison.few_items import FewItems
+from shadowserve.comparison.stillness import Stillness
 from shadowserve.divergence import Kind
 
 ALPHA = 0.01 / 15

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cosine, jensenshannon
 
 from shadowserve.divergence import Kind, Options, Tolerance, divergence_of, tally
-from shadowserve.divergence.kinds.fields import MultiDivergence, RecordDivergence
 from shadowserve.divergence.kinds.label import LabelDivergence
+from shadowserve.divergence.kinds.multi import MultiDivergence
 from shadowserve.divergence.kinds.number import NumberDivergence
 from shadowserve.divergence.kinds.probability import ProbabilityDivergence, jensen_shannon
+from shadowserve.divergence.kinds.record import RecordDivergence
 from shadowserve.divergence.kinds.sets import SetDivergence
 from shadowserve.divergence.kinds.text import TextDivergence
 from shadowserve.divergence.kinds.vector import VectorDivergence

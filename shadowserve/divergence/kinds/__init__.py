@@ -6,11 +6,12 @@ Those that a team may name stand in `settings.vocabulary` besides.
 from __future__ import annotations
 
 from shadowserve.divergence.kind import OutputKind, register
-from shadowserve.divergence.kinds.fields import Multi, Record
 from shadowserve.divergence.kinds.label import Label
+from shadowserve.divergence.kinds.multi import Multi
 from shadowserve.divergence.kinds.number import Number
 from shadowserve.divergence.kinds.probability import Probability
 from shadowserve.divergence.kinds.ranking import Ranking
+from shadowserve.divergence.kinds.record import Record
 from shadowserve.divergence.kinds.sets import ItemSet
 from shadowserve.divergence.kinds.text import Text
 from shadowserve.divergence.kinds.vector import Vector

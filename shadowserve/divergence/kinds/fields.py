@@ -7,115 +7,33 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from shadowserve.divergence.align import Aligned, Outputs, Type, align, plain_rows
-from shadowserve.divergence.blocks import widths
+from shadowserve.divergence.align import Aligned, Outputs, plain_rows
 from shadowserve.divergence.compared import DISAGREEMENT, Compared, Divergence, Measure
 from shadowserve.divergence.detection import detect
 from shadowserve.divergence.field import field_of
 from shadowserve.divergence.kind import OutputKind, Parts, Signature, divergence_of
 from shadowserve.divergence.options import Options
-from shadowserve.divergence.signs import Declared, Form, Sample
 from shadowserve.divergence.tally import KindTally, tally
 from shadowserve.errors import SettingsError
-from shadowserve.settings.vocabulary import Kind
 
 
-@dataclass(frozen=True, slots=True)
-class RecordDivergence:
-    """Compare dicts field by field.
-
-    ``disagreement``
-        Mean of the fields' own disagreements: 0 same, 1 all fields disjoint.
-    ``<field>/<measure>``
-        What the field's kind measures.
-
-    Parameters
-    ----------
-    fields : mapping of field name to Divergence
-    ignore : frozenset of str
-        Fields that say nothing, such as a random id: left out of everything.
-
-    Notes
-    -----
-    A field that one side lacks is a difference of structure, and so is one that `fields` does not
-    know, if its values differ.
-    """
-
-    fields: Mapping[str, Divergence]
-    ignore: frozenset[str] = frozenset()
-    kind: str = Kind.RECORD
+@runtime_checkable
+class OfParts(Protocol):
+    """What compares rows part by part."""
 
     @property
-    def measures(self) -> tuple[Measure, ...]:
-        """The mean, then every field's measures."""
-        return _measures(self.fields)
-
-    def compare(self, champion: Outputs, lane: Outputs) -> Compared:
-        """Compare two sequences of n_rows dicts; see `Divergence.compare`."""
-        aligned = align(champion, lane)
-        measured = aligned.comparable & (aligned.types == Type.OBJECT)
-        differs, pairs = self._strangers(aligned, measured)
-        return _assemble(aligned, self.fields, measured=measured, differs=differs, pairs=pairs)
-
-    def _strangers(
-        self, aligned: Aligned, measured: np.ndarray
-    ) -> tuple[np.ndarray, Counter[tuple[str, str]]]:
-        """Find fields that only one side has, and unknown ones that differ."""
-        differs = np.zeros(measured.size, dtype=bool)
-        pairs: Counter[tuple[str, str]] = Counter()
-        known = self.fields.keys() | self.ignore
-        for i in np.flatnonzero(measured).tolist():
-            one, two = aligned.champion[i], aligned.lane[i]
-            a, b = one.keys(), two.keys()
-            if a == b and a <= known:
-                continue
-            unknown = {name for name in (a & b) - known if one[name] != two[name]}
-            for name in sorted(map(str, ((a ^ b) | unknown) - self.ignore)):
-                differs[i] = True
-                pairs[_presence(name, a), _presence(name, b)] += 1
-        return differs, pairs
+    def fields(self) -> Mapping[str, Divergence]:
+        """What compares each part, by its name."""
+        ...
 
 
-@dataclass(frozen=True, slots=True)
-class MultiDivergence:
-    """Compare rows of several outputs, output by output.
-
-    ``disagreement``
-        Mean of the outputs' own disagreements.
-    ``<position>/<measure>``
-        What the output's kind measures; positions count from 0.
-
-    Rows of different length differ in structure. Rows that both have another number of outputs
-    than `fields` are judged by equality alone.
-    """
-
-    fields: Mapping[str, Divergence]
-    kind: str = Kind.MULTI
-
-    @property
-    def measures(self) -> tuple[Measure, ...]:
-        """The mean, then every output's measures."""
-        return _measures(self.fields)
-
-    def compare(self, champion: Outputs, lane: Outputs) -> Compared:
-        """Compare two sequences of n_rows lists; see `Divergence.compare`."""
-        aligned = align(champion, lane)
-        listed = aligned.comparable & (aligned.types == Type.LIST)
-        a, b = widths(aligned.champion, listed), widths(aligned.lane, listed)
-        differs = listed & (a != b)
-        pairs = Counter(
-            (f"list[{a[i]}]", f"list[{b[i]}]") for i in np.flatnonzero(differs).tolist()
-        )
-        measured = listed & ~differs & (a == len(self.fields))
-        return _assemble(aligned, self.fields, measured=measured, differs=differs, pairs=pairs)
-
-
-def _measures(fields: Mapping[str, Divergence]) -> tuple[Measure, ...]:
+def field_measures(fields: Mapping[str, Divergence]) -> tuple[Measure, ...]:
+    """Return the mean, then every field's measures, each with the field's name."""
     parts = (
         Measure(f"{name}/{m.name}", m.low, m.high, m.swap)
         for name, divergence in fields.items()
@@ -124,11 +42,7 @@ def _measures(fields: Mapping[str, Divergence]) -> tuple[Measure, ...]:
     return (DISAGREEMENT, *parts)
 
 
-def _presence(name: str, keys: Iterable[Any]) -> str:
-    return f"{name}: present" if name in map(str, keys) else f"{name}: absent"
-
-
-def _assemble(
+def assemble(
     aligned: Aligned,
     fields: Mapping[str, Divergence],
     *,
@@ -136,6 +50,17 @@ def _assemble(
     differs: np.ndarray,
     pairs: Counter[tuple[str, str]],
 ) -> Compared:
+    """Compare each field and bring rows together from them.
+
+    Parameters
+    ----------
+    measured : ndarray of bool, shape (n_rows,)
+        Rows whose fields can be compared.
+    differs : ndarray of bool, shape (n_rows,)
+        Those of them whose own structure differs.
+    pairs : Counter of pair of str
+        How: as the champion has it, as the lane has it.
+    """
     parts = {
         name: d.compare(field_of(aligned.champion, name), field_of(aligned.lane, name))
         for name, d in fields.items()
@@ -194,7 +119,7 @@ class OfFields(OutputKind):
 
     def parts(self, divergence: Divergence) -> Parts:
         """Return one tally a field."""
-        if not isinstance(divergence, RecordDivergence | MultiDivergence):
+        if not isinstance(divergence, OfParts):
             raise TypeError("Only records and several outputs have fields.")
         return {f"field/{name}": tally(d) for name, d in divergence.fields.items()}
 
@@ -212,78 +137,12 @@ class OfFields(OutputKind):
         return {"fields": {name.removeprefix("field/"): part.summary() for name, part in tallies}}
 
 
-class Record(OfFields):
-    """Records: dicts with named fields."""
-
-    name = Kind.RECORD
-
-    def make(
-        self, options: Options, *, signature: Signature = None, sample: Outputs = ()
-    ) -> RecordDivergence:
-        """Return what compares records, by the fields that a signature or a sample names.
-
-        Raises
-        ------
-        SettingsError
-            If nothing names any.
-        """
-        rows = _known(sample)
-        names = dict.fromkeys(str(k) for row in rows if isinstance(row, dict) for k in row)
-        fields = _fields(self.name, rows, names, options=options, signature=signature)
-        return RecordDivergence(fields, options.ignore)
-
-    def resume(self, options: Options, fields: Mapping[str, Divergence]) -> RecordDivergence:
-        """Return what compares records with these fields."""
-        return RecordDivergence(fields, options.ignore)
-
-    def is_shown_by(self, sample: Sample) -> bool:
-        """Whether all are dicts."""
-        return sample.form is Form.RECORD
-
-    def is_declared_by(self, signature: Declared) -> bool:
-        """Whether a signature names several outputs, or an object."""
-        return signature.form is Form.RECORD
-
-
-class Multi(OfFields):
-    """Several outputs a row, by position. A list that is nothing else is several outputs."""
-
-    name = Kind.MULTI
-
-    def make(
-        self, options: Options, *, signature: Signature = None, sample: Outputs = ()
-    ) -> MultiDivergence:
-        """Return what compares several outputs, as many as a sample or a signature has.
-
-        Raises
-        ------
-        SettingsError
-            If nothing tells how many.
-        """
-        rows = _known(sample)
-        width = max((len(row) for row in rows if isinstance(row, list)), default=0)
-        names = map(str, range(width))
-        fields = _fields(self.name, rows, names, options=options, signature=signature)
-        return MultiDivergence(fields)
-
-    def resume(self, options: Options, fields: Mapping[str, Divergence]) -> MultiDivergence:  # noqa: ARG002
-        """Return what compares as many outputs."""
-        return MultiDivergence(fields)
-
-    def is_shown_by(self, sample: Sample) -> bool:
-        """Whether all are lists."""
-        return sample.form is Form.LIST
-
-    def is_declared_by(self, signature: Declared) -> bool:
-        """Whether it is a list."""
-        return signature.form is Form.LIST
-
-
-def _known(sample: Outputs) -> list[Any]:
+def known_rows(sample: Outputs) -> list[Any]:
+    """Return the rows that are not null."""
     return [row for row in plain_rows(sample) if row is not None]
 
 
-def _fields(
+def fields_of(
     kind: str,
     rows: Sequence[Any],
     names: Iterable[str],

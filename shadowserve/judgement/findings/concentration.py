@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from shadowserve.comparison.collapse import FewItems, Stillness
+from shadowserve.comparison.few_items import FewItems
 from shadowserve.comparison.outputs import Outputs
+from shadowserve.comparison.stillness import Stillness
 from shadowserve.divergence import KindTally
 from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where

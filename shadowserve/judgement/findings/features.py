@@ -7,52 +7,39 @@ work, else with the champion's steps at that place (`yardstick`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
-from shadowserve.comparison.learned import Learned
-from shadowserve.comparison.timing import StepTiming, outermost
+from shadowserve.comparison.timing import StepTiming
 from shadowserve.judgement.facts import Facts, bursts
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
-from shadowserve.judgement.findings.kind import FindingKind, Needs, finds
+from shadowserve.judgement.findings.growing import growing
+from shadowserve.judgement.findings.kind import Needs, finds
+from shadowserve.judgement.findings.step import (
+    CRITICAL_TAIL_MS,
+    IN_THE_WHOLE,
+    MATERIAL_MS,
+    MIN_TIMED,
+    SLOW_FEATURE,
+    TWICE,
+    Step,
+)
 from shadowserve.judgement.findings.yardstick import (
-    Yardstick,
     is_timed,
     ways_apart,
-    whole_more_at,
     whole_more_ms,
     yardstick,
-    yardsticks,
 )
 from shadowserve.legible import number, share
-from shadowserve.records import sequence_of
-from shadowserve.settings.policy import ALARM_SHARE, Policy
-from shadowserve.statistics.growth import Growth
+from shadowserve.settings.policy import Policy
 from shadowserve.statistics.paired import slower
 from shadowserve.statistics.sequential import two_rates
 
-SLOW_FEATURE = FindingKind(
-    "slow_feature",
-    fires="A step gets slow on long inputs, on every call, now and then, or for a value.",
-    share=ALARM_SHARE,
-)
-
-MIN_TIMED = 30
 MIN_STEP_MS = 2.0
 MIN_STEP_SHARE = 0.5
 CLEARLY_SLOWER = 0.5
-CRITICAL_TAIL_MS = 100.0
-MATERIAL_MS = 5.0
-TWICE = 2.0
-BEYOND_TAIL = 1.5
 N_LIMITS = 8
 FEWEST_SLOW = 5
-STRETCHES, STRETCH, FEWEST_STRETCHES = 8, 50, 3
-OVER = 0.01
-GROWS_FROM = 0.3
-IN_THE_WHOLE = 0.5
-"""No step is slower than the whole is: that share of what a step is accused of must show in it."""
 
 
 @finds(SLOW_FEATURE, needs=Needs.LEARNED)
@@ -68,8 +55,8 @@ def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     for name, timing in learned.lane.steps.items():
         if timing.spent.n < MIN_TIMED or _has_parts(learned.lane.steps, name):
             continue
-        step = _Step(known, learned, name, timing, yardstick(known, learned, name))
-        for part in (_growing, _constant, _for_a_value, _sometimes):
+        step = Step(known, learned, name, timing, yardstick(known, learned, name))
+        for part in (growing, _constant, _for_a_value, _sometimes):
             if (found := part(step, policy)) is not None:
                 yield found
                 break
@@ -80,124 +67,18 @@ def _has_parts(steps: Mapping[str, StepTiming], name: str) -> bool:
     return any(other.startswith(f"{name}/") for other in steps)
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """One step of the challenger beside what it is compared with."""
-
-    known: Facts
-    learned: Learned
-    name: str
-    timing: StepTiming
-    theirs: Yardstick
-
-    @property
-    def role(self) -> str:
-        """Whose times the step is compared with."""
-        return self.theirs.role
-
-    def usual_ms(self) -> float:
-        """Return the control's median, else the champion's; what a request usually takes."""
-        for _, timing in yardsticks(self.known):
-            if timing.total.spent.n >= MIN_TIMED:
-                return timing.total.wall.quantile(0.5)
-        return 0.0
-
-    def slowest(self) -> tuple[int, ...]:
-        """Positions of the slowest requests in which this step took most of the time."""
-        rows = self.learned.slowest.rows()
-        return tuple(r["position"] for r in rows if r["payload"]["step"] in (self.name, None))[:5]
-
-
-def _growing(step: _Step, policy: Policy) -> Finding | None:
-    """Name a step that costs far more on large inputs than on usual ones.
-
-    Faster than the size of its input is a fault by itself; in proportion to it is one where the step
-    that is compared with does not do the same.
-    """
-    del policy
-    fits = {column: fit.fit() for column, fit in step.timing.growth.items()}
-    growing = {
-        column: growth
-        for column, growth in fits.items()
-        if growth is not None
-        and (growth.superlinear or _grows_beyond(step, column, growth))
-        and _keeps_coming(step, max(MATERIAL_MS, TWICE * float(growth.predict(growth.median_size))))
-    }
-    if not growing:
-        return None
-    column = max(growing, key=lambda c: float(growing[c].predict(growing[c].largest_size)))
-    return _growth_finding(step, column, growing[column])
-
-
-def _grows_beyond(step: _Step, column: str, growth: Growth) -> bool:
-    """Whether the largest inputs cost much, and at least twice what they cost the champion."""
-    if not growth.grows or growth.low <= GROWS_FROM:
-        return False
-    worst = float(growth.predict(growth.largest_size))
-    return worst > TWICE * step.theirs.at(column, growth.largest_size) + MATERIAL_MS
-
-
-def _shows_in_the_whole(step: _Step, column: str, growth: Growth) -> bool:
-    """Whether the whole is slower at the largest inputs, by half of what the step is: or it is not slow."""
-    size = growth.largest_size
-    more = float(growth.predict(size)) - step.theirs.at(column, size)
-    return whole_more_at(step.known, step.learned, column, size) >= IN_THE_WHOLE * more
-
-
-def _growth_finding(step: _Step, column: str, growth: Growth) -> Finding:
-    p99, worst = growth.tail(step.learned.sizes[column])
-    theirs = step.theirs.at(column, growth.largest_size)
-    known_growth = bool(step.theirs) and theirs > worst / BEYOND_TAIL
-    critical = worst >= CRITICAL_TAIL_MS
-    if known_growth:
-        severity = Severity.NOTE
-        advice = f"The {step.role}'s step does the same ({number(theirs)} ms there)."
-    else:
-        slow = _shows_in_the_whole(step, column, growth)
-        severity = Severity.CRITICAL if critical else Severity.WARNING
-        severity = severity if slow else Severity.NOTE
-        beside = f"; {step.theirs.says()} take {number(theirs)} ms there" if step.theirs else ""
-        advice = (
-            f"Bound the input or change the step before switching{beside}."
-            if slow
-            else "The whole version is no slower there than the champion."
-        )
-    usual = step.timing.wall.quantile(0.5)
-    return Finding(
-        kind=SLOW_FEATURE.told,
-        severity=severity,
-        message=(
-            f"Step '{step.name}' gets slow on long inputs: its time grows with the length of '{column}' to the "
-            f"power of {growth.exponent:.1f}. Usually {number(usual)} ms, it takes {number(p99)} ms for one request "
-            f"in a hundred and {number(worst)} ms for the longest seen ({growth.largest_size:,.0f} "
-            f"characters or items). {advice}"
-        ),
-        where=Where(step=step.name, columns=(column,)),
-        effect=Effect(
-            "exponent",
-            growth.exponent,
-            growth.low,
-            growth.high,
-            "power of size",
-            step.theirs.exponent(column),
-            step.role,
-        ),
-        examples=step.slowest(),
-    )
-
-
-def _constant(step: _Step, policy: Policy) -> Finding | None:
+def _constant(step: Step, policy: Policy) -> Finding | None:
     """Name a step that costs more on every call, whatever comes in."""
     usual = step.usual_ms()
     median = step.timing.wall.quantile(0.5)
     base = step.theirs.median_ms
     more = median - base
     least = max(MIN_STEP_MS, MIN_STEP_SHARE * usual)
-    if more < least or not _keeps_coming(step, base + least):
+    if more < least or not step.keeps_coming(base + least):
         return None
     if whole_more_ms(step.known, step.learned) < IN_THE_WHOLE * more:
         return None
-    if step.theirs.kind == "same" and not _proven_slower(step.known, step.name, policy):
+    if step.theirs.kind == "same" and not _proven_slower(step, policy):
         return None
     cost = step.timing.calls.fit()
     fixed = cost.fixed_ms if cost is not None else median
@@ -220,18 +101,18 @@ def _constant(step: _Step, policy: Policy) -> Finding | None:
     )
 
 
-def _proven_slower(known: Facts, name: str, policy: Policy) -> bool:
+def _proven_slower(step: Step, policy: Policy) -> bool:
     """Whether a step is slower than the control's on the same requests, by half at least.
 
     Without pairs (another plan in the control, or too few bursts) the medians alone have to do.
     """
-    learned = known.seen
-    if known.control is None or name not in known.control.lane.steps:
+    control = step.known.control
+    if control is None or step.name not in control.lane.steps:
         return True
-    at = list(known.control.lane.steps).index(name)
-    index = list(learned.lane.steps).index(name)
+    at = list(control.lane.steps).index(step.name)
+    index = list(step.learned.lane.steps).index(step.name)
     levels = []
-    for burst in bursts(known.pairs):
+    for burst in bursts(step.known.pairs):
         both = [
             (pair.control_steps[at], pair.challenger_steps[index])
             for pair in burst
@@ -239,15 +120,10 @@ def _proven_slower(known: Facts, name: str, policy: Policy) -> bool:
         ]
         logs = [np.log(own / theirs) for theirs, own in both if own > 0 and theirs > 0]
         levels += [float(np.median(logs))] if logs else []
-    return slower(levels, limit=np.log1p(CLEARLY_SLOWER), alpha=_alpha(learned, policy))
+    return slower(levels, limit=np.log1p(CLEARLY_SLOWER), alpha=step.alpha(policy))
 
 
-def _alpha(learned: Learned, policy: Policy) -> float:
-    """Return what one test of one step may spend: each step is tested in two ways."""
-    return SLOW_FEATURE.alpha(policy) / (2 * max(1, len(learned.lane.steps)))
-
-
-def _sometimes(step: _Step, policy: Policy) -> Finding | None:
+def _sometimes(step: Step, policy: Policy) -> Finding | None:
     """Name a step that by itself takes as long as the whole champion does far more rarely.
 
     Neither the median nor the size of an input shows a look-up that misses its cache on one request
@@ -266,9 +142,9 @@ def _sometimes(step: _Step, policy: Policy) -> Finding | None:
         if slow > TWICE * max(usual, _in_the_control(step, limit_ms)) and slow * n >= FEWEST_SLOW:
             evidence[limit_ms] = float(two_rates(n, slow * n, n_usual, usual * n_usual))
     limit_ms = max(evidence, key=evidence.__getitem__, default=0.0)
-    if not evidence or evidence[limit_ms] < np.log(N_LIMITS / _alpha(step.learned, policy)):
+    if not evidence or evidence[limit_ms] < np.log(N_LIMITS / step.alpha(policy)):
         return None
-    if not _keeps_coming(step, limit_ms):
+    if not step.keeps_coming(limit_ms):
         return None
     slow, usual = 1 - own.rank(limit_ms), 1 - whole.rank(limit_ms)
     tail = own.quantile(1 - slow / 2)
@@ -287,7 +163,7 @@ def _sometimes(step: _Step, policy: Policy) -> Finding | None:
     )
 
 
-def _in_the_control(step: _Step, limit_ms: float) -> float:
+def _in_the_control(step: Step, limit_ms: float) -> float:
     """Return in which share of its requests the whole control takes longer than that."""
     control = step.known.control
     if control is None or control.lane.total.spent.n < MIN_TIMED:
@@ -295,18 +171,18 @@ def _in_the_control(step: _Step, limit_ms: float) -> float:
     return 1 - control.lane.total.wall.rank(limit_ms)
 
 
-def _for_a_value(step: _Step, policy: Policy) -> Finding | None:
+def _for_a_value(step: Step, policy: Policy) -> Finding | None:
     """Name the value of a column for which a step is slow, where the champion is not for it.
 
     The whole request counts; the step is the one in which dear requests took most of their time.
     """
     dear = step.learned.dear
     most = max(dear.steps, key=lambda name: dear.steps[name], default=None)
-    if dear.slices is None or dear.limit_ms is None or most != _outer(step):
+    if dear.slices is None or dear.limit_ms is None or most != step.outer():
         return None
-    if not _keeps_coming(step, MATERIAL_MS):
+    if not step.keeps_coming(MATERIAL_MS):
         return None
-    found = dear.slices.findings(_alpha(step.learned, policy), show=policy.shown(dear.slices.names))
+    found = dear.slices.findings(step.alpha(policy), show=policy.shown(dear.slices.names))
     told = next((one for one in found if one.rate > CLEARLY_SLOWER), None)
     if told is None:
         return None
@@ -334,36 +210,3 @@ def _for_a_value(step: _Step, policy: Policy) -> Finding | None:
         ),
         examples=step.slowest(),
     )
-
-
-def _outer(step: _Step) -> str:
-    """Return the step of the plan in which a named part lies; the step itself if it is none."""
-    names = outermost(step.learned.lane.steps)
-    return next((one for one in names if f"{step.name}/".startswith(f"{one}/")), step.name)
-
-
-def _keeps_coming(step: _Step, limit_ms: float) -> bool:
-    """Whether slow calls lie in several stretches of the traffic: a cold cache is slow in one.
-
-    The latest timings of each size are kept: where a time of slowness has passed, it lives on in the
-    sizes that are rare, and would look like growth.
-    """
-    learned = step.learned
-    slow = [
-        _number(step.known, row["position"])
-        for row in learned.slowest.rows()
-        if row["payload"]["step"] == step.name and row["payload"]["step_ms"] > limit_ms
-    ]
-    length = max(STRETCH, learned.requests // STRETCHES)
-    if len({position // length for position in slow}) < FEWEST_STRETCHES:
-        return False
-    # Early on a cold beginning may reach over three short stretches. Were it not over, the last of so
-    # many slow calls would hardly lie so far back.
-    beginning = length == STRETCH and max(slow) < learned.requests
-    return not beginning or (max(slow) / learned.requests) ** len(slow) >= OVER
-
-
-def _number(known: Facts, position: int) -> int:
-    """Return which request a position is, whichever worker answered it."""
-    moment = known.moment(position)
-    return sequence_of(position) if moment is None else moment.number

@@ -1,0 +1,131 @@
+"""Whether a version shows the same ten items to nearly everybody.
+
+The ten are chosen on every second list and measured on the others, so that chance does not choose them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from shadowserve.statistics.sequential import MeanSequence, paired_mean
+from shadowserve.statistics.tally import Items
+from shadowserve.statistics.tally.keys import as_key
+
+FEW_ITEMS = 10
+BLOCK = 16
+CHOOSE_FROM = 8
+RECHOOSE = 1.1
+MOST_EXACT = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the ten items chosen fill, as measured on lists they were not chosen by; shares.
+
+    Parameters
+    ----------
+    own, theirs : float
+        Places of the challenger's and of the champion's lists that the challenger's ten fill.
+    reach, their_reach : float
+        Lists of either that hold the challenger's first item.
+    """
+
+    own: float
+    theirs: float
+    reach: float
+    their_reach: float
+
+
+class FewItems:
+    """How much more of a list the challenger's ten commonest items fill than the champion's ten do.
+
+    Each side's ten are chosen by the odd lists so far and measured on the even ones that follow.
+
+    Attributes
+    ----------
+    more : MeanSequence
+        Share of the challenger's list that its ten fill less that of the champion's with its own ten.
+    everywhere : MeanSequence
+        ``1{in the challenger's list} - 1{in the champion's}`` of the challenger's commonest item.
+    """
+
+    def __init__(self) -> None:
+        self.more = paired_mean(1.0)
+        self.everywhere = paired_mean(1.0)
+        self._sums = [0.0, 0.0, 0.0, 0.0]
+        self._odd = {"champion": Items(MOST_EXACT), "lane": Items(MOST_EXACT)}
+        self._n = 0
+        self._chosen_at = 0
+        self._tens: list[list[Any]] = [[], []]
+
+    def add(self, champion: Sequence[Any], lane: Sequence[Any]) -> None:
+        """Take in both lists of some requests, one each; what is no list is left out."""
+        pairs = [
+            pair for pair in zip(champion, lane, strict=True) if all(type(s) is list for s in pair)
+        ]
+        for first in range(0, len(pairs), BLOCK):
+            block = pairs[first : first + BLOCK]
+            places = range(self._n, self._n + len(block))
+            self._choose()
+            self._measure([pair for n, pair in zip(places, block, strict=True) if n % 2])
+            odd = [pair for n, pair in zip(places, block, strict=True) if n % 2 == 0]
+            for name, side in zip(("champion", "lane"), zip(*odd, strict=True), strict=False):
+                self._odd[name].add(side)
+            self._n += len(block)
+
+    def shown(self) -> Shown | None:
+        """Return what the chosen items fill on the lists measured; None before the first."""
+        if not self.more.n:
+            return None
+        return Shown(*(total / self.more.n for total in self._sums))
+
+    def _choose(self) -> None:
+        n = self._odd["lane"].n_lists
+        if n < max(CHOOSE_FROM, RECHOOSE * self._chosen_at):
+            return
+        self._chosen_at = n
+        self._tens = [
+            [as_key(one["item"]) for one in self._odd[side].top(FEW_ITEMS)]
+            for side in ("champion", "lane")
+        ]
+
+    def _measure(self, pairs: Sequence[Sequence[list[Any]]]) -> None:
+        theirs, own = (set(ten) for ten in self._tens)
+        if not own:
+            return
+        first = self._tens[1][0]
+        for champion, lane in pairs:
+            before, after = ([as_key(item) for item in side] for side in (champion, lane))
+            filled = _filled(after, own)
+            self.more.add(filled - _filled(before, theirs))
+            held = float(first in after), float(first in before)
+            self.everywhere.add(held[0] - held[1])
+            for i, value in enumerate((filled, _filled(before, own), *held)):
+                self._sums[i] += value
+
+    def state(self) -> dict[str, Any]:
+        """Return everything as JSON-able values; the choice is made anew from the odd lists."""
+        return {
+            "more": self.more.state(),
+            "everywhere": self.everywhere.state(),
+            "sums": self._sums,
+            "odd": {name: items.state() for name, items in self._odd.items()},
+            "n": self._n,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Read what `state` wrote."""
+        it = cls()
+        it.more = MeanSequence.from_state(state["more"])
+        it.everywhere = MeanSequence.from_state(state["everywhere"])
+        it._sums = list(state["sums"])
+        it._odd = {name: Items.from_state(items) for name, items in state["odd"].items()}
+        it._n = state["n"]
+        return it
+
+
+def _filled(items: Sequence[Any], ten: set[Any]) -> float:
+    return sum(item in ten for item in items) / len(items) if items else 0.0

@@ -1,0 +1,130 @@
+"""Whether a version answers one number or one label to nearly everybody.
+
+What holds still is fixed on the first hundred requests and measured on those that follow, challenger
+against champion on the same request: an absurd answer of either weighs one request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from shadowserve.divergence import named
+from shadowserve.statistics.sequential import MeanSequence, paired_mean
+
+BURN_IN = 100
+STILL_SHARE = 0.01
+"""Share of the champion's usual range, from its 5th to its 95th per cent, that counts as one place."""
+
+CORRELATED = 0.5
+
+
+class Stillness:
+    """How much oftener the challenger's answer lies in its one usual place than the champion's in its own.
+
+    Parameters
+    ----------
+    kind : str
+        One that has a `usual` place: number, probability or label.
+
+    Attributes
+    ----------
+    more : MeanSequence
+        Of ``1{challenger in its place} - 1{champion in its place}``, request by request after the first
+        hundred. A place of numbers is the median of the hundred and 1 % of the champion's usual range
+        about it; where the challenger follows the champion in another unit, 1 % of its own. A place of
+        labels is the commonest of the hundred.
+    own, theirs : float
+        Requests since then on which challenger and champion were in their places.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.of = named(kind)
+        if self.of.usual is None:
+            raise ValueError(f"Answers of kind {kind!r} have no usual place.")
+        self.usual = self.of.usual
+        self.more = paired_mean(1.0)
+        self.own = 0.0
+        self.theirs = 0.0
+        self._burnt: list[list[Any]] = []
+        self._places: list[Any] | None = None
+        self._widths = [0.0, 0.0]
+
+    def add(self, champion: Sequence[Any], lane: Sequence[Any]) -> None:
+        """Take in both answers to some requests, one each; rows without a number are left out."""
+        pairs = list(zip(*(self.of.placed(side) for side in (champion, lane)), strict=True))
+        if not self.usual.is_label:
+            pairs = [pair for pair in pairs if np.isfinite(pair).all()]
+        while pairs and self._places is None:
+            wanted = BURN_IN - len(self._burnt)
+            self._burnt += [list(pair) for pair in pairs[:wanted]]
+            pairs = pairs[wanted:]
+            if len(self._burnt) == BURN_IN:
+                self._fix()
+        if pairs and self._places is not None:
+            there = np.asarray([[self._is_there(i, pair[i]) for i in (0, 1)] for pair in pairs])
+            self.theirs, self.own = self.theirs + there[:, 0].sum(), self.own + there[:, 1].sum()
+            self.more.add(there[:, 1] - there[:, 0])
+
+    def _is_there(self, which: int, value: Any) -> float:
+        if self._places is None:
+            return 0.0
+        place = self._places[which]
+        if self.usual.is_label:
+            return float(value == place)
+        return float(abs(value - place) <= self._widths[which])
+
+    def _fix(self) -> None:
+        """Fix the places on the first hundred; where the champion itself holds still, on the next."""
+        theirs, own = zip(*self._burnt, strict=True)
+        self._burnt = []
+        if self.usual.is_label:
+            self._places = [max(set(side), key=side.count) for side in (theirs, own)]
+            return
+        ranges = [_usual_range(side) for side in (theirs, own)]
+        if ranges[0] <= self.usual.least_range:
+            return
+        self._places = [float(np.median(side)) for side in (theirs, own)]
+        width = STILL_SHARE * ranges[0] / 2
+        scaled = self.usual.any_unit and _is_scaled(theirs, own, ranges, self._places)
+        self._widths = [width, STILL_SHARE * ranges[1] / 2 if scaled else width]
+
+    def state(self) -> dict[str, Any]:
+        """Return everything as JSON-able values."""
+        return {
+            "kind": str(self.of.name),
+            "more": self.more.state(),
+            "own": self.own,
+            "theirs": self.theirs,
+            "burnt": self._burnt,
+            "places": self._places,
+            "widths": self._widths,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Read what `state` wrote."""
+        it = cls(state["kind"])
+        it.more = MeanSequence.from_state(state["more"])
+        it.own, it.theirs = state["own"], state["theirs"]
+        it._burnt, it._places = [list(pair) for pair in state["burnt"]], state["places"]
+        it._widths = list(state["widths"])
+        return it
+
+
+def _usual_range(values: Sequence[float]) -> float:
+    low, high = np.quantile(values, (0.05, 0.95))
+    return float(high - low)
+
+
+def _is_scaled(
+    theirs: Sequence[float], own: Sequence[float], ranges: Sequence[float], places: Sequence[float]
+) -> bool:
+    """Whether numbers vary as the champion's do, only in another unit: grams for kilograms."""
+    if ranges[1] <= 0 or not spearmanr(theirs, own).statistic > CORRELATED:
+        return False
+    before, after = (r / max(abs(p), 1e-300) for r, p in zip(ranges, places, strict=True))
+    return bool(after >= STILL_SHARE * before)
