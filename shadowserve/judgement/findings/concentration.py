@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from shadowserve.comparison.few_items import FewItems
+from shadowserve.comparison.few_items import FEW_ITEMS, FewItems
 from shadowserve.comparison.outputs import Outputs
 from shadowserve.comparison.stillness import Stillness
 from shadowserve.divergence import KindTally
@@ -21,7 +21,6 @@ CONCENTRATION = FindingKind(
 )
 
 CONCENTRATED = 0.2
-FEW_ITEMS = 10
 IN_MOST = 0.8
 IN_FEW = 0.2
 STILL = 0.5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,15 +42,14 @@ def look(known: Facts, policy: Policy) -> Iterator[Finding]:
         low, high = (bound - noise for bound in outputs.judged.interval(alpha))
     if low <= policy.min_disagreement:
         return
-    rate, lasts = outputs.intolerant.mean, share_that_lasts(known)
-    broken = low * lasts > policy.max_disagreement
+    rate, lasts = outputs.intolerant.mean, _lasting(known)
+    lasting = low * lasts.counts
+    broken = lasting > policy.max_disagreement
     place, story = _story(tally, rate, known.name)
     severity, labels = weighed(known, policy, Severity.CRITICAL if broken else Severity.WARNING)
-    if is_noise(known) or low * lasts <= policy.min_disagreement:
+    if lasting <= policy.min_disagreement:
         severity = severity.at_most(Severity.NOTE)
-        labels += (
-            f" Scored again, only {share(lasts)} of these differ as before: the rest is noise."
-        )
+        labels += f" Scored again, only {share(lasts.share)} of these differ as before: the rest is noise."
     floor = f" The champion disagrees with itself on {share(noise)}." if noise else ""
     yield Finding(
         kind=PREDICTION_DIVERGENCE.told,
@@ -71,15 +70,29 @@ def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     )
 
 
-def share_that_lasts(known: Facts) -> float:
-    """Return the share of differing answers that differ as before at a second scoring.
+class _Lasting(NamedTuple):
+    """How much of a disagreement is the version's, by what came of a second scoring.
 
-    One that lasts is added to those seen, so that a few seen take nothing from what is proven of many.
+    Parameters
+    ----------
+    share : float
+        Of differing answers that differ as before.
+    counts : float
+        The part that counts as divergence: none where most is proven to come back to the champion.
+        What wanders is told by `nondeterminism`, and a spell of it looks like a divergence.
     """
-    doubted = known.learned.noise.persisting if known.learned else None
-    if doubted is None or not doubted.n:
-        return 1.0
-    return float((doubted.mean * doubted.n + 1) / (doubted.n + 1))
+
+    share: float
+    counts: float
+
+
+def _lasting(known: Facts) -> _Lasting:
+    doubted = known.seen.noise.persisting
+    if not doubted.n:
+        return _Lasting(1.0, 1.0)
+    # One that lasts is added to those seen: a few seen take nothing from what is proven of many.
+    part = float((doubted.mean * doubted.n + 1) / (doubted.n + 1))
+    return _Lasting(part, 0.0 if doubted.is_below(NOISY, alpha=DOUBT_ALPHA) else part)
 
 
 def _next(outputs: Outputs) -> str:
@@ -87,15 +100,6 @@ def _next(outputs: Outputs) -> str:
     if not outputs.worst.rows():
         return ""
     return " Look at the worst requests before switching: the report names them."
-
-
-def is_noise(known: Facts) -> bool:
-    """Whether what differs from the champion is proven not to differ any more, mostly, at a second scoring.
-
-    What wanders is told by `nondeterminism`, and a spell of it looks like a divergence of the version.
-    """
-    doubted = known.learned.noise.persisting if known.learned else None
-    return doubted is not None and doubted.is_below(NOISY, alpha=DOUBT_ALPHA)
 
 
 def above_noise(known: Facts, outputs: Outputs, *, alpha: float) -> tuple[float, float]:
