@@ -19,9 +19,8 @@ from shadowserve import withheld
 from shadowserve.check import Check, Side, Trial, try_out
 from shadowserve.check import check as compare
 from shadowserve.check.bodies import Bodies
-from shadowserve.cli.looking import as_json, print_json, screen
 from shadowserve.cli.options import options
-from shadowserve.cli.report_text import grid, line, row
+from shadowserve.cli.terminal import as_json, grid, line, print_json, row, screen
 from shadowserve.errors import StateError
 from shadowserve.host.placement import place
 from shadowserve.scorer.loading import input_example

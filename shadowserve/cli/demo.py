@@ -12,11 +12,11 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from shadowserve.cli.looking import screen
 from shadowserve.cli.options import options
 from shadowserve.cli.replay import Replay
 from shadowserve.cli.report_text import print_report
 from shadowserve.cli.serving import running
+from shadowserve.cli.terminal import screen
 from shadowserve.errors import ShadowserveError, UnreachableError
 from shadowserve.report import build as reports
 from shadowserve.settings.settings import Settings

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from shadowserve.cli.report_text import grid, line, row
+from shadowserve.cli.terminal import grid, line, row
 from shadowserve.report.wording import percent, short, spaced
 
 SIDES = ("champion", "challenger")

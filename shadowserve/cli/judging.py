@@ -9,9 +9,9 @@ from typing import Any
 import click
 from rich.console import Console
 
-from shadowserve.cli.looking import as_json, present, print_json, screen
+from shadowserve.cli.looking import present
 from shadowserve.cli.options import state_dir_option
-from shadowserve.cli.report_text import VERDICTS, grid, line, row
+from shadowserve.cli.terminal import VERDICTS, as_json, grid, line, print_json, row, screen
 from shadowserve.legible import counted
 from shadowserve.report import build as reports
 from shadowserve.report.wording import headline, more, nothing_found

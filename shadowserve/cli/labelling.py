@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from shadowserve.cli.looking import as_json, present, print_json, screen
+from shadowserve.cli.looking import present
 from shadowserve.cli.options import state_dir_option
-from shadowserve.cli.report_text import line
+from shadowserve.cli.terminal import as_json, line, print_json, screen
 from shadowserve.comparison.outputs import kind_compared
 from shadowserve.labels import LabelsError, RowList, Taken, pair_if_nobody_does, read_file, take
 from shadowserve.legible import counted

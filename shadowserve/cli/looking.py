@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 from rich.console import Console
 
-from shadowserve.cli.describing import print_labels
 from shadowserve.cli.options import options, state_dir_of, state_dir_option
-from shadowserve.cli.report_text import grid, line, print_report, row
+from shadowserve.cli.terminal import as_json, grid, line, print_json, row, screen
 from shadowserve.errors import UnreachableError
 from shadowserve.legible import counted
 from shadowserve.report.wording import OUTCOMES, spaced
@@ -23,8 +20,6 @@ from shadowserve.state.deployment import Deployment
 from shadowserve.state.places import Places
 from shadowserve.state.presence import running
 from shadowserve.versions.stores import preflight, uris
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
 
 @click.command(short_help="List a model's versions with what is known of each.")
@@ -178,6 +173,8 @@ def report(state_dir: str | None, challenger: str | None, as_json: bool) -> None
 
     Example: shadowserve report --challenger v4
     """
+    from shadowserve.cli.describing import print_labels  # these import numpy: seconds
+    from shadowserve.cli.report_text import print_report
     from shadowserve.report import build as reports
 
     places, deployment = present(state_dir)
@@ -205,14 +202,3 @@ def present(given: str | None) -> tuple[Places, Deployment]:
             f"Nothing has been served from {places.root}. Start 'shadowserve serve', or give --state-dir."
         )
     return places, deployment
-
-
-def print_json(value: Any) -> None:
-    """Print data for programs on stdout."""
-    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
-
-
-def screen() -> Console:
-    """Return stdout for people; wide enough for a table where it is no terminal. Nothing is markup."""
-    width = None if sys.stdout.isatty() else 160
-    return Console(width=width, highlight=False, markup=False, emoji=False)

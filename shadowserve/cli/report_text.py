@@ -1,7 +1,4 @@
-"""The report as people read it in a terminal.
-
-Names and reasons are somebody else's: they go in as text, never as markup, and made legible.
-"""
+"""The report as people read it in a terminal."""
 
 from __future__ import annotations
 
@@ -9,10 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from shadowserve.legible import LONGEST_LINE, counted, legible
+from shadowserve.cli.terminal import SEVERITIES, VERDICTS, grid, line, row
+from shadowserve.legible import counted
 from shadowserve.report.legend import PARTS, legend
 from shadowserve.report.wording import (
     agreed,
@@ -27,45 +23,7 @@ from shadowserve.report.wording import (
 )
 from shadowserve.state import arrival
 
-_COLOURS = {"critical": "bold red", "warning": "yellow", "note": "cyan", "info": "dim"}
-VERDICTS = {"promote": "bold green", "continue": "yellow", "reject": "bold red"}
-
 WORST_TOLD = 5
-
-Part = str | tuple[str, str]
-
-
-def line(out: Console, *parts: Part) -> None:
-    """Print texts one after another, each plain or with a style; nothing in them is markup.
-
-    Parameters
-    ----------
-    out : Console
-    *parts : str or tuple of text and style
-    """
-    text = Text()
-    for part in parts:
-        words, style = (part, "") if isinstance(part, str) else part
-        text.append(legible(words, most=LONGEST_LINE), style=style or None)
-    out.print(text)
-
-
-def grid(*heads: str, title: str | None = None) -> Table:
-    """Return a table whose head is text."""
-    table = Table(title=None if title is None else cell(title), title_justify="left")
-    for head in heads:
-        table.add_column(cell(head))
-    return table
-
-
-def row(table: Table, *cells: object) -> None:
-    """Add a row of text."""
-    table.add_row(*map(cell, cells))
-
-
-def cell(value: object) -> Text:
-    """Return a text that stands for itself in a table."""
-    return Text(legible(value, most=LONGEST_LINE))
 
 
 def print_report(told: Mapping[str, Any], out: Console) -> None:
@@ -124,7 +82,7 @@ def _print_findings(told: Mapping[str, Any], out: Console) -> None:
     for finding in told["findings"]:
         line(
             out,
-            (finding["severity"], _COLOURS[finding["severity"]]),
+            (finding["severity"], SEVERITIES[finding["severity"]]),
             " ",
             (finding["kind"], "bold"),
             f": {finding['message']}",

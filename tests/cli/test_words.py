@@ -110,7 +110,7 @@ def test_what_a_sampled_deployment_still_needs_is_told_in_traffic(tmp_path):
     shown = report(**QUIET, judgement={"limits": [coverage]})
     shown["features"] = []
     assert f"about {says} more" in printed(print_report, shown)
-    assert "8,010, of which 801 are sampled" in text_of(render(shown))
+    assert "8,010 requests, of which 801 are sampled" in text_of(render(shown))
 
 
 def test_where_all_is_compared_no_share_is_told_and_labels_are_labels():
