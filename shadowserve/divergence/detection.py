@@ -12,6 +12,7 @@ from shadowserve.divergence.align import Outputs
 from shadowserve.divergence.kind import named, registered
 from shadowserve.divergence.signs import declared, sampled
 from shadowserve.errors import SettingsError
+from shadowserve.settings.vocabulary import Kind
 
 
 def by_row(predictions: Any, n_rows: int) -> list[Any]:
@@ -71,7 +72,7 @@ def kind_named(name: str) -> str:
     try:
         return named(name).name
     except LookupError:
-        known = ", ".join(kind.name for kind in registered())
+        known = ", ".join(Kind)
         raise SettingsError(f"Output kind {name!r} is not known. Known: {known}.") from None
 
 

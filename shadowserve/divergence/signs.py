@@ -114,7 +114,7 @@ def declared(
     """Return what a signature's outputs say; of none, that they are numbers."""
     if len(outputs_signature) > 1:
         return Declared(Form.RECORD, Values.OTHER, None, classifier)
-    spec = outputs_signature[0] if outputs_signature else {"type": "double"}
+    spec: Mapping[str, Any] = outputs_signature[0] if outputs_signature else {"type": "double"}
     named = str(spec.get("type"))
     if named in ("object", "map"):
         return Declared(Form.RECORD, Values.OTHER, None, classifier)

@@ -150,7 +150,13 @@ def fields_of(
     options: Options,
     signature: Signature,
 ) -> dict[str, Divergence]:
-    """Return what compares each field: those of the signature first, then those of the rows."""
+    """Return what compares each field: those of the signature first, then those of the rows.
+
+    Raises
+    ------
+    SettingsError
+        If nothing names any.
+    """
     specs = {str(spec["name"]): spec for spec in signature or [] if "name" in spec}
     seen = dict.fromkeys([*specs, *names])
     if not seen and not rows:

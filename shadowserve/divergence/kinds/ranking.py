@@ -126,7 +126,10 @@ class Ranking(ItemLists):
             return False
         if not sample.types:
             return True  # nothing to show; twenty rows later there mostly is
-        ids = sample.types in ({int}, {str}) and not set(sample.items) <= {0, 1}
+        ids = sample.types in (frozenset({int}), frozenset({str})) and not set(sample.items) <= {
+            0,
+            1,
+        }
         return ids and all(len(set(row)) == len(row) for row in sample.rows)
 
     def is_declared_by(self, signature: Declared) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings import (
     champion,
@@ -48,9 +46,9 @@ LOOKS: list[Look] = [
 _ORDER = (Severity.CRITICAL, Severity.WARNING, Severity.NOTE, Severity.INFO)
 
 
-def kinds() -> Iterator[FindingKind]:
-    """Yield every kind of finding, each once."""
-    yield from dict.fromkeys(kind for one in LOOKS for kind in one.kinds)
+def kinds() -> tuple[FindingKind, ...]:
+    """Return every kind of finding, each once."""
+    return tuple(dict.fromkeys(kind for one in LOOKS for kind in one.kinds))
 
 
 def look(known: Facts, policy: Policy) -> list[Finding]:
