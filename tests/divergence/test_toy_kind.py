@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from judging_fixtures import shadowed
-from scoring_fixtures import opaque
-from test_report_text import printed
 
 import shadowserve
+from rig.judging import shadowed
+from rig.printed import printed
+from rig.scoring import opaque
 from shadowserve.cli.report_text import print_report
 from shadowserve.divergence import (
     KINDS,

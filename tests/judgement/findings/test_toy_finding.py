@@ -7,11 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
-from judging_fixtures import known_of, policy, shadowed
-from scoring_fixtures import double, opaque
-from test_report_text import printed
 
 import shadowserve
+from rig.judging import known_of, policy, shadowed
+from rig.printed import printed
+from rig.scoring import double, opaque
 from shadowserve.cli.report_text import print_report
 from shadowserve.judgement.findings import Finding, Severity, kinds, look
 from shadowserve.judgement.findings.kind import FindingKind, Needs, finds
