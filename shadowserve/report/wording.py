@@ -76,7 +76,7 @@ def headline(report: Told) -> str:
 def nothing_found(report: Told) -> str:
     """Say that there are no findings: since all is well, or since nothing is known."""
     if report.get("compared", True):
-        return "Nothing has been found."
+        return "No findings."
     return "Nothing has been compared yet."
 
 

@@ -77,7 +77,7 @@ def test_a_report_that_lacks_parts_still_makes_a_page():
 
 
 @pytest.mark.parametrize(
-    ("compared", "told"), [(0, "Nothing has been compared yet."), (7, "Nothing has been found.")]
+    ("compared", "told"), [(0, "Nothing has been compared yet."), (7, "No findings.")]
 )
 def test_no_findings_is_not_the_same_as_no_data(compared, told):
     assert told in text_of(render(report(findings=[], compared=compared)))
