@@ -25,6 +25,15 @@ Signature = Sequence[Mapping[str, Any]] | None
 """Outputs of the MLflow signature: ``signature.outputs.to_dict()``."""
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a comparison is made from: the options, and what shows the fields of an output."""
+
+    options: Options = DEFAULT_OPTIONS
+    signature: Signature = None
+    sample: Outputs = ()
+
+
 class Always(Protocol):
     """The answer that is the same for every request, made of the labels so far."""
 
@@ -114,15 +123,13 @@ class OutputKind:
 
     # comparing
 
-    def make(
-        self, options: Options, *, signature: Signature = None, sample: Outputs = ()
-    ) -> Divergence:
+    def make(self, given: Given) -> Divergence:
         """Return what compares outputs of the kind."""
         raise NotImplementedError
 
     def resume(self, options: Options, fields: Mapping[str, Divergence]) -> Divergence:  # noqa: ARG002
         """Return what compares them after a restart, by the kinds that fields had."""
-        return self.make(options)
+        return self.make(Given(options))
 
     # recognising
 
@@ -273,4 +280,4 @@ def divergence_of(
     SettingsError
         A record or several outputs whose fields nothing names.
     """
-    return named(kind).make(options, signature=outputs_signature, sample=sample)
+    return named(kind).make(Given(options, outputs_signature, sample))

@@ -28,7 +28,7 @@ from shadowserve.divergence import (
 )
 from shadowserve.divergence.align import align
 from shadowserve.divergence.compared import compared
-from shadowserve.divergence.kind import forget, register
+from shadowserve.divergence.kind import Given, forget, register
 from shadowserve.labels import Losses
 from shadowserve.labels.constant import Constant
 from shadowserve.labels.losses import Labelled, losses_of
@@ -150,7 +150,7 @@ def test_a_toy_kind_goes_from_the_lane_to_the_report_and_its_text(tmp_path, dura
 
 
 def test_a_toy_tally_goes_on_from_its_state(duration):
-    divergence = named("duration").make(None)
+    divergence = named("duration").make(Given())
     before = KindTally(divergence)
     before.add(["1:00"], ["1:30"], divergence.compare(["1:00"], ["1:30"]))
     after = KindTally.from_state(before.state())

@@ -16,8 +16,7 @@ from shadowserve.divergence.align import Aligned, Outputs, plain_rows
 from shadowserve.divergence.compared import DISAGREEMENT, Compared, Divergence, Measure
 from shadowserve.divergence.detection import detect
 from shadowserve.divergence.field import field_of
-from shadowserve.divergence.kind import OutputKind, Parts, Signature, divergence_of
-from shadowserve.divergence.options import Options
+from shadowserve.divergence.kind import Given, OutputKind, Parts, divergence_of
 from shadowserve.divergence.tally import KindTally, tally
 from shadowserve.errors import SettingsError
 
@@ -147,8 +146,7 @@ def fields_of(
     rows: Sequence[Any],
     names: Iterable[str],
     *,
-    options: Options,
-    signature: Signature,
+    given: Given,
 ) -> dict[str, Divergence]:
     """Return what compares each field: those of the signature first, then those of the rows.
 
@@ -157,17 +155,17 @@ def fields_of(
     SettingsError
         If nothing names any.
     """
-    specs = {str(spec["name"]): spec for spec in signature or [] if "name" in spec}
+    specs = {str(spec["name"]): spec for spec in given.signature or [] if "name" in spec}
     seen = dict.fromkeys([*specs, *names])
     if not seen and not rows:
         raise SettingsError(
             f"Output kind {kind!r} needs fields: no signature or sample names any. "
             "Log the model with an output signature."
         )
-    inner = replace(options, champion_classes=None, lane_classes=None)
+    inner = replace(given.options, champion_classes=None, lane_classes=None)
     found: dict[str, Divergence] = {}
     for name in seen:
-        if name in options.ignore:
+        if name in given.options.ignore:
             continue
         column = field_of(rows, name)
         one = detect([specs[name]] if name in specs else None, column)

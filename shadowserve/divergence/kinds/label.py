@@ -11,8 +11,7 @@ import numpy as np
 from shadowserve.divergence.align import Outputs, align
 from shadowserve.divergence.compared import DISAGREEMENT, Compared, Divergence, Measure, compared
 from shadowserve.divergence.confused import are_whole, lost, named_class, never, swapped
-from shadowserve.divergence.kind import Always, OutputKind, Parts, Signature, Usual
-from shadowserve.divergence.options import Options
+from shadowserve.divergence.kind import Always, Given, OutputKind, Parts, Usual
 from shadowserve.divergence.signs import Declared, Form, Sample
 from shadowserve.legible import number, share
 from shadowserve.settings.vocabulary import Kind
@@ -58,13 +57,7 @@ class Label(OutputKind):
     bounds: Mapping[str, float] = {"error": 1.0}
     has_classes = True
 
-    def make(
-        self,
-        options: Options,  # noqa: ARG002
-        *,
-        signature: Signature = None,  # noqa: ARG002
-        sample: Outputs = (),  # noqa: ARG002
-    ) -> LabelDivergence:
+    def make(self, given: Given) -> LabelDivergence:  # noqa: ARG002
         """Return what compares labels."""
         return LabelDivergence()
 

@@ -11,7 +11,7 @@ import numpy as np
 from shadowserve.divergence.align import Outputs, Type, align
 from shadowserve.divergence.blocks import widths
 from shadowserve.divergence.compared import Compared, Divergence, Measure
-from shadowserve.divergence.kind import Signature
+from shadowserve.divergence.kind import Given
 from shadowserve.divergence.kinds.fields import (
     OfFields,
     assemble,
@@ -63,9 +63,7 @@ class Multi(OfFields):
 
     name = Kind.MULTI
 
-    def make(
-        self, options: Options, *, signature: Signature = None, sample: Outputs = ()
-    ) -> MultiDivergence:
+    def make(self, given: Given) -> MultiDivergence:
         """Return what compares several outputs, as many as a sample or a signature has.
 
         Raises
@@ -73,10 +71,10 @@ class Multi(OfFields):
         SettingsError
             If nothing tells how many.
         """
-        rows = known_rows(sample)
+        rows = known_rows(given.sample)
         width = max((len(row) for row in rows if isinstance(row, list)), default=0)
         names = map(str, range(width))
-        fields = fields_of(self.name, rows, names, options=options, signature=signature)
+        fields = fields_of(self.name, rows, names, given=given)
         return MultiDivergence(fields)
 
     def resume(self, options: Options, fields: Mapping[str, Divergence]) -> MultiDivergence:  # noqa: ARG002

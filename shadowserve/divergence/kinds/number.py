@@ -20,8 +20,7 @@ from shadowserve.divergence.compared import (
     Tolerance,
     compared,
 )
-from shadowserve.divergence.kind import Always, OutputKind, Parts, Signature, Usual, mean_of
-from shadowserve.divergence.options import Options
+from shadowserve.divergence.kind import Always, Given, OutputKind, Parts, Usual, mean_of
 from shadowserve.divergence.signs import Declared, Form, Sample, Values
 from shadowserve.legible import number, share
 from shadowserve.settings.vocabulary import Kind
@@ -138,13 +137,7 @@ class Number(OutputKind):
     decisive = "absolute_error"
     of_numbers = True
 
-    def make(
-        self,
-        options: Options,  # noqa: ARG002
-        *,
-        signature: Signature = None,  # noqa: ARG002
-        sample: Outputs = (),  # noqa: ARG002
-    ) -> NumberDivergence:
+    def make(self, given: Given) -> NumberDivergence:  # noqa: ARG002
         """Return what compares numbers."""
         return NumberDivergence()
 

@@ -19,8 +19,7 @@ from shadowserve.divergence.compared import (
     Tolerance,
     compared,
 )
-from shadowserve.divergence.kind import OutputKind, Parts, Signature, Usual, mean_of
-from shadowserve.divergence.options import Options
+from shadowserve.divergence.kind import Given, OutputKind, Parts, Usual, mean_of
 from shadowserve.divergence.signs import Declared, Form, Sample, Values
 from shadowserve.legible import number, share
 from shadowserve.settings.vocabulary import Kind
@@ -206,16 +205,11 @@ class Probability(OutputKind):
     decisive = "brier"
     has_classes = True
 
-    def make(
-        self,
-        options: Options,
-        *,
-        signature: Signature = None,  # noqa: ARG002
-        sample: Outputs = (),  # noqa: ARG002
-    ) -> ProbabilityDivergence:
+    def make(self, given: Given) -> ProbabilityDivergence:
         """Return what compares probabilities, by class where both sides' classes are known."""
         return ProbabilityDivergence(
-            champion_classes=options.champion_classes, lane_classes=options.lane_classes
+            champion_classes=given.options.champion_classes,
+            lane_classes=given.options.lane_classes,
         )
 
     def is_shown_by(self, sample: Sample) -> bool:

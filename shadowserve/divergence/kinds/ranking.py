@@ -11,9 +11,8 @@ import numpy as np
 from shadowserve.divergence.align import Outputs, align
 from shadowserve.divergence.codes import code_lists
 from shadowserve.divergence.compared import Compared, Measure, compared
-from shadowserve.divergence.kind import Parts, Signature, mean_of
+from shadowserve.divergence.kind import Given, Parts, mean_of
 from shadowserve.divergence.kinds.items import GAINED, LOST, ItemLists, listed
-from shadowserve.divergence.options import Options
 from shadowserve.divergence.ranks import (
     Matches,
     kendall_tau,
@@ -110,13 +109,7 @@ class Ranking(ItemLists):
     measures = MEASURES
     unit = "rank-biased distance"
 
-    def make(
-        self,
-        options: Options,  # noqa: ARG002
-        *,
-        signature: Signature = None,  # noqa: ARG002
-        sample: Outputs = (),  # noqa: ARG002
-    ) -> RankingDivergence:
+    def make(self, given: Given) -> RankingDivergence:  # noqa: ARG002
         """Return what compares ranked lists."""
         return RankingDivergence()
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from shadowserve.divergence.align import Aligned, Outputs, Type, align
 from shadowserve.divergence.compared import Compared, Divergence, Measure
-from shadowserve.divergence.kind import Signature
+from shadowserve.divergence.kind import Given
 from shadowserve.divergence.kinds.fields import (
     OfFields,
     assemble,
@@ -89,9 +89,7 @@ class Record(OfFields):
 
     name = Kind.RECORD
 
-    def make(
-        self, options: Options, *, signature: Signature = None, sample: Outputs = ()
-    ) -> RecordDivergence:
+    def make(self, given: Given) -> RecordDivergence:
         """Return what compares records, by the fields that a signature or a sample names.
 
         Raises
@@ -99,10 +97,10 @@ class Record(OfFields):
         SettingsError
             If nothing names any.
         """
-        rows = known_rows(sample)
+        rows = known_rows(given.sample)
         names = dict.fromkeys(str(k) for row in rows if isinstance(row, dict) for k in row)
-        fields = fields_of(self.name, rows, names, options=options, signature=signature)
-        return RecordDivergence(fields, options.ignore)
+        fields = fields_of(self.name, rows, names, given=given)
+        return RecordDivergence(fields, given.options.ignore)
 
     def resume(self, options: Options, fields: Mapping[str, Divergence]) -> RecordDivergence:
         """Return what compares records with these fields."""

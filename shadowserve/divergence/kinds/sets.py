@@ -10,9 +10,8 @@ import numpy as np
 from shadowserve.divergence.align import Outputs, align
 from shadowserve.divergence.codes import code_lists
 from shadowserve.divergence.compared import Compared, Measure, compared
-from shadowserve.divergence.kind import Signature
+from shadowserve.divergence.kind import Given
 from shadowserve.divergence.kinds.items import GAINED, LOST, ItemLists, listed
-from shadowserve.divergence.options import Options
 from shadowserve.divergence.ranks import matches
 from shadowserve.settings.vocabulary import Kind
 
@@ -79,12 +78,6 @@ class ItemSet(ItemLists):
     measures = MEASURES
     unit = "share of items"
 
-    def make(
-        self,
-        options: Options,  # noqa: ARG002
-        *,
-        signature: Signature = None,  # noqa: ARG002
-        sample: Outputs = (),  # noqa: ARG002
-    ) -> SetDivergence:
+    def make(self, given: Given) -> SetDivergence:  # noqa: ARG002
         """Return what compares lists as sets."""
         return SetDivergence()

@@ -14,8 +14,7 @@ from rapidfuzz.distance import Levenshtein
 
 from shadowserve.divergence.align import Outputs, Type, align
 from shadowserve.divergence.compared import Compared, Measure, compared
-from shadowserve.divergence.kind import OutputKind, Signature
-from shadowserve.divergence.options import Options
+from shadowserve.divergence.kind import Given, OutputKind
 from shadowserve.divergence.signs import Form, Sample
 from shadowserve.settings.vocabulary import Kind
 
@@ -84,13 +83,7 @@ class Text(OutputKind):
     name = Kind.TEXT
     measures = MEASURES
 
-    def make(
-        self,
-        options: Options,  # noqa: ARG002
-        *,
-        signature: Signature = None,  # noqa: ARG002
-        sample: Outputs = (),  # noqa: ARG002
-    ) -> TextDivergence:
+    def make(self, given: Given) -> TextDivergence:  # noqa: ARG002
         """Return what compares texts."""
         return TextDivergence()
 

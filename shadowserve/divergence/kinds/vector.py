@@ -18,8 +18,7 @@ from shadowserve.divergence.compared import (
     Tolerance,
     compared,
 )
-from shadowserve.divergence.kind import OutputKind, Signature
-from shadowserve.divergence.options import Options
+from shadowserve.divergence.kind import Given, OutputKind
 from shadowserve.divergence.signs import Declared, Form, Sample, Values
 from shadowserve.settings.vocabulary import Kind
 
@@ -95,13 +94,7 @@ class Vector(OutputKind):
     name = Kind.VECTOR
     measures = MEASURES
 
-    def make(
-        self,
-        options: Options,  # noqa: ARG002
-        *,
-        signature: Signature = None,  # noqa: ARG002
-        sample: Outputs = (),  # noqa: ARG002
-    ) -> VectorDivergence:
+    def make(self, given: Given) -> VectorDivergence:  # noqa: ARG002
         """Return what compares vectors."""
         return VectorDivergence()
 
