@@ -17,13 +17,13 @@ from shadowserve.comparison.lasting import ERROR
 from shadowserve.comparison.learned import Learned
 from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings import Finding, Severity, gains, kinds
-from shadowserve.judgement.findings.divergence import above_noise
-from shadowserve.judgement.findings.failures import ERROR_RATE
-from shadowserve.judgement.findings.form import NONFINITE_OUTPUT
+from shadowserve.judgement.findings.coverage import COVERAGE, compared
+from shadowserve.judgement.findings.error_rate import ERROR_RATE
 from shadowserve.judgement.findings.gains import LIMITS
 from shadowserve.judgement.findings.labelled import by_labels
 from shadowserve.judgement.findings.latency import SLOW_PROCESS, waited
-from shadowserve.judgement.findings.origins import COVERAGE, compared
+from shadowserve.judgement.findings.nonfinite_output import NONFINITE_OUTPUT
+from shadowserve.judgement.findings.prediction_divergence import above_noise
 from shadowserve.judgement.findings.standing import standing
 from shadowserve.labels.far import FarOff
 from shadowserve.legible import counted, number, share

@@ -11,7 +11,7 @@ from shadowserve.errors import SettingsError
 from shadowserve.judgement.facts import Facts, gather
 from shadowserve.judgement.findings import Finding, look
 from shadowserve.judgement.findings.gains import LIMITS
-from shadowserve.judgement.findings.slices import SLICE_DIVERGENCE
+from shadowserve.judgement.findings.slice_divergence import SLICE_DIVERGENCE
 from shadowserve.judgement.verdict import judge
 from shadowserve.labels.losses import by_request
 from shadowserve.legible import counted

@@ -18,7 +18,7 @@ from shadowserve.comparison.failures import Differing, Poison
 from shadowserve.divergence.confused import swapped
 from shadowserve.judgement.facts import Pair
 from shadowserve.judgement.findings import Finding, Severity, look
-from shadowserve.judgement.findings.failures import growth_per_request
+from shadowserve.judgement.findings.memory_growth import growth_per_request
 from shadowserve.statistics.tally import Confusion
 from shadowserve.versions.training import TrainingData
 

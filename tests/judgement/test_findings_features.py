@@ -18,7 +18,7 @@ from shadowserve.comparison.dear import Dear
 from shadowserve.comparison.timing import RoleTiming, StepTiming
 from shadowserve.comparison.ways import ways_of
 from shadowserve.judgement.findings import Severity, look
-from shadowserve.judgement.findings.yardstick import ways_apart, yardstick
+from shadowserve.judgement.findings.slow_feature.yardstick import ways_apart, yardstick
 from shadowserve.records import Comparison, Observation, Outcome
 from shadowserve.schema.disclosure import Disclosure
 from shadowserve.schema.rows import Rows

@@ -16,7 +16,7 @@ from rig.scoring import SIGNATURE, body, double, native, opaque, pipeline, recor
 from shadowserve.cli.report_text import print_report
 from shadowserve.comparison.accepted import Accepted
 from shadowserve.judgement.facts import gather
-from shadowserve.judgement.findings import champion as of_champion
+from shadowserve.judgement.findings.refused import look
 from shadowserve.lane.refused import RefusedRequests
 from shadowserve.report import build
 from shadowserve.schema.schema import Schema
@@ -148,7 +148,7 @@ def refusing(tmp_path, *, refused_number=100, bodies=60):
 
 def test_finding_and_report_tell_how_many_the_challenger_would_have_taken(tmp_path, monkeypatch):
     places, served, known = refusing(tmp_path)
-    (one,) = of_champion.refusing(known, policy())
+    (one,) = look(known, policy())
     assert "Of the 60 of them that were kept, v4's signature would have taken 60." in one.message
     monkeypatch.setattr(build, "gather", lambda *_, **__: known)
     told = build.build(places, served, challenger=4)
@@ -163,7 +163,7 @@ def test_finding_and_report_tell_how_many_the_challenger_would_have_taken(tmp_pa
 
 def test_where_none_was_kept_it_is_said_not_to_be_known(tmp_path):
     _, _, known = refusing(tmp_path, bodies=0)
-    (one,) = of_champion.refusing(known, policy())
+    (one,) = look(known, policy())
     assert "How many v4 would have taken is not known" in one.message
 
 

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from shadowserve.judgement.facts import Facts
-from shadowserve.judgement.findings.divergence import PREDICTION_DIVERGENCE
+from shadowserve.judgement.findings.coverage import COVERAGE
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
 from shadowserve.judgement.findings.kind import FindingKind, finds
-from shadowserve.judgement.findings.origins import COVERAGE
+from shadowserve.judgement.findings.prediction_divergence import PREDICTION_DIVERGENCE
 from shadowserve.legible import number, share
 from shadowserve.records import Role
 from shadowserve.settings.policy import ALARM_SHARE, Policy

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from shadowserve.comparison.learned import Learned
 from shadowserve.comparison.unseen import Count
 from shadowserve.judgement.facts import Facts
+from shadowserve.judgement.findings.coverage import COVERAGE
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
 from shadowserve.judgement.findings.kind import finds
-from shadowserve.judgement.findings.origins import COVERAGE
 from shadowserve.legible import counted, quoted, share
 from shadowserve.settings.policy import Policy
 

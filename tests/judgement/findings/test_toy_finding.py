@@ -94,9 +94,11 @@ def test_a_finding_bears_the_name_of_a_kind_that_its_look_declares():
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Finding":
                 [kind] = [word.value for word in node.keywords if word.arg == "kind"]
                 assert isinstance(kind, ast.Attribute), f"{path.name}:{node.lineno}"
-    declared = [
-        name
+    declared = {
+        name: path
         for path in SOURCES.rglob("*.py")
         for name in re.findall(r"FindingKind\(\s*\"(\w+)\"", path.read_text("utf-8"))
-    ]
-    assert sorted(declared) == sorted(names)
+    }
+    assert declared.keys() == names
+    for name, path in declared.items():
+        assert name in (path.stem, path.parent.name), f"{name} is declared in {path.name}"

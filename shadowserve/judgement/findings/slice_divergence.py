@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from math import log
 
 from shadowserve.judgement.facts import Facts
-from shadowserve.judgement.findings.divergence import is_more_often
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
 from shadowserve.judgement.findings.kind import FindingKind, Needs, finds
 from shadowserve.judgement.findings.labelled import weighed
+from shadowserve.judgement.findings.prediction_divergence import is_more_often
 from shadowserve.legible import share
 from shadowserve.settings.policy import ALARM_SHARE, Policy
 from shadowserve.statistics.sequential import rate_evidence

@@ -8,7 +8,7 @@ from shadowserve.comparison.learned import Learned
 from shadowserve.comparison.timing import StepTiming, outermost
 from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings.kind import FindingKind
-from shadowserve.judgement.findings.yardstick import Yardstick, yardsticks
+from shadowserve.judgement.findings.slow_feature.yardstick import Yardstick, yardsticks
 from shadowserve.records import sequence_of
 from shadowserve.settings.policy import ALARM_SHARE, Policy
 

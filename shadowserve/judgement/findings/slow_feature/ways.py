@@ -1,4 +1,4 @@
-"""Slow featurization by name: steps that get slow on long inputs, on every call, or now and then.
+"""The ways in which a step is slow, each looked for in turn: growing, constant, for a value, now and then.
 
 The estimator is a step as well. What a step costs is compared with the control's step that does the same
 work, else with the champion's steps at that place (`yardstick`).
@@ -13,9 +13,9 @@ import numpy as np
 from shadowserve.comparison.timing import StepTiming
 from shadowserve.judgement.facts import Facts, bursts
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
-from shadowserve.judgement.findings.growing import growing
 from shadowserve.judgement.findings.kind import Needs, finds
-from shadowserve.judgement.findings.step import (
+from shadowserve.judgement.findings.slow_feature.growing import growing
+from shadowserve.judgement.findings.slow_feature.step import (
     CRITICAL_TAIL_MS,
     IN_THE_WHOLE,
     MATERIAL_MS,
@@ -24,7 +24,7 @@ from shadowserve.judgement.findings.step import (
     TWICE,
     Step,
 )
-from shadowserve.judgement.findings.yardstick import (
+from shadowserve.judgement.findings.slow_feature.yardstick import (
     is_timed,
     ways_apart,
     whole_more_ms,

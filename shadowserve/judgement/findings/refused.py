@@ -1,46 +1,22 @@
-"""What befell the champion itself: requests that it failed on, and requests that it refused."""
+"""Requests that the champion refused, and that could not be compared for it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from shadowserve.judgement.facts import Facts
-from shadowserve.judgement.findings.failures import ERROR_RATE
+from shadowserve.judgement.findings.coverage import COVERAGE
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
-from shadowserve.judgement.findings.kind import Needs, finds
-from shadowserve.judgement.findings.origins import COVERAGE
-from shadowserve.legible import share
+from shadowserve.judgement.findings.kind import finds
 from shadowserve.schema.schema import Schema
 from shadowserve.settings.policy import Policy
 
-MOST = 0.5
 MANY_REFUSED = 0.01
 
 
-@finds(ERROR_RATE, needs=Needs.LEARNED)
-def failing(known: Facts, policy: Policy) -> Iterator[Finding]:
-    """Yield a champion that itself fails: callers get errors now."""
-    rate = known.seen.failures.champion_rate
-    alpha = ERROR_RATE.alpha(policy)
-    if rate.ends[1] < policy.min_examples or not rate.is_above(policy.max_error_rate, alpha=alpha):
-        return
-    low, high = rate.interval(2 * alpha)
-    name = known.champion.pin.label
-    yield Finding(
-        kind=ERROR_RATE.told,
-        severity=Severity.WARNING if low > MOST else Severity.NOTE,
-        message=(
-            f"The champion {name} itself fails on {share(rate.mean)} of requests: callers get errors now, and "
-            f"these requests cannot be compared. Look at the champion before judging {known.name}."
-        ),
-        where=Where(role="champion"),
-        effect=Effect("error_rate", rate.mean, low, high, "share of requests"),
-    )
-
-
 @finds(COVERAGE)
-def refusing(known: Facts, policy: Policy) -> Iterator[Finding]:
-    """Yield requests that the champion refused, and that could not be compared for it."""
+def look(known: Facts, policy: Policy) -> Iterator[Finding]:
+    """Yield how many requests were refused, and how many of those the challenger would have taken."""
     counts = known.ledger.champion
     asked = counts.answered + counts.failed + counts.rejected
     if counts.rejected < policy.min_examples or counts.rejected < MANY_REFUSED * asked:

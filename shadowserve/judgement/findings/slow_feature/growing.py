@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
-from shadowserve.judgement.findings.step import (
+from shadowserve.judgement.findings.slow_feature.step import (
     CRITICAL_TAIL_MS,
     IN_THE_WHOLE,
     MATERIAL_MS,
@@ -11,7 +11,7 @@ from shadowserve.judgement.findings.step import (
     TWICE,
     Step,
 )
-from shadowserve.judgement.findings.yardstick import whole_more_at
+from shadowserve.judgement.findings.slow_feature.yardstick import whole_more_at
 from shadowserve.legible import number
 from shadowserve.settings.policy import Policy
 from shadowserve.statistics.growth import Growth

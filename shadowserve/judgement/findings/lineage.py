@@ -1,4 +1,4 @@
-"""Findings on where a version comes from, and on how much of the traffic it has really met."""
+"""Where a version comes from: the data that it learned from, and whether it has a signature."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
 from shadowserve.judgement.findings.kind import FindingKind, finds
-from shadowserve.legible import number, share
+from shadowserve.legible import number
 from shadowserve.scorer import parity
 from shadowserve.settings.policy import Policy
 from shadowserve.versions.lineage import differences
@@ -18,20 +18,16 @@ LINEAGE = FindingKind(
     "lineage",
     fires="The versions' training data, its time range, or whether there is a signature, differ.",
 )
-COVERAGE = FindingKind(
-    "coverage", fires="Much of the traffic was not compared, or brings values that no training had."
-)
 
 NARROW = 0.25
 _DAY_S = 86_400.0
 
 
-@finds(LINEAGE, COVERAGE)
-def look(known: Facts, policy: Policy) -> Iterator[Finding]:
-    """Yield what the records and the ledger show."""
+@finds(LINEAGE)
+def look(known: Facts, _policy: Policy) -> Iterator[Finding]:
+    """Yield what the records of both versions say of their origins."""
     yield from _lineage(known)
     yield from _typing(known)
-    yield from _coverage(known, policy)
 
 
 def _lineage(known: Facts) -> Iterator[Finding]:
@@ -83,39 +79,3 @@ def _span_days(version: Version) -> float | None:
     since = min(datetime.fromisoformat(str(a)) for a, _ in known)
     until = max(datetime.fromisoformat(str(b)) for _, b in known)
     return max((until - since).total_seconds() / _DAY_S, 1.0)
-
-
-def _coverage(known: Facts, policy: Policy) -> Iterator[Finding]:
-    lane = known.lane
-    if lane.state in ("degraded", "incompatible"):
-        yield Finding(
-            kind=COVERAGE.told,
-            severity=Severity.CRITICAL if lane.state == "incompatible" else Severity.WARNING,
-            message=f"{known.name} is {lane.state}: {lane.reason}. Nothing can be said of it until that is mended.",
-            effect=Effect(
-                "compared",
-                float(compared(known)),
-                None,
-                None,
-                "requests",
-                float(lane.total),
-                "champion",
-            ),
-        )
-        return
-    part = compared(known) / lane.total if lane.total else 0.0
-    if lane.total >= policy.min_requests and part < 0.5:
-        yield Finding(
-            kind=COVERAGE.told,
-            severity=Severity.NOTE,
-            message=(
-                f"{known.name} has been compared on {share(part)} of the champion's requests; "
-                f"{lane.pending} wait. What is said here holds for those."
-            ),
-            effect=Effect("coverage", part, None, None, "share of requests", 1.0, "champion"),
-        )
-
-
-def compared(known: Facts) -> int:
-    """Return how many requests both versions answered."""
-    return known.learned.outputs.disagreement.n if known.learned else 0

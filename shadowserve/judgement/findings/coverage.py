@@ -1,0 +1,53 @@
+"""How much of the traffic a challenger has really met."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from shadowserve.judgement.facts import Facts
+from shadowserve.judgement.findings.finding import Effect, Finding, Severity
+from shadowserve.judgement.findings.kind import FindingKind, finds
+from shadowserve.legible import share
+from shadowserve.settings.policy import Policy
+
+COVERAGE = FindingKind(
+    "coverage", fires="Much of the traffic was not compared, or brings values that no training had."
+)
+
+
+@finds(COVERAGE)
+def look(known: Facts, policy: Policy) -> Iterator[Finding]:
+    """Yield a lane that cannot score, or has compared little yet."""
+    lane = known.lane
+    if lane.state in ("degraded", "incompatible"):
+        yield Finding(
+            kind=COVERAGE.told,
+            severity=Severity.CRITICAL if lane.state == "incompatible" else Severity.WARNING,
+            message=f"{known.name} is {lane.state}: {lane.reason}. Nothing can be said of it until that is mended.",
+            effect=Effect(
+                "compared",
+                float(compared(known)),
+                None,
+                None,
+                "requests",
+                float(lane.total),
+                "champion",
+            ),
+        )
+        return
+    part = compared(known) / lane.total if lane.total else 0.0
+    if lane.total >= policy.min_requests and part < 0.5:
+        yield Finding(
+            kind=COVERAGE.told,
+            severity=Severity.NOTE,
+            message=(
+                f"{known.name} has been compared on {share(part)} of the champion's requests; "
+                f"{lane.pending} wait. What is said here holds for those."
+            ),
+            effect=Effect("coverage", part, None, None, "share of requests", 1.0, "champion"),
+        )
+
+
+def compared(known: Facts) -> int:
+    """Return how many requests both versions answered."""
+    return known.learned.outputs.disagreement.n if known.learned else 0

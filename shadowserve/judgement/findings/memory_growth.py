@@ -1,0 +1,68 @@
+"""Memory that a version keeps of every request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from shadowserve.judgement.facts import Facts
+from shadowserve.judgement.findings.finding import Effect, Finding, Severity
+from shadowserve.judgement.findings.kind import FindingKind, Needs, finds
+from shadowserve.legible import number
+from shadowserve.settings.policy import Policy
+
+MEMORY_GROWTH = FindingKind(
+    "memory_growth", fires="The challenger keeps memory of every request and does not give it back."
+)
+
+MIN_LEAK_BYTES = 20_000
+MIN_LEAK_TOTAL = 32 * 2**20
+MIN_DROP = 96 * 2**20
+MIN_MEMORY_NOTES = 5
+
+
+@finds(MEMORY_GROWTH, needs=Needs.LEARNED)
+def look(known: Facts, _policy: Policy) -> Iterator[Finding]:
+    """Yield a process that grows with every request, far more than the control's."""
+    slope = growth_per_request(known.seen.memory)
+    if slope is None or slope < MIN_LEAK_BYTES:
+        return
+    theirs = growth_per_request(known.control.memory) if known.control else None
+    if theirs is not None and slope < 3 * theirs:
+        return
+    yield Finding(
+        kind=MEMORY_GROWTH.told,
+        severity=Severity.CRITICAL,
+        message=(
+            f"{known.name} keeps about {number(slope / 1e3)} kB of every request and does not give it back. "
+            "In production it would be killed for want of memory."
+        ),
+        effect=Effect("growth", slope, None, None, "bytes/request", theirs or 0.0, "control"),
+    )
+
+
+def growth_per_request(notes: Sequence[Sequence[int]]) -> float | None:
+    """Return bytes of resident memory that each request leaves behind, after the plateau.
+
+    Parameters
+    ----------
+    notes : sequence of (requests, bytes)
+        A process that restarts begins anew, which shows as a large drop. The latest process that
+        lived long enough to tell counts, so that one stopped for its growth is not forgotten.
+
+    Returns
+    -------
+    float or None
+        Median slope (Theil and Sen) over the later half; None where that is too short to tell or
+        the whole growth is small.
+    """
+    drops = [i for i in range(1, len(notes)) if notes[i - 1][1] - notes[i][1] > MIN_DROP]
+    lives = [notes[i:j] for i, j in zip([0, *drops], [*drops, len(notes)], strict=True)]
+    told = (life[len(life) // 3 :] for life in reversed(lives))
+    later = next((life for life in told if len(life) >= MIN_MEMORY_NOTES), [])
+    if not later or later[-1][1] - later[0][1] < MIN_LEAK_TOTAL:
+        return None
+    n, used = np.asarray(later, dtype=np.float64).T
+    i, j = np.triu_indices(len(later), k=1)
+    return float(np.median((used[j] - used[i]) / np.maximum(n[j] - n[i], 1)))
