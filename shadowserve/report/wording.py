@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shadowserve.legible import counted, number
+from shadowserve.records import Outcome
 
 Told = Mapping[str, Any]
 
-OUTCOMES = (
-    "both_ok", "challenger_error", "champion_error", "both_error", "timed_out", "crashed",
-    "sampled_out",
-)  # fmt: skip
-"""What may become of a request in a lane, as the ledger names it."""
+OUTCOMES = tuple(one.value for one in Outcome if not one.value.startswith("skipped_"))
+"""What may become of a request in a lane; what was skipped is told as one."""
 
 MOST_EXAMPLES = 5
 
