@@ -127,23 +127,23 @@ class OutputKind:
         """Return what compares outputs of the kind."""
         raise NotImplementedError
 
-    def resume(self, options: Options, fields: Mapping[str, Divergence]) -> Divergence:  # noqa: ARG002
+    def resume(self, options: Options, fields: Mapping[str, Divergence]) -> Divergence:
         """Return what compares them after a restart, by the kinds that fields had."""
         return self.make(Given(options))
 
     # recognising
 
-    def is_shown_by(self, sample: Sample) -> bool:  # noqa: ARG002
+    def is_shown_by(self, sample: Sample) -> bool:
         """Whether some outputs are of the kind, as none asked before was."""
         return False
 
-    def is_declared_by(self, signature: Declared) -> bool:  # noqa: ARG002
+    def is_declared_by(self, signature: Declared) -> bool:
         """Whether a signature's outputs are of the kind, as none asked before was."""
         return False
 
     # remembering
 
-    def parts(self, divergence: Divergence) -> Parts:  # noqa: ARG002
+    def parts(self, divergence: Divergence) -> Parts:
         """Return the summaries that only this kind keeps, empty."""
         return {}
 
@@ -152,13 +152,13 @@ class OutputKind:
     ) -> None:
         """Feed a batch of n_rows outputs to the kind's own summaries."""
 
-    def figures(self, parts: Parts) -> dict[str, Any]:  # noqa: ARG002
+    def figures(self, parts: Parts) -> dict[str, Any]:
         """Return the figures that only this kind has."""
         return {}
 
     # telling
 
-    def tell(self, figures: Mapping[str, Any], rate: float) -> str:  # noqa: ARG002
+    def tell(self, figures: Mapping[str, Any], rate: float) -> str:
         """Say how a challenger's outputs differ, on a share of requests; its name stands before."""
         return f"answers differently for {share(rate)} of requests"
 
@@ -179,11 +179,11 @@ class OutputKind:
         """Say how far answers lie apart in a part of the traffic, as `graded` grades them."""
         return self.tell_apart(here, elsewhere, where="elsewhere")
 
-    def lost(self, figures: Mapping[str, Any]) -> Sequence[str]:  # noqa: ARG002
+    def lost(self, figures: Mapping[str, Any]) -> Sequence[str]:
         """Return the answers that a challenger never gives though the champion does."""
         return ()
 
-    def graded(self, parts: Parts, compared: Compared) -> np.ndarray:  # noqa: ARG002
+    def graded(self, parts: Parts, compared: Compared) -> np.ndarray:
         """Return by what slices are searched: ndarray of shape (n_rows,), from 0 to 1."""
         return compared.disagreement()
 
@@ -195,7 +195,7 @@ class OutputKind:
 
     # being wrong
 
-    def wrong(self, truth: Any, answer: Any) -> Mapping[str, float]:  # noqa: ARG002
+    def wrong(self, truth: Any, answer: Any) -> Mapping[str, float]:
         """Return how wrong an answer to one row is, by loss; empty where there is no loss."""
         return {}
 
@@ -203,10 +203,9 @@ class OutputKind:
         self, truths: Sequence[Any], answers: Sequence[Any], always: Always
     ) -> Mapping[str, Sequence[float]]:
         """Return how wrong the constant answer is for the rows of one request, by the same losses."""
-        del truths, answers, always
         return {}
 
-    def scale(self, truths: Sequence[Any]) -> tuple[float, ...]:  # noqa: ARG002
+    def scale(self, truths: Sequence[Any]) -> tuple[float, ...]:
         """Return what the cap of a loss without a bound is set by."""
         return ()
 
@@ -214,10 +213,9 @@ class OutputKind:
         self, answers: Sequence[Any], scores: Mapping[str, float] | None
     ) -> list[str] | None:
         """Return the class that each row was answered with, by its key; None where it is not known."""
-        del answers, scores
         return None
 
-    def tell_always(self, measure: str, always: Always) -> str:  # noqa: ARG002
+    def tell_always(self, measure: str, always: Always) -> str:
         """Name the constant answer that one of the kind's losses is measured against."""
         return "the best constant answer"
 

@@ -30,16 +30,12 @@ class ItemLists(OutputKind):
     decisive = "miss"
     bounds: Mapping[str, float] = {"miss": 1.0, "rank_loss": 1.0}
 
-    def parts(self, divergence: Divergence) -> Parts:  # noqa: ARG002
+    def parts(self, divergence: Divergence) -> Parts:
         """Return both sides' items."""
         return {"champion": Items(), "lane": Items()}
 
     def feed(
-        self,
-        parts: Parts,
-        champion: Sequence[Any],
-        lane: Sequence[Any],
-        compared: Compared,  # noqa: ARG002
+        self, parts: Parts, champion: Sequence[Any], lane: Sequence[Any], compared: Compared
     ) -> None:
         """Feed both sides' items."""
         parts["champion"].add([row for row in champion if type(row) is list])
@@ -82,7 +78,7 @@ class ItemLists(OutputKind):
         ]
         return {name: [row[name] for row in rows] for name in ("miss", "rank_loss")}
 
-    def tell_always(self, measure: str, always: Always) -> str:  # noqa: ARG002
+    def tell_always(self, measure: str, always: Always) -> str:
         """Name the items."""
         return "the items that were right most often"
 

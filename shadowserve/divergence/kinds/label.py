@@ -57,7 +57,7 @@ class Label(OutputKind):
     bounds: Mapping[str, float] = {"error": 1.0}
     has_classes = True
 
-    def make(self, given: Given) -> LabelDivergence:  # noqa: ARG002
+    def make(self, given: Given) -> LabelDivergence:
         """Return what compares labels."""
         return LabelDivergence()
 
@@ -69,16 +69,12 @@ class Label(OutputKind):
         """Whether the output is neither list nor record."""
         return signature.form is Form.SCALAR
 
-    def parts(self, divergence: Divergence) -> Parts:  # noqa: ARG002
+    def parts(self, divergence: Divergence) -> Parts:
         """Return the confusion table."""
         return {"confusion": Confusion()}
 
     def feed(
-        self,
-        parts: Parts,
-        champion: Sequence[Any],
-        lane: Sequence[Any],
-        compared: Compared,  # noqa: ARG002
+        self, parts: Parts, champion: Sequence[Any], lane: Sequence[Any], compared: Compared
     ) -> None:
         """Feed the confusion table."""
         parts["confusion"].add(champion, lane)
@@ -114,24 +110,19 @@ class Label(OutputKind):
         return {"error": float(class_key(truth) != class_key(answer))}
 
     def wrong_always(
-        self,
-        truths: Sequence[Any],
-        answers: Sequence[Any],  # noqa: ARG002
-        always: Always,
+        self, truths: Sequence[Any], answers: Sequence[Any], always: Always
     ) -> Mapping[str, Sequence[float]]:
         """Return how wrong the most frequent label is; before there is one, it is right."""
         mode = always.mode
         return {"error": [float(mode not in (None, class_key(truth))) for truth in truths]}
 
     def classes(
-        self,
-        answers: Sequence[Any],
-        scores: Mapping[str, float] | None,  # noqa: ARG002
+        self, answers: Sequence[Any], scores: Mapping[str, float] | None
     ) -> list[str] | None:
         """Return the labels' own keys."""
         return [class_key(answer) for answer in answers]
 
-    def tell_always(self, measure: str, always: Always) -> str:  # noqa: ARG002
+    def tell_always(self, measure: str, always: Always) -> str:
         """Name the most frequent label by its share."""
         if always.mode is None:
             return "answering the most frequent label always"

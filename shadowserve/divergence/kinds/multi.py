@@ -77,7 +77,7 @@ class Multi(OfFields):
         fields = fields_of(self.name, rows, names, given=given)
         return MultiDivergence(fields)
 
-    def resume(self, options: Options, fields: Mapping[str, Divergence]) -> MultiDivergence:  # noqa: ARG002
+    def resume(self, options: Options, fields: Mapping[str, Divergence]) -> MultiDivergence:
         """Return what compares as many outputs."""
         return MultiDivergence(fields)
 

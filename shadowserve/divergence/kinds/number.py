@@ -137,7 +137,7 @@ class Number(OutputKind):
     decisive = "absolute_error"
     of_numbers = True
 
-    def make(self, given: Given) -> NumberDivergence:  # noqa: ARG002
+    def make(self, given: Given) -> NumberDivergence:
         """Return what compares numbers."""
         return NumberDivergence()
 
@@ -154,7 +154,7 @@ class Number(OutputKind):
             return signature.classifier is False
         return signature.values is Values.NUMBER and not signature.classifier
 
-    def parts(self, divergence: Divergence) -> Parts:  # noqa: ARG002
+    def parts(self, divergence: Divergence) -> Parts:
         """Return quantiles of errors and of both sides, and their correlation."""
         return {
             "difference": Quantiles(),
@@ -225,10 +225,7 @@ class Number(OutputKind):
         return {"absolute_error": apart, "squared_error": apart**2}
 
     def wrong_always(
-        self,
-        truths: Sequence[Any],
-        answers: Sequence[Any],  # noqa: ARG002
-        always: Always,
+        self, truths: Sequence[Any], answers: Sequence[Any], always: Always
     ) -> Mapping[str, Sequence[float]]:
         """Return how far the median label is off, and the mean label squared."""
         numbers, middle, mean = self.scale(truths), always.median, always.mean
@@ -241,7 +238,7 @@ class Number(OutputKind):
         """Return the labels as numbers."""
         return tuple(map(_float, truths))
 
-    def tell_always(self, measure: str, always: Always) -> str:  # noqa: ARG002
+    def tell_always(self, measure: str, always: Always) -> str:
         """Name the median, or for squared errors the mean; no number of a label is ever told."""
         return f"answering the {'mean' if measure == 'squared_error' else 'median'} label always"
 

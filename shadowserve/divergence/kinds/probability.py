@@ -232,7 +232,7 @@ class Probability(OutputKind):
             and bool(signature.classifier)
         )
 
-    def parts(self, divergence: Divergence) -> Parts:  # noqa: ARG002
+    def parts(self, divergence: Divergence) -> Parts:
         """Return quantiles of the shift and of both sides' scores."""
         return {"shift": Quantiles(), "champion": Quantiles(), "lane": Quantiles()}
 

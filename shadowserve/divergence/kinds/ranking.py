@@ -109,7 +109,7 @@ class Ranking(ItemLists):
     measures = MEASURES
     unit = "rank-biased distance"
 
-    def make(self, given: Given) -> RankingDivergence:  # noqa: ARG002
+    def make(self, given: Given) -> RankingDivergence:
         """Return what compares ranked lists."""
         return RankingDivergence()
 

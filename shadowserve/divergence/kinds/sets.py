@@ -78,6 +78,6 @@ class ItemSet(ItemLists):
     measures = MEASURES
     unit = "share of items"
 
-    def make(self, given: Given) -> SetDivergence:  # noqa: ARG002
+    def make(self, given: Given) -> SetDivergence:
         """Return what compares lists as sets."""
         return SetDivergence()

@@ -83,7 +83,7 @@ class Text(OutputKind):
     name = Kind.TEXT
     measures = MEASURES
 
-    def make(self, given: Given) -> TextDivergence:  # noqa: ARG002
+    def make(self, given: Given) -> TextDivergence:
         """Return what compares texts."""
         return TextDivergence()
 

@@ -94,7 +94,7 @@ class Vector(OutputKind):
     name = Kind.VECTOR
     measures = MEASURES
 
-    def make(self, given: Given) -> VectorDivergence:  # noqa: ARG002
+    def make(self, given: Given) -> VectorDivergence:
         """Return what compares vectors."""
         return VectorDivergence()
 
