@@ -5,11 +5,12 @@ The ten are chosen on every second list and measured on the others, so that chan
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar
 
 from shadowserve.statistics.sequential import MeanSequence, paired_mean
+from shadowserve.statistics.stored import Stored, listed, named, of, plain
 from shadowserve.statistics.tally import Items
 from shadowserve.statistics.tally.keys import as_key
 
@@ -38,7 +39,7 @@ class Shown:
     their_reach: float
 
 
-class FewItems:
+class FewItems(Stored):
     """How much more of a list the challenger's ten commonest items fill than the champion's ten do.
 
     Each side's ten are chosen by the odd lists so far and measured on the even ones that follow.
@@ -50,6 +51,14 @@ class FewItems:
     everywhere : MeanSequence
         ``1{in the challenger's list} - 1{in the champion's}`` of the challenger's commonest item.
     """
+
+    parts: ClassVar = {
+        "more": of(MeanSequence),
+        "everywhere": of(MeanSequence),
+        "sums": listed.at("_sums"),
+        "odd": named(of(Items)).at("_odd"),
+        "n": plain.at("_n"),
+    }  # the choice is made anew from the odd lists
 
     def __init__(self) -> None:
         self.more = paired_mean(1.0)
@@ -104,27 +113,6 @@ class FewItems:
             self.everywhere.add(held[0] - held[1])
             for i, value in enumerate((filled, _filled(before, own), *held)):
                 self._sums[i] += value
-
-    def state(self) -> dict[str, Any]:
-        """Return everything as JSON-able values; the choice is made anew from the odd lists."""
-        return {
-            "more": self.more.state(),
-            "everywhere": self.everywhere.state(),
-            "sums": self._sums,
-            "odd": {name: items.state() for name, items in self._odd.items()},
-            "n": self._n,
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Read what `state` wrote."""
-        it = cls()
-        it.more = MeanSequence.from_state(state["more"])
-        it.everywhere = MeanSequence.from_state(state["everywhere"])
-        it._sums = list(state["sums"])
-        it._odd = {name: Items.from_state(items) for name, items in state["odd"].items()}
-        it._n = state["n"]
-        return it
 
 
 def _filled(items: Sequence[Any], ten: set[Any]) -> float:

@@ -6,14 +6,15 @@ against champion on the same request: an absurd answer of either weighs one requ
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.stats import spearmanr
 
-from shadowserve.divergence import named
+from shadowserve.divergence import output_kind
 from shadowserve.statistics.sequential import MeanSequence, paired_mean
+from shadowserve.statistics.stored import Part, Stored, each, listed, of, plain
 
 BURN_IN = 100
 STILL_SHARE = 0.01
@@ -22,7 +23,7 @@ STILL_SHARE = 0.01
 CORRELATED = 0.5
 
 
-class Stillness:
+class Stillness(Stored):
     """How much oftener the challenger's answer lies in its one usual place than the champion's in its own.
 
     Parameters
@@ -41,8 +42,19 @@ class Stillness:
         Requests since then on which challenger and champion were in their places.
     """
 
+    parts: ClassVar = {
+        "kind": Part(str, str),
+        "more": of(MeanSequence),
+        "own": plain,
+        "theirs": plain,
+        "burnt": each(listed).at("_burnt"),
+        "places": plain.at("_places"),
+        "widths": listed.at("_widths"),
+    }
+    given = ("kind",)
+
     def __init__(self, kind: str) -> None:
-        self.of = named(kind)
+        self.of = output_kind(kind)
         if self.of.usual is None:
             raise ValueError(f"Answers of kind {kind!r} have no usual place.")
         self.usual = self.of.usual
@@ -52,6 +64,11 @@ class Stillness:
         self._burnt: list[list[Any]] = []
         self._places: list[Any] | None = None
         self._widths = [0.0, 0.0]
+
+    @property
+    def kind(self) -> str:
+        """Name of the kind of output."""
+        return self.of.name
 
     def add(self, champion: Sequence[Any], lane: Sequence[Any]) -> None:
         """Take in both answers to some requests, one each; rows without a number are left out."""
@@ -91,28 +108,6 @@ class Stillness:
         width = STILL_SHARE * ranges[0] / 2
         scaled = self.usual.any_unit and _is_scaled(theirs, own, ranges, self._places)
         self._widths = [width, STILL_SHARE * ranges[1] / 2 if scaled else width]
-
-    def state(self) -> dict[str, Any]:
-        """Return everything as JSON-able values."""
-        return {
-            "kind": str(self.of.name),
-            "more": self.more.state(),
-            "own": self.own,
-            "theirs": self.theirs,
-            "burnt": self._burnt,
-            "places": self._places,
-            "widths": self._widths,
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Read what `state` wrote."""
-        it = cls(state["kind"])
-        it.more = MeanSequence.from_state(state["more"])
-        it.own, it.theirs = state["own"], state["theirs"]
-        it._burnt, it._places = [list(pair) for pair in state["burnt"]], state["places"]
-        it._widths = list(state["widths"])
-        return it
 
 
 def _usual_range(values: Sequence[float]) -> float:

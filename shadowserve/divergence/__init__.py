@@ -22,7 +22,7 @@ from shadowserve.divergence.compared import (
 )
 from shadowserve.divergence.detection import by_row, detect, kind_named
 from shadowserve.divergence.field import field_of, without
-from shadowserve.divergence.kind import OutputKind, Usual, divergence_of, named, registered
+from shadowserve.divergence.kind import OutputKind, Usual, divergence_of, output_kind, registered
 from shadowserve.divergence.kinds import KINDS
 from shadowserve.divergence.options import Options
 from shadowserve.divergence.revision import Revision
@@ -47,8 +47,8 @@ __all__ = [
     "divergence_of",
     "field_of",
     "kind_named",
-    "named",
     "names",
+    "output_kind",
     "registered",
     "resumed",
     "tally",

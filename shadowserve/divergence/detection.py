@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from shadowserve.divergence.align import Outputs
-from shadowserve.divergence.kind import named, registered
+from shadowserve.divergence.kind import output_kind, registered
 from shadowserve.divergence.signs import declared, sampled
 from shadowserve.errors import SettingsError
 from shadowserve.settings.vocabulary import Kind
@@ -70,7 +70,7 @@ def kind_named(name: str) -> str:
         There is no such kind.
     """
     try:
-        return named(name).name
+        return output_kind(name).name
     except LookupError:
         known = ", ".join(Kind)
         raise SettingsError(f"Output kind {name!r} is not known. Known: {known}.") from None

@@ -244,7 +244,7 @@ def registered() -> Iterator[OutputKind]:
     yield from reversed(_REGISTERED.values())
 
 
-def named(name: str) -> OutputKind:
+def output_kind(name: str) -> OutputKind:
     """Return the kind of that name.
 
     Raises
@@ -278,4 +278,4 @@ def divergence_of(
     SettingsError
         A record or several outputs whose fields nothing names.
     """
-    return named(kind).make(Given(options, outputs_signature, sample))
+    return output_kind(kind).make(Given(options, outputs_signature, sample))

@@ -13,7 +13,7 @@ from typing import Any
 from shadowserve.divergence.agreement import Agreement
 from shadowserve.divergence.align import Outputs, plain_rows
 from shadowserve.divergence.compared import Compared, Divergence, names
-from shadowserve.divergence.kind import OutputKind, named
+from shadowserve.divergence.kind import OutputKind, output_kind
 from shadowserve.divergence.options import DEFAULT_OPTIONS, Options
 from shadowserve.statistics.tally import Confusion, Items, Moments, Pairs, Quantiles
 from shadowserve.statistics.tally.state import State, checked, labelled
@@ -38,7 +38,7 @@ class KindTally:
     """
 
     def __init__(self, divergence: Divergence) -> None:
-        self.of: OutputKind = named(divergence.kind)
+        self.of: OutputKind = output_kind(divergence.kind)
         self.primary = divergence.measures[0].name
         self.parts: dict[str, Any] = {
             "agreement": Agreement(),
@@ -108,7 +108,7 @@ class KindTally:
         """Read back what `state` wrote: a tally of the kind that the state names."""
         s = checked(state, "tally")
         it = object.__new__(KindTally)
-        it.of, it.primary = named(s["of"]), s["primary"]
+        it.of, it.primary = output_kind(s["of"]), s["primary"]
         it.parts = {name: _READERS[part["kind"]](part) for name, part in s["parts"].items()}
         return it
 

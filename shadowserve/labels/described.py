@@ -16,8 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from shadowserve.divergence import OutputKind
-from shadowserve.divergence import named as output_kind
+from shadowserve.divergence import OutputKind, output_kind
 from shadowserve.labels.losses import Labelled
 from shadowserve.statistics.stored import Part, Stored, named, plain
 from shadowserve.statistics.tally.keys import class_key

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from shadowserve.divergence import named
+from shadowserve.divergence import output_kind
 from shadowserve.labels.by_slice import BySlice, Cells
 from shadowserve.labels.chosen import own_loss
 from shadowserve.labels.constant import Constant
@@ -65,7 +65,7 @@ class Losses:
     def __init__(self, kind: str | None, terms: Terms = DEFAULT_TERMS) -> None:
         self.kind = kind
         self.terms = terms
-        self.constant = Constant(numbers=kind is not None and named(kind).of_numbers)
+        self.constant = Constant(numbers=kind is not None and output_kind(kind).of_numbers)
         self.pairs = FreshPairs()
         self.by_class = ByClass()
         self.by_slice = BySlice()
@@ -244,7 +244,7 @@ class Losses:
         Where an earlier release wrote it, or it was of other terms or another kind than the output
         turned out to be, all labels are read again: it begins anew.
         """
-        was = named(state["kind"]).name if state["kind"] else None
+        was = output_kind(state["kind"]).name if state["kind"] else None
         if (state.get("form"), state.get("terms")) != (FORM, terms.to_dict()):
             return cls(kind or was, terms)
         if kind is not None and was is not None and kind != was:

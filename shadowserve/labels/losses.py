@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from shadowserve.divergence import OutputKind, named, registered
+from shadowserve.divergence import OutputKind, output_kind, registered
 from shadowserve.labels.constant import Constant, cost_of
 from shadowserve.labels.terms import Terms
 from shadowserve.statistics.tally.keys import class_key
@@ -74,13 +74,13 @@ def decisive(kind: str | None, terms: Terms) -> str | None:
         return None
     if ":" in terms.chosen:
         return OWN
-    return terms.chosen or (COST if terms.costs else named(kind).decisive)
+    return terms.chosen or (COST if terms.costs else output_kind(kind).decisive)
 
 
 def by_request(kind: str | None, terms: Terms) -> str | None:
     """Return the measure that each label has by itself: the decisive one, unless that ranks."""
     chosen = decisive(kind, terms)
-    return chosen if chosen != RANK or kind is None else named(kind).decisive
+    return chosen if chosen != RANK or kind is None else output_kind(kind).decisive
 
 
 def losses_of(
@@ -96,7 +96,7 @@ def losses_of(
     constant : Constant
         Of the labels before this one; it is not changed, but for what its answers cost by `own`.
     """
-    of = named(kind)
+    of = output_kind(kind)
     found = _of_answers(request, of, constant)
     if terms.costs and of.has_classes:
         found[COST] = _costs(request, constant, terms.costs)

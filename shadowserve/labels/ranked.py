@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from shadowserve.divergence import named as output_kind
+from shadowserve.divergence import output_kind
 from shadowserve.labels.losses import Labelled, Wrong
 from shadowserve.statistics.stored import Part, Stored, each, named
 from shadowserve.statistics.tally.keys import class_key

@@ -22,7 +22,7 @@ from shadowserve.divergence import (
     OutputKind,
     Usual,
     detect,
-    named,
+    output_kind,
     registered,
     resumed,
 )
@@ -150,7 +150,7 @@ def test_a_toy_kind_goes_from_the_lane_to_the_report_and_its_text(tmp_path, dura
 
 
 def test_a_toy_tally_goes_on_from_its_state(duration):
-    divergence = named("duration").make(Given())
+    divergence = output_kind("duration").make(Given())
     before = KindTally(divergence)
     before.add(["1:00"], ["1:30"], divergence.compare(["1:00"], ["1:30"]))
     after = KindTally.from_state(before.state())

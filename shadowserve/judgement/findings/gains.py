@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import ceil, isfinite
 
-from shadowserve.divergence import named
+from shadowserve.divergence import output_kind
 from shadowserve.labels import Loss, Losses
 from shadowserve.labels.losses import COST, OWN, RANK
 from shadowserve.legible import number, share
@@ -178,7 +178,7 @@ def always(losses: Losses, loss: Loss) -> str:
         return "answering each class's share always"
     if loss.measure in (OWN, COST) or losses.kind is None:
         return "the best constant answer"
-    return named(losses.kind).tell_always(loss.measure, constant)
+    return output_kind(losses.kind).tell_always(loss.measure, constant)
 
 
 def _name(loss: Loss) -> str:
