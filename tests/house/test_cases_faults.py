@@ -109,7 +109,7 @@ def test_ss_063_065_a_thousand_equal_values_in_a_second_are_counted_as_a_thousan
     it = work(places)
     from shadowserve.state.lane_reading import closed_windows
 
-    closed = closed_windows(it.lane_places.state, after=-1)
+    closed = closed_windows(it.parts.files.state, after=-1)
     points = [p for window in closed for p in points_of(window).points if p.name == "ledger/requests"]  # fmt: skip
     assert sum(point.value for point in points) == 2_050
     assert [point.step for point in points] == list(range(len(closed)))
@@ -133,7 +133,7 @@ def test_ss_115_what_is_kept_does_not_grow_with_ids_and_names_that_never_repeat(
     answer(places, strange, champion=scorer)
     it = work(places, scorer)
     assert told(places) == {"both_ok": 300}
-    assert len(it.learned.sizes) <= 50
+    assert len(it.commits.learned.sizes) <= 50
     assert len(it.large._sketches) <= 50
     again = lane(places, scorer)
     again._take_up()

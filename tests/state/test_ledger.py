@@ -73,7 +73,7 @@ def test_status_says_what_lanes_cost_callers_once_that_is_known(places):
             for _ in range(FEWEST_TIMES):
                 harm.add(cycle, block, ms)
     harm.add(99, Block.STILL, 2.0)  # which closes the cycles before
-    state = LaneState(worked.lane_places.state)
+    state = LaneState(worked.parts.files.state)
     state.commit(Progress(summaries={"harm": orjson.dumps(harm.state())}))
     state.close()
     found = ledger.read(places, deployment())
