@@ -48,6 +48,7 @@ from shadowserve.scorer.scorer import Scorer
 from shadowserve.serving.champion import Champion
 from shadowserve.serving.recorder import BatchRecorder
 from shadowserve.serving.work import Work
+from shadowserve.settings.options import Options
 from shadowserve.state.sharing import EARNED, EARNED_ROWS, STOPPED, Mark
 from shadowserve.versions.version import Version
 from shadowserve.wire.protocols import protocols
@@ -398,7 +399,7 @@ def leaks_under_auto(seed: int) -> Outcome:
     packed = model_of(kind, drawn)
     fresh = partial(loaded, kind, packed, example_of(n_rows))
     sent = bodies(CALLERS, np.random.default_rng(seed + 1))
-    alone = scoring.opened(VERSION, fresh, batch="off", probe="none")
+    alone = scoring.opened(VERSION, fresh, options=Options(batch="off", probe="none"))
     expected = answers_one_by_one(alone, sent)
     champion = scoring.opened(VERSION, fresh)
     got = answers_of_champion(champion, sent)
@@ -415,7 +416,9 @@ def leaks_once_earned(seed: int) -> Outcome:
     generator = np.random.default_rng(seed + 1)
     with tempfile.TemporaryDirectory() as folder:
         mark = Mark(Path(folder) / "mark.bin")
-        observer = Observer(scoring.opened(VERSION, fresh, batch="earned"), TABLE, mark=[0])
+        observer = Observer(
+            scoring.opened(VERSION, fresh, options=Options(batch="earned")), TABLE, mark=[0]
+        )
         company = Company(observer, TABLE, mark=mark, path=Path(folder) / "shown.json")
         for request in requests_of(bodies(4 * EARNED_ROWS, generator)):
             if mark.value in (EARNED, STOPPED) or not company.shown.clean:
@@ -425,8 +428,8 @@ def leaks_once_earned(seed: int) -> Outcome:
             if seen.answer is not None:
                 company.offer(typed, seen.answer, 50_000_000)
         sent = bodies(SERVED, generator)
-        alone = scoring.opened(VERSION, fresh, batch="off", probe="none")
-        champion = scoring.opened(VERSION, fresh, batch="earned")
+        alone = scoring.opened(VERSION, fresh, options=Options(batch="off", probe="none"))
+        champion = scoring.opened(VERSION, fresh, options=Options(batch="earned"))
         got = answers_of_champion(champion, sent, mark=mark.cell)
         wrong = _apart(answers_one_by_one(alone, sent), got)
         found = Outcome(

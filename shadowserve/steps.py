@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 from contextvars import ContextVar, Token
 from functools import wraps
 from time import perf_counter_ns, thread_time_ns
-from types import TracebackType
 from typing import Any, NamedTuple, ParamSpec, Self, TypeVar
 
 P = ParamSpec("P")
@@ -122,13 +121,7 @@ class step:  # noqa: N801 - a verb in the user's code, as contextlib's own
                 )
             )
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         running = _get_running()
         if running is None:
             return
@@ -209,13 +202,7 @@ class listen:  # noqa: N801 - reads as a verb beside `step`
         self._token = _set_running((self, None, "", (), "", 0, 0))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._token is not None:
             _running.reset(self._token)
             self._token = None

@@ -9,7 +9,6 @@ version calls it about a dozen times, so faults that come with calls begin after
 from __future__ import annotations
 
 import time
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -71,12 +70,7 @@ class ScriptedClock:
         _scripted.append(self)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         _scripted.remove(self)
         while self._before:
             setattr(*self._before.pop())

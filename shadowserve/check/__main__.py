@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from shadowserve.check.trial import try_version
+from shadowserve.settings.options import Options
 from shadowserve.versions import copies
 from shadowserve.versions.version import Version
 
@@ -25,10 +26,7 @@ def main(path: str) -> None:
     trial = try_version(
         Version.from_dict(asked["version"]),
         copies.own(Path(path), Path(folder.name) / "files"),
-        method=asked["method"],
-        one_job=asked["one_job"],
-        batch=asked["batch"],
-        probe=asked["probe"],
+        options=Options.of(asked["options"]),
         champion_body=asked["champion_body"],
         champion=None if asked["champion"] is None else Version.from_dict(asked["champion"]),
     )

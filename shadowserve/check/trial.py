@@ -22,6 +22,7 @@ from shadowserve.faults import fault_of
 from shadowserve.schema.schema import Schema
 from shadowserve.scorer.scorer import Scorer
 from shadowserve.scorer.scoring import open_version
+from shadowserve.settings.options import Options
 from shadowserve.versions.version import Version
 from shadowserve.wire.invocations import PROTOCOL as INVOCATIONS
 
@@ -128,10 +129,7 @@ def try_version(
     version: Version,
     path: Path,
     *,
-    method: str,
-    one_job: bool = False,
-    batch: str = "auto",
-    probe: str = "example",
+    options: Options,
     champion_body: Any = None,
     champion: Version | None = None,
 ) -> Trial:
@@ -139,31 +137,13 @@ def try_version(
 
     Parameters
     ----------
-    version : Version
-    path : Path
-        Its files.
-    method : str
-        ``predict`` or ``predict_proba``.
-    one_job : bool
-        As in `loading.load`.
-    batch, probe : str
-        As in `scoring.open_version`.
     champion_body : object, optional
-        The champion's input example as a body for ``/invocations``.
-    champion : Version, optional
-        For a challenger: as in `scoring.open_version`.
+        The champion's input example as a body for ``/invocations``; the others as in
+        `scoring.open_version`.
     """
     started = time.monotonic()
     try:
-        scorer = open_version(
-            version,
-            path,
-            method=method,
-            one_job=one_job,
-            batch=batch,
-            probe=probe,
-            champion=champion,
-        )
+        scorer = open_version(version, path, options=options, champion=champion)
     except ShadowserveError as error:
         return Trial(failure=str(error))
     except BaseException as error:
@@ -172,8 +152,8 @@ def try_version(
     example = scorer.loaded.input_example
     own = other = None
     calls = 0
-    if probe != "none":
-        repeats = REPEATS if scorer.sharing.unknown is None or probe == "full" else 1
+    if options.probe != "none":
+        repeats = REPEATS if scorer.sharing.unknown is None or options.probe == "full" else 1
         own = _passage(scorer, example, repeats)
         other = own if champion_body == example else _passage(scorer, champion_body, repeats)
         sent = [one for one in (own, None if other is own else other) if one is not None]

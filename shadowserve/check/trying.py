@@ -14,6 +14,7 @@ from typing import Any
 
 from shadowserve.check.trial import Trial
 from shadowserve.ending import ending
+from shadowserve.settings.options import DEFAULTS, Options
 from shadowserve.versions.version import Version
 
 PATIENCE_S = 180.0
@@ -25,10 +26,7 @@ def try_out(
     version: Version,
     path: Path,
     *,
-    method: str = "predict",
-    one_job: bool = False,
-    batch: str = "auto",
-    probe: str = "example",
+    options: Options = DEFAULTS,
     champion_body: Any = None,
     champion: Version | None = None,
     environment: Mapping[str, str] | None = None,
@@ -41,16 +39,10 @@ def try_out(
     version : Version
     path : Path
         Its files.
-    method : str
-        ``predict`` or ``predict_proba``.
-    one_job : bool
-        As in `loading.load`.
-    batch, probe : str
+    options, champion
         As in `scoring.open_version`.
     champion_body : object, optional
         The champion's input example, parsed.
-    champion : Version, optional
-        For a challenger: as in `scoring.open_version`.
     environment : mapping, optional
         All its variables, as the process that will serve it has them; by default this process's own.
     patience_s : float
@@ -64,10 +56,7 @@ def try_out(
     asked = json.dumps(
         {
             "version": version.to_dict(),
-            "method": method,
-            "one_job": one_job,
-            "batch": batch,
-            "probe": probe,
+            "options": options.to_dict(),
             "champion_body": champion_body,
             "champion": None if champion is None else champion.to_dict(),
         },

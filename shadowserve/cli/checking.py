@@ -24,6 +24,7 @@ from shadowserve.cli.terminal import as_json, grid, line, print_json, row, scree
 from shadowserve.errors import StateError
 from shadowserve.host.placement import place
 from shadowserve.scorer.loading import input_example
+from shadowserve.settings.options import Options
 from shadowserve.settings.settings import Settings
 from shadowserve.state.deployment import read
 from shadowserve.state.places import Places
@@ -112,16 +113,15 @@ def _checks(
         **placement.environment(),
     }
 
+    options = Options.from_settings(settings)
+
     def tried_out(one: Any) -> Trial:
         if faults := file_faults(settings, one.version):
             return Trial(failure=" ".join(faults))
         return try_out(
             one.version,
             one.path,
-            method=settings.method,
-            one_job=settings.one_job,
-            batch=settings.batch,
-            probe=settings.probe,
+            options=options,
             champion_body=body,
             champion=None if one is fetched[0] else fetched[0].version,
             environment=environment,

@@ -51,11 +51,11 @@ class Tapped:
         Whom the request is for, as a header of it said; empty for nobody.
     """
 
+    status: int
     protocol: str
     request_id: str
     content_type: str
     body: bytes
-    status: int
     answer: bytes
     latency_ns: int
     arrived_wall_ns: int

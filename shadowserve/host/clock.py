@@ -11,7 +11,6 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 
 _ROOT = Path("/")
 _UNLIMITED_BYTES = 2**60
@@ -58,12 +57,7 @@ class Starvation:
     def __enter__(self) -> Starvation:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -131,15 +125,10 @@ def own_bytes(pid: int | None = None) -> int | None:
 
     A mapped file's pages are the system's to drop at any time, however many of them are resident.
 
-    Parameters
-    ----------
-    pid : int, optional
-        This process if not given.
-
     Returns
     -------
     int or None
-        Bytes, memory that it shares with others included; resident memory where the system does not
+        As `rss_bytes` does: bytes, memory that it shares with others included; resident memory where the system does not
         tell them apart, None if there is no such process.
     """
     known = os.getpid() if pid is None else pid

@@ -35,15 +35,7 @@ _log = logging.getLogger("shadowserve.labels")
 def take(places: Places, deployment: Deployment, labels: Iterable[Raw]) -> Taken:
     """Hand in a set of labels and wait until all of it or nothing is taken.
 
-    Parameters
-    ----------
-    labels : iterable of Raw
-        From `reading`; read once, one at a time.
-
-    Raises
-    ------
-    LabelsError
-        With every row at fault: no id, no label, or one of another type than the champion's answers.
+    What may be handed in, and what is refused, is as in `taking.take_in`.
     """
     handed = LabelSet.hand_in(places.label_sets, labels)
     try:

@@ -111,10 +111,7 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
     scorer = scoring.open_version(
         version,
         path,
-        method=options.method,
-        one_job=options.one_job,
-        batch=options.batch,
-        probe=options.probe,
+        options=options,
         champion=deployment.champion if name.role is Role.CHALLENGER else None,
     )
     scorer = scoring.warm(scorer)

@@ -20,6 +20,7 @@ from shadowserve.scorer.loading import Loaded, load
 from shadowserve.scorer.scorer import Scorer
 from shadowserve.scorer.shipped_code import forget
 from shadowserve.scorer.tryout import example_of, failure_of, tried
+from shadowserve.settings.options import DEFAULTS, Options
 from shadowserve.versions.version import Version, identity
 
 
@@ -27,10 +28,7 @@ def open_version(
     version: Version,
     path: Path,
     *,
-    method: str = "predict",
-    one_job: bool = False,
-    batch: str = "auto",
-    probe: str = "example",
+    options: Options = DEFAULTS,
     champion: Version | None = None,
 ) -> Scorer:
     """Load a version, compile its timed walk and try both on its own input example.
@@ -43,14 +41,9 @@ def open_version(
         As resolved; the files are proven to be it.
     path : Path
         Its files.
-    method : str
-        ``predict`` or ``predict_proba``.
-    one_job : bool
-        As in `loading.load`.
-    batch : {"auto", "earned", "on", "off"}
-        Whether callers' requests may share a call, as the team asked.
-    probe : {"none", "example", "full"}
-        How much is tried: nothing, the example, or the example in company too whatever `batch` says.
+    options : Options
+        Its method and `one_job`; whether callers' requests may share a call (`batch`); and how much is
+        tried (`probe`): nothing, the example, or the example in company too whatever `batch` says.
     champion : Version, optional
         For a challenger: beside which it is scored, where only one of the two has a signature.
 
@@ -62,26 +55,18 @@ def open_version(
     identity(version, path)
 
     def fresh() -> Loaded:
-        return ambience.within(load, path, method=method, version=version, one_job=one_job)
+        return ambience.within(
+            load, path, method=options.method, version=version, one_job=options.one_job
+        )
 
-    return opened(
-        version,
-        fresh,
-        method=method,
-        batch=batch,
-        probe=probe,
-        champion=champion,
-        clear=lambda: forget(path),
-    )
+    return opened(version, fresh, options=options, champion=champion, clear=lambda: forget(path))
 
 
 def opened(
     version: Version,
     fresh: Callable[[], Loaded],
     *,
-    method: str = "predict",
-    batch: str = "auto",
-    probe: str = "example",
+    options: Options = DEFAULTS,
     champion: Version | None = None,
     clear: Callable[[], None] = lambda: None,
 ) -> Scorer:
@@ -91,7 +76,7 @@ def opened(
     ----------
     fresh : callable
         Loads an instance.
-    champion : Version, optional
+    options, champion
         As in `open_version`.
     clear : callable
         Forgets, before the second is loaded, what the first left behind in this process.
@@ -102,7 +87,7 @@ def opened(
         If either cannot be loaded, or fails on its own example.
     """
     try:
-        scorer = tried(version, fresh(), method=method, batch=batch, probe=probe, champion=champion)
+        scorer = tried(version, fresh(), options=options, champion=champion)
         if scorer.sharing.unknown is None or not scorer.sharing.tries:
             return scorer
         scorer = renewed(scorer)

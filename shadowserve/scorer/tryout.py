@@ -16,6 +16,7 @@ from shadowserve.schema.schema import Schema
 from shadowserve.scorer import featurization, parity, probing
 from shadowserve.scorer.loading import Loaded
 from shadowserve.scorer.scorer import Scorer, step_names_of
+from shadowserve.settings.options import DEFAULTS, Options
 from shadowserve.state.sharing import Sharing
 from shadowserve.versions.version import Version
 
@@ -34,9 +35,7 @@ def tried(
     version: Version,
     loaded: Loaded,
     *,
-    method: str,
-    batch: str,
-    probe: str,
+    options: Options = DEFAULTS,
     champion: Version | None = None,
 ) -> Scorer:
     """Make a scorer of what was loaded, and try it out as far as it was asked for.
@@ -48,8 +47,8 @@ def tried(
     """
     schema, typing = _schema(version, loaded, champion)
     example = example_of(loaded, schema, version)
-    trying = None if probe == "none" else example
-    plan, notes, calls = _plan(loaded, method, trying)
+    trying = None if options.probe == "none" else example
+    plan, notes, calls = _plan(loaded, options.method, trying)
     if typing is not None:
         notes = (*notes, typing)
     if schema.is_open:
@@ -57,7 +56,11 @@ def tried(
     if example is None and loaded.input_example is not None:
         notes = (*notes, "has an input example that no request can carry; nothing was tried on it")
     sharing = Sharing(
-        mode=batch, able=schema.batchable, unknown=loaded.unknown, probe=probe, tries=calls
+        mode=options.batch,
+        able=schema.batchable,
+        unknown=loaded.unknown,
+        probe=options.probe,
+        tries=calls,
     )
     scorer = Scorer(
         version,
@@ -71,7 +74,7 @@ def tried(
     )
     if trying is not None:
         scorer = _probed(scorer, trying)
-    elif probe != "none":
+    elif options.probe != "none":
         scorer = _tried_on_made_up_row(scorer)
     return replace(scorer, notes=tuple(dict.fromkeys((*scorer.notes, scorer.sharing.note))))
 

@@ -71,10 +71,7 @@ class ChampionWorker:
             copies.own(
                 Path(deployment.files[number]), self.places.copies / f"champion-{self.worker}"
             ),
-            method=deployment.options.method,
-            one_job=deployment.options.one_job,
-            batch=deployment.options.batch,
-            probe=deployment.options.probe,
+            options=deployment.options,
         )
         self.mark = sharing.Mark(
             self.places.mark(deployment.champion.digest, deployment.options.method)

@@ -86,6 +86,9 @@ class Options:
 
 _NAMES = tuple(option.name for option in fields(Options))
 
+DEFAULTS = Options()
+"""Those of a team that set nothing."""
+
 
 def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else _plain_table(value)

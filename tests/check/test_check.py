@@ -22,6 +22,7 @@ from shadowserve.check.bodies import Bodies
 from shadowserve.check.trial import Passage
 from shadowserve.cli import main
 from shadowserve.scorer.loading import input_example
+from shadowserve.settings.options import Options
 from shadowserve.versions.pins import Pin
 from shadowserve.versions.registry import Registry
 
@@ -189,7 +190,7 @@ def test_what_a_version_prints_does_not_mix_with_the_record(tmp_path):
     assert trial.own.fault is None
     assert "row by row" in trial.batching
     assert trial.calls == 2 + 2  # tried twice, and sent through the whole path twice
-    untried = try_out(one.version, one.path, probe="none")
+    untried = try_out(one.version, one.path, options=Options(probe="none"))
     assert (untried.own, untried.calls) == (None, 0)
 
 

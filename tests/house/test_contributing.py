@@ -12,7 +12,9 @@ RECIPES = ("kind of output", "finding", "protocol", "command", "sink of evidence
 
 def test_every_room_is_on_the_map():
     plan = TEXT[TEXT.index("```text") : TEXT.index("One request")]
-    rooms = {name for name, path in modules().items() if path.stem == "__init__" and "." not in name}
+    rooms = {
+        name for name, path in modules().items() if path.stem == "__init__" and "." not in name
+    }
     missing = {room for room in rooms - {""} if not re.search(rf"\b{room}\b", plan)}
     assert not missing
 

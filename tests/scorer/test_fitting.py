@@ -142,6 +142,6 @@ def test_an_answer_without_json_form_is_named_and_no_library_is_blamed():
         input_example={"dataframe_split": {"columns": ["age", "title"], "data": [[1.0, "x"]]}},
     )  # fmt: skip
     with pytest.raises(ModelError, match="cannot be served") as caught:
-        tryout.tried(version(), loaded, method="predict", batch="auto", probe="example")
+        tryout.tried(version(), loaded)
     assert "other library versions" not in str(caught.value)
     assert isinstance(caught.value.__cause__, AnswerError)

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import neighbours
 from shadowserve.scorer import scoring
+from shadowserve.settings.options import Options
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -36,8 +37,8 @@ def test_the_same_models_leak_where_calls_are_shared_untried(leak):
     packed = neighbours.model_of("pyfunc", neighbours.Drawn(leak, 1.0, 0.5))
     fresh = partial(neighbours.loaded, "pyfunc", packed, None)
     sent = neighbours.bodies(10, np.random.default_rng(0))
-    alone = scoring.opened(neighbours.VERSION, fresh, batch="off")
-    shared = scoring.opened(neighbours.VERSION, fresh, batch="on")
+    alone = scoring.opened(neighbours.VERSION, fresh, options=Options(batch="off"))
+    shared = scoring.opened(neighbours.VERSION, fresh, options=Options(batch="on"))
     expected = neighbours.answers_one_by_one(alone, sent)
     assert neighbours.answers_of_champion(shared, sent) != expected
     assert neighbours.answers_of_lane(shared, sent, batched=True) != expected

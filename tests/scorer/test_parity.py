@@ -14,6 +14,7 @@ from shadowserve.judgement.findings import look
 from shadowserve.schema.schema import Schema
 from shadowserve.scorer import parity, tryout
 from shadowserve.scorer.loading import Loaded
+from shadowserve.settings.options import Options
 
 LONGS = {
     "inputs": [
@@ -24,6 +25,8 @@ LONGS = {
 }
 TENSOR = {"inputs": [{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 2]}}]}
 RECORD = {"n": 7, "flag": True, "day": "2026-01-01T00:00:00"}
+
+UNTRIED = Options(probe="none")
 
 
 def dtypes(rows, _params):
@@ -36,7 +39,7 @@ def served(signature, *, names=None, champion=None):
     loaded = Loaded(native=None, predict=dtypes, method="predict", feature_names=names)
     beside = None if champion is None else version(3, signature=champion)
     own = version(4 if champion else 3, signature=signature)
-    return tryout.tried(own, loaded, method="predict", batch="auto", probe="none", champion=beside)
+    return tryout.tried(own, loaded, options=UNTRIED, champion=beside)
 
 
 def answer(scorer):
@@ -50,9 +53,7 @@ def test_a_challenger_without_a_signature_is_handed_what_the_champion_is(names):
     challenger = tryout.tried(
         version(4, signature=None),
         Loaded(native=None, predict=dtypes, method="predict", feature_names=names),
-        method="predict",
-        batch="auto",
-        probe="none",
+        options=UNTRIED,
         champion=champion.version,
     )
     assert "int64" in answer(champion)[0]
@@ -66,9 +67,7 @@ def test_a_champion_without_a_signature_is_typed_as_if_alone_and_the_challenger_
     challenger = tryout.tried(
         version(4, signature={"inputs": LONGS["inputs"][:2]}),
         Loaded(native=None, predict=dtypes, method="predict"),
-        method="predict",
-        batch="auto",
-        probe="none",
+        options=UNTRIED,
         champion=champion.version,
     )
     rows = challenger.schema.type_records([RECORD])

@@ -18,6 +18,7 @@ from rig.scoring import double, native, opaque, pipeline, record
 from shadowserve import wire
 from shadowserve.errors import AlignmentError, ModelError
 from shadowserve.scorer import scoring
+from shadowserve.settings.options import Options
 from shadowserve.versions import pins
 from shadowserve.versions.registry import Registry
 from shadowserve.wire.likeness import alike
@@ -42,7 +43,7 @@ def opened(
     registry = Registry(store.uris)
     fetched = registry.fetch(registry.resolve(pins.parse(f"{name}:{number}"), None), tmp_path)
     return scoring.open_version(
-        fetched.version, fetched.path, method=method, batch=batch, probe=probe
+        fetched.version, fetched.path, options=Options(method=method, batch=batch, probe=probe)
     )
 
 

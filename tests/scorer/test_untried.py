@@ -15,15 +15,14 @@ from shadowserve.cli.checking import _behaviour
 from shadowserve.schema.schema import Schema
 from shadowserve.scorer import probing, tryout
 from shadowserve.scorer.loading import Loaded
+from shadowserve.settings.options import Options
 
 DATES = {"inputs": [{"name": "day", "type": "datetime", "required": True}]}
 
 
 def tried(predict, *, signature=SIGNATURE, probe="example", example=None):
     loaded = Loaded(native=None, predict=predict, method="predict", input_example=example)
-    return tryout.tried(
-        version(signature=signature), loaded, method="predict", batch="auto", probe=probe
-    )
+    return tryout.tried(version(signature=signature), loaded, options=Options(probe=probe))
 
 
 def fails(rows, _params):

@@ -9,6 +9,7 @@ from mlflow.pyfunc import PythonModel
 
 from rig.registry import register, shared_store
 from shadowserve.scorer import scoring
+from shadowserve.settings.options import Options
 from shadowserve.versions import copies, pins
 from shadowserve.versions.registry import Registry
 from shadowserve.versions.version import digest_of, identity
@@ -45,7 +46,9 @@ def fetched(tmp_path_factory):
 
 def counted(fetched, folder):
     """Load a version in a process's own copy, and score a row with it."""
-    scorer = scoring.open_version(fetched.version, copies.own(fetched.path, folder), probe="none")
+    scorer = scoring.open_version(
+        fetched.version, copies.own(fetched.path, folder), options=Options(probe="none")
+    )
     return scorer.score(scorer.schema.type_records([{"a": 1.0}])).output
 
 

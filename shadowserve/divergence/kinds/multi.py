@@ -12,13 +12,8 @@ from shadowserve.divergence.align import Outputs, Type, align
 from shadowserve.divergence.blocks import widths
 from shadowserve.divergence.compared import Compared, Divergence, Measure
 from shadowserve.divergence.kind import Given
-from shadowserve.divergence.kinds.fields import (
-    OfFields,
-    assemble,
-    field_measures,
-    fields_of,
-    known_rows,
-)
+from shadowserve.divergence.kinds import fields as of_fields
+from shadowserve.divergence.kinds.fields import OfFields
 from shadowserve.divergence.options import Options
 from shadowserve.divergence.signs import Declared, Form, Sample
 from shadowserve.settings.vocabulary import Kind
@@ -43,7 +38,7 @@ class MultiDivergence:
     @property
     def measures(self) -> tuple[Measure, ...]:
         """The mean, then every output's measures."""
-        return field_measures(self.fields)
+        return of_fields.field_measures(self.fields)
 
     def compare(self, champion: Outputs, lane: Outputs) -> Compared:
         """Compare two sequences of n_rows lists; see `Divergence.compare`."""
@@ -55,7 +50,9 @@ class MultiDivergence:
             (f"list[{a[i]}]", f"list[{b[i]}]") for i in np.flatnonzero(differs).tolist()
         )
         measured = listed & ~differs & (a == len(self.fields))
-        return assemble(aligned, self.fields, measured=measured, differs=differs, pairs=pairs)
+        return of_fields.assemble(
+            aligned, self.fields, measured=measured, differs=differs, pairs=pairs
+        )
 
 
 class Multi(OfFields):
@@ -71,10 +68,10 @@ class Multi(OfFields):
         SettingsError
             If nothing tells how many.
         """
-        rows = known_rows(given.sample)
+        rows = of_fields.known_rows(given.sample)
         width = max((len(row) for row in rows if isinstance(row, list)), default=0)
         names = map(str, range(width))
-        fields = fields_of(self.name, rows, names, given=given)
+        fields = of_fields.fields_of(self.name, rows, names, given=given)
         return MultiDivergence(fields)
 
     def resume(self, options: Options, fields: Mapping[str, Divergence]) -> MultiDivergence:

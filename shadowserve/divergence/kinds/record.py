@@ -12,13 +12,8 @@ import numpy as np
 from shadowserve.divergence.align import Aligned, Outputs, Type, align
 from shadowserve.divergence.compared import Compared, Divergence, Measure
 from shadowserve.divergence.kind import Given
-from shadowserve.divergence.kinds.fields import (
-    OfFields,
-    assemble,
-    field_measures,
-    fields_of,
-    known_rows,
-)
+from shadowserve.divergence.kinds import fields as of_fields
+from shadowserve.divergence.kinds.fields import OfFields
 from shadowserve.divergence.options import Options
 from shadowserve.divergence.signs import Declared, Form, Sample
 from shadowserve.settings.vocabulary import Kind
@@ -52,14 +47,16 @@ class RecordDivergence:
     @property
     def measures(self) -> tuple[Measure, ...]:
         """The mean, then every field's measures."""
-        return field_measures(self.fields)
+        return of_fields.field_measures(self.fields)
 
     def compare(self, champion: Outputs, lane: Outputs) -> Compared:
         """Compare two sequences of n_rows dicts; see `Divergence.compare`."""
         aligned = align(champion, lane)
         measured = aligned.comparable & (aligned.types == Type.OBJECT)
         differs, pairs = self._strangers(aligned, measured)
-        return assemble(aligned, self.fields, measured=measured, differs=differs, pairs=pairs)
+        return of_fields.assemble(
+            aligned, self.fields, measured=measured, differs=differs, pairs=pairs
+        )
 
     def _strangers(
         self, aligned: Aligned, measured: np.ndarray
@@ -97,9 +94,9 @@ class Record(OfFields):
         SettingsError
             If nothing names any.
         """
-        rows = known_rows(given.sample)
+        rows = of_fields.known_rows(given.sample)
         names = dict.fromkeys(str(k) for row in rows if isinstance(row, dict) for k in row)
-        fields = fields_of(self.name, rows, names, given=given)
+        fields = of_fields.fields_of(self.name, rows, names, given=given)
         return RecordDivergence(fields, given.options.ignore)
 
     def resume(self, options: Options, fields: Mapping[str, Divergence]) -> RecordDivergence:
