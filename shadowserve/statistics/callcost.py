@@ -60,6 +60,7 @@ class CallCostFit(Octaves):
         n_rows, ms = self.kept()
         if n_rows.size < 10:
             return None
+        # Sizes that hardly differ would tell the two costs apart by noise alone.
         if n_rows.max() < 2 * n_rows.min():
             return CallCost(float(np.median(ms)), None, n_rows.size)
         fixed, variable, _ = robust_line((n_rows / n_rows.max())[None], np.maximum(ms, 1e-6))

@@ -135,6 +135,8 @@ class ChangeDetector(Stored):
         places = np.atleast_1d(np.asarray(positions, dtype=np.int64))[known]
         at = 0
         while at < rows.size:
+            # Looks fall on fixed rows of the stream, so that the batches it comes in change
+            # nothing.
             upto = at + CHECK_EVERY - self.n % CHECK_EVERY
             self._take(rows[at:upto], places[at:upto])
             at = upto
@@ -182,17 +184,21 @@ class ChangeDetector(Stored):
         blocks = self._levels[level]
         blocks.append(block)
         if len(blocks) > PER_LEVEL:
+            # The two oldest become one of twice their length: candidates grow sparse with age.
             (n, total, start), (more, added, _) = blocks.pop(0), blocks.pop(0)
             self._push([n + more, total + added, start], level=level + 1)
 
     def _look(self) -> None:
+        # A higher level holds older blocks.
         blocks = np.array([block for level in reversed(self._levels) for block in level])
         n, total = blocks[:-1, :2].cumsum(axis=0).T
         needed = log(1 / self.alpha)
         evidence = self._evidence(n, total)
+        # A weighted sum passes no bar that its largest member misses: most looks end here.
         if not n.size or evidence.max() < needed:
             return
         split = int(evidence.argmax()) + 1
+        # A burst that has only begun may pass; a beginning without a past is no change.
         if not self.lasting <= n[split - 1] <= self.n - self.lasting:
             return
         effect = _design_effect(blocks, split=split)
@@ -213,6 +219,8 @@ class ChangeDetector(Stored):
         first = self.n - self._recent.size
         if rows > first:
             n = first + np.arange(1.0, self._recent.size)
+            # What came before each recent row, reckoned from the end: older rows are no longer
+            # there.
             sums = self.total - self._recent[::-1].cumsum()[::-1][1:]
             best = int(self._evidence(n, sums).argmax())
             rows, total, resolution = int(n[best]), float(sums[best]), 1
@@ -237,12 +245,14 @@ def _design_effect(blocks: FloatArray, *, split: int) -> float:
     effects = [1.0]
     for joined in (1, 2, 4, 8, 16):
         parts = [_join(part, joined) for part in (blocks[:split, :2], blocks[split:, :2])]
+        # A variance of so few means is chance itself.
         if sum(part.shape[0] for part in parts) < _FEWEST_BLOCKS:
             break
         rates = [part[:, 1].sum() / part[:, 0].sum() if part.size else 0.0 for part in parts]
         excess = sum(
             ((p[:, 1] - p[:, 0] * r) ** 2).sum() for p, r in zip(parts, rates, strict=True)
         )
+        # The variance of independent draws of 0 and 1.
         expected = sum(p[:, 0].sum() * r * (1 - r) for p, r in zip(parts, rates, strict=True))
         if expected > 0:
             effects.append(float(excess / expected))

@@ -12,7 +12,9 @@ from scipy.stats import t as student
 
 STRETCHES = 8
 GROWTH = 1.4
+# Eight means cannot tell a correlation near 1, where the factor would be infinite.
 _MOST_ALIKE = 0.7
+# Eight equal means do not prove that there is no noise.
 _LEAST_VARIANCE = 1e-8
 FloatArray = NDArray[np.float64]
 
@@ -34,6 +36,7 @@ def epochs(n_bursts: int) -> list[int]:
 
 def spent(alpha: float, epoch: int) -> float:
     """Return what the `epoch`-th look, from 1, may spend of alpha: all of them together spend it."""
+    # The sum of 1 / k ** 2 over all k is pi ** 2 / 6.
     return alpha * 6 / (pi * epoch) ** 2
 
 
@@ -45,6 +48,7 @@ def deviation(stretches: ArrayLike) -> float:
     """
     means = np.asarray(stretches, dtype=np.float64)
     apart = means - means.mean()
+    # Equal means have no correlation, and must not divide by zero.
     raw = float(apart[1:] @ apart[:-1]) / max(float(apart @ apart), 1e-300)
     alike = min(max(raw + (1 + 4 * raw) / means.size, 0.0), _MOST_ALIKE)
     variance = max(float(means.var(ddof=1)) * (1 + alike) / (1 - alike), _LEAST_VARIANCE)
@@ -112,6 +116,7 @@ def look(number: int, bursts: FloatArray, most: Sequence[tuple[float, float]] = 
     ends = np.cumsum(rows[:, 1])
     n_bursts = float(ends[-1])
     kept = n_bursts // STRETCHES * STRETCHES  # the oldest that do not fill a stretch are left out
+    # Joined bursts lie in the stretch of their middle.
     middle = ends - rows[:, 1] / 2 - (n_bursts - kept)
     of = np.clip((middle * STRETCHES / kept).astype(np.int64), 0, STRETCHES - 1)
     parts = [rows[(of == part) & (middle > 0)] for part in range(STRETCHES)]

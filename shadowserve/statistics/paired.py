@@ -170,6 +170,7 @@ class PairedBursts(Stored):
         if control.size < LEAST_PAIRS:
             return
         if self.beside_ms is None:
+            # A burst that set the yardstick cannot be measured by it.
             self._calibrate(control, np.asarray(server_ms, dtype=np.float64))
             return
         if life not in self.lives and len(self.lives) < MOST_BURSTS:
@@ -177,6 +178,7 @@ class PairedBursts(Stored):
         self.n_bursts += 1
         self.n_pairs += control.size
         beside = self.beside_ms
+        # A median, since one pause of the machine within a burst would carry the mean.
         level = float(np.median(np.log((challenger + beside) / (control + beside))))
         work = float(np.median(np.log(challenger / control)))
         sums = (float(control.sum()), float(challenger.sum()))
@@ -184,6 +186,8 @@ class PairedBursts(Stored):
         self._bursts = np.vstack([self._bursts, row])
         pairs = [*self._most, *zip(control.tolist(), challenger.tolist(), strict=True)]
         self._most = sorted(pairs, key=max)[-2:]
+        # Each look spends some of alpha, so they come at fixed counts, not whenever a report is
+        # read.
         if len(self.epochs) < len(due := epochs(self.n_bursts)):
             self.epochs.append(look(len(due), self._bursts, self._most))
         if len(self._bursts) > MOST_BURSTS:
@@ -192,6 +196,7 @@ class PairedBursts(Stored):
     def _calibrate(self, control_ms: FloatArray, server_ms: FloatArray) -> None:
         self.control_ms = float(np.median(control_ms))
         own = float(np.median(server_ms)) if server_ms.size else 0.0
+        # So that a margin of the whole wait is never less than `FLOOR_MS`.
         self.beside_ms = max(own, FLOOR_MS / self.margin - self.control_ms, 0.0)
 
     @property
@@ -199,6 +204,7 @@ class PairedBursts(Stored):
         """By how much two processes of one version may differ, as the logarithm of a ratio."""
         if self.beside_ms is None:
             return LIVES_APART
+        # Processes differ in the model's part of the wait; the server's is one and the same.
         return LIVES_APART * self.control_ms / (self.control_ms + self.beside_ms)
 
     def interval(self, alpha: float, *, alpha_low: float | None = None) -> WaitRatio:
@@ -217,6 +223,7 @@ class PairedBursts(Stored):
             upper = epoch.below(alpha) + self.allowance
             if not low <= epoch.level <= high:  # it is not what it was: begin anew
                 low, high = lower, upper
+            # Alpha covers all looks at once, so the bounds of all looks hold together.
             low, high = max(low, lower), min(high, upper)
         if not self.epochs:
             return WaitRatio(nan, 0.0, inf, 0)
@@ -250,6 +257,7 @@ class PairedBursts(Stored):
             number, n_bursts = number + 1, ceil(n_bursts * GROWTH)
             share = spent(alpha_low if slower else alpha, number)
             half = float(student.ppf(1 - share, STRETCHES - 1))
+            # The standard error falls with the root of the bursts.
             if half * error * sqrt(last.n_bursts / n_bursts) < room:
                 return max(1, n_bursts - self.n_bursts)
         return None
@@ -264,6 +272,7 @@ class PairedBursts(Stored):
             return None
         last = self.epochs[-1]
         control, challenger = (
+            # One request that takes seconds is a finding of its own and must not decide a sum.
             sum(side) - sum(pair[at] for pair in last.most)
             for at, side in enumerate((last.control_ms, last.challenger_ms))
         )

@@ -68,7 +68,10 @@ class Schedule:
         cycle, place = divmod((wall_ns - self.start_ns) // BLOCK_NS, CYCLE_BLOCKS)
         if cycle < 1:
             return cycle, Block.OTHER
+        # A hash of the salt lets every process draw the same block without asking another.
         drawn = hashlib.blake2b(f"{self.salt}:{cycle}".encode(), digest_size=8).digest()
+        # Catching up and running as usual must follow within the cycle, so the last two are never
+        # still.
         still = int.from_bytes(drawn, "big") % (CYCLE_BLOCKS - 2)
         kinds = {0: Block.STILL, 1: Block.CATCH_UP, 2: Block.USUAL}
         return cycle, kinds.get(place - still, Block.OTHER)
@@ -128,6 +131,7 @@ class CallerCost(Stored):
         pairs = [c for c in self._cycles.values() if {"still", "usual"} <= c.keys()]
         if len(pairs) < FEWEST_CYCLES:
             return []
+        # Blocks of one cycle are compared with each other only: traffic changes over the day.
         logs = np.log([np.divide(pair["usual"], pair["still"]) for pair in pairs])
         error = logs.std(axis=0, ddof=1) / np.sqrt(len(pairs))
         from scipy.special import stdtrit  # scipy.stats takes a second, and status asks us

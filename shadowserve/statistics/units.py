@@ -51,12 +51,14 @@ def unit_of(rows: Rows | None, *, entity: str | None, salt: bytes) -> int | None
     if entity is None or rows is None or not rows.n_rows or entity not in rows.columns:
         return None
     value = rows.columns[entity][0]
+    # For a list `isna` returns an array, whose truth nobody can tell.
     if pd.isna(value) is True:
         return None
     return _place(str(value), salt)
 
 
 def _place(name: str, salt: bytes) -> int:
+    # BLAKE2b takes keys of 64 bytes at most.
     digest = blake2b(name.encode("utf-8", "replace"), digest_size=8, key=salt[:64]).digest()
     return int.from_bytes(digest, "big") % PLACES
 
@@ -172,6 +174,7 @@ class Units(Stored):
         ever, lately = np.ones((2, len(units)), dtype=np.bool_)
         for at, unit in enumerate(units):
             if self._since >= LATELY:
+                # Forgotten all at once: to forget one by one would need their order too.
                 self._lately, self._since = set(), 0
             self._since += 1
             if unit is None:

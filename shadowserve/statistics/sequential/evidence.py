@@ -104,8 +104,10 @@ def log_below(counts: FloatArray, limit: float, *, times: float = 1.0) -> float:
 
 
 def _mixture(payoffs: FloatArray, counts: FloatArray) -> float:
+    # A bet on `share` of the capital pays back the stake on average where the mean is the limit.
     factors = (1 - _SHARES)[:, None] + _SHARES[:, None] * payoffs
     capital = np.log(factors) @ counts
+    # The largest term is taken out first: capital itself soon exceeds every float.
     peak = capital.max()
     return float(peak + np.log(np.exp(capital - peak).sum() / _SHARES.size))
 
@@ -177,10 +179,12 @@ def likelihood_ratio(
 
 
 def _best(n: FloatArray, total: FloatArray) -> Any:
+    # An empty group has likelihood 1, whatever its rate.
     rate = total / np.maximum(n, 1e-300)
     return xlogy(total, rate) + xlogy(n - total, 1 - rate)
 
 
 def log_mixture(n: FloatArray, total: FloatArray) -> Any:
     """Log likelihood of `total` out of `n`, averaged over Beta(1/2, 1/2) rates."""
+    # Beta(1/2, 1/2) has pi as its norming constant.
     return betaln(total + 0.5, n - total + 0.5) - np.log(np.pi)

@@ -95,6 +95,7 @@ class MeanSequence(Stored):
         """Range that holds the mean at every look at once with probability at least 1 - alpha."""
         if self.n == 0:
             return self.low, self.high
+        # Half of alpha for each end.
         threshold = log(2 / alpha)
         centre = min(max(float(self.counts @ KNOTS) / self.n, 0.0), 1.0)
         low = _crossing(lambda m: log_above(self.counts, m) - threshold, 0.0, centre)
@@ -138,6 +139,7 @@ class MeanSequence(Stored):
             return 0
         if not short(1000.0) >= 0:
             return None
+        # Evidence is short now and long enough at a thousand times as many: a root lies between.
         times = float(brentq(short, 1.0, 1000.0))
         return max(1, ceil((times - 1) * self.n))
 
@@ -172,6 +174,7 @@ def log_e_difference(a: MeanSequence, b: MeanSequence, margin: float = 0.0) -> f
 
     low, high = max(_TINY, -shift + _TINY), min(1 - _TINY, 1 - shift - _TINY)
     if low >= high:
+        # Such a margin spans the whole range: the claim is true beforehand, or impossible.
         return -inf if shift > 0 else inf
     best = minimize_scalar(evidence, bounds=(low, high), method="bounded", options={"xatol": 1e-7})
     return float(best.fun)

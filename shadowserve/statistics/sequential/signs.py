@@ -24,6 +24,7 @@ def log_e_sign(k: float, n: float, p: float = 0.5) -> float:
     if n <= 0:
         return 0.0
     above = betaincc(0.5, 0.5, p)
+    # Where nearly all mass lies below `p` it underflows to 0, which has no logarithm.
     tail = max(float(betaincc(k + 0.5, n - k + 0.5, p)), 1e-300)
     mixed = betaln(k + 0.5, n - k + 0.5) - log(pi) + log(tail / above)
     all_do = 0.0 if k == n else -inf

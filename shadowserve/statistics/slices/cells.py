@@ -29,11 +29,13 @@ Kind = Literal["number", "bool", "string"]
 BINS = 8
 LENGTH_BINS = 4
 VALUES = 32
+# The other places are left for values that become frequent later.
 _EARLY_VALUES = 24
 _CANDIDATES = 1_024
 _LATE_COUNT = 8
 _TEXT_LENGTH = 30
 _LABEL_DIGITS = 8
+# Beyond these widths a power of ten overflows or vanishes.
 _ORDINARY = 1e-200
 
 
@@ -68,6 +70,7 @@ def canonical(values: NDArray[Any], kind: Kind) -> NDArray[Any]:
     if values.dtype.kind in "mM":
         return np.where(np.isnat(values), np.nan, values.astype(np.int64).astype(np.float64))
     if values.dtype == object:
+        # What is no number counts as missing here: a search of slices refuses no row.
         return np.asarray(pd.to_numeric(pd.Series(values), errors="coerce"), dtype=np.float64)
     return values.astype(np.float64)
 
@@ -77,6 +80,7 @@ def _text(value: Any) -> str | None:
         return value
     if isinstance(value, list | tuple | set | np.ndarray):
         return "|".join(map(str, value))
+    # NaN differs from itself, whichever type holds it.
     return None if value is None or value is pd.NA or value != value else str(value)
 
 
@@ -105,6 +109,7 @@ class NumberCells:
     def members(self, values: NDArray[np.float64], *, counted: bool = True) -> BoolArray:  # noqa: ARG002
         """Which cell each row is in: shape (n_rows, size), the last cell is "missing"."""
         cells = np.searchsorted(self.edges, values, side="right")
+        # NaN sorts beyond every edge and would pass for the largest number.
         cells[np.isnan(values)] = BINS
         inside = np.zeros((values.size, self.size), dtype=np.bool_)
         inside[np.arange(values.size), cells] = True
@@ -171,6 +176,7 @@ class StringCells:
         self._waiting: Counter[str] = Counter()
         counts = Counter(key for value in known for key in self._keys(value))
         for key, count in counts.most_common(_EARLY_VALUES):
+            # A value seen once or twice may be an id; it can still earn a cell later.
             if count >= 3:
                 self.slots[key] = len(self.slots)
 
@@ -179,6 +185,7 @@ class StringCells:
 
         Values without a cell are counted, for `promote`, unless these rows were counted before.
         """
+        # A value is looked up, and hashed, once a batch however many rows bear it.
         codes, unique = pd.factorize(values)
         kinds = np.zeros((len(unique) + 1, self.size), dtype=np.bool_)
         kinds[-1, -1] = True  # the code of a missing value is -1
@@ -198,6 +205,7 @@ class StringCells:
 
     def promote(self, *, n_rows: int) -> list[int]:
         """Give a cell to values that have become frequent among `n_rows`; return the new cells."""
+        # A column of ids never repeats: without this bound, names seen once would fill the memory.
         if len(self._waiting) > _CANDIDATES:
             self._waiting = Counter(dict(self._waiting.most_common(_CANDIDATES // 2)))
         free = VALUES - len(self.slots)
@@ -231,6 +239,7 @@ class StringCells:
         key = next(key for key, slot in self.slots.items() if slot == cells[0])
         kind_of_key = "member" if key[0] == "+" else "value"
         shown = self._rule is Rule.SHOWN
+        # Only a column that may be shown has its values as keys; the keys of others are digests.
         digest = self._disclosure.digest(key[1:]) if shown else key[1:]
         value = key[1:] if shown else None
         return Condition(column, kind_of_key, label=f"#{digest[:_LABEL_DIGITS]}", value=value)
@@ -289,6 +298,7 @@ def _runs(n_bins: int) -> list[tuple[int, ...]]:
         tuple(range(first, last))
         for first in range(n_bins)
         for last in range(first + 1, n_bins + 1)
+        # A run of all ranges holds every row that is not missing: it is no slice.
         if last - first < n_bins
     ]
 

@@ -18,9 +18,13 @@ ColumnName = str | int
 Run = tuple[ColumnName, tuple[int, ...]]
 
 FIRST_ROWS = 256
+# Pairs are counted in a square matrix: memory grows with the square of this.
 PAIRED_CELLS = 96
 KEPT_ROWS = 2_048
+# Rows scored again tell noise from fault, no boundaries, so fewer of them do.
 KEPT_AGAIN = 512
+# Pairs of a rarer cell are too small to prove; those of a cell of nearly all rows equal the other
+# half.
 _PAIR_SHARES = (0.02, 0.98)
 
 
@@ -55,12 +59,15 @@ class CellCounts:
         ruled = {name: disclosure.rule(name) for name in columns}
         self.rules = {name: rule for name, rule in ruled.items() if rule is not Rule.DROPPED}
         self.columns: dict[ColumnName, Kind] = {
+            # A hash keeps no order: hashed numbers have values, and no ranges.
             name: "string" if rule is Rule.HASHED else columns[name]
             for name, rule in self.rules.items()
         }
         self.cells: dict[ColumnName, NumberCells | StringCells] = {}
         kinds = self.columns.values()
         sizes = [StringCells.size if kind == "string" else NumberCells.size for kind in kinds]
+        # Each column owns its places from the start, so a value that earns a cell late moves no
+        # other.
         starts = np.cumsum([0, *sizes]).tolist()
         self.offsets = dict(zip(self.columns, starts, strict=False))
         self.size = starts[-1]
@@ -103,6 +110,8 @@ class CellCounts:
         self._first_values = np.concatenate([self._first_values, values])
         if self._first_values.size >= FIRST_ROWS:
             self._begin()
+            # `_begin` has counted these rows; counted twice, their values would earn a cell too
+            # soon.
             return self._laid(self._members(typed, counted=False), known)
         return None
 
@@ -183,6 +192,7 @@ class CellCounts:
         self.pair_n = np.zeros((self.paired.size, self.paired.size))
         self.pair_totals = np.zeros((self.paired.size, self.paired.size))
         self._count(members, values)
+        # Rows were scored again before the cells existed that they are members of.
         for typed, same in self._waiting:
             self.again.append(self._members(typed, counted=False), same)
         self._waiting = []
@@ -201,6 +211,7 @@ class CellCounts:
 
     def _count(self, members: BoolArray, values: FloatArray) -> None:
         differs = values > 0
+        # Nearly all rows agree and add nothing; without them the products below are small.
         weighted = members[differs] * values[differs, None]
         paired = members[:, self.paired].astype(np.float64)
         self.n += members.sum(axis=0)
@@ -214,6 +225,7 @@ class CellCounts:
         self.total += float(values.sum())
         for name, cells in self.cells.items():
             if isinstance(cells, StringCells):
+                # After the batch is counted: none of its rows stands in the cell that begins here.
                 for cell in cells.promote(n_rows=self.n_rows):
                     self.since[:, self.offsets[name] + cell] = self.n_rows, self.total
 
@@ -238,6 +250,7 @@ class RowSample:
         self.n += rows.size
         keys = _hashed(rows)
         if self._keys.size == self._most:
+            # Keys are kept in order: what lies above the last of a full sample cannot get in.
             chosen = keys < self._keys[-1]
             keys, members, values = keys[chosen], members[chosen], values[chosen]
         if not keys.size:
@@ -245,6 +258,7 @@ class RowSample:
         keys = np.concatenate([self._keys, keys])
         order = np.argsort(keys)[: self._most]
         self._keys = keys[order]
+        # A bit for each cell: an eighth of the memory, and of the state file, that booleans take.
         self._bits = np.concatenate([self._bits, np.packbits(members, axis=1)])[order]
         self.values = np.concatenate([self.values, values])[order]
 
@@ -286,4 +300,5 @@ def _packed(array: NDArray[Any]) -> dict[str, Any]:
 
 def _unpacked(packed: Mapping[str, Any]) -> NDArray[Any]:
     flat = np.frombuffer(b64decode(packed["data"]), dtype=packed["dtype"])
+    # A view of bytes is read-only, and these arrays are counted on.
     return flat.reshape(packed["shape"]).copy()

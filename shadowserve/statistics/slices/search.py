@@ -19,6 +19,7 @@ from shadowserve.statistics.slices.condition import Condition
 from shadowserve.statistics.slices.counts import CellCounts, ColumnName, Run
 
 MOST_FINDINGS = 5
+# Every candidate is held against all kept rows again, each time a slice is named.
 MOST_PAIRS = 400
 PAIR_GAIN = 1.3  # below it, a second column mostly sharpens the boundary of the first
 
@@ -208,6 +209,7 @@ class SliceSearch:
         while left and len(named) < MOST_FINDINGS:
             best = left[int(np.argmax(strength))]
             named.append(best)
+            # What a named slice explains goes first; else its relatives would fill all five places.
             rest.leave_out(best.runs)
             evidence = rest.evidence([candidate.runs for candidate in left])
             kept = [(c, e) for c, e in zip(left, evidence, strict=True) if e >= c.needed]
@@ -229,6 +231,7 @@ class SliceSearch:
             return []
         n, total = self._totals(counts.runs())
         rate = counts.total / counts.n_rows
+        # The squared phi coefficient of two yes-or-no variables, written by counts.
         possible = n * (1 - n / counts.n_rows) * rate * (1 - rate) * counts.n_rows
         share = (total - n * rate) ** 2 / np.maximum(possible, 1e-300)
         best: dict[ColumnName, float] = {}
@@ -282,12 +285,17 @@ class SliceSearch:
         if not runs:
             return []
         n, total = self._totals(runs)
+        # Only a value's cell begins late, and it is a run of one: the first cell speaks for its
+        # run. Such a cell is held against the rows since then, for earlier ones of its own lie
+        # uncounted.
         since = counts.since[:, [cells[0] for _, cells in runs]]
         n_all, total_all = counts.n_rows - since[0], counts.total - since[1]
         evidence = _higher(n, total, n_all - n, total_all - total)
         made = []
         for at in np.flatnonzero(evidence > 0):
             cells = counts.cells[runs[at][0]]
+            # Shared among all candidates a column can ever have: a cell that comes late must not
+            # move the bar of the others.
             needed = log(2 * len(counts.columns) * cells.most_candidates / alpha)
             if evidence[at] >= needed:
                 outside = n_all[at] - n[at], total_all[at] - total[at]
@@ -300,18 +308,24 @@ class SliceSearch:
         """Pairs that are proven to disagree more than all else, and than the rest of each parent."""
         counts = self._counts
         paired = set(counts.paired.tolist())
+        # Of a run with one cell that is not paired, a part was never counted.
         runs = [run for run in counts.runs() if paired.issuperset(run[1])]
         if not runs:
             return []
         n_single, total_single = self._totals(runs)
         inside = np.array([np.isin(counts.paired, cells) for _, cells in runs], dtype=np.float64)
         first, second = np.triu_indices(len(runs), 1)
+        # Names may be numbers and texts, which do not sort together.
         owner = np.unique([str(name) for name, _ in runs], return_inverse=True)[1]
         crossing = owner[first] != owner[second]
         first, second = first[crossing], second[crossing]
         if not first.size:
             return []
+        # The paired cells are fixed at the start, so the number of pairs, and with it the bar,
+        # stays.
         needed = log(2 * first.size / alpha)
+        # Cells of one run exclude each other, so the counts of their pairs add up to the rows in
+        # both.
         n = (inside @ counts.pair_n @ inside.T)[first, second]
         total = (inside @ counts.pair_totals @ inside.T)[first, second]
         outside = counts.n_rows - n, counts.total - total
@@ -319,6 +333,8 @@ class SliceSearch:
         alone = _higher(
             n_single, total_single, counts.n_rows - n_single, counts.total - total_single
         )
+        # Where one parent disagrees, all of its pairs differ from the rest of the traffic. A pair
+        # is worth naming only if it also stands out within each parent.
         for parent in (first, second):
             likely = np.flatnonzero(evidence >= needed)
             n_rest, total_rest = n_single[parent] - n, total_single[parent] - total
@@ -370,6 +386,8 @@ class _Remaining:
     """The kept rows outside all slices named so far."""
 
     def __init__(self, counts: CellCounts) -> None:
+        # Two samples, of rows that agree and that do not: in one plain sample, rare disagreement
+        # would hardly occur.
         self._members = np.concatenate([kept.members() for kept in counts.kept.values()])
         self._values = np.concatenate([kept.values for kept in counts.kept.values()])
         self._counts = counts
@@ -416,8 +434,10 @@ def _higher(
 
     Evidence is at most the log likelihood ratio of two rates to one, which costs a fraction of it.
     """
+    # These are differences of rounded sums: a rest may lie a hair below zero or above its rows.
     n, n_b = np.maximum(n, 0.0), np.maximum(n_b, 0.0)
     total, total_b = np.clip(total, 0.0, n), np.clip(total_b, 0.0, n_b)
+    # Rates are compared as products, which divide by no empty group.
     told_apart = (total * n_b > total_b * n) & (n > 0) & (n_b > 0)
     if np.isfinite(least):
         told_apart &= likelihood_ratio(n, total, n_b, total_b) >= least
@@ -435,6 +455,7 @@ def _rate_interval(n: float, total: float, *, needed: float) -> tuple[float, flo
     def refuted(claim: float) -> float:
         return float(rate_evidence(n, total, claim)) - needed
 
+    # A claim of exactly 0 or 1 has infinite evidence against it, which root finding does not take.
     tiny = 1e-12
     low = brentq(refuted, tiny, rate) if rate > tiny and refuted(tiny) > 0 else 0.0
     high = brentq(refuted, rate, 1 - tiny) if rate < 1 - tiny and refuted(1 - tiny) > 0 else 1.0

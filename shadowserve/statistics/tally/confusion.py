@@ -61,6 +61,7 @@ class Confusion:
 
     def _slot(self, label: str) -> str:
         if label not in self._labels:
+            # Never replaced by a commoner label: its cells so far could not be told from "other".
             if len(self._labels) >= self.max_labels:
                 return OTHER
             self._labels[label] = None
@@ -81,6 +82,7 @@ class Confusion:
         named = sum(a * b for a, b in self._margins.values())
         strangers = sum(self._rest[0]) * sum(self._rest[1]) / BUCKETS
         shared = sum(a * b for a, b in zip(self._rest[0], self._rest[1], strict=True))
+        # Two different labels share a bucket once in `BUCKETS`; that share is taken off.
         return named + max(0.0, (shared - strangers) / (1 - 1 / BUCKETS))
 
     def _shares(self) -> tuple[Counter[str], Counter[str]]:

@@ -104,6 +104,8 @@ class Items:
         counts = np.sort(np.fromiter(shown.values(), dtype=np.float64))
         if self._counts is None:
             unseen = max(0, self.distinct - counts.size)
+            # Estimates of the distinct and of the frequent items err apart, so their rest may be
+            # negative.
             rest = max(0.0, self.total - float(counts.sum()))
             counts = np.sort(np.concatenate([counts, np.full(unseen, rest / max(unseen, 1))]))
         n = counts.size

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+# Types, not instances: a boolean is an int to Python, and no integer in JSON.
 _SIMPLE = ({int}, {str})
 
 

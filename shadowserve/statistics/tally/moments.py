@@ -174,6 +174,7 @@ class Pairs:
         covariance = finite(self.xy / (self.n - 1)) if self.n > 1 else None
         correlation = None
         if _varies(self.xx, self.mean_x, self.n) and _varies(self.yy, self.mean_y, self.n):
+            # One root at a time: the product of the two sums may overflow.
             ratio = self.xy / math.sqrt(self.xx) / math.sqrt(self.yy)
             correlation = finite(max(-1.0, min(1.0, ratio)))
         return {"n": self.n, "covariance": covariance, "correlation": correlation}

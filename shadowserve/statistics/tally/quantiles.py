@@ -80,6 +80,7 @@ class Quantiles:
 
     def _update(self, values: np.ndarray) -> None:
         if self.tail:
+            # REQ holds float32, where a larger number would become infinite.
             values = np.clip(values, -_LARGEST_TAIL, _LARGEST_TAIL).astype(np.float32)
         else:
             values = np.clip(values, -_LARGEST, _LARGEST).astype(np.float64)
@@ -87,8 +88,11 @@ class Quantiles:
 
     def _update_weighted(self, values: np.ndarray, weights: np.ndarray) -> None:
         reached = self._carry + np.cumsum(weights)
+        # Fractions of weights may add up to a hair less than a whole number; that counts as the
+        # number.
         counts = np.diff(np.floor(reached + 1e-9), prepend=0.0).astype(np.int64)
         self._carry = max(0.0, float(reached[-1]) - float(counts.sum()))
+        # Rows are repeated slice by slice: a heavy batch would else make an array of millions.
         rows_at_once = max(1, int(_SLICE // max(1.0, float(counts.max()))))
         for start in range(0, values.size, rows_at_once):
             part = slice(start, start + rows_at_once)

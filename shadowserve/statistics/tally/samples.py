@@ -61,6 +61,7 @@ class Worst(Stored):
         """
         keep = np.isfinite(keys)
         if len(self._heap) == self.size:
+            # Not above alone: of equal keys the earlier position is to stay.
             keep &= keys >= self._heap[0][0]
         for i in np.flatnonzero(keep).tolist():
             payload = "null" if payloads is None else json.dumps(payloads[i], sort_keys=True)
@@ -101,4 +102,5 @@ def hash_positions(positions: np.ndarray, *, salt: int = 0) -> np.ndarray:
     x = x * np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    # The upper 53 bits: a float64 holds no more without rounding, which could reach 1.
     return ((x ^ (x >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) * 2.0**-53
