@@ -1,1 +1,1 @@
-"""What the machine tells and is asked: clocks, CPUs, priorities, signals, processes and their ends."""
+"""The machine: its clocks, CPUs, priorities and signals, and the life and death of processes."""

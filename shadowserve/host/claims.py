@@ -1,4 +1,4 @@
-"""Which CPUs the champions of other deployments on this host have, so that two are not put on one.
+"""Claims on CPUs: deployments on one host put no two champions on one core.
 
 A claim is a socket of Linux's abstract names: the kernel gives each name once, takes it back when its
 holder dies, and needs no file that could stay behind. Containers with a network of their own don't see

@@ -1,7 +1,8 @@
-"""What the kernel says of a process: how long it waited for a core, its memory, its cores.
+"""The kernel's figures on a process: its wait for a core, its memory, its cores.
 
-On busy machines a thread spends most of its wall time runnable but not running; Linux counts that per thread, and it is
-taken out of a lane's times and deadline. Elsewhere the answer is None, and the report says so.
+On busy machines a thread spends most of its wall time runnable but not running. Linux counts that per
+thread, and lanes take it out of their times and deadlines. Elsewhere the answer is None, and the report
+says so.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What Python's garbage collector may stop a process for."""
+"""The garbage collector's freeze, which keeps a loaded model out of full collections."""
 
 from __future__ import annotations
 

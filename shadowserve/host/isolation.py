@@ -33,6 +33,7 @@ def cut_network() -> None:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))
     own = Path("/proc/self")
+    # The kernel takes an ordinary user's gid_map only once this is denied.
     (own / "setgroups").write_text("deny")
     (own / "uid_map").write_text(f"{user} {user} 1")
     (own / "gid_map").write_text(f"{group} {group} 1")
@@ -42,6 +43,7 @@ def why_not() -> str | None:
     """Return what keeps a child from being taken off the network; None if nothing does."""
     if not hasattr(os, "fork"):
         return "only Linux can"
+    # Tried by a child, since a process that has left the network cannot come back.
     child = os.fork()
     if child == 0:
         try:

@@ -1,4 +1,4 @@
-"""Nobody outlives the supervisor: what the kernel is asked to do when a parent dies.
+"""The leash of a child process: the kernel, or else a thread of its own, ends it when its parent dies.
 
 BentoML's workers go on answering after their parent was killed. On Linux each child asks the kernel
 for SIGKILL at its parent's death; elsewhere a child looks for its parent now and then.
@@ -14,6 +14,7 @@ import threading
 import time
 
 _PR_SET_PDEATHSIG = 1
+# Loaded beforehand: between fork and exec it is no longer safe to load anything.
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 SUPPORTED = _LIBC is not None
 

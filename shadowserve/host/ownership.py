@@ -1,4 +1,4 @@
-"""A state directory is this user's alone: nobody else may plant files or links where we write."""
+"""The ownership check of a state directory: nobody else may plant files or links where we write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who runs where: a core for each champion worker, the others for the lanes, one thread count for all.
+"""The placement of processes: a core for each champion worker, the others for lanes, one thread count for all.
 
 A core of its own comes before priority: beside two busy processes the champion's p99 rises by half
 even when those run at the lowest class, and not at all when they run elsewhere.
@@ -125,6 +125,7 @@ def place(
     left = frozenset(allowed) - frozenset(own)
     return Placement(
         workers=own,
+        # Other champions' cores are spared, unless none would be left for the lanes.
         lanes=left - taken or left,
         threads=threads,
         one_at_a_time=one_at_a_time,

@@ -1,4 +1,4 @@
-"""A background process's claim on CPUs: enough to load, little when it works, an ordinary one to end.
+"""The CPU priority of a background process: medium while it loads, low while it works, ordinary to end.
 
 Loading a version takes seconds of CPU. At the lowest class beside busy strangers it never ends, so
 that nothing is ever scored. A process that loads is therefore only nice, and steps back once it has
@@ -58,6 +58,7 @@ def settle(environ: Mapping[str, str] = os.environ, *, pid: int = 0) -> None:
     policy = os.SCHED_IDLE if shared else os.SCHED_BATCH  # whose waking interrupts nobody
     for task in _tasks(name):
         with contextlib.suppress(OSError):
+            # A thread may have ended since it was listed.
             os.sched_setscheduler(task, policy, os.sched_param(0))
             if not shared:
                 os.setpriority(os.PRIO_PROCESS, task, nice)

@@ -1,4 +1,4 @@
-"""What a process says in its log: our own sentences, and of everybody else's only the place.
+"""A log without values: our own messages in full, other libraries' only by logger and line.
 
 A model prints its input, a library warns with a value in the text, an exception quotes the row it
 could not take. None of that may leave the journal, so a process that runs a model, or answers for
@@ -70,6 +70,7 @@ def silence_others(prints: str | None = None) -> None:
         A file for what is printed, and for others' log records in full: values of requests may be in
         it. By default all of it goes nowhere.
     """
+    # A second descriptor for the log, since the model's prints take the first one with them.
     log = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="replace")
     elsewhere = _opened(prints)
     for descriptor in (1, 2):
@@ -118,5 +119,6 @@ def _tell(
     """Log an exception that nobody caught: its type and frames, never its text."""
     calls = [(frame.f_code, line) for frame, line in traceback.walk_tb(trace)][-MAX_FRAMES:]
     frames = [f"{Path(code.co_filename).name}:{line} {code.co_name}" for code, line in calls]
+    # Asked of `type` itself: a model's metaclass could run code when it is asked for its name.
     name = type.__dict__["__name__"].__get__(kind)
     logging.getLogger(OWN).critical("%s at %s", name, " > ".join(frames))

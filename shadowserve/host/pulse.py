@@ -1,4 +1,4 @@
-"""How long something has stood still, in the time of whoever looks.
+"""A pulse: for how many seconds of watching a value has stood still.
 
 The looker may have been stopped itself: with its machine, its container, or by a debugger. What passed
 meanwhile says nothing of what it looks at, so no more than a moment is counted between two looks.

@@ -1,4 +1,4 @@
-"""How a process hears that it is to end, whatever a model does on its main thread.
+"""The listener for stop signals, which hears them whatever a model does on the main thread.
 
 Python runs a signal's handler on the main thread, between two instructions. There a model may be in a
 long call of a library, and may have set a handler of its own. So the signal's number goes through a
@@ -29,6 +29,7 @@ def heed(stop: Callable[[], None], numbers: Sequence[signal.Signals]) -> None:
         What asks this process to end.
     """
     heard, told = os.pipe()
+    # A handler that waits for a full pipe would hold up the main thread for good.
     os.set_blocking(told, False)
 
     def note(number: int, _frame: FrameType | None) -> None:

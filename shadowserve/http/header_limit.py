@@ -63,6 +63,7 @@ class BoundedHead(HttpToolsProtocol):
     @classmethod
     def hasten(cls, seconds: float) -> None:
         """Hang up on callers whose head takes longer; to be called now and then, on the event loop."""
+        # A copy, since hanging up changes the set.
         for one in list(cls.open):
             if one._since is not None and one.loop.time() - one._since > seconds:
                 one.give_up(seconds)

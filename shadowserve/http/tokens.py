@@ -61,6 +61,7 @@ def from_environment() -> bytes | None:
     if descriptor is None:
         return None
     with os.fdopen(int(descriptor), "rb") as file:
+        # Workers share the descriptor's place in the file, so each reads from the beginning.
         return os.pread(file.fileno(), MAX_BYTES, 0)
 
 

@@ -1,1 +1,1 @@
-"""Typing: what a signature says of rows, and rows as a model is handed them."""
+"""Typing: the columns of a signature, and rows as a model takes them."""

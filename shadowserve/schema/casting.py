@@ -135,6 +135,7 @@ def rule_for(type_: str, *, required: bool = True) -> Rule:
 
 
 def _booleans(one: Callable[[Any], Any], *, required: bool) -> Rule:
+    # NumPy's booleans have no null, and NaN among them would turn them into numbers.
     dtype: np.dtype[Any] = np.dtype(bool) if required else np.dtype(object)
     plain = frozenset({bool}) if required else _BOOLS
 
@@ -146,6 +147,8 @@ def _booleans(one: Callable[[Any], Any], *, required: bool) -> Rule:
 
 def _whole_numbers(type_: str, one: Callable[[Any], Any], *, required: bool) -> Rule:
     if not required:
+        # float64 for every batch, even one without a null: a row's dtype must not hang on its
+        # neighbours.
         return Rule(type_, np.dtype(np.float64), one, lambda _: None)
     dtype = np.dtype(np.int32 if type_ == "integer" else np.int64)
     return Rule(type_, dtype, one, fast_integers(dtype))
@@ -155,6 +158,7 @@ def fast_integers(dtype: np.dtype[Any]) -> Callable[[Sequence[Any]], np.ndarray 
     """Return what types whole numbers all at once; None of it where one is no such, or too large."""
 
     def fast(values: Sequence[Any]) -> np.ndarray | None:
+        # By exact type: a boolean passes for an int, and NumPy would take it for 0 or 1.
         if set(map(type, values)) != {int}:
             return None
         try:
@@ -171,6 +175,7 @@ def _fast_double(values: Sequence[Any]) -> np.ndarray | None:
         return np.array(values, dtype=np.float64)
     if not kinds <= _NUMBERS:
         return None
+    # A larger whole number may be one that float64 cannot hold: each is looked at by itself.
     if any(type(v) is int and not -EXACT <= v <= EXACT for v in values):
         return None
     return np.array(values, dtype=np.float64)
@@ -217,6 +222,7 @@ def infer(values: Sequence[Any], *, column: object, kind: str | None = None) -> 
     if kinds == {bool} and kind not in _AS_OBJECTS:
         return np.array(values, dtype=bool)
     typed = np.empty(len(values), dtype=object)
+    # Filled afterwards: NumPy would make a second dimension of lists of one length.
     typed[:] = list(values) if kind == "category" else [_untyped(value) for value in values]
     return typed
 

@@ -1,4 +1,4 @@
-"""The columns of a signature, and what is said when a request lacks some of them."""
+"""The columns of a signature, and the refusal of a request that lacks some of them."""
 
 from __future__ import annotations
 

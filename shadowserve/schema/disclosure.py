@@ -1,4 +1,4 @@
-"""What may be told of a column's values: the value, a salted label, a hash, or nothing at all.
+"""The disclosure of each column: whether its values may leave, salted labels, hashes, or nothing.
 
 Values stay in the journal. Everything a lane keeps or sends goes through here first, so that no file,
 MLflow run or report holds more than the user allowed.

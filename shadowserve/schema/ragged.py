@@ -1,4 +1,4 @@
-"""What is said of a request whose rows or columns do not fit together: which, and how long each is."""
+"""Refusals of requests whose rows or columns differ in length or in keys, which they name."""
 
 from __future__ import annotations
 

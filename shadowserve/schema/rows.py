@@ -1,4 +1,4 @@
-"""Typed rows: what one or more requests become before a model sees them.
+"""Typed rows: one or more requests in the form in which a model takes them.
 
 `Rows` is the value between the wire and the model. It is made once per request by `wire`, by the
 typing rule of `schema`, and cannot be bad afterwards. The columns of several requests are laid end

@@ -1,4 +1,4 @@
-"""One JSON value to one typed value, or a refusal: the truth of the typing rule.
+"""The typing rule of one value: a JSON value becomes a typed one, or is refused.
 
 Nothing here looks at more than one value. `casting` applies it to columns, `nested` to the leaves
 of arrays and objects. The whole table is in ``docs/protocol.md``; a test holds the two together.
@@ -123,6 +123,7 @@ def _strict_long(value: Any) -> int:
 
 def _strict_exact(value: Any) -> int:
     whole = _strict_long(value)
+    # An optional column is held as float64, which would change such a number in silence.
     if int(float(whole)) != whole:
         raise Refusal(
             "a whole number that float64 holds exactly", received="one with too many digits"
@@ -151,6 +152,7 @@ def _strict_float(value: Any) -> float:
         raise refuse("float", value)
     try:
         with np.errstate(over="ignore"):
+            # Rounded to float32 first: a number just beyond the largest may round to it.
             number = float(np.float32(value))
     except OverflowError:
         number = math.inf
@@ -169,6 +171,7 @@ def _strict_binary(value: Any) -> bytes:
     if type(value) is not str:
         raise refuse("binary", value)
     try:
+        # Encoders break long lines; nothing else but the alphabet passes.
         return base64.b64decode(value.replace("\n", ""), validate=True)
     except (binascii.Error, ValueError):
         raise Refusal(_EXPECTED["binary"], received="another string") from None
@@ -194,12 +197,14 @@ def _nanoseconds(
     moment = datetime.fromisoformat(f"{day}T{minutes or '00:00'}:{seconds or '00'}")
     if offset and offset != "Z":
         hours, rest = int(offset[1:3]), int(offset[-2:])
+        # A timedelta takes 99 minutes without a word.
         if hours > 23 or rest > 59:
             raise ValueError
         shift = timedelta(hours=hours, minutes=rest)
         moment = moment - shift if offset[0] == "+" else moment + shift
     since = moment - _EPOCH
     total = (since.days * 86_400 + since.seconds) * 10**9 + int((fraction or "0").ljust(9, "0"))
+    # The least number of 64 bits means NaT.
     if not -(2**63) < total < 2**63:
         raise OverflowError
     return total

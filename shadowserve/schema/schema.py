@@ -1,4 +1,4 @@
-"""What a model takes: its signature as columns, tensors and parameters, and how requests fit it.
+"""The schema of a model: its signature as columns, tensors and parameters, to which requests are typed.
 
 A `Schema` is built once, when a version is loaded; every choice that a request must not pay for is
 made here. Champion and challengers each have their own. The typing rule itself is `casting`'s.
@@ -63,6 +63,7 @@ class Schema:
     _untyped: frozenset[ColumnName] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        # The number 1 and the text "1" are two names in Python and one in JSON.
         keys = [column.key for column in self.columns]
         if len(set(keys)) != len(keys):
             raise ModelError(
@@ -206,8 +207,11 @@ class Schema:
         if not (casts and self.named):
             return self._type_ordered(records)
         try:
+            # The usual request has every key: looking first whether it has would cost as much
+            # again.
             values = [[record[key] for record in records] for key, _, _ in casts]
         except (KeyError, TypeError):
+            # Slower, and able to name the row and what it lacks.
             return self._type_sparse(records)
         columns = {
             name: caster(each) for (_, name, caster), each in zip(casts, values, strict=True)

@@ -83,6 +83,7 @@ class Tensor:
 
     def _by_row(self, error: RequestError, leaves: Sequence[Any], shape: list[int]) -> RequestError:
         """Name the row, where the cast counted leaves."""
+        # Leaves lie row by row, as many in each.
         row = (error.row or 0) * shape[0] // max(len(leaves), 1)
         message = str(error).replace(f"row {error.row}:", f"row {row}:", 1)
         return RequestError(message, code=error.code, column=self.name, row=row)

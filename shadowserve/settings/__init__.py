@@ -1,1 +1,1 @@
-"""What a team sets: flags, environment and file, told apart and checked before anything starts."""
+"""Settings: flags before environment before file, checked before anything starts."""

@@ -1,4 +1,4 @@
-"""Who is let in: callers that ask for this server by its own name, and no pages of other sites.
+"""The gate of a port: callers that ask for this server by its own name, and no pages of other sites.
 
 A browser sends requests for any page that it shows, also to this machine, and adds a password that it
 remembers. A page cannot write the headers that tell on it: `Origin` and `Sec-Fetch-Site` name where it
@@ -166,9 +166,11 @@ class Gate:
         is_reading = scope["method"] in _READING
         if is_reading and is_probe:
             return None
+        # A page can have its own name lead to this address; the Host header still bears that name.
         host = told.get(b"host")
         if self.hosts is not None and host is not None and not self._knows(host):
             return _OTHER_NAME
+        # Nothing but a host came: a program asks, and no page.
         if len(told) == (host is not None) or self._lets_in_page(told, is_reading=is_reading):
             return None
         return _OTHER_SITE
@@ -179,11 +181,11 @@ class Gate:
         if origin is not None and self.allows(origin):
             return True
         is_link = told.get(b"sec-fetch-mode") == b"navigate"
+        # Whoever follows a link sees the answer; the page with the link does not.
         if is_link and is_reading and told.get(b"sec-fetch-dest", b"document") == b"document":
             return True
-        if (
-            site is not None
-        ):  # a proxy may have another name than its pages know; a browser does not err
+        # A proxy may have another name than its pages know; a browser does not err.
+        if site is not None:
             return site in (b"same-origin", b"none")
         return origin is None or _is_same(origin, told.get(b"host", b""))
 
@@ -199,6 +201,7 @@ class Gate:
             return False
         if name in self.hosts or (self.any_address and _address(name) is not None):
             return True
+        # With its dot: *.example.com must let no badexample.com pass.
         return any(one.startswith("*.") and name.endswith(one[1:]) for one in self.hosts)
 
     def to_json(self) -> str:

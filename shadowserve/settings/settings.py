@@ -1,4 +1,4 @@
-"""What the user asked for: every option, read once from flags, environment and file.
+"""The settings: every option that a user may give, read once from flags, environment and file.
 
 A flag goes before a ``SHADOWSERVE_…`` variable, that before ``shadowserve.toml`` in the working
 directory, that before the default. The fields of `Settings` are the one table: the command line's
@@ -333,7 +333,7 @@ class Settings:
         metadata=_about(
             spellings.text,
             "--entity COLUMN",
-            "Column that names whom a request is for: sampled whole, counted as one by the verdict.",
+            "Column with the user or entity of a request: sampled as a whole, and only its first request counts in the verdict.",
         ),
     )
     entity_header: str | None = field(
@@ -341,7 +341,7 @@ class Settings:
         metadata=_about(
             spellings.header_name,
             "--entity-header NAME",
-            "Header that names whom a request is for, where no column does; only a salted number is kept.",
+            "Header with the user or entity of a request, where no column has it; only a salted number is kept.",
         ),
     )
     batch: str = field(
@@ -549,6 +549,7 @@ class Settings:
             from_environment(environ, FIELDS, faults),
             from_file(file, FIELDS, faults),
         ]
+        # The last one written wins, so flags come last.
         given = {name: found for source in reversed(sources) for name, found in source.items()}
         values: dict[str, Any] = {}
         for name, (where, raw) in given.items():

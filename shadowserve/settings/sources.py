@@ -1,4 +1,4 @@
-"""Where a setting may stand: in a variable or in the settings file, each read as it is written.
+"""The sources of settings: environment variables and the settings file, read as they are written.
 
 What stands there is handed on with its place in the user's words, so that a fault can be named where
 it is. Names that nobody knows are faults too, with the nearest known one. Values are read by

@@ -1,4 +1,4 @@
-"""How people write a duration, a size or a switch, and what it means.
+"""Readers of settings as people write them: durations, sizes, shares, switches and names.
 
 Each reader takes what a flag, a variable or a TOML file holds, which may be text or already typed,
 and returns the value or raises `ValueError` with a text that says what to write instead. `settings`
@@ -181,6 +181,7 @@ def count(value: object) -> int:
 
 def _whole(value: object, *, least: int, most: int | None = None) -> int:
     text = str(value).strip()
+    # Python refuses to read thousands of digits, and no setting has ten.
     digits = text.isascii() and text.isdigit() and len(text) < 10
     number = int(text) if digits else -1
     if number < least or (most is not None and number > most):

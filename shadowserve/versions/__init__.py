@@ -1,1 +1,1 @@
-"""Which version: a pin resolved in the registry, its files fetched, its origins told."""
+"""Versions: a pin resolved in the registry, its files fetched and verified, its origins read."""

@@ -110,12 +110,15 @@ def _obtain(cache: Path, request: Request) -> Cached:
     for leftover in cache.glob(f"{_PART}*"):  # the lock is ours, so whoever made it is dead
         shutil.rmtree(leftover, ignore_errors=True)
     remembered = _remembered(cache, request.key)
+    # A version that was changed at its source is refused, even while the old content still lies
+    # here.
     _same(remembered, request.digest, request.name)
     wanted = request.digest or remembered
     found = _intact(cache, wanted) if wanted else None
     if found is None:
         found = _fill(cache, request, remembered)
         _remember(cache, request, found.digest)
+    # Pruning keeps what was used last.
     os.utime(found.path)
     return found
 
@@ -124,6 +127,7 @@ def _intact(cache: Path, digest: str) -> Cached | None:
     path = cache / digest
     if not path.is_dir():
         return None
+    # Read whole at every use: a damaged copy is to be noticed before it is loaded.
     actual, size_bytes = digest_of(path)
     return Cached(path, digest, size_bytes, reused=True) if actual == digest else None
 
@@ -140,6 +144,7 @@ def _fill(cache: Path, request: Request, remembered: str | None) -> Cached:
         target = cache / digest
         if _intact(cache, digest) is None:
             shutil.rmtree(target, ignore_errors=True)
+            # Renaming is one step, so nobody ever sees half a version.
             part.rename(target)
         return Cached(target, digest, size_bytes, reused=False)
     finally:
@@ -184,6 +189,7 @@ def _remember(cache: Path, request: Request, digest: str) -> None:
 
 
 def _prune(cache: Path, keep: int, spared: Collection[str]) -> None:
+    # A digest has 64 digits, which tells contents from the index and from parts.
     contents = [path for path in cache.iterdir() if path.is_dir() and len(path.name) == 64]
     contents.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
     for old in contents[keep:]:
@@ -194,5 +200,6 @@ def _prune(cache: Path, keep: int, spared: Collection[str]) -> None:
 @contextmanager
 def _locked(cache: Path) -> Iterator[None]:
     with (cache / ".lock").open("w") as lock:
+        # The kernel lets this lock go with its holder, however that ends.
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

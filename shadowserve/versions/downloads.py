@@ -1,7 +1,7 @@
-"""A version's files on their way here: patience apart from that for calls, progress, and plain faults.
+"""The download of a version's files: its own timeouts, its progress, and faults that name the files.
 
 The registry may answer in a moment while the store of the files takes minutes, or cannot be read at
-all. Whoever waits is told of what, and a fault names the files and their place, not the registry.
+all. Progress is shown meanwhile, and a fault names the files and their place, not the registry.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from shadowserve.errors import RegistryError, ShadowserveError, UnreachableError
 from shadowserve.versions.stores import redact
 
 TOLD_EVERY_S = 5.0
-"""How often whoever waits is told how far it is."""
+"""Seconds between two lines of progress."""
 
 CALL_PATIENCE = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -41,6 +41,7 @@ _GONE = ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND")
 @contextmanager
 def patient() -> Iterator[None]:
     """Give files minutes where a call is given seconds; what the user has set stays."""
+    # What differs from our own setting is the user's.
     ours = [name for name, value in CALL_PATIENCE.items() if os.environ.get(name) == value]
     before = {name: os.environ[name] for name in ours}
     os.environ.update({name: _FILE_PATIENCE[name] for name in ours})
@@ -103,6 +104,7 @@ def _unreadable(error: Exception, name: str, location: str) -> ShadowserveError:
 def _lacking(error: BaseException | None) -> str | None:
     """Return the module that is not installed, wherever in the chain of causes it is told."""
     seen: set[int] = set()
+    # A chain of causes may lead in a circle.
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         if isinstance(error, ImportError):

@@ -1,4 +1,4 @@
-"""What a model's own files say of it: `MLmodel` and the requirement files beside it.
+"""The reader of a model's own files: `MLmodel` and the requirement files beside it.
 
 Read as text, without loading the model and without MLflow, so that a version can be judged
 (signature, libraries, whether loading executes code) before anything of it runs.
@@ -29,6 +29,7 @@ SMALL_FILES = (MANIFEST, "requirements.txt", "python_env.yaml")
 
 _PYFUNC = "python_function"
 _PINNED = re.compile(r"\s*([A-Za-z0-9._-]+)(?:\[[^\]]*\])?\s*===?\s*([^\s;,#*]+)\s*(?:[;#].*)?")
+# A pickle's key, perhaps the opcode that memorises it, and the opcode of a text before the number.
 _SKLEARN_NOTE = re.compile(
     rb"_sklearn_version(?:\x94|q.|r.{4})?(?:\x8c.|X.{4}|U.)([0-9]+\.[0-9]+(?:\.[0-9]+)?(?:(?:a|b|rc|\.dev|\.post)[0-9]+)?)",
     re.DOTALL,
@@ -177,6 +178,7 @@ def _executes_code(
     path: Path, flavors: Mapping[str, Mapping[str, Any]], serialization: str | None
 ) -> bool:
     """Skops counts: it trusts a list of types that comes with the model itself."""
+    # With pyfunc alone, nothing says what its loader does.
     known = all(name in _DATA_ONLY for name in flavors if name != _PYFUNC) and len(flavors) > 1
     shipped = any(conf.get("code") for conf in flavors.values())
     pickled = any(file.suffix in _PICKLES for file in path.rglob("*"))

@@ -136,6 +136,7 @@ def _number(suffix: str, text: str) -> int:
     match = _NUMBER.fullmatch(suffix)
     if match is None:
         raise PinError(f"Pin {text!r} {_fault(suffix)}. {_NEXT}")
+    # Python refuses to read thousands of digits; so many are out of range anyway.
     number = int(match[1]) if len(match[1]) < 20 else LARGEST_VERSION + 1
     if not 1 <= number <= LARGEST_VERSION:
         raise PinError(f"Pin {text!r} is out of range: versions count from 1. {_NEXT}")

@@ -33,6 +33,7 @@ __all__ = ["Fetched", "Registry", "Uris", "Version", "identity", "preflight", "r
 
 _LOGGED_MODEL = re.compile(r"models:/(m-[0-9a-f]{32})")
 _REGISTERED = re.compile(r"models:/([^/]+)/([0-9]+)")
+# A registry whose names lead in a circle must not hold up the start for ever.
 _MAX_HOPS = 5
 _PAGE = 200
 
@@ -138,6 +139,7 @@ class Registry:
             downloads.reading(str(pin), location),
         ):
             repository = self._repository(location)
+            # Only the small files: the model itself may be gigabytes.
             present = {file.path for file in repository.list_artifacts()}
             for name in present.intersection(SMALL_FILES):
                 repository.download_artifacts(name, folder)
@@ -154,8 +156,10 @@ class Registry:
             No such model; the names are listed.
         """
         aliases = self._aliases(model)
+        # An apostrophe in the name would end the filter's text.
         quote = '"' if "'" in model else "'"
         found = self._pages("search_model_versions", filter_string=f"name={quote}{model}{quote}")
+        # Some databases compare names without regard to case.
         records = [self._recorded(entity, aliases) for entity in found if entity.name == model]
         return sorted(records, key=lambda version: version.number)
 
@@ -204,6 +208,7 @@ class Registry:
     def _request(self, version: Version) -> Request:
         pin = version.pin
         location = self._location(pin)
+        # A number that was deleted can be given again; time and run tell the two versions apart.
         ids = (redact(self.uris.registry), str(pin), version.created, version.run_id)
         key = "\n".join(map(str, (*ids, version.source)))
         local = _local(location)
@@ -326,6 +331,8 @@ class Registry:
             raise
         except Exception as error:
             code = getattr(error, "error_code", None)
+            # MLflow has no one code for what is missing: of an alias it says
+            # INVALID_PARAMETER_VALUE.
             if missing is not None and code in {
                 "RESOURCE_DOES_NOT_EXIST",
                 "INVALID_PARAMETER_VALUE",

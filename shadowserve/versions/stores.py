@@ -1,4 +1,4 @@
-"""Where the registry is: its addresses, safe to print, and checked before anything slow.
+"""The registry's addresses: safe to print, and checked before anything slow starts.
 
 MLflow's own defaults would make an empty store where none exists, retry for an hour where no one
 answers, and print passwords. `preflight` says in at most `REACH_S` seconds what is wrong. MLflow
@@ -31,6 +31,7 @@ _SQLITE = "sqlite:///"
 _SQLITE_HEADER = b"SQLite format 3\x00"
 _SERVER_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _MANAGED = {"databricks", "databricks-uc", "uc"}
+# Up to the last @, since a password may hold one itself.
 _USERINFO = re.compile(r"(://)[^\s'\"]*@")
 _QUERY = re.compile(r"(://[^\s?'\"]*)\?[^\s'\"]*")
 

@@ -1,4 +1,4 @@
-"""What a version was trained on: the data sets its run logged, and the time range they cover.
+"""The training data of a version: the data sets its run logged, and the time range they cover.
 
 Two versions with equal signatures can have learned from different worlds; this is the record that
 tells them apart.

@@ -1,4 +1,4 @@
-"""What is known of one registered version, and the proof that files are that version.
+"""The record of one registered version, and the proof that files are that version.
 
 A `Version` is a plain record: the registry fills in who it is and what it was trained on, the
 model's own files what it expects and how it is loaded. It travels as JSON to lanes, evidence and
@@ -145,6 +145,7 @@ def digest_of(path: Path) -> tuple[str, int]:
             content = hashlib.file_digest(opened, "sha256")
             size = opened.tell()
         name = file.relative_to(path).as_posix()
+        # With the lengths, no two lists of files can run together into the same bytes.
         total.update(f"{len(name.encode())}:{name}:{size}:".encode() + content.digest())
         size_bytes += size
     return total.hexdigest(), size_bytes
@@ -172,6 +173,7 @@ def identity(version: Version, path: Path) -> None:
     recorded = {"digest": version.digest, "model id": version.model_id, "run": version.run_id}
     for name, expected in recorded.items():
         actual = found[name]
+        # Ids that one side does not know cannot differ; without a digest nothing is proven.
         told = expected is not None and (actual is not None or name == "digest")
         if told and actual != expected:
             raise ModelError(
