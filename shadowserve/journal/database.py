@@ -1,4 +1,4 @@
-"""A SQLite file opened to be read: no byte of the state directory changes by it.
+"""Read-only access to a SQLite file: reading it changes no byte of the state directory.
 
 A database that its writer keeps in WAL mode wants files beside it, even from those who only read. A reader
 who closes it last also moves what a killed writer left in the log into the database. Neither happens here.

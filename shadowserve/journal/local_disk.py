@@ -1,4 +1,4 @@
-"""Whether a directory lies on a local disk, where SQLite's locks can be trusted."""
+"""The check that a directory lies on a local disk, where SQLite's locks can be trusted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Segments of the journal that can no longer be read: moved aside, and what they held noted as lost.
+"""Lost segments of the journal: files that can no longer be read, moved aside and noted.
 
 A note is a line ``worker first last``. Lanes and the ledger count from it, so that every request keeps
 exactly one outcome in every lane. The damaged file stays for whoever wants to look into it.

@@ -1,4 +1,4 @@
-"""Reading the journal: in order, from a cursor, while it is being written.
+"""The journal's reader: requests in order, from a cursor, while the journal is being written.
 
 A `JournalReader` belongs to one lane. It walks each worker's segments by number and says how many requests
 were deleted before they could be read, so that the ledger still balances.
@@ -96,6 +96,7 @@ class JournalReader:
         deleted = gone = 0
         workers = sorted({segment.worker for segment in segments(self._directory)})
         for worker in workers:
+            # What one worker leaves of its share, those after it get.
             share = max(1, (limit - len(requests)) // (len(workers) - workers.index(worker)))
             if upto is not None:
                 share = min(share, upto.get(worker, 0) - self._cursor.get(worker, 0))
@@ -120,6 +121,7 @@ class JournalReader:
         while (reader := self._reader(worker)) is not None:
             first, last = extent_of(reader.connection)
             done = self._cursor.get(worker, 0)
+            # No number is left out in writing, so those before this segment went with older ones.
             if first is not None and first > done + 1:
                 deleted += first - done - 1
                 done = self._cursor[worker] = first - 1
@@ -185,7 +187,7 @@ class Backlog:
 
 @dataclass(slots=True)
 class Extent:
-    """How far the journal reaches: the last sequence number and the counts by status."""
+    """How far the journal reaches: each worker's last sequence number, and the bytes on disk."""
 
     last: Cursor = field(default_factory=dict)
     bytes: int = 0
@@ -199,6 +201,7 @@ def extent(directory: Path) -> Extent:
         with suppress(DamagedError), reading(segment) as connection:
             first, last = extent_of(connection)
             (newest,) = connection.execute("SELECT max(position) FROM request").fetchone()
+            # An empty segment still tells, by where it begins, how far the one before it reached.
             ends = [0 if newest is None else sequence_of(newest), last or 0, (first or 1) - 1]
             result.last[segment.worker] = max(result.last.get(segment.worker, 0), *ends)
     return result
@@ -246,6 +249,8 @@ def backlog(directory: Path, *, cursor: Mapping[int, int], bound: Mapping[int, i
             else:
                 pending += count
                 oldest = min(filter(None, (oldest, arrived)), default=None)
+    # While a damaged segment lies there, nobody knows what it holds: that must not pass for
+    # deleted.
     gone = wanted - pending if damaged else min(gone, wanted - pending)
     deleted = wanted - pending - gone
     return Backlog(pending=pending, deleted=deleted, oldest_wall_ns=oldest, lost=gone)
@@ -286,6 +291,7 @@ def find(directory: Path, place: int) -> Request | None:
 def _open(segment: Segment) -> _Reader | None:
     """Open a segment to follow it; None if that must be tried again."""
     try:
+        # A database in WAL mode wants an index beside it, which a read-only connection cannot make.
         connection = connect(segment.path, f"{segment.path.resolve().as_uri()}?mode=rw")
     except UnreadableError:
         return None

@@ -1,4 +1,4 @@
-"""Recovery: what a dead worker left open is sealed, and what can no longer be read is moved aside."""
+"""Recovery of a dead worker's journal: open segments are sealed, damaged ones moved aside."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ def recover(directory: Path, *, worker: int, known: int = 0) -> int:
 def _set_aside(segment: Segment, before: int, later: Sequence[Segment], *, known: int) -> int:
     """Move a damaged segment aside and return the last sequence number that it may have held."""
     own = _first(segment)
+    # It ends where the next segment begins; of the newest, only the worker's counters know the end.
     begins = (first for one in later if (first := _first(one)) is not None)
     last = max(before, next(begins, known + 1) - 1)
     aside = lost.set_aside(segment.path, lost.Range(segment.worker, own or before + 1, last))

@@ -50,9 +50,13 @@ def create(path: Path) -> sqlite3.Connection:
     wait = APPEND_WAIT_MS / 1000
     connection = sqlite3.connect(path, timeout=wait, check_same_thread=False)
     try:
+        # The size of pages is fixed by the first thing that is written.
         connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode=WAL")
+        # A process's death loses nothing without it; power loss may, and to wait for the disk takes
+        # milliseconds.
         connection.execute("PRAGMA synchronous=OFF")
+        # No append is to pay for a checkpoint: closing makes one, on another thread.
         connection.execute("PRAGMA wal_autocheckpoint=0")
         connection.executescript(TABLES)
     except sqlite3.Error:

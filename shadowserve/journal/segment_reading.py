@@ -28,6 +28,7 @@ def reading(segment: Segment) -> Iterator[sqlite3.Connection]:
 
 def is_damage(error: sqlite3.Error) -> bool:
     """Tell a malformed file from one that is locked, on a failing disk, or asked in a wrong way."""
+    # SQLite's driver has subclasses for all the others.
     return type(error) is sqlite3.DatabaseError
 
 
@@ -36,6 +37,7 @@ def _unreadable(path: Path, error: sqlite3.Error) -> UnreadableError:
 
 
 def _look(path: Path, address: str) -> sqlite3.Connection:
+    # Callers then need no case of their own for a segment that is gone.
     return connect(path, address) or _nothing()
 
 

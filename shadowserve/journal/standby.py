@@ -1,4 +1,4 @@
-"""A journal that cannot be opened yet: answers leave all the same, and it is tried again.
+"""The standby of a journal that cannot be opened yet: answers still leave, and opening is tried again.
 
 A champion worker that starts while the disk is full, or while its predecessor's segment is locked,
 serves at once. What it answers meanwhile is counted as not appended.

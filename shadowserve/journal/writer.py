@@ -26,14 +26,17 @@ from shadowserve.records import Request, position, sequence_of
 
 SEGMENT_BYTES = 64 * 2**20
 SEGMENT_NS = 60 * 10**9
+# On a full disk a roll is tried once a second, and not at every append.
 ROLL_AGAIN_NS = 10**9
 LOOK_S = 5.0
 """How often a segment's age is looked at where nobody asks: its bodies must not stay because traffic ended."""
+# SQLite's log holds each page behind a header of 24 bytes.
 _FRAME_BYTES = PAGE_BYTES + 24
 _LEAST_BYTES = 2**20
 SEGMENT_VARIABLE = "SHADOWSERVE_SEGMENT_BYTES"
 
 Steps = Sequence[tuple[str, Sequence[str]]]
+# About what a row takes beside body and answer.
 _ROW_BYTES = 200
 
 _log = logging.getLogger(__name__)
@@ -107,6 +110,7 @@ class Writer:
         self._born_ns, self._written, self._roll_ns = time.monotonic_ns(), 0, 0
         self._keeper = ThreadPoolExecutor(1, thread_name_prefix="journal-keeper")
         self._spare: Future[sqlite3.Connection] = self._keeper.submit(self._open)
+        # The ageing thread may roll too, and never in the midst of an append.
         self._turn = threading.Lock()
         self._closed = threading.Event()
         self._ageing = threading.Thread(
@@ -161,6 +165,7 @@ class Writer:
         self._keeper.submit(self._live.close)
         self._keeper.shutdown(wait=True)
         if self._spare.exception() is None:
+            # The newest file is the spare, which never held a request.
             self._spare.result().close()
             remove(segments(self._directory, worker=self._worker)[-1])
 
@@ -172,7 +177,9 @@ class Writer:
 
     def _roll_if_due(self) -> None:
         full = self._written >= self._segment_bytes
+        # An empty segment does not age: without traffic there would be a new file every minute.
         old = self._written and time.monotonic_ns() - self._born_ns >= self._segment_ns
+        # A spare that is not ready is never waited for, since a caller waits meanwhile.
         if not (full or old) or not self._spare.done():
             return
         if time.monotonic_ns() < self._roll_ns:
@@ -184,6 +191,7 @@ class Writer:
             return
         successor = self._spare.result()
         try:
+            # Begun before the seal: readers that meet the seal go on to it at once.
             begin(successor, first=self.sequence + 1, steps=self._steps)
             seal(self._live, self.sequence)
         except sqlite3.Error:  # the successor stays the next one: readers wait for the seal
