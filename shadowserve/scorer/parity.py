@@ -1,4 +1,4 @@
-"""One typing for both: where one of two versions has no signature, that alone must not part them.
+"""Typing parity: where only one of two versions has a signature, requests are typed alike for both.
 
 A caller's answer is never typed by another version's signature. So a challenger without one borrows the
 champion's; and beside a champion without one, a challenger's numbers are laid out as the champion's are.

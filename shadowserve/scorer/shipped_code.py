@@ -53,6 +53,7 @@ class ShippedFinder:
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Answer for shipped top-level names only; everything below follows from those."""
+        # Below a top-level package, its own path already leads to the right place.
         if path is not None:
             return None
         if name in self.names:
@@ -90,6 +91,7 @@ def shipped_code(folder: Path | None, *, name: str) -> Iterator[frozenset[str]]:
     _refuse_clash(finder, name)
     present = any(isinstance(f, ShippedFinder) and f.folder == folder for f in sys.meta_path)
     if not present:
+        # Before Python's own finders, which would take a name from the working directory first.
         sys.meta_path.insert(0, finder)
     try:
         yield finder.hidden

@@ -1,4 +1,4 @@
-"""Which values a fitted model knows of its columns of categories, as far as they are told.
+"""The categories that a fitted model knows, column by column, as far as its encoders tell.
 
 Encoders of scikit-learn remember the categories that they met in training, and so does LightGBM of a
 frame's. Only encoders that see a column as it comes are read: behind a step that changes values nothing

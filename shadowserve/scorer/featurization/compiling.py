@@ -1,4 +1,4 @@
-"""From a fitted model to a plan: read once what scikit-learn would look up at every call.
+"""The compiler of plans: it reads once, from a fitted model, what scikit-learn looks up at every call.
 
 Pipelines, column transformers and feature unions are walked to any depth; everything else is a
 step. What is not understood for certain is left whole, timed as one opaque step, and named in the
@@ -81,6 +81,7 @@ def compile(  # noqa: A001 - as `re.compile`; always called through the package'
         final = builder.predict("", model, 0, columns_of(model))
     except BaseException as error:  # whatever the model is, it can be timed as a whole
         reason = f"it could not be read ({fault_of(error).type})"
+        # Begun anew: half-read, the first one holds steps that lead nowhere.
         builder = _Builder(method=method, serial=serial, opaque=frozenset({""}), reason=reason)
         final = builder.predict("", model, 0, columns_of(model))
     columnar = None if exact else builder.columnar()
@@ -216,6 +217,8 @@ class _Builder:
     def _columns(self, path: str, transformer: Any, source: int, columns: Provenance) -> int:
         known = names_in(transformer)
         required = required_names(transformer, known)
+        # A missing column must raise what the model itself would raise, so it is found before any
+        # branch.
         self._emit(_Check(transformer, required, by_name=known is not None), (source,))
         if source == 0:
             self.needs.update(required)
@@ -250,6 +253,7 @@ class _Builder:
             names = tuple(known[list(indices)])
             origin = names if set(names) <= set(columns) else columns
             return Labelled(names, declared=declared, exact=self.exact), origin
+        # Places name a column of the request only while nothing has come between.
         is_aligned = source in self._aligned and all(index < len(columns) for index in indices)
         origin = tuple(columns[index] for index in indices) if is_aligned else columns
         return Placed(declared), origin
@@ -263,6 +267,7 @@ class _Builder:
         for name, branch in union.transformer_list:
             if is_drop(branch):
                 continue
+            # scikit-learn puts the same into its place, so names and dtypes of the output agree.
             if is_passed_through(branch):
                 branch = FunctionTransformer(feature_names_out="one-to-one")
             weight = (union.transformer_weights or {}).get(name)
@@ -334,6 +339,7 @@ class _Check:
         else:
             is_fine = values.shape[1] == self.transformer.n_features_in_
         if not is_fine:
+            # It raises here, in its own words.
             self.transformer.transform(values)
 
 

@@ -59,6 +59,7 @@ def ends_with_estimator(pipeline: Pipeline) -> bool:
 def overridden(model: Any, base: type) -> str | None:
     """Return the first method that is not the base class's own, be it by class or by instance."""
     for name in (*COMPOSITES[base], "__getattribute__"):
+        # Looked up statically: a property or `__getattr__` of a stranger's class would run.
         static = inspect.getattr_static(type(model), name, None)
         if name in vars(model) or static is not inspect.getattr_static(base, name, None):
             return name

@@ -1,4 +1,4 @@
-"""Measuring changes nothing: the timed walk beside the model's own path, bit for bit.
+"""The identity check: the timed walk and the model's own path give the same output, bit for bit.
 
 At load, and in lanes on a share of batches, both score the same batch. Where they differ although
 the model agrees with itself, a coarser plan is sought: first with inputs sliced as scikit-learn
@@ -70,6 +70,7 @@ def check_identity(plan: Plan, rows: Rows) -> Identity:
     Exception
         What the model's own path raises: such rows can't be compared.
     """
+    # The model's own path once before and once after: what differs from itself refutes no walk.
     before = plan.stock(rows)
     try:
         where = difference(before, plan.run(rows).output)
@@ -130,6 +131,7 @@ def _ever_coarser(plan: Plan) -> Iterator[Plan]:
 
     yield plan
     yield again(())
+    # The deepest part alone costs the least detail; only then are several left whole at once.
     deepest_first = sorted(plan.parts, key=lambda path: (-path.count("/"), not path, path))
     inner = [path for path in deepest_first if path]
     for path in inner:
@@ -159,6 +161,7 @@ def difference(one: Any, other: Any) -> str:
     for kind, compare in _COMPARISONS.items():
         if isinstance(one, kind):
             return compare(one, other)
+    # NaN is the one value that differs from itself.
     return "" if one == other or (one != one and other != other) else "values"
 
 
@@ -169,6 +172,7 @@ def _arrays(one: np.ndarray, other: np.ndarray) -> str:
         return "shape"
     if one.dtype.hasobject:
         return _lists(one.ravel().tolist(), other.ravel().tolist())
+    # Bytes, since == takes 0.0 for -0.0, and no NaN for itself.
     return "" if one.tobytes() == other.tobytes() else "values"
 
 

@@ -1,4 +1,4 @@
-"""What each step is handed: frames built from parsed columns, the same that slicing would give.
+"""The inputs of steps: frames built from parsed columns, equal to those that slicing would give.
 
 scikit-learn slices a frame by label for every branch of a `ColumnTransformer`, which costs more than
 many a transformer. Here a branch's frame is laid out straight from the columns: the same dtypes,
@@ -141,6 +141,7 @@ def _blocks(arrays: Sequence[Any]) -> list[tuple[Any, np.ndarray]]:
         else:
             blocks.append((values.copy(), np.array([place])))
     for chosen in places.values():
+        # Concatenating copies, so the frame shares no memory with its siblings.
         together = np.concatenate([arrays[place] for place in chosen])
         blocks.append((together.reshape(len(chosen), -1), np.array(chosen)))
     return blocks
@@ -183,6 +184,7 @@ class Labelled:
             return _safe_indexing(values, self.names[0], axis=1)
         if not self.exact and type(values) is pd.DataFrame and values.columns.is_unique:
             places = values.columns.get_indexer(self._key)
+            # A name that is not there must raise scikit-learn's own error below.
             if (places >= 0).all():
                 return values.take(places, axis=1)
         return _safe_indexing(values, self._key, axis=1)

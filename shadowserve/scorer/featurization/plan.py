@@ -165,6 +165,7 @@ class Plan:
         Timed
             The output is bit-identical to `stock` where `check_identity` found it so.
         """
+        # Laying the rows out is part of what the call costs.
         began = (thread_time_ns(), perf_counter_ns())
         ops, given = self._lay_out(rows)
         values, times = self._walk(ops, given, began, mark)
@@ -203,6 +204,7 @@ class Plan:
             return self.ops, rows.model_input()
         columns = Columns.of_rows(rows)
         names = rows.columns.keys()
+        # Without a needed column the model's own check has to raise its own error, on a frame.
         if self.columnar_ops is not None and self.needs <= names and _are_names(names):
             return self.columnar_ops, columns
         return self.ops, columns.whole()
@@ -229,14 +231,19 @@ class Plan:
         with listen() as heard:
             for call, inputs, step in ops:
                 if step == OVERHEAD:
+                    # Layout, checks and stacking are the walk's own: the next step's CPU time
+                    # starts afresh.
                     values.append(call(*[values[number] for number in inputs]))
                     cpu_last = None
                     continue
                 heard.path = steps[step].name
+                # Set before the call: a step that never returns must be named from outside.
                 if mark is not None:
                     mark[0] = step
                 # Where nothing lies between two steps, one's end is the next one's start.
                 cpu_start = thread_time_ns() if cpu_last is None else cpu_last
+                # Read last before the call and first after it, so that the other clock's cost stays
+                # outside.
                 wall_start = perf_counter_ns()
                 values.append(call(values[inputs[0]]))
                 wall_ns[step] = perf_counter_ns() - wall_start

@@ -1,4 +1,4 @@
-"""Side by side again: how the outputs of branches become one matrix, as scikit-learn stacks them.
+"""The stacking of branches: their outputs become one matrix, as scikit-learn makes it.
 
 The usual cases (plain arrays, CSR matrices in canonical form, frames whose names are known from fit)
 are done here for a fraction of the cost and give the same bits, dtypes and sparse layout. Whatever
@@ -112,6 +112,7 @@ def _stack_csr(parts: Sequence[Any]) -> Any:
             part_rows = np.repeat(np.arange(n_rows), np.diff(part.indptr))
             part_places, part_values = part.indices, part.data
         else:
+            # Only what is not zero, as scipy makes a sparse matrix of a dense one.
             part_rows, part_places = part.nonzero()
             part_values = part[part_rows, part_places]
         rows.append(part_rows)
@@ -137,6 +138,7 @@ def _is_stackable(part: Any, n_rows: int) -> bool:
 
 def _csr(rows: np.ndarray, places: np.ndarray, values: np.ndarray, shape: tuple[int, int]) -> Any:
     if shape[0] > 1:
+        # Stable, so that within a row the branches keep their order.
         order = np.argsort(rows, kind="stable")
         places, values = places[order], values[order]
     indptr = np.zeros(shape[0] + 1, dtype=np.int32)
@@ -163,5 +165,6 @@ def _stack_frames(parts: Sequence[Any], n_rows: int, names: pd.Index | None) -> 
 
 def _renumbered(part: pd.DataFrame, place: int) -> pd.DataFrame:
     renumbered = part.copy(deep=False)
+    # Branches may give one name twice, until the names known from fit replace theirs.
     renumbered.columns = pd.Index([f"{place}_{column}" for column in range(part.shape[1])])
     return renumbered

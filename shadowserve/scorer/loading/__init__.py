@@ -1,4 +1,4 @@
-"""From a fetched version's files to an object that predicts: the one door to MLflow's loaders."""
+"""Loading: a fetched version's files become an object that predicts. The one door to MLflow's loaders."""
 
 from shadowserve.scorer.loading.calling import Predict
 from shadowserve.scorer.loading.examples import input_example

@@ -1,4 +1,4 @@
-"""From a fetched version's files to an object that predicts.
+"""The opening of a version: its fetched files become an object that predicts.
 
 sklearn models are loaded as they are, since timing needs their steps and the lane their
 probabilities; every other flavor goes through MLflow's pyfunc. MLflow's own schema enforcement is
@@ -171,6 +171,7 @@ def _open(path: Path, flavors: Mapping[str, Any], method: str) -> _Opened:
         called = asked if method == "predict" else method
         function = _method(native, called)
         return _Opened(completed(path, lambda rows, _: function(rows)), called, native, native)
+    # Before pyfunc loads it: loading runs the version's code.
     _refuse_uncallable(flavors)
     import mlflow.pyfunc
 
