@@ -1,4 +1,4 @@
-"""Where a stream of disagreement changed: right until request 1,200, then wrong.
+"""The change point of a stream of disagreement: right until request 1,200, then wrong.
 
 A feature feed goes stale, a table is swapped, a cache fills up: the mean over all requests hides
 it, the moment it began explains it. `ChangeDetector` watches one stream per lane for ever.

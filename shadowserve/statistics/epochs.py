@@ -89,12 +89,12 @@ class Epoch:
         return float(np.mean(self.levels))
 
     def above(self, alpha: float) -> float:
-        """Return what the level lies above: no stretch lies below it, and Student's t says so."""
+        """Return the lower bound of the level: Student's t, and at most the lowest stretch."""
         half = float(student.ppf(1 - spent(alpha, self.number), STRETCHES - 1))
         return min(self.level - half * deviation(self.levels), *self.levels)
 
     def below(self, alpha: float) -> float:
-        """Return what the level lies below."""
+        """Return the upper bound of the level, by Student's t."""
         half = float(student.ppf(1 - spent(alpha, self.number), STRETCHES - 1))
         return self.level + half * deviation(self.levels)
 

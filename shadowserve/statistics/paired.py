@@ -1,4 +1,4 @@
-"""Whether the challenger is slower than the control on the same requests, told from bursts of pairs.
+"""Paired timings: a test, from bursts of pairs, of whether the challenger is slower than the control.
 
 Timings are noisier than values and come in moods that last for thousands of requests. So the two take
 turns on one core, request by request, within a burst: what slows the place then slows both. One burst is

@@ -1,4 +1,4 @@
-"""A state told by a table: which attribute is stored under which name, and how.
+"""Stored state, told by a table: which attribute is stored under which name, and how.
 
 Most summaries are the sum of their parts. Such a class says so once, in `parts`, and is written and read by
 it; a class whose state is something else writes its own `state` and `from_state`.

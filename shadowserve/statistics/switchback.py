@@ -1,4 +1,4 @@
-"""Proof in production that lanes cost callers nothing: now and then they stand still.
+"""The switchback experiment: lanes stand still now and then, to show in production what they cost callers.
 
 In each cycle of ten blocks of 30 s, one block drawn by the deployment's salt is *still*: lanes do
 nothing in it. They catch up in the next, which is not measured, and run as *usual* in the third. The

@@ -1,4 +1,4 @@
-"""The unit that statistics count: the entity a request is for where one is named, else the request.
+"""The unit that statistics count: the entity of a request where one is named, else the request.
 
 A column names it, or a header that the worker reads, of which the journal holds the salted number alone.
 

@@ -1,4 +1,4 @@
-"""Cells: what a row of features is a member of, one column at a time.
+"""Cells: the ranges, values and lengths of one column that a row can belong to.
 
 A slice is a cell, a run of neighbouring cells, or two of them together. Numbers fall into ranges
 between quantiles, strings into their frequent values (``"Comedy|Drama"`` is also a Comedy and also

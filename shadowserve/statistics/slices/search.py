@@ -1,4 +1,4 @@
-"""The search: name the few slices that explain the disagreement, and no other."""
+"""The slice search: it names the few slices that explain the disagreement, and no other."""
 
 from __future__ import annotations
 

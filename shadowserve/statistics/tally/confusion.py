@@ -1,4 +1,4 @@
-"""Who says which label: a bounded table of champion's against lane's."""
+"""The confusion table: champion's labels against the lane's, in bounded memory."""
 
 from __future__ import annotations
 

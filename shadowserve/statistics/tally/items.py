@@ -1,4 +1,4 @@
-"""Which items fill the lists: concentration and coverage.
+"""Counts of the items that fill the lists: concentration and coverage.
 
 Small catalogues are counted exactly. Beyond a bound the rarest items are no longer told apart, and
 the summary says so.
