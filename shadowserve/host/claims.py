@@ -1,8 +1,8 @@
 """Claims on CPUs: deployments on one host put no two champions on one core.
 
-A claim is a socket of Linux's abstract names: the kernel gives each name once, takes it back when its
-holder dies, and needs no file that could stay behind. Containers with a network of their own don't see
-each other's; there the container's own CPUs are what separates them.
+A claim is a socket of Linux's abstract names. The kernel gives each name once and takes it back
+when its holder dies; no file can stay behind. Containers with a network of their own do not see
+each other's claims; there, the container's own CPUs separate them.
 """
 
 from __future__ import annotations

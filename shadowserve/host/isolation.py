@@ -1,7 +1,7 @@
 """A lane without a network: a namespace of its own in which no interface is up (Linux).
 
-Where the user may not make one, a user namespace of its own is tried first; inside it the user is
-the same, so that files stay readable.
+Where the user may not make one, a user namespace of its own is made with it. Inside that the user
+is the same, so files stay readable.
 """
 
 from __future__ import annotations

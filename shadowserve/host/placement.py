@@ -1,7 +1,7 @@
 """The placement of processes: a core for each champion worker, the others for lanes, one thread count for all.
 
-A core of its own comes before priority: beside two busy processes the champion's p99 rises by half
-even when those run at the lowest class, and not at all when they run elsewhere.
+A core of its own comes before priority. Beside two busy processes of the lowest class the
+champion's p99 rises by half; it does not rise when those run elsewhere.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Placement:
     threads : int
         OpenMP and BLAS threads in every role, so that equal rows give equal results.
     one_at_a_time : bool
-        Whether lanes score one at a time, since there are fewer CPUs for them than lanes: two at once
-        would slow, and mistime, each other.
+        Whether lanes score one at a time, since there are fewer CPUs for them than lanes. Two at
+        once would slow, and mistime, each other.
     others : frozenset of int
         CPUs of other deployments' champions on this host.
     """

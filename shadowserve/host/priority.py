@@ -2,8 +2,8 @@
 
 Loading a version takes seconds of CPU. At the lowest class beside busy strangers it never ends, so
 that nothing is ever scored. A process that loads is therefore only nice, and steps back once it has
-loaded: to the lowest class where it shares a core with a champion's worker, to a small but certain
-share where it does not.
+loaded. Where it shares a core with a champion's worker it goes to the lowest class, elsewhere to a
+small but certain share.
 
 An idle process that is killed still needs a CPU to give its memory back. Beside three busy strangers
 that was measured to take eight seconds, and 0.1 once it had been given an ordinary claim.
@@ -30,8 +30,8 @@ LEAST_NICE = 19
 def step_back(*, shared: bool) -> None:
     """Give the calling process, which is about to load, a small claim: itself and its session.
 
-    Where Linux groups tasks by session (autogroup, as it comes with most distributions) a class or a nice
-    value counts within the session only: a lane would get as much of a CPU as the champion.
+    Most distributions group tasks by session (autogroup), and there a class or a nice value counts
+    within the session only. A lane would get as much of a CPU as the champion.
     """
     nice = LOADING_NICE_SHARED if shared else LOADING_NICE
     os.nice(nice)

@@ -1,8 +1,8 @@
 """A log without values: our own messages in full, other libraries' only by logger and line.
 
 A model prints its input, a library warns with a value in the text, an exception quotes the row it
-could not take. None of that may leave the journal, so a process that runs a model, or answers for
-one, gives its standard output and error away and keeps the log for itself.
+could not take. None of that may leave the journal. So a process that runs a model, or answers for
+one, gives its standard output and error away and keeps the log.
 """
 
 from __future__ import annotations

@@ -47,9 +47,9 @@ _INSERT = "INSERT INTO request VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 class Writer:
     """The writing side of one champion worker's journal.
 
-    Not for several threads: the scoring thread appends. Segments are opened ahead of need and
-    closed after sealing on a thread of their own, so that neither a checkpoint nor a file's
-    creation is on a caller's time.
+    Not for several threads: the scoring thread appends. A thread of its own opens segments ahead of
+    need and closes them after sealing. So no caller waits for a checkpoint or for a file to be
+    made.
 
     Parameters
     ----------

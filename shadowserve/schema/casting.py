@@ -115,8 +115,8 @@ def rule_for(type_: str, *, required: bool = True) -> Rule:
     type_ : str
         One of `SCALARS`.
     required : bool
-        An optional column takes null, whatever its type, and has a dtype that can hold it:
-        float64 for whole numbers (exact to 2**53), object for booleans.
+        An optional column takes null, whatever its type. Its dtype can hold that: float64 for whole
+        numbers (exact to 2**53), object for booleans.
     """
     one = scalar(type_, required=required)
     if type_ == "boolean":

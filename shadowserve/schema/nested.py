@@ -1,6 +1,6 @@
 """MLflow's nested types, Array, Object, Map and Any: kept as Python values, their shape checked.
 
-The leaves obey the same rule as a column of their type, so a whole number for a string is refused
+The leaves obey the same rule as a column of their type. A whole number for a string is refused
 three levels down as it is at the top.
 """
 

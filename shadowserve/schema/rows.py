@@ -2,7 +2,7 @@
 
 `Rows` is the value between the wire and the model. It is made once per request by `wire`, by the
 typing rule of `schema`, and cannot be bad afterwards. The columns of several requests are laid end
-to end for a batch; since dtypes come from the signature alone, a row's values do not depend on its
+to end for a batch. Dtypes come from the signature alone, so a row's values do not depend on its
 neighbours.
 """
 

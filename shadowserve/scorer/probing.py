@@ -1,8 +1,8 @@
 """The probes of a version at load: its input example, alone and in company, each call counted.
 
 Made-up company proves nothing for a version: a model that sorts its rows may answer three of them
-right. It can only speak against one. So what is known by its structure is tried for good measure,
-and what is unknown code is served row by row whatever comes of this.
+right. It can only speak against one. So a version of known structure is tried for good measure.
+Unknown code is served row by row, whatever comes of this.
 """
 
 from __future__ import annotations

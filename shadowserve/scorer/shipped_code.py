@@ -1,8 +1,8 @@
 """The code that comes with a version: its own, and nobody else's.
 
-MLflow puts a version's ``code`` directory in front of Python's path. That lets a shipped
-``json.py`` change what the server imports, and lets the module loaded first answer for every
-version that ships one of its name. Here, while a version is loaded and after,
+MLflow puts a version's ``code`` directory in front of Python's path. So a shipped ``json.py`` can
+change what the server imports. And the module loaded first answers for every version that ships one
+of its name. Here, while a version is loaded and after,
 
 - a module of the standard library or of anything the server is built on stays what it is;
 - any other shipped module wins over one of its name elsewhere (working directory, installed);

@@ -1,8 +1,9 @@
 """The gate of a port: callers that ask for this server by its own name, and no pages of other sites.
 
-A browser sends requests for any page that it shows, also to this machine, and adds a password that it
-remembers. A page cannot write the headers that tell on it: `Origin` and `Sec-Fetch-Site` name where it
-is from, `Host` names what it believes to speak to. Programs send neither of the first two, and go on.
+A browser sends requests for any page that it shows, also to this machine, and adds a password that
+it remembers. A page cannot write the headers that tell on it. `Origin` and `Sec-Fetch-Site` name
+where it is from, `Host` the server that it believes to speak to. Programs send neither of the first
+two, and go on.
 """
 
 from __future__ import annotations

@@ -92,8 +92,8 @@ class Policy:
     def of_challenger(self, k: int) -> Self:
         """Return the policy for the k-th challenger since the last switch.
 
-        It spends ``alpha / (k (k + 1))`` on each limit, so that all of them together, however many
-        are tried, are wrongly promoted with at most alpha.
+        It spends ``alpha / (k (k + 1))`` on each limit. So all of them together, however many are
+        tried, are wrongly promoted with at most alpha.
 
         Examples
         --------

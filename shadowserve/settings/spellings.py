@@ -1,8 +1,8 @@
 """Readers of settings as people write them: durations, sizes, shares, switches and names.
 
-Each reader takes what a flag, a variable or a TOML file holds, which may be text or already typed,
-and returns the value or raises `ValueError` with a text that says what to write instead. `settings`
-names the place where it stood and reports all faults together.
+Each reader takes what a flag, a variable or a TOML file holds, as text or already typed, and
+returns the value. If it cannot, it raises `ValueError` with a text that says what to write instead.
+`settings` names the place where it stood and reports all faults together.
 """
 
 from __future__ import annotations

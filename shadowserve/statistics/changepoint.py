@@ -1,7 +1,7 @@
 """The change point of a stream of disagreement: right until request 1,200, then wrong.
 
-A feature feed goes stale, a table is swapped, a cache fills up: the mean over all requests hides
-it, the moment it began explains it. `ChangeDetector` watches one stream per lane for ever.
+A feature feed goes stale, a table is swapped, a cache fills up. The mean over all requests hides
+it; the moment it began explains it. `ChangeDetector` watches one stream per lane for ever.
 """
 
 from __future__ import annotations
@@ -63,17 +63,17 @@ class ChangeDetector(Stored):
 
     Notes
     -----
-    For every candidate beginning there is an e-process, the mixture likelihood before and after
-    against the best common rate (`two_rates`); their weighted sum is compared with 1 / alpha. It is
-    the Shiryaev-Roberts sum of J. Shin, A. Ramdas, A. Rinaldo (2024), "E-detectors: a nonparametric
-    framework for sequential change detection", NEJSDS 2(2), with weights that add up to one, which
-    bounds the probability of a false alarm instead of their rate. Candidates lie 16 rows apart among
-    recent rows and double with age, so memory grows with the logarithm of the stream.
+    For every candidate beginning there is an e-process: the mixture likelihood before and after,
+    against the best common rate (`two_rates`). Their weighted sum is compared with 1 / alpha. It is
+    a Shiryaev-Roberts sum (J. Shin, A. Ramdas, A. Rinaldo 2024, "E-detectors: a nonparametric
+    framework for sequential change detection", NEJSDS 2(2)). Its weights add up to one, which
+    bounds the probability of a false alarm instead of their rate. Candidates lie 16 rows apart
+    among recent rows and double with age, so memory grows with the logarithm of the stream.
 
-    The bound holds for rows that are independent given the past mean. Real traffic comes in bursts:
-    counts are divided by the design effect (the variance of block means over that of independent
-    rows), measured on both sides of the candidate. That part is calibrated by simulation
-    (``python -m benchmarks.calibration``), not proven.
+    The bound holds for rows that are independent given the past mean. Real traffic comes in bursts.
+    So counts are divided by the design effect, the variance of block means over that of independent
+    rows, measured on both sides of the candidate. That part is calibrated by simulation (``python
+    -m benchmarks.calibration``), not proven.
 
     Examples
     --------

@@ -108,7 +108,7 @@ def look(number: int, bursts: FloatArray, most: Sequence[tuple[float, float]] = 
         Of the epoch, from 1.
     bursts : ndarray of shape (n_bursts, 6)
         Arrival, how many bursts are joined, observation, sums of the control's and the challenger's
-        times, and the observation without what lies beside; in any order, eight bursts at least.
+        times, and the observation without the server's part. In any order, eight bursts at least.
     most : sequence of (float, float)
         As in `Epoch`.
     """

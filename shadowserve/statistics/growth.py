@@ -154,11 +154,11 @@ class GrowthFit(Octaves):
 
     Notes
     -----
-    For each exponent on a grid the two costs are fitted to relative errors by iteratively reweighted
-    least squares with Huber's weights (P. Huber, E. Ronchetti, "Robust Statistics", 2nd ed., section
-    7.8), so that a scheduling hiccup weighs little. The interval is the set of exponents whose
-    profile loss is within Student's quantile of the best, scaled by the noise of the *large* inputs,
-    which are the few that tell.
+    For each exponent on a grid the two costs are fitted to relative errors by iteratively
+    reweighted least squares with Huber's weights (P. Huber, E. Ronchetti, "Robust Statistics", 2nd
+    ed., section 7.8), so that a scheduling hiccup weighs little. The interval is the set of
+    exponents whose profile loss is within Student's quantile of the best. The loss is scaled by the
+    noise of the *large* inputs, which are the few that tell.
     """
 
     def __init__(self) -> None:

@@ -5,9 +5,9 @@ turns on one core, request by request, within a burst: what slows the place then
 one observation, the median logarithm of what callers wait with the challenger over what they wait with
 the control. It is judged at few looks, each over eight stretches of time, which must agree.
 
-Callers wait for the whole answer, so both times count with the server's own beside them, and a model
-of a tenth of a millisecond is not rejected for being twice as slow as nothing: a tenth more of what
-callers wait, and never less than `FLOOR_MS`, is what is allowed.
+Callers wait for the whole answer, so both times count with the server's own beside them. A
+challenger may add a tenth to what callers wait, and never less than `FLOOR_MS`. So a model of a
+tenth of a millisecond is not rejected for being twice as slow as nothing.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class WaitRatio:
     Parameters
     ----------
     ratio, low, high : float
-        Estimate and bounds as they are judged, the allowance for two processes included: NaN, 0 and inf
-        before the first look.
+        Estimate and bounds as they are judged, the allowance for two processes included. NaN, 0 and
+        inf before the first look.
     n_bursts : int
         Bursts that the latest look counted.
     work : float
@@ -97,8 +97,8 @@ def _epoch(row: Sequence[Any]) -> Epoch:
 class PairedBursts(Stored):
     """Bursts of pairs of one challenger and the control, in bounded memory.
 
-    The first burst judges nothing: it tells how long the control takes and the server's own part, and
-    with them what the times are seen beside (`beside_ms`), for good.
+    The first burst judges nothing. It measures the control's time and the server's own part, and
+    fixes for good what is added to both times (`beside_ms`).
 
     Parameters
     ----------
@@ -265,8 +265,8 @@ class PairedBursts(Stored):
     def takes_more(self, *, share: float) -> float | None:
         """Return how many times the control's time it takes in sum, where that is by `share` more.
 
-        None where it is not: at the latest look the sums, without the two pairs that took longest, must
-        differ by so much, and in each of eight stretches the challenger's must be the larger.
+        None where it is not. At the latest look the sums, without the two pairs that took longest,
+        must differ by so much. In each of eight stretches the challenger's sum must be the larger.
         """
         if not self.epochs:
             return None

@@ -1,7 +1,7 @@
 """Stored state, told by a table: which attribute is stored under which name, and how.
 
-Most summaries are the sum of their parts. Such a class says so once, in `parts`, and is written and read by
-it; a class whose state is something else writes its own `state` and `from_state`.
+Most summaries are the sum of their parts. Such a class says so once, in `parts`, and is written and
+read by it. A class whose state is something else writes its own `state` and `from_state`.
 """
 
 from __future__ import annotations

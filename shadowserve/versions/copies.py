@@ -1,8 +1,8 @@
 """A process's own copy of a version's files: what a model writes beside them reaches no other process.
 
-Models keep a lock, a cache or a database beside their own files. In files that are shared, that would
-change another process's model under its hands, and what was downloaded would no longer be what the
-registry says.
+Models keep a lock, a cache or a database beside their own files. In shared files, that would change
+another process's model under its hands. What was downloaded would no longer be what the registry
+says.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Where two versions come from, laid side by side: data, time range, signatures, libraries.
 
-Two versions can agree in every test and still have learned from different worlds. What is found
-here is shown by `check` before any traffic and feeds the `lineage` finding: a difference is a fact,
-not a fault, and explains a divergence that the traffic then shows.
+Two versions can agree in every test and still have learned from different worlds. `check` shows the
+differences before any traffic, and they feed the `lineage` finding. A difference is a fact, not a
+fault; it explains a divergence that the traffic then shows.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The reader of a model's own files: `MLmodel` and the requirement files beside it.
 
-Read as text, without loading the model and without MLflow, so that a version can be judged
-(signature, libraries, whether loading executes code) before anything of it runs.
+It reads text, without MLflow and without loading the model. So signature, libraries and whether
+loading executes code are known before anything of the version runs.
 """
 
 from __future__ import annotations
@@ -202,8 +202,8 @@ def _signature(saved: Mapping[str, Any] | None, *, hinted: bool) -> dict[str, An
 def _with_defaults(spec: Mapping[str, Any]) -> dict[str, Any]:
     """Mark every property as one that may be absent, what is in lists and maps as what may be null.
 
-    Of a pydantic class MLflow writes down which fields take null and not which have a default, and of
-    ``list[Optional[str]]`` not that it takes null, so both are for the type hint to say.
+    Of a pydantic class MLflow writes down which fields take null, and not which have a default. Of
+    ``list[Optional[str]]`` it does not write that it takes null. Both are for the type hint to say.
     """
     inner = dict(spec)
     for name in ("items", "values"):

@@ -235,8 +235,8 @@ class Registry:
     def _location(self, pin: Pin) -> str:
         """Where the files are: the registry's download address, never the version's source.
 
-        What it answers may itself name a logged model or another version; those are looked up at
-        our own addresses, where MLflow would ask its global ones.
+        The answer may name a logged model or another version. Those are looked up at our own
+        addresses, where MLflow would ask its global ones.
         """
         with self._reaching():
             uri = self._client.get_model_version_download_uri(pin.model, str(pin.version))

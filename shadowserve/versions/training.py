@@ -46,7 +46,7 @@ def training_data(
         Those logged for another purpose than training are left out.
     tags : mapping of str to str
         ``training_data.from``, ``.to``, ``.rows`` and ``.digest`` of the run complete the first
-        data set, or make up one where none was logged; a data set's own tags of these names win.
+        data set, or make up one where none was logged. A data set's own tags of these names win.
     """
     found: list[TrainingData] = []
     for logged in dataset_inputs:

@@ -1,7 +1,7 @@
 """The record of one registered version, and the proof that files are that version.
 
-A `Version` is a plain record: the registry fills in who it is and what it was trained on, the
-model's own files what it expects and how it is loaded. It travels as JSON to lanes, evidence and
+A `Version` is a plain record. The registry fills in its identity and its training data; the model's
+own files tell what it expects and how it is loaded. It travels as JSON to lanes, evidence and
 reports. MLflow is not needed to read one.
 """
 

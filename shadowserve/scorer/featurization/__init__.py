@@ -1,7 +1,7 @@
 """The timed walk: every featurization step of a fitted model, named and timed.
 
-`compile` makes a plan of a fitted model, `verify` finds the finest plan whose output is the model's
-own bit for bit, and `Plan.run` scores rows with every step timed.
+`compile` makes a plan of a fitted model, and `verify` finds the finest plan whose output is the
+model's own, bit for bit. `Plan.run` scores rows with every step timed.
 """
 
 from shadowserve.steps import InnerStep, StepTimes

@@ -1,8 +1,8 @@
 """The categories that a fitted model knows, column by column, as far as its encoders tell.
 
-Encoders of scikit-learn remember the categories that they met in training, and so does LightGBM of a
-frame's. Only encoders that see a column as it comes are read: behind a step that changes values nothing
-is known of which value of a request becomes which category.
+Encoders of scikit-learn remember the categories that they met in training, and so does LightGBM of
+a frame's. Only encoders that see a column as it comes are read. Behind a step that changes values,
+nobody knows which value of a request becomes which category.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Questions to a fitted scikit-learn object that its documentation does not answer in one place.
 
-What is a composite that can be walked, does a subclass do something of its own, what does it do to
-its input, which names does it want and give. Everything here reads and nothing writes.
+Can a composite be walked, and does a subclass do something of its own? What does it do to its
+input, and which names does it want and give? Everything here reads and nothing writes.
 """
 
 from __future__ import annotations

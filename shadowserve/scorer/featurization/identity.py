@@ -1,8 +1,9 @@
 """The identity check: the timed walk and the model's own path give the same output, bit for bit.
 
 At load, and in lanes on a share of batches, both score the same batch. Where they differ although
-the model agrees with itself, a coarser plan is sought: first with inputs sliced as scikit-learn
-slices them, then with single parts left whole, at last the model as one step.
+the model agrees with itself, a coarser plan is sought. The first has its inputs sliced as
+scikit-learn slices them, the next leave single parts whole, and the last times the model as one
+step.
 """
 
 from __future__ import annotations

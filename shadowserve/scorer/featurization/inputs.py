@@ -1,9 +1,10 @@
 """The inputs of steps: frames built from parsed columns, equal to those that slicing would give.
 
-scikit-learn slices a frame by label for every branch of a `ColumnTransformer`, which costs more than
-many a transformer. Here a branch's frame is laid out straight from the columns: the same dtypes,
-block order in memory (BLAS sums in another order over another layout), column index and row index.
-Every frame is private, so a transformer may write into its input.
+scikit-learn slices a frame by label for every branch of a `ColumnTransformer`, which costs more
+than many a transformer. Here a branch's frame is laid out straight from the columns, with the same
+dtypes, column index and row index. Blocks lie in memory in the same order, since BLAS sums in
+another order over another layout. Every frame is private, so a transformer may write into its
+input.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The timed walk: a fitted model as a flat list of calls, each step between two clock readings.
 
 A plan is what `compile` makes of a model. Running it calls the same fitted transformers in the same
-order on the same inputs as the model's own `predict`, and notes what each of them took. Nothing of
+order on the same inputs as the model's own `predict`. It notes what each of them took. Nothing of
 the model is wrapped or altered; two plans of one model know nothing of each other.
 """
 

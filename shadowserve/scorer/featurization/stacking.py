@@ -1,8 +1,8 @@
 """The stacking of branches: their outputs become one matrix, as scikit-learn makes it.
 
-The usual cases (plain arrays, CSR matrices in canonical form, frames whose names are known from fit)
-are done here for a fraction of the cost and give the same bits, dtypes and sparse layout. Whatever
-is not plainly one of them goes through the fitted object's own stacking.
+The usual cases are plain arrays, CSR matrices in canonical form, and frames whose names are known
+from fit. They are stacked here at a fraction of the cost, with the same bits, dtypes and sparse
+layout. Whatever is not plainly one of them goes through the fitted object's own stacking.
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ def _stack_csr(parts: Sequence[Any]) -> Any:
     Returns
     -------
     csr_matrix of shape (n_rows, sum of columns), or None
-        None where the outcome could differ: no sparse part, other formats, unsorted indices,
-        64-bit indices, unusual dtypes, nothing to stack.
+        None where the outcome could differ. That is: no sparse part, other formats, unsorted
+        indices, 64-bit indices, unusual dtypes, nothing to stack.
     """
     rows, places, values = [], [], []
     offset, any_sparse, n_rows = 0, False, parts[0].shape[0] if parts else 0

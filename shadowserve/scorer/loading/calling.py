@@ -1,8 +1,8 @@
 """The call that a loaded version is asked with: pyfunc's own, without its schema enforcement.
 
 Requests are typed by `schema` before. What remains is what `mlflow models serve` does after its
-enforcement: parameters are completed, and a model that was written for a list (by its type hint, or
-like its input example) is handed one.
+enforcement. Parameters are completed, and a model that was written for a list, by its type hint or
+like its input example, gets one.
 """
 
 from __future__ import annotations

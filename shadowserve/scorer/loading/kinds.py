@@ -1,9 +1,9 @@
 """The kind of values that each feature was fitted on, where no signature says so.
 
-The type of a column must not be guessed from the rows that happen to come together: a lone null has
+The type of a column must not be guessed from the rows that happen to come together. A lone null has
 no kind of its own, and beside a text it would be text. Encoders remember their categories, text
-vectorizers take text, and all that computes takes numbers; for what is not known so, the model's own
-input example speaks.
+vectorizers take text, and estimators that compute take numbers. For the rest the model's own input
+example speaks.
 """
 
 from __future__ import annotations

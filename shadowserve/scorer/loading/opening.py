@@ -2,7 +2,7 @@
 
 sklearn models are loaded as they are, since timing needs their steps and the lane their
 probabilities; every other flavor goes through MLflow's pyfunc. MLflow's own schema enforcement is
-left out, as requests are typed by `schema` before: what remains is the call that `mlflow models
+left out, as requests are typed by `schema` before. What remains is the call that `mlflow models
 serve` makes, so its answers are the same. Whatever goes wrong becomes one `ModelError` that says
 what is missing; loading alone proves nothing, the caller must predict once before it is ready.
 """

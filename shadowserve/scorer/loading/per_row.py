@@ -1,6 +1,6 @@
 """Models that are known, by their structure, to look at one row at a time.
 
-Requests of several callers may share a call of such a model: no row's answer depends on its
+Requests of several callers may share a call of such a model. No row's answer depends on its
 neighbours, beyond the last digits that sums in another order move. Known is what stands here, by
 exact type: each entry was read for what its `predict` or `transform` does with other rows. A
 subclass, a function, a shipped class, and a library that somebody patched are unknown code.

@@ -1,8 +1,8 @@
 """Evidence that grows by betting: the one formula below every confidence sequence of this product.
 
 Somebody who claims that a mean is at most ``m`` must accept a bet that is fair at ``m``. If our
-money multiplies by 20 the claim is hard to keep, and it stays so at whatever moment we stop to look
-(Ville's inequality): that is what lets a verdict survive peeking.
+money multiplies by 20 the claim is hard to keep, at whatever moment we stop to look (Ville's
+inequality). That lets a verdict survive peeking.
 
 Sources
 -------
@@ -71,7 +71,7 @@ def spread(values: FloatArray) -> FloatArray:
 def log_above(counts: FloatArray, limit: float, *, times: float = 1.0) -> float:
     """Log evidence against "the mean is at most `limit`".
 
-    For a fixed limit the statement also holds where the mean drifts: it is then about the running
+    For a fixed limit the statement also holds where the mean drifts. It is then about the running
     average of the means (inequality of arithmetic and geometric means over the bets).
 
     Parameters
@@ -137,8 +137,8 @@ def rate_evidence(n: ArrayLike, total: ArrayLike, rate: ArrayLike) -> Any:
 def two_rates(n_a: ArrayLike, total_a: ArrayLike, n_b: ArrayLike, total_b: ArrayLike) -> Any:
     """Log evidence against "both groups have one common rate", whatever that rate is.
 
-    Each group's mixture over its best common rate: the smallest evidence over all common rates is
-    had at the pooled one, so the result is at most the evidence at the true one.
+    Each group's mixture over its best common rate. The pooled rate gives the smallest evidence of
+    all common rates, so the result is at most the evidence at the true one.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Means of bounded observations, with an interval that holds at every look.
 
 `MeanSequence` judges every limit of a verdict. It keeps a histogram of fixed size, so any alpha and
-any limit can be asked at any time, and the order of arrival is no matter.
+any limit can be asked at any time. The order of arrival does not matter.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class MeanSequence(Stored):
 
     Notes
     -----
-    Betting with a mixture of constant bets: see `shadowserve.statistics.sequential.evidence` for the papers.
-    Observations may depend on the past as long as their mean does not exceed the limit in question
-    (or, for a fixed limit, their running average of means does not). NaN is left out and counted in
-    `missing`.
+    Betting with a mixture of constant bets: see `shadowserve.statistics.sequential.evidence` for
+    the papers. Observations may depend on the past as long as their mean does not exceed the limit
+    in question. For a fixed limit it is enough that their running average of means does not. NaN is
+    left out and counted in `missing`.
 
     Examples
     --------
@@ -124,8 +124,8 @@ class MeanSequence(Stored):
         Returns
         -------
         int or None
-            0 when it is decided already; None when there is nothing to go by, or when the mean lies
-            so near the limit that a thousand times as many would not do.
+            0 when it is decided already. None when nothing has been seen, or when the mean lies so
+            near the limit that a thousand times as many would not do.
         """
         if self.n == 0:
             return None
@@ -153,8 +153,8 @@ class MeanSequence(Stored):
 def paired_mean(clip: float) -> MeanSequence:
     """Sequence for the mean of paired differences, each clipped to ``[-clip, clip]``.
 
-    Feed it ``challenger - control`` of the same requests; what the two share cancels, which is why
-    this is the sharpest way to judge a challenger against the noise floor.
+    Feed it ``challenger - control`` of the same requests. What the two share cancels, so this is
+    the sharpest way to judge a challenger against the noise floor.
     """
     return MeanSequence(-clip, clip)
 

@@ -1,11 +1,12 @@
 """Cells: the ranges, values and lengths of one column that a row can belong to.
 
 A slice is a cell, a run of neighbouring cells, or two of them together. Numbers fall into ranges
-between quantiles, strings into their frequent values (``"Comedy|Drama"`` is also a Comedy and also
-a Drama), long text into lengths; "missing" is a cell of its own. The boundaries are fixed from the
-first rows, so that a cell means the same for ever; the number of cells is bounded.
+between quantiles, long text into lengths, other strings into their frequent values. A
+``"Comedy|Drama"`` is also a Comedy and also a Drama. "Missing" is a cell of its own. The boundaries
+are fixed from the first rows, so that a cell means the same for ever; the number of cells is
+bounded.
 
-A cell of a string is known by the salted hash of its value unless the column may be shown: what is
+A cell of a string is known by the salted hash of its value unless the column may be shown. What is
 kept holds no values.
 """
 

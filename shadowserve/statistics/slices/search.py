@@ -92,13 +92,14 @@ class SliceSearch:
     Notes
     -----
     The evidence for a slice is an e-process for "within and outside have one rate"
-    (`shadowserve.statistics.sequential.two_rates`), valid at every look; alpha is shared by a union bound, half
-    among the columns and their cells, half among the pairs. A pair must moreover differ from the
-    rest of *each* of its two parents. Boundaries and values are chosen by the features alone.
+    (`shadowserve.statistics.sequential.two_rates`), valid at every look. Alpha is shared by a union
+    bound, half among the columns and their cells, half among the pairs. A pair must moreover differ
+    from the rest of *each* of its two parents. Boundaries and values are chosen by the features
+    alone.
 
-    What a named slice explains is told from what remains on a sample of rows of fixed size, as many
-    that disagree as not: a further slice is named only if it stands out among the sampled rows
-    outside those named before.
+    A sample of rows of fixed size, as many that disagree as not, tells what a named slice leaves
+    unexplained. A further slice is named only if it stands out among the sampled rows outside those
+    named before.
 
     Disagreement should use its range: an indicator "beyond tolerance", or an error divided by a
     large one of its kind.
@@ -168,7 +169,7 @@ class SliceSearch:
         Returns
         -------
         ndarray of shape (n_rows, n_cells), bool, or None
-            Which cells each row is in, none for one that was left out; None until cells are fixed.
+            Which cells each row is in, none for one that was left out. None until cells are fixed.
         """
         return self._counts.add(columns, disagreement)
 
@@ -223,8 +224,7 @@ class SliceSearch:
         -------
         list of (column, share)
             Most first. The share is the largest squared correlation of a cell or range with the
-            disagreement (0 nothing, 1 all), as if disagreement were 0 or 1. It describes; it is no
-            test.
+            disagreement, taken as 0 or 1: 0 explains nothing, 1 all. It describes; it is no test.
         """
         counts = self._counts
         if not 0 < counts.total < counts.n_rows:
@@ -395,8 +395,8 @@ class _Remaining:
     def leave_out(self, runs: tuple[Run, ...]) -> None:
         """Leave out a named slice, and where it is a range its neighbours too.
 
-        The true boundary seldom is that of a cell; without the neighbours the strip between the two
-        would be named next, by this column and by all that are correlated with it.
+        The true boundary seldom is that of a cell. Were the neighbours kept, the strip between the
+        two would be named next, by this column and by all correlated ones.
         """
         wide = tuple((name, self._counts.widened(name, cells)) for name, cells in runs)
         outside = ~_inside(self._members, wide)

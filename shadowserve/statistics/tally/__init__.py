@@ -1,9 +1,9 @@
 """Summaries: what is remembered of millions of comparisons.
 
 A lane sees every request once and keeps none. What it keeps instead are these summaries. All of
-them share one contract (`Summary`): they take batches, they say what they know in finite JSON values,
-and their state outlives a killed process.
-Memory does not grow with the stream; what a bound cost is part of the summary.
+them share one contract (`Summary`). They take batches and say what they know in finite JSON values,
+and their state outlives a killed process. Memory does not grow with the stream; what a bound cost
+is part of the summary.
 """
 
 from __future__ import annotations

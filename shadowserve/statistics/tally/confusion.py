@@ -22,9 +22,9 @@ class Confusion:
     """Table of champion's label against the lane's label.
 
     At most `max_labels` labels have rows and columns of their own, first come first served; the
-    rest share the row "other". Agreement is counted apart and stays exact, and so does chance for the
-    first thousand labels: it is what two sides would agree on by their shares of each label alone. Labels
-    beyond share buckets, from which what strangers in one bucket add is taken off on average.
+    rest share the row "other". Agreement is counted apart and stays exact. So does chance for the
+    first thousand labels: the agreement of two sides by their shares of each label alone. Labels
+    beyond share buckets; what different labels in one bucket add is taken off on average.
 
     >>> c = Confusion()
     >>> c.add(["a", "a", "b"], ["a", "b", "b"])

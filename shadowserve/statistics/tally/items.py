@@ -29,8 +29,8 @@ class Items:
     """How often each item is shown in lists of items: concentration and coverage.
 
     Exact up to `max_exact` distinct items. Beyond it a frequent-items sketch (DataSketches' Misra-
-    Gries variant: Anderson et al., IMC 2017) keeps the top items and a HyperLogLog the number of
-    distinct ones; concentration is then a lower bound and `exact` is False.
+    Gries variant: Anderson et al., IMC 2017) keeps the top items, and a HyperLogLog the number of
+    distinct ones. Concentration is then a lower bound and `exact` is False.
 
     >>> items = Items()
     >>> items.add([["a", "b"], ["a", "c"]])

@@ -1,8 +1,8 @@
 """Running moments of one number, and of two numbers side by side.
 
 Means and variances are kept by the pairwise update of Chan, Golub & LeVeque (1979, "Updating
-formulae and a pairwise algorithm for computing sample variances", equations 2.1): it merges, and
-it does not lose digits where the mean is large beside the spread.
+formulae and a pairwise algorithm for computing sample variances", equations 2.1). It loses no
+digits where the mean is large beside the spread.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Quantiles of a stream, weighted where rows stood for others, within a few kilobytes.
 
 The sketches are Apache DataSketches'. For values as such KLL (Karnin, Lang & Liberty, FOCS 2016):
-error is uniform in rank. For times and error sizes, where the top percent is the point, REQ in its
-high-rank mode (Cormode, Karnin, Liberty, Thaler & Veselý, PODS 2021): error shrinks with the
+error is uniform in rank. For times and error sizes the top percent is the point. They go to REQ in
+its high-rank mode (Cormode, Karnin, Liberty, Thaler & Veselý, PODS 2021): error shrinks with the
 distance from the top.
 """
 

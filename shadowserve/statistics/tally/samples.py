@@ -1,7 +1,7 @@
 """Bounded samples: the worst rows, and positions drawn alike in every process.
 
-Both are deterministic: what is kept or drawn depends on the rows alone, not on their order, on a seed
-or on how the stream was cut into batches.
+Both are deterministic. They depend on the rows alone, not on their order, on a seed or on how the
+stream was cut into batches.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The contract of every summary, and how its state is written down.
 
-A state is a flat dict of JSON values (bytes of a sketch as base64 text), so that it fits a state
-file, a Parquet cell or a message. It names its own kind and version, and reads back exactly.
+A state is a flat dict of JSON values, bytes of a sketch as base64 text. So it fits a state file, a
+Parquet cell or a message. It names its own kind and version, and reads back exactly.
 """
 
 from __future__ import annotations
