@@ -118,6 +118,7 @@ def rss_bytes(pid: int | None = None) -> int | None:
         with open(f"/proc/{known}/statm", "rb") as file:  # noqa: PTH123 - asked ten times a second
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
+        # With /proc there, the process is gone; without it, this is no Linux.
         return None if Path("/proc/self/statm").exists() else _rss_by_ps(known)
 
 
@@ -229,6 +230,7 @@ def _group_files(root: Path, controller: str, *names: str) -> Iterator[str]:
         if controllers and controller not in controllers.split(","):
             continue
         group = Path(path.lstrip("/"))
+        # A limit of any group around it limits the process as well.
         for around in (group, *group.parents) if group.parts else (group,):
             found = [_read(root / "sys/fs/cgroup" / controllers / around / name) for name in names]
             if all(found):

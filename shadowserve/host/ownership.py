@@ -44,7 +44,7 @@ def refuse_foreign(root: Path) -> None:
 
 
 def _why_not(found: os.stat_result) -> str | None:
-    """Return what is wrong with a directory and how it is mended; None if nothing is."""
+    """Return a directory's fault and its remedy; None if it has none."""
     if stat.S_ISLNK(found.st_mode):
         return "is a symbolic link. Name the directory that it leads to"
     if not stat.S_ISDIR(found.st_mode):

@@ -23,7 +23,7 @@ LOADING_NICE = 5
 LOADING_NICE_SHARED = 10
 """While a version loads: a third of an ordinary claim, or a tenth beside the champion."""
 WORKING_NICE = 10
-"""From then on, where no champion is on the core: a tenth of an ordinary claim, whoever else is there."""
+"""Once it has loaded, where no champion is on the core: a tenth of an ordinary claim."""
 LEAST_NICE = 19
 
 
@@ -87,6 +87,7 @@ def _tasks(pid: str) -> list[int]:
 
 def _session_share(pid: str, nice: int) -> None:
     """Set the share of a process's session, if it leads one: another's session is not ours to slow."""
+    # The share belongs to the whole session: in another's, the user's own shell would be slowed.
     number = os.getpid() if pid == "self" else int(pid)
     if os.getsid(number) != number:
         return

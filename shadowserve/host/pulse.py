@@ -46,5 +46,6 @@ class Pulse:
         if beat != self._beat:
             self._beat, self._still_s = beat, 0.0
         else:
+            # A looker that was stopped itself learns nothing of that time.
             self._still_s += min(since, self._moment_s)
         return self._still_s

@@ -224,5 +224,5 @@ def bearing(send: Send, head: Head) -> Send:
 
 
 def is_gone(receive: Receive) -> bool:
-    """Tell whether the caller closed the connection; uvicorn drops what is sent to it in silence."""
+    """Tell whether the caller closed the connection; uvicorn silently drops an answer to it."""
     return bool(getattr(getattr(receive, "__self__", None), "disconnected", False))

@@ -48,9 +48,10 @@ class BoundedHead(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take in what has come; answer 431 and hang up where it leads nowhere."""
+        """Take in bytes; answer 431 and hang up where too many of them lead nowhere."""
         self._further = False
         super().data_received(data)
+        # Counted over pieces: a head that comes byte by byte must not be without end.
         self._in_vain = 0 if self._further else self._in_vain + len(data)
         if self._in_vain > MAX_HEAD and not self.transport.is_closing():
             self._refuse()
@@ -77,6 +78,7 @@ class BoundedHead(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Part with the caller: after the answer that it waits for, or for a request that is on its way."""
+        # An idle connection may bring a request that was sent before its caller heard of the stop.
         if self.cycle is None or self.cycle.response_complete:
             self.loop.call_later(PARTING_S, self._part)
         else:

@@ -81,4 +81,5 @@ def admits(token: bytes | None, authorization: bytes | None) -> bool:
             given = base64.b64decode(given, validate=True).partition(b":")[2]
     elif scheme.lower() != b"bearer":
         return False
+    # In constant time: how long it takes must not tell how much of a guess is right.
     return hmac.compare_digest(given.strip(), token)

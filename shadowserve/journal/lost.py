@@ -31,7 +31,7 @@ class Range:
 
 
 def noted(directory: Path) -> list[Range]:
-    """Return what has been lost from a journal; a line that was cut off is passed over."""
+    """Return the ranges that a journal has lost; a line that was cut off is passed over."""
     try:
         lines = (directory / NOTES).read_text().splitlines()
     except (OSError, UnicodeDecodeError):
@@ -53,6 +53,7 @@ def set_aside(path: Path, lost: Range | None) -> Path:
     """
     directory = path.parent
     if lost is not None and lost.last >= lost.first and lost not in noted(directory):
+        # One write of a short line at the end of the file: others append here, too.
         flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND
         descriptor = os.open(directory / NOTES, flags, 0o600)
         try:
@@ -70,7 +71,7 @@ def set_aside(path: Path, lost: Range | None) -> Path:
 
 
 def mark(path: Path) -> None:
-    """Say that a row of a segment cannot be read; whoever keeps the journal moves it aside."""
+    """Mark a segment as holding a row that cannot be read; the journal's keeper moves it aside."""
     Path(f"{path}{MARK}").touch(mode=0o600)
 
 

@@ -82,6 +82,7 @@ class Standby:
         JournalError
             If nothing was written.
         """
+        # This batch was promised its positions before the journal opened; the next one goes in.
         if self._journal is None:
             self._take_over()
             raise JournalError("The journal is not open yet.")

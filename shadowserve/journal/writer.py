@@ -143,6 +143,7 @@ class Writer:
             except sqlite3.Error as error:
                 if not self._holds(requests[-1], error):
                     raise JournalError(f"The journal could not be written ({error}).") from error
+            # Only now: after a failed append the same positions are promised again.
             self.sequence = sequence_of(requests[-1].position)
             self._written += _on_disk(
                 sum(len(r.body or b"") + len(r.answer) + _ROW_BYTES for r in requests)
@@ -170,7 +171,7 @@ class Writer:
             remove(segments(self._directory, worker=self._worker)[-1])
 
     def _age(self, look_s: float) -> None:
-        """Seal what is old though nothing is appended any more, between two appends."""
+        """Seal an old segment between two appends, also when traffic has ended."""
         while not self._closed.wait(look_s):
             with self._turn:
                 self._roll_if_due()

@@ -92,6 +92,7 @@ def _near(names: Sequence[str], given: Sequence[str]) -> list[str]:
 
     Bounded: whoever sends many long names must not hold up everybody else.
     """
+    # Comparing two names takes the product of their lengths.
     candidates = [name for name in given[:_LOOKED_AT] if len(name) <= _LOOKED_AT]
     wanted = [name for name in names if len(name) <= _LOOKED_AT]
     found = (
@@ -104,7 +105,7 @@ def _near(names: Sequence[str], given: Sequence[str]) -> list[str]:
 def lacks(
     names: Sequence[str], *, n_known: int, given: Sequence[str], row: int | None = None
 ) -> RequestError:
-    """Say what is missing; of what is not known, name only what looks like a slip of the pen."""
+    """Return the refusal that names the missing columns, and those unknown ones that look like misspellings."""
     who = "Request" if row is None else f"Row {row}"
     shown = ", ".join(map(legible, names[:_SHOWN])) + (" and more" if len(names) > _SHOWN else "")
     text = f"{who} lacks {len(names)} of {n_known} features: {shown}."

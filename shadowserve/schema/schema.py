@@ -237,6 +237,7 @@ class Schema:
         casts = self._casts or tuple((key, key, partial(infer, column=key)) for key in table)
         if missing := [c for c in self.columns if c.key not in table and c.required]:
             raise self._lacks(missing, given=table)
+        # An absent column is a column of nulls: its own rule then fills in.
         absent = [None] * n_rows
         columns = {name: caster(table.get(key, absent)) for key, name, caster in casts}
         known = {key for key, _, _ in casts}

@@ -23,7 +23,7 @@ from shadowserve.wire.likeness import apart, field_of
 PROBE_ROWS = 8
 COMPANY = 3
 WARM_S = 30.0
-"""After how long warming stops; what is left is paid for by the first callers in such a batch."""
+"""Seconds after which warming stops; sizes left out are slow for the first callers in such a batch."""
 
 
 class Scored(Protocol):

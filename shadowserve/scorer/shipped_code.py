@@ -175,11 +175,12 @@ def _refuse_clash(finder: ShippedFinder, name: str) -> None:
 
 
 def _same_code(module: ModuleType, folder: Path, name: str) -> bool:
-    """Whether what is loaded has the very bytes of what is shipped, wherever it lies."""
+    """Whether the loaded module has the very bytes of the shipped one, wherever it lies."""
     shipped = folder / name
     if not shipped.is_dir():
         origin = getattr(module, "__file__", None)
         shipped = next(folder.glob(f"{name}.*"))
         return origin is not None and Path(origin).read_bytes() == shipped.read_bytes()
+    # A namespace package has several places and no file.
     places = [Path(place) for place in getattr(module, "__path__", [])]
     return any(place.is_dir() and digest_of(place) == digest_of(shipped) for place in places)

@@ -76,7 +76,7 @@ def canonical(host: str) -> tuple[str, int | None] | None:
 
 
 def _address(name: str) -> str | None:
-    """Return an address in its one spelling; None for what is none."""
+    """Return an address in its one spelling; None for a text that is no address."""
     try:
         found = ip_address(name.partition("%")[0])
     except ValueError:
@@ -144,6 +144,7 @@ class Gate:
         known = {*_LOOPBACK, *allowed, name}
         if wild:
             machine = socket.gethostname().lower()
+            # Callers on the same network ask by the machine's name.
             known |= {machine, machine.partition(".")[0]}
         return cls(frozenset(known), any_address=wild, origins=frozenset(origins))
 
@@ -161,6 +162,7 @@ class Gate:
         told: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
             if name in _TELLING:
+                # A proxy may have checked the first and a server believe the second.
                 if name == b"host" and name in told:
                     return _TWO_HOSTS
                 told[name] = value
@@ -177,7 +179,7 @@ class Gate:
         return _OTHER_SITE
 
     def _lets_in_page(self, told: Mapping[bytes, bytes], *, is_reading: bool) -> bool:
-        """Tell whether what a browser says of a request's page speaks for it."""
+        """Tell whether the browser's headers name a page that may ask."""
         origin, site = told.get(b"origin"), told.get(b"sec-fetch-site")
         if origin is not None and self.allows(origin):
             return True
@@ -212,7 +214,7 @@ class Gate:
 
     @classmethod
     def from_environment(cls) -> Self:
-        """Return the gate that this process was told of; one that lets everybody in if of none."""
+        """Return the gate in this process's environment; without one, a gate that lets everybody in."""
         told = os.environ.get(VARIABLE)
         if told is None:
             return cls()

@@ -210,7 +210,7 @@ def _faults_of_number(name: str, value: float) -> Iterator[str]:
 
 
 def _faults_of_costs(value: Any) -> Iterator[str]:
-    """Yield what is wrong with a matrix of costs: each label's answers, each with a cost of 0 or more."""
+    """Yield the faults of a cost matrix: it needs, for each label, answers with a cost of 0 or more."""
     rows = list(value.values()) if isinstance(value, Mapping) else []
     costs = [cost for row in rows if isinstance(row, Mapping) for cost in row.values()]
     numbers = all(

@@ -103,7 +103,7 @@ def size_text(n_bytes: int) -> str:
 
 
 def _quantity(value: object, units: dict[str, float] | dict[str, int]) -> float | None:
-    """Return a finite number above 0 in base units; None for what is none."""
+    """Return a finite number above 0 in base units; None for any other value."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):

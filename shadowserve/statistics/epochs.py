@@ -91,6 +91,7 @@ class Epoch:
     def above(self, alpha: float) -> float:
         """Return the lower bound of the level: Student's t, and at most the lowest stretch."""
         half = float(student.ppf(1 - spent(alpha, self.number), STRETCHES - 1))
+        # Slower must show in every stretch: a mood of the machine may fill some of them, not all.
         return min(self.level - half * deviation(self.levels), *self.levels)
 
     def below(self, alpha: float) -> float:

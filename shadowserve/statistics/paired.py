@@ -173,6 +173,7 @@ class PairedBursts(Stored):
             # A burst that set the yardstick cannot be measured by it.
             self._calibrate(control, np.asarray(server_ms, dtype=np.float64))
             return
+        # Bounded, though a lane that restarts for ever has no end of lives.
         if life not in self.lives and len(self.lives) < MOST_BURSTS:
             self.lives.append(life)
         self.n_bursts += 1

@@ -113,6 +113,7 @@ class Stored:
             for name, part in cls.parts.items()
             if name in found or not part.may_lack
         }
+        # What the constructor takes it also checks; the rest is set over what it began with.
         it = cls(**{name: read.pop(name) for name in cls.given})
         for name, value in read.items():
             setattr(it, cls.parts[name].attribute or name, value)

@@ -114,6 +114,7 @@ class CallerCost(Stored):
         times = self._open.setdefault(key, [])
         if len(times) < KEPT_TIMES:
             times.append(response_ms)
+        # Once a later cycle has begun, the earlier one's blocks are over.
         for old in [name for name in self._open if int(name.partition(":")[0]) < cycle]:
             self._settle(old)
 

@@ -28,7 +28,7 @@ from shadowserve.schema.rows import Rows
 from shadowserve.statistics.stored import Part, Stored, plain
 
 PLACES = 2**20
-"""Entities are told apart by so many places, which is also the most that are counted."""
+"""Number of places among which entities are hashed; no more than so many are counted."""
 
 LATELY = 1_000
 """Requests after which an entity may be seen again by what watches for a change."""
@@ -172,6 +172,7 @@ class Units(Stored):
         tuple of ndarray of shape (n_requests,), bool
             Requests without an entity are the first of theirs.
         """
+        # Requests that name no entity are units of their own: each is a first.
         ever, lately = np.ones((2, len(units)), dtype=np.bool_)
         for at, unit in enumerate(units):
             if self._since >= LATELY:

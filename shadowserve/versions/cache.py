@@ -93,6 +93,7 @@ def obtain(
     """
     try:
         cache.mkdir(parents=True, exist_ok=True)
+        # One lock for the whole cache: whoever prunes must know that nobody is filling.
         with _locked(cache):
             found = _obtain(cache, request)
             _prune(cache, keep, spared)

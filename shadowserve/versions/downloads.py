@@ -102,7 +102,7 @@ def _unreadable(error: Exception, name: str, location: str) -> ShadowserveError:
 
 
 def _lacking(error: BaseException | None) -> str | None:
-    """Return the module that is not installed, wherever in the chain of causes it is told."""
+    """Return the missing module that an exception, or one of its causes, names; None if none does."""
     seen: set[int] = set()
     # A chain of causes may lead in a circle.
     while error is not None and id(error) not in seen:
@@ -141,7 +141,7 @@ def told(
 
 
 def _arrived(folder: Path) -> int:
-    """Return the bytes in a folder by now; what is renamed meanwhile is counted the next time."""
+    """Return the bytes in a folder by now; files renamed meanwhile count the next time."""
     size = 0
     for file in folder.rglob("*"):
         with suppress(OSError):

@@ -100,7 +100,7 @@ def _signature(
 
 
 def _columns(signature: Mapping[str, Any] | None, part: str) -> dict[str, str]:
-    """Name to type; what is nameless goes by its place, the first as the whole."""
+    """Return types by name; a nameless column goes by its place, and the first by an empty name."""
     columns = (signature or {}).get(part) or []
     return {str(column.get("name") or (n or "")): _type(column) for n, column in enumerate(columns)}
 

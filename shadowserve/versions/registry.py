@@ -64,6 +64,7 @@ class Registry:
         self.uris = addresses
         self._say = say
         with self._reaching():
+            # Imported here, within the guard: an MLflow that cannot start is told in one line, too.
             from mlflow import MlflowClient
 
             self._client = MlflowClient(addresses.tracking, addresses.registry)
@@ -174,6 +175,7 @@ class Registry:
         needed = set(spared)
         for pin in dict.fromkeys(pins):
             fetched[pin] = self.fetch(pin, cache, spared=needed)
+            # The cache may prune at each fetch, and must not prune a version that was just fetched.
             needed.add(fetched[pin].path.name)
         return fetched
 

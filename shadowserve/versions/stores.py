@@ -77,6 +77,7 @@ def uris(
         Relative SQLite paths are made absolute: other processes have other working directories.
     """
     default = f"{_SQLITE}{_DEFAULT_FILE}"
+    # Decided here, once: MLflow would decide anew in each process, by its own working directory.
     resolved = tracking or environ.get("MLFLOW_TRACKING_URI") or default
     inherited = None if tracking else environ.get("MLFLOW_REGISTRY_URI")
     return Uris(_absolute(resolved), _absolute(registry or inherited or resolved))
@@ -196,6 +197,7 @@ def _ask(uri: str) -> None:
     )
     try:
         urlopen(request, timeout=REACH_S).close()  # noqa: S310
+    # Before URLError, whose subclass it is: any status means that a server answers.
     except HTTPError as error:
         error.close()
     except URLError as error:
@@ -219,6 +221,7 @@ def _within_deadline(attempt: Callable[[], None], uri: str) -> None:
         except (OSError, ValueError, http.client.HTTPException) as error:
             failures.append(error)
 
+    # A daemon, so that a look-up that never ends does not keep the process alive.
     thread = threading.Thread(target=run, daemon=True, name="reach")
     thread.start()
     thread.join(REACH_S + 0.5)

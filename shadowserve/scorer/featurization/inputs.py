@@ -107,7 +107,7 @@ class Columns:
 
 @lru_cache(maxsize=256)
 def _labels(names: tuple[Any, ...]) -> pd.Index:
-    """Make an index once for all runs; whoever hands it out hands out a view of it."""
+    """Make an index once for all runs; frames get a view of it."""
     labels: pd.Index = pd.DataFrame(dict.fromkeys(names, ())).columns
     return labels
 

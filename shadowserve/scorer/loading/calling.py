@@ -31,6 +31,7 @@ def pyfunc_call(model: Any) -> Predict:
     function = model._predict_fn
     _refuse_coroutine(model)
     parameter = inspect.signature(function).parameters.get("params")
+    # As MLflow decides it: ``**params`` takes any keyword, and does not count.
     takes_params = parameter is not None and parameter.kind is not parameter.VAR_KEYWORD
     as_example = model.metadata._is_type_hint_from_example() and model.input_example is not None
     hinted = model.metadata._is_signature_from_type_hint()
@@ -127,6 +128,7 @@ def _broken(error: Exception, hint: Any) -> str:
     told = getattr(error.__cause__, "errors", None)
     if not callable(told):
         return _name(hint)
+    # Only the rule and the place; pydantic's own text quotes the value.
     first = told(include_url=False, include_context=False, include_input=False)[0]
     fields = getattr(hint, "model_fields", {})
     place = "".join(

@@ -78,6 +78,7 @@ def _of_booster(model: Any) -> list[Any] | None:
 def _of_results(model: Any) -> list[Any] | None:
     fitted = getattr(model, "model", None)
     frame: Any = getattr(getattr(fitted, "data", None), "orig_exog", None)
+    # With a formula, statsmodels takes columns by name and needs no order.
     if fitted is None or hasattr(fitted, "formula") or not hasattr(frame, "columns"):
         return None
     return list(frame.columns)
@@ -101,6 +102,7 @@ def run_in_one_job(model: Any) -> None:
         elif isinstance(part, list | tuple):
             waiting += part
         elif hasattr(part, "get_params"):
+            # By attributes, not parameters: fitted parts keep an n_jobs of their own.
             waiting += vars(part).values()
             if vars(part).get("n_jobs") not in (None, 1):
                 part.n_jobs = 1

@@ -153,7 +153,7 @@ def _import_mlflow() -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """What the flavor's loader gave: how to call it, and whom to ask for facts."""
+    """The result of the flavor's loader: its call, and the estimator that facts are read from."""
 
     predict: Predict
     method: str
@@ -204,7 +204,7 @@ def _unknown(opened: _Opened, flavors: Mapping[str, Any], path: Path) -> str | N
 
 
 def _refuse_uncallable(flavors: Mapping[str, Any]) -> None:
-    """Refuse what has no rows in and answers out, before any of its code runs."""
+    """Refuse a version that does not answer rows, before any of its code runs."""
     if _PYFUNC not in flavors:
         raise ModelError(
             f"has no python_function flavor, only {', '.join(sorted(flavors))}. Log it with a "
@@ -259,7 +259,7 @@ def _is_safe(category: type[Warning]) -> bool:
 def _explained(
     name: str, differences: list[str], *, requirements: Sequence[str], hidden: Collection[str]
 ) -> Iterator[None]:
-    """Turn whatever loading raises into one line that says what to do."""
+    """Turn any exception of loading into one line that says what to do."""
     try:
         yield
     except ModelError as error:

@@ -60,6 +60,7 @@ def spread(values: FloatArray) -> FloatArray:
     ndarray of shape (n_knots,), float64
         Sums to ``n_rows``; its mean is the mean of the values.
     """
+    # The first and the last interval take the ends themselves, 0 and 1.
     upper = np.clip(np.searchsorted(KNOTS, values), 1, KNOTS.size - 1)
     left, right = KNOTS[upper - 1], KNOTS[upper]
     share = (values - left) / (right - left)

@@ -74,6 +74,7 @@ class MeanSequence(Stored):
         self.clipped += int(((unit < 0) | (unit > 1)).sum())
         self.missing += seen.size - known.size
         self.n += known.size
+        # Bets are fair for bounded values only, so what lies beyond is clipped, and counted.
         self.counts += spread(np.clip(unit, 0.0, 1.0))
 
     @property
@@ -176,6 +177,7 @@ def log_e_difference(a: MeanSequence, b: MeanSequence, margin: float = 0.0) -> f
     if low >= high:
         # Such a margin spans the whole range: the claim is true beforehand, or impossible.
         return -inf if shift > 0 else inf
+    # The mean of `b` is unknown, so the one that favours the claim most has to be refuted.
     best = minimize_scalar(evidence, bounds=(low, high), method="bounded", options={"xatol": 1e-7})
     return float(best.fun)
 

@@ -287,6 +287,7 @@ _ARRAYS = ("n", "totals", "since", "paired", "pair_n", "pair_totals")
 
 def _hashed(rows: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Mix row numbers so that neighbours land anywhere (the finalizer of SplitMix64)."""
+    # Unsigned arithmetic wraps around, which is what the mixing is made of.
     mixed = rows.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

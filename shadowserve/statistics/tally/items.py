@@ -70,6 +70,7 @@ class Items:
 
     def _to_sketch(self, counts: Mapping[Any, int]) -> None:
         for key, n in counts.items():
+            # The sketch knows texts only, and JSON text keeps 1 and "1" apart.
             item = key_text(key)
             self._frequent.update(item, n)
             self._distinct.update(item)
@@ -107,6 +108,8 @@ class Items:
             # Estimates of the distinct and of the frequent items err apart, so their rest may be
             # negative.
             rest = max(0.0, self.total - float(counts.sum()))
+            # Spread evenly, the unseen items make the coefficient smaller, so it stays a lower
+            # bound.
             counts = np.sort(np.concatenate([counts, np.full(unseen, rest / max(unseen, 1))]))
         n = counts.size
         if n == 0 or counts.sum() == 0:
