@@ -123,6 +123,8 @@ async def read_body(
             code="unsupported_media_type",
             status=415,
         )
+    # Refused before a byte is read. What comes is counted all the same: not every body declares a
+    # length.
     declared = headers.get(b"content-length", b"0")
     if declared.isdigit() and int(declared) > limit:
         raise _too_large(limit)
@@ -170,6 +172,7 @@ async def read_pieces(
         if len(pieces) + len(piece) > limit:
             raise _too_large(limit, advice)
         if not message.get("more_body"):
+            # Nearly every body comes in one piece, which is not copied.
             return bytes(pieces + piece) if pieces else bytes(piece)
         pieces += piece
         if len(pieces) > SMALL_BODY:

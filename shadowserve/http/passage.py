@@ -54,6 +54,7 @@ class Crossing:
         headers = dict(scope["headers"])
         origin = headers.get(b"origin")
         if origin is None or not self._gate.allows(origin):
+            # No cache may keep this answer for a page that is allowed.
             await self._app(scope, receive, bearing(send, [(b"vary", b"Origin")]))
             return
         let_in = [(b"access-control-allow-origin", origin), (b"vary", b"Origin")]

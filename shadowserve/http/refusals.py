@@ -1,7 +1,7 @@
 """Refusals as HTTP answers: status, headers and body, made in one place, whoever refuses.
 
-A worker sends them through ASGI, the console through Starlette; where there is no application yet or
-any more, they are written to the socket as they are.
+A worker sends them through ASGI, the console through Starlette. Where there is no application yet
+or any more, they are written to the socket as they are.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The typing rule as JSON Schema: what one cell, one record, one tensor may be.
 
-JSON Schema cannot say all of the rule: a whole number that float64 does not hold exactly, or the
+JSON Schema cannot say all of the rule. A whole number that float64 does not hold exactly, or the
 thirtieth of February, passes here and is a 400 there. Nothing that the rule takes is excluded.
 """
 

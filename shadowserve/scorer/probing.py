@@ -147,6 +147,7 @@ def warm_batches(
     until = monotonic() + patience_s
     done: list[int] = []
     for size in sizes:
+        # The largest is called in any case, however long that takes.
         if done and monotonic() > until:
             break
         wire.answer(scorer.score(concat([row] * size)).output)

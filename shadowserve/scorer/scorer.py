@@ -1,4 +1,4 @@
-"""One loaded version, ready to score: typed rows in, outputs and step times out.
+"""The scorer: one loaded version, from typed rows to outputs and step times.
 
 The champion's workers and the lanes use the same `Scorer`, so a version is typed, called and timed
 alike whatever its role.
@@ -140,6 +140,7 @@ class Scorer:
     def _score(
         self, rows: Rows, scores: bool, mark: MutableSequence[int] | memoryview | None
     ) -> Scored:
+        # Parameters are completed and checked in the version's own call, which is not walked.
         if self.plan is None or rows.params:
             output, times = timed_call(self.loaded.predict, rows.model_input(), rows.params)
             return self._scored(output, times, None)
@@ -162,6 +163,7 @@ class Scorer:
         return wire.split(output, lengths, multi_output=self.multi_output)
 
     def _scored(self, output: Any, times: StepTimes, scores: Any) -> Scored:
+        # A walk that stood aside has no times by step.
         wall_ns = times.wall_ns if len(times.wall_ns) == len(self.step_names) else ()
         inference_ns = wall_ns[-1] if wall_ns else times.total_ns
         return Scored(
@@ -186,6 +188,7 @@ def _check_length(output: Any, n_rows: int) -> None:
     if not isinstance(output, (list, np.ndarray, pd.DataFrame, pd.Series)):
         return
     given = len(output) if not isinstance(output, np.ndarray) or output.ndim else n_rows
+    # A list of any length may be the one answer to one row.
     if given == n_rows or (n_rows == 1 and given):
         return
     arrays = [part for part in output if isinstance(part, np.ndarray)]

@@ -130,7 +130,7 @@ def _tried_on_made_up_row(scorer: Scorer) -> Scorer:
 def _schema(
     version: Version, loaded: Loaded, champion: Version | None
 ) -> tuple[Schema, str | None]:
-    """Return how requests are typed, and what is to be said of it."""
+    """Return the schema by which requests are typed, and a note on it or None."""
     known = replace(Schema.from_signature(version.signature), fits=loaded.fits)
     names = tuple(loaded.feature_names or ())
     if known.is_open and names:

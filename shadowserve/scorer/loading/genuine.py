@@ -62,11 +62,14 @@ def is_genuine(kind: type) -> bool:
     if kind.__module__ == "numpy" or (found is None and kind.__module__.startswith("numpy.")):
         return home is not None  # dtypes and scalars of compiled code have no module of their own
     origin = getattr(module, "__file__", None) or ""
+    # A shipped class can bear a library's module and name; it is not the object that lies there.
     return home is not None and found is kind and origin.startswith(home)
 
 
 def patched() -> str | None:
     """Return a function of the libraries that is not their own any more; None if there is none."""
+    # Loading a model may replace a library's function, and then even known classes run unknown
+    # code.
     for name, module in sys.modules.copy().items():
         if module is None or name.partition(".")[0] not in _PATCHABLE:
             continue

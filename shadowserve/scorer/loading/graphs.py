@@ -1,12 +1,14 @@
 """ONNX graphs that are known, operator by operator, to look at one row at a time.
 
-A graph is followed from its inputs, whose first dimension must be free. Each operator on the list (`operators`) was
-read for what it does with the first dimension; what it does depends on ranks, axes and constants, so those
-are followed too. Anything else, such as a sum over rows, a loop or an operator of somebody's own, is unknown.
+A graph is followed from its inputs, whose first dimension must be free. Each operator on the list
+(`operators`) was read for what it does with the first dimension. That depends on ranks, axes and
+constants, so those are followed too. Anything else, such as a sum over rows, a loop or an operator
+of somebody's own, is unknown.
 
-Sums in single precision may round differently in company, in the seventh digit. So matrix products and
-linear models are left out though they mix no rows, and trees are known only where the session has one
-thread: with several, ONNX Runtime adds up the trees of many rows in another order than those of few.
+Sums in single precision may round differently in company, in the seventh digit. So matrix products
+and linear models are left out though they mix no rows. Trees are known only where the session has
+one thread. With several, ONNX Runtime adds up the trees of many rows in another order than those of
+few.
 """
 
 from __future__ import annotations
@@ -66,6 +68,7 @@ def unknown_in(model: Any) -> str | None:
         return "functions or sparse constants of its graph"
     known: dict[str, Value] = {one.name: _constant(one) for one in graph.initializer}
     for each in graph.input:
+        # Older graphs list their constants among the inputs.
         if each.name in known:
             continue
         rows = _input(each)
@@ -73,10 +76,12 @@ def unknown_in(model: Any) -> str | None:
             return "an input of its graph whose first dimension alone is not free"
         known[each.name] = rows
     for node in graph.node:
+        # An empty name stands for an optional input that is left out.
         given = [known.get(name) for name in node.input if name]
         if any(one is None for one in given):
             return f"the operator {node.op_type} of its graph"
         made = _made(node, [one for one in given if one is not None])
+        # An output that no rule speaks of may be anything.
         if made is None or len(made) < len(node.output):
             return f"the operator {node.op_type} of its graph"
         known.update(zip(node.output, made, strict=False))
@@ -121,6 +126,7 @@ def _constant(tensor: Any) -> FixedValue:
 
     shape = tuple(int(n) for n in tensor.dims)
     small = tensor.data_type in (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
+    # Axes and shapes are small whole numbers; weights are never read.
     read = small and math.prod(shape) <= 64 and not tensor.external_data
     return FixedValue(shape, onnx.numpy_helper.to_array(tensor).tolist() if read else None)
 

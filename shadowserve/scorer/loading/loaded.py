@@ -1,4 +1,4 @@
-"""A loaded version: the object that predicts, and what is known of it without asking it anything."""
+"""A loaded version: the object that predicts, and the facts known of it without a call."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ _EACH = frozenset(
         "ThresholdedRelu",
     ]
 )
-"""One number in, one out; whatever else they take is constant."""
+"""Operators from one number to one number; their other inputs are constant."""
 _PAIRS = frozenset(
     [
         "Add",
@@ -115,6 +115,8 @@ def _pairs(_node: Any, given: Sequence[Value], _own: Mapping[str, Any]) -> Seque
         return None
     for one in given:
         if isinstance(one, FixedValue):
+            # A constant that has a first dimension gives each row another value, by its place in
+            # the batch.
             if len(one.shape) > rank or (len(one.shape) == rank and one.shape[0] != 1):
                 return None
             tails.append(
@@ -169,6 +171,7 @@ def _concat(_node: Any, given: Sequence[Value], own: Mapping[str, Any]) -> Seque
     if len(tails) != len(given) or len({len(tail) for tail in tails}) != 1:
         return None
     axis = _axis(int(own["axis"]), rank=1 + len(tails[0]))
+    # Along the first dimension rows are laid end to end.
     if axis == 0:
         return None
     joined = list(tails[0])
@@ -202,7 +205,7 @@ def _reduced(node: Any, given: Sequence[Value], own: Mapping[str, Any]) -> Seque
 
 
 def _reshaped(_node: Any, given: Sequence[Value], own: Mapping[str, Any]) -> Sequence[Value] | None:
-    """Follow a reshape that keeps the rows: its first entry is theirs, or what is left for them."""
+    """Follow a reshape that keeps the rows: its first entry stands for them (0 or -1)."""
     rows, wanted = given
     if not isinstance(rows, RowValue) or not isinstance(wanted, FixedValue):
         return None
@@ -210,6 +213,7 @@ def _reshaped(_node: Any, given: Sequence[Value], own: Mapping[str, Any]) -> Seq
     if not isinstance(shape, list) or not shape or own.get("allowzero"):
         return None
     first, *rest = (int(n) for n in shape)
+    # Only with the inner size kept does each row stay in its own place.
     if first not in (0, -1) or any(n < 1 for n in rest) or size(rest) != size(rows.tail):
         return None
     return [RowValue(tuple(rest))]

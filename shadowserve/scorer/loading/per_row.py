@@ -72,6 +72,7 @@ class _Walk:
         waiting: list[tuple[str, Any]] = [(type(model).__name__, model)]
         while waiting:
             path, part = waiting.pop()
+            # By exact type, since a subclass of a number may bring code of its own.
             if (isinstance(part, _PLAIN) and type(part) in _PLAIN) or id(part) in self._seen:
                 continue
             self._seen.add(id(part))

@@ -11,10 +11,10 @@ from scipy.special import betaincc, betaln
 def log_e_sign(k: float, n: float, p: float = 0.5) -> float:
     """Log evidence against "at most a share `p`", for `k` of `n` that came one after another.
 
-    Half of the stake is on a Beta(1/2, 1/2) cut off below `p`, half on the bet that all do: ``p ** -k``
-    while none does not. Exact at every count, however small, and valid at every look (a mixture of
-    likelihood ratios: H. Robbins 1970, "Statistical methods related to the law of the iterated
-    logarithm", Annals of Mathematical Statistics 41(5)).
+    Half of the stake is on a Beta(1/2, 1/2) cut off below `p`. The other half bets that all do, and
+    is worth ``p ** -k`` until one does not. Exact at every count, however small, and valid at every
+    look (a mixture of likelihood ratios: H. Robbins 1970, "Statistical methods related to the law
+    of the iterated logarithm", Annals of Mathematical Statistics 41(5)).
 
     Examples
     --------
