@@ -88,9 +88,11 @@ def opened(
     """
     try:
         scorer = tried(version, fresh(), options=options, champion=champion)
+        # Known structure keeps no state between calls, and what was never called holds no trace.
         if scorer.sharing.unknown is None or not scorer.sharing.tries:
             return scorer
         scorer = renewed(scorer)
+        # Modules of the version's own may remember the tries in their globals.
         clear()
         gc.collect()  # the tried instance goes before its successor comes: never two in memory
         return scorer.on(fresh())
@@ -127,7 +129,7 @@ def warm(scorer: Scorer, *, most_rows: int = 0) -> Scorer:
     """Send the input example through the whole path, where that leaves no trace in what serves.
 
     Known structure has no state that a call could change. An instance of unknown code is left as it
-    was loaded, unless its rows are batched: then each number of rows that serving makes is called
+    was loaded, unless its rows are batched. Then each number of rows that serving makes is called
     once. With ``--probe none`` nothing is called.
 
     Parameters
