@@ -42,6 +42,7 @@ class Claims:
             return
         one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)  # not inherited by any child
         try:
+            # A leading zero byte makes the name abstract: no file comes of it.
             one.bind(f"\0{PREFIX}{cpu}")
         except OSError:
             one.close()

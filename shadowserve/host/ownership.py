@@ -53,6 +53,7 @@ def _why_not(found: os.stat_result) -> str | None:
         return (
             "belongs to another user, who could change what is written there. Make it this user's"
         )
+    # Who may write to a directory may replace its files by links to elsewhere.
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         mode = stat.S_IMODE(found.st_mode)
         return f"can be written by others (mode {mode:04o}). Run chmod go-w on it"

@@ -70,6 +70,7 @@ class BodyBudget:
 
         def hold(size: int) -> None:
             nonlocal mine
+            # Its own bytes so far are counted within the new size.
             others = self.held - mine
             if others and others + size > self.most:
                 raise Crowded

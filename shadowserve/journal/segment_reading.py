@@ -50,6 +50,7 @@ def connect(path: Path, address: str) -> sqlite3.Connection | None:
         If it is there and cannot be read: its requests must not pass for deleted ones.
     """
     try:
+        # Opening reads nothing yet; the first query finds what is wrong.
         connection = sqlite3.connect(address, uri=True, timeout=1.0)
         try:
             connection.execute("SELECT 1 FROM meta LIMIT 1")

@@ -74,11 +74,13 @@ def columns_of(inputs: Sequence[Mapping[str, Any]]) -> tuple[tuple[Column, ...],
     named : bool
         Whether all have names.
     """
+    # If one has no name, only their order tells the columns apart.
     named = all(spec.get("name") is not None for spec in inputs)
     columns = tuple(
         Column(
             name=spec["name"] if named else place,
             type=spec["type"],
+            # Older releases of MLflow wrote `optional` in its place.
             required=spec.get("required", not spec.get("optional", False)),
             spec=None if spec["type"] in SCALARS else spec,
         )

@@ -19,11 +19,13 @@ from shadowserve.schema.tensors import Tensor
 Json = dict[str, Any]
 
 _FLOAT32 = float(np.finfo(np.float32).max)
+# The years that 64 bits of nanoseconds reach.
 _YEAR = r"(167[7-9]|16[89]\d|1[7-9]\d\d|2[01]\d\d|22[0-5]\d|226[0-2])"
 _DAY = rf"{_YEAR}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
 _HOUR, _MINUTE = r"([01]\d|2[0-3])", r"[0-5]\d"
 _ZONE = rf"(Z|[+-]{_HOUR}:?{_MINUTE})"
 _MOMENT = rf"^{_DAY}([T ]{_HOUR}:{_MINUTE}(:{_MINUTE}(\.\d{{1,9}})?)?{_ZONE}?)?$"
+# Line breaks may stand anywhere, as the reader takes them out.
 _SIGN = r"([A-Za-z0-9+/]\n*)"
 _BASE64 = rf"^\n*({_SIGN}{{4}})*({_SIGN}{{2}}=\n*=\n*|{_SIGN}{{3}}=\n*)?$"
 _SCALARS: Mapping[str, Json] = {

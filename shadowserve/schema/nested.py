@@ -73,6 +73,7 @@ def _leaf(kind: str, *, required: bool) -> Reader:
     if required and kind != "datetime":
         return one
     if required:
+        # Within lists and dicts no dtype says that a number is a moment.
         return lambda value: pd.Timestamp(one(value))
     whole = _leaf(kind, required=True)
     return lambda value: None if value is None else whole(value)
@@ -82,6 +83,7 @@ def _within(reader: Reader, value: Any, *, step: str) -> Any:
     try:
         return reader(value)
     except Refusal as refusal:
+        # Each level on the way out adds its step in front.
         refusal.path = step + refusal.path
         raise
 
@@ -116,6 +118,7 @@ def _object(properties: Mapping[str, Mapping[str, Any]]) -> Reader:
     def read(value: Any) -> dict[str, Any]:
         if type(value) is not dict:
             raise Refusal("an object", received=kind_of(value))
+        # MLflow refuses these, too: a misspelt property would pass for an absent one.
         if not value.keys() <= readers.keys():
             raise Refusal(
                 f"an object with no other properties than {', '.join(readers)}",

@@ -96,6 +96,7 @@ def _probed(scorer: Scorer, example: Rows) -> Scorer:
         deterministic = deterministic and company.deterministic
         differs = company.differs
     unknown = sharing.unknown
+    # A known structure that differs from itself is not known after all.
     if unknown is None and not deterministic:
         unknown = "what makes it answer differently from call to call"
     by_unit, more = probing.depends_on_units(scorer, example)
@@ -159,6 +160,7 @@ def example_of(loaded: Loaded, schema: Schema, version: Version) -> Rows | None:
     """
     if loaded.input_example is None:
         return None
+    # Through the same door as a request, so that nothing is tried which no caller can send.
     body = json.dumps(loaded.input_example, default=str).encode()
     try:
         return wire.parse(body, "application/json", schema)
@@ -174,6 +176,8 @@ def _plan(
     loaded: Loaded, method: str, example: Rows | None
 ) -> tuple[featurization.Plan | None, tuple[str, ...], int]:
     """Compile the timed walk and verify it; also return the notes, and how often the model was called."""
+    # A version logged with another `pyfunc_predict_fn` answers with that, which is not what the
+    # walk would call.
     if loaded.native is None or loaded.method != method:
         return None, loaded.warnings, 0
     plan, calls = featurization.compile(loaded.native, method=method), 0

@@ -559,6 +559,8 @@ class Settings:
                 faults.append(f"{where}: {error}")
         faults += [_missing(name) for name in required if name not in given]
         settings = cls(**values)
+        # After the single values: of a faulty one the default stands in, so that all faults are
+        # told at once.
         faults += settings._contradictions()
         if faults:
             raise SettingsError("\n".join(faults))

@@ -48,6 +48,7 @@ def from_environment(
     found: Source = {}
     for variable, raw in environ.items():
         name = variable.removeprefix(PREFIX).lower()
+        # Shells and compose files empty a variable more easily than they remove it.
         if not variable.startswith(PREFIX) or not raw.strip() or _is_kubernetes(name, raw):
             continue
         if name in known:

@@ -127,6 +127,7 @@ def _split(stripped: str, text: str) -> tuple[str | None, str, bool]:
         model, _, number = stripped.rpartition(":")
         return model, number, False
     if "@" in stripped:
+        # The last one, since a model's name may hold an @ itself.
         model, _, alias = stripped.rpartition("@")
         return model or None, alias, True
     return None, stripped, False

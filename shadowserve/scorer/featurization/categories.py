@@ -134,6 +134,7 @@ def _within(part: Any, names: list[Any]) -> Iterator[tuple[Any, list[Any]]]:
 
 
 def _of_encoder(part: Any, names: list[Any], *, filled: bool) -> Iterator[tuple[str, Categories]]:
+    # Otherwise nobody knows which categories are of which column.
     if len(part.categories_) == len(names):
         refuses = getattr(part, "handle_unknown", None) == "error"
         for name, values in zip(names, part.categories_, strict=True):
@@ -159,6 +160,7 @@ def _only_fills(step: Any, names: Sequence[Any]) -> bool:
         and not step.add_indicator
         and isinstance(step.missing_values, float)
         and len(step.statistics_) == len(names)
+        # A column that was empty in fit is dropped, and those behind it move.
         and not any(is_gap(value) for value in step.statistics_.tolist())
     )
 

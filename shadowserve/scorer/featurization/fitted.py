@@ -69,6 +69,7 @@ def overridden(model: Any, base: type) -> str | None:
 def jobs_of(model: Any) -> int | None:
     """Return the n_jobs that a fitted object, or any part of a leaf, asks for; None for one."""
     asked = [_attribute(model, "n_jobs")]
+    # The parts of a composite are asked by themselves when it is walked.
     if type(model) not in COMPOSITES:
         asked += [value for key, value in _params(model).items() if key.endswith("__n_jobs")]
     return next((jobs for jobs in asked if isinstance(jobs, int) and jobs != 1), None)

@@ -130,5 +130,6 @@ def _text(error: BaseException) -> str:
     module = type.__dict__["__module__"].__get__(type(error))
     if type(module) is not str or module not in ("builtins", "mlflow.exceptions"):
         return ""
+    # Read past the exception's class, whose own `args` could run code.
     given = BaseException.__dict__["args"].__get__(error)
     return " ".join(each for each in given if type(each) is str)

@@ -58,6 +58,7 @@ def unknown_operator(path: Path, session: Any) -> str | None:
         import onnx
     except ImportError:
         return "its graph, which needs the package onnx to be read"
+    # Weights in files of their own say nothing of what the operators do.
     return unknown_in(onnx.load(str(path), load_external_data=False))
 
 
@@ -114,6 +115,7 @@ def _input(each: Any) -> RowValue | None:
     if not each.type.HasField("tensor_type") or not each.type.tensor_type.HasField("shape"):
         return None
     dims = list(each.type.tensor_type.shape.dim)
+    # A model of a fixed number of rows takes no company.
     if not dims or dims[0].HasField("dim_value"):
         return None
     if not all(dim.HasField("dim_value") for dim in dims[1:]):

@@ -100,6 +100,7 @@ def load(
         _noted(notes),
         shipped_code(_code(path, flavors), name=name) as found,
     ):
+        # `_explained` holds the same list, for when loading fails below.
         hidden += sorted(found)
         notes += [f"shipped module {module!r} is hidden by the server's own" for module in hidden]
         opened = _open(path, flavors, method)

@@ -119,6 +119,7 @@ def _pairs(_node: Any, given: Sequence[Value], _own: Mapping[str, Any]) -> Seque
             # the batch.
             if len(one.shape) > rank or (len(one.shape) == rank and one.shape[0] != 1):
                 return None
+            # Shapes are aligned at their ends, as in NumPy.
             tails.append(
                 (1,) * (rank - 1 - len(one.shape)) + one.shape[-(rank - 1) :] if rank > 1 else ()
             )
@@ -210,6 +211,7 @@ def _reshaped(_node: Any, given: Sequence[Value], own: Mapping[str, Any]) -> Seq
     if not isinstance(rows, RowValue) or not isinstance(wanted, FixedValue):
         return None
     shape = wanted.value
+    # With `allowzero` a 0 is a length, and no longer stands for the rows.
     if not isinstance(shape, list) or not shape or own.get("allowzero"):
         return None
     first, *rest = (int(n) for n in shape)

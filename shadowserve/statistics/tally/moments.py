@@ -193,4 +193,5 @@ class Pairs:
 
 def _varies(squares: float, mean: float, n: int) -> bool:
     """Whether a spread is more than the rounding of equal numbers leaves behind."""
+    # A mean of equal numbers is off in its last digit, so their squares are not quite 0.
     return n > 1 and math.sqrt(squares / n) > 1e-12 * abs(mean)
