@@ -130,8 +130,8 @@ def own_bytes(pid: int | None = None) -> int | None:
     Returns
     -------
     int or None
-        As `rss_bytes` does: bytes, memory that it shares with others included; resident memory where the system does not
-        tell them apart, None if there is no such process.
+        As `rss_bytes` does: bytes, memory that it shares with others included. Resident memory
+        where the system does not tell them apart; None if there is no such process.
     """
     known = os.getpid() if pid is None else pid
     try:

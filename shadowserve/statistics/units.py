@@ -5,10 +5,10 @@ salted number alone.
 
 Requests of one user, shop or bot are alike, and a hundred of them say little more than one. So only
 the first request that a lane sees of each entity is judged with a guarantee. Between entities these
-are as independent as the entities are, whatever binds the requests within one. (To take one
-observation of each cluster is the oldest remedy for clustered samples; L. Kish 1965, "Survey
-sampling", chapter 5: where requests within an entity agree, all others add nothing.) All requests
-go on being compared and counted.
+are as independent as the entities, whatever binds the requests within one. (To take one observation
+of each cluster is the oldest remedy for clustered samples; L. Kish 1965, "Survey sampling", chapter
+5: where requests within an entity agree, all others add nothing.) All requests go on being compared
+and counted.
 """
 
 from __future__ import annotations
