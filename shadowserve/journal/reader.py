@@ -291,7 +291,8 @@ def find(directory: Path, place: int) -> Request | None:
 def _open(segment: Segment) -> _Reader | None:
     """Open a segment to follow it; None if that must be tried again."""
     try:
-        # A database in WAL mode wants an index beside it, which a read-only connection cannot make.
+        # Not rwc, which would make a deleted segment anew. Not ro, which leaves behind the files that
+        # it had to make beside the segment.
         connection = connect(segment.path, f"{segment.path.resolve().as_uri()}?mode=rw")
     except UnreadableError:
         return None

@@ -28,7 +28,7 @@ def reading(segment: Segment) -> Iterator[sqlite3.Connection]:
 
 def is_damage(error: sqlite3.Error) -> bool:
     """Tell a malformed file from one that is locked, on a failing disk, or asked in a wrong way."""
-    # SQLite's driver has subclasses for all the others.
+    # For a lock, a full disk or a wrong query the driver raises a subclass.
     return type(error) is sqlite3.DatabaseError
 
 
