@@ -124,8 +124,7 @@ async def read_body(
             code="unsupported_media_type",
             status=415,
         )
-    # Refused before a byte is read. What comes is counted all the same: not every body declares a
-    # length.
+    # Refused before a byte is read. What comes is counted all the same: not every body declares a length.
     declared = headers.get(b"content-length", b"0")
     if declared.isdigit() and int(declared) > limit:
         raise _too_large(limit)

@@ -249,8 +249,7 @@ def backlog(directory: Path, *, cursor: Mapping[int, int], bound: Mapping[int, i
             else:
                 pending += count
                 oldest = min(filter(None, (oldest, arrived)), default=None)
-    # While a damaged segment lies there, nobody knows what it holds: that must not pass for
-    # deleted.
+    # While a damaged segment lies there, nobody knows what it holds: that must not pass for deleted.
     gone = wanted - pending if damaged else min(gone, wanted - pending)
     deleted = wanted - pending - gone
     return Backlog(pending=pending, deleted=deleted, oldest_wall_ns=oldest, lost=gone)

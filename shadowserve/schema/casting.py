@@ -147,8 +147,7 @@ def _booleans(one: Callable[[Any], Any], *, required: bool) -> Rule:
 
 def _whole_numbers(type_: str, one: Callable[[Any], Any], *, required: bool) -> Rule:
     if not required:
-        # float64 for every batch, even one without a null: a row's dtype must not hang on its
-        # neighbours.
+        # float64 for every batch, even one without a null: a row's dtype must not hang on its neighbours.
         return Rule(type_, np.dtype(np.float64), one, lambda _: None)
     dtype = np.dtype(np.int32 if type_ == "integer" else np.int64)
     return Rule(type_, dtype, one, fast_integers(dtype))

@@ -207,8 +207,7 @@ class Schema:
         if not (casts and self.named):
             return self._type_ordered(records)
         try:
-            # The usual request has every key: looking first whether it has would cost as much
-            # again.
+            # The usual request has every key: looking first whether it has would cost as much again.
             values = [[record[key] for record in records] for key, _, _ in casts]
         except (KeyError, TypeError):
             # Slower, and able to name the row and what it lacks.

@@ -135,8 +135,7 @@ class ChangeDetector(Stored):
         places = np.atleast_1d(np.asarray(positions, dtype=np.int64))[known]
         at = 0
         while at < rows.size:
-            # Looks fall on fixed rows of the stream, so that the batches it comes in change
-            # nothing.
+            # Looks fall on fixed rows of the stream, so that the batches it comes in change nothing.
             upto = at + CHECK_EVERY - self.n % CHECK_EVERY
             self._take(rows[at:upto], places[at:upto])
             at = upto
@@ -219,8 +218,7 @@ class ChangeDetector(Stored):
         first = self.n - self._recent.size
         if rows > first:
             n = first + np.arange(1.0, self._recent.size)
-            # What came before each recent row, reckoned from the end: older rows are no longer
-            # there.
+            # What came before each recent row, reckoned from the end: older rows are no longer there.
             sums = self.total - self._recent[::-1].cumsum()[::-1][1:]
             best = int(self._evidence(n, sums).argmax())
             rows, total, resolution = int(n[best]), float(sums[best]), 1

@@ -193,13 +193,11 @@ class GrowthFit(Octaves):
 
 def _fit(size: FloatArray, ms: FloatArray) -> Growth:
     largest = size.max()
-    # As shares of the largest, sizes to the fourth power stay in range and the sums well
-    # conditioned.
+    # As shares of the largest, sizes to the fourth power stay in range and the sums well conditioned.
     shape = (size / largest) ** _EXPONENTS[:, None]
     fixed, variable, noise = robust_line(shape, ms)
     errors = np.log(ms) - np.log(fixed[:, None] + variable[:, None] * shape)
-    # A first choice by plain absolute errors tells which inputs are large; their noise is needed
-    # next.
+    # A first choice by plain absolute errors tells which inputs are large; their noise is needed next.
     best = int(np.abs(errors).sum(axis=1).argmin())
     large = variable[best] * shape[best] > fixed[best]
     # All exponents explain small inputs alike. The large ones decide, so each is weighed by the

@@ -187,8 +187,7 @@ class PairedBursts(Stored):
         self._bursts = np.vstack([self._bursts, row])
         pairs = [*self._most, *zip(control.tolist(), challenger.tolist(), strict=True)]
         self._most = sorted(pairs, key=max)[-2:]
-        # Each look spends some of alpha, so they come at fixed counts, not whenever a report is
-        # read.
+        # Each look spends some of alpha, so they come at fixed counts, not whenever a report is read.
         if len(self.epochs) < len(due := epochs(self.n_bursts)):
             self.epochs.append(look(len(due), self._bursts, self._most))
         if len(self._bursts) > MOST_BURSTS:

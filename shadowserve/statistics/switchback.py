@@ -70,8 +70,7 @@ class Schedule:
             return cycle, Block.OTHER
         # A hash of the salt lets every process draw the same block without asking another.
         drawn = hashlib.blake2b(f"{self.salt}:{cycle}".encode(), digest_size=8).digest()
-        # Catching up and running as usual must follow within the cycle, so the last two are never
-        # still.
+        # Catching up and running as usual must follow within the cycle, so the last two are never still.
         still = int.from_bytes(drawn, "big") % (CYCLE_BLOCKS - 2)
         kinds = {0: Block.STILL, 1: Block.CATCH_UP, 2: Block.USUAL}
         return cycle, kinds.get(place - still, Block.OTHER)

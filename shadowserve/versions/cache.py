@@ -111,8 +111,7 @@ def _obtain(cache: Path, request: Request) -> Cached:
     for leftover in cache.glob(f"{_PART}*"):  # the lock is ours, so whoever made it is dead
         shutil.rmtree(leftover, ignore_errors=True)
     remembered = _remembered(cache, request.key)
-    # A version that was changed at its source is refused, even while the old content still lies
-    # here.
+    # A version that was changed at its source is refused, even while the old content still lies here.
     _same(remembered, request.digest, request.name)
     wanted = request.digest or remembered
     found = _intact(cache, wanted) if wanted else None

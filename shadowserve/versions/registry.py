@@ -333,8 +333,7 @@ class Registry:
             raise
         except Exception as error:
             code = getattr(error, "error_code", None)
-            # MLflow has no one code for what is missing: of an alias it says
-            # INVALID_PARAMETER_VALUE.
+            # MLflow has no one code for what is missing: of an alias it says INVALID_PARAMETER_VALUE.
             if missing is not None and code in {
                 "RESOURCE_DOES_NOT_EXIST",
                 "INVALID_PARAMETER_VALUE",

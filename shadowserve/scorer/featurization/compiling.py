@@ -217,8 +217,7 @@ class _Builder:
     def _columns(self, path: str, transformer: Any, source: int, columns: Provenance) -> int:
         known = names_in(transformer)
         required = required_names(transformer, known)
-        # A missing column must raise what the model itself would raise, so it is found before any
-        # branch.
+        # A missing column must raise what the model itself would raise, so it is found before any branch.
         self._emit(_Check(transformer, required, by_name=known is not None), (source,))
         if source == 0:
             self.needs.update(required)

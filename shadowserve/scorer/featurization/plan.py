@@ -231,8 +231,7 @@ class Plan:
         with listen() as heard:
             for call, inputs, step in ops:
                 if step == OVERHEAD:
-                    # Layout, checks and stacking are the walk's own: the next step's CPU time
-                    # starts afresh.
+                    # Layout, checks and stacking are the walk's own: the next step's CPU time starts afresh.
                     values.append(call(*[values[number] for number in inputs]))
                     cpu_last = None
                     continue
@@ -242,8 +241,7 @@ class Plan:
                     mark[0] = step
                 # Where nothing lies between two steps, one's end is the next one's start.
                 cpu_start = thread_time_ns() if cpu_last is None else cpu_last
-                # Read last before the call and first after it, so that the other clock's cost stays
-                # outside.
+                # Read last before the call and first after it, so that the other clock's cost stays outside.
                 wall_start = perf_counter_ns()
                 values.append(call(values[inputs[0]]))
                 wall_ns[step] = perf_counter_ns() - wall_start

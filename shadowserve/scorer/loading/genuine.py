@@ -68,8 +68,7 @@ def is_genuine(kind: type) -> bool:
 
 def patched() -> str | None:
     """Return a function of the libraries that is not their own any more; None if there is none."""
-    # Loading a model may replace a library's function, and then even known classes run unknown
-    # code.
+    # Loading a model may replace a library's function, and then even known classes run unknown code.
     for name, module in sys.modules.copy().items():
         if module is None or name.partition(".")[0] not in _PATCHABLE:
             continue

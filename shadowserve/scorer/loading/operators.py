@@ -115,8 +115,7 @@ def _pairs(_node: Any, given: Sequence[Value], _own: Mapping[str, Any]) -> Seque
         return None
     for one in given:
         if isinstance(one, FixedValue):
-            # A constant that has a first dimension gives each row another value, by its place in
-            # the batch.
+            # A constant that has a first dimension gives each row another value, by its place in the batch.
             if len(one.shape) > rank or (len(one.shape) == rank and one.shape[0] != 1):
                 return None
             # Shapes are aligned at their ends, as in NumPy.

@@ -23,8 +23,7 @@ PAIRED_CELLS = 96
 KEPT_ROWS = 2_048
 # Rows scored again tell noise from fault, no boundaries, so fewer of them do.
 KEPT_AGAIN = 512
-# Pairs of a rarer cell are too small to prove; those of a cell of nearly all rows equal the other
-# half.
+# Pairs of a rarer cell are too small to prove; those of a cell of nearly all rows equal the other half.
 _PAIR_SHARES = (0.02, 0.98)
 
 
@@ -66,8 +65,7 @@ class CellCounts:
         self.cells: dict[ColumnName, NumberCells | StringCells] = {}
         kinds = self.columns.values()
         sizes = [StringCells.size if kind == "string" else NumberCells.size for kind in kinds]
-        # Each column owns its places from the start, so a value that earns a cell late moves no
-        # other.
+        # Each column owns its places from the start, so a value that earns a cell late moves no other.
         starts = np.cumsum([0, *sizes]).tolist()
         self.offsets = dict(zip(self.columns, starts, strict=False))
         self.size = starts[-1]
@@ -110,8 +108,7 @@ class CellCounts:
         self._first_values = np.concatenate([self._first_values, values])
         if self._first_values.size >= FIRST_ROWS:
             self._begin()
-            # `_begin` has counted these rows; counted twice, their values would earn a cell too
-            # soon.
+            # `_begin` has counted these rows; counted twice, their values would earn a cell too soon.
             return self._laid(self._members(typed, counted=False), known)
         return None
 

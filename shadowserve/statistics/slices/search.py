@@ -286,8 +286,7 @@ class SliceSearch:
             return []
         n, total = self._totals(runs)
         # Only a value's cell begins late, and it is a run of one: the first cell speaks for its
-        # run. Such a cell is held against the rows since then, for earlier ones of its own lie
-        # uncounted.
+        # run. Such a cell is held against the rows since then, for earlier ones of its own lie uncounted.
         since = counts.since[:, [cells[0] for _, cells in runs]]
         n_all, total_all = counts.n_rows - since[0], counts.total - since[1]
         evidence = _higher(n, total, n_all - n, total_all - total)
@@ -321,11 +320,9 @@ class SliceSearch:
         first, second = first[crossing], second[crossing]
         if not first.size:
             return []
-        # The paired cells are fixed at the start, so the number of pairs, and with it the bar,
-        # stays.
+        # The paired cells are fixed at the start, so the number of pairs, and with it the bar, stays.
         needed = log(2 * first.size / alpha)
-        # Cells of one run exclude each other, so the counts of their pairs add up to the rows in
-        # both.
+        # Cells of one run exclude each other, so the counts of their pairs add up to the rows in both.
         n = (inside @ counts.pair_n @ inside.T)[first, second]
         total = (inside @ counts.pair_totals @ inside.T)[first, second]
         outside = counts.n_rows - n, counts.total - total

@@ -105,11 +105,9 @@ class Items:
         counts = np.sort(np.fromiter(shown.values(), dtype=np.float64))
         if self._counts is None:
             unseen = max(0, self.distinct - counts.size)
-            # Estimates of the distinct and of the frequent items err apart, so their rest may be
-            # negative.
+            # Estimates of the distinct and of the frequent items err apart, so their rest may be negative.
             rest = max(0.0, self.total - float(counts.sum()))
-            # Spread evenly, the unseen items make the coefficient smaller, so it stays a lower
-            # bound.
+            # Spread evenly, the unseen items make the coefficient smaller, so it stays a lower bound.
             counts = np.sort(np.concatenate([counts, np.full(unseen, rest / max(unseen, 1))]))
         n = counts.size
         if n == 0 or counts.sum() == 0:

@@ -88,8 +88,7 @@ class Quantiles:
 
     def _update_weighted(self, values: np.ndarray, weights: np.ndarray) -> None:
         reached = self._carry + np.cumsum(weights)
-        # Fractions of weights may add up to a hair less than a whole number; that counts as the
-        # number.
+        # Fractions of weights may add up to a hair less than a whole number; that counts as the number.
         counts = np.diff(np.floor(reached + 1e-9), prepend=0.0).astype(np.int64)
         self._carry = max(0.0, float(reached[-1]) - float(counts.sum()))
         # Rows are repeated slice by slice: a heavy batch would else make an array of millions.

@@ -65,8 +65,7 @@ class Worst(Stored):
             keep &= keys >= self._heap[0][0]
         for i in np.flatnonzero(keep).tolist():
             payload = "null" if payloads is None else json.dumps(payloads[i], sort_keys=True)
-            # The position counts downwards, so that of equal keys the smallest tuple is the latest
-            # row.
+            # The position counts downwards, so that of equal keys the smallest tuple is the latest row.
             self._offer((float(keys[i]), -int(positions[i]), payload))
 
     def _offer(self, row: Row) -> None:
