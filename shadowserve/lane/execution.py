@@ -36,7 +36,7 @@ class Execution:
 
     def __init__(self, parts: Parts, commits: Commits) -> None:
         self._parts, self._commits = parts, commits
-        self._large = LargeInputs()
+        self.large = LargeInputs()
         self._since_start = 0
         self.deaths = Deaths(parts.state, parts.files.death)
 
@@ -77,7 +77,7 @@ class Execution:
             what = turn(
                 request.position,
                 role=self._parts.name.role,
-                large=self._large.is_large(sizes) or died > 0,
+                large=self.large.is_large(sizes) or died > 0,
                 behind=behind,
                 batched=self.batches(),
             )

@@ -39,6 +39,8 @@ class Lane:
         What scores.
     """
 
+    __slots__ = ("_condition", "_pauses", "commits", "execution", "parts")
+
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self.commits = Commits(parts)
