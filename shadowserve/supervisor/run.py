@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 
 from shadowserve.ending import ending
 from shadowserve.errors import ModelError
-from shadowserve.faults import fault_of
 from shadowserve.http import certificate
 from shadowserve.settings.settings import Settings
 from shadowserve.state import counters, departed, presence
@@ -23,6 +22,7 @@ from shadowserve.state.lane_reading import snapshot
 from shadowserve.state.places import Places
 from shadowserve.supervisor import logs
 from shadowserve.supervisor.allowance import Allowance
+from shadowserve.supervisor.attempts import Attempts
 from shadowserve.supervisor.child import Child
 from shadowserve.supervisor.draining import drain
 from shadowserve.supervisor.keeping import Keeper
@@ -78,11 +78,12 @@ class Supervisor:
     reaper: Reaper = field(default_factory=Reaper)
     keeper: Keeper = field(init=False)
     workers: Workers = field(init=False)
-    _told: str = ""
+    attempts: Attempts = field(init=False)
     _was_ready: bool = False
 
     def __post_init__(self) -> None:
         self.keeper = Keeper(self.places.journal, self.settings.journal_budget, self.say)
+        self.attempts = Attempts(self.say)
         self.workers = Workers(self.places, self.settings.request_timeout, self.say)
 
     def begin(self) -> None:
@@ -158,25 +159,12 @@ class Supervisor:
         """Look after everything until a signal comes or `until` says so."""
         chores_ns = 0
         while not self.stop_signals.n and not until():
-            self._try(self.workers.look)
-            self._try(self._look_after_lanes)
+            self.attempts.attempt(self.workers.look)
+            self.attempts.attempt(self._look_after_lanes)
             if time.monotonic_ns() >= chores_ns:
-                self._try(self._chores)
+                self.attempts.attempt(self._chores)
                 chores_ns = time.monotonic_ns() + int(CHORES_S * 1e9)
             time.sleep(TURN_S)
-
-    def _try(self, look: Callable[[], None]) -> None:
-        """Do what a full disk or a locked file may prevent; the next turn tries again."""
-        try:
-            look()
-        except ModelError:
-            raise
-        except Exception as error:
-            fault = fault_of(error)
-            told = f"{fault.type} at {fault.frame}; it is tried again."
-            if told != self._told:
-                self._told = told
-                self.say(told)
 
     def _look_after_lanes(self) -> None:
         for watch in self.lanes:
@@ -194,19 +182,18 @@ class Supervisor:
         if self.data_socket is None:  # the tap closes before the lanes catch up
             for child in self._journaling:
                 child.end(deadline_s=WORKER_END_S)
-        self._try(self._drain_lanes)
+        self.attempts.attempt(self._drain_lanes)
         for watch in self.lanes:
             watch.child.end(deadline_s=5.0)
-        self._try(self._keep_journal)
+        self.attempts.attempt(self._keep_journal)
         for child in reversed(self.helpers):
             child.end(deadline_s=FLUSH_S)
-        self._try(self._say_what_arrived)
+        self.attempts.attempt(self._say_what_arrived)
         self._close_data_plane()
         self._sweep()
         self.console_socket.close()
-        self.places.draining.unlink(missing_ok=True)
-        self.places.stopping.unlink(missing_ok=True)
-        self.places.supervisor.unlink(missing_ok=True)
+        for told in (self.places.draining, self.places.stopping, self.places.supervisor):
+            told.unlink(missing_ok=True)
 
     def _say_what_arrived(self) -> None:
         if self.deployment is not None:
@@ -218,8 +205,8 @@ class Supervisor:
             self.places.stopping.touch(mode=0o600)
         until, signals = time.monotonic() + self.settings.drain_delay, self.stop_signals.n
         while time.monotonic() < until and self.stop_signals.n == signals:
-            self._try(self.workers.look)
-            self._try(self._look_after_lanes)
+            self.attempts.attempt(self.workers.look)
+            self.attempts.attempt(self._look_after_lanes)
             time.sleep(TURN_S)
 
     def _why_nobody_answers(self) -> str:
@@ -309,9 +296,5 @@ class Supervisor:
 
     def _write_down(self) -> None:
         host, port = self.address if self.data_socket is not None else (None, None)
-        console_host, console_port = self.console_socket.getsockname()[:2]
-        presence.tell(
-            self.places,
-            data=(host, port),
-            console=(console_host, console_port),
-        )
+        console = self.console_socket.getsockname()[:2]
+        presence.tell(self.places, data=(host, port), console=console)

@@ -141,7 +141,7 @@ def test_what_a_full_disk_prevents_is_told_once_and_tried_again(supervisor):
         raise OSError(28, "No space left on device")
 
     for _ in range(3):
-        it._try(fails)
+        it.attempts.attempt(fails)
     assert len(said) == 1
     assert "OSError" in said[0]
 
@@ -153,7 +153,7 @@ def test_a_reason_to_end_is_not_swallowed(supervisor):
         raise ModelError("no")
 
     with pytest.raises(ModelError):
-        it._try(fails)
+        it.attempts.attempt(fails)
 
 
 def test_every_process_is_told_its_role(supervisor):
