@@ -37,7 +37,7 @@ class Plane:
         self.plane = DataPlane(
             behind,
             counters=self.serving.counters,
-            strangers=UnknownColumns(tmp_path / "0.names"),
+            unknown_columns=UnknownColumns(tmp_path / "0.names"),
             all_ready=lambda: ready,
             metrics=options.pop("metrics", lambda: b"shadowserve_requests_total 0\n"),
             max_body=options.pop("max_body", MAX_BODY),

@@ -28,7 +28,7 @@ from shadowserve.settings.options import Options
 from shadowserve.settings.settings import Settings
 from shadowserve.state.deployment import read
 from shadowserve.state.places import Places
-from shadowserve.supervisor.refusals import file_faults, refuse_strangers
+from shadowserve.supervisor.refusals import file_faults, refuse_other_models
 from shadowserve.versions import pins
 from shadowserve.versions.stores import preflight, uris
 
@@ -97,7 +97,7 @@ def _checks(
     challengers = [
         registry.resolve(pins.parse(text), champion.model) for text in settings.challengers
     ]
-    refuse_strangers(champion, challengers)
+    refuse_other_models(champion, challengers)
     found = registry.fetch_all((champion, *challengers), cache, spared=spared)
     fetched = [found[pin] for pin in (champion, *challengers)]
     body = input_example(fetched[0].path)

@@ -1,4 +1,4 @@
-"""How long traffic has come, by clocks that nobody sets."""
+"""How long traffic has lasted, by monotonic clocks."""
 
 from __future__ import annotations
 

@@ -182,7 +182,7 @@ class Tap:
 
     def _meet(self, names: Sequence[str]) -> None:
         if names and self._files is not None:
-            meet(names, self._files.counters, self._files.strangers)
+            meet(names, self._files.counters, self._files.unknown_columns)
 
     def _append(self, kept: Sequence[tuple[tapped.Tapped, Rows]]) -> int:
         """Write the journal and count, as a champion worker does; return what was appended."""

@@ -227,7 +227,7 @@ class Execution:
             self._parts.rescorer.offer(typed, observation, self._commits.learned.noise)
 
     def _unit(self, typed: Typed) -> int | None:
-        """Return whom a request is for: as its header said, or else a column."""
+        """Return a request's entity: as its header said, or else its column."""
         if typed.request.unit is not None:
             return typed.request.unit
         return unit_of(typed.rows, entity=self._parts.entity, salt=self._parts.disclosure.salt)

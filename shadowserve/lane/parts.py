@@ -49,7 +49,7 @@ class Parts:
     limit : callable
         The cursor that this lane must not pass; the control follows the challengers.
     entity : str or None
-        Column that names whom a request is for.
+        Column with the user or entity of a request.
     lock : ScoringLock or None
         None where each lane has a CPU of its own.
     seconds : sequence of Second

@@ -216,7 +216,7 @@ class Schema:
             name: caster(each) for (_, name, caster), each in zip(casts, values, strict=True)
         }
         whole = all(len(record) == len(casts) for record in records)
-        extra = () if whole else self._strangers(records)
+        extra = () if whole else self._unknown_keys(records)
         return self._rows(columns, n_rows=len(records), extra=extra)
 
     def type_columns(self, table: Mapping[str, Sequence[Any]], *, n_rows: int) -> Rows:
@@ -358,7 +358,7 @@ class Schema:
             name: caster([record.get(key) for record in records])
             for key, name, caster in self._casts
         }
-        extra = self._strangers(records)
+        extra = self._unknown_keys(records)
         return self._rows(columns, n_rows=len(records), extra=extra)
 
     def _respell(self, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -370,7 +370,7 @@ class Schema:
             for key, to in spelled.items()
         }
 
-    def _strangers(self, records: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    def _unknown_keys(self, records: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         """Name the keys that the signature does not know, each once, in order of appearance."""
         known = {column.key for column in self.columns}
         return tuple(dict.fromkeys(k for record in records for k in record if k not in known))
@@ -379,9 +379,9 @@ class Schema:
         self, missing: Sequence[Column], *, given: Mapping[str, Any], row: int | None = None
     ) -> RequestError:
         known = {column.key for column in self.columns}
-        strangers = [key for key in given if key not in known]
+        unknown = [key for key in given if key not in known]
         names = [column.key for column in missing]
-        return lacks(names, n_known=len(self.columns), given=strangers, row=row)
+        return lacks(names, n_known=len(self.columns), given=unknown, row=row)
 
 
 def _not_a_record(row: int) -> RequestError:

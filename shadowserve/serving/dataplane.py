@@ -41,7 +41,7 @@ class DataPlane:
         BentoML's, for every path that is not ours.
     counters : Counters
         This worker's counts.
-    strangers : UnknownColumns
+    unknown_columns : UnknownColumns
         Takes the names of columns that the signature does not know.
     all_ready : callable
         Whether the champion is loaded and warm in every worker.
@@ -62,7 +62,7 @@ class DataPlane:
         app: App,
         *,
         counters: Counters,
-        strangers: UnknownColumns,
+        unknown_columns: UnknownColumns,
         all_ready: Callable[[], bool],
         metrics: Callable[[], bytes],
         max_body: int,
@@ -79,7 +79,7 @@ class DataPlane:
         self.scoring = ScoringHandler(
             self._head,
             counters=counters,
-            strangers=strangers,
+            unknown_columns=unknown_columns,
             max_body=max_body,
             read_timeout_s=read_timeout_s,
         )

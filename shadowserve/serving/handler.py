@@ -78,7 +78,7 @@ class ScoringHandler:
         What every answer bears.
     counters : Counters
         This worker's counts.
-    strangers : UnknownColumns
+    unknown_columns : UnknownColumns
         Takes the names of columns that the signature does not know.
     max_body : int
         Bytes; a larger body is refused before it is parsed.
@@ -91,13 +91,13 @@ class ScoringHandler:
         head: AnswerHead,
         *,
         counters: Counters,
-        strangers: UnknownColumns,
+        unknown_columns: UnknownColumns,
         max_body: int,
         read_timeout_s: float | None = None,
     ) -> None:
         self._head = head
         self._counters = counters
-        self._strangers = strangers
+        self._unknown_columns = unknown_columns
         self._max_body = max_body
         self._read_s = read_timeout_s
         self._bodies = BodyBudget(MAX_HELD)
@@ -212,7 +212,7 @@ class ScoringHandler:
             )
         rows = parsed.rows
         if rows.extra:
-            meet(rows.extra, self._counters, self._strangers)
+            meet(rows.extra, self._counters, self._unknown_columns)
         named, unit = ready.entity_of(headers)
         return Work(
             request_id=request_id,

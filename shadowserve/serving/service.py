@@ -113,7 +113,7 @@ class _Front:
         self._plane = DataPlane(
             app,
             counters=worker.counters,
-            strangers=worker.journal.strangers,
+            unknown_columns=worker.journal.unknown_columns,
             all_ready=worker.all_ready,
             metrics=worker.metrics,
             max_body=int(os.environ["SHADOWSERVE_MAX_BODY"]),

@@ -41,7 +41,7 @@ class WorkerJournal:
         self.counters = Counters(places.counters(worker))
         self.counters.set("ready", 0)
         self.counters.set("pid", os.getpid())
-        self.strangers = UnknownColumns(places.strangers(worker))
+        self.unknown_columns = UnknownColumns(places.unknown_columns(worker))
 
     def open(self, steps: writer.Steps = ()) -> BatchRecorder:
         """Open the journal; where that fails, nothing is recorded until it can be opened.
@@ -77,10 +77,10 @@ class WorkerJournal:
             self._journal = None
 
 
-def meet(names: Sequence[str], counters: Counters, strangers: UnknownColumns) -> None:
+def meet(names: Sequence[str], counters: Counters, unknown_columns: UnknownColumns) -> None:
     """Count and name a request's columns that the signature does not know."""
     counters.add("extra_columns", len(names))
-    strangers.meet(names)
+    unknown_columns.meet(names)
 
 
 def sampling_of(deployment: Deployment) -> Sampling:

@@ -80,7 +80,7 @@ def _read(places: Places, deployment: Deployment, lanes: Mapping[LaneName, Snaps
             )
             for name, seen in lanes.items()
         ),
-        met=unknown_columns.read(places.all_strangers()),
+        met=unknown_columns.read(places.all_unknown_columns()),
         costs=_costs(places, deployment),
         arrival=arrival.read(places.arrival),
         batching=tuple(_batching(places, deployment)),

@@ -254,13 +254,13 @@ class Places:
         found = self.counting.glob("*.bin")
         return {int(path.stem): path for path in found if path.stem.isdigit()}
 
-    def strangers(self, worker: int) -> Path:
+    def unknown_columns(self, worker: int) -> Path:
         """Names of the unknown columns that one champion worker met."""
         return self.counting / f"{worker}.names"
 
-    def all_strangers(self) -> list[Path]:
+    def all_unknown_columns(self) -> list[Path]:
         """Every worker's, in the order of workers; some may be missing."""
-        return [self.strangers(worker) for worker in sorted(self.all_counters())]
+        return [self.unknown_columns(worker) for worker in sorted(self.all_counters())]
 
     @property
     def scoring_lock(self) -> tuple[Path, Path]:

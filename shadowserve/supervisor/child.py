@@ -98,7 +98,7 @@ class Child:
                 self.process.send_signal(number)
 
     def end(self, *, deadline_s: float) -> bool:
-        """Ask it to end, wait, then make it, and what it had started; True if it ended by itself."""
+        """Send SIGTERM, wait, then SIGKILL the process group. True if SIGTERM was enough."""
         self._hasten()
         self.signal(signal.SIGTERM)
         by_itself = self.wait(deadline_s)

@@ -1,4 +1,4 @@
-"""Nobody's children outlive the supervisor either: what models had started themselves is ended.
+"""Processes that a model started itself are killed when the supervisor has gone.
 
 The kernel ends a killed supervisor's children, not theirs. A pool of processes that a version keeps would
 go on holding memory and, forked from a worker, the port. So a small process waits for the supervisor's

@@ -28,7 +28,7 @@ def refuse_settings(settings: Settings) -> None:
     refuse_budget(settings)
     if settings.entity is not None and settings.entity_header is not None:
         raise SettingsError(
-            f"{flag_of('entity')} and {flag_of('entity_header')} both say whom a request is for. "
+            f"{flag_of('entity')} and {flag_of('entity_header')} both name a request's entity. "
             "Give the column or the header, not both."
         )
     own_loss(Policy.of(settings.verdict).loss)
@@ -120,7 +120,7 @@ def _entity_faults(settings: Settings, versions: Sequence[Version]) -> Iterator[
             )
 
 
-def refuse_strangers(champion: pins.Pin, challengers: list[pins.Pin]) -> None:
+def refuse_other_models(champion: pins.Pin, challengers: list[pins.Pin]) -> None:
     """Refuse challengers of another model, and one given twice.
 
     Raises

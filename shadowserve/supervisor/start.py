@@ -28,7 +28,7 @@ from shadowserve.state.deployment import Deployment
 from shadowserve.state.family import challengers_before
 from shadowserve.state.places import Places
 from shadowserve.state.presence import running
-from shadowserve.supervisor.refusals import file_faults, refuse_columns, refuse_strangers
+from shadowserve.supervisor.refusals import file_faults, refuse_columns, refuse_other_models
 from shadowserve.versions import pins
 from shadowserve.versions.stores import Uris, redact
 
@@ -134,7 +134,7 @@ def resolve(
     challengers = [
         registry.resolve(pins.parse(text), champion.model) for text in settings.challengers
     ]
-    refuse_strangers(champion, challengers)
+    refuse_other_models(champion, challengers)
     fetched = registry.fetch_all((champion, *challengers), places.models)
     faults = [fault for found in fetched.values() for fault in file_faults(settings, found.version)]
     if faults:

@@ -86,7 +86,7 @@ class LaneWatch:
     _pulse: Pulse = field(default_factory=lambda: Pulse(moment_s=LOOK_S))
 
     def expect(self) -> None:
-        """Say that it is about to start: what an earlier start left written is past."""
+        """Set the state to `starting`, replacing what an earlier run wrote."""
         self._say("starting", None)
 
     def start(self) -> None:

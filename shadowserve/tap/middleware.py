@@ -45,7 +45,7 @@ class TapMiddleware:
     token : str, optional
         The console's token.
     entity_header : str, optional
-        The header that names whom a request is for; its value goes to the tap, which needs
+        The header with the user or entity of a request; its value goes to the tap, which needs
         ``--entity-header`` to use it.
     sample_rate : float
         Share of requests that are copied at all, from 0 to 1.

@@ -69,7 +69,7 @@ def test_status_names_the_columns_that_were_ignored(run, tmp_path):
     counted = Counters(places.counters(0))
     counted.add("extra_columns", 7)
     counted.close()
-    met = UnknownColumns(places.strangers(0))
+    met = UnknownColumns(places.unknown_columns(0))
     met.meet(["tenure", "[bold]", ""])
     met.close()
     told = run("status", "--state-dir", places.root)

@@ -59,7 +59,7 @@ def test_a_journal_that_cannot_be_opened_is_taken_up_later(tmp_path, monkeypatch
 def test_unknown_columns_are_counted_and_named(tmp_path):
     places = made(tmp_path)
     files = WorkerJournal(places, 0)
-    meet(["tenure", "region"], files.counters, files.strangers)
+    meet(["tenure", "region"], files.counters, files.unknown_columns)
     files.close()
     assert counters.read(places.counters(0)).extra_columns == 2
-    assert unknown_columns.read([places.strangers(0)]).names == ("tenure", "region")
+    assert unknown_columns.read([places.unknown_columns(0)]).names == ("tenure", "region")

@@ -111,7 +111,7 @@ def test_the_status_tells_names_and_the_reports_ledger_does_not(tmp_path):
     counted = Counters(places.counters(0))
     counted.add("extra_columns", 3)
     counted.close()
-    met(places.strangers(0), ["tenure"])
+    met(places.unknown_columns(0), ["tenure"])
     found = ledger.read(places, deployment())
     assert found.to_status()["extra_columns"] == {"count": 3, "names": ["tenure"], "more": False}
     more = {

@@ -53,12 +53,12 @@ class RecordDivergence:
         """Compare two sequences of n_rows dicts; see `Divergence.compare`."""
         aligned = align(champion, lane)
         measured = aligned.comparable & (aligned.types == Type.OBJECT)
-        differs, pairs = self._strangers(aligned, measured)
+        differs, pairs = self._unknown_keys(aligned, measured)
         return of_fields.assemble(
             aligned, self.fields, measured=measured, differs=differs, pairs=pairs
         )
 
-    def _strangers(
+    def _unknown_keys(
         self, aligned: Aligned, measured: np.ndarray
     ) -> tuple[np.ndarray, Counter[tuple[str, str]]]:
         """Find fields that only one side has, and unknown ones that differ."""

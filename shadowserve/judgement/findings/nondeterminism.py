@@ -25,7 +25,7 @@ NONDETERMINISM = FindingKind(
 DEPENDS = "depends on batch"
 FEWEST_OCCASIONS = 2
 """A version that has changed for good differs from its first answers once, in all that is scored again then."""
-SO_DOES = ", and for all that is known so does the champion"
+SO_DOES = ", and as far as measured so does the champion"
 
 
 @finds(NONDETERMINISM)

@@ -80,10 +80,10 @@ class Confusion:
     def _by_chance(self) -> float:
         """Return how many of n^2 pairs of rows bear the same label."""
         named = sum(a * b for a, b in self._margins.values())
-        strangers = sum(self._rest[0]) * sum(self._rest[1]) / BUCKETS
+        by_chance = sum(self._rest[0]) * sum(self._rest[1]) / BUCKETS
         shared = sum(a * b for a, b in zip(self._rest[0], self._rest[1], strict=True))
         # Two different labels share a bucket once in `BUCKETS`; that share is taken off.
-        return named + max(0.0, (shared - strangers) / (1 - 1 / BUCKETS))
+        return named + max(0.0, (shared - by_chance) / (1 - 1 / BUCKETS))
 
     def _shares(self) -> tuple[Counter[str], Counter[str]]:
         champion: Counter[str] = Counter()
