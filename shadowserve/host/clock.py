@@ -182,12 +182,7 @@ def cpu_count(root: Path = _ROOT) -> int:
 
 
 def memory_limit_bytes(root: Path = _ROOT) -> int | None:
-    """Return the least memory limit of the control groups around this process.
-
-    Parameters
-    ----------
-    root : Path
-        Where ``proc`` and ``sys`` lie.
+    """Return the least memory limit of the control groups around this process, found below `root`.
 
     Returns
     -------

@@ -48,10 +48,8 @@ class Supervisor:
 
     Parameters
     ----------
-    settings : Settings
-        What the user asked.
-    places : Places
-        The state directory, already claimed.
+    settings, places
+        As `processes` has them.
     data_socket, console_socket : socket
         Bound and listening; workers and console inherit them. There is no data plane where the
         champion answers elsewhere and its requests come through the console's tap.
