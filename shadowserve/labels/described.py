@@ -11,14 +11,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import log
 from typing import Any, ClassVar
 
 import numpy as np
 
 from shadowserve.divergence import OutputKind, output_kind
 from shadowserve.labels.losses import Labelled
-from shadowserve.statistics.stored import Part, Stored, named, plain
+from shadowserve.labels.over_time import SIDES, OverTime, average_precision, logit_bin
+from shadowserve.statistics.stored import Part, Stored, named, of, plain
 from shadowserve.statistics.tally.keys import class_key
 
 MOST_CLASSES = 64
@@ -26,9 +26,7 @@ MOST_CLASSES = 64
 
 MOST_SHOWN = 20
 BINS = 10
-SIDES = ("champion", "challenger")
-_REACH, _STEP = 14.0, 0.05
-_LEAST = 1e-12
+_STEP = 0.05
 
 
 @dataclass(slots=True)
@@ -81,28 +79,33 @@ class ByClass(Stored):
         "n": plain.young,
         "others": plain.young,
         "classes": named(Part(_counts, _of_class)).at("_classes").young,
+        "over_time": of(OverTime).at("_over_time").young,
     }
 
     def __init__(self) -> None:
         self.n = self.others = 0
         self._classes: dict[str, _OfClass] = {}
+        self._over_time = OverTime()
 
-    def add(self, request: Labelled, kind: str) -> None:
-        """Take a request in; only labels and probabilities have classes."""
-        of = output_kind(kind)
-        if not of.has_classes or any(isinstance(truth, list) for truth in request.truth):
+    def add(self, request: Labelled, kind: str, *, arrived_ns: int | None = None) -> None:
+        """Take a request in, with the time of its arrival; only labels and probabilities have classes."""
+        output = output_kind(kind)
+        if not output.has_classes or any(isinstance(truth, list) for truth in request.truth):
             return
         scores = request.champion_scores, request.challenger_scores
-        self._recall(request, of, scores)
+        self._recall(request, output, scores)
         ours, theirs = scores
         if ours and theirs and len(request.truth) == 1:
-            self._probabilities(class_key(request.truth[0]), ours, theirs)
+            truth = class_key(request.truth[0])
+            self._probabilities(truth, ours, theirs)
+            if arrived_ns is not None:
+                self._over_time.add(arrived_ns, truth, ours, theirs)
 
     def _recall(
-        self, request: Labelled, of: OutputKind, scores: Sequence[Mapping[str, float] | None]
+        self, request: Labelled, output: OutputKind, scores: Sequence[Mapping[str, float] | None]
     ) -> None:
         sides = [
-            of.classes(answers, own)
+            output.classes(answers, own)
             for answers, own in zip((request.champion, request.challenger), scores, strict=True)
         ]
         if None in sides:
@@ -132,7 +135,7 @@ class ByClass(Stored):
             is_own = key == truth
             for side, scores in enumerate((ours, theirs)):
                 p = min(max(float(scores.get(key, 0.0)), 0.0), 1.0)
-                one.ranks[side].setdefault(_logit_bin(p), [0, 0])[is_own] += 1
+                one.ranks[side].setdefault(logit_bin(p, step=_STEP), [0, 0])[is_own] += 1
                 one.bins[side, min(int(p * BINS), BINS - 1)] += (1, p, is_own)
 
     def _of(self, key: str) -> _OfClass | None:
@@ -156,7 +159,7 @@ class ByClass(Stored):
                     "n": one.n,
                     "share": one.n / self.n,
                     "recall": {side: one.right[i] / one.n for i, side in enumerate(SIDES)},
-                    "average_precision": _ranked(one),
+                    "average_precision": _ranked(one, self._over_time.of(key)),
                     "calibration": _calibrated(one),
                 }
                 for key, one in known[:MOST_SHOWN]
@@ -164,45 +167,11 @@ class ByClass(Stored):
         }
 
 
-def average_precision(bins: Mapping[int, Sequence[int]]) -> float | None:
-    """Return the mean precision at each label of a class, the highest scores first.
-
-    ``sum (R_i - R_(i-1)) P_i`` over distinct scores, as scikit-learn has it; labels in one bin are ties.
-
-    Parameters
-    ----------
-    bins : mapping of int to (others, own)
-        Labels of other classes and of this one, by score; larger is surer.
-
-    Returns
-    -------
-    float or None
-        From the class's share (ranked by chance) to 1; None without a label of it.
-
-    Examples
-    --------
-    >>> average_precision({3: [0, 1], 2: [1, 0], 1: [0, 1]}), average_precision({1: [3, 1]})
-    (0.8333333333333333, 0.25)
-    """
-    seen = hits = 0
-    area = 0.0
-    for at in sorted(bins, reverse=True):
-        others, own = bins[at]
-        seen, hits = seen + others + own, hits + own
-        area += own * hits / seen
-    return area / hits if hits else None
-
-
-def _logit_bin(p: float) -> int:
-    p = min(max(p, _LEAST), 1 - _LEAST)
-    return round(min(max(log(p / (1 - p)), -_REACH), _REACH) / _STEP)
-
-
-def _ranked(one: _OfClass) -> dict[str, Any] | None:
+def _ranked(one: _OfClass, over_time: list[dict[str, Any]]) -> dict[str, Any] | None:
     found = [average_precision(side) for side in one.ranks]
     if None in found:
         return None
-    return {"n": one.scored, **dict(zip(SIDES, found, strict=True))}
+    return {"n": one.scored, **dict(zip(SIDES, found, strict=True)), "over_time": over_time}
 
 
 def _calibrated(one: _OfClass) -> dict[str, Any] | None:

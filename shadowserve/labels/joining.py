@@ -130,7 +130,7 @@ class Losses:
             if ranked := self.pairs.add(request, self.kind):
                 of_both[RANK] = ranked
             self.constant.add(request.truth)
-            self.by_class.add(request, self.kind)
+            self.by_class.add(request, self.kind, arrived_ns=pair.arrived_ns)
             if (each := of_both.get(by_request(self.kind, self.terms) or "")) is not None:
                 by_position[pair.position] = each
             for measure, losses in of_both.items():

@@ -27,6 +27,7 @@ def by_class(told: Mapping[str, Any] | None) -> Iterator[Html]:
         [_row(one) for one in told["classes"]],
     )
     for one in told["classes"][:1]:
+        yield from _over_time(one)
         yield from _reliability(one)
 
 
@@ -58,6 +59,26 @@ def _row(one: Mapping[str, Any]) -> tuple[object, ...]:
         *(percent(one["recall"][side]) for side in SIDES),
         *(short(ranked[side]) if ranked else "" for side in SIDES),
         *(short(calibrated[side]["error"]) if calibrated else "" for side in SIDES),
+    )
+
+
+def _over_time(one: Mapping[str, Any]) -> Iterator[Html]:
+    """Yield one class's average precision by stretches of time."""
+    blocks = (one["average_precision"] or {}).get("over_time")
+    if not blocks:
+        return
+    yield element("h3", "Average precision of ", element("code", str(one["label"])), " over time")
+    yield table(
+        ("since", "labels", "of this class", *SIDES),
+        [
+            (
+                block["since"].replace("T", " ").removesuffix("+00:00") + " UTC",
+                f"{block['n']:,}",
+                f"{block['own']:,}",
+                *(short(block[side]) for side in SIDES),
+            )
+            for block in blocks
+        ],
     )
 
 
