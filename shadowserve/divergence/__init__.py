@@ -17,7 +17,6 @@ from shadowserve.divergence.compared import (
     Divergence,
     Measure,
     Swap,
-    Tolerance,
     names,
 )
 from shadowserve.divergence.detection import by_row, detect, kind_named
@@ -27,6 +26,7 @@ from shadowserve.divergence.kinds import KINDS
 from shadowserve.divergence.options import Options
 from shadowserve.divergence.revision import Revision
 from shadowserve.divergence.tally import KindTally, resumed, tally
+from shadowserve.divergence.tolerance import Tolerance
 from shadowserve.settings.vocabulary import Kind
 
 __all__ = [

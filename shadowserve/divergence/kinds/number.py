@@ -11,17 +11,16 @@ import numpy as np
 
 from shadowserve.divergence.align import Outputs, Type, align, floats
 from shadowserve.divergence.compared import (
-    DEFAULT_TOLERANCE,
     DISAGREEMENT,
     Compared,
     Divergence,
     Measure,
     Swap,
-    Tolerance,
     compared,
 )
 from shadowserve.divergence.kind import Always, Given, OutputKind, Parts, Usual, mean_of
 from shadowserve.divergence.signs import Declared, Form, Sample, Values
+from shadowserve.divergence.tolerance import DEFAULT_TOLERANCE, Tolerance
 from shadowserve.legible import number, share
 from shadowserve.settings.vocabulary import Kind
 from shadowserve.statistics.tally import Moments, Pairs, Quantiles, wasserstein

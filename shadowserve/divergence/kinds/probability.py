@@ -11,16 +11,15 @@ import numpy as np
 from shadowserve.divergence.align import Aligned, Outputs, align, floats, plain
 from shadowserve.divergence.blocks import paired
 from shadowserve.divergence.compared import (
-    DEFAULT_TOLERANCE,
     Compared,
     Divergence,
     Measure,
     Swap,
-    Tolerance,
     compared,
 )
 from shadowserve.divergence.kind import Given, OutputKind, Parts, Usual, mean_of
 from shadowserve.divergence.signs import Declared, Form, Sample, Values
+from shadowserve.divergence.tolerance import DEFAULT_TOLERANCE, Tolerance
 from shadowserve.legible import number, share
 from shadowserve.settings.vocabulary import Kind
 from shadowserve.statistics.tally import Quantiles, wasserstein

@@ -10,16 +10,15 @@ import numpy as np
 from shadowserve.divergence.align import Outputs, align
 from shadowserve.divergence.blocks import paired
 from shadowserve.divergence.compared import (
-    DEFAULT_TOLERANCE,
     DISAGREEMENT,
     Compared,
     Measure,
     Swap,
-    Tolerance,
     compared,
 )
 from shadowserve.divergence.kind import Given, OutputKind
 from shadowserve.divergence.signs import Declared, Form, Sample, Values
+from shadowserve.divergence.tolerance import DEFAULT_TOLERANCE, Tolerance
 from shadowserve.settings.vocabulary import Kind
 
 LEAST_LENGTH = 8
