@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("rows", nargs="*", metavar="ROW")
     parser.add_argument("--tracking-uri", help="a store of your own; by default a fresh one")
     parser.add_argument("--requests", type=int, default=N_REQUESTS)
+    parser.add_argument("--portion", type=int, default=PORTION, help="requests between two looks")
     asked = parser.parse_args()
     wanted = asked.rows or list(ROWS)
     with tempfile.TemporaryDirectory(prefix="detection-") as folder:
@@ -74,7 +75,9 @@ def main() -> None:
         )
         played = []
         for row_id in wanted:
-            one = play(ROWS[row_id], uri, Path(folder) / row_id, n=asked.requests)
+            one = play(
+                ROWS[row_id], uri, Path(folder) / row_id, n=asked.requests, portion=asked.portion
+            )
             played.append(one)
             print(line(one), flush=True)
     found = [n for one in played for n in one.found.values()]
@@ -94,7 +97,7 @@ def line(one: Played) -> str:
     return f"| {one.row.id} | {found} | {missed} | {alarms} | {one.verdict} | {ledger} | {one.seconds:.0f} |"
 
 
-def play(row: Row, uri: str, folder: Path, *, n: int) -> Played:
+def play(row: Row, uri: str, folder: Path, *, n: int, portion: int = PORTION) -> Played:
     """Play one row and return what was found."""
     started = time.monotonic()
     model, champion, challenger = build_row(row.id, uri)
@@ -104,11 +107,11 @@ def play(row: Row, uri: str, folder: Path, *, n: int) -> Played:
     truth = [label for _, label in traffic.labelled_likes(n)] if row.labelled else []
     with serving(model, champion, challenger, uri, folder, row.options) as facts:
         data, console = int(facts["port"]), int(facts["console_port"])
-        for start in range(0, n, PORTION):
+        for start in range(0, n, portion):
             if row.labelled:
-                send_named(data, records[start : start + PORTION], first=start)
+                send_named(data, records[start : start + portion], first=start)
                 continue
-            replay = Replay("127.0.0.1", data, records[start : start + PORTION], sent=lambda: None)
+            replay = Replay("127.0.0.1", data, records[start : start + portion], sent=lambda: None)
             replay.start()
             while not replay.finished:
                 time.sleep(0.02)
@@ -117,7 +120,7 @@ def play(row: Row, uri: str, folder: Path, *, n: int) -> Played:
             if row.rate:
                 continue
             report = caught_up(console, seconds=CATCH_UP_S)
-            judge(one, report, sent=start + PORTION)
+            judge(one, report, sent=start + portion)
         report = caught_up(console, seconds=CATCH_UP_S)
         if row.labelled:
             post_labels(console, truth)
