@@ -22,6 +22,7 @@ from shadowserve.judgement.findings.slow_feature.yardstick import ways_apart, ya
 from shadowserve.records import Comparison, Observation, Outcome
 from shadowserve.schema.disclosure import Disclosure
 from shadowserve.schema.rows import Rows
+from shadowserve.statistics.tally import Quantiles
 
 WORDS = "columns/words"
 
@@ -49,16 +50,35 @@ def put(learned, role, wall_ms, sizes=None):
         learned.sizes["title"].add(sizes)
 
 
-def test_nothing_is_slow_before_it_is_known_how_long_the_champion_takes(known):
-    """Its first requests come together and share calls, and the control has scored none yet."""
-    put(known.learned, "lane", 30.0 * np.random.default_rng(4).lognormal(0, 0.02, 150))
+def untimed_champion(known, work_ms):
+    """The champion's first requests come together and share calls, and the control has scored none."""
     known.learned.champion = RoleTiming({})
-    known = dataclasses.replace(known, control=None)
+    known.learned.champion_work = Quantiles(tail=True)
+    known.learned.champion_work.add(np.asarray(work_ms, dtype=np.float64))
+    return dataclasses.replace(known, control=None)
+
+
+def test_nothing_is_slow_before_it_is_known_how_long_the_champion_takes(known):
+    put(known.learned, "lane", 30.0 * np.random.default_rng(4).lognormal(0, 0.02, 150))
+    known = untimed_champion(known, np.full(29, 1.2))
     assert slow(known) == []
-    put(known.learned, "champion", np.full(29, 0.2))
-    assert slow(known) == []
-    put(known.learned, "champion", np.full(29, 0.2))
+    put(known.learned, "champion", np.full(1, 0.2))
     assert len(slow(known)) == 1
+
+
+@pytest.mark.parametrize(("shared_ms", "told"), [(1.2, 1), (12.0, 1), (21.0, 0), (40.0, 0)])
+def test_a_champion_that_only_shared_calls_took_no_longer_than_they_did(known, shared_ms, told):
+    """A step of 30 ms is slow beside calls of 12 ms; of a call of 40 ms any part may be one request's."""
+    put(known.learned, "lane", 30.0 * np.random.default_rng(4).lognormal(0, 0.02, 150))
+    found = slow(untimed_champion(known, np.full(60, shared_ms)))
+    assert [one.effect.measure for one in found] == ["median"] * told
+
+
+def test_growth_waits_until_the_champion_was_timed(known):
+    known = grown(known, exponent=1.0, per_unit=0.05)
+    assert "exponent" not in [
+        one.effect.measure for one in slow(untimed_champion(known, np.full(60, 0.2)))
+    ]
 
 
 def lengths(n=400, seed=0):

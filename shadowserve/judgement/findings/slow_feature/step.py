@@ -44,11 +44,14 @@ class Step:
         return self.theirs.role
 
     def usual_ms(self) -> float:
-        """Return the control's median, else the champion's; what a request usually takes."""
+        """Return the control's median, else the champion's; what a request usually takes.
+
+        Where neither was timed alone, the calls that the champion shared are a bound.
+        """
         for _, timing in yardsticks(self.known):
             if timing.total.spent.n >= MIN_TIMED:
                 return timing.total.wall.quantile(0.5)
-        return 0.0
+        return self.learned.champion_work.quantile(0.5)
 
     def slowest(self) -> tuple[int, ...]:
         """Positions of the slowest requests in which this step took most of the time."""

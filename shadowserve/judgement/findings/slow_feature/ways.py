@@ -6,7 +6,7 @@ work, else with the champion's steps at that place (`yardstick`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
@@ -40,24 +40,27 @@ MIN_STEP_SHARE = 0.5
 CLEARLY_SLOWER = 0.5
 N_LIMITS = 8
 FEWEST_SLOW = 5
+Way = Callable[[Step, Policy], Finding | None]
 
 
 @finds(SLOW_FEATURE, needs=Needs.LEARNED)
 def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield the slow steps, each once and by what explains it best.
 
-    Nothing is slow before it is known how long the champion takes: on its first requests, which come
-    together and share calls, nobody has timed it alone.
+    Nothing is slow before it is known how long the champion takes. On its first requests, which come
+    together and share calls, nobody has timed it alone; but it took no longer than the calls that it
+    shared, and what is slow on every call can be laid beside those.
     """
-    if not is_timed(known):
-        return
     learned = known.seen
+    ways: tuple[Way, ...] = (growing, _constant, _for_a_value, _sometimes)
+    if not is_timed(known):
+        ways = (_constant,) if learned.champion_work.n >= MIN_TIMED else ()
     for name, timing in learned.lane.steps.items():
         if timing.spent.n < MIN_TIMED or _has_parts(learned.lane.steps, name):
             continue
         step = Step(known, learned, name, timing, yardstick(known, learned, name))
-        for part in (growing, _constant, _for_a_value, _sometimes):
-            if (found := part(step, policy)) is not None:
+        for way in ways:
+            if (found := way(step, policy)) is not None:
                 yield found
                 break
 
@@ -71,7 +74,8 @@ def _constant(step: Step, policy: Policy) -> Finding | None:
     """Name a step that costs more on every call, whatever comes in."""
     usual = step.usual_ms()
     median = step.timing.wall.quantile(0.5)
-    base = step.theirs.median_ms
+    # Nobody has timed the champion yet: the step is laid beside all that the champion did.
+    base = step.theirs.median_ms if is_timed(step.known) else usual
     more = median - base
     least = max(MIN_STEP_MS, MIN_STEP_SHARE * usual)
     if more < least or not step.keeps_coming(base + least):

@@ -125,7 +125,8 @@ def whole_more_ms(known: Facts, learned: Learned) -> float:
     if len(pairs) >= LEAST_PAIRS:
         return float(np.median(pairs))
     own = learned.lane.total.wall.quantile(0.5)
-    return own - next((t.total.wall.quantile(0.5) for _, t in _timed(known)), 0.0)
+    shared = learned.champion_work.quantile(0.5)  # a bound, where it was not timed alone
+    return own - next((t.total.wall.quantile(0.5) for _, t in _timed(known)), shared)
 
 
 def whole_more_at(known: Facts, learned: Learned, column: str, size: float) -> float:
