@@ -209,7 +209,7 @@ def kind_compared(state: Path) -> str | None:
     """Return the kind of output that a lane's file tells of; None before it is known."""
     written = summary(state, "outputs")
     tallied = orjson.loads(written)["tally"] if written else None
-    return KindTally.from_state(tallied).kind if tallied else None
+    return str(tallied["of"]) if tallied else None
 
 
 def _kinds(of: KindTally | Divergence) -> dict[str, str]:
