@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -45,10 +46,10 @@ class LabelSet:
         LabelsError
             Whatever reading the labels finds, or if the set cannot be written; nothing is left then.
         """
-        inbox.mkdir(mode=0o700, exist_ok=True)
         name = f"{time.time_ns()}-{os.getpid()}-{threading.get_native_id()}"
         draft, path = inbox / f".{name}", inbox / f"{name}{_SET}"
         try:
+            inbox.mkdir(mode=0o700, exist_ok=True)
             with os.fdopen(
                 os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w"
             ) as file:
@@ -57,7 +58,8 @@ class LabelSet:
         except OSError as error:
             raise LabelsError(f"The labels cannot be handed in: {error}. Try again.") from error
         finally:
-            draft.unlink(missing_ok=True)
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
         return cls(path)
 
     def labels(self) -> Iterator[Raw]:

@@ -84,14 +84,21 @@ class Owner:
     def run(self, stop: threading.Event) -> None:
         """Work until asked to stop, then once more, since the lanes have come to an end meanwhile."""
         while not stop.is_set():
-            with owning(self._places) as is_ours:
-                while is_ours and not stop.is_set():
-                    self.turn()
-                    stop.wait(LOOK_S)
-                if is_ours:
-                    self._pair_at = 0.0
-                    self.turn()
+            try:
+                self._own(stop)
+            except LabelsError as error:  # a full disk at start: there may be room later
+                _log.warning("The labels' file cannot be owned. %s", error)
+                stop.wait(PAIR_S)
             stop.wait(LOOK_S)
+
+    def _own(self, stop: threading.Event) -> None:
+        with owning(self._places) as is_ours:
+            while is_ours and not stop.is_set():
+                self.turn()
+                stop.wait(LOOK_S)
+            if is_ours:
+                self._pair_at = 0.0
+                self.turn()
 
     def turn(self) -> None:
         """Take what waits, and now and then pair; whatever happens, the next turn tries again."""
@@ -130,8 +137,17 @@ def _outcome(places: Places, deployment: Deployment, handed: LabelSet) -> Taken 
 
 @contextmanager
 def owning(places: Places) -> Iterator[bool]:
-    """Try to own the labels' file for the length of a block; False where somebody else does."""
-    held = os.open(places.labels_lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    """Try to own the labels' file for the length of a block; False where somebody else does.
+
+    Raises
+    ------
+    LabelsError
+        If the lock's file cannot be made.
+    """
+    try:
+        held = os.open(places.labels_lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise LabelsError(f"The labels cannot be handed in: {error}. Try again.") from error
     try:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -67,6 +68,31 @@ def test_labels_handed_in_while_an_owner_works_are_taken_and_paired_by_it(tmp_pa
     assert [fault["rows"] for fault in raised.value.told()] == [[1], [2]]
     assert remembered(places)["joined"] == 40
     assert not waiting(places.label_sets)
+
+
+def test_an_owner_that_cannot_have_the_lock_says_so_and_tries_again(tmp_path, caplog, monkeypatch):
+    """On a full disk at start the lock's file cannot be made; later there is room."""
+    monkeypatch.setattr("shadowserve.labels.owner.PAIR_S", 0.05)
+    places, served = serve(tmp_path)
+    truth, rows = answers(40)
+    work(places, CHALLENGER, rows, part=True)
+    places.labels_lock.mkdir()
+    with Running(places, served):
+        while "cannot be owned" not in caplog.text:
+            time.sleep(0.01)
+        with pytest.raises(LabelsError, match="cannot be handed in"):
+            take(places, served, labels(truth))
+        places.labels_lock.rmdir()
+        wait_for_owner(places)
+        assert take(places, served, labels(truth)).accepted == 40
+    assert remembered(places)["joined"] == 40
+
+
+def test_labels_that_no_inbox_can_hold_are_refused_with_the_reason(tmp_path):
+    places, served = serve(tmp_path)
+    places.label_sets.write_text("not a directory")
+    with pytest.raises(LabelsError, match="cannot be handed in"):
+        take(places, served, labels([0]))
 
 
 def test_an_end_pairs_what_lanes_compared_last(tmp_path):
