@@ -27,7 +27,8 @@ from models.likes import LIKES
 from rig.fed_lane import ANSWERS, CHALLENGER, CONTROL, FedLane, known_of
 from shadowserve.comparison.comparing import Scoring
 from shadowserve.judgement.findings import look
-from shadowserve.judgement.verdict import LIMITS, Verdict, judge
+from shadowserve.judgement.findings.gains import LIMITS
+from shadowserve.judgement.verdict import Verdict, judge
 from shadowserve.lane.intake import sizes_of, turn
 from shadowserve.records import Observation, Request, Role, Times
 from shadowserve.schema.rows import Rows

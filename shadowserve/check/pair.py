@@ -64,7 +64,7 @@ class Check:
     Parameters
     ----------
     differences : tuple of Difference
-        Of their records.
+        Of their records: data, signature, libraries, origin.
     only_champion, only_challenger : tuple of str
         Steps of one that the other has not.
     incompatible : tuple of str

@@ -63,7 +63,7 @@ class Trial:
     Parameters
     ----------
     failure : str or None
-        Why it cannot be loaded; everything else is empty then.
+        Why it cannot be loaded, in a line; everything else is empty then.
     load_s : float
         Seconds to load and to probe it, imports included.
     columns : list of [name, type, required]

@@ -12,11 +12,11 @@ from rich.console import Console
 from shadowserve.cli.looking import present
 from shadowserve.cli.options import state_dir_option
 from shadowserve.cli.terminal import VERDICTS, as_json, grid, line, print_json, row, screen
+from shadowserve.judgement.verdict import Verdict
 from shadowserve.legible import counted
 from shadowserve.report import build as reports
 from shadowserve.report.wording import headline, more, nothing_found
 
-EXIT_CODES = {"promote": 0, "continue": 1, "reject": 3}
 _PARTS = ("deployment", "model", "champion", "challenger", "requests", "compared", "rate_per_s")
 _UNITS = ((86_400.0, "days"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
 
@@ -63,7 +63,7 @@ def summary(report: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{name: report[name] for name in _PARTS},
         "verdict": report["verdict"],
-        "exit_code": EXIT_CODES[report["verdict"]],
+        "exit_code": Verdict(report["verdict"]).exit_code,
         "reasons": judgement["reasons"],
         "limits": limits,
         "policy": judgement["policy"],

@@ -18,8 +18,7 @@ def pause(state_dir: str | None) -> None:
 
     Example: shadowserve pause
     """
-    places = _running(state_dir)
-    pauses.begin(places)
+    pauses.begin(_running(state_dir))
     click.echo(
         "Paused: lanes skip requests within a second. 'shadowserve resume' goes on.", err=True
     )

@@ -30,9 +30,16 @@ FIELDS = (
     "entity", "request", "request_text", "request_base64", "answer", "answer_text", "answer_base64",
 )  # fmt: skip
 OVERLOADED = (429, 503)
+"""Statuses by which a server turns a caller away before its model has seen the request."""
 MAX_ID_LENGTH = 256
+"""Characters of an id, an entity or a content type. The data plane bounds its own ids likewise, and what is
+longer would bloat every table that shows it."""
 MAX_LATENCY_MS = 3.6e6
+"""An hour, in ms: no caller waits so long, so a larger number is in another unit or a clock that was set
+meanwhile."""
 MAX_AGE_S = 86_400.0
+"""A day, in seconds: a request said to be older is dated a day back, so that a clock that is far off cannot
+move windows of long ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +110,18 @@ def read(line: bytes, protocols: Mapping[str, Protocol]) -> Tapped:
     (b'{"inputs":[1]}', b'{"predictions":[2]}', 200, 3500000)
     """
     record = jsontext.loads(line, max_depth=MAX_DEPTH + 2)
+    # An unknown key is refused: a misspelt one would be a default taken in silence.
     if type(record) is not dict or not record.keys() <= set(FIELDS):
         raise _bad("a record is a JSON object with no other keys than " + ", ".join(FIELDS))
     protocol = record.get("protocol", "invocations")
+    # Types are compared exactly, here and below: to Python, true is a whole number.
     if type(protocol) is not str or protocol not in protocols:
         raise _bad(f"protocol is one of {', '.join(protocols)}")
     status = record.get("status", 200)
     if type(status) is not int or not 200 <= status <= 599:
         raise _bad("status is a whole number from 200 to 599")
     latency_ns = int(_number(record, "latency_ms", most=MAX_LATENCY_MS) * 1e6)
+    # A failed request is told by its status; its body may quote values.
     answer = _bytes(record, "answer") if 200 <= status < 300 else b""
     return Tapped(
         protocol=protocol,
@@ -161,6 +171,7 @@ def journaled(
     answer = tapped.answer
     if not tapped.answered:
         answer = faults.to_json(Fault(f"HTTP {tapped.status}", step=None, frame="", digest=""))
+    # Lanes count on the monotonic clock, and the tap knows the other one only.
     age_ns = max(0, time.time_ns() - tapped.arrived_wall_ns)
     return Request(
         position=position,
@@ -180,6 +191,7 @@ def journaled(
 
 def _readable(answer: bytes, protocol: Protocol, n_rows: int) -> bytes:
     """Return an answer that a lane can read, the same bytes if they are valid JSON."""
+    # The bytes as they are come first: writing them anew would alter numbers that callers got.
     repairs: tuple[Callable[[bytes], bytes], ...] = (bytes, _without_nan)
     for repair in repairs:
         try:

@@ -44,7 +44,7 @@ class Archived:
     Parameters
     ----------
     places : Places
-        The state directory whose archive is meant.
+        The state directory; each deployment of its archive that still waits is one shelf.
     clock : callable
         Monotonic seconds.
     """

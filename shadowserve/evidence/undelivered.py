@@ -61,12 +61,8 @@ class UndeliveredError(ShadowserveError):
         said: str = "",
     ) -> None:
         super().__init__(message)
-        self.kind = kind
-        self.hopeless = hopeless
-        self.code = code
-        self.throttled = throttled
-        self.status = status
-        self.said = said
+        self.kind, self.hopeless, self.throttled = kind, hopeless, throttled
+        self.code, self.status, self.said = code, status, said
 
 
 def undelivered(error: Exception, *, doing: str, uri: str) -> UndeliveredError:

@@ -216,6 +216,8 @@ def gather(places: Places, deployment: Deployment, *, challenger: int) -> Facts:
     own = snapshot(places.lane(Role.CHALLENGER, challenger).state)
     control_state = places.lane(Role.CONTROL, deployment.champion.number).state
     control = snapshot(control_state) if deployment.control else None
+    # One snapshot of each lane for all findings: read twice, two of them could contradict each
+    # other.
     learned = _learned(own)
     return Facts(
         deployment=deployment,
@@ -241,6 +243,7 @@ def _shared(places: Places, deployment: Deployment) -> bool:
     champion = deployment.champion
     decided = sharing.told(places.sharing(Role.CHAMPION, champion.number))
     if decided is None:
+        # Before the first decision there is no file; what another server does is not known at all.
         return not deployment.tapped
     shown = sharing.remembered(places.shown(champion.digest, deployment.options.method))
     return decided.batched or (decided.earnable and shown.earned is not None)
@@ -268,6 +271,7 @@ def bursts(pairs: Iterable[Pair]) -> list[list[Pair]]:
     """Return the pairs that both lanes timed, by burst, in the order of arrival."""
     found: dict[tuple[int, int], list[Pair]] = {}
     for pair in pairs:
+        # Times are None or 0 for the warm-up at a burst's beginning; log ratios need both.
         burst = burst_of(pair.position)
         if burst is not None and pair.control_ms and pair.challenger_ms:
             found.setdefault((worker_of(pair.position), burst[0]), []).append(pair)

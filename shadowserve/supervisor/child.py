@@ -28,7 +28,7 @@ class Child:
     Parameters
     ----------
     name : str
-        Names it in messages and its log file.
+        Names it in messages; its log file is called after it, across restarts.
     command : sequence of str
         Arguments after the Python interpreter.
     env : mapping

@@ -18,7 +18,7 @@ class EvidenceNews:
     Parameters
     ----------
     places : Places
-        Where the evidence writer writes down how it fares.
+        Where the evidence writer notes, in `arrival`, what waits and why.
     """
 
     places: Places

@@ -31,8 +31,10 @@ class Workers:
 
     Parameters
     ----------
+    places : Places
+        Where workers keep the counters that tell whether they still do anything.
     request_timeout : float
-        Seconds that the model may take for a caller.
+        Seconds that the model may take for a caller; what takes longer by far is stuck.
     say : callable
         Tells the user, one line a call.
 

@@ -58,9 +58,9 @@ def reading(name: str, location: str) -> Iterator[None]:
     Parameters
     ----------
     name : str
-        The pin.
+        The pin, as messages call it.
     location : str
-        Where its files are said to be.
+        Address of its files; shown without credentials.
 
     Raises
     ------

@@ -13,10 +13,11 @@ from rig.asgi import calling
 from rig.deployment import deployment
 from rig.labels import CHALLENGER, answers, serve, work
 from shadowserve.cli import main
-from shadowserve.cli.judging import EXIT_CODES, summary
+from shadowserve.cli.judging import summary
 from shadowserve.cli.serving import _answers
 from shadowserve.console.app import Console
 from shadowserve.errors import SettingsError
+from shadowserve.judgement.verdict import Verdict
 from shadowserve.report.build import build
 from shadowserve.settings.policy import Policy
 from shadowserve.versions.version import Version
@@ -53,7 +54,7 @@ def test_labels_that_prove_a_challenger_better_make_its_disagreement_a_note(tmp_
     severities = {finding["kind"]: finding["severity"] for finding in told["findings"]}
     assert severities["prediction_divergence"] == "note"
     assert told["labels"]["loss"]["high"] < 0
-    assert found.exit_code == EXIT_CODES[told["verdict"]] == 1  # times are still undecided
+    assert found.exit_code == Verdict(told["verdict"]).exit_code == 1  # times are still undecided
 
 
 def test_labels_that_prove_a_challenger_worse_reject_it(tmp_path):

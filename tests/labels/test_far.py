@@ -14,7 +14,8 @@ from rig.labels import Kind, serve, work
 from rig.scoring import double, opaque
 from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings import look
-from shadowserve.judgement.verdict import Limit, Verdict, judge
+from shadowserve.judgement.limits import Limit
+from shadowserve.judgement.verdict import Verdict, judge
 from shadowserve.labels import Losses, learn, take
 from shadowserve.labels.far import Answers, FarOff
 from shadowserve.labels.pairs import Pair

@@ -20,8 +20,11 @@ CAPACITY = FindingKind(
 )
 
 MIN_TIMED = 30
+"""Requests before a mean is trusted: one slow request among fewer decides it alone."""
 HEADROOM = 0.9
+"""Share of its time that a process may be busy: beyond it, queues grow faster than the load."""
 CLEARLY_MORE = 0.25
+"""By how much it must take more than the control: a champion that is as slow is served all the same."""
 
 
 @finds(CAPACITY, needs=Needs.LEARNED)
@@ -37,11 +40,13 @@ def look(known: Facts, _policy: Policy) -> Iterator[Finding]:
     more = known.paired.takes_more(share=CLEARLY_MORE)
     if more is None and known.deployment.control:
         return
+    # The mean and not the median: it is the sum of all work that has to fit into a second.
     mean_ms = float(learned.busy_ms.summary()["mean"])
     traffic = learned.requests / seconds
     sustainable = 1e3 / mean_ms
     if traffic < HEADROOM * sustainable:
         return
+    # Traffic that is not of today is planned for at twice of it, as people plan for peaks.
     needed, peak = (int(np.ceil(times * traffic / (HEADROOM * sustainable))) for times in (1, 2))
     certain = known.in_turn or not known.deployment.control
     yield Finding(

@@ -29,6 +29,8 @@ def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     learned = known.seen
     replayed, screened = learned.replayed, learned.outputs.change.change()
     if replayed.proven is not None:
+        # The screen begins anew after each change, so by now it may have forgotten what replays
+        # proved.
         change = screened or replayed.proven.change
         told = f"{_asked(known, replayed.proven)} Something it depends on changed: a feed, a table, a clock?"
         yield _finding(known, change, Severity.WARNING, told)
@@ -43,6 +45,7 @@ def look(known: Facts, policy: Policy) -> Iterator[Finding]:
 
 
 def _note(known: Facts, change: Change, told: str, policy: Policy) -> Iterator[Finding]:
+    # A jump may be real and still too small to matter; only a proven one is told whatever its size.
     if abs(change.after - change.before) >= policy.min_disagreement:
         yield _finding(known, change, Severity.NOTE, told)
 
@@ -77,6 +80,8 @@ def _asked(known: Facts, told: Told) -> str:
 
 
 def _traffic(known: Facts, told: Told) -> str:
+    # Half a bet that all requests changed, at 2 to 1 against the control, needs 13 to reach 2 /
+    # alpha.
     if told.replayed < ENOUGH:
         return (
             f"Only {told.replayed} requests of before could be scored again, too few to tell why."
@@ -100,6 +105,8 @@ def _why_not(known: Facts, learned: Learned) -> str:
     )
     if not options.rescore:
         return f"Lanes may not score requests again (--no-rescore), {open_}"
+    # The order is that of what can be mended: first what a team has asked for, last what the
+    # version is.
     if options.hash_inputs or options.drop_inputs:
         return f"No old requests are kept, since some columns are hashed or dropped, {open_}"
     if learned.usual_ms() > MAX_MS:

@@ -21,13 +21,20 @@ CONCENTRATION = FindingKind(
 )
 
 CONCENTRATED = 0.2
+"""Share of places by which the ten commonest items must exceed the champion's ten: an absolute margin, so
+that a small catalogue, which is concentrated by itself, raises none."""
 IN_MOST = 0.8
+"""Lists of the challenger that hold its commonest item: four of five."""
 IN_FEW = 0.2
+"""And of the champion at most one of five: a best seller that all show is nobody's fault."""
 STILL = 0.5
 """By how much more of all requests the challenger's answer is its usual one than the champion's is its own."""
 LABEL_MORE = 0.05
+"""For labels the margin is small, since two shares below ask for nearly all and for a champion that varies."""
 NEARLY_ALL = 0.98
+"""Answers that are one label; below it a rare class is still told apart now and then."""
 USUAL = 0.9
+"""The champion's commonest label must be rarer: where nearly all are alike by right, nothing has collapsed."""
 
 
 @finds(CONCENTRATION, needs=Needs.ANSWERS)
@@ -41,6 +48,7 @@ def look(known: Facts, policy: Policy) -> Iterator[Finding]:
         if isinstance(one, FewItems):
             part = dict(known.tally.leaves()).get(path)
             if part is not None:
+                # Few items and one item are two tests of one output.
                 yield from _few(known, outputs, part, one, output=output, alpha=alpha / 2)
         else:
             yield from _still(known, one, output=output, alpha=alpha)
@@ -53,6 +61,8 @@ def _few(
     shown = seen.shown()
     if shown is None:
         return
+    # Chosen on every second list and measured on the others: chosen where measured, they look too
+    # common.
     names = tuple(str(one["item"]) for one in tally.parts["lane"].top(FEW_ITEMS))
     concentrated = seen.more.is_above(CONCENTRATED, alpha=alpha)
     if not concentrated or shown.own < 2 * shown.theirs:
@@ -108,6 +118,7 @@ def _still(known: Facts, seen: Stillness, *, output: str, alpha: float) -> Itera
         return
     if not seen.more.is_above(LABEL_MORE if is_label else STILL, alpha=alpha):
         return
+    # Two-sided at twice alpha is one-sided at alpha, which is the end that was tested.
     low, high = seen.more.interval(2 * alpha)
     how = (
         f"one label is {share(after)} of its answers, the champion's commonest {share(before)}"

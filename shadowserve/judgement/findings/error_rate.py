@@ -8,7 +8,7 @@ from shadowserve.comparison.lasting import ERROR
 from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
 from shadowserve.judgement.findings.kind import FindingKind, Needs, finds
-from shadowserve.judgement.findings.standing import PARTS, standing
+from shadowserve.judgement.findings.standing import MOST, PARTS, standing
 from shadowserve.legible import share
 from shadowserve.settings.policy import ALARM_SHARE, Policy
 
@@ -18,13 +18,13 @@ ERROR_RATE = FindingKind(
     share=ALARM_SHARE,
 )
 
-MOST = 0.5
-
 
 @finds(ERROR_RATE, needs=Needs.LEARNED)
 def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield a challenger that fails where the champion answered."""
     learned, failures, more = known.seen, known.seen.failures, known.seen.failures.more
+    # The count on which only the challenger failed is exact; the mean could hide it behind the
+    # champion's.
     if not any(one.n for one in failures.faults) or more.ends[1] < policy.min_examples:
         return
     alpha = ERROR_RATE.alpha(policy) / PARTS
@@ -32,11 +32,14 @@ def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     low, high = more.interval(alpha)
     if not stands.is_proven and more.mean <= 0:
         return
+    # One finding for all faults: the commonest leads to the cause, the report's table has the
+    # others.
     most = max(failures.faults, key=lambda one: one.n)
     fault = most.fault
     step_columns = (
         learned.lane.steps[fault.step].columns if fault.step in learned.lane.steps else ()
     )
+    # A fault names a column at best; which of its values fail is known by the slices alone.
     slices = (
         failures.slices.findings(alpha, show=policy.shown(failures.slices.names))
         if failures.slices
@@ -82,6 +85,7 @@ def of_champion(known: Facts, policy: Policy) -> Iterator[Finding]:
     alpha = ERROR_RATE.alpha(policy)
     if rate.ends[1] < policy.min_examples or not rate.is_above(policy.max_error_rate, alpha=alpha):
         return
+    # Two-sided at twice alpha is one-sided at alpha, which is the end that was tested.
     low, high = rate.interval(2 * alpha)
     name = known.champion.pin.label
     yield Finding(

@@ -15,9 +15,13 @@ class Severity(StrEnum):
     """How bad: warning and critical are alarms."""
 
     INFO = "info"
+    """What is worth knowing though nothing follows from it."""
     NOTE = "note"
+    """A suspicion, or a fault that the champion has too: to be read, never an alarm."""
     WARNING = "warning"
+    """An alarm: somebody should look before the version is promoted."""
     CRITICAL = "critical"
+    """An alarm that rejects: callers would be harmed."""
 
     @property
     def is_alarm(self) -> bool:
@@ -116,6 +120,7 @@ def request(moment: Moment | None) -> str:
     """
     if moment is None:
         return "a request whose number is not known"
+    # Of several workers the order is known to about a second, so a bare number would be too sure.
     if moment.is_exact:
         return f"request {moment.number:,}"
     when = datetime.fromtimestamp(moment.arrived_wall_ns / 1e9, UTC)

@@ -55,8 +55,11 @@ class Needs(IntEnum):
     """What must be known before a look makes sense: each needs what those before it need."""
 
     NOTHING = 0
+    """A look at ledger, deployment or records of versions."""
     LEARNED = 1
+    """The challenger's lane has committed once: times, failures and memory are there."""
     ANSWERS = 2
+    """At least one answer of both was compared, so that the kind of output is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ LINEAGE = FindingKind(
 )
 
 NARROW = 0.25
+"""A quarter of the champion's time range: a season of its year. Above it a shorter range may be meant."""
 _DAY_S = 86_400.0
 
 
@@ -44,6 +45,7 @@ def _lineage(known: Facts) -> Iterator[Finding]:
         f"{d.kind.replace('_', ' ')}: {d.champion or 'unknown'} → {d.challenger or 'unknown'}"
         for d in apart
     )
+    # Dates that are not recorded prove nothing, so they make no alarm.
     narrow = champion is not None and challenger is not None and challenger < NARROW * champion
     days = (
         f"{known.name} learned from {number(challenger)} days of data, the champion from {number(champion)}. "
@@ -78,4 +80,5 @@ def _span_days(version: Version) -> float | None:
         return None
     since = min(datetime.fromisoformat(str(a)) for a, _ in known)
     until = max(datetime.fromisoformat(str(b)) for _, b in known)
+    # Data of one day have equal dates; zero days would make every share of them infinite.
     return max((until - since).total_seconds() / _DAY_S, 1.0)

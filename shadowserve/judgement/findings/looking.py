@@ -71,6 +71,7 @@ def look(known: Facts, policy: Policy) -> list[Finding]:
         Limits and alpha.
     """
     of_looks = [(one, one(known, policy)) for one in LOOKS]
+    # A wrong yardstick concerns every finding on answers, so that look is heard before the others.
     about_tap = [finding for one, found in of_looks if one is tapped.look for finding in found]
     told = [
         finding

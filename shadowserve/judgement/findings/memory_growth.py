@@ -17,9 +17,13 @@ MEMORY_GROWTH = FindingKind(
 )
 
 MIN_LEAK_BYTES = 20_000
+"""Bytes a request: at ten requests a second that fills a gigabyte in an hour and a half."""
 MIN_LEAK_TOTAL = 32 * 2**20
+"""Bytes in all: an innocent process grows by half of that in its first 200 batches."""
 MIN_DROP = 96 * 2**20
+"""Bytes: a smaller drop is the allocator giving pages back, a larger one a process that began anew."""
 MIN_MEMORY_NOTES = 5
+"""Notes that make a slope: ten pairs, so that two odd ones leave the median as it is."""
 
 
 @finds(MEMORY_GROWTH, needs=Needs.LEARNED)
@@ -29,6 +33,7 @@ def look(known: Facts, _policy: Policy) -> Iterator[Finding]:
     if slope is None or slope < MIN_LEAK_BYTES:
         return
     theirs = growth_per_request(known.control.memory) if known.control else None
+    # The control runs the same server code, so what it keeps is ours or the allocator's.
     if theirs is not None and slope < 3 * theirs:
         return
     yield Finding(
@@ -59,6 +64,7 @@ def growth_per_request(notes: Sequence[Sequence[int]]) -> float | None:
     """
     drops = [i for i in range(1, len(notes)) if notes[i - 1][1] - notes[i][1] > MIN_DROP]
     lives = [notes[i:j] for i, j in zip([0, *drops], [*drops, len(notes)], strict=True)]
+    # The first third of a life is warm-up: caches, lazy imports and arenas fill up then.
     told = (life[len(life) // 3 :] for life in reversed(lives))
     later = next((life for life in told if len(life) >= MIN_MEMORY_NOTES), [])
     if not later or later[-1][1] - later[0][1] < MIN_LEAK_TOTAL:

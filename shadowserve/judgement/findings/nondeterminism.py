@@ -23,9 +23,11 @@ NONDETERMINISM = FindingKind(
 )
 
 DEPENDS = "depends on batch"
+"""The place that page and catalogue know this way by; parts of reports are found by it."""
 FEWEST_OCCASIONS = 2
 """A version that has changed for good differs from its first answers once, in all that is scored again then."""
 SO_DOES = ", and as far as measured so does the champion"
+"""Ends a sentence that is a note only because the champion has the fault as well."""
 
 
 @finds(NONDETERMINISM)
@@ -41,6 +43,7 @@ def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     learned, noise = known.seen, known.seen.noise
     of_answers = noise.together, noise.again
     of_scores = noise.scores_together, noise.scores_again
+    # Noise comes back on every occasion; a version that was replaced underneath differs once.
     returns = noise.occasions >= FEWEST_OCCASIONS
     wanders = _total(noise.again) + _total(noise.wandering) >= policy.min_examples
     if wanders and returns:
@@ -51,6 +54,8 @@ def look(known: Facts, policy: Policy) -> Iterator[Finding]:
         if _total(together) < policy.min_examples:
             continue
         steady = not (wanders or _total(again))  # what wanders differs in a batch as well
+        # What wanders alone also differs in company; only what goes beyond that is the batch's
+        # doing.
         if steady or _beyond(together, again, policy):
             yield _batch_dependent(
                 known, learned, policy, of_scores=together is noise.scores_together
@@ -82,6 +87,7 @@ def _champion_depends(known: Facts, noise: Noise) -> Finding:
 
 def _depends(known: Facts, noise: Noise) -> Finding:
     """Tell of a challenger of which single requests prove what no share of requests shows yet."""
+    # What the served version does too is not this version's harm, though it is worth knowing.
     theirs = known.control is not None and known.control.noise.dependent > 0
     harmless = theirs or (known.control is None and not known.shared)
     return Finding(
@@ -192,6 +198,7 @@ def _measured(
     """
     own, theirs = seen(learned.noise), seen(known.control.noise) if known.control else None
     beyond = not harmless and (theirs is None or _beyond(own, theirs, policy))
+    # The interval is shown only; what decides is the comparison with the champion above.
     low, high = own.interval(NONDETERMINISM.alpha(policy))
     so_does = "" if beyond or harmless else SO_DOES
     return Finding(
@@ -236,6 +243,8 @@ def is_above(own: tuple[int, float], theirs: tuple[int, float], policy: Policy) 
     if not n or not n_other:
         return False
     if differing_other == 0:
+        # (1 - rate)^n is about exp(-rate n): so many rows without one are that improbable at the
+        # first's rate.
         return bool(n_other * differing / n >= needed)
     above = differing / n > differing_other / n_other
     return bool(above and two_rates(n, differing, n_other, differing_other) >= needed)
@@ -244,6 +253,7 @@ def is_above(own: tuple[int, float], theirs: tuple[int, float], policy: Policy) 
 def _answers_again(known: Facts) -> Sequence[MeanSequence]:
     """Return the control's answers beside the champion's, which elsewhere may not be the same version."""
     if known.control is None or known.deployment.tapped:
+        # In tap mode another server answers, so what it differs by is no noise of the version.
         return ()
     return (known.control.outputs.intolerant,)
 

@@ -24,18 +24,19 @@ NONFINITE_OUTPUT = FindingKind(
 @finds(NONFINITE_OUTPUT, needs=Needs.ANSWERS)
 def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield answers that are none, on proven more requests than the champion's."""
-    learned, outputs = known.seen, known.seen.outputs
+    outputs = known.seen.outputs
     alpha = NONFINITE_OUTPUT.alpha(policy) / PARTS
     more = outputs.more_nonfinite
     if more.ends[1] < policy.min_examples:
         return
     low, high = more.interval(alpha)
-    stands = standing(known, learned, HOLE, policy, alpha=NONFINITE_OUTPUT.alpha(policy))
+    stands = standing(known, known.seen, HOLE, policy, alpha=NONFINITE_OUTPUT.alpha(policy))
     if not stands.is_proven and more.mean <= 0:
         return
     search = outputs.nonfinite_slices
     slices = search.findings(alpha, show=policy.shown(search.names)) if search else []
     columns = tuple(map(str, slices[0].columns)) if slices else _columns(search)
+    # The first slice is the one with most evidence; a list of them would hide the cause.
     where = f" It happens where {slices[0].describe}." if slices else ""
     yield Finding(
         kind=NONFINITE_OUTPUT.told,
@@ -66,6 +67,7 @@ def _holed(outputs: Outputs) -> str | None:
     if outputs.tally is None or not outputs.tally.fields:
         return None
     counted = ((path, part.summary()["agreement"]) for path, part in outputs.tally.leaves())
+    # A field may be null by right: only where it has become so more often is it worth naming.
     more = {path: n["lane_nonfinite"] - n["champion_nonfinite"] for path, n in counted}
     names = sorted((path for path in more if more[path] > 0), key=lambda path: -more[path])
     return ", ".join(names[:3]) or None

@@ -24,7 +24,10 @@ PREDICTION_DIVERGENCE = FindingKind(
 )
 
 MOST_PARTS = 3
+"""Fields of a record that a message names; the report has them all."""
 NOISY, DOUBT_ALPHA = 0.5, 0.01
+"""Of two draws of the same noise, the second lies on the first's side half of the time. Proven below that,
+at one in a hundred, a disagreement is noise."""
 
 
 @finds(PREDICTION_DIVERGENCE, needs=Needs.ANSWERS)
@@ -39,6 +42,8 @@ def look(known: Facts, policy: Policy) -> Iterator[Finding]:
         return
     low, high = above_noise(known, outputs, alpha=alpha)
     if low <= policy.min_disagreement and is_more_often(known, outputs, alpha=alpha):
+        # It is proven that the excess is no noise, so its size needs the challenger's interval
+        # alone.
         low, high = (bound - noise for bound in outputs.judged.interval(alpha))
     if low <= policy.min_disagreement:
         return
@@ -156,6 +161,8 @@ def _differing_parts(tally: KindTally) -> Iterator[tuple[str, KindTally, dict[st
     """Yield path, tally and summary of the fields that differ beyond tolerance."""
     for path, part in tally.leaves():
         told = part.summary()
+        # Sums of floats differ in their last bits by the batch; that is within tolerance and no
+        # story.
         if (told["agreement"]["share_tolerant"] or 0.0) < 1 and told["disagreement"]["mean"]:
             yield path, part, told
 

@@ -12,6 +12,7 @@ from shadowserve.schema.schema import Schema
 from shadowserve.settings.policy import Policy
 
 MANY_REFUSED = 0.01
+"""One request in a hundred: fewer are the everyday mistakes of callers, and would be told for ever."""
 
 
 @finds(COVERAGE)
@@ -37,6 +38,7 @@ def look(known: Facts, policy: Policy) -> Iterator[Finding]:
 
 def _would_take(known: Facts, refused: int) -> str:
     """Say how many of them the challenger's signature takes, as far as they were kept."""
+    # The challenger's lane tries kept requests by its signature alone; none of them is scored.
     seen = known.learned.refused if known.learned is not None else None
     if seen is None or not seen.tried:
         return f" How many {known.name} would have taken is not known, since none of them was kept."

@@ -26,7 +26,9 @@ SCORE_SHIFT = FindingKind(
 )
 
 SCORE_CLIP = 0.25
+"""The most that one move counts: a bet on a mean needs a declared range, and a narrower one proves sooner."""
 MIN_SHIFT = 0.02
+"""A mean move of probability below which hardly a threshold is passed by other requests than before."""
 
 
 @finds(SCORE_SHIFT, needs=Needs.ANSWERS)
@@ -37,6 +39,7 @@ def look(known: Facts, policy: Policy) -> Iterator[Finding]:
         return
     apart = scores.challenger - scores.control
     two = len(scores.classes) == 2
+    # Of two classes the one's gain is the other's loss: testing both would only spend alpha.
     watched = [1] if two else range(len(scores.classes))
     moves = {f"probability of class {scores.classes[i]}": apart[:, i] for i in watched}
     alpha = SCORE_SHIFT.alpha(policy) / (len(moves) + 1)
@@ -45,6 +48,7 @@ def look(known: Facts, policy: Policy) -> Iterator[Finding]:
         most = max(proven, key=lambda name: abs(float(proven[name].mean())))
         yield _shift(known, known.seen.outputs, policy, place=most, moved=proven[most], alpha=alpha)
         return
+    # Chosen by the control: chosen by both, a class would look too likely to whoever chose it.
     top = scores.control.argmax(axis=1)
     surer = apart[np.arange(len(top)), top]
     least = _mean(surer).interval(alpha)[0] if _wanders(known) else _least(surer, alpha=alpha)

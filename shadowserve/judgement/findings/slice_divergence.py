@@ -30,6 +30,7 @@ def look(known: Facts, policy: Policy) -> Iterator[Finding]:
         return
     alpha = SLICE_DIVERGENCE.alpha(policy)
     for found in search.findings(alpha, show=policy.shown(search.names)):
+        # Proven apart is not worth a look: in much traffic any difference is proven at some time.
         if found.rate - found.rate_outside < policy.min_disagreement:
             continue
         severity, labels = weighed(known, policy, Severity.WARNING)
@@ -83,5 +84,7 @@ def _persists(known: Facts, found: Slice, policy: Policy) -> bool:
     again = known.seen.noise.persisting
     if not again.n:
         return True
+    # Where everything ever scored again differed as before, the few of this slice need not prove it
+    # alone.
     n, same = (again.n, again.n) if again.mean == 1 else (found.doubted, found.persisting)
     return same > n / 2 and bool(rate_evidence(n, same, 0.5) >= log(1 / policy.alpha))

@@ -13,6 +13,7 @@ from shadowserve.settings.policy import Policy
 from shadowserve.statistics.sequential import MeanSequence, log_e_sign
 
 MOST = 0.5
+"""Failing on half of all requests more than the champion, whoever is to blame, cannot be served."""
 PARTS = 3
 """An alarm on failures rests on three tests: that they last, that they are more, and where they fall."""
 
@@ -24,7 +25,7 @@ class Standing:
     Parameters
     ----------
     lasting : Lasted
-        What came of requests that were tried again.
+        What came of failed requests that both versions were asked again, twice and later.
     lasts, is_oftener : bool
         Whether it is proven that the challenger fails on the same requests again and again, and that it
         fails in more episodes than the champion.
@@ -54,6 +55,8 @@ class Standing:
         """Return how bad it is: a note until it is proven, critical where it is frequent."""
         if not self.is_proven:
             return Severity.NOTE
+        # Twice the limit, so that a critical finding and a limit that is only just broken are told
+        # apart.
         frequent = more.is_above(2 * policy.max_error_rate, alpha=alpha)
         return Severity.CRITICAL if frequent or self.is_oftener else Severity.WARNING
 
@@ -99,6 +102,7 @@ def standing(
         if kind == ERROR
         else (outputs.more_nonfinite, outputs.nonfinite_episodes)
     )
+    # Any of the tests may raise the alarm, so each gets its part of what it may spend.
     needed = log(PARTS / alpha)
     answers = known.control.answers if known.control else None
     lasted = learned.lasting.told(kind, answers)
@@ -106,6 +110,7 @@ def standing(
     return Standing(
         lasting=lasted,
         lasts=lasted.alone >= policy.min_examples and lasted.evidence >= needed,
+        # Episodes and not requests are counted: one outage fails hundreds of requests by one cause.
         is_oftener=2 * own > own + theirs and log_e_sign(own, own + theirs) >= needed,
         is_most=more.is_above(MOST, alpha=1 / exp(needed)),
         own=own,

@@ -62,6 +62,7 @@ def _classes(known: Facts) -> Iterator[Finding]:
     if not own or not theirs or own == theirs or not set(own) & set(theirs):
         return
     lacking, new = [c for c in theirs if c not in own], [c for c in own if c not in theirs]
+    # The order of classes reaches a caller only where the answer is the row of probabilities.
     served = known.deployment.options.by_probability
     if not (lacking or new or served):
         return
@@ -91,5 +92,7 @@ def _comes_by_chance(known: Facts, outputs: Outputs, policy: Policy) -> bool:
         for told in map(_agreement, (outputs, known.control.outputs))
     )
     wandering = known.seen.noise.wandering
+    # Wandering answers may wander in form as well, so they too excuse what is not proven more
+    # frequent.
     varies = theirs[1] > 0 or (wandering.n > 0 and wandering.mean > 0)
     return varies and not is_above(own, theirs, policy)

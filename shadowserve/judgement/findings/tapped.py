@@ -28,6 +28,7 @@ TAPPED = FindingKind(
 )
 
 MOSTLY = 0.5
+"""More than half unread is a fault of the setting; less may be callers' bad requests."""
 
 
 @finds(TAPPED, COVERAGE)
@@ -91,6 +92,7 @@ def _stranger(known: Facts, policy: Policy) -> Iterator[Finding]:
 def _unreadable(known: Facts, policy: Policy) -> Iterator[Finding]:
     counted = known.ledger.champion
     told = counted.rejected + counted.appended
+    # What was refused here is in no lane, so no other finding can tell that most is missing.
     if counted.rejected < policy.min_examples or counted.rejected <= MOSTLY * told:
         return
     champion = known.champion.pin.label

@@ -37,6 +37,7 @@ def _of(learned: Learned | None) -> dict[str, Count]:
 
 
 def _finding(known: Facts, column: str, own: Count | None, theirs: Count | None) -> Finding:
+    # Told of the challenger where it is concerned: the champion's own gap is already in production.
     of_challenger = own is not None and own.unseen > 0
     first, second = (own, theirs) if of_challenger else (theirs, own)
     names = [known.name, known.champion.pin.label]

@@ -17,7 +17,9 @@ from shadowserve.settings.policy import Policy
 from shadowserve.statistics.growth import Growth
 
 BEYOND_TAIL = 1.5
+"""The champion's step excuses a growth that costs at most so many times its own time there."""
 GROWS_FROM = 0.3
+"""Exponent below which a time hardly depends on the size; fixed costs and caches make such slopes."""
 
 
 def growing(step: Step, policy: Policy) -> Finding | None:
@@ -37,6 +39,7 @@ def growing(step: Step, policy: Policy) -> Finding | None:
     }
     if not growing:
         return None
+    # Sizes of columns go together; the one that costs most at its largest is the one to bound.
     column = max(growing, key=lambda c: float(growing[c].predict(growing[c].largest_size)))
     return _growth_finding(step, column, growing[column])
 
@@ -67,6 +70,7 @@ def _growth_finding(step: Step, column: str, growth: Growth) -> Finding:
     else:
         slow = _shows_in_the_whole(step, column, growth)
         severity = Severity.CRITICAL if critical else Severity.WARNING
+        # No step is slower than the whole is: where the whole is as fast, work has only moved.
         severity = severity if slow else Severity.NOTE
         beside = f"; {step.theirs.says()} take {number(theirs)} ms there" if step.theirs else ""
         advice = (

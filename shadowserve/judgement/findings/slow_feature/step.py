@@ -19,11 +19,18 @@ SLOW_FEATURE = FindingKind(
 )
 
 MIN_TIMED = 30
+"""Requests timed before a step is judged: below it a median still moves with every request."""
 CRITICAL_TAIL_MS = 100.0
+"""A tail that callers notice by themselves, in ms: from here on the finding rejects."""
 MATERIAL_MS = 5.0
+"""Milliseconds below which growth or a slow spell is not worth a change of the model."""
 TWICE = 2.0
+"""How many times the champion's time or share is asked for: a margin for noise that pairs do not cancel."""
 STRETCHES, STRETCH, FEWEST_STRETCHES = 8, 50, 3
+"""Parts of the traffic, the fewest requests in one, and in how many slow calls must lie: a cold cache is
+slow in the first alone, and a version that is slow for good is slow in most."""
 OVER = 0.01
+"""Probability below which a cluster of slow calls near the beginning counts as a start that is over."""
 IN_THE_WHOLE = 0.5
 """No step is slower than the whole is: that share of what a step is accused of must show in it."""
 

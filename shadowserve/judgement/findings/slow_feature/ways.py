@@ -36,11 +36,17 @@ from shadowserve.statistics.paired import slower
 from shadowserve.statistics.sequential import two_rates
 
 MIN_STEP_MS = 2.0
+"""The least that a call must cost more, in ms: less is lost in what a server adds to an answer."""
 MIN_STEP_SHARE = 0.5
+"""And the least beside the whole champion's median: half as much again is what callers would see."""
 CLEARLY_SLOWER = 0.5
+"""For pairs with the control: half slower. For a value's slices: more than half of its requests are slow."""
 N_LIMITS = 8
+"""Times tried for a tail, each twice the last: from a few ms to over half a second. More cost alpha."""
 FEWEST_SLOW = 5
+"""Slow requests that are the least: fewer may be the machine's, however rare they are."""
 Way = Callable[[Step, Policy], Finding | None]
+"""One way to be slow: a step and the policy to the finding that names it, or None."""
 
 
 @finds(SLOW_FEATURE, needs=Needs.LEARNED)
@@ -54,6 +60,8 @@ def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     learned = known.seen
     ways: tuple[Way, ...] = (growing, _constant, _for_a_value, _sometimes)
     if not is_timed(known):
+        # Shared calls bound the champion's time from above, so what costs more than them is slow
+        # for sure.
         ways = (_constant,) if learned.champion_work.n >= MIN_TIMED else ()
     for name, timing in learned.lane.steps.items():
         if timing.spent.n < MIN_TIMED or _has_parts(learned.lane.steps, name):
@@ -82,6 +90,8 @@ def _constant(step: Step, policy: Policy) -> Finding | None:
         return None
     if whole_more_ms(step.known, step.learned) < IN_THE_WHOLE * more:
         return None
+    # Only the same work can be paired; elsewhere the whole version has just been asked in its
+    # place.
     if step.theirs.kind == "same" and not _proven_slower(step, policy):
         return None
     cost = step.timing.calls.fit()
@@ -123,6 +133,7 @@ def _proven_slower(step: Step, policy: Policy) -> bool:
             if at < len(pair.control_steps) and index < len(pair.challenger_steps)
         ]
         logs = [np.log(own / theirs) for theirs, own in both if own > 0 and theirs > 0]
+        # Requests of one burst share a mood of the machine, so a burst is one observation.
         levels += [float(np.median(logs))] if logs else []
     return slower(levels, limit=np.log1p(CLEARLY_SLOWER), alpha=step.alpha(policy))
 
@@ -141,6 +152,8 @@ def _sometimes(step: Step, policy: Policy) -> Finding | None:
         return None
     evidence = {}
     for limit_ms in (least_ms * 2.0**k for k in range(N_LIMITS)):
+        # A step alone beside the whole champion: this favours the champion's side only in the safe
+        # direction.
         slow, usual = 1 - own.rank(limit_ms), 1 - whole.rank(limit_ms)
         n, n_usual = own.n_effective, whole.n_effective
         if slow > TWICE * max(usual, _in_the_control(step, limit_ms)) and slow * n >= FEWEST_SLOW:
@@ -151,10 +164,11 @@ def _sometimes(step: Step, policy: Policy) -> Finding | None:
     if not step.keeps_coming(limit_ms):
         return None
     slow, usual = 1 - own.rank(limit_ms), 1 - whole.rank(limit_ms)
+    # The middle of the slow part: the largest alone may be one stall of the machine.
     tail = own.quantile(1 - slow / 2)
-    return Finding(
-        kind=SLOW_FEATURE.told,
-        severity=Severity.CRITICAL if tail >= CRITICAL_TAIL_MS else Severity.WARNING,
+    return _with_tail(
+        step,
+        tail,
         message=(
             f"Step '{step.name}' is slow now and then: in {share(slow)} of requests it alone takes more than "
             f"{number(limit_ms)} ms, half of these times more than {number(tail)} ms; the whole champion takes "
@@ -163,7 +177,6 @@ def _sometimes(step: Step, policy: Policy) -> Finding | None:
         ),
         where=Where(step=step.name, columns=step.timing.columns),
         effect=Effect("share_slow", slow, None, None, "of requests", usual, "champion"),
-        examples=step.slowest(),
     )
 
 
@@ -182,6 +195,7 @@ def _for_a_value(step: Step, policy: Policy) -> Finding | None:
     """
     dear = step.learned.dear
     most = max(dear.steps, key=lambda name: dear.steps[name], default=None)
+    # A slice belongs to the request; only the step that took most of its time is to blame.
     if dear.slices is None or dear.limit_ms is None or most != step.outer():
         return None
     if not step.keeps_coming(MATERIAL_MS):
@@ -192,9 +206,9 @@ def _for_a_value(step: Step, policy: Policy) -> Finding | None:
         return None
     tail = step.timing.wall.quantile(1 - max(1e-3, told.share * told.rate / 2))
     usual = step.timing.wall.quantile(0.5)
-    return Finding(
-        kind=SLOW_FEATURE.told,
-        severity=Severity.CRITICAL if tail >= CRITICAL_TAIL_MS else Severity.WARNING,
+    return _with_tail(
+        step,
+        tail,
         message=(
             f"Step '{step.name}' is slow where {told.describe} ({share(told.share)} of traffic): "
             f"{share(told.rate)} of these requests take more than {number(dear.limit_ms)} ms and twice what "
@@ -212,5 +226,18 @@ def _for_a_value(step: Step, policy: Policy) -> Finding | None:
             told.rate_outside,
             "challenger",
         ),
+    )
+
+
+def _with_tail(
+    step: Step, tail_ms: float, *, message: str, where: Where, effect: Effect
+) -> Finding:
+    """Tell of a step that is slow for some requests: how bad is what those wait, not how many they are."""
+    return Finding(
+        kind=SLOW_FEATURE.told,
+        severity=Severity.CRITICAL if tail_ms >= CRITICAL_TAIL_MS else Severity.WARNING,
+        message=message,
+        where=where,
+        effect=effect,
         examples=step.slowest(),
     )

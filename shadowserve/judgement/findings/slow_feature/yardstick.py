@@ -19,6 +19,7 @@ from shadowserve.judgement.facts import Facts, bursts
 
 MIN_TIMED = 30
 LEAST_PAIRS = 16
+"""Pairs of both lanes before their median counts: one burst."""
 
 Kind = Literal["same", "parts", "none"]
 
@@ -78,6 +79,7 @@ def yardstick(known: Facts, learned: Learned, name: str) -> Yardstick:
         theirs = control.lane.steps[name]
         if theirs.spent.n >= MIN_TIMED and _is_same_work(learned, control, name):
             return Yardstick("same", "control", (theirs,))
+    # The champion's own times come from its batches and cores, so they only stand in for a control.
     if control is None and name in learned.champion.steps:
         theirs = learned.champion.steps[name]
         if theirs.spent.n >= MIN_TIMED and theirs.columns == timing.columns:
@@ -86,11 +88,13 @@ def yardstick(known: Facts, learned: Learned, name: str) -> Yardstick:
         found = _at_place(times, name)
         if found and all(step.spent.n >= MIN_TIMED for step in found):
             return Yardstick("parts", role, found)
+    # A step of other work would be a wrong yardstick, and worse than to say that there is none.
     return Yardstick("none", "control")
 
 
 def _is_same_work(learned: Learned, control: Learned, name: str) -> bool:
     own, theirs = learned.made_of.get(name), control.made_of.get(name)
+    # An earlier release did not record what a step is made of; then its columns have to do.
     if own is not None and theirs is not None and own != theirs:
         return False
     return learned.lane.steps[name].columns == control.lane.steps[name].columns
@@ -99,6 +103,7 @@ def _is_same_work(learned: Learned, control: Learned, name: str) -> bool:
 def _at_place(times: RoleTiming, name: str) -> tuple[StepTiming, ...]:
     """Return the steps within a step of that name, else those that lie where it lies."""
     outer = outermost(times.steps)
+    # The challenger may see as one step what the champion has in parts, or the other way round.
     within = [step for step in outer if step.startswith(f"{name}/")]
     if not within:
         parent = name.rpartition("/")[0]
@@ -136,6 +141,7 @@ def whole_more_at(known: Facts, learned: Learned, column: str, size: float) -> f
     growth = fit.fit() if fit is not None else None
     most = float(whole.spent.summary()["max"] or 0.0)
     own = float(growth.predict(size)) if growth is not None and growth.grows else most
+    # Where the whole shows no growth, its longest time is the most that the step can have cost.
     return own - next((_at(t.total, column, size) for _, t in _timed(known)), 0.0)
 
 
