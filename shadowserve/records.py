@@ -14,7 +14,13 @@ from typing import Any
 import numpy as np
 
 _WORKER_BITS = 40
+"""Bits of a position that hold the sequence number.
+
+A trillion requests of one worker; 23 bits are left for workers in SQLite's signed integers.
+"""
+
 PHASES = ("queue", "parse", "schema", "featurization", "inference", "encode")
+"""What a request passes through, in the order in which times are packed and read again."""
 
 
 def position(worker: int, sequence: int) -> int:
@@ -49,23 +55,56 @@ class Role(StrEnum):
     """What a loaded version is for."""
 
     CHAMPION = "champion"
+    """Its answer goes to the caller."""
+
     CHALLENGER = "challenger"
+    """Its answer goes nowhere, and is compared with the champion's.
+
+    There may be several; each has a lane, a run and a verdict of its own.
+    """
+
     CONTROL = "control"
+    """The champion's version in a lane: how far a version differs from itself, and how fast it is there."""
 
 
 class Outcome(StrEnum):
     """What became of one request in one lane; every request has exactly one."""
 
     BOTH_OK = "both_ok"
+    """Both answered: the only one that is compared."""
+
     CHALLENGER_ERROR = "challenger_error"
+    """The lane's version raised, or cannot take such requests at all."""
+
     CHAMPION_ERROR = "champion_error"
+    """The champion raised and the lane answered."""
+
     BOTH_ERROR = "both_error"
+    """Both raised, whether or not for the same reason.
+
+    Counts for neither side: a request that no version can take says nothing of the challenger.
+    """
+
     TIMED_OUT = "timed_out"
+    """Scoring was ended beyond the deadline twice, the second time with this request alone."""
+
     CRASHED = "crashed"
+    """The process that scored it died twice, the second time with this request alone."""
+
     SAMPLED_OUT = "sampled_out"
+    """The journal holds no body of it: only a share is sampled."""
+
     SKIPPED_PAUSED = "skipped_paused"
+    """The team had paused the lane."""
+
     SKIPPED_BUDGET = "skipped_budget"
+    """The journal was full before the lane came to it."""
+
     SKIPPED_LOST = "skipped_lost"
+    """It was answered, and its record is gone.
+
+    A hole in the sequence numbers, or a segment that is damaged, shows how many they are.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,16 +211,18 @@ class Request:
 class Fault:
     """An exception without its text, which may hold values: type, step, frame, and a hash.
 
+    Failures count as one where type, step, frame and column are the same: the text may name each time
+    another value.
+
     Parameters
     ----------
-    type : str
-        Qualified name of the exception's class.
-    step : str or None
-        The plan's step that raised, if it is known.
+    type, step : str, str or None
+        Qualified name of the exception's class, and the plan's step that raised, if it is known.
     frame : str
-        ``file:line function`` of the innermost frame, file name only.
+        ``file:line function`` of the innermost frame, file name only: a path may name a customer.
     digest : str
-        First 12 hex digits of the text's SHA-256, to tell whether two faults say the same.
+        First 12 hex digits of the text's SHA-256. They tell whether two faults say the same, and
+        nobody what.
     column : str or None
         The column that the typing rule named, if it was the typing rule.
     """

@@ -29,6 +29,10 @@ from shadowserve.wire.likeness import alike
 from shadowserve.wire.protocols import Protocol
 
 DETECT_FROM = 20
+"""Rows from which the kind of output is told, where neither team nor signature says it.
+
+From fewer, whole numbers that happen to be small pass for labels. Until then answers wait.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +41,12 @@ class Scoring:
 
     Parameters
     ----------
+    request, observation : Request, Observation
+        What the champion did, as journaled, and what the lane saw.
     rows : Rows or None
         As the lane typed them; None where it could not.
+    sizes : mapping of column to int
+        Characters, bytes or items, summed over the rows.
     alone : bool
         Whether the times are the request's own.
     warmup : bool

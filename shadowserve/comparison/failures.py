@@ -136,7 +136,7 @@ class Differing:
     Parameters
     ----------
     answers : sequence of bool
-        One a request.
+        One a request: whether any row of its answer is another one, beyond tolerance.
     scores : sequence of bool
         Probabilities beside the answers, of those requests that have any: they move long before a
         label does.

@@ -15,10 +15,22 @@ from shadowserve.statistics.tally import Items
 from shadowserve.statistics.tally.keys import as_key
 
 FEW_ITEMS = 10
+"""Items whose hold on the lists is judged. What fills them for everybody is no recommendation."""
+
 BLOCK = 16
+"""Lists taken in at a time; only between two blocks may the choice change."""
+
 CHOOSE_FROM = 8
+"""Odd lists before the first choice. From fewer, items are chosen that stood in one list by chance."""
+
 RECHOOSE = 1.1
+"""Growth of the odd lists after which the ten are chosen anew.
+
+The choice follows the traffic, and sorting the counts costs a fixed share of all the work.
+"""
+
 MOST_EXACT = 2_000
+"""Distinct items counted one by one; a sketch counts beyond. It bounds what a lane's state weighs."""
 
 
 @dataclass(frozen=True, slots=True)

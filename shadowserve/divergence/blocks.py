@@ -11,6 +11,7 @@ import numpy as np
 from shadowserve.divergence.align import Aligned, Type, floats
 
 _PLAIN = frozenset({int, float, type(None)})
+"""Types that fit a matrix of floats. Not bool: true beside 1 is another type, hence a difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,8 @@ class Paired:
     Parameters
     ----------
     aligned : Aligned
-        With uneven lengths and foreign items marked as structure, and nulls noted.
+        With uneven lengths and foreign items marked as structure, and nulls noted: what is not
+        measured is settled there.
     measured : ndarray of bool, shape (n_rows,)
         Rows that are lists of numbers of one length, null in the same places if at all.
     champion, lane : ndarray of shape (n_rows, longest), float64

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -23,8 +23,16 @@ class Swap(StrEnum):
     """What a measure does when champion and lane change places."""
 
     SAME = "same"
+    """Nothing: it is a distance. Neither side is the right one, so most measures are of this sort."""
+
     SIGN = "sign"
+    """It changes its sign and keeps its size, as a difference does: it tells who says more."""
+
     FREE = "free"
+    """It may become any other number, as a count of what only one side has.
+
+    The battery of tests that swaps both sides asks nothing of such a measure.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +51,14 @@ class Measure:
     swap: Swap = Swap.SAME
     meaning: str = ""
 
+    @classmethod
+    def distance(cls, name: str, meaning: str) -> Self:
+        """Return a measure in [0, 1] that both sides share: 0 alike, 1 as far apart as can be."""
+        return cls(name, 0, 1, meaning=meaning)
 
-DISAGREEMENT = Measure(
-    "disagreement",
-    0,
-    1,
-    meaning="0 the same answer, 1 another one; what the verdict's limit is about",
+
+DISAGREEMENT = Measure.distance(
+    "disagreement", "0 the same answer, 1 another one; what the verdict's limit is about"
 )
 
 

@@ -68,7 +68,8 @@ class Usual:
     Parameters
     ----------
     told : str
-        What the answers are called.
+        What the answers are called in a sentence, such as "probabilities": the plural of the kind,
+        as a reader knows it.
     is_label : bool
         Whether the place is the commonest answer; else it is the median and a little about it.
     least_range : float

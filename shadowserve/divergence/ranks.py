@@ -28,6 +28,11 @@ class Matches:
     lane_length: np.ndarray
 
     @property
+    def common(self) -> np.ndarray:
+        """Number of items that both lists of a row hold: ndarray of shape (n_rows,), int64."""
+        return np.asarray(self.same.sum(axis=(1, 2)))
+
+    @property
     def width(self) -> int:
         """Longest list."""
         return int(self.same.shape[1])

@@ -10,25 +10,48 @@ from typing import Any
 from shadowserve.divergence.align import Outputs, plain_rows
 
 _WHOLE = frozenset({"integer", "long"})
+"""Types of an MLflow signature that may stand for a class or an id as well as for a count."""
+
 _FLOATS = frozenset({"float", "double"})
+"""Types that no id and no class has."""
+
 _NAMES = frozenset({"string", "boolean"})
+"""Types that no arithmetic makes sense of."""
 
 
 class Form(StrEnum):
     """How one output is built."""
 
     RECORD = "record"
+    """A JSON object: each field has a kind of its own."""
+
     LIST = "list"
+    """An array, be it a vector, a ranking, probabilities or several outputs: its items tell which."""
+
     SCALAR = "scalar"
+    """One number, text or boolean."""
 
 
 class Values(StrEnum):
     """What a signature says of the values in an output."""
 
     NUMBER = "number"
+    """A quantity: two of them may lie near each other."""
+
     WHOLE = "whole"
+    """A whole number, which is a class, an id or a quantity. What else is known decides."""
+
     NAME = "name"
+    """The same or not, and nothing between.
+
+    So a class, an id or a boolean; the length of a text is not known from a signature.
+    """
+
     OTHER = "other"
+    """A date, bytes, or nested values.
+
+    No kind claims it by the signature alone; the first answers then show what it is.
+    """
 
 
 @dataclass(frozen=True, slots=True)

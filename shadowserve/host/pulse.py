@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 MOMENT_S = 1.0
+"""Seconds that count at most between two looks. Supervisors look more often while they run at all."""
 
 
 class Pulse:
@@ -20,7 +21,8 @@ class Pulse:
     clock : callable
         Monotonic seconds.
     moment_s : float
-        The most that counts between two looks.
+        The most that counts between two looks. A stop of an hour is then a second of stillness,
+        whoever was stopped.
 
     Examples
     --------

@@ -18,9 +18,20 @@ from shadowserve.schema.rows import ColumnName
 from shadowserve.schema.scalars import SCALARS
 
 UNTYPED = "unknown"
+"""What a column without a signature has for its type; no type of MLflow is spelled so."""
+
 Cast = Callable[[Sequence[Any]], np.ndarray]
+"""From one column's JSON values to its array. Raises RequestError."""
+
 _SHOWN = 10
+"""Names that a refusal lists: a caller sees what is wrong, and a wide table does not fill the log."""
+
 _LOOKED_AT = 100
+"""Names, and characters of a name, that are searched for a misspelling.
+
+Comparing two names takes the product of their lengths, and a stranger chooses how many there are.
+"""
+
 _ALIKE = 60.0
 """Of a hundred, from where a name counts as a slip of the pen."""
 

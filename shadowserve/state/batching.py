@@ -26,10 +26,14 @@ class Batching:
 
     Parameters
     ----------
-    role : str
-        In which it was loaded.
+    role, version : str, int
+        As which it was loaded, and which one it is.
+    decided : Sharing
+        What loading settled: whether calls may be shared, and why.
+    shown : Shown
+        What recorded requests have shown since, over all workers and restarts.
     marked : int
-        What its files are marked with.
+        What its files are marked with: still undecided, earned or stopped. It is what workers obey.
     """
 
     role: str

@@ -44,10 +44,8 @@ class Deployment:
     ----------
     id : str
         Names the deployment in MLflow and in the archive.
-    champion : Version
-        Whose answer the caller gets.
-    challengers : tuple of Version
-        Scored in silence, in the order given.
+    champion, challengers : Version, tuple of Version
+        Whose answer the caller gets, and who is scored in silence, in the order given.
     control : bool
         Whether the champion's version is scored again in a lane.
     files : mapping of version number to str

@@ -84,6 +84,10 @@ class Window:
 
     Parameters
     ----------
+    number, n : int
+        Running number from 0, without gaps, and the requests that fell into it.
+    opened_ns, closed_ns : int
+        Since the epoch.
     metrics : bytes
         JSON object of finite numbers by metric name.
     part : str or None

@@ -35,30 +35,28 @@ _COUNTED = (
     "append_failed",
 )
 
-_RESPONSE = Histogram(
-    "shadowserve_response_seconds",
-    "From a request's arrival to the last byte of its answer.",
-    ["status"],
-    buckets=_BUCKETS,
-    registry=None,
-)
-_PHASE = Histogram(
-    "shadowserve_phase_seconds",
-    "Wall time of one phase of one request.",
-    ["role", "version", "phase"],
-    buckets=_BUCKETS,
-    registry=None,
-)
-_STEP = Histogram(
-    "shadowserve_step_seconds",
-    "Wall time of one featurization or inference step of one call.",
-    ["role", "version", "step"],
-    buckets=_BUCKETS,
-    registry=None,
-)
 
+def _histogram(what: str, told: str, *labels: str) -> Histogram:
+    # In no registry: a worker shows the mapped files of all processes, not its own numbers.
+    name = f"shadowserve_{what}_seconds"
+    return Histogram(name, told, labels, buckets=_BUCKETS, registry=None)
+
+
+_RESPONSE = _histogram(
+    "response", "From a request's arrival to the last byte of its answer.", "status"
+)
+_PHASE = _histogram("phase", "Wall time of one phase of one request.", "role", "version", "phase")
+_STEP = _histogram(
+    "step",
+    "Wall time of one featurization or inference step of one call.",
+    "role",
+    "version",
+    "step",
+)
 
 SERIES_BYTES = 2**20
+"""What a process's series may weigh; blocks that are never written to hold no data, but are ours."""
+
 _has_room = True
 
 

@@ -19,12 +19,22 @@ from pathlib import Path
 
 STEADY = 256
 """After so many more that were kept, half as many are kept from then on."""
+
 MOST = 2_048
+"""Requests that one worker keeps. With `STEADY` they stand for its first 65,280 refusals."""
+
 MOST_BYTES = 64 * 2**10
-"""A longer body is not kept."""
+"""A longer body is not kept. One huge upload would take the room of a hundred usual requests."""
+
 MOST_ALTOGETHER = 16 * 2**20
+"""Bytes of one worker's file, which no budget counts; the journal's own is 2 GiB unless set."""
+
 MOST_WAITING = 64
-_HEAD = struct.Struct("<III")  # lengths of protocol, content type and body
+"""Requests that wait for the thread. A slow disk costs what is kept, never a caller's time."""
+
+_HEAD = struct.Struct("<III")
+"""Lengths of protocol, content type and body, before each record: a torn one is seen by them."""
+
 
 _log = logging.getLogger(__name__)
 
@@ -35,11 +45,10 @@ class Refused:
 
     Parameters
     ----------
-    protocol : str
-        Which door it came through.
-    content_type : str
-        As the caller sent it.
+    protocol, content_type : str
+        Which door it came through, and what it was said to be: a lane reads it by the same rules.
     body : bytes
+        As the caller sent it.
     """
 
     protocol: str

@@ -19,9 +19,20 @@ from shadowserve.statistics.sequential.evidence import FloatArray
 from shadowserve.statistics.stored import Stored, array, each, listed, maybe, plain, record, tupled
 
 BLOCK = 16
+"""Rows between two candidate beginnings. The row itself is sought among the recent ones at the end."""
+
 CHECK_EVERY = 128
+"""Rows between two looks. Each look weighs all candidates; fewer looks find a change later."""
+
 PER_LEVEL = 64
+"""Blocks of one length; beyond it the two oldest are joined.
+
+More would place an old beginning more exactly, and make each look dearer.
+"""
+
 RECENT = 1_024
+"""Rows kept one by one, as many as the youngest level covers: there a beginning is dated to the row."""
+
 _FEWEST_BLOCKS = 8
 
 

@@ -19,11 +19,22 @@ from shadowserve.statistics.stored import Stored, array, plain
 FloatArray = NDArray[np.float64]
 
 FEWEST_LARGE = 4
+"""Large inputs from which growth counts: with two costs and an exponent fitted, three fit anything."""
+
 SUPERLINEAR = 1.3
+"""Exponent that the interval's lower end must pass. Sorting stays below it from 30 items on."""
+
 MATERIAL_MS = 5.0
+"""The largest input must cost so much: growth from 0.1 to 1 ms is true, and nobody's trouble."""
+
 MATERIAL_RATIO = 3.0
+"""And so many times what the median input costs, else the tail is no news."""
+
 _EXPONENTS = np.arange(0.2, 4.01, 0.05)
+"""The exponents that are tried. 0.2 is nearly constant; beyond 4 no step ends in production."""
+
 _OCTAVES = 48
+"""Doublings of size that are told apart; the last holds all beyond 2 ** 48."""
 
 
 def sizes(values: NDArray[Any]) -> NDArray[np.int64] | None:
@@ -64,10 +75,9 @@ class Growth:
 
     Parameters
     ----------
-    fixed_ms : float
-        Cost of an empty input.
-    per_unit_ms : float
-        Cost of size 1 beyond that: ``ms = fixed_ms + per_unit_ms * size ** exponent``.
+    fixed_ms, per_unit_ms : float
+        Cost of an empty input, and of size 1 beyond that:
+        ``ms = fixed_ms + per_unit_ms * size ** exponent``.
     exponent, low, high : float
         The exponent, and its 99 % interval; the whole searched range (0.2 to 4) where the sizes do
         not tell.

@@ -34,18 +34,22 @@ from shadowserve.statistics.epochs import (
 from shadowserve.statistics.stored import Part, Stored, each, listed, plain, tupled
 
 FLOOR_MS = 1.0
-"""A version that takes so much longer is never too slow for it."""
+"""A version that takes so much longer, in ms, is never too slow for it: no caller notices it."""
 
 LEAST_PAIRS = 8
 """Pairs from which a burst counts; one has `BURST_LENGTH` less `BURST_WARMUP` of them."""
 
 MOST_BURSTS = 512
-"""Neighbours are joined by twos beyond so many."""
+"""Neighbours are joined by twos beyond so many.
+
+A look needs eight stretches of time. Of 256 rows and more, each of them still holds 32.
+"""
 
 LIVES_APART = 0.03
 """Two processes of one version differ by 2 % each, as long as they live."""
 
 _NEEDED_MOST = 1_000
+"""Times the bursts so far, beyond which it is not told how many more are needed: nobody waits so long."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,20 +19,44 @@ import numpy as np
 from shadowserve.statistics.stored import Stored, listed, named, numbered, table
 
 BLOCK_NS = 30 * 10**9
+"""Length of a block in ns. Longer blocks hold more requests, and let lanes fall further behind."""
+
 CYCLE_BLOCKS = 10
+"""Blocks of a cycle. One in ten is still, so a lane stands still for a tenth of the time."""
+
 KEPT_CYCLES = 500
+"""Cycles that are remembered, the latest: 42 hours of blocks.
+
+An interval over more would hardly be narrower, and would tell of a day that is over.
+"""
+
 KEPT_TIMES = 4_000
+"""Response times that a block keeps, its first ones: 32 kB of memory, and 40 of them beyond p99."""
+
 FEWEST_CYCLES = 3
+"""Pairs of blocks from which a cost is told. From two, Student's interval has one degree of freedom."""
+
 FEWEST_TIMES = 50
+"""Response times from which a block counts; of fewer, p99 is little else than the largest."""
 
 
 class Block(StrEnum):
     """What lanes do in a block."""
 
     STILL = "still"
+    """Nothing: callers have the machine to themselves."""
+
     CATCH_UP = "catch_up"
+    """Work off what has gathered. Not measured: they work harder here than they do on a usual day."""
+
     USUAL = "usual"
+    """Score what comes. Measured, as the still block's other half of the same five minutes."""
+
     OTHER = "other"
+    """Score what comes, in a block that is not measured.
+
+    Seven of ten: an experiment that always ran would make lanes late for the sake of one number.
+    """
 
 
 @dataclass(frozen=True, slots=True)

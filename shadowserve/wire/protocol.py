@@ -24,11 +24,25 @@ class Purpose(Enum):
     """What a route is for; the data plane has one way of answering each."""
 
     SCORE = "rows to predictions"
+    """The only one that reaches the model: it waits its turn, is journaled, and may be overloaded."""
+
     LIVE = "whether the process answers"
+    """Says nothing of the champion: a process that still loads must not be restarted for it."""
+
     READY = "whether every worker's champion is loaded and warm"
+    """For load balancers. A challenger's state never changes it."""
+
     METRICS = "counts and times, for Prometheus"
+    """Of all processes, whichever worker is asked."""
+
     DOCUMENT = "the OpenAPI document"
+    """Made from the signature once the champion is loaded."""
+
     TELL = "what the route's own function says of the served version"
+    """Metadata that a protocol wants, such as its types and its version.
+
+    It is made from the schema and costs no call of the model, so it needs no queue.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +114,7 @@ class Protocol:
     Parameters
     ----------
     name : str
-        As the journal records it.
+        As the journal records it: a record is read by it years later, so it never changes.
     prefix : str
         Every path at or below it is the protocol's, and is refused in its form.
     routes : tuple of Route

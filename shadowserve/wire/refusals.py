@@ -19,14 +19,15 @@ from shadowserve.wire.answers import dumps
 class RefusalForm:
     """One form of a refusal's body.
 
+    Code, message and request id are the same in all; only where they stand differs.
+
     Parameters
     ----------
     name : str
         As the OpenAPI document calls it.
-    write : callable
-        An error and the request's id to bytes.
-    shape : dict
-        The bytes' JSON Schema.
+    write, shape : callable, dict
+        An error and the request's id to bytes, and the bytes' JSON Schema. They stand together, since
+        a client is made from one and reads the other.
     """
 
     name: str

@@ -68,6 +68,12 @@ def _malformed(key: str, expected: str, value: object) -> RequestError:
     return RequestError(f"{key} is {expected}, {kind_of(value)} came.", code="wrong_protocol")
 
 
+def _no_row(row: int, expected: str, value: object) -> RequestError:
+    return RequestError(
+        f"Row {row} is {kind_of(value)}, {expected} is expected.", code="not_a_record", row=row
+    )
+
+
 def _records(value: Any, schema: Schema) -> Rows:
     if type(value) is not list:
         raise _malformed("dataframe_records", "a list of objects, one for each row", value)
@@ -77,11 +83,7 @@ def _records(value: Any, schema: Schema) -> Rows:
 def _by_row(records: Sequence[Any], schema: Schema) -> Rows:
     for row, record in enumerate(records):
         if type(record) is not dict:
-            raise RequestError(
-                f"Row {row} is {kind_of(record)}, an object of column names and values is expected.",
-                code="not_a_record",
-                row=row,
-            )
+            raise _no_row(row, "an object of column names and values", record)
     widths = [len(record) for record in records]
     limits.check(n_rows=len(records), n_columns=max(widths, default=0))
     if min(widths) == 0:
@@ -112,11 +114,7 @@ def _width(data: Sequence[Any]) -> int:
     """Return the one width of all rows."""
     for row, values in enumerate(data):
         if type(values) is not list:
-            raise RequestError(
-                f"Row {row} is {kind_of(values)}, a list of values is expected.",
-                code="not_a_record",
-                row=row,
-            )
+            raise _no_row(row, "a list of values", values)
         if len(values) != len(data[0]):
             raise RequestError(
                 f"Row {row} has {counted(len(values), 'value')}, row 0 has {len(data[0])}.",

@@ -14,6 +14,7 @@ from shadowserve.divergence.blocks import widths
 from shadowserve.divergence.codes import item_structure
 from shadowserve.divergence.compared import Compared, Divergence, Measure, Swap
 from shadowserve.divergence.kind import Always, OutputKind, Parts
+from shadowserve.divergence.ranks import Matches
 from shadowserve.legible import number, share
 from shadowserve.statistics.tally import Items
 from shadowserve.statistics.tally.keys import class_key
@@ -110,6 +111,14 @@ def listed(aligned: Aligned, *, sized: bool = True) -> tuple[Aligned, np.ndarray
             champion=champion_null, lane=lane_null, mismatch=mismatch & ~differs, equal=rows & False
         )
     return aligned, rows & ~differs & ~mismatch
+
+
+def came_and_went(m: Matches) -> dict[str, np.ndarray]:
+    """Count the items of each row that only the lane has, and those that only the champion has."""
+    return {
+        GAINED.name: (m.lane_length - m.common).astype(np.float64),
+        LOST.name: (m.champion_length - m.common).astype(np.float64),
+    }
 
 
 def movers(champion: Items, lane: Items, k: int = N_MOVERS) -> list[dict[str, Any]]:

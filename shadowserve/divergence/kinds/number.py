@@ -43,7 +43,7 @@ MEASURES = (
         2,
         meaning="difference as a share of both values' mean size, from 0 to 2",
     ),
-    Measure("beyond_tolerance", 0, 1, meaning="share of answers that differ by more than rounding"),
+    Measure.distance("beyond_tolerance", "share of answers that differ by more than rounding"),
 )
 
 

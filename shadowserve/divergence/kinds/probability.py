@@ -26,20 +26,20 @@ from shadowserve.statistics.tally import Quantiles, wasserstein
 from shadowserve.statistics.tally.state import finite
 
 MEASURES = (
-    Measure(
-        "total_variation", 0, 1,
-        meaning="largest difference in probability of any event: 0 the same, 1 disjoint",
+    Measure.distance(
+        "total_variation",
+        "largest difference in probability of any event: 0 the same, 1 disjoint",
     ),
+    Measure.distance("jensen_shannon", "distance of the two distributions: 0 the same, 1 disjoint"),
     Measure(
-        "jensen_shannon", 0, 1,
-        meaning="distance of the two distributions: 0 the same, 1 disjoint",
-    ),
-    Measure(
-        "shift", -1, 1, Swap.FREE,
+        "shift",
+        -1,
+        1,
+        Swap.FREE,
         "challenger's probability less the champion's, of the positive class or the champion's first",
     ),
-    Measure("flip", 0, 1, meaning="share of answers whose decision changes"),
-)  # fmt: skip
+    Measure.distance("flip", "share of answers whose decision changes"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from shadowserve.divergence.align import Outputs, align
 from shadowserve.divergence.codes import code_lists
 from shadowserve.divergence.compared import Compared, Measure, compared
 from shadowserve.divergence.kind import Given, Parts, mean_of
-from shadowserve.divergence.kinds.items import GAINED, LOST, ItemLists, listed
+from shadowserve.divergence.kinds.items import GAINED, LOST, ItemLists, came_and_went, listed
 from shadowserve.divergence.ranks import (
     Matches,
     kendall_tau,
@@ -24,21 +24,15 @@ from shadowserve.divergence.signs import Declared, Form, Sample, Values
 from shadowserve.settings.vocabulary import Kind
 
 MEASURES = (
-    Measure(
-        "rbo_divergence", 0, 1,
-        meaning="how far the two orders lie apart, the first places counting most: 0 the same, 1 disjoint",
+    Measure.distance(
+        "rbo_divergence",
+        "how far the two orders lie apart, the first places counting most: 0 the same, 1 disjoint",
     ),
-    Measure(
-        "top_k_distance", 0, 1,
-        meaning="share of the first places that the two lists do not share",
-    ),
-    Measure(
-        "tau_distance", 0, 1,
-        meaning="share of pairs of shared items that stand in another order",
-    ),
+    Measure.distance("top_k_distance", "share of the first places that the two lists do not share"),
+    Measure.distance("tau_distance", "share of pairs of shared items that stand in another order"),
     GAINED,
     LOST,
-)  # fmt: skip
+)
 # a batch of lists is compared in slices whose pairwise tables stay within a few megabytes
 _CELLS = 2_000_000
 
@@ -90,15 +84,13 @@ class RankingDivergence:
         return compared(aligned, measures=MEASURES, measured=measured, measure=measure)
 
     def _measure(self, m: Matches) -> dict[str, np.ndarray]:
-        common = m.same.sum(axis=(1, 2))
         tau = np.nan_to_num(kendall_tau(m), nan=0.0)
         rbo = rank_biased_overlap(m, persistence=self.persistence)
         return {
             "rbo_divergence": 1.0 - rbo,
             "top_k_distance": 1.0 - top_overlap(m, self.top_k),
             "tau_distance": np.clip((1.0 - tau) / 2, 0.0, 1.0),
-            "gained": (m.lane_length - common).astype(np.float64),
-            "lost": (m.champion_length - common).astype(np.float64),
+            **came_and_went(m),
         }
 
 

@@ -11,12 +11,12 @@ from shadowserve.divergence.align import Outputs, align
 from shadowserve.divergence.codes import code_lists
 from shadowserve.divergence.compared import Compared, Measure, compared
 from shadowserve.divergence.kind import Given
-from shadowserve.divergence.kinds.items import GAINED, LOST, ItemLists, listed
+from shadowserve.divergence.kinds.items import GAINED, LOST, ItemLists, came_and_went, listed
 from shadowserve.divergence.ranks import matches
 from shadowserve.settings.vocabulary import Kind
 
 MEASURES = (
-    Measure("jaccard_distance", 0, 1, meaning="share of the items of both that only one has"),
+    Measure.distance("jaccard_distance", "share of the items of both that only one has"),
     GAINED,
     LOST,
 )
@@ -62,13 +62,9 @@ class SetDivergence:
 
 def _measure(champion: np.ndarray, lane: np.ndarray) -> dict[str, np.ndarray]:
     m = matches(champion, lane)
-    common = m.same.sum(axis=(1, 2))
-    union = m.champion_length + m.lane_length - common
-    return {
-        "jaccard_distance": np.where(union == 0, 0.0, 1.0 - common / np.maximum(union, 1)),
-        "gained": (m.lane_length - common).astype(np.float64),
-        "lost": (m.champion_length - common).astype(np.float64),
-    }
+    union = m.champion_length + m.lane_length - m.common
+    distance = np.where(union == 0, 0.0, 1.0 - m.common / np.maximum(union, 1))
+    return {"jaccard_distance": distance, **came_and_went(m)}
 
 
 class ItemSet(ItemLists):

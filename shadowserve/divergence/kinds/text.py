@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
-from shadowserve.divergence.align import Outputs, Type, align
+from shadowserve.divergence.align import Aligned, Outputs, Type, align
 from shadowserve.divergence.compared import Compared, Measure, compared
 from shadowserve.divergence.kind import Given, OutputKind
 from shadowserve.divergence.signs import Form, Sample
@@ -22,14 +23,11 @@ LONG = 40
 """Characters beyond which texts with spaces are no labels."""
 
 MEASURES = (
-    Measure(
-        "edit_distance", 0, 1,
-        meaning="share of characters to change to turn one text into the other",
+    Measure.distance(
+        "edit_distance", "share of characters to change to turn one text into the other"
     ),
-    Measure(
-        "token_distance", 0, 1, meaning="share of words that the two texts do not share"
-    ),
-)  # fmt: skip
+    Measure.distance("token_distance", "share of words that the two texts do not share"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +54,24 @@ class TextDivergence:
     def compare(self, champion: Outputs, lane: Outputs) -> Compared:
         """Compare two sequences of n_rows texts; see `Divergence.compare`."""
         aligned = align(champion, lane)
-        measured = aligned.comparable & (aligned.types == Type.STRING)
+        return compared(
+            aligned,
+            measures=MEASURES,
+            measured=aligned.comparable & (aligned.types == Type.STRING),
+            measure=partial(self._measure, aligned),
+        )
 
-        def measure(rows: np.ndarray) -> tuple[Mapping[str, np.ndarray], np.ndarray]:
-            end = self.max_characters
-            pairs = [(aligned.champion[i][:end], aligned.lane[i][:end]) for i in rows.tolist()]
-            found = {
-                "edit_distance": np.array(
-                    [Levenshtein.normalized_distance(a, b) for a, b in pairs]
-                ),
-                "token_distance": np.array([_token_distance(a, b) for a, b in pairs]),
-            }
-            return found, np.zeros(rows.size, dtype=bool)
-
-        return compared(aligned, measures=MEASURES, measured=measured, measure=measure)
+    def _measure(
+        self, aligned: Aligned, rows: np.ndarray
+    ) -> tuple[Mapping[str, np.ndarray], np.ndarray]:
+        end = self.max_characters
+        pairs = [(aligned.champion[i][:end], aligned.lane[i][:end]) for i in rows.tolist()]
+        found = {
+            "edit_distance": np.array([Levenshtein.normalized_distance(a, b) for a, b in pairs]),
+            "token_distance": np.array([_token_distance(a, b) for a, b in pairs]),
+        }
+        # Texts have no rounding: what is not equal is not nearly equal either.
+        return found, np.zeros(rows.size, dtype=bool)
 
 
 def _token_distance(champion: str, lane: str) -> float:

@@ -27,14 +27,19 @@ LEAST_LENGTH = 8
 MEASURES = (
     DISAGREEMENT,
     Measure(
-        "cosine_distance", 0, 2,
+        "cosine_distance",
+        0,
+        2,
         meaning="angle between the two vectors: 0 the same direction, 2 opposite ones",
     ),
     Measure(
-        "norm_shift", -1, 1, Swap.SIGN,
+        "norm_shift",
+        -1,
+        1,
+        Swap.SIGN,
         "how much longer the challenger's vector is, as a share of both",
     ),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True, slots=True)
