@@ -131,9 +131,11 @@ class _Process:
         self._their_recursion = sys.getrecursionlimit()
         if self._their_recursion != self._recursion:  # first: the rest takes frames
             sys.setrecursionlimit(self._recursion)
+        # A model's profiler would see, and slow, all that we do between its calls.
         self._their_tracing = sys.gettrace(), sys.getprofile()
         if self._their_tracing != self._tracing:
             _trace(self._tracing)
+        # Files of ours hold callers' requests; a model's umask must not open them to others.
         self._their_umask = os.umask(self._umask)
         self._their_filters = filters = warnings.filters if self._may_raise() else None
         if filters is not None:
@@ -150,6 +152,7 @@ class _Process:
 
     def _may_raise(self) -> bool:
         """Whether a warning may become an exception."""
+        # A model that catches warnings may raise from there, and no filter tells.
         if _shows() != self._show:
             return True
         filters: Any = warnings.filters
@@ -214,6 +217,7 @@ def _hold_handlers() -> None:
     set_handler, get_handler = signal.signal, signal.getsignal
 
     def held(number: int, handler: Any) -> Any:
+        # A default or an ignored signal runs no code, so there is nothing to hold.
         mine = _HERE.inside and callable(handler) and not isinstance(handler, signal.Handlers)
         return _bare(set_handler(number, _Held(handler) if mine else handler))
 

@@ -43,6 +43,7 @@ def fault_of(error: BaseException, *, step: str | None = None) -> Fault:
     noted = _own_attribute(error, "shadowserve_step")
     own = noted[:MAX_NAME] if type(noted) is str else None
     column = None
+    # By its type, not by isinstance, which would run the `__class__` of a model's exception.
     if issubclass(type(error), RequestError):
         code, at = _own_attribute(error, "code"), _own_attribute(error, "column")
         name = f"{name}:{code[:MAX_NAME]}" if type(code) is str else name

@@ -143,6 +143,7 @@ def for_models(
     for name, address in (("MLFLOW_TRACKING_URI", tracking), ("MLFLOW_REGISTRY_URI", registry)):
         if address is not None:
             told[name] = without_credentials(address)
+    # A name list of an outer deployment is not this one's.
     kept.pop(NAMES, None)
     return {**told, **kept}
 
@@ -162,6 +163,8 @@ def without_credentials(address: str) -> str:
     >>> without_credentials("sqlite:////data/a@b.db?timeout=5")
     'sqlite:////data/a@b.db?timeout=5'
     """
+    # Userinfo is a credential and nothing else. A query may hold anything, so it goes only where it
+    # looks like a secret.
     bare = _USERINFO.sub(r"\1", address)
     base, asked, _ = bare.partition("?")
     return base if asked and _SECRET_VALUE.search(bare) else bare
@@ -188,6 +191,7 @@ def hint(error: BaseException) -> str | None:
 def _texts(error: BaseException) -> Iterator[str]:
     """Yield the plain texts that an exception and its causes were made of, as far as they are short."""
     seen: BaseException | None = error
+    # A chain of causes may lead back to itself.
     for _ in range(5):
         if seen is None:
             return

@@ -31,7 +31,7 @@ from shadowserve.wire.protocols import Protocol
 DETECT_FROM = 20
 """Rows from which the kind of output is told, where neither team nor signature says it.
 
-From fewer, whole numbers that happen to be small pass for labels. Until then answers wait.
+From fewer, whole numbers that happen to be small pass for labels. Until then each flush tells anew.
 """
 
 
@@ -175,6 +175,7 @@ class Comparer:
         self._proba = proba
         self._ignore = frozenset(ignore)
         self._champion_classes = champion_classes
+        # A classifier's own classes leave nothing to revise: its numbers are labels.
         told = self._named is not None or (bool(classes) and not proba)
         self._revision = None if told else Revision()
         self._sample: list[Any] | None = []
@@ -186,8 +187,10 @@ class Comparer:
         self.divergence = resumed(tally, options=self._options())
 
     def _options(self) -> Options:
+        # Class by class only probabilities are laid; labels name their class themselves.
         if not (self._classes and self._proba):
             return Options(ignore=self._ignore)
+        # A retrained version may have its classes in another order, or one more.
         own = tuple(self._classes)
         theirs = self._champion_classes() if self._champion_classes else None
         return Options(
@@ -207,6 +210,8 @@ class Comparer:
         if self._revision is not None:
             divergence = self.divergence = self._revision.of(divergence, champion, lane)
         compared = divergence.compare(champion, lane)
+        # All requests of a flush are compared in one call, and told apart again by where each
+        # begins.
         lengths = [len(one.champion) for one in outputs]
         starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
         return Side(both, outputs, compared, starts)
@@ -223,6 +228,7 @@ class Comparer:
         read = self._protocols[request.protocol].read
         left, right = (by_row(read(answer), request.n_rows) for answer in (one, other))
         if len(left) != len(right):
+            # No row answers another one: each side is then one value.
             left, right = [left], [right]
         if self.divergence is None:
             rows = zip(without(left, self._ignore), without(right, self._ignore), strict=True)
@@ -248,6 +254,7 @@ class Comparer:
         rows = [one.champion[0] if one.uneven else one.champion for one in outputs]
         self._sample = [*(self._sample or []), *(row for of_one in rows for row in of_one)]
         found = self._detect(self._sample)
+        # The same kind goes on as the same object, or what was summed would begin anew.
         if self.divergence is None or _shape(found) != _shape(self.divergence):
             self.divergence = found
         if len(self._sample) >= DETECT_FROM:

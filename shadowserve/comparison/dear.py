@@ -89,10 +89,12 @@ class Dear(Stored):
 
     def _is_dear(self, told: Comparison) -> bool:
         own, theirs = told.lane_ms or 0.0, told.champion_work_ms or 0.0
+        # Dear for both is a dear request; only what the challenger makes of it counts.
         if own <= (self.limit_ms or 0.0) or own <= TWICE * theirs:
             return False
         steps = outermost(told.lane_steps)
         step = max(steps, key=lambda name: told.lane_steps[name], default=None)
+        # Names of steps may have no end; see `timing`.
         if step is not None and (step in self.steps or len(self.steps) < MOST_STEPS):
             self.steps[step] = self.steps.get(step, 0) + 1
         return True

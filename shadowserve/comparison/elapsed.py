@@ -35,7 +35,10 @@ class Elapsed(Stored):
         for request in requests:
             worker, now = worker_of(request.position), request.arrived_ns
             elapsed, latest = self._workers.get(worker, (0, now))
+            # Threads of one worker journal slightly out of order; an earlier arrival adds no time.
             if now > latest:
                 self._workers[worker] = (elapsed + now - latest, now)
+            # A machine's restart sets its monotonic clock back to zero; the span goes on from
+            # there.
             elif latest - now > RESTARTED_NS or worker not in self._workers:
                 self._workers[worker] = (elapsed, now)

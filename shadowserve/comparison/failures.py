@@ -93,6 +93,7 @@ class Failures(Stored):
         theirs = np.asarray([outcome in champion for outcome in outcomes], dtype=np.float64)
         self.rate.add(own)
         self.champion_rate.add(theirs)
+        # What both fail on cancels out, so that a broken client is nobody's fault.
         self.more.add((own - theirs)[slice(None) if first is None else first])
         self.episodes.add(own > theirs, theirs > own, [c.arrived_wall_ns for c in comparisons])
         for one in comparisons:
@@ -101,6 +102,7 @@ class Failures(Stored):
 
     def add_slices(self, scorings: Sequence[Scoring], *, disclosure: Disclosure) -> None:
         """Search for the part of the traffic on which errors fall, over typed columns."""
+        # A fault is told of a request; of several rows it is not known which was at fault.
         typed = [one for one in scorings if one.rows is not None and one.rows.n_rows == 1]
         columns = columns_of(typed)
         if columns is None:
@@ -115,6 +117,8 @@ class Failures(Stored):
             if (known.fault.type, known.fault.step, known.fault.frame, known.fault.column) == key:
                 break
         else:
+            # A model may raise from a frame of its own each time; the rates still count every
+            # error.
             if len(self.faults) >= MAX_FAULTS:
                 return
             known = FaultCount(fault)
@@ -202,6 +206,7 @@ class Noise(Stored):
         self.again.add(np.asarray(again.answers, dtype=np.float64))
         self.scores_again.add(np.asarray(again.scores, dtype=np.float64))
         self.occasions += any(again.answers) or any(again.scores)
+        # Where no batch was tried, the lone second answer stands for both.
         batch = together or again
         if together is not None:
             self.together.add(np.asarray(together.answers, dtype=np.float64))

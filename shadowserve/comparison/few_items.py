@@ -91,6 +91,7 @@ class FewItems(Stored):
             places = range(self._n, self._n + len(block))
             self._choose()
             self._measure([pair for n, pair in zip(places, block, strict=True) if n % 2])
+            # Counted after measuring: a list never measures a choice that it took part in.
             odd = [pair for n, pair in zip(places, block, strict=True) if n % 2 == 0]
             for name, side in zip(("champion", "lane"), zip(*odd, strict=True), strict=False):
                 self._odd[name].add(side)
@@ -103,6 +104,7 @@ class FewItems(Stored):
         return Shown(*(total / self.more.n for total in self._sums))
 
     def _choose(self) -> None:
+        # The choice costs a pass over all counts, so it waits for a tenth more lists.
         n = self._odd["lane"].n_lists
         if n < max(CHOOSE_FROM, RECHOOSE * self._chosen_at):
             return
@@ -113,6 +115,8 @@ class FewItems(Stored):
         ]
 
     def _measure(self, pairs: Sequence[Sequence[list[Any]]]) -> None:
+        # Each side is held against its own ten, so a champion that is as narrow excuses the
+        # challenger.
         theirs, own = (set(ten) for ten in self._tens)
         if not own:
             return

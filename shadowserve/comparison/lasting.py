@@ -106,6 +106,8 @@ class Lasting(Stored):
         """Keep what came of a request; where so many have shown nothing, begin anew at smaller alpha."""
         over = self._over[kind]
         over.append(tried)
+        # A proof that has not come by now would drown in what came before, should the fault begin
+        # later.
         if len(over) < MOST_TRIED:
             return
         self._over[kind] = []
@@ -122,6 +124,7 @@ class Lasting(Stored):
         known = [one for one in self._over[kind] if answers is None or answers.knows(one.position)]
         fair = [one for one in known if answers is None or answers.fine(one.position)]
         lasting = [one.lasting() for one in fair]
+        # Where none or several of seven keep failing, it is not told which request is the cause.
         decided = [each for each in lasting if sum(each) == 1]
         begun = self._begun[kind]
         return Lasted(
@@ -129,6 +132,7 @@ class Lasting(Stored):
             lasting=sum(each[0] for each in lasting),
             alone=sum(each[0] for each in decided),
             decided=len(decided),
+            # What a fresh beginning costs: together all of them spend alpha once.
             needed=log(begun * (begun + 1) / 2),
         )
 
@@ -147,6 +151,7 @@ class Answers(Stored):
         """Take in one second scoring; the latest `MOST_ANSWERS` requests are kept."""
         self._fine.setdefault(position, []).append(fine)
         while len(self._fine) > MOST_ANSWERS:
+            # A dict keeps the order of insertion, so its first key is the oldest request.
             del self._fine[next(iter(self._fine))]
 
     def knows(self, position: int) -> bool:

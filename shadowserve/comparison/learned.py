@@ -28,7 +28,7 @@ from shadowserve.divergence import Divergence
 from shadowserve.errors import StateError
 from shadowserve.records import Comparison, Outcome
 from shadowserve.schema.disclosure import Disclosure
-from shadowserve.statistics.growth import SizeCounts
+from shadowserve.statistics.input_sizes import SizeCounts
 from shadowserve.statistics.switchback import CallerCost
 from shadowserve.statistics.tally import Moments, Quantiles, Worst
 from shadowserve.statistics.units import Units
@@ -116,6 +116,8 @@ class Learned:
             What may be kept of the values.
         """
         self.requests += len(comparisons)
+        # A flush is in the order of scoring, with requests of several workers; milestones go by
+        # position.
         in_order = sorted(comparisons, key=lambda one: one.position)
         self.milestones.add(
             [one.position for one in in_order], [one.arrived_wall_ns for one in in_order]
@@ -125,6 +127,7 @@ class Learned:
             for name in ("first", "lately")
         )
         self.failures.add(comparisons, first)
+        # Statistics judge an entity once, or one busy caller would be a slice.
         scored_first = [one for one, own in zip(scorings, first, strict=False) if own]
         self.failures.add_slices(scored_first, disclosure=disclosure)
         if side is not None and divergence is not None:
@@ -133,6 +136,8 @@ class Learned:
             self.outputs.add(
                 side, both, divergence, disclosure=disclosure, first=first[ok], lately=lately[ok]
             )
+        # Only after the outputs of the flush: the slices count a second scoring of rows that they
+        # know.
         self.outputs.add_doubts(self.noise.new_doubts())
         self._add_times(comparisons, champion_columns, inner)
         self.pairing.add(scorings)
@@ -153,6 +158,7 @@ class Learned:
         for column in dict.fromkeys(column for one in comparisons for column in one.sizes):
             seen = [one.sizes[column] for one in comparisons if column in one.sizes]
             self.sizes.setdefault(column, SizeCounts()).add(np.asarray(seen, dtype=np.int64))
+        # A batch's time is no request's: which of them took it is not known.
         timed = [c for c in comparisons if c.alone and c.lane_ms is not None]
         self.warmup.add(np.asarray([c.lane_ms for c in timed if c.warmup], dtype=np.float64))
         counted = [c for c in timed if not c.warmup]
@@ -160,6 +166,7 @@ class Learned:
             self.timed += len(counted)
             self.lane.add(counted, lane=True, inner=inner)
             self.starved_ms.add(np.asarray([c.starved_ms for c in counted]))
+            # A deadline says at least how long; taken for a time it would make the mean too small.
             returned = [c for c in counted if c.outcome is not Outcome.TIMED_OUT]
             lane_ms = np.asarray([c.lane_ms for c in returned], dtype=np.float64)
             self.busy_ms.add(lane_ms, np.asarray([1 / c.inclusion for c in returned]))
@@ -168,6 +175,7 @@ class Learned:
         alone = [c for c in comparisons if c.champion_ms is not None and not c.warmup]
         if alone:
             self.champion.add(alone, lane=False, inner=champion_columns)
+        # Batches count here: what callers get is a batch's answer, however it was shared.
         worked = [c.champion_work_ms for c in comparisons if not c.warmup]
         self.champion_work.add(np.asarray(worked, dtype=np.float64))
         self.lag_ms.add(np.asarray([c.lag_ms for c in comparisons]))
@@ -206,6 +214,7 @@ class Learned:
         StateError
             If another release wrote it.
         """
+        # The steps are in the state; those of a fresh start are replaced by it.
         it = cls({}, {})
         try:
             for name, kind in _PARTS.items():
@@ -249,6 +258,7 @@ _PARTS: Mapping[str, Any] = {
     "unseen": Unseen,
     "refused": Accepted,
 }
+# States of earlier releases lack these; a lane that goes on from one begins them anew.
 _YOUNG = frozenset(
     ("lasting", "answers", "pairing", "dear", "replayed", "milestones", "unseen", "refused")
 )

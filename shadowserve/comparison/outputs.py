@@ -107,6 +107,7 @@ class Outputs(Stored):
         """
         every = np.ones(len(comparisons), dtype=np.bool_)
         first, lately = every if first is None else first, every if lately is None else lately
+        # Numbers summed as labels cannot be taken back, so what was summed goes.
         if self._is_other(divergence):
             self._revise(divergence)
         self._compared_by = divergence
@@ -133,19 +134,23 @@ class Outputs(Stored):
         self.more_nonfinite.add((own - theirs)[first])
         arrived_ns = [c.arrived_wall_ns for c in comparisons]
         self.nonfinite_episodes.add(own > theirs, theirs > own, arrived_ns)
+        # A change is told by who came lately: an entity's first request lies before it.
         self.change.add(np.maximum(by_request, 0.0)[lately], positions[lately])
         self.worst.add(by_request, positions, [c.request_id for c in comparisons])
+        # An example for the reader, and when it began to matter.
         if self.first_differing is None and differing.any():
             self.first_differing = int(positions[differing][0])
         graded = self.tally.of.graded(self.tally.parts, side.compared)
         members = self._add_slices(side, graded, first=first, disclosure=disclosure)
         if members is not None and self.slices is not None:
+            # A label is of a request; in one of many rows it is not known which row it is about.
             n_rows = np.diff([*side.starts, len(by_row)])[first]
             at, single = np.cumsum(n_rows) - n_rows, n_rows == 1
             self._note(members[at[single]], positions[first][single])
 
     def _is_other(self, divergence: Divergence) -> bool:
         """Whether another kind is compared than so far, also by another process."""
+        # Within a process it is the same object as long as nothing was revised.
         if self._compared_by is not None:
             return divergence is not self._compared_by
         return self.tally is not None and _kinds(self.tally) != _kinds(divergence)
@@ -167,6 +172,7 @@ class Outputs(Stored):
 
     def _note(self, members: np.ndarray, positions: np.ndarray) -> None:
         """Note the cells of requests of one row, so that labels can be cut by them."""
+        # Without a mark the cells are not fixed yet, and places would mean another cell later.
         if self.slices is None or not self.slices.mark or members.shape[1] > MOST_CELLS:
             return
         packed = np.packbits(members, axis=1)
@@ -187,6 +193,7 @@ class Outputs(Stored):
         columns = columns_of(side.scorings)
         if columns is None or len(next(iter(columns.values()))) != len(by_row):
             return None
+        # A request counts or does not count with all of its rows.
         rows = np.repeat(first, np.diff([*side.starts, len(by_row)]))
         columns = {name: values[rows] for name, values in columns.items()}
         self.slices = searching(self.slices, columns, disclosure)
@@ -222,6 +229,7 @@ def searching(
     search: SliceSearch | None, columns: Mapping[Any, np.ndarray], disclosure: Disclosure
 ) -> SliceSearch:
     """Return the search to go on with: a new one at first, and where less may be kept than was."""
+    # A search keeps values of open columns; once a column is closed they must be gone.
     if search is not None and search.obeys(disclosure):
         return search
     kinds = {name: kind_of(values.dtype) for name, values in columns.items()}
@@ -233,6 +241,7 @@ def columns_of(scorings: Sequence[Scoring]) -> dict[Any, np.ndarray] | None:
     rows = [one.rows for one in scorings if one.rows is not None]
     if len(rows) != len(scorings) or not rows or not rows[0].columns:
         return None
+    # A model without signature takes what callers send, and not all send the same columns.
     names = [name for name in rows[0].columns if all(name in part.columns for part in rows)]
     if not names:
         return None

@@ -48,6 +48,7 @@ class Pairing(Stored):
         for one in scorings:
             worker, burst = worker_of(one.request.position), burst_of(one.request.position)
             opened = self._open.get(worker)
+            # The journal of one worker is read in order: another burst, or none, ends the open one.
             if opened is not None and (burst is None or burst[0] != opened.number):
                 self._close(worker)
             if burst is not None and burst[1] >= BURST_WARMUP and self._counts(one):
@@ -64,6 +65,8 @@ class Pairing(Stored):
         if pair is None or times is None:
             return
         opened = self._open.setdefault(worker, OpenBurst(number, one.request.arrived_wall_ns))
+        # A lane that restarts within a burst is a new life from there on; the burst counts for the
+        # last.
         opened.life = pair.life
         opened.control_ms.append(pair.control_ms)
         opened.challenger_ms.append(times.work_ns / 1e6)

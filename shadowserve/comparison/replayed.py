@@ -94,12 +94,17 @@ class Trial:
 
     def weigh(self, theirs: Mapping[int, Seen] | None) -> Weighed:
         """Weigh what has been asked so far; `theirs` is the control's, None where there is none."""
+        # A request that only one of both lanes has been asked proves nothing about either.
         both = [place for place in self.seen if theirs is None or place in theirs]
         own = [self.seen[place] for place in both]
         changed = [one for one in own if one.alone]
+        # Of three answers, any may stand alone by chance; it is the one of then in a third of
+        # cases.
         told = log_e_sign(len(changed), sum(one.alone or one.other for one in own), 1 / 3)
         if theirs is not None:
             pairs = [(self.seen[place].alone, theirs[place].alone) for place in both]
+            # What also the champion's version answers otherwise now is the data's doing, not the
+            # version's.
             beyond = sum(ours and not other for ours, other in pairs)
             told = min(told, log_e_sign(beyond, sum(a != b for a, b in pairs), 1 / 2))
         return Weighed(len(both), len(changed), len({one.look for one in changed}), told)
@@ -107,12 +112,14 @@ class Trial:
     def is_proven(self, weighed: Weighed, *, alpha: float) -> bool:
         """Whether the version has changed; ``number`` tries share alpha."""
         jump = abs(self.change.after - self.change.before)
+        # The k-th try spends alpha / (k (k + 1)): all tries that ever come share it.
         needed = log(self.number * (self.number + 1) / alpha)
         share = weighed.changed / weighed.replayed if weighed.replayed else 0.0
         looks = min(LOOKS, self.looks)
         return (
             weighed.evidence >= needed
             and weighed.looks >= looks == LOOKS
+            # Else a real change of a few answers would be blamed for a jump that traffic made.
             and share >= max(LEAST_SHARE, jump / 2)
         )
 

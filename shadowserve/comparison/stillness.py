@@ -73,6 +73,7 @@ class Stillness(Stored):
     def add(self, champion: Sequence[Any], lane: Sequence[Any]) -> None:
         """Take in both answers to some requests, one each; rows without a number are left out."""
         pairs = list(zip(*(self.of.placed(side) for side in (champion, lane)), strict=True))
+        # A NaN lies in no place, and one side without a number leaves no pair.
         if not self.usual.is_label:
             pairs = [pair for pair in pairs if np.isfinite(pair).all()]
         while pairs and self._places is None:
@@ -92,11 +93,13 @@ class Stillness(Stored):
         place = self._places[which]
         if self.usual.is_label:
             return float(value == place)
+        # Numbers that stand still may still tremble.
         return float(abs(value - place) <= self._widths[which])
 
     def _fix(self) -> None:
         """Fix the places on the first hundred; where the champion itself holds still, on the next."""
         theirs, own = zip(*self._burnt, strict=True)
+        # If the champion holds still itself, these hundred are given up and the next are looked at.
         self._burnt = []
         if self.usual.is_label:
             self._places = [max(set(side), key=side.count) for side in (theirs, own)]
@@ -119,6 +122,7 @@ def _is_scaled(
     theirs: Sequence[float], own: Sequence[float], ranges: Sequence[float], places: Sequence[float]
 ) -> bool:
     """Whether numbers vary as the champion's do, only in another unit: grams for kilograms."""
+    # A unit keeps the order of the answers; a collapse does not.
     if ranges[1] <= 0 or not spearmanr(theirs, own).statistic > CORRELATED:
         return False
     before, after = (r / max(abs(p), 1e-300) for r, p in zip(ranges, places, strict=True))

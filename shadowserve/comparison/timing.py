@@ -67,6 +67,7 @@ class StepTiming(Stored):
         self.calls.add(n_rows, wall_ms)
         for column, size in sizes.items():
             known = ~np.isnan(size)
+            # A step that names its columns follows their sizes alone: others grow along by chance.
             if known.any() and (not self.columns or column in self.columns):
                 fit = self.growth.setdefault(column, GrowthFit())
                 fit.add(size[known].astype(np.int64), wall_ms[known])
@@ -113,9 +114,11 @@ class RoleTiming(Stored):
         self.total.add(totals, weights, n_rows, sizes)
         steps = [c.lane_steps if lane else c.champion_steps for c in calls]
         known = np.asarray([bool(one) for one in steps])
+        # Parts that an author named lie within a step and must not be taken off twice.
         rest = totals - [sum(one[name] for name in outermost(one)) for one in steps]
         self.between.add(np.maximum(rest, 0.0)[known], weights[known], n_rows[known], {})
         for name in dict.fromkeys(name for one in steps for name in one):
+            # Authors may name a step by a value; such names have no end.
             if name not in self.steps and len(self.steps) >= MAX_STEPS:
                 continue
             timing = self.steps.setdefault(name, StepTiming(inner.get(name, ())))

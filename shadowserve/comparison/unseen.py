@@ -71,6 +71,7 @@ class Unseen(Stored):
             return
         for rows in requests:
             for name, values in rows.columns.items() if rows is not None else ():
+                # A model may know with underscores what a request spells with blanks.
                 column = str(name) if str(name) in told else str(name).replace(" ", "_")
                 if column in told:
                     self._count(str(name), values.tolist(), told[column])

@@ -76,6 +76,8 @@ def plain_rows(outputs: Outputs) -> Sequence[Any]:
     """Return outputs as JSON values; as they are where they are JSON values already."""
     if isinstance(outputs, np.ndarray):
         return list(outputs.tolist())
+    # A lane reads answers from JSON, so nearly always there is nothing to unpack and nothing to
+    # copy.
     if all(t in _TYPES for t in set(map(type, outputs))):
         return outputs
     return [plain(value) for value in outputs]
@@ -147,6 +149,7 @@ class Aligned:
             champion_nonfinite=self.champion_nonfinite | champion,
             lane_nonfinite=self.lane_nonfinite | lane,
             nan_mismatch=self.nan_mismatch | mismatch,
+            # Of two lists that are equal but for a null on one side, the null decides.
             equal=(self.equal | equal) & ~mismatch,
         )
 
@@ -162,6 +165,7 @@ class Aligned:
 def differing(champion: Any, lane: Any) -> tuple[str, str]:
     """Return the two types, or for lists of one length those of the first items that differ."""
     pair = (type_name(champion), type_name(lane))
+    # Two lists of one length bear one name, and the difference lies in their items.
     if pair[0] == pair[1] and isinstance(champion, list | tuple):
         for a, b in zip(champion, lane, strict=True):
             if type_of(a) != type_of(b):
@@ -176,17 +180,22 @@ def align(champion: Outputs, lane: Outputs) -> Aligned:
     difference of structure.
     """
     champion, lane = plain_rows(champion), plain_rows(lane)
+    # Which row answers which is not known any more, so no row may pass for equal.
     if len(champion) != len(lane):
         return _unalignable(champion, lane)
     n_rows = len(champion)
     champion_kinds, lane_kinds = set(map(type, champion)), set(map(type, lane))
+    # Most batches are numbers or texts throughout. Type codes row by row would cost more than
+    # comparing.
     if champion_kinds == lane_kinds and len(lane_kinds) == 1:
         uniform = _UNIFORM.get(next(iter(lane_kinds)))
         if uniform is not None:
             return _of_one_type(champion, lane, uniform)
     champion_types, lane_types = _type_codes(champion), _type_codes(lane)
     champion_null, lane_null = champion_types == Type.NULL, lane_types == Type.NULL
+    # A null beside a value is no other type: it is counted as a missing value.
     structure = (champion_types != lane_types) & ~champion_null & ~lane_null
+    # In Python true equals 1; in JSON they are two types.
     equal = _equal(champion, lane, n_rows) & (champion_types == lane_types)
     return Aligned(
         champion=champion,
@@ -229,11 +238,13 @@ def _equal(champion: Sequence[Any], lane: Sequence[Any], n_rows: int) -> np.ndar
 def floats(outputs: Sequence[Any]) -> np.ndarray:
     """Return numbers as ndarray of shape (n_rows,), float64; whatever is no number is NaN."""
     kinds = set(map(type, outputs))
+    # A boolean would become 1.0, a text of digits a number.
     if not kinds <= _NUMBERS:
         outputs = [v if type(v) in _NUMBERS else math.nan for v in outputs]
     try:
         return np.array(outputs, dtype=np.float64)
-    except OverflowError:  # an integer beyond 1.8e308
+    except OverflowError:
+        # An integer beyond 1.8e308, which JSON may hold and a float may not.
         return np.array([_float(v) for v in outputs])
 
 
@@ -241,4 +252,5 @@ def _float(value: Any) -> float:
     try:
         return float(value)
     except OverflowError:
+        # Infinity would count as a missing value; the largest float is as far off as can be told.
         return sys.float_info.max if value > 0 else -sys.float_info.max

@@ -43,16 +43,22 @@ def paired(aligned: Aligned) -> Paired:
         widths(aligned.champion, listed),
         widths(aligned.lane, listed),
     )
+    # Lists of two lengths have no places to compare; they differ in structure, and take no room
+    # here.
     even = listed & (champion_width == lane_width)
     width = int(champion_width[even].max(initial=0))
     a, a_foreign = _matrix(aligned.champion, even, width)
     b, b_foreign = _matrix(aligned.lane, even, width)
+    # An item that is no number on both sides makes it a row that is judged by equality alone.
     numeric = even & ~a_foreign & ~b_foreign
     aligned = aligned.with_structure((listed & ~even) | (a_foreign ^ b_foreign))
     a_hole, b_hole = ~np.isfinite(a), ~np.isfinite(b)
+    # Hardly any model answers nulls, and what follows copies both matrices.
     if not (a_hole.any() or b_hole.any()):
         return Paired(aligned, numeric, a, b)
     apart = numeric & (a_hole ^ b_hole).any(axis=1)
+    # Alignment called these unequal, since a NaN equals nothing; here nulls in the same places are
+    # equal.
     same = numeric & ~apart & ((a == b) | a_hole).all(axis=1)
     aligned = aligned.with_nulls(
         champion=numeric & a_hole.any(axis=1),
@@ -60,6 +66,7 @@ def paired(aligned: Aligned) -> Paired:
         mismatch=apart,
         equal=same,
     )
+    # Zero on both sides adds nothing to any distance, so no measure needs to know of holes.
     a[a_hole], b[b_hole] = 0.0, 0.0
     return Paired(aligned, numeric & ~apart, a, b)
 
@@ -74,6 +81,7 @@ def _matrix(outputs: Sequence[Any], even: np.ndarray, width: int) -> tuple[np.nd
     """Return the rows as a matrix, and which of them hold what is neither number nor null."""
     foreign = np.zeros(even.size, dtype=bool)
     blank = [0.0] * width
+    # Rows that are not measured keep their place as zeros: indices then need no mapping.
     lists = [outputs[i] if here else blank for i, here in enumerate(even.tolist())]
     if any(len(one) != width for one in lists):
         lists = [[*one, *blank[len(one) :]] for one in lists]

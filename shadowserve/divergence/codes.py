@@ -23,6 +23,7 @@ def code_lists(
     champion, lane : ndarray of shape (n_rows, longest list), int64
         Codes from 0; -1 after the end. An item named twice in a list keeps its first place.
     """
+    # One table for both sides: equal codes then mean equal items.
     numbers: dict[Any, int] = {}
     coded = [[_code(row, numbers) for row in side] for side in (champion, lane)]
     width = max((len(row) for side in coded for row in side), default=0)
@@ -33,6 +34,7 @@ def code_lists(
 def _code(row: Sequence[Any], numbers: dict[Any, int]) -> list[int]:
     keys = row if one_simple_type(row) else map(as_key, row)
     codes = [numbers.setdefault(key, len(numbers)) for key in keys]
+    # A list that names an item twice has it at its first place, as a reader meets it.
     return codes if len(set(codes)) == len(codes) else list(dict.fromkeys(codes))
 
 
@@ -53,11 +55,13 @@ def item_structure(
         {type(item) for row in side if type(row) is list for item in row}
         for side in (champion, lane)
     ]
+    # Ids of one simple type on both sides: the loop over rows would find nothing.
     if seen[0] == seen[1] and seen[0] in _SIMPLE:
         return nothing, nothing, nothing
     differs, champion_null, lane_null = nothing.copy(), nothing.copy(), nothing.copy()
     for i in np.flatnonzero(listed).tolist():
         a, b = _item_types(champion[i]), _item_types(lane[i])
+        # An empty list has no types, and differs from none.
         differs[i] = bool(a and b) and a - {Type.NULL} != b - {Type.NULL}
         champion_null[i], lane_null[i] = Type.NULL in a, Type.NULL in b
     return differs, champion_null, lane_null

@@ -165,6 +165,7 @@ def compared(
     Rows that are alike in type but not of the kind (two strings where numbers are the rule) are
     judged by equality alone: primary 0 or 1, other numbers NaN unless equal.
     """
+    # Measuring is dear and a distance from itself is 0, so only rows that differ are measured.
     rows = np.flatnonzero(measured & ~aligned.equal)
     found, close = measure(rows) if rows.size else ({}, np.zeros(0, dtype=bool))
     other = aligned.comparable & ~measured & ~aligned.equal & ~aligned.structure
@@ -174,9 +175,11 @@ def compared(
         if rows.size:
             column[rows] = found[one.name]
         if position == 0:
+            # Two texts where numbers are the rule: the same or not is all that can be said of them.
             column[other] = 1.0
         values[one.name] = column
     tolerant = aligned.equal.copy()
+    # A row that is equal is close as well, and one that was not measured is not.
     tolerant[rows] = close
     return Compared(
         values=values,

@@ -46,6 +46,7 @@ def matches(champion: np.ndarray, lane: np.ndarray) -> Matches:
     champion, lane : ndarray of shape (n_rows, width), int
         Codes of items, each at most once a row, at least 0; -1 fills up the end.
     """
+    # The filling of both sides is -1, and must not pass for an item that they share.
     same = (champion[:, :, None] == lane[:, None, :]) & (champion >= 0)[:, :, None]
     return Matches(same, (champion >= 0).sum(axis=1), (lane >= 0).sum(axis=1))
 
@@ -59,6 +60,8 @@ def _reached_at(width: int) -> np.ndarray:
 
 def overlaps(m: Matches) -> np.ndarray:
     """Count the items common to both tops, at depths 1 … width: ndarray (n_rows, width)."""
+    # One product of matrices counts the pairs of each depth; a sum for each would walk the square
+    # again.
     flat = m.same.reshape(len(m.same), -1).astype(np.float32)
     return np.cumsum(flat @ _reached_at(m.width), axis=1, dtype=np.float64)
 
@@ -88,12 +91,15 @@ def rank_biased_overlap(m: Matches, *, persistence: float) -> np.ndarray:
     common = np.concatenate([np.zeros((len(m.same), 1)), overlaps(m)], axis=1)
     at_short = np.take_along_axis(common, short, axis=1)
     at_long = np.take_along_axis(common, long, axis=1)
+    # An empty list has no depth to divide by; its terms are multiplied by 0 all the same.
     safe_short, safe_long = np.maximum(short, 1), np.maximum(long, 1)
     seen = common[:, 1:] / depth * (depth <= long)
+    # Below its end the shorter list says nothing: the share that agreed there is taken to go on.
     assumed = (
         at_short * (depth - short) / (safe_short * depth) * ((depth > short) & (depth <= long))
     )
     head = (1 - p) / p * ((seen + assumed) * p**depth).sum(axis=1)
+    # What lies below both lists, down to infinity, keeps the agreement of their ends.
     last = (at_long - at_short) / safe_long + at_short / safe_short
     overlap = head + (last * p**long).ravel()
     return np.where(long.ravel() == 0, 1.0, np.clip(overlap, 0.0, 1.0))
@@ -122,6 +128,7 @@ def kendall_tau(m: Matches) -> np.ndarray:
     """
     ranks_a, ranks_b, known = _union_ranks(m)
     first, second = np.triu_indices(ranks_a.shape[1], k=1)
+    # Places that only fill up a row make no pair.
     both = known[:, first] & known[:, second]
     order_a = np.sign(ranks_a[:, first] - ranks_a[:, second]) * both
     order_b = np.sign(ranks_b[:, first] - ranks_b[:, second]) * both
@@ -138,10 +145,12 @@ def _union_ranks(m: Matches) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Ranks in both lists of: the champion's items, then the items only the lane has."""
     width = m.width
     place = np.arange(1, width + 1, dtype=np.int32)
+    # All that a list lacks stands just behind its end, tied.
     end_a = (m.champion_length + 1).astype(np.int32)[:, None]
     end_b = (m.lane_length + 1).astype(np.int32)[:, None]
     place_in_b = m.same @ place
     of_champion = np.where(place_in_b > 0, place_in_b, end_b)
+    # Items of both are among the champion's already and must not count twice.
     only_lane = ~m.same.any(axis=1) & (place <= m.lane_length[:, None])
     shape = m.same.shape[:2]
     ranks_a = np.concatenate([np.broadcast_to(place, shape), np.broadcast_to(end_a, shape)], axis=1)

@@ -15,7 +15,7 @@ import numpy as np
 from shadowserve.comparison.bursts import BURST_EVERY, BURST_LENGTH, BURST_WARMUP, burst_of
 from shadowserve.records import Role
 from shadowserve.schema.rows import Rows
-from shadowserve.statistics import growth
+from shadowserve.statistics.input_sizes import sizes
 from shadowserve.statistics.tally import Quantiles
 from shadowserve.statistics.tally.samples import hash_positions
 
@@ -54,7 +54,7 @@ def sizes_of(rows: Rows | None) -> dict[str, int]:
         return {}
     found = {}
     for name, values in rows.columns.items():
-        size = growth.sizes(values)
+        size = sizes(values)
         if size is not None:
             found[str(name)] = int(size.sum())
     return found

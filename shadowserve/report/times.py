@@ -10,7 +10,7 @@ from shadowserve.comparison.timing import BETWEEN, RoleTiming, StepTiming, step_
 from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings.gains import LIMITS
 from shadowserve.settings.policy import Policy
-from shadowserve.statistics.growth import SizeCounts
+from shadowserve.statistics.input_sizes import SizeCounts
 from shadowserve.statistics.tally import Quantiles
 
 QUANTILE_FROM = 1_000

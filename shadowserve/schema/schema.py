@@ -7,7 +7,6 @@ made here. Champion and challengers each have their own. The typing rule itself 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from shadowserve import ambience
-from shadowserve.errors import ModelError, RequestError
+from shadowserve.errors import RequestError
 from shadowserve.legible import counted
 from shadowserve.schema.casting import infer
 from shadowserve.schema.columns import UNTYPED, Cast, Column, columns_of, lacks
+from shadowserve.schema.keys import Keys, ordered
 from shadowserve.schema.params import Param, type_params
 from shadowserve.schema.ragged import other_keys, ragged
 from shadowserve.schema.rows import ColumnName, Rows
@@ -59,17 +59,13 @@ class Schema:
     features: tuple[str, ...] = ()
     respelled: bool = False
     _casts: tuple[tuple[str, ColumnName, Cast], ...] = field(init=False, repr=False, compare=False)
+    _keys: Keys = field(init=False, repr=False, compare=False)
     _text: frozenset[ColumnName] = field(init=False, repr=False, compare=False)
     _untyped: frozenset[ColumnName] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        # The number 1 and the text "1" are two names in Python and one in JSON.
-        keys = [column.key for column in self.columns]
-        if len(set(keys)) != len(keys):
-            raise ModelError(
-                "Two columns of the signature have names that JSON cannot tell apart; "
-                "log the model again with distinct names."
-            )
+        object.__setattr__(self, "_keys", Keys.of(self.columns))
+        # How each column is typed is chosen here, once, and only called for a request.
         casts = tuple((c.key, c.name, c.caster()) for c in self.columns)
         object.__setattr__(self, "_casts", casts)
         text = frozenset(
@@ -105,7 +101,7 @@ class Schema:
         inputs = _listed(signature.get("inputs"))
         params = tuple(Param.from_spec(spec) for spec in _listed(signature.get("params")))
         if inputs and inputs[0]["type"] == "tensor":
-            return cls(tensors=tuple(map(_tensor, inputs)), params=params)
+            return cls(tensors=tuple(map(Tensor.from_spec, inputs)), params=params)
         columns, named = columns_of(inputs)
         return cls(columns=columns, params=params, named=named)
 
@@ -146,6 +142,7 @@ class Schema:
         A tensor that fixes its number of rows takes no more of them.
         """
         shapes = [tensor.shape for tensor in self.tensors]
+        # A type that follows a request's values would follow those of its neighbours in a batch.
         typed = self.is_typed and all(c.type != UNTYPED for c in self.columns)
         return typed and all(shape[0] < 0 and -1 not in shape[1:] for shape in shapes)
 
@@ -166,21 +163,8 @@ class Schema:
         return not self.named or [c.key for c in self.columns] == numbers
 
     def ordered(self, keys: Iterable[str]) -> list[str]:
-        """Return a table's keys in the order of a model's features that have no names.
-
-        Keys that number the features, or that are the names it was fitted with, say which is which,
-        whatever order they came in. Of others nothing is known but that order.
-
-        Examples
-        --------
-        >>> Schema().ordered(["1", "0"]), Schema().ordered(["q", "p"])
-        (['0', '1'], ['q', 'p'])
-        """
-        given = list(keys)
-        for known in ([str(place) for place in range(len(given))], self.features):
-            if set(known) == set(given):
-                return list(known)
-        return given
+        """Return a table's keys in the order of a model's features; see `keys.ordered`."""
+        return ordered(keys, self.features)
 
     def type_params(self, params: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Type inference parameters and fill in the defaults; see `params.type_params`."""
@@ -216,7 +200,7 @@ class Schema:
             name: caster(each) for (_, name, caster), each in zip(casts, values, strict=True)
         }
         whole = all(len(record) == len(casts) for record in records)
-        extra = () if whole else self._unknown_keys(records)
+        extra = () if whole else self._keys.unknown(records)
         return self._rows(columns, n_rows=len(records), extra=extra)
 
     def type_columns(self, table: Mapping[str, Sequence[Any]], *, n_rows: int) -> Rows:
@@ -229,13 +213,13 @@ class Schema:
             At least 1.
         """
         if not self.named:
-            ordered = [table[key] for key in self.ordered(table)]
-            return self.type_lists(list(zip(*ordered, strict=True)))
+            in_order = [table[key] for key in self.ordered(table)]
+            return self.type_lists(list(zip(*in_order, strict=True)))
         if self.respelled:
-            table = self._respell(table)
+            table = self._keys.respelled(table)
         casts = self._casts or tuple((key, key, partial(infer, column=key)) for key in table)
         if missing := [c for c in self.columns if c.key not in table and c.required]:
-            raise self._lacks(missing, given=table)
+            raise self._keys.lacks(missing, given=table)
         # An absent column is a column of nulls: its own rule then fills in.
         absent = [None] * n_rows
         columns = {name: caster(table.get(key, absent)) for key, name, caster in casts}
@@ -295,6 +279,7 @@ class Schema:
             raise ragged("inputs", typed)
         known = {t.name for t in self.tensors}
         extra = tuple(str(name) for name in values if name not in known)
+        # A model of one unnamed array is called with the array, and not with a dict of one.
         lone = self.tensors[0].name is None
         tensor = typed["None"] if lone else typed
         return Rows(columns={}, n_rows=lengths.pop(), tensor=tensor, extra=extra)
@@ -325,7 +310,8 @@ class Schema:
         if self.fits is None or self.named or not rows.columns:
             return
         fits, values = self.fits, next(iter(rows.columns.values()))
-        moments = values.dtype.kind == "M"  # in nanoseconds they would be numbers
+        # In nanoseconds moments would become numbers, which no hint of a date takes.
+        moments = values.dtype.kind == "M"
         for row, value in enumerate((values.astype("M8[us]") if moments else values).tolist()):
             if (broken := ambience.within(fits, value)) is not None:
                 raise RequestError(
@@ -350,38 +336,16 @@ class Schema:
             if type(record) is not dict:
                 raise _not_a_record(row)
         if self.respelled:
-            records = [self._respell(record) for record in records]
+            records = [self._keys.respelled(record) for record in records]
         for row, record in enumerate(records):
             if missing := [c for c in self.columns if c.required and c.key not in record]:
-                raise self._lacks(missing, given=record, row=row if len(records) > 1 else None)
+                raise self._keys.lacks(missing, given=record, row=row if len(records) > 1 else None)
         columns = {
             name: caster([record.get(key) for record in records])
             for key, name, caster in self._casts
         }
-        extra = self._unknown_keys(records)
+        extra = self._keys.unknown(records)
         return self._rows(columns, n_rows=len(records), extra=extra)
-
-    def _respell(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a row or table under the model's spelling of its names."""
-        known = {column.key for column in self.columns}
-        spelled = {key: key if key in known else re.sub(r"\s", "_", key) for key in record}
-        return {
-            to if to == key or (to in known and to not in record) else key: record[key]
-            for key, to in spelled.items()
-        }
-
-    def _unknown_keys(self, records: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-        """Name the keys that the signature does not know, each once, in order of appearance."""
-        known = {column.key for column in self.columns}
-        return tuple(dict.fromkeys(k for record in records for k in record if k not in known))
-
-    def _lacks(
-        self, missing: Sequence[Column], *, given: Mapping[str, Any], row: int | None = None
-    ) -> RequestError:
-        known = {column.key for column in self.columns}
-        unknown = [key for key in given if key not in known]
-        names = [column.key for column in missing]
-        return lacks(names, n_known=len(self.columns), given=unknown, row=row)
 
 
 def _not_a_record(row: int) -> RequestError:
@@ -395,8 +359,3 @@ def _listed(part: Any) -> list[dict[str, Any]]:
         return []
     entries: list[dict[str, Any]] = json.loads(part) if isinstance(part, str) else list(part)
     return entries
-
-
-def _tensor(spec: Mapping[str, Any]) -> Tensor:
-    inner = spec["tensor-spec"]
-    return Tensor(name=spec.get("name"), dtype=inner["dtype"], shape=tuple(inner["shape"]))

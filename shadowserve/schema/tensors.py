@@ -6,10 +6,10 @@ padded or reshaped: another number of features is a refusal with both numbers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -46,6 +46,12 @@ class Tensor:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_rule", _rule(self.dtype))
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any]) -> Self:
+        """Read one entry of a signature's inputs."""
+        inner = spec["tensor-spec"]
+        return cls(name=spec.get("name"), dtype=inner["dtype"], shape=tuple(inner["shape"]))
 
     def type(self, values: Any) -> np.ndarray:
         """Type nested lists.

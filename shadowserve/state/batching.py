@@ -45,6 +45,8 @@ class Batching:
     @property
     def shared(self) -> bool:
         """Whether callers' requests share calls now."""
+        # The mark goes before what was decided at load: it may have changed under the running
+        # workers.
         return self.decided.rows(1)[self.marked] > 0
 
     def __str__(self) -> str:

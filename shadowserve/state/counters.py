@@ -110,6 +110,7 @@ def is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
+    # It is somebody else's process, so it is there.
     except PermissionError:
         return True
     return True
@@ -145,12 +146,15 @@ class Counters:
         """Add what one journal step did, all at once; from any thread. The sequence never falls."""
         with self._stepping:
             cells, bank = self._cells, self._cells[_SLOT["bank"]]
+            # Five counts change together, and a kill may come between two of them. So they are
+            # written where nobody reads, and one word turns the reader over.
             old = len(_PLAIN) + bank * len(_BANKED)
             new = len(_PLAIN) + (1 - bank) * len(_BANKED)
             cells[new] = cells[old] + answered
             cells[new + 1] = cells[old + 1] + failed
             cells[new + 2] = cells[old + 2] + appended
             cells[new + 3] = cells[old + 3] + append_failed
+            # Steps of several threads may end in another order than their sequences began.
             cells[new + 4] = max(cells[old + 4], sequence)
             cells[_SLOT["bank"]] = 1 - bank
 
@@ -169,11 +173,13 @@ def read(path: Path) -> Counts:
     raw = bytes_of(path)
     while raw != (again := bytes_of(path)):  # a journal step fell into the reading
         raw = again
+    # A shorter file is one that is being made: its worker has counted nothing yet.
     return _counts(struct.unpack_from(f"{_WORDS}q", raw)) if len(raw) >= _SIZE else Counts()
 
 
 def _counts(cells: tuple[int, ...]) -> Counts:
     plain = dict(zip(_PLAIN, cells, strict=False))
+    # Which of the two banks holds; the other is being written, or was when its writer died.
     start = len(_PLAIN) + plain.pop("bank") * len(_BANKED)
     banked = dict(zip(_BANKED, cells[start : start + len(_BANKED)], strict=True))
     later = dict(zip(_LATER, cells[-len(_LATER) :], strict=True))

@@ -169,6 +169,7 @@ _FROZEN = (
 
 
 def _identity(deployment: Deployment) -> dict[str, object]:
+    # The digest as well: a version may have been logged anew under its number.
     served = (deployment.model, deployment.champion.number, deployment.champion.digest)
     options = deployment.options.to_dict()
     return {
@@ -218,6 +219,7 @@ def archive(places: Places, deployment: Deployment) -> Path:
     shelf.mkdir(mode=0o700, parents=True, exist_ok=True)
     for kept in (*places.lanes.glob("*/kept.db*"), *places.journal.glob("*.refused")):
         kept.unlink()  # whole requests go with their deployment
+    # The deployment file goes last: what is cut off before it is archived anew at the next start.
     moved = (
         places.journal,
         places.lanes,
@@ -244,6 +246,7 @@ def forget(places: Places, *, older_than_s: float) -> list[str]:
     old = [
         shelf
         for shelf in places.shelves
+        # Whoever links a shelf elsewhere has put it there to keep.
         if not shelf.is_symlink() and shelf.stat().st_mtime < oldest
     ]
     for shelf in old:

@@ -68,6 +68,7 @@ def note(places: Places, who: str, cause: str, **detail: Any) -> None:
     before = known.get(who, Ends())
     ended = {**before.ended, cause: before.ended.get(cause, 0) + 1}
     last = {"cause": cause, "at": datetime.now(UTC).isoformat(timespec="seconds"), **detail}
+    # Read anew each time: only the supervisor writes, and a restart of it goes on counting.
     everything = {**known, who: Ends(ended, last)}
     text = json.dumps({name: asdict(each) for name, each in everything.items()})
     with contextlib.suppress(OSError):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 def write_whole(path: Path, text: str) -> None:
     """Replace a small file in one step, readable by its owner only."""
+    # By process and thread, so that two writers do not share a draft.
     draft = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}")
     descriptor = _new(draft)
     try:
@@ -43,6 +44,7 @@ def reserved(path: Path, size: int) -> int:
     try:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(descriptor, 0, size)
+        # Elsewhere than on Linux a hole is all that can be had.
         elif os.fstat(descriptor).st_size < size:
             os.ftruncate(descriptor, size)
     except OSError:

@@ -61,6 +61,7 @@ class Mark:
     def worked_ns(self) -> int:
         """Return the time since the start, less what the thread spent runnable but not running."""
         delay = run_delay_ns(self.pid, self.tid)
+        # Where the kernel does not tell, all of the time counts as worked.
         starved = 0 if delay is None else max(0, delay - self.run_delay_ns)
         return max(0, time.monotonic_ns() - self.started_ns - starved)
 
@@ -84,6 +85,7 @@ class InFlight:
         struct.pack_into(f"<{len(positions)}q", self._map, _HEAD.size, *positions)
         delay = self._starvation.delay_ns() or 0
         _HEAD.pack_into(self._map, 0, self._pid, self._tid, delay, len(positions), step, 0)
+        # Only now is it in hand: the deadline counts from what is complete.
         _WORD.pack_into(self._map, _STARTED, time.monotonic_ns())
 
     def clear(self) -> None:
@@ -117,6 +119,7 @@ def _mark_of(raw: bytes) -> Mark:
     if len(raw) < _SIZE:
         return Mark(pid=0, tid=0, started_ns=0, run_delay_ns=0, positions=())
     pid, tid, delay, count, step, started = _HEAD.unpack_from(raw)
+    # A mark that was torn by a kill counts as idle, and not as a request too many.
     count = count if started and 0 <= count <= MAX_IN_HAND else 0
     positions = struct.unpack_from(f"<{count}q", raw, _HEAD.size)
     return Mark(

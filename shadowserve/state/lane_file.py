@@ -117,6 +117,8 @@ class LaneState:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         self._connection = sqlite3.connect(path, timeout=10.0)
         self._connection.execute("PRAGMA journal_mode=WAL")
+        # Kills are survived all the same; only a loss of power could cost more than the last
+        # commits.
         self._connection.execute("PRAGMA synchronous=OFF")
         self._connection.executescript(TABLES)
         self._burst_rows = burst_rows
@@ -143,6 +145,8 @@ class LaneState:
             self._connection.executemany(
                 "INSERT INTO death VALUES (?, 1, ?, ?, ?) ON CONFLICT (position) DO UPDATE SET "
                 "n = n + 1, cause = excluded.cause, detail = excluded.detail, last = excluded.last "
+                # A note of death may be read twice, by a lane that died again before it had
+                # committed.
                 "WHERE last != excluded.last",
                 [(place, death.cause, detail, death.id) for place in death.positions],
             )
@@ -164,7 +168,9 @@ class LaneState:
                 "INSERT OR REPLACE INTO cursor VALUES (?, ?)", progress.cursor.items()
             )
             connection.executemany(
-                "INSERT OR REPLACE INTO comparison VALUES (?, ?, ?)", progress.comparisons
+                # Replaced, for a request that was in hand at a death is scored, and told, again.
+                "INSERT OR REPLACE INTO comparison VALUES (?, ?, ?)",
+                progress.comparisons,
             )
             connection.executemany(
                 "INSERT OR REPLACE INTO burst VALUES (?, ?, ?, ?)", progress.bursts
@@ -180,6 +186,7 @@ class LaneState:
 
     def _forget(self, connection: sqlite3.Connection, progress: Progress) -> None:
         for worker, sequence in progress.cursor.items():
+            # What lies behind the cursor was dealt with, whatever had died over it.
             passed = (position(worker, 0), position(worker, sequence))
             connection.execute("DELETE FROM death WHERE position > ? AND position <= ?", passed)
         if progress.cells:
@@ -202,6 +209,7 @@ class LaneState:
         """Close a window for good: from here on its rows wait to become a part."""
         with self._connection:
             self._connection.execute(
+                # Once closed, a window stays as it was: its numbers may have been sent already.
                 "INSERT OR IGNORE INTO window VALUES (?, ?, ?, ?, ?, NULL)",
                 (window.number, window.opened_ns, window.closed_ns, window.n, window.metrics),
             )
@@ -232,6 +240,7 @@ class LaneState:
         """Note a window's part and drop the rows that lie in it."""
         with self._connection as connection:
             connection.execute("UPDATE window SET part = ? WHERE number = ?", (part, window))
+            # In the same transaction: rows lie here or in a part, never in both or in neither.
             connection.execute("DELETE FROM comparison WHERE window = ?", (window,))
 
     def next_window(self) -> int:

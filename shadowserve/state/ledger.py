@@ -44,6 +44,7 @@ def read(places: Places, deployment: Deployment) -> Ledger:
             for lane in found.lanes
             for outcome in (Outcome.SKIPPED_BUDGET, Outcome.SKIPPED_LOST)
         )
+        # If no cursor moved in between, the gap is real.
         if not gaps or _cursors(places, deployment) == lanes:
             break
     return found
@@ -64,6 +65,7 @@ def _read(places: Places, deployment: Deployment, lanes: Mapping[LaneName, Snaps
         end = max(reach.last.get(worker, 0), counted.sequence)
         beyond = reader.statuses(places.journal, worker=worker, after=counted.sequence, upto=end)
         counted = counted.with_journaled(beyond)
+        # Lanes are measured up to here alone; what comes while this reads is nobody's debt yet.
         bound[worker] = counted.sequence
         total = _sum(total, counted)
     known = endings.read(places)
@@ -110,6 +112,7 @@ def reconcile(places: Places, counted: counters.Counters, *, worker: int) -> Non
 def _batching(places: Places, deployment: Deployment) -> Iterator[Batching]:
     """Yield what holds for each version that somebody has loaded; where it is tapped, for lanes alone."""
     method = deployment.options.method
+    # Behind a tap nobody here loads the champion to serve; its control is what tells of it.
     champion = Role.CONTROL if deployment.tapped else Role.CHAMPION
     loaded = [(champion, deployment.champion)]
     loaded += [(Role.CHALLENGER, version) for version in deployment.challengers]
@@ -152,9 +155,11 @@ def _lane(
     oldest = behind.oldest_wall_ns
     return LaneLedger(
         name=name,
+        # A pause is the team's file, which the lane's own condition does not know.
         state="paused" if state == "running" and places.paused.exists() else state,
         reason=reason,
         outcomes=counted,
         pending=behind.pending,
+        # A wall clock that was set back would make a lag below zero.
         lag_seconds=0.0 if oldest is None else max(0.0, (time.time_ns() - oldest) / 1e9),
     )

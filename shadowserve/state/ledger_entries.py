@@ -111,6 +111,7 @@ class Ledger:
     def balanced(self) -> bool:
         """Whether every answered request is accounted for, in the journal and in every lane."""
         counted = self.champion
+        # Two sums that are written by different hands: what was answered, and what became of it.
         journaled = counted.answered + counted.failed == counted.appended + counted.append_failed
         return journaled and all(lane.total == counted.appended for lane in self.lanes)
 
@@ -126,6 +127,7 @@ class Ledger:
         told = self.to_dict()
         if not served:
             gone = {"state": "stopped"}
+            # A lane's last word is "running" when it was killed with its supervisor.
             told["lanes"] = [
                 lane | (gone if lane["state"] in _AT_WORK else {}) for lane in told["lanes"]
             ]

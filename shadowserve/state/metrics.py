@@ -87,6 +87,7 @@ class RoleMetrics:
     """
 
     def __init__(self, role: str, version: int, *, steps: Sequence[str]) -> None:
+        # A mapped file grows when a series is made; on a full disk that would kill the process.
         phases: Sequence[str] = PHASES
         if not _has_room:
             phases, steps = (), ()
@@ -120,6 +121,7 @@ def exposition(places: Places, directory: Path) -> bytes:
     registry = CollectorRegistry()
     MultiProcessCollector(registry, path=str(directory))
     registry.register(_Counted(places))
+    # A process that died meanwhile would be counted twice, or not at all, while it is merged.
     with departed.undisturbed(directory):
         return generate_latest(registry)
 
@@ -132,6 +134,7 @@ class _Counted:
 
     def collect(self) -> Iterator[Metric]:
         """Add up the workers."""
+        # From the counters that the ledger reads: two accounts of one thing would differ one day.
         counted = [counters.read(path) for path in self._places.all_counters().values()]
         family = CounterMetricFamily(
             "shadowserve_requests", "Requests by what the data plane did.", labels=["outcome"]

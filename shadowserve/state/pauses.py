@@ -42,6 +42,7 @@ def end(places: Places) -> None:
     except FileNotFoundError:
         return
     lines = [f"{since} {until}" for since, until in _read(places.pauses)[1 - KEPT :]]
+    # The pause is remembered before its mark goes: a kill in between repeats it and loses nothing.
     draft = places.pauses.with_name(f".{places.pauses.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
@@ -77,6 +78,7 @@ class Pauses:
         arrived_wall_ns : int
             Since the epoch.
         """
+        # A lane may come to a request long after the pause that it arrived in.
         return self.lasting or any(a <= arrived_wall_ns <= b for a, b in self.over())
 
     def over(self) -> list[tuple[int, int]]:
@@ -95,5 +97,6 @@ def _read(path: Path) -> list[tuple[int, int]]:
         split = [line.split() for line in path.read_text().splitlines()]
     except (OSError, UnicodeDecodeError):
         return []
+    # A line that was cut off by a full disk says nothing of when it ended.
     whole = (parts for parts in split if len(parts) == 2 and all(p.isdigit() for p in parts))
     return [(int(since), int(until)) for since, until in whole]

@@ -252,6 +252,7 @@ class Places:
     def all_counters(self) -> dict[int, Path]:
         """Every worker that ever counted here."""
         found = self.counting.glob("*.bin")
+        # A draft of a file lies beside it for an instant, and is no worker.
         return {int(path.stem): path for path in found if path.stem.isdigit()}
 
     def unknown_columns(self, worker: int) -> Path:
@@ -286,5 +287,6 @@ class Places:
 def _make_private(directory: Path) -> None:
     """Make a directory its owner's alone, also one that an earlier release made."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # `mkdir` leaves a directory that was there as it was, and an earlier release left it open.
     if directory.stat().st_mode & 0o077:
         directory.chmod(0o700)

@@ -98,6 +98,8 @@ class Refusals:
             if self._descriptor is None:
                 self._open()
             self._offered += 1
+            # Thinned as it fills: early and late refusals are both there, without knowing how many
+            # come.
             if self._offered % 2 ** (self._kept // STEADY) == 0:
                 self._append(one.pack())
         except OSError as error:  # such as a full disk: what is not kept is not known
@@ -119,6 +121,8 @@ class Refusals:
             return
         if self._descriptor is not None:
             written = os.pwrite(self._descriptor, packed, self._size)
+            # A full disk takes a part; a reader would take it for a record that is being written,
+            # for ever.
             if written < len(packed):
                 os.ftruncate(self._descriptor, self._size)
                 self._full = True

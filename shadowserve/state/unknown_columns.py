@@ -66,6 +66,7 @@ class UnknownColumns:
 
     def meet(self, names: Sequence[str]) -> None:
         """Note the names of one request's unknown columns; unknown parameters are passed over."""
+        # Nothing can be added, so a flood of made-up names costs no more than this line.
         if self._more and len(self._names) == MAX_NAMES:
             return
         if len(names) > _LOOKED_AT:
@@ -89,6 +90,7 @@ class UnknownColumns:
         start = _HEAD.size + place * _SLOT_SIZE
         _LENGTH.pack_into(self._map, start, len(text))
         self._map[start + _LENGTH.size : start + _LENGTH.size + len(text)] = text
+        # The count comes last: a reader, or a kill, in between sees the names as they were.
         self._names.add(name)
         _HEAD.pack_into(self._map, 0, place + 1, self._more)
 
@@ -102,6 +104,7 @@ def read(paths: Iterable[Path]) -> Met:
     names: dict[str, None] = {}
     more = False
     for path in paths:
+        # A worker's file is missing where it never started, or had no room.
         met = _unpack(path.read_bytes()) if path.exists() else Met()
         names.update(dict.fromkeys(met.names))
         more |= met.more

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from math import ceil, pi, sqrt
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -82,6 +83,18 @@ class Epoch:
     challenger_ms: tuple[float, ...] = ()
     most: tuple[tuple[float, float], ...] = ()
     works: tuple[float, ...] = ()
+
+    def to_row(self) -> list[Any]:
+        """Return it as JSON-able values, in the order of its fields."""
+        return list(astuple(self))
+
+    @classmethod
+    def of_row(cls, row: Sequence[Any]) -> Self:
+        """Read what `to_row` wrote."""
+        number, n_bursts, levels, control, challenger, most, works = row
+        pairs = tuple((a, b) for a, b in most)
+        sums = tuple(control), tuple(challenger)
+        return cls(number, n_bursts, tuple(levels), *sums, pairs, tuple(works))
 
     @property
     def level(self) -> float:

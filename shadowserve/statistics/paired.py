@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, exp, inf, isnan, log, nan, sqrt
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -86,18 +86,6 @@ def _six_columns(rows: Sequence[Sequence[float]]) -> FloatArray:
     return np.asarray(rows, dtype=np.float64).reshape(-1, 6)
 
 
-def _epoch_row(e: Epoch) -> list[Any]:
-    return [e.number, e.n_bursts, e.levels, e.control_ms, e.challenger_ms, e.most, e.works]
-
-
-def _epoch(row: Sequence[Any]) -> Epoch:
-    number, n_bursts, levels, control, challenger, most, works = row
-    return Epoch(
-        number, n_bursts, tuple(levels), tuple(control), tuple(challenger),
-        tuple((a, b) for a, b in most), tuple(works),
-    )  # fmt: skip
-
-
 class PairedBursts(Stored):
     """Bursts of pairs of one challenger and the control, in bounded memory.
 
@@ -129,7 +117,7 @@ class PairedBursts(Stored):
         "lives": listed,
         "bursts": Part(np.ndarray.tolist, _six_columns).at("_bursts"),
         "most": each(tupled).at("_most"),
-        "epochs": each(Part(_epoch_row, _epoch)),
+        "epochs": each(Part(Epoch.to_row, Epoch.of_row)),
     }
     given = ("margin",)
 

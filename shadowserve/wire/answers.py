@@ -65,6 +65,7 @@ def dumps(value: Any) -> bytes:
     try:
         return orjson.dumps(value, default=_convert, option=_OPTIONS)
     except orjson.JSONEncodeError as error:
+        # Our own refusal names the type; orjson's wraps it and would hide it.
         if isinstance(error.__cause__, AnswerError):
             raise error.__cause__ from None
     return _dumps_slowly(value)
@@ -138,6 +139,7 @@ def read_json(body: bytes) -> Any:
     >>> read_json(rb'["a\ud800"]')
     ['a\\ud800']
     """
+    # orjson rounds long numbers to floats, so it may read only bodies that hold none.
     if not _MANY_DIGITS.search(body):
         try:
             return orjson.loads(body)
@@ -157,6 +159,7 @@ def _exact(text: str) -> int | float:
     >>> _exact("9007199254740993.0"), _exact("2.5"), _exact("1e300")
     (9007199254740993, 2.5, 1e+300)
     """
+    # Written in full with a zero fraction, such as a Decimal: its digits are meant.
     whole, _, fraction = text.partition(".")
     if fraction and not fraction.strip("0") and len(whole) > _EXACT_DIGITS:
         return int(whole)
@@ -192,11 +195,14 @@ def _convert(value: Any) -> Any:
     if isinstance(value, (np.ndarray, pd.DataFrame, pd.Series)):
         return plain(value)
     if isinstance(value, (bytes, bytearray)):
+        # With line breaks, as MLflow sends bytes: clients decode what they decoded before.
         return base64.encodebytes(value).decode("ascii")
     if isinstance(value, (dt.date, dt.time)):
         return value.isoformat()
     if isinstance(value, Decimal):
+        # As a number with all its digits; a float would round it.
         return orjson.Fragment(str(value).encode()) if value.is_finite() else None
+    # orjson knows neither these nor what they hold; it asks for each item again.
     if isinstance(value, (tuple, pd.Index, pd.api.extensions.ExtensionArray)):
         return list(value)
     if scipy.sparse.issparse(value):
@@ -245,6 +251,7 @@ def _tree(value: Any) -> Any:
 
 def _number(value: Decimal) -> int | float:
     """Return a Decimal as a number: exactly where it is whole and written in full."""
+    # An exponent of millions is a short text, and an integer that fills the memory.
     whole = value == value.to_integral_value() and value.adjusted() < _MOST_DIGITS
     return int(value) if whole else float(value)
 

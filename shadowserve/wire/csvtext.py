@@ -61,6 +61,7 @@ def type_csv(lines: Sequence[list[str]], schema: Schema, *, header: bool = True)
     names = lines.pop(0) if header and lines else None
     n_columns = len(names) if names is not None else len(lines[0]) if lines else 0
     limits.check(n_rows=len(lines), n_columns=n_columns)
+    # zip would cut every line to the shortest and lose values without a word.
     _check_widths(lines, n_columns, first_line=2 if header else 1)
     fields = list(zip(*lines, strict=True))
     if names is not None and len(set(names)) != len(names):
@@ -76,6 +77,7 @@ def type_csv(lines: Sequence[list[str]], schema: Schema, *, header: bool = True)
         )
     types = {column.key: column.type for column in schema.columns}
     table = {
+        # An unknown column is carried as text, to be named among those that are ignored.
         name: _values(types.get(name, "string"), values)
         for name, values in zip(names, fields, strict=True)
     }
@@ -103,6 +105,7 @@ def read_csv(body: bytes) -> list[list[str]]:
         Where it is not UTF-8 or not RFC 4180.
     """
     try:
+        # Excel writes a byte order mark, which would belong to the first column's name.
         text = body.decode("utf-8-sig")
         return [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line]
     except UnicodeDecodeError:
@@ -166,6 +169,7 @@ def _number(field: str) -> Any:
     if not _NUMBER.fullmatch(digits):
         return field
     number = float(digits)
+    # 1e400 is no float; as text the typing rule refuses it with row and column.
     return number if abs(number) != float("inf") else field
 
 

@@ -46,6 +46,7 @@ def split(prediction: Any, lengths: Sequence[int], *, multi_output: bool = False
     >>> split(np.array([1, 2, 3]), [1, 2])
     [array([1]), array([2, 3])]
     """
+    # Nothing to cut, so any form will do, even one without rows.
     if len(lengths) == 1:
         return [prediction]
     edges = list(accumulate(lengths, initial=0))
@@ -65,8 +66,10 @@ def _cutter(prediction: Any, n_rows: int) -> _Cut:
             f"The model answered {n_rows} rows with {came}; one entry a row is expected."
         )
     if isinstance(prediction, (pd.DataFrame, pd.Series)):
+        # Alone, the model would have counted its rows from 0.
         return lambda start, stop: prediction.iloc[start:stop].reset_index(drop=True)
     if scipy.sparse.issparse(prediction):
+        # Only rows of a CSR matrix can be sliced; converted once for all requests.
         by_row = prediction.tocsr()
         return lambda start, stop: by_row[start:stop]
     return lambda start, stop: prediction[start:stop]

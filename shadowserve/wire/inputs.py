@@ -61,6 +61,7 @@ def table_of(inputs: Sequence[Any]) -> Table:
                 code="unsupported_media_type",
                 status=415,
             )
+        # A mapping would keep the last, and nobody would be told.
         if each["name"] in table:
             raise malformed("Every input comes once", code="duplicate_key")
         table[each["name"]] = _flat(each)
@@ -81,6 +82,7 @@ def _flat(each: Mapping[str, Any]) -> tuple[list[Any], list[int]]:
         )
     if type(data) is not list:
         raise malformed(f"The data of {quoted(name)} is a list")
+    # The protocol allows both flat and nested data.
     if data and type(data[0]) is list:
         data = _unnested(data, shape, name)
     if len(data) != math.prod(shape):
@@ -94,6 +96,7 @@ def _flat(each: Mapping[str, Any]) -> tuple[list[Any], list[int]]:
 
 def _unnested(data: list[Any], shape: Sequence[int], name: str) -> list[Any]:
     """Lay nested data out row-major; its lengths are those of the shape, or it is another array."""
+    # Flattening alone would take a 2 x 3 array for a 3 x 2 one.
     level, fits = data, len(data) == shape[0]
     for width in shape[1:]:
         fits = fits and all(type(each) is list and len(each) == width for each in level)
@@ -124,6 +127,7 @@ def _check_datatype(name: str, datatype: Any, data: Sequence[Any], *, per_row: i
 
 def _is_within(datatype: str, value: Any) -> bool:
     if datatype in _LARGEST:
+        # Beyond it the cast would make infinity of a number that was sent.
         return bool(abs(value) <= _LARGEST[datatype])
     if "INT" not in datatype:
         return True

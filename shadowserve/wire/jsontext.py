@@ -55,9 +55,12 @@ def loads(body: bytes, *, max_depth: int) -> Any:
         document = orjson.loads(body.removeprefix(_BOM))
     except orjson.JSONDecodeError as error:
         body, document = _without_nan(body, error)
+    # Two counts settle it for nearly every body; only a bracket-rich one is walked.
     n_brackets = body.count(b"[") + body.count(b"{")
     if n_brackets > max_depth and _is_deeper(document, max_depth):
         raise _too_deep()
+    # orjson keeps the last of two equal keys in silence. Reading again is slow, so counting comes
+    # first.
     if not _keys_are_counted(body, document):
         _refuse_duplicates(body)
     return document
@@ -105,6 +108,7 @@ def _too_deep() -> RequestError:
 
 def _is_deeper(document: Any, max_depth: int) -> bool:
     level = [document]
+    # Level by level, not by recursion: depth is what the sender chose.
     for _ in range(max_depth):
         level = [
             child
@@ -122,6 +126,7 @@ def _keys_are_counted(body: bytes, document: Any) -> bool:
     n_keys = _n_keys(document)
     if body.count(b":") == n_keys:
         return True
+    # A colon may stand in a text; one behind a quote is a key, unless escaped or spaced.
     return body.count(b'":') == n_keys and not any(mark in body for mark in _UNCOUNTABLE)
 
 

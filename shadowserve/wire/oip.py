@@ -71,6 +71,7 @@ def _check_outputs(asked: Any) -> None:
     ):
         raise malformed("outputs is a list of objects with a name")
     options = [each["parameters"] for each in asked if type(each.get("parameters")) is dict]
+    # Ignoring it would answer in a form that the client does not read.
     if any("classification" in each for each in options):
         raise malformed("The classification extension is not spoken here; outputs come in full")
 
@@ -108,6 +109,7 @@ def read_answer(body: bytes) -> Any:
     """
     try:
         outputs = read_json(body)["outputs"]
+        # A shape that does not fit would fold values into rows they do not belong to.
         if any(len(each["data"]) != math.prod(each["shape"]) for each in outputs):
             raise TypeError
         read = {each["name"]: _nest(each["data"], each["shape"]) for each in outputs}
@@ -132,6 +134,7 @@ def _check_columns(table: Table) -> int:
     """Return the number of rows of inputs that are one column each."""
     n_rows = {shape[0] for _, shape in table.values()}
     for name, (data, shape) in table.items():
+        # A [n, 2] input of a named column is two values for one cell.
         if len(n_rows) != 1 or len(data) != shape[0]:
             raise RequestError(
                 f"The input {quoted(name)} is one column: of shape [n] or [n, 1], with the same n for all.",
@@ -160,6 +163,7 @@ def _read_texts(data: list[Any], column: Column | None) -> list[Any]:
 
 
 def _read_text(value: Any, column: Column, row: int) -> Any:
+    # The protocol has no nested values: they come as JSON text in BYTES.
     if type(value) is not str or column.type not in _NESTED:
         return value
     try:
@@ -193,5 +197,6 @@ def _nest(data: Sequence[Any], shape: Sequence[int]) -> list[Any]:
     """Fold row-major values into lists of the shape."""
     nested = list(data)
     for width in reversed(shape[1:]):
+        # A width of 0 has rows without values, and no step to cut by.
         nested = [nested[at : at + width] for at in range(0, len(nested), width)] if width else []
     return nested

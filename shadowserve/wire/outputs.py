@@ -63,6 +63,7 @@ def _is_ragged(prediction: Any) -> bool:
 
 def _output(name: str, part: Any) -> dict[str, Any]:
     array = _as_array(part)
+    # A long double has no datatype in the protocol; as JSON text nothing of it is lost.
     if array.dtype.kind in _KINDS and array.dtype.itemsize <= 8:
         data = array.ravel().tolist()
         return {
@@ -84,6 +85,7 @@ def _as_array(part: Any) -> np.ndarray:
     if isinstance(part, pd.DataFrame):
         part = plain(part)
     if isinstance(part, np.ma.MaskedArray):
+        # A masked value is missing, and the number beneath the mask is anything.
         part = part.filled(np.nan) if part.dtype.kind == "f" else part.tolist()
     if isinstance(part, np.ndarray):
         return np.atleast_1d(np.asarray(part))
@@ -92,6 +94,7 @@ def _as_array(part: Any) -> np.ndarray:
     numbers = _numbers(rows)
     if numbers is not None:
         return numbers
+    # np.array would make two dimensions of rows that happen to have one length.
     objects = np.empty(len(rows), dtype=object)
     objects[:] = rows
     return objects
@@ -106,6 +109,7 @@ def _numbers(rows: list[Any]) -> np.ndarray | None:
     if array.dtype.kind not in _KINDS or not array.ndim:
         return None
     leaves = list(_leaves(rows))
+    # numpy turns [1, True] into [1, 1] and ["1", 1] into texts: such rows stay as they are.
     bools = sum(isinstance(leaf, (bool, np.bool_)) for leaf in leaves)
     alike = bools in (0, len(leaves)) and all(isinstance(leaf, _NUMBERS) for leaf in leaves)
     exact = array.dtype.kind != "f" or all(map(_is_exact, leaves))
@@ -129,6 +133,7 @@ def _text(value: Any) -> str | None:
     """Write one entry of BYTES: text as it is, anything else as its JSON text."""
     if value is None or isinstance(value, str):
         return value
+    # A date is written as a JSON text, whose quotes are not part of it; null is none.
     text = dumps(value).decode()
     read: str | None = json.loads(text) if text[0] in '"n' else text
     return read

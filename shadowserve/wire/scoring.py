@@ -41,6 +41,7 @@ def type_scoring(document: Any, schema: Schema) -> Rows:
     if type(document) is not dict:
         raise _not_the_protocol(f"{kind_of(document)} came")
     given = None
+    # Taken out before the keys are counted, so that exactly one key of rows is left.
     if len(document) > 1:
         given = document.pop("params", None)
     if len(document) != 1:
@@ -50,6 +51,7 @@ def type_scoring(document: Any, schema: Schema) -> Rows:
     if reader is None:
         raise _not_the_protocol("another key came")
     rows = reader(value, schema)
+    # The usual request has no parameters, and copies no rows for them.
     if given is None and not schema.params:
         return rows
     params, ignored = schema.type_params(given)
@@ -85,6 +87,7 @@ def _by_row(records: Sequence[Any], schema: Schema) -> Rows:
         if type(record) is not dict:
             raise _no_row(row, "an object of column names and values", record)
     widths = [len(record) for record in records]
+    # Before typing: what is too large must cost nothing but its parsing.
     limits.check(n_rows=len(records), n_columns=max(widths, default=0))
     if min(widths) == 0:
         raise RequestError("A row has no values.", code="empty", row=widths.index(0))
@@ -96,6 +99,7 @@ def _by_row(records: Sequence[Any], schema: Schema) -> Rows:
 def _split(value: Any, schema: Schema) -> Rows:
     if type(value) is not dict or "data" not in value:
         raise _malformed("dataframe_split", "an object with columns and data", value)
+    # pandas writes an index along; it means nothing to a model and is left unread.
     if not value.keys() <= {"columns", "data", "index"}:
         raise RequestError(
             "dataframe_split has columns, data and index; another key came.", code="wrong_protocol"
@@ -136,6 +140,7 @@ def _keys(names: Any, width: int) -> list[str]:
             "Send a name for each value.",
             code="ragged_rows",
         )
+    # A mapping would keep the last of two columns, and the caller would not know which.
     if len(set(keys)) != width:
         raise RequestError("columns has the same name twice.", code="duplicate_key")
     return keys
@@ -159,16 +164,20 @@ def _arrays(value: Any, schema: Schema) -> Rows:
         return _named_arrays(value, schema)
     if type(value) is not list:
         return _lone_value(value, schema)
+    # For a model of one nested column an object is a value, not a row.
     if value and type(value[0]) is dict and not schema.is_lone_nested:
         return _by_row(value, schema)
+    # A list too: there it is the value of one row.
     wide = value and type(value[0]) is list and not schema.is_lone_nested
     limits.check(n_rows=len(value), n_columns=len(value[0]) if wide else 1)
     if schema.tensors:
         return schema.type_tensors({_lone_name(schema): value})
     if schema.is_open:
         return _untyped_array(value)
+    # A bare list of values is one column; only inner lists make rows of it.
     if len(schema.columns) == 1 and not (wide and schema.takes_lists):
         return schema.type_columns({schema.columns[0].key: value}, n_rows=len(value))
+    # Ragged rows are named here; the schema would speak of a width that no row need have.
     _width(value)
     return schema.type_lists(value)
 
@@ -182,6 +191,7 @@ def _named_arrays(value: dict[str, Any], schema: Schema) -> Rows:
             "The model's columns have no names; send lists of values.", code="wrong_protocol"
         )
     lengths = {len(each) for each in value.values() if type(each) is list}
+    # An object of plain values is one row; with nested columns its lists are values as well.
     if schema.is_nested or not lengths:
         return _by_row([value], schema)
     if len(lengths) != 1 or any(type(each) is not list for each in value.values()):
@@ -213,6 +223,7 @@ def _lone_name(schema: Schema) -> str | None:
 def _untyped_array(value: list[Any]) -> Rows:
     """Read a bare array for a model of which nothing is known: float64, or text as object."""
     n_dimensions, first = 1, value[0]
+    # The first row tells how deep the array is; typing refuses rows that are not.
     while type(first) is list and first:
         n_dimensions, first = n_dimensions + 1, first[0]
     dtype = {str: "str", bool: "bool"}.get(type(first), "float64")
@@ -246,6 +257,7 @@ def _tensors_by_column(table: Mapping[str, Sequence[Any]], schema: Schema) -> Ro
 
 
 def _cells(cells: Sequence[Any], shape: tuple[int, ...]) -> list[Any]:
+    # A column of single values fits a tensor of width 1: each becomes a row of its own.
     if len(shape) == 2 and cells and type(cells[0]) is not list:
         return [[cell] for cell in cells]
     return list(cells)

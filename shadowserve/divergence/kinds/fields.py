@@ -65,11 +65,13 @@ def assemble(
         for name, d in fields.items()
     }
     rest = aligned.equal & ~measured  # two nulls are equal; what is no record is judged as a whole
+    # Only a record that has the champion's own fields may count as equal.
     whole = measured & ~differs
     values = {"disagreement": _mean_disagreement(aligned, parts, measured)}
     for name, part in parts.items():
         for measure, column in part.values.items():
             values[f"{name}/{measure}"] = np.where(measured | rest, column, np.nan)
+    # Where no row can be laid beside another, each field would tell the lengths once more.
     for name, part in parts.items() if not aligned.of_lengths else ():
         for (a, b), n in part.kind_of_structure.items():
             pairs[f"{name}: {a}", f"{name}: {b}"] += n
@@ -80,6 +82,7 @@ def assemble(
         kind_of_structure=pairs + Counter(aligned.differing_types()),
         exact=rest | (whole & ~_any(parts, "exact", measured, negated=True)),
         tolerant=rest | (whole & ~_any(parts, "tolerant", measured, negated=True)),
+        # A record that lacks a field has no value there; that is structure, not a null.
         nan_mismatch=aligned.nan_mismatch | _any(parts, "nan_mismatch", whole),
         champion_nonfinite=aligned.champion_nonfinite | _any(parts, "champion_nonfinite", whole),
         lane_nonfinite=aligned.lane_nonfinite | _any(parts, "lane_nonfinite", whole),
@@ -107,6 +110,7 @@ def _mean_disagreement(
     else:
         mean[measured] = 0.0
     other = aligned.comparable & ~measured & ~aligned.equal & ~aligned.structure
+    # What is no record on both sides and not equal: nothing of it can be measured.
     mean[other] = 1.0
     return mean
 
@@ -156,12 +160,14 @@ def fields_of(
         If nothing names any.
     """
     specs = {str(spec["name"]): spec for spec in given.signature or [] if "name" in spec}
+    # The signature's order first, so that reports of two deployments list fields alike.
     seen = dict.fromkeys([*specs, *names])
     if not seen and not rows:
         raise SettingsError(
             f"Output kind {kind!r} needs fields: no signature or sample names any. "
             "Log the model with an output signature."
         )
+    # Classes are those of the whole answer; a field of it has its own, which nobody has named.
     inner = replace(given.options, champion_classes=None, lane_classes=None)
     found: dict[str, Divergence] = {}
     for name in seen:

@@ -102,6 +102,7 @@ def listed(aligned: Aligned, *, sized: bool = True) -> tuple[Aligned, np.ndarray
     rows = aligned.comparable & (aligned.types == Type.LIST)
     if not rows.any():
         return aligned, rows
+    # A set that has grown is a distance; a ranking that has grown is another answer.
     uneven = rows & sized & (widths(aligned.champion, rows) != widths(aligned.lane, rows))
     differs, champion_null, lane_null = item_structure(aligned.champion, aligned.lane, rows)
     aligned = aligned.with_structure(uneven | differs)
@@ -128,10 +129,13 @@ def movers(champion: Items, lane: Items, k: int = N_MOVERS) -> list[dict[str, An
     """
     before, after = champion.counts(), lane.counts()
     moved = {
+        # A sketch keeps only the commonest items of each side; of the others it still has an
+        # estimate.
         item: lane.reach(after.get(item) or lane.count(item))
         - champion.reach(before.get(item) or champion.count(item))
         for item in before.keys() | after.keys()
     }
+    # By size of the move, then by name: the same table at every look.
     top = heapq.nsmallest(k, moved, key=lambda item: (-abs(moved[item]), item))
     return [
         {

@@ -89,7 +89,9 @@ class NumberDivergence:
         self, champion: np.ndarray, lane: np.ndarray, *, exact: np.ndarray
     ) -> tuple[Mapping[str, np.ndarray], np.ndarray]:
         whole = ~np.isnan(exact)
+        # Two different whole numbers are different, though floats beyond 2^53 call them one.
         close = self.tolerance.within(champion, lane) & ~whole
+        # Opposite numbers near the largest float lie further apart than a float can say.
         with np.errstate(over="ignore"):
             difference = np.clip(lane - champion, -_LARGEST, _LARGEST)
         difference = np.where(whole, exact, difference)
@@ -143,6 +145,8 @@ class Number(OutputKind):
     def is_shown_by(self, sample: Sample) -> bool:
         """Whether all are numbers; whole ones are labels, unless the model is known to be no classifier."""
         numbers = sample.form is Form.SCALAR and sample.types <= {int, float}
+        # A class 0, 1, 2 and a count look alike. Labels are the safer guess: they are revised
+        # later.
         return numbers and (sample.classifier is False or not sample.has_whole_numbers)
 
     def is_declared_by(self, signature: Declared) -> bool:

@@ -105,6 +105,8 @@ class ProbabilityDivergence:
 
     def _measure(self, p: np.ndarray, q: np.ndarray, two: np.ndarray) -> dict[str, np.ndarray]:
         everyone, top = np.arange(len(p)), p.argmax(axis=1)
+        # Of two classes one number says all; of more, the class that the champion would have
+        # chosen.
         watched = np.where(two, 1, top)
         before, after = p[everyone, watched], q[everyone, watched]
         crossed = (before >= self.threshold) != (after >= self.threshold)
@@ -129,11 +131,13 @@ def jensen_shannon(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     ndarray of shape (n_rows,), float64, in [0, 1]
     """
     p_mass, q_mass = np.clip(p, 0, None).sum(axis=1), np.clip(q, 0, None).sum(axis=1)
+    # A model may answer probabilities that do not sum to 1, or fall a hair below 0.
     p = np.clip(p, 0, None) / np.where(p_mass > 0, p_mass, 1.0)[:, None]
     q = np.clip(q, 0, None) / np.where(q_mass > 0, q_mass, 1.0)[:, None]
     middle = (p + q) / 2
     divergence = (_relative_entropy(p, middle) + _relative_entropy(q, middle)) / 2
     distance = np.sqrt(np.clip(divergence, 0.0, 1.0))
+    # Two rows without any mass are alike; the formula alone would give 0 for one without, too.
     return np.where((p_mass > 0) == (q_mass > 0), distance, 1.0)
 
 
@@ -169,18 +173,22 @@ def _by_class(
 ) -> tuple[list[Any], list[Any]]:
     """Bring both sides into one order of classes, filling with 0 what a side lacks."""
     if champion_classes and lane_classes and champion_classes != lane_classes:
+        # A class that only the lane knows comes last, where it moves no column of the champion's.
         extra = [c for c in lane_classes if c not in champion_classes]
         order = [*champion_classes, *extra]
         champion = [_spread(row, champion_classes, order) for row in champion]
         lane = [_spread(row, lane_classes, order) for row in lane]
     if any(type(row) is dict for row in champion) and any(type(row) is dict for row in lane):
         pairs = [_spread_dicts(a, b) for a, b in zip(champion, lane, strict=False)]
+        # Rows beyond the shorter side would be lost without a word; alignment says that lengths
+        # differ.
         if len(champion) == len(lane):
             champion, lane = [a for a, _ in pairs], [b for _, b in pairs]
     return champion, lane
 
 
 def _spread(row: Any, classes: tuple[Any, ...], order: list[Any]) -> Any:
+    # A row of another width is left for alignment, which calls it a difference of structure.
     if type(row) is not list or len(row) != len(classes):
         return row
     by_class = dict(zip(classes, row, strict=True))
@@ -218,6 +226,7 @@ class Probability(OutputKind):
         if not sample.has_lists_of_floats:
             return False
         known = ([v for v in row if v is not None] for row in sample.rows)
+        # A model with rounding or calibration need not sum to 1; its number of classes then tells.
         return all(map(_is_distribution, known)) or (
             bool(sample.n_classes) and sample.widths == {sample.n_classes}
         )

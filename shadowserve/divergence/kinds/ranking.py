@@ -73,6 +73,7 @@ class RankingDivergence:
         def measure(rows: np.ndarray) -> tuple[Mapping[str, np.ndarray], np.ndarray]:
             here = rows.tolist()
             a, b = code_lists([aligned.champion[i] for i in here], [aligned.lane[i] for i in here])
+            # Lists of a thousand items make tables of a million cells a row.
             step = max(1, _CELLS // max(1, 4 * a.shape[1] ** 2))
             parts = [
                 self._measure(matches(a[start : start + step], b[start : start + step]))
@@ -84,6 +85,7 @@ class RankingDivergence:
         return compared(aligned, measures=MEASURES, measured=measured, measure=measure)
 
     def _measure(self, m: Matches) -> dict[str, np.ndarray]:
+        # One shared item has no order: neither agreement nor disagreement.
         tau = np.nan_to_num(kendall_tau(m), nan=0.0)
         rbo = rank_biased_overlap(m, persistence=self.persistence)
         return {

@@ -48,6 +48,7 @@ class SetDivergence:
                 [aligned.lane[i] for i in rows.tolist()],
             )
         )
+        # Lists are equal item by item only; the same set in another order has to be found first.
         reordered = np.zeros(measured.size, dtype=bool)
         reordered[rows] = found["jaccard_distance"] == 0
         unequal = ~reordered[rows]

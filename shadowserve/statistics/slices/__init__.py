@@ -1,7 +1,8 @@
 """Slices of the traffic: which values or ranges of which features carry the disagreement."""
 
-from shadowserve.statistics.slices.cells import Kind, kind_of
+from shadowserve.statistics.slices.canonical import Kind, kind_of
 from shadowserve.statistics.slices.condition import Condition
-from shadowserve.statistics.slices.search import Slice, SliceSearch
+from shadowserve.statistics.slices.search import SliceSearch
+from shadowserve.statistics.slices.slice import Slice
 
 __all__ = ["Condition", "Kind", "Slice", "SliceSearch", "kind_of"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,19 +11,26 @@ from numpy.typing import ArrayLike, NDArray
 
 from shadowserve.schema.disclosure import Disclosure, Rule
 from shadowserve.statistics.sequential.evidence import FloatArray
-from shadowserve.statistics.slices.cells import BoolArray, Kind, NumberCells, StringCells, canonical
+from shadowserve.statistics.slices.canonical import Kind, canonical
+from shadowserve.statistics.slices.cells import BoolArray
+from shadowserve.statistics.slices.number_cells import NumberCells
+from shadowserve.statistics.slices.packed import packed, unpacked
+from shadowserve.statistics.slices.row_sample import RowSample
+from shadowserve.statistics.slices.string_cells import StringCells
 
 ColumnName = str | int
 Run = tuple[ColumnName, tuple[int, ...]]
 
 FIRST_ROWS = 256
+"""Rows that fix the cells: octiles of so many are steady, and a fault is still found early."""
+
 # Pairs are counted in a square matrix: memory grows with the square of this.
 PAIRED_CELLS = 96
-KEPT_ROWS = 2_048
 # Rows scored again tell noise from fault, no boundaries, so fewer of them do.
 KEPT_AGAIN = 512
 # Pairs of a rarer cell are too small to prove; those of a cell of nearly all rows equal the other half.
 _PAIR_SHARES = (0.02, 0.98)
+_ARRAYS = ("n", "totals", "since", "paired", "pair_n", "pair_totals")
 
 
 class CellCounts:
@@ -134,6 +140,11 @@ class CellCounts:
             for run in cells.candidates
         ]
 
+    def totals_of(self, runs: list[Run]) -> tuple[FloatArray, FloatArray]:
+        """Rows and summed disagreement of each run: two ndarrays of shape (n_runs,), float64."""
+        n = np.array([self.n[list(cells)].sum() for _, cells in runs])
+        return n, np.array([self.totals[list(cells)].sum() for _, cells in runs])
+
     def widened(self, column: ColumnName, cells: tuple[int, ...]) -> tuple[int, ...]:
         """Return a run of ranges with its neighbours, others as they are."""
         offset = self.offsets[column]
@@ -150,7 +161,7 @@ class CellCounts:
             "mark": self.mark,
             "total": self.total,
             "cells": [cells.state() for cells in self.cells.values()],
-            "arrays": {name: _packed(getattr(self, name)) for name in _ARRAYS},
+            "arrays": {name: packed(getattr(self, name)) for name in _ARRAYS},
             "kept": [self.kept[agreed].state() for agreed in (True, False)],
             "again": self.again.state(),
         }
@@ -160,8 +171,8 @@ class CellCounts:
         self.n_rows, self.total = state["n_rows"], state["total"]
         if state["cells"]:  # an earlier release fixed them without a mark
             self.mark = state.get("mark") or secrets.token_hex(4)
-        for name, packed in state["arrays"].items():
-            setattr(self, name, _unpacked(packed))
+        for name, array in state["arrays"].items():
+            setattr(self, name, unpacked(array))
         for agreed, kept in zip((True, False), state["kept"], strict=True):
             self.kept[agreed].restore(kept)
         self.again.restore(state["again"])
@@ -225,78 +236,3 @@ class CellCounts:
                 # After the batch is counted: none of its rows stands in the cell that begins here.
                 for cell in cells.promote(n_rows=self.n_rows):
                     self.since[:, self.offsets[name] + cell] = self.n_rows, self.total
-
-
-class RowSample:
-    """The rows whose hashed number is smallest: a fair sample of fixed size, without dice."""
-
-    def __init__(self, n_cells: int, *, most: int = KEPT_ROWS) -> None:
-        self.n_cells = n_cells
-        self._most = most
-        self.n = 0
-        self._keys = np.zeros(0, dtype=np.uint64)
-        self._bits = np.zeros((0, (n_cells + 7) // 8), dtype=np.uint8)
-        self.values = np.zeros(0)
-
-    def append(self, members: BoolArray, values: FloatArray) -> None:
-        """Take in rows that bear no number of their own."""
-        self.add(self.n + np.arange(values.size), members, values)
-
-    def add(self, rows: NDArray[np.int64], members: BoolArray, values: FloatArray) -> None:
-        """Take in rows, keeping so many of all that ever came."""
-        self.n += rows.size
-        keys = _hashed(rows)
-        if self._keys.size == self._most:
-            # Keys are kept in order: what lies above the last of a full sample cannot get in.
-            chosen = keys < self._keys[-1]
-            keys, members, values = keys[chosen], members[chosen], values[chosen]
-        if not keys.size:
-            return
-        keys = np.concatenate([self._keys, keys])
-        order = np.argsort(keys)[: self._most]
-        self._keys = keys[order]
-        # A bit for each cell: an eighth of the memory, and of the state file, that booleans take.
-        self._bits = np.concatenate([self._bits, np.packbits(members, axis=1)])[order]
-        self.values = np.concatenate([self.values, values])[order]
-
-    def members(self) -> BoolArray:
-        """Cells of the kept rows, shape (n_kept, n_cells)."""
-        return np.unpackbits(self._bits, axis=1, count=self.n_cells).astype(np.bool_)
-
-    def state(self) -> dict[str, Any]:
-        """Everything as JSON-able values."""
-        return {
-            "n": self.n,
-            "keys": _packed(self._keys),
-            "bits": _packed(self._bits),
-            "values": _packed(self.values),
-        }
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state` wrote."""
-        self.n = state["n"]
-        self._keys, self._bits = _unpacked(state["keys"]), _unpacked(state["bits"])
-        self.values = _unpacked(state["values"])
-
-
-_ARRAYS = ("n", "totals", "since", "paired", "pair_n", "pair_totals")
-
-
-def _hashed(rows: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Mix row numbers so that neighbours land anywhere (the finalizer of SplitMix64)."""
-    # Unsigned arithmetic wraps around, which is what the mixing is made of.
-    mixed = rows.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
-
-
-def _packed(array: NDArray[Any]) -> dict[str, Any]:
-    data = b64encode(np.ascontiguousarray(array).tobytes()).decode()
-    return {"dtype": array.dtype.str, "shape": list(array.shape), "data": data}
-
-
-def _unpacked(packed: Mapping[str, Any]) -> NDArray[Any]:
-    flat = np.frombuffer(b64decode(packed["data"]), dtype=packed["dtype"])
-    # A view of bytes is read-only, and these arrays are counted on.
-    return flat.reshape(packed["shape"]).copy()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from math import log
 from typing import Any
 
 import numpy as np
@@ -12,71 +10,18 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 
 from shadowserve.schema.disclosure import NOTHING_SHOWN, Disclosure, Rule
-from shadowserve.statistics.sequential import likelihood_ratio, rate_evidence, two_rates
+from shadowserve.statistics.sequential import rate_evidence
 from shadowserve.statistics.sequential.evidence import FloatArray
-from shadowserve.statistics.slices.cells import BoolArray, Kind, kind_of
+from shadowserve.statistics.slices.candidates import Candidate, proven_pairs, proven_singles
+from shadowserve.statistics.slices.canonical import Kind, kind_of
+from shadowserve.statistics.slices.cells import BoolArray
 from shadowserve.statistics.slices.condition import Condition
 from shadowserve.statistics.slices.counts import CellCounts, ColumnName, Run
+from shadowserve.statistics.slices.remaining import Remaining, inside
+from shadowserve.statistics.slices.slice import Slice
 
 MOST_FINDINGS = 5
-# Every candidate is held against all kept rows again, each time a slice is named.
-MOST_PAIRS = 400
-PAIR_GAIN = 1.3  # below it, a second column mostly sharpens the boundary of the first
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """A part of the traffic that disagrees more than the rest.
-
-    Parameters
-    ----------
-    conditions : tuple of Condition
-        One or two columns' parts; a row is in the slice when all hold.
-    describe : str
-        The slice in words; values as hashed labels unless they were allowed.
-    n : int
-        Rows in the slice.
-    share : float
-        Of all rows, from the moment its values were known.
-    rate, rate_outside : float
-        Mean disagreement within, and in all other rows.
-    low, high : float
-        Interval of `rate`, valid at every look and for all slices of the search together.
-    evidence : float
-        Log evidence that the two rates differ; larger is stronger.
-    doubted, persisting : int
-        Rows of the slice that were scored again since they differ, and those that did as before.
-    """
-
-    conditions: tuple[Condition, ...]
-    describe: str
-    n: int
-    share: float
-    rate: float
-    rate_outside: float
-    low: float
-    high: float
-    evidence: float
-    doubted: int = 0
-    persisting: int = 0
-
-    @property
-    def columns(self) -> tuple[ColumnName, ...]:
-        """The columns that the slice speaks of."""
-        return tuple(condition.column for condition in self.conditions)
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """One or two runs of cells, what was counted in them, and how much evidence they need."""
-
-    runs: tuple[Run, ...]
-    n: float
-    total: float
-    n_outside: float
-    total_outside: float
-    evidence: float
-    needed: float
+"""Slices named at most: a reader acts on the first, and the others are seldom its equals."""
 
 
 class SliceSearch:
@@ -203,9 +148,9 @@ class SliceSearch:
         """
         if not self._counts.total:
             return []
-        left = self._singles(alpha) + self._pairs(alpha)
-        rest = _Remaining(self._counts)
-        named: list[_Candidate] = []
+        left = proven_singles(self._counts, alpha) + proven_pairs(self._counts, alpha)
+        rest = Remaining(self._counts)
+        named: list[Candidate] = []
         strength = [candidate.evidence for candidate in left]
         while left and len(named) < MOST_FINDINGS:
             best = left[int(np.argmax(strength))]
@@ -229,7 +174,7 @@ class SliceSearch:
         counts = self._counts
         if not 0 < counts.total < counts.n_rows:
             return []
-        n, total = self._totals(counts.runs())
+        n, total = counts.totals_of(counts.runs())
         rate = counts.total / counts.n_rows
         # The squared phi coefficient of two yes-or-no variables, written by counts.
         possible = n * (1 - n / counts.n_rows) * rate * (1 - rate) * counts.n_rows
@@ -273,92 +218,12 @@ class SliceSearch:
         search._counts.restore(state["counts"])
         return search
 
-    def _totals(self, runs: list[Run]) -> tuple[FloatArray, FloatArray]:
-        """Rows and summed disagreement of each run."""
-        counts = self._counts
-        n = np.array([counts.n[list(cells)].sum() for _, cells in runs])
-        return n, np.array([counts.totals[list(cells)].sum() for _, cells in runs])
-
-    def _singles(self, alpha: float) -> list[_Candidate]:
-        """Cells and ranges of one column that are proven to disagree more than all else."""
-        counts, runs = self._counts, self._counts.runs()
-        if not runs:
-            return []
-        n, total = self._totals(runs)
-        # Only a value's cell begins late, and it is a run of one: the first cell speaks for its
-        # run. Such a cell is held against the rows since then, for earlier ones of its own lie uncounted.
-        since = counts.since[:, [cells[0] for _, cells in runs]]
-        n_all, total_all = counts.n_rows - since[0], counts.total - since[1]
-        evidence = _higher(n, total, n_all - n, total_all - total)
-        made = []
-        for at in np.flatnonzero(evidence > 0):
-            cells = counts.cells[runs[at][0]]
-            # Shared among all candidates a column can ever have: a cell that comes late must not
-            # move the bar of the others.
-            needed = log(2 * len(counts.columns) * cells.most_candidates / alpha)
-            if evidence[at] >= needed:
-                outside = n_all[at] - n[at], total_all[at] - total[at]
-                made.append(
-                    _Candidate((runs[at],), n[at], total[at], *outside, evidence[at], needed)
-                )
-        return made
-
-    def _pairs(self, alpha: float) -> list[_Candidate]:
-        """Pairs that are proven to disagree more than all else, and than the rest of each parent."""
-        counts = self._counts
-        paired = set(counts.paired.tolist())
-        # Of a run with one cell that is not paired, a part was never counted.
-        runs = [run for run in counts.runs() if paired.issuperset(run[1])]
-        if not runs:
-            return []
-        n_single, total_single = self._totals(runs)
-        inside = np.array([np.isin(counts.paired, cells) for _, cells in runs], dtype=np.float64)
-        first, second = np.triu_indices(len(runs), 1)
-        # Names may be numbers and texts, which do not sort together.
-        owner = np.unique([str(name) for name, _ in runs], return_inverse=True)[1]
-        crossing = owner[first] != owner[second]
-        first, second = first[crossing], second[crossing]
-        if not first.size:
-            return []
-        # The paired cells are fixed at the start, so the number of pairs, and with it the bar, stays.
-        needed = log(2 * first.size / alpha)
-        # Cells of one run exclude each other, so the counts of their pairs add up to the rows in both.
-        n = (inside @ counts.pair_n @ inside.T)[first, second]
-        total = (inside @ counts.pair_totals @ inside.T)[first, second]
-        outside = counts.n_rows - n, counts.total - total
-        evidence = _higher(n, total, *outside, least=needed)
-        alone = _higher(
-            n_single, total_single, counts.n_rows - n_single, counts.total - total_single
-        )
-        # Where one parent disagrees, all of its pairs differ from the rest of the traffic. A pair
-        # is worth naming only if it also stands out within each parent.
-        for parent in (first, second):
-            likely = np.flatnonzero(evidence >= needed)
-            n_rest, total_rest = n_single[parent] - n, total_single[parent] - total
-            apart = _higher(n[likely], total[likely], n_rest[likely], total_rest[likely])
-            worth = (apart >= needed) & (evidence[likely] >= PAIR_GAIN * alone[parent[likely]])
-            evidence[likely[~worth]] = -np.inf
-        strongest = np.argsort(-evidence)[:MOST_PAIRS]
-        return [
-            _Candidate(
-                (runs[first[at]], runs[second[at]]),
-                n[at],
-                total[at],
-                outside[0][at],
-                outside[1][at],
-                evidence[at],
-                needed,
-            )
-            for at in strongest
-            if evidence[at] >= needed
-        ]
-
-    def _slice(self, candidate: _Candidate, *, show: Collection[ColumnName]) -> Slice:
+    def _slice(self, candidate: Candidate, *, show: Collection[ColumnName]) -> Slice:
         conditions = tuple(self._condition(run) for run in candidate.runs)
         words = [c.describe(show_value=c.column in show) for c in conditions]
         low, high = _rate_interval(candidate.n, candidate.total, needed=candidate.needed)
         again = self._counts.again
-        same = again.values[_inside(again.members(), candidate.runs)]
+        same = again.values[inside(again.members(), candidate.runs)]
         return Slice(
             conditions=conditions,
             describe=" and ".join(words),
@@ -377,72 +242,6 @@ class SliceSearch:
         column, cells = run
         own = tuple(cell - self._counts.offsets[column] for cell in cells)
         return self._counts.cells[column].condition(column, own, kind=self._counts.columns[column])
-
-
-class _Remaining:
-    """The kept rows outside all slices named so far."""
-
-    def __init__(self, counts: CellCounts) -> None:
-        # Two samples, of rows that agree and that do not: in one plain sample, rare disagreement
-        # would hardly occur.
-        self._members = np.concatenate([kept.members() for kept in counts.kept.values()])
-        self._values = np.concatenate([kept.values for kept in counts.kept.values()])
-        self._counts = counts
-
-    def leave_out(self, runs: tuple[Run, ...]) -> None:
-        """Leave out a named slice, and where it is a range its neighbours too.
-
-        The true boundary seldom is that of a cell. Were the neighbours kept, the strip between the
-        two would be named next, by this column and by all correlated ones.
-        """
-        wide = tuple((name, self._counts.widened(name, cells)) for name, cells in runs)
-        outside = ~_inside(self._members, wide)
-        self._members, self._values = self._members[outside], self._values[outside]
-
-    def evidence(self, candidates: list[tuple[Run, ...]]) -> list[float]:
-        """Log evidence for each candidate among the rows that remain."""
-        if not self._values.size:
-            return [-np.inf] * len(candidates)
-        inside = np.array([_inside(self._members, runs) for runs in candidates], dtype=np.float64)
-        inside = inside.reshape(len(candidates), -1)
-        n, total = inside.sum(axis=1), inside @ self._values
-        n_all, total_all = self._values.size, self._values.sum()
-        found: list[float] = _higher(n, total, n_all - n, total_all - total).tolist()
-        return found
-
-
-def _inside(members: BoolArray, runs: tuple[Run, ...]) -> BoolArray:
-    """Which rows are in all of some runs of cells."""
-    inside = np.ones(len(members), dtype=np.bool_)
-    for _, cells in runs:
-        inside &= members[:, list(cells)].any(axis=1)
-    return inside
-
-
-def _higher(
-    n: FloatArray,
-    total: FloatArray,
-    n_b: FloatArray,
-    total_b: FloatArray,
-    *,
-    least: float = -np.inf,
-) -> FloatArray:
-    """Log evidence that the first rate is the higher one; ``-inf`` where it is not, or below `least`.
-
-    Evidence is at most the log likelihood ratio of two rates to one, which costs a fraction of it.
-    """
-    # These are differences of rounded sums: a rest may lie a hair below zero or above its rows.
-    n, n_b = np.maximum(n, 0.0), np.maximum(n_b, 0.0)
-    total, total_b = np.clip(total, 0.0, n), np.clip(total_b, 0.0, n_b)
-    # Rates are compared as products, which divide by no empty group.
-    told_apart = (total * n_b > total_b * n) & (n > 0) & (n_b > 0)
-    if np.isfinite(least):
-        told_apart &= likelihood_ratio(n, total, n_b, total_b) >= least
-    evidence = np.full(told_apart.shape, -np.inf)
-    evidence[told_apart] = two_rates(
-        n[told_apart], total[told_apart], n_b[told_apart], total_b[told_apart]
-    )
-    return evidence
 
 
 def _rate_interval(n: float, total: float, *, needed: float) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shadowserve.schema.disclosure import Disclosure, Rule
-from shadowserve.statistics.slices import Condition, SliceSearch, kind_of
+from shadowserve.statistics.slices import SliceSearch, kind_of
 
 GENRES = np.array(
     ["Comedy", "Drama", "Action", "Thriller", "Romance", "Horror", "War", "Western", "Sci-Fi"]
@@ -368,20 +368,6 @@ def test_times_are_ranges_and_a_missing_time_is_missing():
     search = SliceSearch({"seen": kind_of(days.dtype)})
     search.add({"seen": days}, np.isnat(days))
     assert [found.describe for found in search.findings(0.05)] == ["seen is missing"]
-
-
-@pytest.mark.parametrize(
-    ("condition", "words"),
-    [
-        (Condition("carat", "range", high=0.5), "carat below 0.5"),
-        (Condition("carat", "range", low=2.0), "carat from 2"),
-        (Condition("about", "length", low=10, high=20), "length of about from 10 to 20"),
-        (Condition("vip", "false"), "vip is false"),
-        (Condition("shop", "value", label="#ab", value="Berlin"), "shop is #ab"),
-    ],
-)
-def test_a_condition_reads_as_a_sentence(condition, words):
-    assert condition.describe() == words
 
 
 def test_rows_that_were_scored_again_are_counted_by_slice_and_read_back():
