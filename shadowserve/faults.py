@@ -77,6 +77,7 @@ def _legible(text: str) -> str:
 
 def _own_attribute(error: BaseException, name: str) -> Any:
     """Return what was set on the instance itself; None where there is nothing."""
+    # Asked of BaseException itself: a model's class may run code when an attribute is read.
     own = BaseException.__dict__["__dict__"].__get__(error)
     return dict.get(own, name) if type(own) is dict else None
 
@@ -85,6 +86,7 @@ def _digest(error: BaseException) -> str:
     """Hash the arguments, as far as they are plain values; of others only the type tells."""
     given = BaseException.__dict__["args"].__get__(error)
     total = hashlib.sha256()
+    # An exception may hold a whole frame of values: bounded, and none of its code is run.
     for each in given[:10]:
         kind = type(each)
         if kind is str:

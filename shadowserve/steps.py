@@ -123,14 +123,17 @@ class step:  # noqa: N801 - a verb in the user's code, as contextlib's own
 
     def __exit__(self, *_error: object) -> None:
         running = _get_running()
+        # Nobody listens: the usual case wherever the model runs outside of shadowserve.
         if running is None:
             return
         wall_ns = perf_counter_ns()
         cpu_ns = thread_time_ns()
         heard, around, _, _, _, cpu_entry_ns, wall_entry_ns = running
+        # A listening has begun inside the step and is still on; the step is not its to close.
         if around is None:
             return
         _set_running(around)
+        # A step in a loop over rows must cost neither memory nor an answer.
         if len(heard.closed) < MAX_RECORDS:
             heard.closed.append((running, wall_ns - wall_entry_ns, cpu_ns - cpu_entry_ns))
         else:

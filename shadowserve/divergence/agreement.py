@@ -39,6 +39,7 @@ class Agreement:
 
     def _add_types(self, types: Mapping[tuple[str, str], int]) -> None:
         for pair, n in types.items():
+            # Lists bear their length in the name, so pairs of types have no end.
             room = pair in self.types or len(self.types) < MAX_TYPES
             self.types[pair if room else ("other", "other")] += n
 

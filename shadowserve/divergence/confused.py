@@ -28,6 +28,7 @@ def swapped(told: Mapping[str, Any]) -> str:
         other, n = max(others.items(), key=lambda item: item[1])
         if other != label and n > MOSTLY * sum(others.values()):
             moved[label] = other
+    # Labels that all became one other are a collapse, and no exchange.
     if len(moved) < 2 or set(moved) != set(moved.values()):
         return ""
     return (
@@ -55,6 +56,7 @@ def never(told: Mapping[str, Any]) -> str:
 def are_whole(told: Mapping[str, Any]) -> str:
     """Say that whole numbers count as classes, where they may be something else."""
     cells = (told.get("confusion") or {}).get("cells") or []
+    # Up to three whole numbers are hardly ever a quantity.
     labels = {cell[side] for cell in cells for side in ("champion", "lane")} - {OTHER}
     if len(labels) <= MOST_NAMED or not all(label.lstrip("-").isdecimal() for label in labels):
         return ""
@@ -78,5 +80,6 @@ def lost(told: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     confusion = told.get("confusion") or {}
     n, lane = confusion.get("n") or 0, confusion.get("lane") or {}
     for label, part in (confusion.get("champion") or {}).items():
+        # "Other" is of many labels, and a null is no class.
         if label not in (OTHER, "null") and label not in lane and part * n >= LEAST_ANSWERS:
             yield label, part

@@ -34,6 +34,7 @@ def by_row(predictions: Any, n_rows: int) -> list[Any]:
         Of n_rows outputs, unless the answer has another number.
     """
     if isinstance(predictions, list) and len(predictions) == n_rows:
+        # As many outputs as rows look like rows; only widths that differ by output tell.
         if _is_by_output(predictions, n_rows):
             return [list(row) for row in zip(*predictions, strict=True)]
         return predictions
@@ -41,6 +42,7 @@ def by_row(predictions: Any, n_rows: int) -> list[Any]:
         columns = list(predictions.values())
         return [dict(zip(predictions, row, strict=True)) for row in zip(*columns, strict=True)]
     if isinstance(predictions, list):
+        # For one row, a list of lists of one may be outputs; plain values are the one answer.
         nested = all(isinstance(v, list) and v and isinstance(v[0], list) for v in predictions)
         if (n_rows > 1 or nested) and _all_of_length(predictions, n_rows):
             return [list(row) for row in zip(*predictions, strict=True)]

@@ -44,6 +44,7 @@ class KindTally:
             "agreement": Agreement(),
             "disagreement": Moments(),
             "disagreement_quantiles": Quantiles(tail=True),
+            # A slash names a field's measure, which the field's own tally keeps.
             **{f"measure/{name}": Moments() for name in names(divergence) if "/" not in name},
             **self.of.parts(divergence),
         }
@@ -62,6 +63,7 @@ class KindTally:
         for name, values in compared.values.items():
             if "/" not in name:
                 self.parts[f"measure/{name}"].add(values)
+        # Summaries of pairs need pairs; without them the counts above still tell of every row.
         if len(champion) == len(lane):
             self.of.feed(self.parts, plain_rows(champion), plain_rows(lane), compared)
 
@@ -107,6 +109,7 @@ class KindTally:
     def from_state(state: Mapping[str, Any]) -> KindTally:
         """Read back what `state` wrote: a tally of the kind that the state names."""
         s = checked(state, "tally")
+        # A constructor needs what compares; the state has only what was summed.
         it = object.__new__(KindTally)
         it.of, it.primary = output_kind(s["of"]), s["primary"]
         it.parts = {name: _READERS[part["kind"]](part) for name, part in s["parts"].items()}
@@ -134,6 +137,7 @@ def resumed(remembered: KindTally, *, options: Options = DEFAULT_OPTIONS) -> Div
 
     Kinds of fields are taken from the tally: no sample is there any more.
     """
+    # As at the first time: classes are the whole answer's, never a field's.
     inner = replace(options, champion_classes=None, lane_classes=None)
     fields = {name: resumed(part, options=inner) for name, part in remembered.fields.items()}
     return remembered.of.resume(options, fields)

@@ -45,6 +45,7 @@ class WholeNumbers:
             One a row.
         """
         types = set(map(type, champion)) - {int, type(None)}
+        # A classifier's labels may come as 1.0; a fraction among them is no class.
         if types == {float} and not self.settled:
             self.settled = any(v % 1 for v in champion if isinstance(v, float) and isfinite(v))
             return self.settled
@@ -54,12 +55,14 @@ class WholeNumbers:
         for a, b in zip(champion, lane, strict=True):
             if type(a) is not int or type(b) is not int:
                 continue
+            # The first ones of a stream are as good a sample as any, and need no dice.
             if len(self._values) < _KEPT:
                 self._values.append(a)
             if a != b and len(self._pairs) < LOOKS[-1]:
                 self._pairs.append((a, b))
         if len(self._pairs) < LOOKS[self._looked]:
             return False
+        # One batch may pass several looks at once; they are one look at the same rows.
         while self._looked < len(LOOKS) and len(self._pairs) >= LOOKS[self._looked]:
             self._looked += 1
         shown = self._are_sizes()
@@ -80,6 +83,7 @@ class WholeNumbers:
     def _lie_close(self) -> bool:
         """Whether differing answers rank alike (Spearman)."""
         ranks = [_ranks([pair[side] for pair in self._pairs]) for side in (0, 1)]
+        # Where one side never varies there is no correlation, and numpy would warn of it.
         if min(float(np.ptp(one)) for one in ranks) == 0:
             return False
         return float(np.corrcoef(ranks[0], ranks[1])[0, 1]) >= LEAST_CORRELATION
@@ -94,7 +98,9 @@ class WholeNumbers:
         repeated = len(self._pairs) - len(by_value)
         unlike = len(self._pairs) - sum(max(found.values()) for found in by_value.values())
         if repeated >= LOOKS[0] / 2 and unlike < LEAST_UNLIKE * repeated:
-            return True  # the same answer of the champion, mostly the same other one
+            # The same answer of the champion became mostly the same other one.
+            return True
+        # A renaming maps a class to one other; quantities that repeat do not.
         varied = unlike >= LOOKS[0] / 4
         if min(more, 1 - more) < LEAST_TO_EITHER_SIDE:
             return not varied

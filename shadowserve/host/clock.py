@@ -139,6 +139,7 @@ def own_bytes(pid: int | None = None) -> int | None:
             lines = file.read().splitlines()
     except OSError:
         return rss_bytes(pid)
+    # Kernels before 4.5 do not tell them apart.
     found = [line.split() for line in lines if line.startswith(_OWN)]
     return sum(int(parts[1]) for parts in found) * 1024 if found else rss_bytes(pid)
 
@@ -175,6 +176,7 @@ def cpu_count(root: Path = _ROOT) -> int:
     cores = [len(os.sched_getaffinity(0)) if affinity else os.cpu_count() or 1]
     for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
         for text in _group_files(root, "cpu", *names):
+            # "max" of version 2 and -1 of version 1 mean that there is no quota: neither is digits.
             quota, period = text.split()
             if quota.isdigit():
                 cores.append(int(quota) // int(period))

@@ -111,9 +111,12 @@ def place(
     if cpus is None:
         cpus, busy = _allowed(), busy or clock.cpu_count()
     allowed = sorted(cpus)
+    # A container may see eight cores and be stopped once it has used two.
     usable = min(len(allowed), busy or len(allowed))
+    # The same number in all roles, or a sum in another order would pass for a disagreement.
     threads = max(1, usable // (workers + max(lanes, 1)))
     one_at_a_time = lanes > 1 and lanes > usable - workers
+    # A core for each worker would leave none for the lanes, which would then starve.
     if len(allowed) <= workers or not hasattr(os, "sched_setaffinity"):
         return Placement(workers=(), lanes=None, threads=threads, one_at_a_time=one_at_a_time)
     taken = frozenset(others) & frozenset(allowed)

@@ -43,6 +43,7 @@ class Discreet(logging.Formatter):
         """Return one line; an exception appears as its type and frame."""
         head = f"{self.formatTime(record)} {record.levelname} {record.name}"
         where = f"{Path(record.pathname).name}:{record.lineno}"
+        # The logger's name is anybody's to take; the file that wrote the line is not.
         ours = Path(record.pathname).resolve().is_relative_to(_HERE)
         text = record.getMessage() if ours else f"said something at {where}"
         if record.exc_info and record.exc_info[1] is not None:
@@ -72,6 +73,7 @@ def silence_others(prints: str | None = None) -> None:
     """
     # A second descriptor for the log, since the model's prints take the first one with them.
     log = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="replace")
+    # By descriptor, not by `sys.stdout`: native libraries and child processes print as well.
     elsewhere = _opened(prints)
     for descriptor in (1, 2):
         os.dup2(elsewhere, descriptor)

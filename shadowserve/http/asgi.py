@@ -194,6 +194,7 @@ def _too_large(limit: int, advice: str = FEWER_ROWS) -> RequestError:
 
 def request_id_of(given: bytes | None) -> str:
     """Return the caller's id if it is a sane header value, else a new one."""
+    # It is echoed in a header and written to the journal, so it must fit both.
     if given and len(given) <= MAX_ID_LENGTH and given.isascii():
         return given.decode("ascii")
     return uuid.uuid4().hex
@@ -219,6 +220,7 @@ def bearing(send: Send, head: Head) -> Send:
     async def sent(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             own = list(message.get("headers", ()))
+            # What the application set by itself holds; a second one would contradict it.
             names = {bytes(name).lower() for name, _ in own}
             message["headers"] = [*own, *(pair for pair in head if pair[0] not in names)]
         await send(message)

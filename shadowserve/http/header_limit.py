@@ -92,6 +92,7 @@ class BoundedHead(HttpToolsProtocol):
         """Note the end of a head; a whole address in its first line says the host (RFC 9112, 3.2.2)."""
         self._further = True
         self._since = None
+        # Proxies send the whole address, and its host goes before the header.
         if b"://" in self.url and not self.url.startswith(b"/"):
             self._take_host(self.url)
         super().on_headers_complete()

@@ -27,6 +27,7 @@ class Prefixed:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on under the path without the prefix; a path that has none is passed on as it is."""
         path = scope.get("path", "")
+        # "/ml" is no prefix of "/mlops", so the slash counts.
         if path == self._prefix or path.startswith(f"{self._prefix}/"):
             scope = {**scope, "path": path.removeprefix(self._prefix) or "/"}
         await self._app(scope, receive, send)
@@ -67,6 +68,7 @@ class Crossing:
                 (b"access-control-max-age", _KEPT_S),
                 (b"content-length", b"0"),
             ]
+            # Answered here: a preflight bears no token, and must reach nothing that asks for one.
             await send({"type": "http.response.start", "status": 204, "headers": head})
             await send({"type": "http.response.body", "body": b""})
             return

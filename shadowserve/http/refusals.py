@@ -83,6 +83,7 @@ def _head(error: RequestError, borne: Iterable[tuple[bytes, bytes]]) -> Head:
     head = list(borne)
     if error.code in _COME_BACK:
         head.append((b"retry-after", b"1"))
+    # What is left of that request would be read as the next one.
     if error.status in _HANG_UP and _CLOSE not in head:
         head.append(_CLOSE)
     return head
@@ -99,5 +100,6 @@ def raw_answer(status: int, body: bytes, head: Iterable[tuple[bytes, bytes]]) ->
     length = str(len(body)).encode()
     told = (*head, (b"content-type", b"application/json"), (b"content-length", length))
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
+    # The last line says it for all; twice would be two headers.
     lines += [name + b": " + value for name, value in told if (name, value) != _CLOSE]
     return b"\r\n".join((*lines, b"connection: close", b"", body))

@@ -81,6 +81,7 @@ def _encoded(sums: dict[str, float]) -> bytes:
     entries = bytearray()
     for key, value in sums.items():
         name = key.encode()
+        # The client pads length and key together to eight bytes, and one space at least.
         padded = name + b" " * (8 - (len(name) + 4) % 8)
         entries += struct.pack(f"=i{len(padded)}sdd", len(name), padded, value, 0.0)
     return struct.pack("=ii", len(entries) + 8, 0) + bytes(entries)

@@ -43,6 +43,7 @@ def snapshot(path: Path, *, whole: bool = True) -> Snapshot:
         As all that read here.
     """
     with _looking(path) as connection:
+        # One transaction sees one commit: cursor and counts from two would not balance.
         connection.execute("BEGIN")
         return Snapshot(
             cursor=dict(connection.execute("SELECT worker, sequence FROM cursor")),

@@ -60,6 +60,7 @@ class Sharing:
     @property
     def batched(self) -> bool:
         """Whether requests share calls from the start."""
+        # What was seen goes before what the team asked: --batch on cannot undo a wrong answer.
         if not self.able or self.differs or self.mode == "off":
             return False
         return self.mode == "on" or self.unknown is None
@@ -71,6 +72,7 @@ class Sharing:
 
     def rows(self, most: int) -> tuple[int, int, int]:
         """Return how many rows may share a call while the mark is undecided, earned and stopped."""
+        # A stop ends also what was known by structure: it was seen to be wrong.
         begun = most if self.batched else 0
         return begun, most if self.batched or self.earnable else 0, 0
 
@@ -174,6 +176,7 @@ class Mark:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._map = mapped(path, 1)
         self.cell = memoryview(self._map)
+        # A byte of another release, or of a damaged file, must not begin shared calls.
         if self.cell[0] not in (EARNED, STOPPED):
             self.cell[0] = UNDECIDED
 

@@ -113,6 +113,7 @@ class Label(OutputKind):
         self, truths: Sequence[Any], answers: Sequence[Any], always: Always
     ) -> Mapping[str, Sequence[float]]:
         """Return how wrong the most frequent label is; before there is one, it is right."""
+        # The first label would be wrong by nobody's fault: nothing could have been answered always.
         mode = always.mode
         return {"error": [float(mode not in (None, class_key(truth))) for truth in truths]}
 

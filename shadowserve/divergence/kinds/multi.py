@@ -49,6 +49,7 @@ class MultiDivergence:
         pairs = Counter(
             (f"list[{a[i]}]", f"list[{b[i]}]") for i in np.flatnonzero(differs).tolist()
         )
+        # Both may have grown alike; then no field compares what is new, and equality decides.
         measured = listed & ~differs & (a == len(self.fields))
         return of_fields.assemble(
             aligned, self.fields, measured=measured, differs=differs, pairs=pairs

@@ -68,8 +68,10 @@ class RecordDivergence:
         for i in np.flatnonzero(measured).tolist():
             one, two = aligned.champion[i], aligned.lane[i]
             a, b = one.keys(), two.keys()
+            # Nearly every record: no sets are built for it.
             if a == b and a <= known:
                 continue
+            # A field that no sample had shown has nothing to compare it; equal values need none.
             unknown = {name for name in (a & b) - known if one[name] != two[name]}
             for name in sorted(map(str, ((a ^ b) | unknown) - self.ignore)):
                 differs[i] = True
@@ -95,6 +97,7 @@ class Record(OfFields):
             If nothing names any.
         """
         rows = of_fields.known_rows(given.sample)
+        # In order of appearance, of all rows: a record may leave out what another has.
         names = dict.fromkeys(str(k) for row in rows if isinstance(row, dict) for k in row)
         fields = of_fields.fields_of(self.name, rows, names, given=given)
         return RecordDivergence(fields, given.options.ignore)
