@@ -29,6 +29,7 @@ from shadowserve.lane.rescoring import Rescorer
 from shadowserve.records import Fault, Observation, Request, Role, Times
 from shadowserve.schema.rows import Rows
 from shadowserve.settings.policy import Policy
+from shadowserve.statistics.measuring import Plan
 from shadowserve.wire.protocols import protocols
 
 N_REQUESTS = 10_000
@@ -253,7 +254,7 @@ class PlayedLane(fed_lane.FedLane):
         """Score those requests that are this lane's turn."""
         made = []
         for request in requests:
-            what = turn(request.position, role=self.role, large=False, behind=False, batched=True)
+            what = turn(request.position, role=self.role, large=False, plan=Plan(), batched=True)
             if not what.score:
                 continue
             typed = self.observer.typed(request)

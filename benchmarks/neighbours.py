@@ -24,6 +24,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from shadowserve.comparison.bursts import burst_of
 from shadowserve.lane.company import Company
 from shadowserve.lane.intake import turn
 from shadowserve.lane.observing import Observer, Typed
@@ -50,8 +52,12 @@ from shadowserve.serving.recorder import BatchRecorder
 from shadowserve.serving.work import Work
 from shadowserve.settings.options import Options
 from shadowserve.state.sharing import EARNED, EARNED_ROWS, STOPPED, Mark
+from shadowserve.statistics.measuring import Plan
 from shadowserve.versions.version import Version
 from shadowserve.wire.protocols import protocols
+
+AT_ITS_LIMIT = Plan(bursts=1.0, large=1.0, others=0.05)
+"""What is timed by a lane with little time for it."""
 
 CITIES = ("Oslo", "Rome", "Bonn", "Paris", "Turku", "Graz", "Lyon")
 SIGNATURE = {
@@ -334,13 +340,14 @@ def answers_of_champion(scorer: Scorer, sent: Sequence[bytes], *, mark: Any = (0
 
 def requests_of(sent: Sequence[bytes]) -> list[Request]:
     """Return recorded requests, outside every burst."""
+    between = (position for position in count(1) if burst_of(position) is None)
     return [
         Request(
-            position=200 * (place // 150) + 30 + place % 150, request_id="r", arrived_wall_ns=0,
+            position=position, request_id="r", arrived_wall_ns=0,
             arrived_ns=0, protocol="invocations", content_type="application/json", body=body,
             status=200, answer=b"", n_rows=1, times=b"",
         )
-        for place, body in enumerate(sent)
+        for position, body in zip(between, sent, strict=False)
     ]  # fmt: skip
 
 
@@ -353,7 +360,11 @@ def answers_of_lane(scorer: Scorer, sent: Sequence[bytes], *, batched: bool) -> 
     for request in requests:
         typed = observer.typed(request)
         how = turn(
-            request.position, role=Role.CHALLENGER, large=False, behind=True, batched=batched
+            request.position,
+            role=Role.CHALLENGER,
+            large=False,
+            plan=AT_ITS_LIMIT,
+            batched=batched,
         )
         if how.alone:
             found[request.position] = observer.alone(typed).answer

@@ -124,7 +124,9 @@ def lane(
         places=places,
         observer=observer,
         comparer=comparer,
-        rescorer=Rescorer(observer, TABLE, comparer=comparer) if rescore else None,
+        rescorer=Rescorer(observer, TABLE, comparer=comparer, hold=inflight.mark)
+        if rescore
+        else None,
         learned=Learned.from_state(known) if known else Learned({}, dict(scorer.step_names)),
         state=state,
         tail=JournalReader(places.journal, cursor=state.cursor()),

@@ -33,6 +33,7 @@ from shadowserve.lane.intake import sizes_of, turn
 from shadowserve.records import Observation, Request, Role, Times
 from shadowserve.schema.rows import Rows
 from shadowserve.settings.policy import Policy
+from shadowserve.statistics.measuring import Plan
 from shadowserve.statistics.sequential import MeanSequence, log_e_difference
 from shadowserve.statistics.sequential.evidence import log_above, log_below
 
@@ -158,7 +159,7 @@ def _scored(
     """Return what a lane of a role sees of the requests that are its turn."""
     made = []
     for which, request in requests:
-        what = turn(request.position, role=role, large=False, behind=False, batched=True)
+        what = turn(request.position, role=role, large=False, plan=Plan(), batched=True)
         if not what.score:
             continue
         yes = pool.yes[which]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 import orjson
 
-from shadowserve.records import sequence_of
+from shadowserve.records import position as joined
+from shadowserve.records import sequence_of, worker_of
+from shadowserve.statistics.tally.samples import hash_position
 
 BURST_EVERY = 200
 BURST_LENGTH = 20
@@ -16,16 +19,57 @@ BURST_WARMUP = 4
 """So many of a burst are scored to run warm; their times are in no pair."""
 
 
-def burst_of(position: int) -> tuple[int, int] | None:
-    """Return the burst and the place in it, None between bursts.
+_SLOTS = BURST_EVERY // BURST_LENGTH
+_SLOT_SALT, _CHOICE_SALT = 1, 2
+
+
+def block_of(position: int) -> tuple[int, int]:
+    """Return worker and number of the `BURST_EVERY` requests that share one burst.
 
     Examples
     --------
-    >>> burst_of(1), burst_of(20), burst_of(21), burst_of(201)
-    ((0, 0), (0, 19), None, (1, 0))
+    >>> block_of(1), block_of(200), block_of(201)
+    ((0, 0), (0, 0), (0, 1))
     """
-    number, place = divmod(sequence_of(position) - 1, BURST_EVERY)
-    return (number, place) if place < BURST_LENGTH else None
+    return worker_of(position), (sequence_of(position) - 1) // BURST_EVERY
+
+
+def burst_of(position: int) -> tuple[int, int] | None:
+    """Return the burst and the place in it, None between bursts.
+
+    The first burst comes at once. Later ones lie anywhere within their block, by a hash: traffic that comes
+    round after two hundred requests would else show bursts the same twenty for ever.
+
+    Examples
+    --------
+    >>> burst_of(1), burst_of(20), burst_of(21)
+    ((0, 0), (0, 19), None)
+    >>> [n for n in range(201, 401) if burst_of(n)] == list(range(321, 341))
+    True
+    """
+    worker, number = block_of(position)
+    place = (sequence_of(position) - 1) % BURST_EVERY - _start(worker, number)
+    return (number, place) if 0 <= place < BURST_LENGTH else None
+
+
+@lru_cache(maxsize=1_024)
+def _start(worker: int, number: int) -> int:
+    # Whole slots, so that each place of a block is in one burst of ten.
+    slot = int(_SLOTS * hash_position(joined(worker, number), salt=_SLOT_SALT)) if number else 0
+    return slot * BURST_LENGTH
+
+
+@lru_cache(maxsize=1_024)
+def _choice(worker: int, number: int) -> float:
+    return hash_position(joined(worker, number), salt=_CHOICE_SALT)
+
+
+def is_chosen(position: int, share: float) -> bool:
+    """Whether the whole burst of a request is among a share of all bursts, alike in every lane.
+
+    What is among a smaller share is among each larger one too.
+    """
+    return share >= 1 or _choice(*block_of(position)) < share
 
 
 @dataclass(frozen=True, slots=True)

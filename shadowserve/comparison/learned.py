@@ -29,6 +29,8 @@ from shadowserve.errors import StateError
 from shadowserve.records import Comparison, Outcome
 from shadowserve.schema.disclosure import Disclosure
 from shadowserve.statistics.input_sizes import SizeCounts
+from shadowserve.statistics.measuring import Measuring
+from shadowserve.statistics.spent import Spent
 from shadowserve.statistics.switchback import CallerCost
 from shadowserve.statistics.tally import Moments, Quantiles, Worst
 from shadowserve.statistics.units import Units
@@ -83,6 +85,8 @@ class Learned:
         self.requests = 0
         self.timed = 0
         self.elapsed = Elapsed()
+        self.measuring = Measuring()
+        self.spent = Spent()
         self.harm = CallerCost()
         self.memory: list[tuple[int, int]] = []
         self.notes: list[str] = []
@@ -257,10 +261,23 @@ _PARTS: Mapping[str, Any] = {
     "dear": Dear,
     "unseen": Unseen,
     "refused": Accepted,
+    "measuring": Measuring,
+    "spent": Spent,
 }
 # States of earlier releases lack these; a lane that goes on from one begins them anew.
 _YOUNG = frozenset(
-    ("lasting", "answers", "pairing", "dear", "replayed", "milestones", "unseen", "refused")
+    (
+        "lasting",
+        "answers",
+        "pairing",
+        "dear",
+        "replayed",
+        "milestones",
+        "unseen",
+        "refused",
+        "measuring",
+        "spent",
+    )
 )
 _NUMBERS = (
     "requests",

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from shadowserve.comparison.comparing import Scoring
+from shadowserve.comparison.comparing import Scoring, Side
 from shadowserve.comparison.learned import Learned
 from shadowserve.lane import salvage, windows
 from shadowserve.lane.intake import InputSizes
@@ -17,6 +17,7 @@ from shadowserve.lane.parts import Parts
 from shadowserve.lane.recording import Recorder, burst_row
 from shadowserve.records import Comparison, Role, worker_of
 from shadowserve.state.lane_file import Progress
+from shadowserve.statistics import spent
 
 COMMIT_NS = 400 * 10**6
 
@@ -82,6 +83,10 @@ class Commits:
     def flush(self) -> list[Comparison]:
         """Compare and remember what was scored, and commit it with the cursor; return the comparisons."""
         self._committed_ns = time.monotonic_ns()
+        with self._parts.clock.during(spent.COMPARE):
+            return self._flush()
+
+    def _flush(self) -> list[Comparison]:
         if not (self._scorings or self._skipped or self.progress.outcomes or self.progress.cursor):
             return []
         comparisons = salvage.learn(self, self._scorings, self._skipped)
@@ -90,7 +95,8 @@ class Commits:
         rows = map(burst_row, self._scorings)
         self.progress.bursts += [row for row in rows if row is not None]
         self.progress.summaries = dict(self._remembered)
-        self._parts.state.commit(self.progress)
+        with self._parts.clock.during(spent.COMMIT):
+            self._parts.state.commit(self.progress)
         self.window.n += len(self.progress.comparisons)
         self._scorings, self._skipped, self.progress = [], [], Progress()
         return comparisons
@@ -103,6 +109,27 @@ class Commits:
         After a failure nothing is half remembered once `forget` was called.
         """
         side = self.comparer.compare(scorings)
+        with self._parts.clock.during(spent.RECORD):
+            return self._record(scorings, skipped, side)
+
+    def pass_time(self) -> None:
+        """Take the time since the last call into the account of what it went to."""
+        spent_ns = self._parts.clock.take()
+        self.learned.spent.add(spent_ns)
+        self.learned.measuring.again(spent_ns[spent.AGAIN])
+        self.learned.measuring.pass_time(sum(spent_ns.values()))
+
+    def close_window(self, *, merged: int = 0, totals: Mapping[str, float]) -> None:
+        """Close the window for good, with where the lane's time went in it; an empty one stays open."""
+        with self._parts.clock.during(spent.COMMIT):
+            if self.window.n:
+                totals = {**totals, **self.learned.spent.of_window()}
+                self.learned.spent.begin_window()
+            self.window.close(merged=merged, totals=totals)
+
+    def _record(
+        self, scorings: Sequence[Scoring], skipped: Sequence[Comparison], side: Side | None
+    ) -> list[Comparison]:
         recorder = Recorder(self._parts.observer.scorer, self._parts.tail, self.window.number)
         comparisons = recorder.comparisons(scorings, side, self.learned.units)
         self.learned.add(
@@ -124,6 +151,7 @@ class Commits:
             self.learned.harm.add(*self._parts.schedule.block(one.arrived_wall_ns), one.response_ms)
         everything = [*comparisons, *skipped]
         rows = [(one.position, one.window, windows.encode(one)) for one in everything]
+        self.pass_time()
         self._remembered = self.learned.state()
         self.progress.comparisons += rows
         cells = self.learned.outputs.new_memberships()
@@ -132,7 +160,9 @@ class Commits:
 
     def forget(self) -> None:
         """Go back to what was remembered last, after something could not be taken in whole."""
+        measuring, lately = self.learned.measuring, self.learned.spent
         self.learned = Learned.from_state(self._remembered)
+        self.learned.measuring, self.learned.spent = measuring, lately  # what was spent is spent
         self.sizes = InputSizes(self.learned.sizes)
         if self.learned.outputs.tally is not None:
             self.comparer.resume(self.learned.outputs.tally)

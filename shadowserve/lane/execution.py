@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from shadowserve.comparison import memory
-from shadowserve.comparison.bursts import ControlTime, burst_of
+from shadowserve.comparison.bursts import ControlTime, block_of, burst_of
 from shadowserve.comparison.comparing import Scoring
 from shadowserve.faults import fault_of, tell
 from shadowserve.lane.commits import Commits
 from shadowserve.lane.deaths import FATAL, Deaths, ended
-from shadowserve.lane.intake import BEHIND_NS, LargeInputs, Turn, turn
+from shadowserve.lane.intake import LargeInputs, Turn, turn
 from shadowserve.lane.observing import Typed
 from shadowserve.lane.parts import Parts
 from shadowserve.records import Observation, Outcome, Request, Times, sequence_of, worker_of
 from shadowserve.state.inflight import TYPING
+from shadowserve.statistics import spent
+from shadowserve.statistics.measuring import Measuring, Plan
 from shadowserve.statistics.units import unit_of
 
 _log = logging.getLogger(__name__)
@@ -31,13 +34,39 @@ WARMUP_REQUESTS = 20
 MEMORY_LOOK = 16
 
 
+@dataclass(slots=True)
+class _Work:
+    """One request of a read: what is done with it, and what was seen."""
+
+    typed: Typed
+    what: Turn
+    sizes: Mapping[str, int]
+    large: bool
+    died: bool
+    seen: Observation = field(default_factory=Observation)
+    warmup: bool = False
+    warm: bool = False
+    pair: ControlTime | None = None
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it is scored by itself: parameters hold for one request."""
+        rows = self.typed.rows
+        return self.what.score and (self.what.alone or (rows is not None and bool(rows.params)))
+
+    @property
+    def n_rows(self) -> int:
+        """Rows; 1 for a request that could not be typed."""
+        return self.typed.rows.n_rows if self.typed.rows else 1
+
+
 class Execution:
     """Scores requests and hands on what was seen for the next commit."""
 
     def __init__(self, parts: Parts, commits: Commits) -> None:
         self._parts, self._commits = parts, commits
         self.large = LargeInputs()
-        self._since_start = 0
+        self._since_start = self._kept = 0
         self.deaths = Deaths(parts.state, parts.files.death)
 
     def refuses(self, place: int) -> bool:
@@ -55,81 +84,95 @@ class Execution:
             self._parts.answering.serve()
 
     def score(self, requests: Sequence[Request], *, undisturbed: bool) -> None:
-        """Score requests in order, alone or together, and keep what was seen for the next flush.
+        """Score requests, those alone first, and keep what was seen, in order, for the next flush.
 
         Beside another lane on one core nothing is timed that could be paired.
         """
+        clock = self._parts.clock
         self._parts.warmth.cool()
-        behind = time.time_ns() - requests[0].arrived_wall_ns > BEHIND_NS
-        together: list[tuple[Typed, Turn]] = []
-        for request in requests:
-            if request.body is None:
-                self._commits.progress.count(Outcome.SAMPLED_OUT)
-                continue
-            died = self.deaths.of(request.position)
-            if died >= FATAL:
-                self._poisoned(request)
-                continue
-            # While it is typed, too: a type hint's validators are the model's code.
-            self._parts.inflight.mark([request.position], step=TYPING)
-            typed = self._parts.observer.typed(request)
-            sizes = self._commits.sizes.of(typed.rows)
-            what = turn(
-                request.position,
-                role=self._parts.name.role,
-                large=self.large.is_large(sizes) or died > 0,
-                behind=behind,
-                batched=self.batches(),
-            )
-            self.answer()
-            if not what.score:
-                self._commits.progress.count(Outcome.SAMPLED_OUT)
-                self._offer(typed, *_as_recorded(request))
-            elif what.alone or (typed.rows is not None and typed.rows.params):
-                together = self._score_together(together)
-                self._score_alone(typed, what, sizes, undisturbed=undisturbed, died=died > 0)
-            else:
-                together.append((typed, what))
-                if sum(t.rows.n_rows if t.rows else 1 for t, _ in together) >= self.batch_rows():
-                    together = self._score_together(together)
-        self._score_together(together)
+        self._commits.pass_time()
+        # Before anything is known of them: no cost decides about its own request.
+        plans = {block: self._measuring.plan(block) for block in _blocks(requests)}
+        self._measuring.read(len(requests))
+        with clock.during(spent.READ):
+            looked = [self._look_at(request, plans) for request in requests]
+        work = [one for one in looked if one is not None]
+        with clock.during(spent.ALONE):
+            for one in work:
+                if one.is_alone:
+                    self.answer()
+                    self._score_alone(one, undisturbed=undisturbed)
+        with clock.during(spent.BATCH):
+            for batch in self._cut([one for one in work if one.what.score and not one.is_alone]):
+                self.answer()
+                self._score_together(batch)
+        self._parts.inflight.clear()
+        with clock.during(spent.AGAIN):
+            for one in work:
+                self._keep(one)
         self._parts.inflight.clear()
 
+    def _look_at(self, request: Request, plans: Mapping[tuple[int, int], Plan]) -> _Work | None:
+        """Type a request and decide what is done with it; None where that is settled."""
+        if request.body is None:
+            self._commits.progress.count(Outcome.SAMPLED_OUT)
+            return None
+        died = self.deaths.of(request.position)
+        if died >= FATAL:
+            self._poisoned(request)
+            return None
+        # While it is typed, too: a type hint's validators are the model's code.
+        self._parts.inflight.mark([request.position], step=TYPING)
+        typed = self._parts.observer.typed(request)
+        sizes = self._commits.sizes.of(typed.rows)
+        large = self.large.is_large(sizes)
+        if large:
+            self._measuring.large()
+        what = turn(
+            request.position,
+            role=self._parts.name.role,
+            large=large,
+            plan=plans[block_of(request.position)],
+            batched=self.batches(),
+        )
+        if died:
+            what = Turn()  # by itself: another death is its own
+        if not what.score:
+            self._commits.progress.count(Outcome.SAMPLED_OUT)
+        return _Work(typed, what, sizes, large=large, died=died > 0)
+
+    @property
+    def _measuring(self) -> Measuring:
+        return self._commits.learned.measuring
+
     def again(self, requests: Sequence[Request]) -> None:
-        """Score a second time what is due for it."""
-        for one in self._parts.seconds:
-            try:
-                one.read(requests)
-                one.due()
-            except Exception as error:  # what is asked a second time is nobody's outcome
-                self._second_failed(error)
+        """Score a second time what is due for it: few, until enough is known, and alarms wait for them."""
+        with self._parts.clock.during(spent.AGAIN):
+            for one in self._parts.seconds:
+                try:
+                    one.read(requests)
+                    one.due()
+                except Exception as error:  # what is asked a second time is nobody's outcome
+                    self._second_failed(error)
         self._parts.inflight.clear()
 
     def _second_failed(self, error: Exception) -> None:
         fault = fault_of(error, step="again")
         tell(_log, "scoring again failed: %s at %s", fault.type, fault.frame)
 
-    def _score_alone(
-        self,
-        typed: Typed,
-        what: Turn,
-        sizes: Mapping[str, int],
-        *,
-        undisturbed: bool,
-        died: bool,
-    ) -> None:
+    def _score_alone(self, one: _Work, *, undisturbed: bool) -> None:
         """Score one request by itself; within a burst in turn with the other lane."""
-        place = typed.request.position
+        typed, place = one.typed, one.typed.request.position
         taken = self._parts.answering.taken(place) if self._parts.answering is not None else None
+        one.warmup = self._warms_up()
         if taken is not None:
-            self._keep(typed, taken.observation, what, sizes, warm=taken.warm)
+            one.seen, one.warm = taken.observation, taken.warm
+            self._account(one, taken.spent_ns)
             return
-        warm, pair = False, None
-        in_burst = undisturbed and not died and burst_of(place) is not None
+        in_turn = undisturbed and not one.died and one.what.burst
 
         def score() -> Observation:
-            nonlocal warm
-            warm = in_burst and self._parts.warmth.reach()
+            one.warm = in_turn and self._parts.warmth.reach()
             self._mark([typed])
             return self._parts.observer.alone(typed)
 
@@ -138,15 +181,40 @@ class Execution:
             self._parts.inflight.clear()  # the other's turn is no work of this lane
             return seen
 
-        if self._parts.asking is not None and in_burst and typed.rows is not None:
-            observation, pair = self._parts.asking.turn(place, score_in_turn)
-            self._mark([typed])  # it may be scored once more
+        asking = self._parts.asking if in_turn and typed.rows is not None else None
+        if asking is not None:
+            with self._parts.clock.during(spent.IDLE):
+                asking.begin(place)
+        began_ns = time.monotonic_ns()
+        if asking is not None:
+            one.seen, one.pair = asking.turn(place, score_in_turn)
         else:
-            observation = score()
-        self._parts.warmth.scored(typed, observation)
-        self._keep(typed, observation, what, sizes, warm=warm, again=not died, pair=pair)
-        if not died:
-            self._offer(typed, observation.answer, observation.times)
+            one.seen = score()
+        self._parts.warmth.scored(typed, one.seen)
+        self._account(one, time.monotonic_ns() - began_ns)
+
+    def _warms_up(self) -> bool:
+        """Whether the process is among its first requests, in the order in which it scores."""
+        self._since_start += 1
+        return self._since_start <= WARMUP_REQUESTS
+
+    def _account(self, one: _Work, spent_ns: int) -> None:
+        """Say what it took to score a request alone, to whom the budget is kept."""
+        rows, times = one.typed.rows, one.seen.times
+        if rows is None or not one.what.alone:
+            return
+        if one.warmup:  # what it costs is not what others will
+            self._measuring.timed += 1
+            return
+        batched = self.batches() and times is not None
+        if not batched and times is not None:
+            spent_ns -= times.work_ns  # which is its way to be scored: no excess
+        self._measuring.alone(
+            max(0, spent_ns),
+            rows=rows.n_rows if batched else 0,
+            burst=one.what.burst,
+            large=one.large and not one.what.burst,
+        )
 
     def batches(self) -> bool:
         """Whether this lane may score several requests in one call, which no caller sees."""
@@ -170,61 +238,73 @@ class Execution:
         usual_ms = max(float(self._commits.learned.busy_ms.summary()["mean"]), 1e-3)
         return max(1, min(BATCH_ROWS, int(BATCH_MS / usual_ms)))
 
-    def _score_together(self, batch: list[tuple[Typed, Turn]]) -> list[tuple[Typed, Turn]]:
+    def _cut(self, work: Sequence[_Work]) -> Iterator[list[_Work]]:
+        """Cut what is scored together into calls."""
+        batch: list[_Work] = []
+        n_rows, most = 0, self.batch_rows()
+        for one in work:
+            batch.append(one)
+            n_rows += one.n_rows
+            if n_rows >= most:
+                yield batch
+                batch, n_rows = [], 0
         if batch:
-            self._mark([typed for typed, _ in batch])
-            seen = self._parts.observer.together([typed for typed, _ in batch])
-            for (typed, what), observation in zip(batch, seen, strict=True):
-                self._keep(typed, observation, what, self._commits.sizes.of(typed.rows))
-        return []
+            yield batch
+
+    def _score_together(self, batch: Sequence[_Work]) -> None:
+        self._mark([one.typed for one in batch])
+        began_ns = time.monotonic_ns()
+        seen = self._parts.observer.together([one.typed for one in batch])
+        self._measuring.together(
+            time.monotonic_ns() - began_ns, rows=sum(one.n_rows for one in batch)
+        )
+        for one, observation in zip(batch, seen, strict=True):
+            one.seen, one.warmup = observation, self._warms_up()
 
     def _mark(self, batch: Sequence[Typed]) -> None:
         self._parts.inflight.mark([typed.request.position for typed in batch])
 
-    def _keep(
-        self,
-        typed: Typed,
-        observation: Observation,
-        what: Turn,
-        sizes: Mapping[str, int],
-        *,
-        warm: bool = False,
-        again: bool = True,
-        pair: ControlTime | None = None,
-    ) -> None:
+    def _keep(self, one: _Work) -> None:
+        """Keep what was seen of a request; now and then, score something a second time."""
+        typed, observation, what = one.typed, one.seen, one.what
+        if not what.score:
+            self._offer(typed, *_as_recorded(typed.request))
+            return
         times = observation.times
         alone = what.alone and what.timed and times is not None and times.batch_requests == 1
-        warmup = self._since_start < WARMUP_REQUESTS
         scoring = Scoring(
             request=typed.request,
             observation=observation,
             rows=typed.rows,
-            sizes=self._parts.disclosure.sizes(sizes),
+            sizes=self._parts.disclosure.sizes(one.sizes),
             alone=alone,
-            warmup=warmup,
-            warm=warm,
+            warmup=one.warmup,
+            warm=one.warm,
             inclusion=what.inclusion,
             unit=self._unit(typed),
-            pair=pair,
+            pair=one.pair,
         )
-        self._since_start += 1
         self._commits.keep(scoring)
         for second in self._parts.seconds:
             try:
                 second.take(scoring)
             except Exception as error:
                 self._second_failed(error)
-        if self._since_start % MEMORY_LOOK == 0:
+        self._kept += 1
+        if self._kept % MEMORY_LOOK == 0:
             memory.note(self._commits.learned.memory, self._commits.n_requests)
-        if times is not None and alone and not warmup:
+        if times is not None and alone and not one.warmup:
             self._parts.metrics.observe(times)
+        if one.died or not self._measuring.has_room_again:
+            return
         if (
-            again
-            and self._parts.rescorer is not None
+            self._parts.rescorer is not None
             and typed.rows is not None
             and observation.fault is None
         ):
             self._parts.rescorer.offer(typed, observation, self._commits.learned.noise)
+        if one.is_alone:
+            self._offer(typed, observation.answer, times)
 
     def _unit(self, typed: Typed) -> int | None:
         """Return a request's entity: as its header said, or else its column."""
@@ -243,6 +323,11 @@ class Execution:
         comparison = ended(poison, request, window=self._commits.window.number)
         self._commits.learned.failures.poisoned(poison)
         self._commits.skip(comparison)
+
+
+def _blocks(requests: Sequence[Request]) -> Iterator[tuple[int, int]]:
+    """Yield the blocks that requests lie in, each once, in order."""
+    yield from dict.fromkeys(block_of(one.position) for one in requests)
 
 
 def _as_recorded(request: Request) -> tuple[bytes | None, Times | None]:

@@ -1,8 +1,9 @@
 """Which requests a lane scores, which of them alone, and with what probability they are timed.
 
-A challenger scores every request, alone while it keeps up. The control scores bursts, since a process
-that scores one request in ten runs cold and looks slower than it is. The requests with the largest
-inputs are scored alone by both, whatever else: they are where a slow step shows.
+A challenger scores every request: alone those that are timed, the others together. The control scores
+bursts, since a process that scores one request in ten runs cold and looks slower than it is. What is timed
+is bounded by a budget (`measuring`): first the requests with the largest inputs, where a slow step shows,
+then bursts, then others.
 """
 
 from __future__ import annotations
@@ -12,15 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shadowserve.comparison.bursts import BURST_EVERY, BURST_LENGTH, BURST_WARMUP, burst_of
+from shadowserve.comparison.bursts import BURST_LENGTH, BURST_WARMUP, burst_of, is_chosen
 from shadowserve.records import Role
 from shadowserve.schema.rows import Rows
 from shadowserve.statistics.input_sizes import sizes
+from shadowserve.statistics.measuring import Plan
 from shadowserve.statistics.tally import Quantiles
-from shadowserve.statistics.tally.samples import hash_positions
+from shadowserve.statistics.tally.samples import hash_position
 
-BEHIND_NS = 2 * 10**9
-ALONE_SHARE = 0.05
 LARGE_RANK = 0.99
 LARGE_FROM = 100
 MOST_SIZED = 1_000
@@ -40,12 +40,15 @@ class Turn:
         Whether its times count.
     inclusion : float
         Probability with which a request like this one is timed.
+    burst : bool
+        Whether it lies in a burst that challenger and control score in turn.
     """
 
     score: bool = True
     alone: bool = True
     timed: bool = True
     inclusion: float = 1.0
+    burst: bool = False
 
 
 def sizes_of(rows: Rows | None) -> dict[str, int]:
@@ -111,8 +114,11 @@ class LargeInputs:
         return large
 
 
-def turn(position: int, *, role: Role, large: bool, behind: bool, batched: bool) -> Turn:
+def turn(position: int, *, role: Role, large: bool, plan: Plan, batched: bool) -> Turn:
     """Decide what a lane does with a request.
+
+    Whoever is asked first chooses by the same hash: what a lane with little room times, one with more room
+    times too, so that challenger and control time the same requests.
 
     Parameters
     ----------
@@ -122,21 +128,29 @@ def turn(position: int, *, role: Role, large: bool, behind: bool, batched: bool)
         challenger or control.
     large : bool
         Whether its inputs are among the largest.
-    behind : bool
-        Whether the lane has fallen behind the traffic.
+    plan : Plan
+        What is timed of the block that it lies in.
     batched : bool
         Whether the version may be scored in batches at all.
     """
-    if role is Role.CONTROL:
-        burst = burst_of(position)
-        if burst is not None:
-            warm = burst[1] >= BURST_WARMUP
-            share = (BURST_LENGTH - BURST_WARMUP) / BURST_EVERY
-            return Turn(timed=warm or large, inclusion=1.0 if large else share)
-        return Turn(score=large)
-    if not behind or not batched or large:
-        return Turn()
-    chosen = hash_positions(np.asarray([position]))[0] < ALONE_SHARE
-    alone = bool(chosen) or burst_of(position) is not None
-    in_bursts = BURST_LENGTH / BURST_EVERY
-    return Turn(alone=alone, timed=alone, inclusion=in_bursts + (1 - in_bursts) * ALONE_SHARE)
+    burst = burst_of(position)
+    in_burst = burst is not None and is_chosen(position, plan.bursts)
+    share = max(plan.large, plan.others) if large else plan.others
+    if role is Role.CHALLENGER:
+        if not batched:
+            return Turn(burst=in_burst)
+        alone = in_burst or share >= 1 or hash_position(position) < share
+        return Turn(alone=alone, timed=alone, burst=in_burst, inclusion=plan.inclusion(large=large))
+    certain = large and (plan.large >= 1 or hash_position(position) < plan.large)
+    if in_burst and burst is not None:
+        warm = burst[1] >= BURST_WARMUP
+        return Turn(timed=warm or certain, burst=True, inclusion=_of_control(plan, large=large))
+    if certain:
+        return Turn(inclusion=_of_control(plan, large=True))
+    return Turn(score=burst is not None and batched, alone=False, timed=False)
+
+
+def _of_control(plan: Plan, *, large: bool) -> float:
+    """Return the probability that the control times a request: it runs warm within a burst first."""
+    warm = plan.in_bursts * (1 - BURST_WARMUP / BURST_LENGTH) * plan.bursts
+    return plan.large + (1 - plan.large) * warm if large else warm

@@ -14,6 +14,7 @@ from shadowserve.lane.lock import ScoringLock
 from shadowserve.lane.observing import Observer
 from shadowserve.lane.refused import RefusedRequests
 from shadowserve.lane.rescoring import Rescorer
+from shadowserve.lane.stopwatch import Stopwatch
 from shadowserve.lane.turns import Answering, Asking
 from shadowserve.lane.warmth import Warmth
 from shadowserve.schema.disclosure import Disclosure
@@ -64,6 +65,8 @@ class Parts:
         Tries what the champion refused by a challenger's signature.
     categories : mapping of column to Categories
         What the version knows of its columns of categories.
+    clock : Stopwatch
+        Where the lane's time goes.
     """
 
     name: LaneName
@@ -89,6 +92,7 @@ class Parts:
     company: Company | None = None
     refused: RefusedRequests | None = None
     categories: Mapping[str, Categories] = field(default_factory=dict)
+    clock: Stopwatch = field(default_factory=Stopwatch)
     first_state: tuple[str, str | None] = ("running", None)
 
     @property

@@ -125,7 +125,13 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
     observer = Observer(scorer, table, mark=inflight.step)
     learned = _learned(state.summaries(), scorer, options.policy)
     comparer = _comparer(deployment, scorer, table, places=places)
-    rescorer = Rescorer(observer, table, ignore=options.ignore_outputs, comparer=comparer)
+    rescorer = Rescorer(
+        observer,
+        table,
+        ignore=options.ignore_outputs,
+        comparer=comparer,
+        hold=inflight.mark,
+    )
     parts = Parts(
         name=name,
         places=places,
@@ -204,6 +210,7 @@ def take_turns(lane: Lane, deployment: Deployment) -> None:
         warmth=lane.parts.warmth,
         refuses=lane.execution.refuses,
         repeat=repeat,
+        clock=lane.parts.clock,
     )
 
 

@@ -51,6 +51,8 @@ class Rescorer:
         Fields of the answer that may differ.
     comparer : Comparer, optional
         The lane's own; without it nothing is doubted.
+    hold : callable
+        Marks positions as in hand, before each call.
 
     Attributes
     ----------
@@ -65,7 +67,9 @@ class Rescorer:
         *,
         ignore: Collection[str] = (),
         comparer: Comparer | None = None,
+        hold: Callable[[Sequence[int]], None] = lambda _: None,
     ) -> None:
+        self._hold = hold
         self._observer = observer
         self._protocols = protocols
         self._ignore = frozenset(ignore)
@@ -107,7 +111,7 @@ class Rescorer:
         if not apart.any():
             return
         self._doubts_left -= 1
-        second = self._observer.alone(typed).answer
+        second = self._alone(typed).answer
         if second is None:
             return  # that it fails now and then is told as that
         wandered = self._comparer.apart(request, first, second)
@@ -120,18 +124,23 @@ class Rescorer:
     def _again(self, noise: Noise) -> None:
         batch = [typed for typed, _ in self._recent]
         firsts = [first for _, first in self._recent]
-        again = self._differing(batch, firsts, [self._observer.alone(typed) for typed in batch])
+        again = self._differing(batch, firsts, [self._alone(typed) for typed in batch])
         for typed, first, differs in zip(batch, firsts, again.answers, strict=True):
             if self.steady is not None and first.answer is not None and not differs:
                 self.steady(typed.request, first.answer)
         together = None
         if self._may_batch(batch):
+            self._hold([typed.request.position for typed in batch])
             together = self._differing(batch, firsts, self._observer.together(batch))
         if self._n % (PROVE_EVERY * EVERY) == 0:
             noise.proved(self._observer.prove(batch[-1]))
         noise.add(
             again=again, together=together, positions=[typed.request.position for typed in batch]
         )
+
+    def _alone(self, typed: Typed) -> Observation:
+        self._hold([typed.request.position])
+        return self._observer.alone(typed)
 
     def _may_batch(self, batch: Sequence[Typed]) -> bool:
         """Whether these could be laid end to end, be the version batched now or not."""

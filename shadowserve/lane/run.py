@@ -20,6 +20,7 @@ from shadowserve.state.lane_condition import Condition, condition
 from shadowserve.state.lane_reading import snapshot
 from shadowserve.state.pauses import Pauses
 from shadowserve.state.places import Places
+from shadowserve.statistics.spent import READ
 from shadowserve.statistics.switchback import Block
 
 READ_REQUESTS = 64
@@ -57,7 +58,7 @@ class Lane:
                 self._idle()
         self.flush()
         self._look_at_refused(at_once=True)
-        self.commits.window.close(totals=self._totals())
+        self.commits.close_window(totals=self._totals())
 
     def take_up(self) -> None:
         """Go on where the last process stopped, and say that the lane runs."""
@@ -69,7 +70,8 @@ class Lane:
         still = self.parts.schedule.block(time.time_ns())[1] is Block.STILL
         if still and not self.parts.places.draining.exists():
             return False
-        batch = self.parts.tail.read(READ_REQUESTS, upto=self.parts.limit())
+        with self.parts.clock.during(READ):
+            batch = self.parts.tail.read(READ_REQUESTS, upto=self.parts.limit())
         if batch.deleted:
             self.commits.progress.count(Outcome.SKIPPED_BUDGET, batch.deleted)
         if batch.lost:
@@ -93,7 +95,7 @@ class Lane:
             wider := pace.factor(self.parts.places.wider)
         ):
             self.flush()
-            self.commits.window.close(merged=wider - 1, totals=self._totals())
+            self.commits.close_window(merged=wider - 1, totals=self._totals())
         return bool(batch.requests)
 
     def _look_at_refused(self, *, at_once: bool = False) -> None:

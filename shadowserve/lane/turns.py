@@ -27,9 +27,11 @@ from shadowserve.errors import UnreadableError
 from shadowserve.journal import reader
 from shadowserve.lane.line import Line, Message, Word, poll
 from shadowserve.lane.observing import Observer, Typed
+from shadowserve.lane.stopwatch import Stopwatch
 from shadowserve.lane.warmth import Warmth
 from shadowserve.records import Observation, Request, worker_of
 from shadowserve.state.inflight import InFlight
+from shadowserve.statistics.spent import ALONE
 from shadowserve.statistics.tally.samples import hash_positions
 
 PATIENCE_S = 1.0
@@ -90,7 +92,8 @@ class Asking:
         score : callable
             Scores it here and now, and leaves nothing marked as in hand.
         """
-        if not self._may_ask(position):
+        self.begin(position)
+        if not self._asks or self._leave():
             return score(), None
         with on_one_core():
             first = bool(hash_positions(np.asarray([position]))[0] < 0.5)
@@ -112,18 +115,17 @@ class Asking:
             done.ms, bool(done.flag), hash((os.getpid(), done.pid)) & 0xFFFFFFFF
         )
 
-    def _may_ask(self, position: int) -> bool:
-        """Whether the control is asked to this request: it has not failed to come to this burst."""
+    def begin(self, position: int) -> None:
+        """Settle whether the control is asked to a request's burst: not after it failed to come."""
         found = burst_of(position)
         burst = None if found is None else (worker_of(position), found[0])
-        if burst is None or self._leave():
-            return False
-        if burst != self._burst:
+        if burst is None:
+            self._asks = False
+        elif burst != self._burst:
             self._burst, self._asks = burst, self._pass_over == 0
             self._pass_over = max(0, self._pass_over - 1)
-            if self._asks and self._patient:
+            if self._asks and self._patient and not self._leave():
                 self._await_start()
-        return self._asks
 
     def _await_start(self) -> None:
         self._patient = False
@@ -157,10 +159,17 @@ class Asking:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What the control scored in a turn, before it came to that request itself."""
+    """What the control scored in a turn, before it came to that request itself.
+
+    Parameters
+    ----------
+    spent_ns : int
+        What the turn took of its time.
+    """
 
     observation: Observation
     warm: bool
+    spent_ns: int = 0
 
 
 class Answering:
@@ -178,6 +187,8 @@ class Answering:
         Given a position, whether it must not be scored now: the lane is paused, or a process died of it.
     repeat : bool
         Whether a request may be scored more than once.
+    clock : Stopwatch, optional
+        Where the lane's time goes.
     """
 
     def __init__(
@@ -190,7 +201,9 @@ class Answering:
         warmth: Warmth,
         refuses: Callable[[int], bool],
         repeat: bool,
+        clock: Stopwatch | None = None,
     ) -> None:
+        self._clock = clock or Stopwatch()
         self._lines = {line.fileno(): line for line in lines}
         self._journal = journal
         self._observer = observer
@@ -218,7 +231,8 @@ class Answering:
         if typed is None:
             line.say(Message(Word.NO, asked.position))
             return
-        with on_one_core():
+        began_ns = time.monotonic_ns()
+        with self._clock.during(ALONE), on_one_core():
             line.say(Message(Word.HERE, asked.position))
             if asked.flag and not _is_told(line, asked.position):
                 return
@@ -229,7 +243,7 @@ class Answering:
         ms = nan if seen.times is None else seen.times.work_ns / 1e6
         line.say(Message(Word.DONE, asked.position, flag=warm, ms=ms))
         self._warmth.scored(typed, seen)
-        self._taken[asked.position] = Taken(seen, warm)
+        self._taken[asked.position] = Taken(seen, warm, time.monotonic_ns() - began_ns)
         while len(self._taken) > MOST_KEPT:
             del self._taken[next(iter(self._taken))]
 

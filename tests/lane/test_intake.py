@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadowserve.comparison.bursts import burst_of
+from shadowserve.comparison.bursts import burst_of, is_chosen
 from shadowserve.lane.intake import (
-    ALONE_SHARE,
     MOST_SIZED,
     InputSizes,
     LargeInputs,
@@ -18,8 +17,10 @@ from shadowserve.lane.intake import (
 )
 from shadowserve.records import Role, position
 from shadowserve.schema.rows import Rows
+from shadowserve.statistics.measuring import Plan
 
-CALM = {"large": False, "behind": False, "batched": True}
+CALM = {"large": False, "plan": Plan(), "batched": True}
+AT_ITS_LIMIT = Plan(bursts=1.0, large=1.0, others=0.05)
 
 
 def control(place, **changes):
@@ -31,40 +32,73 @@ def challenger(place, **changes):
 
 
 def test_the_control_scores_twenty_of_every_two_hundred():
-    scored = [n for n in range(1, 1001) if control(n).score]
-    assert scored == [200 * burst + n for burst in range(5) for n in range(1, 21)]
+    scored = [n for n in range(1, 2001) if control(n).score]
+    assert len(scored) == 200
+    assert scored[:20] == list(range(1, 21))
+    for burst in range(10):
+        own = scored[20 * burst : 20 * burst + 20]
+        assert own == list(range(own[0], own[0] + 20))
+        assert 200 * burst < own[0] < own[-1] <= 200 * burst + 200
 
 
 def test_the_first_four_of_a_burst_are_not_timed_and_the_rest_have_their_probability():
     turns = [control(n) for n in range(1, 21)]
     assert [one.timed for one in turns] == [False] * 4 + [True] * 16
-    assert {one.inclusion for one in turns} == {16 / 200}
+    assert [one.inclusion for one in turns] == pytest.approx([16 / 200] * 20)
 
 
 def test_bursts_are_each_workers_own():
-    assert [burst_of(position(3, n)) for n in (1, 20, 21, 201)] == [(0, 0), (0, 19), None, (1, 0)]
+    assert [burst_of(position(3, n)) for n in (1, 20, 21)] == [(0, 0), (0, 19), None]
+    places = [[n for n in range(1, 2001) if burst_of(position(worker, n))] for worker in (0, 3)]
+    assert places[0] != places[1]
 
 
-def test_large_inputs_are_always_scored_alone_and_counted_as_certain():
-    for one in (control(50, large=True), challenger(50, large=True, behind=True)):
+def test_each_place_of_a_block_is_in_one_burst_of_ten():
+    """Traffic that comes round would else show bursts the same requests for ever."""
+    within = np.zeros(200)
+    for n in range(201, 400_201):
+        within[(n - 1) % 200] += burst_of(n) is not None
+    assert 0.07 < within.min() / 2_000 < within.max() / 2_000 < 0.13
+
+
+def test_bursts_are_chosen_whole_and_alike_where_more_are():
+    some = {burst_of(n)[0] for n in range(1, 40_001) if burst_of(n) and is_chosen(n, 0.3)}
+    more = {burst_of(n)[0] for n in range(1, 40_001) if burst_of(n) and is_chosen(n, 0.6)}
+    assert some < more
+    assert len(some) == pytest.approx(60, abs=20)
+    for n in range(1, 40_001):
+        if burst_of(n):
+            assert is_chosen(n, 0.3) is (burst_of(n)[0] in some)
+
+
+def test_large_inputs_are_scored_alone_and_counted_as_certain():
+    for one in (control(50, large=True), challenger(50, large=True, plan=AT_ITS_LIMIT)):
         assert one == Turn(score=True, alone=True, timed=True, inclusion=1.0)
     assert control(2, large=True).timed
 
 
+def test_a_burst_that_is_not_timed_the_control_scores_in_a_batch():
+    """So that what champion and control disagree on is known as well as ever."""
+    none = Plan(bursts=0.0, others=0.0)
+    assert control(5, plan=none) == Turn(alone=False, timed=False)
+    assert not control(5, plan=none, batched=False).score
+
+
 @given(place=st.integers(1, 10**9))
 def test_a_challenger_scores_everything(place):
-    assert challenger(place) == Turn()
-    assert challenger(place, behind=True).score
-    assert challenger(place, behind=True, batched=False) == Turn()
+    assert challenger(place) == Turn(burst=burst_of(place) is not None)
+    assert challenger(place, plan=AT_ITS_LIMIT).score
+    alone = challenger(place, plan=AT_ITS_LIMIT, batched=False)
+    assert (alone.alone, alone.timed, alone.inclusion) == (True, True, 1.0)
 
 
-def test_a_challenger_that_is_behind_times_a_share_alone():
+def test_a_challenger_at_its_limit_times_a_share_alone():
     """The share is what the weights say it is, and bursts stay alone so that they can be paired."""
-    turns = [challenger(n, behind=True) for n in range(1, 40_001)]
+    turns = [challenger(n, plan=AT_ITS_LIMIT) for n in range(1, 40_001)]
     timed = np.array([one.timed for one in turns])
-    assert timed.mean() == pytest.approx(0.1 + 0.9 * ALONE_SHARE, abs=0.005)
+    assert timed.mean() == pytest.approx(0.1 + 0.9 * 0.05, abs=0.005)
     assert all(one.alone for one in turns if one.timed)
-    assert all(one.alone for n, one in enumerate(turns, 1) if burst_of(n))
+    assert all(one.alone and one.burst for n, one in enumerate(turns, 1) if burst_of(n))
     assert sum(1 / one.inclusion for one in turns if one.timed) == pytest.approx(40_000, rel=0.1)
 
 

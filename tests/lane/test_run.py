@@ -25,6 +25,8 @@ from shadowserve.schema.disclosure import Disclosure
 from shadowserve.state import inflight, ledger
 from shadowserve.state.lane_condition import condition
 from shadowserve.state.lane_reading import closed_windows, snapshot
+from shadowserve.statistics import measuring
+from shadowserve.statistics.spent import ACTIVITIES
 from shadowserve.statistics.switchback import BLOCK_NS, Block, Schedule
 
 
@@ -296,12 +298,12 @@ def test_a_death_from_outside_is_held_against_nobody(tmp_path):
 
 def test_the_control_scores_bursts_and_samples_out_the_rest(tmp_path):
     places = places_at(tmp_path)
-    sent = [{"age": 1.0, "title": "short"} for _ in range(450)]
+    sent = [{"age": 1.0, "title": "short"} for _ in range(550)]
     answer(places, sent, champion=native(pipeline()))
     work(places, native(pipeline()), name=CONTROL)
     assert told(places, CONTROL, control=True, challengers=()) == {
         "both_ok": 60,
-        "sampled_out": 390,
+        "sampled_out": 490,
     }
     bursts = snapshot(places.lane(CONTROL.role, 3).state).bursts
     assert [(burst, place) for _, burst, place, _ in bursts[18:22]] == [
@@ -410,7 +412,10 @@ def test_nan_on_both_sides_is_agreement(tmp_path):
     assert learned(places).outputs.disagreement.mean == 0.0
 
 
-def test_a_lane_that_is_behind_scores_in_batches_and_agrees_all_the_same(tmp_path):
+def test_beyond_its_first_requests_a_lane_scores_in_batches_and_agrees_all_the_same(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(measuring, "FIRST", 100)
     places = places_at(tmp_path)
     calls = []
 
@@ -418,14 +423,34 @@ def test_a_lane_that_is_behind_scores_in_batches_and_agrees_all_the_same(tmp_pat
         calls.append(len(frame))
         return double(frame, params)
 
-    answer(places, records(300), arrived_wall_ns=time.time_ns() - 10**10)
+    answer(places, records(900))
     work(places, opaque(noted))
-    assert told(places) == {"both_ok": 300}
+    assert told(places) == {"both_ok": 900}
     assert max(calls) > 20
     rows = parts(places)
+    assert rows["position"].is_monotonic_increasing
     assert learned(places).outputs.disagreement.mean == 0.0
-    assert rows["alone"].mean() < 0.2
+    assert rows["alone"][:100].all()
+    assert rows["alone"][300:].mean() < 0.5
+    assert learned(places).measuring.requests == 900
+    assert learned(places).measuring.timed == rows["alone"].sum()
     assert rows["lane_ms"].notna().sum() == rows["alone"].sum()
+
+
+def test_what_a_lanes_time_goes_to_adds_up_and_reaches_windows(tmp_path):
+    places = places_at(tmp_path)
+    answer(places, records(300), champion=native(pipeline()))
+    began_ns = time.monotonic_ns()
+    work(places, native(pipeline(), number=4), rescore=True)
+    passed_ns = time.monotonic_ns() - began_ns
+    known = learned(places)
+    assert set(known.spent.total) == set(ACTIVITIES)
+    assert 0.5 * passed_ns < sum(known.spent.total.values()) <= passed_ns
+    assert known.spent.total["score_alone"] > known.spent.total["again"] > 0
+    (window,) = closed_windows(places.lane(CHALLENGER.role, 4).state, after=-1)
+    told = json.loads(window.metrics)
+    assert {f"lane_ms/{activity}" for activity in ACTIVITIES} <= set(told)
+    assert told["lane_ms/score_alone"] == known.spent.total["score_alone"] / 1e6
 
 
 def test_a_slow_version_that_is_behind_is_not_batched_into_the_deadline(tmp_path):

@@ -12,6 +12,7 @@ import pytest
 from rig.deployment import CHALLENGER, CONTROL, OPTIONS, deployment, made
 from rig.lane import answer, close, lane, records, told
 from rig.scoring import double, opaque
+from shadowserve.comparison.bursts import burst_of
 from shadowserve.comparison.learned import Learned
 from shadowserve.lane import turns
 from shadowserve.lane.line import Line, Message, Word
@@ -41,7 +42,7 @@ def run(places, made, *, until):
     close(made)
 
 
-def together(tmp_path, *, n=450, rescore=True, challenger=double):
+def together(tmp_path, *, n=600, rescore=True, challenger=double):
     """Run both lanes at once, each in a thread of its own, over one journal."""
     places = made(tmp_path, CHALLENGER, CONTROL)
     served = deployment(options={**OPTIONS, "rescore": rescore})
@@ -62,6 +63,12 @@ def together(tmp_path, *, n=450, rescore=True, challenger=double):
     done.set()
     thread.join()
     return places
+
+
+def start_of(burst):
+    """Return the position at which a burst begins."""
+    block = range(200 * burst + 1, 200 * burst + 201)
+    return next(place for place in block if burst_of(place))
 
 
 def learned(places, name=CHALLENGER):
@@ -89,10 +96,10 @@ def test_the_ledger_of_both_is_exact_and_the_control_scores_no_request_twice(tmp
         return double(frame, params)
 
     places = together(tmp_path, rescore=False, challenger=counted)
-    assert told(places) == {"both_ok": 450}
+    assert told(places) == {"both_ok": 600}
     assert sorted(calls) == sorted(set(calls))
     control = told(places, CONTROL, control=True)
-    assert sum(control.values()) == 450
+    assert sum(control.values()) == 600
 
 
 def test_a_control_that_does_not_come_costs_one_pair_and_patience_not_a_place(lines, monkeypatch):
@@ -116,7 +123,7 @@ def test_after_several_bursts_in_vain_it_asks_to_one_in_four_only(lines, monkeyp
     monkeypatch.setattr(turns, "PATIENCE_S", 0.01)
     own = asking(lines[0])
     for burst in range(40):
-        own.turn(200 * burst + 1, Observation)
+        own.turn(start_of(burst), Observation)
     asked = [message.position // 200 for message in lines[1].read()]
     assert asked[:4] == [0, 1, 3, 7]
     assert max(np.diff(asked)) == 4
@@ -127,7 +134,7 @@ def test_whoever_goes_first_is_drawn_by_lot_and_both_agree(lines, monkeypatch):
     own = asking(lines[0])
     for burst in range(400):
         own._pass_over = 0
-        own.turn(200 * burst + 1, Observation)
+        own.turn(start_of(burst), Observation)
     first = [message.flag for message in lines[1].read()]
     assert len(first) == 400
     assert 0.4 < np.mean(first) < 0.6

@@ -106,35 +106,35 @@ def test_requests_that_come_one_by_one_are_paired_only_where_the_lane_may_warm_u
 ):
     places = Places(tmp_path)
     places.make()
-    answer(places, [record(n) for n in range(1, 206)])
+    answer(places, [record(n) for n in range(1, 326)])
     own = lane(places, opaque(double), rescore=rescore)
     own.take_up()
-    for last in (*range(64, 200, 64), *range(200, 206)):  # five of a burst, each read by itself
+    for last in (*range(64, 320, 64), *range(320, 326)):  # five of a burst, each read by itself
         own.parts.limit = lambda last=last: {0: last}
         own.turn()
     own.flush()
     close(own)
     rows = {position: found for position, _, _, found in snapshot(own.parts.files.state).bursts}
-    assert (b'"ms":null' not in rows[205]) is paired
+    assert (b'"ms":null' not in rows[325]) is paired
 
 
 def test_beside_another_lane_on_its_cpu_nothing_is_paired(tmp_path):
     """A lane that waited too long goes on; what it times then says less of its version."""
     places = Places(tmp_path)
     places.make()
-    answer(places, [record(n) for n in range(1, 206)])
+    answer(places, [record(n) for n in range(1, 326)])
     own = lane(places, opaque(double), rescore=True)
     own.parts.lock = ScoringLock(places.scoring_lock, patience_s=0.0)
     other = ScoringLock(places.scoring_lock)
     own.take_up()
-    own.parts.limit = lambda: {0: 204}
+    own.parts.limit = lambda: {0: 324}
     while own.turn():
         pass
-    own.parts.limit = lambda: {0: 205}
+    own.parts.limit = lambda: {0: 325}
     with other.held():
         own.turn()
     own.flush()
     close(own)
     rows = {position: found for position, _, _, found in snapshot(own.parts.files.state).bursts}
-    assert b'"ms":null' not in rows[204]
-    assert b'"ms":null' in rows[205]
+    assert b'"ms":null' not in rows[324]
+    assert b'"ms":null' in rows[325]
