@@ -87,7 +87,7 @@ def status(state_dir: str | None, as_json: bool) -> None:
         print_json(told)
         return
     besides = [f"{one.role} v{one.version} is scored {one}" for one in counted.batching]
-    print_status(told, screen(), besides=[*besides, *map(str, counted.costs)])
+    print_status(told, screen(), besides=[*besides, *map(str, (*counted.times, *counted.costs))])
 
 
 def print_status(told: Mapping[str, Any], out: Console, *, besides: Sequence[str] = ()) -> None:

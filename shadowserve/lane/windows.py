@@ -81,10 +81,12 @@ def metrics(rows: Sequence[Mapping[str, Any]], *, role: str, merged: int = 0) ->
             )
     alone = [row for row in rows if row["alone"] and not row["warmup"]]
     for who, key in (("champion", "champion"), (role, "lane")):
-        found |= _quantiles(f"latency_ms/{who}", (row[f"{key}_ms"] for row in alone))
+        # Large inputs are timed more often than others: each counts for as many as it stands for.
+        stood_for = [1 / row["inclusion"] for row in alone]
+        found |= _quantiles(f"latency_ms/{who}", (row[f"{key}_ms"] for row in alone), stood_for)
         for step in dict.fromkeys(step for row in alone for step in row[f"{key}_steps"]):
             spent = (row[f"{key}_steps"].get(step) for row in alone)
-            found |= _quantiles(f"feature_ms/{who}/{step}", spent)
+            found |= _quantiles(f"feature_ms/{who}/{step}", spent, stood_for)
     found |= _quantiles("latency_ms/response", (row["response_ms"] for row in rows))
     found["latency_ms/lag/max"] = max((row["lag_ms"] for row in rows), default=0.0)
     return {name: float(value) for name, value in found.items() if np.isfinite(value)}
@@ -124,11 +126,20 @@ def _mean(values: Iterable[float]) -> float:
     return float(np.mean(known)) if known else float("nan")
 
 
-def _quantiles(prefix: str, values: Iterable[float | None]) -> dict[str, float]:
-    known = np.asarray([value for value in values if value is not None])
-    if not known.size:
+def _quantiles(
+    prefix: str, values: Iterable[float | None], stood_for: Sequence[float] | None = None
+) -> dict[str, float]:
+    given = list(values)
+    weights = [1.0] * len(given) if stood_for is None else stood_for
+    both = [(value, w) for value, w in zip(given, weights, strict=True) if value is not None]
+    if not both:
         return {}
-    found = {f"{prefix}/{name}": float(np.quantile(known, q)) for name, q in _QUANTILES.items()}
+    known, own = np.asarray(both, dtype=np.float64).T
+    if own.min() == own.max():
+        told = np.quantile(known, list(_QUANTILES.values()))
+    else:
+        told = np.quantile(known, list(_QUANTILES.values()), weights=own, method="inverted_cdf")
+    found = {f"{prefix}/{name}": float(value) for name, value in zip(_QUANTILES, told, strict=True)}
     return {**found, f"{prefix}/max": float(known.max())}
 
 

@@ -39,6 +39,8 @@ def latency(known: Facts, policy: Policy) -> dict[str, Any]:
             "process_lives": len(paired.lives),
         },
         "timed_alone": learned.timed,
+        "measuring": learned.measuring.to_dict(),
+        "lane_ms": {activity: ns / 1e6 for activity, ns in learned.spent.total.items()},
         "warmup": learned.warmup.summary(),
         "starved_ms": learned.starved_ms.summary(),
         "cost_to_callers": [asdict(cost) for cost in learned.harm.costs()],

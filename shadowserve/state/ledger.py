@@ -22,8 +22,10 @@ from shadowserve.state.batching import Batching, batching
 from shadowserve.state.deployment import Deployment, LaneName
 from shadowserve.state.lane_condition import condition
 from shadowserve.state.lane_reading import Snapshot, snapshot, summary
-from shadowserve.state.ledger_entries import LaneLedger, Ledger
+from shadowserve.state.ledger_entries import LaneLedger, LaneTime, Ledger
 from shadowserve.state.places import Places
+from shadowserve.statistics.measuring import Measuring
+from shadowserve.statistics.spent import Spent
 from shadowserve.statistics.switchback import CallerCost, Cost
 
 MOST_READINGS = 3
@@ -87,6 +89,7 @@ def _read(places: Places, deployment: Deployment, lanes: Mapping[LaneName, Snaps
         arrival=arrival.read(places.arrival),
         batching=tuple(_batching(places, deployment)),
         ends=known,
+        times=tuple(_times(places, deployment)),
     )
 
 
@@ -130,6 +133,16 @@ def _costs(places: Places, deployment: Deployment) -> tuple[Cost, ...]:
         if costs:
             return tuple(costs)
     return ()
+
+
+def _times(places: Places, deployment: Deployment) -> Iterator[LaneTime]:
+    """Yield where the time of each lane goes that has said so."""
+    for name in deployment.lanes:
+        file = places.lane(name.role, name.version).state
+        spent, measured = summary(file, "spent"), summary(file, "measuring")
+        if spent and measured:
+            lately = Spent.from_state(orjson.loads(spent)).shares()
+            yield LaneTime(name, lately, Measuring.from_state(orjson.loads(measured)))
 
 
 def _sum(left: counters.Counts, right: counters.Counts) -> counters.Counts:

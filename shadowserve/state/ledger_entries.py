@@ -6,13 +6,18 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from shadowserve.legible import share
 from shadowserve.records import Outcome
 from shadowserve.state import counters, unknown_columns
 from shadowserve.state import ends as endings
 from shadowserve.state.arrival import Arrival
 from shadowserve.state.batching import Batching
 from shadowserve.state.deployment import LaneName
+from shadowserve.statistics.measuring import Measuring
 from shadowserve.statistics.switchback import Cost
+
+LEAST_TOLD = 0.005
+"""Of a lane's time: what takes less is not named to people."""
 
 _AT_WORK = ("starting", "running", "paused")
 
@@ -74,6 +79,38 @@ class LaneLedger:
 
 
 @dataclass(frozen=True, slots=True)
+class LaneTime:
+    """Where a lane's time goes, and how much of the traffic it times.
+
+    Parameters
+    ----------
+    lately : mapping of activity to float
+        Shares of the lane's time.
+    """
+
+    name: LaneName
+    lately: Mapping[str, float]
+    measuring: Measuring
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the lane's part of the status."""
+        return {
+            "role": self.name.role.value,
+            "version": self.name.version,
+            "lately": {activity: round(part, 4) for activity, part in self.lately.items()},
+            "measuring": self.measuring.to_dict(),
+        }
+
+    def __str__(self) -> str:
+        """Say it for people: the activities that take the most first."""
+        spent = sorted(self.lately.items(), key=lambda item: -item[1])
+        told = ", ".join(
+            f"{name.replace('_', ' ')} {share(part)}" for name, part in spent if part >= LEAST_TOLD
+        )
+        return f"{self.name.role} v{self.name.version}, lately: {told}; {self.measuring}"
+
+
+@dataclass(frozen=True, slots=True)
 class Ledger:
     """The whole account at one bound.
 
@@ -93,6 +130,8 @@ class Ledger:
         What lanes cost the champion's callers, once that was measured often enough.
     arrival : Arrival
         How evidence fares on its way to MLflow.
+    times : tuple of LaneTime
+        Where the lanes' time goes, of those that have begun.
     """
 
     deployment: str
@@ -106,6 +145,7 @@ class Ledger:
     arrival: Arrival = field(default_factory=Arrival)
     batching: tuple[Batching, ...] = ()
     ends: Mapping[str, endings.Ends] = field(default_factory=dict)
+    times: tuple[LaneTime, ...] = ()
 
     @property
     def balanced(self) -> bool:
@@ -137,6 +177,7 @@ class Ledger:
             "extra_columns": counted | self.met.to_dict(),
             "batching": [one.to_dict() for one in self.batching],
             "cost_to_callers": [asdict(cost) for cost in self.costs],
+            "lane_time": [one.to_dict() for one in self.times],
             "evidence": self.arrival.to_dict(),
         }
 

@@ -17,6 +17,7 @@ import math
 from dataclasses import astuple, dataclass, fields
 from typing import ClassVar
 
+from shadowserve.legible import share
 from shadowserve.statistics.stored import Part, Stored, plain
 
 SHARE = 0.2
@@ -81,8 +82,8 @@ class Plan:
         >>> round(Plan(bursts=0.5, others=0.02).inclusion(large=False), 4)
         0.069
         """
-        share = max(self.large, self.others) if large else self.others
-        return share + self.in_bursts * self.bursts * (1 - share)
+        alone = max(self.large, self.others) if large else self.others
+        return alone + self.in_bursts * self.bursts * (1 - alone)
 
 
 @dataclass(slots=True)
@@ -236,6 +237,26 @@ class Measuring(Stored):
     def share_lately(self) -> float:
         """Share of the lane's time that went to measuring lately; 0 before there was any."""
         return min(1.0, _mean(self._spent_ns, self._load.wall_ns))
+
+    def to_dict(self) -> dict[str, float | int | None]:
+        """Return how much is timed and what that takes, so far and lately; None before anything was read."""
+        return {
+            "requests": self.requests,
+            "timed_alone": self.timed,
+            "timed_share": self.timed / self.requests if self.requests else None,
+            "time_share": min(1.0, _mean(self.excess_ns, self.wall_ns)) if self.wall_ns else None,
+            "time_share_lately": self.share_lately if self.wall_ns else None,
+            "budget_share": SHARE,
+        }
+
+    def __str__(self) -> str:
+        """Say how much is timed and what that takes, as a clause."""
+        if not self.requests:
+            return "nothing was timed yet"
+        timed = f"timed alone: {share(min(1.0, self.timed / self.requests))} of requests"
+        takes = min(1.0, _mean(self.excess_ns, self.wall_ns))
+        why = "" if self.timed >= self.requests else f", which may be {share(SHARE)}"
+        return f"{timed}; measuring takes {share(takes)} of the lane's time{why}"
 
     def read(self, n: int) -> None:
         """Take in requests that were read."""

@@ -110,3 +110,13 @@ def test_writing_a_part_twice_does_no_harm(tmp_path):
 def test_a_number_that_is_not_finite_is_missing_in_a_part(tmp_path, value):
     name = write_part(tmp_path, [encode(comparison(values={"relative": value, "absolute": 1.0}))])
     assert dict(pd.read_parquet(tmp_path / name)["divergence"][0]) == {"absolute": 1.0}
+
+
+def test_what_is_timed_more_often_counts_for_less():
+    """Each large input is timed, of the others one in fifty: a window's p50 is the traffic's."""
+    large = [comparison(n, lane_ms=500.0, inclusion=1.0) for n in range(20)]
+    others = [comparison(100 + n, lane_ms=4.0, inclusion=0.02) for n in range(20)]
+    found = metrics(rows(*large, *others), role="challenger")
+    assert found["latency_ms/challenger/p50"] == found["latency_ms/challenger/p90"] == 4.0
+    assert found["latency_ms/challenger/p99"] == 500.0
+    assert found["latency_ms/challenger/max"] == 500.0

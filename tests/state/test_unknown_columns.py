@@ -117,6 +117,7 @@ def test_the_status_tells_names_and_the_reports_ledger_does_not(tmp_path):
     more = {
         "extra_columns": 0,
         "cost_to_callers": [],
+        "lane_time": [],
         "batching": [],
         "evidence": {},
         "served": True,

@@ -189,6 +189,14 @@ def _whole(latency: Mapping[str, Any]) -> Iterator[Html]:
             f"Figures of {latency['timed_alone']:,} requests that were scored alone; "
             f"{latency['warmup']['n']:,} more came while the lane was warming up and are in no figure.",
         )
+    measuring = latency.get("measuring")
+    if measuring and measuring["timed_share"] is not None and measuring["time_share"] is not None:
+        yield element(
+            "p.note",
+            f"Timed alone: {percent(measuring['timed_share'])} of requests; measuring takes "
+            f"{percent(measuring['time_share'])} of the lane's time, of which it may take "
+            f"{percent(measuring['budget_share'])}.",
+        )
     ratio = latency.get("paired_ratio")
     if ratio and ratio["n"] and ratio["value"] is None:
         yield element("p", f"Both lanes timed {ratio['n']:,} requests; that is too few to compare.")

@@ -92,7 +92,7 @@ def hash_position(position: int, *, salt: int = 0) -> float:
 
     Examples
     --------
-    >>> hash_position(7) == hash_positions(np.array([7]))[0]
+    >>> hash_position(7) == float(hash_positions(np.array([7]))[0])
     True
     """
     x = (position + salt * 0x9E3779B97F4A7C15 + 1) & _MASK
