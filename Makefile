@@ -37,9 +37,9 @@ fix: $(READY)
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-# Each prints a table; docs/benchmarks.md keeps what they said. The catalogue takes half an hour.
+# Each prints a table; docs/benchmarks.md keeps what they said. The peers and the catalogue take half an hour each.
 bench: $(READY)
-	set -e; for each in featurization comparison serving calibration detection; do \
+	set -e; for each in featurization comparison peers calibration detection; do \
 	  echo "== $$each"; $(BIN)/python -m benchmarks.$$each; done
 
 # The documentation is Markdown and docstrings; what can be checked of both is checked here.

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.serving import ROOT
+from benchmarks.client import ROOT
 from rig import tiny
 from rig.served import Served
 

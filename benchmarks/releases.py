@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import statistics
 import sys
 import tempfile
@@ -19,9 +18,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import psutil
-
-from benchmarks.serving import drive, serving
+from benchmarks.client import apart
+from benchmarks.running import Running, serving
 from models import traffic
 from models.register import ensure
 from rig.ports import free_port
@@ -39,6 +37,7 @@ class Release:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/invocations"
         self.scratch = scratch
+        self.running: Running
         self.command = [
             command, "serve", "--model", "films", "--champion", "v3", *options,
             "--port", str(self.port), "--console-port", str(free_port()),
@@ -49,27 +48,8 @@ class Release:
     def served(self) -> Iterator[None]:
         """Serve, and stand still until asked."""
         ready = f"http://127.0.0.1:{self.port}/readyz"
-        with serving(self.command, ready=ready, env={}, cwd=self.scratch) as process:
-            self._supervisor = psutil.Process(process.pid)
-            try:
-                self._signal(signal.SIGSTOP)
-                yield
-            finally:
-                self._signal(signal.SIGCONT)
-
-    @contextmanager
-    def awake(self) -> Iterator[None]:
-        """Let it run for the length of a block."""
-        self._signal(signal.SIGCONT)
-        try:
+        with serving(self.command, ready=ready, cwd=self.scratch) as self.running:
             yield
-        finally:
-            self._signal(signal.SIGSTOP)
-
-    def _signal(self, number: signal.Signals) -> None:
-        """Reach the supervisor first when stopping, so that it takes no child for hung."""
-        for process in (self._supervisor, *self._supervisor.children(recursive=True)):
-            process.send_signal(number)
 
 
 def main() -> None:
@@ -99,8 +79,8 @@ def main() -> None:
         for one in releases:
             stack.enter_context(one.served())
         for one in releases:
-            with one.awake():
-                drive(one.url, bodies, clients=4, requests=WARM_UP)
+            with one.running.awake():
+                apart(one.url, bodies, clients=4, requests=WARM_UP)
         print("| clients | blocks | requests/s | p50 | p99 |\n|---|---|---|---|---|")
         for clients in asked.clients:
             print(line(clients, _blocks(releases, bodies, clients, asked.rounds)), flush=True)
@@ -114,8 +94,8 @@ def _blocks(
     for n in range(rounds):
         told = {}
         for which in (0, 1) if n % 2 else (1, 0):
-            with releases[which].awake():
-                told[which] = drive(
+            with releases[which].running.awake():
+                told[which] = apart(
                     releases[which].url, bodies, clients=clients, requests=PER_CLIENTS[clients]
                 )
         pairs.append((told[0], told[1]))

@@ -15,7 +15,15 @@ from shadowserve.errors import ShadowserveError
 from shadowserve.steps import step
 
 if TYPE_CHECKING:
-    from shadowserve.runs import comparisons, lanes, local_comparisons, read_report, window_metrics
+    from shadowserve.runs import (
+        comparisons,
+        lanes,
+        local_comparisons,
+        read_report,
+        scan_comparisons,
+        scan_local_comparisons,
+        window_metrics,
+    )
     from shadowserve.tap import TapMiddleware
 
 __all__ = [
@@ -25,11 +33,23 @@ __all__ = [
     "lanes",
     "local_comparisons",
     "read_report",
+    "scan_comparisons",
+    "scan_local_comparisons",
     "step",
     "window_metrics",
 ]
 
-_OF_RUNS = frozenset({"comparisons", "lanes", "local_comparisons", "read_report", "window_metrics"})
+_OF_RUNS = frozenset(
+    {
+        "comparisons",
+        "lanes",
+        "local_comparisons",
+        "read_report",
+        "scan_comparisons",
+        "scan_local_comparisons",
+        "window_metrics",
+    }
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -91,6 +91,10 @@ class AlignmentError(ShadowserveError, ValueError):
     """Two outputs cannot be laid side by side, or an answer has another length than its request."""
 
 
+class QueryError(ShadowserveError, ValueError):
+    """A question about comparisons that cannot be answered: an unknown column, or SQL that is refused."""
+
+
 class StateError(ShadowserveError, ValueError):
     """A saved summary was written by another release, or for another deployment."""
 

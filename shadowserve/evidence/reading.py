@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from shadowserve.errors import RegistryError, ShadowserveError, UnreachableError
 from shadowserve.evidence.undelivered import undelivered
@@ -80,13 +81,19 @@ class Reader:
 
     @contextmanager
     def files(self, run_id: str, path: str) -> Iterator[list[Path]]:
-        """Fetch an artifact, or all in a folder, for the length of a block; in the order of names."""
+        """Fetch an artifact, or all in a folder, for the length of a block; in the order of names.
+
+        What lies on this machine's disk is not copied: it is only read.
+        """
         with tempfile.TemporaryDirectory(prefix="shadowserve-") as scratch:
             with self._telling(f"reading {path}"):
                 present = [one.path for one in self._client.list_artifacts(run_id)]
                 fetched = []
                 if path in present:
-                    place = Path(self._client.download_artifacts(run_id, path, scratch))
+                    own = self._client.get_run(run_id).info.artifact_uri
+                    local = urlsplit(own).scheme in ("", "file")
+                    into = None if local else scratch
+                    place = Path(self._client.download_artifacts(run_id, path, into))
                     fetched = sorted(place.iterdir()) if place.is_dir() else [place]
             yield fetched
 

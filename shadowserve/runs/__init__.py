@@ -1,27 +1,36 @@
 """Evidence for notebooks: lanes, comparisons, metrics and reports as data frames and dicts.
 
-Everything comes from MLflow, where a lane's run holds it, except `local_comparisons`, which reads
-the parts where the lane wrote them.
+Everything comes from MLflow, where a lane's run holds it, except `local_comparisons` and
+`scan_local_comparisons`, which read the parts where the lane wrote them.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shadowserve.errors import RegistryError
+from shadowserve.runs.scan import Comparisons
 from shadowserve.state.places import LanePlaces, Places
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["comparisons", "lanes", "local_comparisons", "read_report", "window_metrics"]
-
-_BY_NAME = ("champion_steps_ms", "lane_steps_ms", "divergence", "sizes", "lane_scores")
+__all__ = [
+    "Comparisons",
+    "comparisons",
+    "lanes",
+    "local_comparisons",
+    "read_report",
+    "scan_comparisons",
+    "scan_local_comparisons",
+    "window_metrics",
+]
 
 
 def lanes(model: str, tracking_uri: str | None = None) -> pd.DataFrame:
@@ -67,8 +76,14 @@ _LANES = [
 ]  # fmt: skip
 
 
-def comparisons(run_id: str, tracking_uri: str | None = None) -> pd.DataFrame:
-    """Return all comparisons that a run holds, in the order of positions.
+def comparisons(
+    run_id: str,
+    tracking_uri: str | None = None,
+    *,
+    columns: Sequence[str] | None = None,
+    where: str | None = None,
+) -> pd.DataFrame:
+    """Return the comparisons that a run holds, in the order of positions.
 
     Parameters
     ----------
@@ -76,6 +91,10 @@ def comparisons(run_id: str, tracking_uri: str | None = None) -> pd.DataFrame:
         As `lanes` lists it.
     tracking_uri : str, optional
         As in `lanes`.
+    columns : sequence of str, optional
+        Which columns; all if not given. What is not asked for is not read.
+    where : str, optional
+        A condition in SQL, such as ``"disagreement > 0.5"``.
 
     Returns
     -------
@@ -83,14 +102,27 @@ def comparisons(run_id: str, tracking_uri: str | None = None) -> pd.DataFrame:
         One row a request; columns as in `shadowserve.lane.windows.SCHEMA`. Steps, divergences and
         sizes are dicts by name; predictions are JSON texts. Times are milliseconds; `disagreement`
         is 0 same, 1 disjoint, NaN where one side did not answer.
+
+    Raises
+    ------
+    QueryError
+        If a column is unknown or the condition is refused.
+
+    See Also
+    --------
+    scan_comparisons : asks millions of comparisons without a frame of them all.
     """
-    from shadowserve.evidence.reading import Reader
-
-    with Reader(tracking_uri).files(run_id, "comparisons") as parts:
-        return _frame(parts)
+    with scan_comparisons(run_id, tracking_uri) as found:
+        return found.frame(columns, where=where)
 
 
-def local_comparisons(state_dir: str | os.PathLike[str], lane: str) -> pd.DataFrame:
+def local_comparisons(
+    state_dir: str | os.PathLike[str],
+    lane: str,
+    *,
+    columns: Sequence[str] | None = None,
+    where: str | None = None,
+) -> pd.DataFrame:
     """Return the comparisons whose parts lie in a state directory, as `comparisons` does.
 
     Parameters
@@ -99,6 +131,48 @@ def local_comparisons(state_dir: str | os.PathLike[str], lane: str) -> pd.DataFr
         What ``serve --state-dir`` was given.
     lane : str
         Role and version, such as ``"challenger v4"``.
+    columns, where : optional
+        As in `comparisons`.
+
+    Raises
+    ------
+    RegistryError
+        If the directory holds no such lane.
+    QueryError
+        As in `comparisons`.
+    """
+    with scan_local_comparisons(state_dir, lane) as found:
+        return found.frame(columns, where=where)
+
+
+def scan_comparisons(run_id: str, tracking_uri: str | None = None) -> Comparisons:
+    """Return a run's comparisons to be asked in SQL, by columns or in batches.
+
+    Parameters
+    ----------
+    run_id, tracking_uri : str
+        As in `comparisons`.
+
+    Returns
+    -------
+    Comparisons
+        To be used in a ``with`` block. Artifacts on a local disk are read where they lie; those of a
+        server are fetched, and deleted with the block's end.
+    """
+    from shadowserve.evidence.reading import Reader
+
+    with ExitStack() as holding:
+        parts = holding.enter_context(Reader(tracking_uri).files(run_id, "comparisons"))
+        return Comparisons(parts, holding=holding.pop_all())
+
+
+def scan_local_comparisons(state_dir: str | os.PathLike[str], lane: str) -> Comparisons:
+    """Return the comparisons that lie in a state directory, as `scan_comparisons` does.
+
+    Parameters
+    ----------
+    state_dir, lane : str
+        As in `local_comparisons`.
 
     Raises
     ------
@@ -112,7 +186,7 @@ def local_comparisons(state_dir: str | os.PathLike[str], lane: str) -> pd.DataFr
         raise RegistryError(
             f"No lane {lane!r} in {state_dir}. It holds: {', '.join(known) or 'none'}."
         )
-    return _frame(sorted(LanePlaces(place).parts.glob("*.parquet")))
+    return Comparisons(sorted(LanePlaces(place).parts.glob("*.parquet")))
 
 
 def window_metrics(run_id: str, tracking_uri: str | None = None) -> pd.DataFrame:
@@ -160,21 +234,6 @@ def read_report(run_id: str, tracking_uri: str | None = None) -> dict[str, Any]:
             )
         told: dict[str, Any] = json.loads(found[0].read_text())
         return told
-
-
-def _frame(parts: Iterable[Path]) -> pd.DataFrame:
-    """Lay parts end to end; no part gives the columns without rows."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from shadowserve.lane.windows import SCHEMA
-
-    tables = [SCHEMA.empty_table(), *(pq.read_table(path) for path in parts)]
-    whole = pa.concat_tables(tables, promote_options="default")  # older parts have fewer columns
-    frame: pd.DataFrame = whole.sort_by("position").to_pandas()
-    for name in _BY_NAME:
-        frame[name] = frame[name].map(lambda pairs: dict(pairs if pairs is not None else ()))
-    return frame
 
 
 def _requests(metrics: Mapping[str, float]) -> float | None:

@@ -1,0 +1,1 @@
+"""shadowserve beside other servers of the same models, in one run."""

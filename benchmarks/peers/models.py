@@ -1,0 +1,119 @@
+"""The two models that every server serves, their rows, and the forms that they are stored in."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.dummy import DummyRegressor
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+N_ROWS = 500
+CITIES = [f"city-{n:02}" for n in range(20)]
+VERSIONS = (1, 2)
+
+
+def rows(n: int = N_ROWS, *, seed: int = 0) -> list[dict[str, Any]]:
+    """Return different rows: two numbers, a category, and a text of 5 to 40 words."""
+    rng = np.random.default_rng(seed)
+    words = np.array(["".join(rng.choice(list("abcdefghij"), 6)) for _ in range(2_000)])
+    return [
+        {
+            "age": float(np.round(rng.uniform(18, 90), 3)),
+            "income": float(np.round(rng.lognormal(10, 0.5), 2)),
+            "city": str(rng.choice(CITIES)),
+            "note": " ".join(rng.choice(words, rng.integers(5, 41))),
+        }
+        for _ in range(n)
+    ]
+
+
+def pipeline(seed: int) -> Pipeline:
+    """Return the text, category and number pipeline, fitted; seeds differ as versions do."""
+    frame = pd.DataFrame(rows(2_000, seed=seed))
+    labels = np.random.default_rng(seed).integers(0, 5, len(frame))
+    features = ColumnTransformer(
+        [
+            ("numbers", StandardScaler(), ["age", "income"]),
+            ("city", OneHotEncoder(handle_unknown="ignore"), ["city"]),
+            ("note", TfidfVectorizer(), "note"),
+        ]
+    )
+    classes = LogisticRegression(max_iter=500)
+    return Pipeline([("features", features), ("classes", classes)]).fit(frame, labels)
+
+
+def constant(seed: int) -> DummyRegressor:
+    """Return a model that costs next to nothing: what is left is the server."""
+    frame = pd.DataFrame(rows(20, seed=seed))
+    return DummyRegressor(strategy="constant", constant=1.0).fit(frame, np.ones(len(frame)))
+
+
+MODELS = {"pipeline": pipeline, "constant": constant}
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A model of `MODELS`, stored for every server.
+
+    Parameters
+    ----------
+    name : str
+        Its key, and the registered name.
+    uri : str
+        The registry, for shadowserve, which pins version 1 and shadows 2.
+    folder : Path
+        Version 1 in MLflow's format.
+    file : Path
+        Version 1 as a joblib file.
+    """
+
+    name: str
+    uri: str
+    folder: Path
+    file: Path
+
+
+def store(name: str, root: Path) -> Stored:
+    """Fit both versions of a model and store them under `root`."""
+    import mlflow
+    import sklearn
+    from mlflow.models import infer_signature
+
+    for talks in ("mlflow", "alembic"):
+        logging.getLogger(talks).setLevel(logging.ERROR)
+    uri = f"sqlite:///{root / 'mlflow.db'}"
+    mlflow.set_tracking_uri(uri)
+    experiment = mlflow.MlflowClient(uri, uri).create_experiment(
+        "train", artifact_location=str(root / "artifacts")
+    )
+    frame = pd.DataFrame(rows(20))
+    made = Stored(name, uri, root / "v1", root / f"{name}.joblib")
+    for version in VERSIONS:
+        model = MODELS[name](version)
+        how: dict[str, Any] = {
+            "signature": infer_signature(frame, model.predict(frame)),
+            "serialization_format": "cloudpickle",
+            "pip_requirements": [f"scikit-learn=={sklearn.__version__}"],
+        }
+        with mlflow.start_run(experiment_id=experiment):
+            mlflow.sklearn.log_model(model, name="model", registered_model_name=name, **how)
+        if version == VERSIONS[0]:
+            mlflow.sklearn.save_model(model, str(made.folder), **how)
+            joblib.dump(model, made.file)
+    return made
+
+
+def answers(file: Path, asked: Sequence[dict[str, Any]]) -> list[float]:
+    """Return what the model itself predicts."""
+    return joblib.load(file).predict(pd.DataFrame(list(asked))).tolist()
