@@ -21,7 +21,7 @@ from shadowserve.state.counters import is_alive
 DEPARTED = 0
 """Stands for a process id in the name of the file that holds them all."""
 
-_OF_PROCESS = re.compile(r"(counter|histogram|summary)_(\d+)\.db")
+_OF_PROCESS = re.compile(r"(counter|histogram|summary)_(\d+)(?:_times)?\.db")
 _LOCK = "merging"
 
 

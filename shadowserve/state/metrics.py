@@ -11,16 +11,16 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from shadowserve.records import PHASES, Times
 from shadowserve.state import arrival, counters, departed, ends
 from shadowserve.state.files import reserved
+from shadowserve.state.histograms import TimeHistogram, path_of, series
 from shadowserve.state.places import Places
 
-_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _COUNTED = (
     "answered",
     "failed",
@@ -36,22 +36,14 @@ _COUNTED = (
 )
 
 
-def _histogram(what: str, told: str, *labels: str) -> Histogram:
-    # In no registry: a worker shows the mapped files of all processes, not its own numbers.
-    name = f"shadowserve_{what}_seconds"
-    return Histogram(name, told, labels, buckets=_BUCKETS, registry=None)
-
-
-_RESPONSE = _histogram(
-    "response", "From a request's arrival to the last byte of its answer.", "status"
+_RESPONSE = (
+    "shadowserve_response_seconds",
+    "From a request's arrival to the last byte of its answer.",
 )
-_PHASE = _histogram("phase", "Wall time of one phase of one request.", "role", "version", "phase")
-_STEP = _histogram(
-    "step",
+_PHASE = ("shadowserve_phase_seconds", "Wall time of one phase of one request.")
+_STEP = (
+    "shadowserve_step_seconds",
     "Wall time of one featurization or inference step of one call.",
-    "role",
-    "version",
-    "step",
 )
 
 SERIES_BYTES = 2**20
@@ -66,9 +58,8 @@ def reserve(directory: Path) -> None:
     Where there is no room the process goes on without series of its own.
     """
     global _has_room
-    path = directory / f"histogram_{os.getpid()}.db"
     try:
-        os.close(reserved(path, SERIES_BYTES))
+        os.close(reserved(path_of(directory), SERIES_BYTES))
     except OSError:
         _has_room = False
 
@@ -91,21 +82,33 @@ class RoleMetrics:
         phases: Sequence[str] = PHASES
         if not _has_room:
             phases, steps = (), ()
-        self._phases = [_PHASE.labels(role, version, phase) for phase in phases]
-        self._steps = [_STEP.labels(role, version, step) for step in steps]
+        whose, at = {"role": role, "version": str(version)}, _directory()
+        self._phases = series(*_PHASE, each="phase", values=phases, directory=at, labels=whose)
+        self._steps = series(*_STEP, each="step", values=steps, directory=at, labels=whose)
 
     def observe(self, times: Times) -> None:
         """Add one call's phases and steps."""
-        for series, spent_ns in zip(self._phases, times.phases_ns, strict=False):
-            series.observe(spent_ns / 1e9)
-        for series, spent_ns in zip(self._steps, times.wall_ns, strict=False):
-            series.observe(spent_ns / 1e9)
+        for phase, spent_ns in zip(self._phases, times.phases_ns, strict=False):
+            phase.observe(spent_ns)
+        for step, spent_ns in zip(self._steps, times.wall_ns, strict=False):
+            step.observe(spent_ns)
 
 
-def observe_response(status: int, seconds: float) -> None:
+_responses: dict[int, TimeHistogram] = {}
+
+
+def observe_response(status: int, spent_ns: int) -> None:
     """Add one answered request, from arrival to last byte."""
-    if _has_room:
-        _RESPONSE.labels(status).observe(seconds)
+    if status not in _responses:
+        where = _directory() if _has_room else None
+        _responses[status] = TimeHistogram(*_RESPONSE, {"status": str(status)}, directory=where)
+    _responses[status].observe(spent_ns)
+
+
+def _directory() -> Path | None:
+    """Return where the processes of a deployment map their series; None outside of one."""
+    told = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    return None if told is None else Path(told)
 
 
 def exposition(places: Places, directory: Path) -> bytes:

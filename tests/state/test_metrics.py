@@ -20,7 +20,7 @@ from shadowserve.records import Times
 series = RoleMetrics(sys.argv[1], int(sys.argv[2]), steps=["scale", "model"])
 for _ in range(3):
     series.observe(Times(phases_ns=(1, 2, 2, 3_000_000, 4, 5), wall_ns=(10**6, 2 * 10**6)))
-observe_response(200, 0.25)
+observe_response(200, 250_000_000)
 """
 
 
