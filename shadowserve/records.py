@@ -6,10 +6,11 @@ before the answer leaves; an `Observation` is what a lane saw when it scored the
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -146,7 +147,7 @@ class Times:
             *self.wall_ns,
             *self.cpu_ns,
         )
-        return np.asarray(numbers, dtype="<i8").tobytes()
+        return struct.pack(f"<{len(numbers)}q", *numbers)
 
     @classmethod
     def unpack(cls, packed: bytes) -> Times:
@@ -163,8 +164,7 @@ class Times:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One journaled request with the champion's answer.
 
     Parameters

@@ -139,7 +139,7 @@ class Writer:
             self._roll_if_due()
             try:
                 with self._live:
-                    self._live.executemany(_INSERT, [_row(request) for request in requests])
+                    self._live.executemany(_INSERT, requests)
             except sqlite3.Error as error:
                 if not self._holds(requests[-1], error):
                     raise JournalError(f"The journal could not be written ({error}).") from error
@@ -242,10 +242,6 @@ def segment_bytes_of(environ: Mapping[str, str]) -> int:
 def _on_disk(n_bytes: int) -> int:
     """Return what a step of so many bytes takes in the log, which is written in whole pages."""
     return _FRAME_BYTES * (1 + -(-n_bytes // PAGE_BYTES))
-
-
-def _row(request: Request) -> tuple[object, ...]:
-    return tuple(getattr(request, name) for name in Request.__slots__)
 
 
 def _noted(path: Path) -> int:

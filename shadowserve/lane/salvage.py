@@ -79,6 +79,6 @@ def _failed(lane: Learner, scoring: Scoring, fault: Fault) -> Scoring:
     request, seen = scoring.request, scoring.observation
     bare = replace(scoring, rows=None, sizes={})
     if not lane.comparer.reads(request):
-        request = replace(request, status=500, answer=to_json(fault))
+        request = request._replace(status=500, answer=to_json(fault))
         return replace(bare, request=request, observation=replace(seen, scores=None))
     return replace(bare, observation=Observation(fault=fault))

@@ -256,7 +256,7 @@ def test_no_number_is_given_twice_where_a_writer_dies_over_an_empty_segment(tmp_
     writer = Writer(tmp_path, worker=0, segment_bytes=1)
     append(writer, 5)
     writer._spare.result()
-    with pytest.raises(AttributeError):  # the segment rolls, and its first append fails
+    with pytest.raises(JournalError):  # the segment rolls, and its first append fails
         writer.append([None])
     writer._keeper.submit(lambda: None).result()
     segment_file.remove(segments(tmp_path)[0])
