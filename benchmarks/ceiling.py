@@ -168,7 +168,7 @@ def main() -> None:
                 bodies[name].write_text(
                     "\n".join(
                         json.dumps({"dataframe_records": (records * n_rows)[i : i + n_rows]})
-                        for i in range(0, min(len(records), 500))
+                        for i in range(min(len(records), 500))
                     )
                 )
             for clients in chosen.clients:
@@ -200,10 +200,10 @@ def _blocks(
 def line(n_rows: int, clients: int, name: str, rounds: dict[str, list[dict[str, float]]]) -> str:
     """Return the medians of one server, and its rate over the bare one's, round by round."""
     runs = rounds[name]
-    rps, p50, p99, cpu = (
-        statistics.median(run[key] for run in runs) for key in (*KEYS, "cpu_us")
+    rps, p50, p99, cpu = (statistics.median(run[key] for run in runs) for key in (*KEYS, "cpu_us"))
+    ratio = statistics.median(
+        a["rps"] / b["rps"] for a, b in zip(runs, rounds["bare"], strict=True)
     )
-    ratio = statistics.median(a["rps"] / b["rps"] for a, b in zip(runs, rounds["bare"], strict=True))
     return f"| {n_rows} | {clients} | {name} | {rps:.0f} | {p50:.3f} | {p99:.2f} | {cpu:.0f} | {ratio:.2f} |"
 
 

@@ -7,7 +7,9 @@ versions get these bytes.
 from __future__ import annotations
 
 import asyncio
-import uuid
+import itertools
+import os
+import secrets
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any
@@ -136,11 +138,7 @@ async def read_body(
         async with asyncio.timeout(timeout_s):
             return await read_pieces(receive, limit=limit, hold=hold)
     except TimeoutError:
-        raise RequestError(
-            f"The body did not come within {timeout_s:g} s, the limit here.",
-            code="body_timeout",
-            status=408,
-        ) from None
+        raise body_timeout(timeout_s or 0.0) from None
 
 
 async def read_pieces(
@@ -184,6 +182,15 @@ def _is_here(receive: Receive) -> bool:
     return getattr(getattr(receive, "__self__", None), "more_body", True) is False
 
 
+def body_timeout(seconds: float) -> RequestError:
+    """Return the refusal of a body that does not come."""
+    return RequestError(
+        f"The body did not come within {seconds:g} s, the limit here.",
+        code="body_timeout",
+        status=408,
+    )
+
+
 def _too_large(limit: int, advice: str = FEWER_ROWS) -> RequestError:
     return RequestError(
         f"The body is larger than {limit / 2**20:g} MiB, the limit here. {advice}",
@@ -192,12 +199,33 @@ def _too_large(limit: int, advice: str = FEWER_ROWS) -> RequestError:
     )
 
 
+class _Ids:
+    """New ids: a random half for each process, and a number. A random one each would ask the kernel."""
+
+    def __init__(self) -> None:
+        self._half, self._numbers = secrets.token_hex(8), itertools.count()
+
+    def next(self) -> str:
+        return f"{self._half}{next(self._numbers):016x}"
+
+    renew = __init__
+
+
+_IDS = _Ids()
+os.register_at_fork(after_in_child=_IDS.renew)
+
+
+def new_id() -> str:
+    """Return an id that no other request has, of 32 hexadecimal digits."""
+    return _IDS.next()
+
+
 def request_id_of(given: bytes | None) -> str:
     """Return the caller's id if it is a sane header value, else a new one."""
     # It is echoed in a header and written to the journal, so it must fit both.
     if given and len(given) <= MAX_ID_LENGTH and given.isascii():
         return given.decode("ascii")
-    return uuid.uuid4().hex
+    return new_id()
 
 
 async def answer(

@@ -6,12 +6,14 @@ ends one would fill the process's memory, and each further piece would hold up e
 
 from __future__ import annotations
 
-import uuid
+import time
 from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from shadowserve.errors import RequestError
+from shadowserve.http.asgi import new_id
+from shadowserve.http.exchange import Exchange, Taker
 from shadowserve.http.refusals import refusal
 
 MAX_HEAD = 64 * 2**10
@@ -35,6 +37,8 @@ class BoundedHead(HttpToolsProtocol):
     _since: float | None = None
     """Loop time since when a request's head is awaited; None in a request, and between two."""
     open: ClassVar[set[Any]] = set()
+    short_way: ClassVar[Taker | None] = None
+    """Who answers small requests without an application between."""
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for a request."""
@@ -46,6 +50,8 @@ class BoundedHead(HttpToolsProtocol):
         """Forget the connection."""
         BoundedHead.open.discard(self)
         super().connection_lost(exc)
+        if (exchange := self._awaited()) is not None:
+            exchange.taker.gone(exchange)
 
     def data_received(self, data: bytes) -> None:
         """Take in bytes; answer 431 and hang up where too many of them lead nowhere."""
@@ -68,6 +74,9 @@ class BoundedHead(HttpToolsProtocol):
         for one in list(cls.open):
             if one._since is not None and one.loop.time() - one._since > seconds:
                 one.give_up(seconds)
+            exchange = one._awaited()
+            if exchange is not None and time.monotonic() - exchange.since_s > seconds:
+                exchange.taker.late(exchange, seconds)
 
     def give_up(self, seconds: float) -> None:
         """Answer 408, and hang up."""
@@ -95,7 +104,30 @@ class BoundedHead(HttpToolsProtocol):
         # Proxies send the whole address, and its host goes before the header.
         if b"://" in self.url and not self.url.startswith(b"/"):
             self._take_host(self.url)
-        super().on_headers_complete()
+        if BoundedHead.short_way is None or not self._begin_exchange(BoundedHead.short_way):
+            super().on_headers_complete()
+
+    def _begin_exchange(self, taker: Taker) -> bool:
+        """Begin an exchange in place of uvicorn's cycle, where nothing about the request is unusual."""
+        busy = self.cycle is not None and not self.cycle.response_complete
+        if busy or self.expect_100_continue or self.flow.write_paused:
+            return False
+        parser = self.parser
+        if parser.get_method() != b"POST" or parser.get_http_version() != "1.1":
+            return False
+        if parser.should_upgrade() or (claim := taker.claim(self.url, self.headers)) is None:
+            return False
+        self.cycle = Exchange(self, taker, claim, keep_alive=parser.should_keep_alive())  # type: ignore[assignment]
+        return True
+
+    def _awaited(self) -> Exchange | None:
+        """Return the exchange whose body is still to come, if there is one."""
+        cycle: Any = self.cycle
+        return (
+            cycle
+            if type(cycle) is Exchange and cycle.more_body and not cycle.response_complete
+            else None
+        )
 
     def _take_host(self, url: bytes) -> None:
         host = url.partition(b"://")[2].partition(b"/")[0].partition(b"?")[0]
@@ -112,14 +144,17 @@ class BoundedHead(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Note the end of a request."""
         self._further = True
+        exchange = self._awaited()
         super().on_message_complete()
+        if exchange is not None:
+            exchange.taker.whole(exchange)
 
     def _refuse(self) -> None:
         says = f"The request's head is larger than {MAX_HEAD // 2**10} KiB, the limit here."
         self._hang_up(RequestError(says, code="head_too_large", status=431))
 
     def _hang_up(self, error: RequestError) -> None:
-        request_id = uuid.uuid4().hex
+        request_id = new_id()
         head = [(b"x-request-id", request_id.encode())]
         self.transport.write(refusal(error, request_id=request_id, head=head).raw())
         self.transport.close()

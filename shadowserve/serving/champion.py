@@ -121,15 +121,24 @@ class Champion:
         Overloaded
             If the line is full by rows or bytes.
         """
+        if self.submit_all((work,)):
+            raise Overloaded
+
+    def submit_all(self, works: Sequence[Work]) -> Sequence[Work]:
+        """Put requests in line, all at once; return those for which there is no room."""
+        refused = []
         with self._bell:
-            rows = self._queued_rows + work.rows.n_rows
-            size = self._queued_bytes + len(work.body)
-            full = rows > self._max_queued_rows or size > self._max_queued_bytes
-            if (full and self._waiting) or not self._open:
-                raise Overloaded
-            self._queued_rows, self._queued_bytes = rows, size
-            self._waiting.append(work)
+            for work in works:
+                rows = self._queued_rows + work.rows.n_rows
+                size = self._queued_bytes + len(work.body)
+                full = rows > self._max_queued_rows or size > self._max_queued_bytes
+                if (full and self._waiting) or not self._open:
+                    refused.append(work)
+                    continue
+                self._queued_rows, self._queued_bytes = rows, size
+                self._waiting.append(work)
             self._bell.notify()
+        return refused
 
     def close(self) -> None:
         """Finish what is in line, then stop; returns once `run` has ended."""

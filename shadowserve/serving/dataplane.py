@@ -18,10 +18,11 @@ from shadowserve.serving import home
 from shadowserve.serving.handler import ScoringHandler
 from shadowserve.serving.information import NOT_READY, Handler, Information
 from shadowserve.serving.ready import Ready
+from shadowserve.serving.short_way import ShortWay
 from shadowserve.settings.gate import Gate
 from shadowserve.state.counters import Counters
 from shadowserve.state.unknown_columns import UnknownColumns
-from shadowserve.wire.protocol import Purpose
+from shadowserve.wire.protocol import Protocol, Purpose
 from shadowserve.wire.protocols import OWN_ROUTES, form_at, owner_of, protocols
 
 _POST = ("POST",)
@@ -83,6 +84,9 @@ class DataPlane:
             max_body=max_body,
             read_timeout_s=read_timeout_s,
         )
+        self.short_way = ShortWay(
+            self.scoring, self._admission, counters=counters, max_body=max_body
+        )
         self._ready: Ready | None = None
         self._routes = self._make_routes("", 0)
 
@@ -93,10 +97,12 @@ class DataPlane:
         self._information.open(ready, guarded=self._guarded)
         self._ready = ready
         self.scoring.open(ready)
+        self.short_way.open(self._scoring_routes(ready.model, ready.version))
 
     def leave(self) -> None:
         """Begin to part with callers: no connection is kept beyond its next answer."""
         self._head.leave()
+        self.short_way.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or hand it to BentoML."""
@@ -142,6 +148,16 @@ class DataPlane:
                         else (_GET, self._information.answering(route))
                     )
         return routes
+
+    @staticmethod
+    def _scoring_routes(model: str, version: int) -> Mapping[str, Protocol]:
+        """Return the protocol that scores at each path, of the version that is served."""
+        return {
+            route.of(model, version): protocol
+            for protocol in protocols(model, version).values()
+            for route in protocol.routes
+            if route.purpose is Purpose.SCORE
+        }
 
     def _unknown(self, path: str) -> RequestError:
         """Say that a path leads nowhere; below a protocol's, that another version is served."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from asyncio import Future
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from shadowserve.errors import RequestError
@@ -16,6 +17,7 @@ from shadowserve.http.asgi import (
     BodyBudget,
     ClientGone,
     Crowded,
+    Head,
     Receive,
     Scope,
     Send,
@@ -29,14 +31,14 @@ from shadowserve.schema.schema import Schema
 from shadowserve.serving.champion import Overloaded
 from shadowserve.serving.information import NOT_READY
 from shadowserve.serving.ready import Ready
-from shadowserve.serving.work import Work
+from shadowserve.serving.work import Awaited, Served, Work
 from shadowserve.serving.worker_journal import meet
 from shadowserve.settings.gate import is_page
 from shadowserve.state.counters import Counters
 from shadowserve.state.metrics import observe_response
 from shadowserve.state.unknown_columns import UnknownColumns
 from shadowserve.wire.jsontext import refuse_nan
-from shadowserve.wire.protocol import Protocol
+from shadowserve.wire.protocol import Parsed, Protocol
 
 LARGE_BODY = 64 * 2**10
 """Bytes; a larger body is typed off the event loop, so that it holds up nobody's health checks."""
@@ -124,66 +126,130 @@ class ScoringHandler:
                 ready = self._ready
                 if ready is None:
                     raise _NotReady
-                work = await self._work(protocol, ready, headers, body, request_id, arrived_ns)
+                done: Future[Served] = asyncio.get_running_loop().create_future()
+                work = await self._work(
+                    protocol, ready, headers, body, request_id, arrived_ns, done
+                )
                 ready.champion.submit(work)
-        except RequestError as error:
-            await self._refuse(protocol, send, request_id, error, counted="rejected")
-            self._keep(protocol, headers, body, error)
-        except (Overloaded, Crowded):
-            await self._refuse(protocol, send, request_id, _BUSY, counted="overloaded")
-        except _NotReady:
-            await self._refuse(protocol, send, request_id, NOT_READY, counted="not_ready")
         except ClientGone:
             self._counters.add("client_gone")
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # ours to mend; the caller gets no plain text, no traceback
-            fault = fault_of(error)
-            tell(_log, "request %s: %s at %s", request_id, fault.type, fault.frame)
-            await self._refuse(protocol, send, request_id, _BROKEN, counted="rejected")
+            await answer(send, *self.refusal_of(protocol, request_id, error))
+            self.keep(protocol, headers, body, error)
         else:
-            await self._deliver(protocol, receive, send, work)
+            await self._deliver(protocol, receive, send, await done)
         finally:
             self._counters.add("in_hand", -1)
 
-    async def _refuse(
-        self, protocol: Protocol, send: Send, request_id: str, error: RequestError, *, counted: str
-    ) -> None:
+    def refusal_of(
+        self, protocol: Protocol, request_id: str, error: BaseException
+    ) -> tuple[int, bytes, Head]:
+        """Count what was not taken, and return status, body and headers of its answer."""
+        counted = "rejected"
+        if isinstance(error, (Overloaded, Crowded)):
+            counted, error = "overloaded", _BUSY
+        elif isinstance(error, _NotReady):
+            counted, error = "not_ready", NOT_READY
+        elif not isinstance(error, RequestError):
+            self.tell_broken(request_id, error)
+            error = _BROKEN
         self._counters.add(counted)
         head = self._head.of(request_id)
         refused = refusal(error, protocol.refusals, request_id=request_id, head=head)
-        await refused.sent(send)
+        return refused.status, refused.body, refused.head
 
-    def _keep(
+    def tell_broken(self, request_id: str, error: BaseException) -> None:
+        """Log a fault of ours, without its text."""
+        fault = fault_of(error)
+        tell(_log, "request %s: %s at %s", request_id, fault.type, fault.frame)
+
+    def keep(
         self,
         protocol: Protocol,
         headers: Mapping[bytes, bytes],
         body: bytes | None,
-        error: RequestError,
+        error: BaseException,
     ) -> None:
         """Keep what the signature refused, for challengers to say what theirs would."""
         refusals = self._ready.refusals if self._ready is not None else None
-        if refusals is not None and body is not None and error.status == REFUSED:
+        if refusals is None or body is None or not isinstance(error, RequestError):
+            return
+        if error.status == REFUSED:
             refusals.keep(protocol.name, headers.get(b"content-type", b"").decode("latin-1"), body)
 
-    async def _deliver(self, protocol: Protocol, receive: Receive, send: Send, work: Work) -> None:
-        scored = await work.done
-        if scored.refusal is not None:
-            self._counters.add("rejected")
-        self._counters.add("nonfinite", scored.nonfinite)
-        if is_gone(receive):  # it was scored and journaled all the same
-            self._counters.add("client_gone")
+    async def _deliver(
+        self, protocol: Protocol, receive: Receive, send: Send, served: Served
+    ) -> None:
+        if is_gone(receive):
+            self.count(served, gone=True)
             return
-        head = self._head.of(work.request_id)
-        if scored.nonfinite:
-            head.append((b"x-shadowserve-nonfinite", str(scored.nonfinite).encode()))
-        if scored.status == 200:
-            await answer(send, 200, scored.body, head)
-        else:
-            error = scored.refusal or _ENDS[scored.status]
-            refused = refusal(error, protocol.refusals, request_id=work.request_id, head=head)
-            await refused.sent(send)
-        observe_response(scored.status, (time.monotonic_ns() - work.arrived_ns) / 1e9)
+        self.count(served)
+        await answer(send, *self.answer_of(protocol, served))
+        self.observe(served)
+
+    def count(self, served: Served, *, gone: bool = False) -> None:
+        """Count a request's end; whoever has gone was scored and journaled all the same."""
+        if served.refusal is not None:
+            self._counters.add("rejected")
+        if served.nonfinite:
+            self._counters.add("nonfinite", served.nonfinite)
+        if gone:
+            self._counters.add("client_gone")
+
+    def answer_of(self, protocol: Protocol, served: Served) -> tuple[int, bytes, Head]:
+        """Return status, body and headers of a request's answer."""
+        request_id = served.work.request_id
+        head = self._head.of(request_id)
+        if served.nonfinite:
+            head.append((b"x-shadowserve-nonfinite", str(served.nonfinite).encode()))
+        if served.status == 200:
+            return 200, served.body, head
+        error = served.refusal or _ENDS[served.status]
+        refused = refusal(error, protocol.refusals, request_id=request_id, head=head)
+        return refused.status, refused.body, refused.head
+
+    def observe(self, served: Served) -> None:
+        """Note how long an answer took, from its request's arrival."""
+        observe_response(served.status, time.monotonic_ns() - served.work.arrived_ns)
+
+    def submit(self, works: Sequence[Work]) -> Sequence[Work]:
+        """Put requests in line; return those for which there is no room."""
+        return works if self._ready is None else self._ready.champion.submit_all(works)
+
+    def work_of(
+        self,
+        protocol: Protocol,
+        headers: Mapping[bytes, bytes],
+        body: bytes,
+        *,
+        request_id: str,
+        arrived_ns: tuple[int, int],
+        done: Awaited,
+    ) -> Work:
+        """Read and type a small request at once.
+
+        Raises
+        ------
+        RequestError
+        """
+        ready = self._ready
+        if ready is None:
+            raise _NotReady
+        content_type = _content_type(ready, headers, body)
+        parsed = protocol.timed_parse(body, content_type, self._schema)
+        return self._typed(
+            protocol,
+            ready,
+            headers,
+            body,
+            request_id=request_id,
+            arrived_ns=arrived_ns,
+            parsed=parsed,
+            content_type=content_type,
+            done=done,
+        )
 
     async def _work(
         self,
@@ -193,23 +259,40 @@ class ScoringHandler:
         body: bytes,
         request_id: str,
         arrived_ns: tuple[int, int],
+        done: Awaited,
     ) -> Work:
-        content_type = headers.get(b"content-type", b"").decode("latin-1")
-        if not content_type and is_page(headers):  # the one kind that a page of any site may send
-            raise RequestError(
-                "No content type came. Browsers send JSON as application/json.",
-                code="unsupported_media_type",
-                status=415,
-            )
-        if ready.strict_json:
-            refuse_nan(body)
-        loop = asyncio.get_running_loop()
+        content_type = _content_type(ready, headers, body)
         if len(body) < LARGE_BODY:
             parsed = protocol.timed_parse(body, content_type, self._schema)
         else:
-            parsed = await loop.run_in_executor(
+            parsed = await asyncio.get_running_loop().run_in_executor(
                 None, protocol.timed_parse, body, content_type, self._schema
             )
+        return self._typed(
+            protocol,
+            ready,
+            headers,
+            body,
+            request_id=request_id,
+            arrived_ns=arrived_ns,
+            parsed=parsed,
+            content_type=content_type,
+            done=done,
+        )
+
+    def _typed(
+        self,
+        protocol: Protocol,
+        ready: Ready,
+        headers: Mapping[bytes, bytes],
+        body: bytes,
+        *,
+        request_id: str,
+        arrived_ns: tuple[int, int],
+        parsed: Parsed,
+        content_type: str,
+        done: Awaited,
+    ) -> Work:
         rows = parsed.rows
         if rows.extra:
             meet(rows.extra, self._counters, self._unknown_columns)
@@ -220,15 +303,31 @@ class ScoringHandler:
             content_type=content_type,
             body=body,
             rows=rows,
-            encode=partial(protocol.encode, echo=parsed.echo),
+            encode=protocol.encode
+            if parsed.echo is None
+            else partial(protocol.encode, echo=parsed.echo),
             sampled=ready.sampling.takes(request_id, rows, named=named),
             arrived_wall_ns=arrived_ns[0],
             arrived_ns=arrived_ns[1],
             parsed_ns=time.monotonic_ns(),
             parse_ns=parsed.parse_ns,
             schema_ns=parsed.schema_ns,
-            loop=loop,
-            done=loop.create_future(),
+            loop=asyncio.get_running_loop(),
+            done=done,
             trial=None if ready.schema.fits is None else partial(ready.schema.try_hint, rows),
             unit=unit,
         )
+
+
+def _content_type(ready: Ready, headers: Mapping[bytes, bytes], body: bytes) -> str:
+    """Return what a body is said to be; refuse what no program of the team's would send."""
+    content_type = headers.get(b"content-type", b"").decode("latin-1")
+    if not content_type and is_page(headers):  # the one kind that a page of any site may send
+        raise RequestError(
+            "No content type came. Browsers send JSON as application/json.",
+            code="unsupported_media_type",
+            status=415,
+        )
+    if ready.strict_json:
+        refuse_nan(body)
+    return content_type

@@ -122,8 +122,14 @@ class _Front:
             gate=gate,
         )
         self._app: App = Crossing(self._plane, gate) if gate.origins else self._plane
-        if prefix := os.environ.get(gates.PREFIX):
+        prefix = os.environ.get(gates.PREFIX, "")
+        if prefix:
             self._app = Prefixed(self._app, prefix)
+        if (
+            not gate.origins
+        ):  # pages that may ask are told so in headers, which the application adds
+            self._plane.short_way.prefix = prefix
+            BoundedHead.short_way = self._plane.short_way
         _TO_LOAD.put((worker, self._plane))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

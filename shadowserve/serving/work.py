@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from asyncio import AbstractEventLoop, Future
+from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from shadowserve.errors import RequestError
 from shadowserve.faults import fault_of, tell, to_json
@@ -20,6 +20,16 @@ from shadowserve.scorer.scorer import Scored
 from shadowserve.wire import nonfinite
 
 _log = logging.getLogger(__name__)
+
+
+class Awaited(Protocol):
+    """Where a request's end is awaited; a future is one."""
+
+    def done(self) -> bool:
+        """Whether nobody waits any more."""
+
+    def set_result(self, result: Served, /) -> None:
+        """Tell the end, on the event loop."""
 
 
 @dataclass(slots=True)
@@ -59,7 +69,7 @@ class Work:
     parse_ns: int
     schema_ns: int
     loop: AbstractEventLoop
-    done: Future[Served]
+    done: Awaited
     trial: Callable[[], None] | None = None
     unit: int | None = None
 

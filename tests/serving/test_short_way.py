@@ -1,0 +1,182 @@
+"""The short way answers, counts and refuses as the application does, on a real server."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import uvicorn
+
+from rig.plane import Plane
+from rig.scoring import body, native, opaque, pipeline, record
+from shadowserve.http.header_limit import BoundedHead
+
+GOOD = body(record(1))
+TYPE = b"content-type: application/json\r\n"
+
+
+@contextlib.contextmanager
+def served(tmp_path, scorer=None, *, short: bool = True, **options) -> Iterator[tuple[Plane, int]]:
+    """A plane behind uvicorn; with the short way, or by the application alone."""
+    with Plane(tmp_path, scorer or native(pipeline()), **options) as plane:
+        config = uvicorn.Config(
+            plane.plane, port=0, http=BoundedHead, log_config=None, lifespan="off", loop="asyncio"
+        )
+        server = uvicorn.Server(config)
+        BoundedHead.short_way = plane.plane.short_way if short else None
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            while not server.started:
+                time.sleep(0.01)
+            yield plane, server.servers[0].sockets[0].getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join()
+            BoundedHead.short_way = None
+
+
+def asking(sent: bytes, head: bytes = TYPE, path: bytes = b"/invocations") -> bytes:
+    length = str(len(sent)).encode()
+    first = b"POST " + path + b" HTTP/1.1\r\nhost: 127.0.0.1\r\nx-request-id: mine\r\n"
+    return first + head + b"content-length: " + length + b"\r\n\r\n" + sent
+
+
+def answers(port: int, *pieces: bytes, n: int = 1) -> list[tuple[bytes, frozenset[bytes], bytes]]:
+    """Send pieces one after the other, and return status line, headers but the date, and body of each answer."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as caller:
+        for piece in pieces:
+            caller.sendall(piece)
+            time.sleep(0.02 if len(pieces) > 1 else 0)
+        return [_answer(caller.makefile("rb") if n == 1 else caller) for _ in range(n)]
+
+
+def _answer(source) -> tuple[bytes, frozenset[bytes], bytes]:
+    read = source if hasattr(source, "readline") else source.makefile("rb", buffering=0)
+    status = read.readline().strip()
+    head = []
+    while line := read.readline().strip():
+        head.append(line)
+    (length,) = (int(one[15:]) for one in head if one.startswith(b"content-length:"))
+    told = frozenset(one for one in head if not one.startswith(b"date:"))
+    return status, told, read.read(length)
+
+
+ASKED = {
+    "good": asking(GOOD),
+    "two rows": asking(body(record(1), record(2))),
+    "no JSON": asking(b"{"),
+    "wrong type": asking(body({**record(1), "age": "x"})),
+    "missing column": asking(b'{"dataframe_records": [{"age": 1}]}'),
+    "unknown column": asking(body({**record(1), "more": 1})),
+    "other content type": asking(GOOD, b"content-type: text/plain\r\n"),
+    "a page's": asking(GOOD, b"user-agent: Mozilla/5.0\r\n"),
+    "compressed": asking(GOOD, TYPE + b"content-encoding: gzip\r\n"),
+    "too large": asking(b"x" * 5_000),
+    "another host": asking(GOOD, TYPE + b"origin: http://elsewhere\r\n"),
+    "predict": asking(b'{"rows": [{"age": 1.0, "title": "x"}]}', path=b"/predict"),
+    "infer, refused": asking(b"{}", path=b"/v2/models/films/infer"),
+    "closes": asking(GOOD, TYPE + b"connection: close\r\n"),
+}
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """What each is answered, and counted, by either way."""
+    found = []
+    for short in (True, False):
+        told = {}
+        with served(tmp_path_factory.mktemp("plane"), short=short) as (plane, port):
+            for name, sent in ASKED.items():
+                before = plane.counts
+                answer = answers(port, sent)
+                until(lambda: plane.counts.in_hand == 0)
+                after = plane.counts
+                counted = {
+                    one: getattr(after, one) - getattr(before, one)
+                    for one in ("answered", "rejected", "turned_away", "extra_columns")
+                }
+                told[name] = (answer, counted)
+        found.append(told)
+    return found
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_the_short_way_answers_and_counts_as_the_application_does(both, name):
+    assert both[0][name] == both[1][name]
+
+
+def test_the_battery_has_answers_and_refusals(both):
+    statuses = {name: told[0][0][0].split()[1] for name, told in both[0].items()}
+    assert statuses["good"] == b"200"
+    assert {b"200", b"400", b"413", b"415", b"403"} <= set(statuses.values())
+
+
+def test_the_short_way_is_taken(tmp_path, monkeypatch):
+    with served(tmp_path) as (plane, port):
+        monkeypatch.setattr(plane.plane.scoring, "score", None)  # the application's way
+        assert answers(port, asking(GOOD))[0][0] == b"HTTP/1.1 200 OK"
+
+
+def test_a_body_may_come_in_pieces_behind_its_head(tmp_path):
+    sent = asking(GOOD)
+    with served(tmp_path) as (plane, port):
+        whole = answers(port, sent)
+        assert answers(port, sent[:-20], sent[-20:-5], sent[-5:]) == whole
+        until(lambda: plane.counts.in_hand == 0)
+
+
+def test_requests_sent_ahead_are_answered_in_their_order(tmp_path):
+    sent = [asking(body(record(n))) for n in range(5)]
+    with served(tmp_path) as (plane, port):
+        alone = [answers(port, one)[0][2] for one in sent]
+        assert [one[2] for one in answers(port, b"".join(sent), n=5)] == alone
+        until(lambda: plane.counts.in_hand == 0)
+
+
+def test_a_caller_that_leaves_before_its_body_is_whole_is_counted(tmp_path):
+    with served(tmp_path) as (plane, port):
+        with socket.create_connection(("127.0.0.1", port)) as caller:
+            caller.sendall(asking(GOOD)[:-3])
+            until(lambda: plane.counts.in_hand == 1)
+        until(lambda: plane.counts.client_gone == 1)
+        until(lambda: plane.counts.in_hand == 0)
+        assert plane.counts.answered == 0
+
+
+def test_a_body_that_does_not_come_is_refused(tmp_path):
+    with served(tmp_path) as (plane, port), socket.create_connection(("127.0.0.1", port)) as caller:
+        caller.sendall(asking(GOOD)[:-3])
+        until(lambda: plane.counts.in_hand == 1)
+        (loop,) = {one.loop for one in BoundedHead.open}
+        loop.call_soon_threadsafe(BoundedHead.hasten, 0.0)
+        status, head, _ = _answer(caller)
+        assert status == b"HTTP/1.1 408 Request Timeout"
+        assert b"connection: close" in head
+        until(lambda: plane.counts.in_hand == 0)
+        assert plane.counts.rejected == 1
+
+
+def test_a_model_that_fails_or_no_room_in_line_is_answered(tmp_path):
+    def fail(frame, params):
+        raise ValueError("no")
+
+    with served(tmp_path, opaque(fail)) as (plane, port):
+        assert answers(port, asking(GOOD))[0][0].startswith(b"HTTP/1.1 500")
+        plane.serving.champion.withdraw()
+        status, head, _ = answers(port, asking(GOOD))[0]
+        assert status.startswith(b"HTTP/1.1 503")
+        assert b"retry-after: 1" in head
+        until(lambda: plane.counts.in_hand == 0)
+        assert plane.counts.overloaded == 1
+
+
+def until(true, *, seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
