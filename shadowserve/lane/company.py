@@ -223,8 +223,7 @@ class Company:
 
     def _together(self, members: Sequence[_Member]) -> tuple[list[Any], int]:
         """Score members in one call; where that fails each is scored by itself, as in serving."""
-        self._hold([member.typed.request.position for member in members])
-        seen = self._observer.together([member.typed for member in members])
+        seen = self._observer.together([member.typed for member in members], hold=self._hold)
         times = seen[0].times
         spent_ns = times.work_ns if times is not None and times.batch_requests > 1 else 0
         return [self._said(m.typed, one) for m, one in zip(members, seen, strict=True)], spent_ns

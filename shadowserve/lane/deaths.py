@@ -46,6 +46,11 @@ class Deaths:
         """Return how many processes died with the request in hand; `FATAL` are enough."""
         return self._counted.get(position, (0, ""))[0]
 
+    @property
+    def waiting(self) -> bool:
+        """Whether requests that were in hand at a death are still to be tried."""
+        return bool(self._counted)
+
     def poison(
         self,
         request: Request,

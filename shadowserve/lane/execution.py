@@ -15,6 +15,7 @@ from shadowserve.comparison import memory
 from shadowserve.comparison.bursts import ControlTime, block_of, burst_of
 from shadowserve.comparison.comparing import Scoring
 from shadowserve.faults import fault_of, tell
+from shadowserve.lane.batch_size import MOST_BYTES, BatchSize
 from shadowserve.lane.commits import Commits
 from shadowserve.lane.deaths import FATAL, Deaths, ended
 from shadowserve.lane.intake import LargeInputs, Turn, turn
@@ -28,8 +29,6 @@ from shadowserve.statistics.units import unit_of
 
 _log = logging.getLogger(__name__)
 
-BATCH_ROWS = 64
-BATCH_MS = 1_000.0
 WARMUP_REQUESTS = 20
 MEMORY_LOOK = 16
 
@@ -68,6 +67,7 @@ class Execution:
         self.large = LargeInputs()
         self._since_start = self._kept = 0
         self.deaths = Deaths(parts.state, parts.files.death)
+        self.size = BatchSize(memory_bytes=parts.memory_bytes, after_death=self.deaths.waiting)
 
     def refuses(self, place: int) -> bool:
         """Whether a request must not be scored now, before its turn in the journal.
@@ -233,31 +233,29 @@ class Execution:
 
     def batch_rows(self) -> int:
         """Return how many rows share a call: never so many that the deadline is for the batch."""
-        if not self._commits.learned.busy_ms.n:
-            return BATCH_ROWS
-        usual_ms = max(float(self._commits.learned.busy_ms.summary()["mean"]), 1e-3)
-        return max(1, min(BATCH_ROWS, int(BATCH_MS / usual_ms)))
+        return self.size.rows(alone_ms=self._commits.learned.usual_ms())
 
     def _cut(self, work: Sequence[_Work]) -> Iterator[list[_Work]]:
         """Cut what is scored together into calls."""
         batch: list[_Work] = []
-        n_rows, most = 0, self.batch_rows()
+        n_rows, n_bytes, most = 0, 0, self.batch_rows()
         for one in work:
             batch.append(one)
             n_rows += one.n_rows
-            if n_rows >= most:
+            n_bytes += len(one.typed.request.body or b"")
+            if n_rows >= most or n_bytes >= MOST_BYTES:
                 yield batch
-                batch, n_rows = [], 0
+                batch, n_rows, n_bytes, most = [], 0, 0, self.batch_rows()
         if batch:
             yield batch
 
     def _score_together(self, batch: Sequence[_Work]) -> None:
-        self._mark([one.typed for one in batch])
-        began_ns = time.monotonic_ns()
-        seen = self._parts.observer.together([one.typed for one in batch])
-        self._measuring.together(
-            time.monotonic_ns() - began_ns, rows=sum(one.n_rows for one in batch)
-        )
+        began_ns, n_rows = time.monotonic_ns(), sum(one.n_rows for one in batch)
+        typed = [one.typed for one in batch]
+        seen = self._parts.observer.together(typed, hold=self._parts.inflight.mark)
+        spent_ns = time.monotonic_ns() - began_ns
+        self._measuring.together(spent_ns, rows=n_rows)
+        self.size.took(n_rows, spent_ns / 1e6)
         for one, observation in zip(batch, seen, strict=True):
             one.seen, one.warmup = observation, self._warms_up()
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import MutableSequence, Sequence
+from collections.abc import Callable, MutableSequence, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -91,14 +92,39 @@ class Observer:
         """Score one request by itself; its times count."""
         return self._observe([typed])[0]
 
-    def together(self, batch: Sequence[Typed]) -> list[Observation]:
-        """Score several requests in one call; where that fails, each by itself."""
-        observed = self._observe(batch)
-        failed = any(
-            one.fault is not None and typed.refusal is None
-            for typed, one in zip(batch, observed, strict=True)
-        )
-        return [self.alone(typed) for typed in batch] if failed and len(batch) > 1 else observed
+    def together(
+        self, batch: Sequence[Typed], *, hold: Callable[[Sequence[int]], None] = lambda _: None
+    ) -> list[Observation]:
+        """Score several requests in one call; where that raises, each half in one, and so on.
+
+        Parameters
+        ----------
+        hold : callable
+            Is told the positions of each call before it is made.
+        """
+        sent = [typed for typed in batch if typed.refusal is None]
+        found = iter(self._halving(sent, hold) if sent else ())
+        return [typed.refusal or next(found) for typed in batch]
+
+    def _halving(
+        self, batch: Sequence[Typed], hold: Callable[[Sequence[int]], None], *, raises: bool = False
+    ) -> list[Observation]:
+        """Score requests that all can be, and find those that raise.
+
+        Parameters
+        ----------
+        raises : bool
+            Whether it is known that one of them does: then the call of all is left out.
+        """
+        if len(batch) == 1 or not raises:
+            hold([typed.request.position for typed in batch])
+            seen = self._observe(batch)
+            if len(batch) == 1 or not _raised(seen):
+                return seen
+        middle = len(batch) // 2
+        first = self._halving(batch[:middle], hold)
+        # Whoever raised is in the other half, if it is not in this one.
+        return first + self._halving(batch[middle:], hold, raises=not _raised(first))
 
     def _observe(self, batch: Sequence[Typed]) -> list[Observation]:
         taken = [typed for typed in batch if typed.rows is not None]
@@ -109,25 +135,64 @@ class Observer:
             rows = concat([typed.rows for typed in taken if typed.rows is not None])
             scored = self.scorer.score(rows, scores=True, mark=self._mark)
             starved_ns = (self._starvation.delay_ns() or 0) - delay_ns
-            outputs = self.scorer.split(scored.output, [t.rows.n_rows for t in taken if t.rows])
-            answers = [self._encode(t, output) for t, output in zip(taken, outputs, strict=True)]
+            answers, holes = self._answers(taken, scored.output)
         except BaseException as error:  # a model's sys.exit() is its fault, not the lane's end
             fault = fault_of(error, step=self._running_step())
             return [typed.refusal or Observation(fault=fault) for typed in batch]
         scores = _cut(scored, taken)
         clean = Clean.of(scored, starved_ns)
+        inference_ns = clean.wall_ns[-1] if clean.wall_ns else clean.total_ns
+        work_ns = (max(0, clean.total_ns - inference_ns), inference_ns, 0)
+        n_taken, n_rows = len(taken), rows.n_rows
         found = iter(
             Observation(
                 answer=answer,
                 scores=own,
-                times=_times(typed, scored, began_ns, clean, taken),
+                times=Times(
+                    (
+                        max(0, began_ns - typed.request.arrived_ns),
+                        typed.parse_ns,
+                        typed.schema_ns,
+                        *work_ns,
+                    ),
+                    clean.wall_ns,
+                    scored.cpu_ns,
+                    n_taken,
+                    n_rows,
+                ),
                 inner=clean.inner,
                 starved_ns=starved_ns,
-                nonfinite=_nonfinite(output),
+                nonfinite=hole,
             )
-            for typed, answer, own, output in zip(taken, answers, scores, outputs, strict=True)
+            for typed, answer, own, hole in zip(taken, answers, scores, holes, strict=True)
         )
         return [typed.refusal or next(found) for typed in batch]
+
+    def _answers(self, taken: Sequence[Typed], output: Any) -> tuple[list[bytes], list[int]]:
+        """Encode each request's own answer, and count what is no finite number in it."""
+        at_once = self._at_once(taken, output)
+        if at_once is not None:
+            return at_once
+        outputs = self.scorer.split(output, [t.rows.n_rows for t in taken if t.rows])
+        answers = [self._encode(t, own) for t, own in zip(taken, outputs, strict=True)]
+        return answers, list(map(_nonfinite, outputs))
+
+    def _at_once(
+        self, taken: Sequence[Typed], output: Any
+    ) -> tuple[list[bytes], list[int]] | None:
+        """Encode the answers to requests of one row in one go, where their protocol can."""
+        names = {typed.request.protocol for typed in taken}
+        single = all(typed.rows is not None and typed.rows.n_rows == 1 for typed in taken)
+        if len(taken) == 1 or len(names) > 1 or not single or self.scorer.multi_output:
+            return None
+        encode = self.protocols[names.pop()].encode_rows
+        if encode is None or not isinstance(output, np.ndarray) or len(output) != len(taken):
+            return None
+        answers = encode(output)
+        if answers is None:
+            return None
+        holes = ~np.isfinite(output) if output.dtype.kind == "f" else np.zeros(output.shape, bool)
+        return answers, holes.reshape(len(taken), -1).sum(axis=1).tolist()
 
     def prove(self, typed: Typed) -> bool:
         """Compare the timed walk with the model's own path on one request, bit for bit.
@@ -158,6 +223,10 @@ class Observer:
     def _running_step(self) -> str | None:
         index, names = self._mark[0], self.scorer.step_names
         return names[index][0] if 0 <= index < len(names) else None
+
+
+def _raised(seen: Sequence[Observation]) -> bool:
+    return any(one.fault is not None for one in seen)
 
 
 def _nonfinite(output: object) -> int:
@@ -209,27 +278,6 @@ class Clean:
             for part in scored.inner
         )
         return cls(left[:-1], sum(left), inner)
-
-
-def _times(
-    typed: Typed, scored: Scored, began_ns: int, clean: Clean, taken: Sequence[Typed]
-) -> Times:
-    inference_ns = clean.wall_ns[-1] if clean.wall_ns else clean.total_ns
-    queue_ns = max(0, began_ns - typed.request.arrived_ns)
-    return Times(
-        phases_ns=(
-            queue_ns,
-            typed.parse_ns,
-            typed.schema_ns,
-            max(0, clean.total_ns - inference_ns),
-            inference_ns,
-            0,
-        ),
-        wall_ns=clean.wall_ns,
-        cpu_ns=scored.cpu_ns,
-        batch_requests=len(taken),
-        batch_rows=sum(one.rows.n_rows for one in taken if one.rows),
-    )
 
 
 def without_starvation(

@@ -67,6 +67,8 @@ class Parts:
         What the version knows of its columns of categories.
     clock : Stopwatch
         Where the lane's time goes.
+    memory_bytes : int or None
+        What the process may hold before it is ended for that.
     """
 
     name: LaneName
@@ -93,6 +95,7 @@ class Parts:
     refused: RefusedRequests | None = None
     categories: Mapping[str, Categories] = field(default_factory=dict)
     clock: Stopwatch = field(default_factory=Stopwatch)
+    memory_bytes: int | None = None
     first_state: tuple[str, str | None] = ("running", None)
 
     @property

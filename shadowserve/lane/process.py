@@ -149,6 +149,7 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
         stopping=lambda: _stopped,
         entity=options.entity,
         categories=scorer.loaded.categories(),
+        memory_bytes=options.lane_memory,
         lock=ScoringLock(places.scoring_lock) if ONE_AT_A_TIME in os.environ else None,
     )
     challengers = [n for n in deployment.lanes if n.role is Role.CHALLENGER]

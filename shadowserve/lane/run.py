@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 
+from shadowserve.journal.reader import Batch
 from shadowserve.lane.commits import Commits
 from shadowserve.lane.execution import Execution
 from shadowserve.lane.parts import Parts
@@ -24,6 +25,13 @@ from shadowserve.statistics.spent import READ
 from shadowserve.statistics.switchback import Block
 
 READ_REQUESTS = 64
+READ_AHEAD = 512
+"""The most that is read at once, by a lane that is behind: then calls are larger, too."""
+FULL_READS = 4
+"""So many full reads in a row, far behind, and the next ones are twice as large."""
+BEHIND_NS = 2 * 10**9
+AGAIN_REQUESTS = 64
+"""What is due a second time is looked for so often, however much is read at once."""
 IDLE_S = 0.01
 
 
@@ -40,7 +48,7 @@ class Lane:
         What scores.
     """
 
-    __slots__ = ("_condition", "_pauses", "commits", "execution", "parts")
+    __slots__ = ("_condition", "_full_reads", "_pauses", "commits", "execution", "parts")
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
@@ -48,6 +56,7 @@ class Lane:
         self.execution = Execution(parts, self.commits)
         self._pauses = Pauses(parts.places)
         self._condition = Condition("starting")
+        self._full_reads = 0
 
     def run(self) -> None:
         """Work until asked to stop; then commit, and close the window."""
@@ -71,7 +80,7 @@ class Lane:
         if still and not self.parts.places.draining.exists():
             return False
         with self.parts.clock.during(READ):
-            batch = self.parts.tail.read(READ_REQUESTS, upto=self.parts.limit())
+            batch = self._read()
         if batch.deleted:
             self.commits.progress.count(Outcome.SKIPPED_BUDGET, batch.deleted)
         if batch.lost:
@@ -85,7 +94,8 @@ class Lane:
             )
             with held as undisturbed:
                 self.execution.score(wanted, undisturbed=undisturbed)
-                self.execution.again(wanted)
+                for first in range(0, len(wanted), AGAIN_REQUESTS):
+                    self.execution.again(wanted[first : first + AGAIN_REQUESTS])
         self.commits.progress.cursor = batch.cursor
         if batch.requests or batch.deleted or batch.lost:
             self.commits.window.begin()
@@ -97,6 +107,17 @@ class Lane:
             self.flush()
             self.commits.close_window(merged=wider - 1, totals=self._totals())
         return bool(batch.requests)
+
+    def _read(self) -> Batch:
+        """Read what has come: the more at once, the longer the lane has been behind."""
+        most = min(max(READ_AHEAD, READ_REQUESTS), READ_REQUESTS << self._full_reads // FULL_READS)
+        batch = self.parts.tail.read(most, upto=self.parts.limit())
+        found = batch.requests
+        if len(found) < READ_REQUESTS or time.time_ns() - found[-1].arrived_wall_ns < BEHIND_NS:
+            self._full_reads = 0
+        elif len(found) >= most and most < READ_AHEAD:
+            self._full_reads += 1
+        return batch
 
     def _look_at_refused(self, *, at_once: bool = False) -> None:
         """Try what the champion refused by this version's signature, and remember it."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from shadowserve.host.clock import Starvation, run_delay_ns
 from shadowserve.state.files import bytes_of, mapped
 
-MAX_IN_HAND = 256
+MAX_IN_HAND = 512
 MAX_READINGS = 5
 GAVE_UP = 17
 """Exit code of a lane that has said itself why it cannot go on."""

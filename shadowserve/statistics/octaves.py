@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from shadowserve.statistics.stored import Stored, each, numbered, plain, tupled
 
@@ -29,15 +28,18 @@ class Octaves(Stored):
         self.n = 0
         self._octaves: dict[int, list[tuple[int, float]]] = {}
 
-    def keep(self, sizes: Iterable[int], ms: Iterable[float]) -> None:
-        """Take in timings; NaN is left out."""
-        for size, took in zip(sizes, ms, strict=True):
-            if took == took:
-                kept = self._octaves.setdefault(int(size).bit_length(), [])
-                kept.append((size, took))
-                self.n += 1
-                if len(kept) > self.per_octave:
-                    del kept[0]
+    def keep(self, sizes: ArrayLike, ms: ArrayLike) -> None:
+        """Take in timings, two array-likes of shape (n_timings,); NaN is left out."""
+        size, took = np.asarray(sizes), np.asarray(ms, dtype=np.float64)
+        known = ~np.isnan(took)
+        self.n += int(known.sum())
+        octaves = np.frexp(size.astype(np.float64))[1]
+        for octave in np.unique(octaves[known]).tolist():
+            # Of many of one octave, only the latest would stay.
+            at = np.flatnonzero(known & (octaves == octave))[-self.per_octave :]
+            kept = self._octaves.setdefault(octave, [])
+            kept.extend(zip(size[at].tolist(), took[at].tolist(), strict=True))
+            del kept[: -self.per_octave]
 
     def kept(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return sizes and ms, octave by octave: two ndarrays of shape (n_kept,), float64."""

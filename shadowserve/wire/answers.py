@@ -60,6 +60,34 @@ def answer(prediction: Any) -> bytes:
     return dumps({"predictions": plain(prediction)})
 
 
+def answer_rows(predictions: np.ndarray) -> list[bytes] | None:
+    """Encode a batch's prediction as one answer a row, each as `answer` encodes that row alone.
+
+    Parameters
+    ----------
+    predictions : ndarray of shape (n_rows, ...)
+
+    Returns
+    -------
+    list of bytes or None
+        None where each row is to be encoded by itself: the array holds no numbers or truth values,
+        or has more than two dimensions.
+
+    Examples
+    --------
+    >>> answer_rows(np.array([[1, 2], [3, 4]]))
+    [b'{"predictions":[[1,2]]}', b'{"predictions":[[3,4]]}']
+    """
+    if predictions.dtype.kind not in "fiub" or predictions.dtype.itemsize > 8:
+        return None
+    if type(predictions) is not np.ndarray or predictions.ndim not in (1, 2) or not predictions.size:
+        return None
+    text = orjson.dumps(predictions.tolist())  # numbers hold no comma and no bracket
+    if predictions.ndim == 1:
+        return [b'{"predictions":[%b]}' % each for each in text[1:-1].split(b",")]
+    return [b'{"predictions":[[%b]]}' % each for each in text[2:-2].split(b"],[")]
+
+
 def dumps(value: Any) -> bytes:
     """Encode what `plain` returned, or a dict around it."""
     try:

@@ -155,6 +155,7 @@ PROTOCOL = Protocol(
     read_body=_read,
     type=_typed,
     encode=_encode,
+    encode_rows=answers.answer_rows,
     read=answers.read_answer,
     answered_with='a JSON object with "predictions"',
     described=described,

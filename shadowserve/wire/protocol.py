@@ -13,6 +13,8 @@ from enum import Enum
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from shadowserve.errors import RequestError
 from shadowserve.schema.json_schema import Json
 from shadowserve.schema.rows import Rows
@@ -136,6 +138,9 @@ class Protocol:
     refusals : RefusalForm
     names_version : bool
         Whether `encode` also takes ``model`` and ``version``, which its answers name.
+    encode_rows : callable, optional
+        An array of one row a request to their answers, each as `encode` would give it alone; None for
+        an array of which each row is to be encoded by itself.
     """
 
     name: str
@@ -150,6 +155,7 @@ class Protocol:
     answers: Json = field(default_factory=dict)
     refusals: RefusalForm = OBJECT
     names_version: bool = False
+    encode_rows: Callable[[np.ndarray], list[bytes] | None] | None = None
 
     @property
     def names_model(self) -> bool:

@@ -18,7 +18,8 @@ from rig.scoring import double, native, opaque, pipeline
 from shadowserve.comparison.learned import Learned
 from shadowserve.journal import segment_file
 from shadowserve.journal.segment_file import segments
-from shadowserve.lane import commits, execution, run, windows
+from shadowserve.lane import commits, run, windows
+from shadowserve.lane.batch_size import FIRST_ROWS
 from shadowserve.lane.run import follow
 from shadowserve.records import Times
 from shadowserve.schema.disclosure import Disclosure
@@ -456,7 +457,7 @@ def test_what_a_lanes_time_goes_to_adds_up_and_reaches_windows(tmp_path):
 def test_a_slow_version_that_is_behind_is_not_batched_into_the_deadline(tmp_path):
     places = places_at(tmp_path)
     one = lane(places, opaque(double))
-    assert one.execution.batch_rows() == execution.BATCH_ROWS
+    assert one.execution.batch_rows() == FIRST_ROWS
     one.commits.learned.busy_ms.add(np.array([250.0]))
     assert one.execution.batch_rows() == 4
     one.commits.learned.busy_ms.add(np.array([10_000.0]))
