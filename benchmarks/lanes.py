@@ -10,7 +10,7 @@ behind. Models: `pipeline` (text, category and numbers to a number), `constant`,
 Of `--raising` a share of requests makes v4 raise, after all of the call's work was done. `DIR` keeps
 models and journals from run to run.
 
-Columns are microseconds of a request, each part without those within it; `other` is what no part holds.
+Columns are microseconds of CPU of a request, each part without those within it; `other` is what no part holds.
 """
 
 from __future__ import annotations
@@ -38,7 +38,6 @@ from threadpoolctl import threadpool_limits
 
 from rig.deployment import deployment
 from rig.journal import TIMES, request
-from shadowserve.faults import fault_of, to_json
 from shadowserve.journal.reader import extent
 from shadowserve.journal.writer import Writer
 from shadowserve.lane import execution, process
@@ -229,11 +228,6 @@ def state_of(home: Path, model: str, made: Deployment, *, n: int) -> Places:
     return places
 
 
-def chosen(position: int, share: float) -> bool:
-    """Whether the request at a position raises: a share, spread as chance would have it."""
-    return share > 0 and (position * 2654435761 & 0xFFFFFFFF) / 2**32 < share
-
-
 def raising(share: float) -> None:
     """Let versions raise on requests whose first number has one of some values, after the call's work."""
     stock = Scorer.score
@@ -241,7 +235,9 @@ def raising(share: float) -> None:
     def score(self: Scorer, rows: Any, **options: Any) -> Any:
         scored = stock(self, rows, **options)
         numbers = next(values for values in rows.columns.values() if values.dtype.kind in "fi")
-        marks = np.nan_to_num(numbers.astype(np.float64)).view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        marks = np.nan_to_num(numbers.astype(np.float64)).view(np.uint64) * np.uint64(
+            0x9E3779B97F4A7C15
+        )
         if ((marks >> np.uint64(40)) < share * 2**24).any():
             raise ValueError("a row that this version does not take")
         return scored
@@ -250,7 +246,7 @@ def raising(share: float) -> None:
 
 
 class Parts:
-    """Time by part, each without those within it."""
+    """CPU time by part, each without those within it: on a busy machine walls tell of others."""
 
     def __init__(self) -> None:
         self.spent_ns: dict[str, int] = defaultdict(int)
@@ -263,12 +259,12 @@ class Parts:
             return
 
         def timed(*args: Any, **options: Any) -> Any:
-            began = time.perf_counter_ns()
+            began = time.thread_time_ns()
             self._open.append(0)
             try:
                 return stock(*args, **options)
             finally:
-                whole = time.perf_counter_ns() - began
+                whole = time.thread_time_ns() - began
                 self.spent_ns[part] += whole - self._open.pop()
                 if self._open:
                     self._open[-1] += whole
@@ -317,9 +313,9 @@ def without_measuring() -> None:
 
     def turn(position: int, **options: Any) -> Any:
         decided = stock(position, **options)
-        return replace(decided, alone=not options["batched"], timed=False)
+        return replace(decided, alone=not options["batched"], timed=False, burst=False)
 
-    execution.turn = turn
+    execution.turn = turn  # type: ignore[assignment]
 
 
 def apply_environment() -> None:
@@ -341,9 +337,15 @@ def bare(made: Deployment, model: str) -> dict[int, float]:
         frames = [rows.part(at, at + size).frame() for at in range(0, n, size)]
         predict = scorer.loaded.predict
         predict(frames[0], {})
-        best = min(timed(lambda frames=frames: [predict(f, {}) for f in frames]) for _ in range(3))
+        calls = partial(_each, predict, frames)
+        best = min(timed(calls) for _ in range(3))
         found[size] = n / best
     return found
+
+
+def _each(predict: Callable[[Any, Any], Any], frames: Sequence[Any]) -> None:
+    for frame in frames:
+        predict(frame, {})
 
 
 def timed(call: Callable[[], Any]) -> float:
@@ -381,14 +383,14 @@ def in_process(
     whole = seconds / n * 1e6
     return {
         "rps": n / seconds, "us": whole, "cpu": cpu / n * 1e6, **known,
-        "other": whole - sum(known.values()), "errors": outcomes.get("challenger_error", 0),
+        "other": cpu / n * 1e6 - sum(known.values()), "errors": outcomes.get("challenger_error", 0),
     }  # fmt: skip
 
 
 def pinned(places: Places, *, n: int, core: int) -> float:
     """Run the lane's real process on one core and return requests a second once it works."""
     command = [sys.executable, "-m", "benchmarks.lanes", "--as-lane", str(places.root)]
-    child = subprocess.Popen(command, cwd=ROOT, preexec_fn=lambda: os.sched_setaffinity(0, {core}))  # noqa: PLW1509
+    child = subprocess.Popen(command, cwd=ROOT, preexec_fn=lambda: os.sched_setaffinity(0, {core}))
     path = places.lane(CHALLENGER.role, CHALLENGER.version).state
     seen: list[tuple[float, int]] = []
     try:
@@ -464,7 +466,14 @@ def main() -> None:
             made = served(home, model)
             journaled(home, model, made, n=asked.requests)
             if not asked.no_bare:
-                print(json.dumps({"model": model, "bare": {k: round(v) for k, v in bare(made, model).items()}}))
+                print(
+                    json.dumps(
+                        {
+                            "model": model,
+                            "bare": {k: round(v) for k, v in bare(made, model).items()},
+                        }
+                    )
+                )
             for share in asked.raising:
                 _one(asked, home, model, made, share)
 

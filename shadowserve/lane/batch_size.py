@@ -62,7 +62,11 @@ class BatchSize:
         latest = ms / max(1, rows)
         quicker = self._row_ms is not None and latest < self._row_ms
         self._row_ms = (latest + (self._row_ms or 0.0)) / 2 if quicker else latest
-        if self._memory_bytes and self._peak > before and self._peak > MEMORY_SHARE * self._memory_bytes:
+        if (
+            self._memory_bytes
+            and self._peak > before
+            and self._peak > MEMORY_SHARE * self._memory_bytes
+        ):
             self._rows = self._most = max(1, min(rows, self._rows) // 2)
             return
         self._clean += 1

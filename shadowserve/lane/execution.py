@@ -67,6 +67,7 @@ class Execution:
         self.large = LargeInputs()
         self._since_start = self._kept = 0
         self.deaths = Deaths(parts.state, parts.files.death)
+        self._reading: list[int] = []
         self.size = BatchSize(memory_bytes=parts.memory_bytes, after_death=self.deaths.waiting)
 
     def refuses(self, place: int) -> bool:
@@ -94,6 +95,8 @@ class Execution:
         # Before anything is known of them: no cost decides about its own request.
         plans = {block: self._measuring.plan(block) for block in _blocks(requests)}
         self._measuring.read(len(requests))
+        self._reading = [one.position for one in requests]
+        self._parts.inflight.mark(self._reading, step=TYPING)
         with clock.during(spent.READ):
             looked = [self._look_at(request, plans) for request in requests]
         work = [one for one in looked if one is not None]
@@ -121,9 +124,7 @@ class Execution:
         if died >= FATAL:
             self._poisoned(request)
             return None
-        # While it is typed, too: a type hint's validators are the model's code.
-        self._parts.inflight.mark([request.position], step=TYPING)
-        typed = self._parts.observer.typed(request)
+        typed = self._typed(request, by_itself=died > 0)
         sizes = self._commits.sizes.of(typed.rows)
         large = self.large.is_large(sizes)
         if large:
@@ -140,6 +141,17 @@ class Execution:
         if not what.score:
             self._commits.progress.count(Outcome.SAMPLED_OUT)
         return _Work(typed, what, sizes, large=large, died=died > 0)
+
+    def _typed(self, request: Request, *, by_itself: bool) -> Typed:
+        """Type a request; it is in hand meanwhile, too: by itself where its typing may hang or kill."""
+        # A type hint's validators are the model's code. Else the whole read is in hand at once.
+        own = by_itself or self._parts.observer.scorer.schema.fits is not None
+        if own:
+            self._parts.inflight.mark([request.position], step=TYPING)
+        typed = self._parts.observer.typed(request)
+        if own:
+            self._parts.inflight.mark(self._reading, step=TYPING)
+        return typed
 
     @property
     def _measuring(self) -> Measuring:

@@ -177,9 +177,7 @@ class Observer:
         answers = [self._encode(t, own) for t, own in zip(taken, outputs, strict=True)]
         return answers, list(map(_nonfinite, outputs))
 
-    def _at_once(
-        self, taken: Sequence[Typed], output: Any
-    ) -> tuple[list[bytes], list[int]] | None:
+    def _at_once(self, taken: Sequence[Typed], output: Any) -> tuple[list[bytes], list[int]] | None:
         """Encode the answers to requests of one row in one go, where their protocol can."""
         names = {typed.request.protocol for typed in taken}
         single = all(typed.rows is not None and typed.rows.n_rows == 1 for typed in taken)

@@ -80,7 +80,11 @@ def answer_rows(predictions: np.ndarray) -> list[bytes] | None:
     """
     if predictions.dtype.kind not in "fiub" or predictions.dtype.itemsize > 8:
         return None
-    if type(predictions) is not np.ndarray or predictions.ndim not in (1, 2) or not predictions.size:
+    if (
+        type(predictions) is not np.ndarray
+        or predictions.ndim not in (1, 2)
+        or not predictions.size
+    ):
         return None
     text = orjson.dumps(predictions.tolist())  # numbers hold no comma and no bracket
     if predictions.ndim == 1:

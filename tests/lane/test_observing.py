@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from rig.journal import request
 from rig.lane import TABLE
 from rig.scoring import body, double, native, opaque, pipeline, predictions, record
+from shadowserve import wire
 from shadowserve.comparison.comparing import Comparer
 from shadowserve.comparison.failures import Noise
 from shadowserve.divergence import tally
@@ -78,6 +79,66 @@ def test_a_fault_in_a_batch_is_its_own_requests_only():
     own = observer(opaque(fail))
     seen = own.together([own.typed(asked(n, record(n))) for n in range(1, 5)])
     assert [one.fault is None for one in seen] == [True, False, True, True]
+
+
+@pytest.mark.parametrize("bad", [{3}, {511}, {0, 1}, {5, 200, 201, 450}, set(range(512))])
+def test_requests_that_raise_among_many_are_found_by_halves(bad):
+    calls = []
+
+    def fail(frame, params):
+        calls.append(len(frame))
+        if frame["age"].isin(bad).any():
+            raise ValueError
+        return double(frame, params)
+
+    own, held = observer(opaque(fail)), []
+    typed = [own.typed(asked(n + 1, record(n))) for n in range(512)]
+    seen = own.together(typed, hold=lambda places: held.append(len(places)))
+    assert {n for n, one in enumerate(seen) if one.fault is not None} == bad
+    good = [(n, predictions(one.answer)) for n, one in enumerate(seen) if one.fault is None]
+    assert good == [(n, [n * 2.0]) for n in range(512) if n not in bad]
+    assert held == calls  # each call has a deadline of its own
+    if len(bad) < 10:
+        assert len(calls) <= 2 * 10 * len(bad)
+
+
+def test_a_batch_that_fails_while_its_halves_do_not_costs_no_answer():
+    def fail(frame, params):
+        if len(frame) > 3:
+            raise MemoryError
+        return double(frame, params)
+
+    own = observer(opaque(fail))
+    seen = own.together([own.typed(asked(n, record(n))) for n in range(1, 12)])
+    assert [predictions(one.answer) for one in seen] == [[n * 2.0] for n in range(1, 12)]
+
+
+ODD = [
+    np.array([0.1, -0.0, np.nan, np.inf, 5e-324, 1e16, 2.0**53, 1e300, 1.0]),
+    np.array([2**53 + 1, -(2**63), 2**63 - 1]),
+    np.array([2**64 - 1, 0], dtype=np.uint64),
+    np.array([True, False]),
+    np.array([1.5, 0.1], dtype=np.float32),
+    np.array([[0.25, np.nan], [1.0, 2.0]]),
+    np.array([[1, 2], [3, 4]], dtype=np.int8),
+    np.array([[True], [False]]),
+    np.array([[], []]),
+    np.array([[[1]], [[2]]]),
+    np.array(["a,b", "c],[d"]),
+    np.array([1, "a", None, 2.5, True, [1, 2]], dtype=object),
+    np.array(["2026-01-01", "NaT"], dtype="datetime64[ns]"),
+]
+
+
+@pytest.mark.parametrize("output", ODD, ids=lambda one: f"{one.dtype}-{one.ndim}")
+def test_answers_that_are_encoded_at_once_are_those_that_callers_get(output):
+    own = observer(opaque(lambda frame, _: output[: len(frame)]))
+    seen = own.together([own.typed(asked(n, record(n))) for n in range(1, len(output) + 1)])
+    alone = [wire.answer(output[n : n + 1]) for n in range(len(output))]
+    assert [one.answer for one in seen] == alone
+    assert [one.nonfinite for one in seen] == [
+        wire.nonfinite(output[n : n + 1]) for n in range(len(output))
+    ]
 
 
 def test_a_request_that_was_refused_sends_nobody_through_the_model_twice():

@@ -7,6 +7,7 @@ import stat
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from rig.deployment import CHALLENGER, CONTROL, deployment, made
 from rig.journal import request
@@ -16,6 +17,7 @@ from rig.scoring import double, opaque
 from shadowserve.comparison.replayed import Replayed, Seen, Trial, outcome
 from shadowserve.judgement.facts import gather
 from shadowserve.judgement.findings import Severity, look
+from shadowserve.lane import run
 from shadowserve.lane.kept import MOST, MOST_BYTES, KeptRequests, read_kept
 from shadowserve.schema.disclosure import Disclosure
 from shadowserve.statistics.changepoint import Change
