@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shadowserve.evidence.shipped import Shipped
 from shadowserve.state.deployment import Deployment
-from shadowserve.state.lane_reading import closed_windows, open_comparisons
+from shadowserve.state.lane_reading import closed_windows, open_comparisons, open_pieces
 from shadowserve.state.places import Places
 
 
@@ -28,7 +28,7 @@ def outstanding(places: Places, deployment: Deployment) -> int:
         for lane in deployment.lanes:
             state = places.lane(lane.role, lane.version).state
             n += len(closed_windows(state, after=shipped.delivered(str(lane))))
-            n += any(True for _ in open_comparisons(state))
+            n += any(True for kept in (open_comparisons, open_pieces) for _ in kept(state))
         return n
     finally:
         shipped.close()

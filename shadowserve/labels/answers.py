@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shadowserve.labels.store import Answered, LabelStore
 from shadowserve.records import Outcome
 from shadowserve.state.deployment import Deployment
-from shadowserve.state.lane_reading import open_comparisons
+from shadowserve.state.lane_reading import open_comparisons, open_pieces
 from shadowserve.state.places import Places
 
 MAX_ANSWER_BYTES = 4_096
@@ -34,6 +35,9 @@ def copy_answers(store: LabelStore, places: Places, deployment: Deployment) -> N
                     store.part_taken(lane, path.name)
         with store.writing():
             store.take(lane, map(_of_record, open_comparisons(files.state)))
+            for piece in open_pieces(files.state):
+                rows = pa.ipc.open_stream(piece).read_all()
+                store.take(lane, _of_part(rows.select(list(_READ))))
             store.forget_oldest(lane)
 
 

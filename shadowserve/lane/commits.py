@@ -20,6 +20,7 @@ from shadowserve.state.lane_file import Progress
 from shadowserve.statistics import spent
 
 COMMIT_NS = 400 * 10**6
+FEW = 16
 
 
 class Commits:
@@ -97,7 +98,7 @@ class Commits:
         self.progress.summaries = dict(self._remembered)
         with self._parts.clock.during(spent.COMMIT):
             self._parts.state.commit(self.progress)
-        self.window.n += len(self.progress.comparisons)
+        self.window.n += len(self.progress.comparisons) + sum(n for _, n, _ in self.progress.pieces)
         self._scorings, self._skipped, self.progress = [], [], Progress()
         return comparisons
 
@@ -150,10 +151,11 @@ class Commits:
         for one in comparisons:
             self.learned.harm.add(*self._parts.schedule.block(one.arrived_wall_ns), one.response_ms)
         everything = [*comparisons, *skipped]
-        rows = [(one.position, one.window, windows.encode(one)) for one in everything]
+        rows, pieces = _encoded(everything)
         self.pass_time()
         self._remembered = self.learned.state()
         self.progress.comparisons += rows
+        self.progress.pieces += pieces
         cells = self.learned.outputs.new_memberships()
         self.progress.cells += cells if self._parts.name.role is Role.CHALLENGER else ()
         return comparisons
@@ -172,6 +174,19 @@ class Commits:
         return {
             name: columns for worker in workers for name, columns in self._parts.tail.steps(worker)
         }
+
+
+def _encoded(
+    comparisons: Sequence[Comparison],
+) -> tuple[list[tuple[int, int, bytes]], list[tuple[int, int, bytes]]]:
+    """Encode comparisons for the state file: many of them by columns, few of them one by one."""
+    if len(comparisons) < FEW:  # the names of columns alone weigh as much as ten
+        return [(one.position, one.window, windows.encode(one)) for one in comparisons], []
+    by_window: dict[int, list[Comparison]] = {}
+    for one in comparisons:
+        by_window.setdefault(one.window, []).append(one)
+    packed = {number: windows.pack(windows.table(rows)) for number, rows in by_window.items()}
+    return [], [(number, len(by_window[number]), piece) for number, piece in packed.items()]
 
 
 def _inner(scorings: Sequence[Scoring]) -> dict[str, tuple[str, ...]]:

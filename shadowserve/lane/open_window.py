@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
+import pyarrow as pa
 
 from shadowserve.lane import windows
 from shadowserve.records import Role
@@ -43,9 +43,9 @@ class OpenWindow:
     def take_up(self) -> None:
         """Go on with the window that the last process left open; write the parts that it did not."""
         self.number = self.state.next_window()
-        rows = [json.loads(record) for record in self.state.comparisons(self.number)]
-        self.n = len(rows)
-        self.opened_ns = min((row["arrived_wall_ns"] for row in rows), default=0)
+        rows = self._rows(self.number)
+        self.n = rows.num_rows
+        self.opened_ns = int(rows["arrived_wall_ns"].to_numpy().min()) if self.n else 0
         self._write_parts()
 
     def begin(self) -> None:
@@ -68,7 +68,7 @@ class OpenWindow:
         """
         if not self.n:
             return
-        rows = [orjson.loads(record) for record in self.state.comparisons(self.number)]
+        rows = self._rows(self.number)
         figures = windows.metrics(rows, role=self.role.value, merged=merged)
         figures |= windows.ledger(
             self.state.outcomes(), before=self.state.last_metrics(), in_window=figures
@@ -76,13 +76,18 @@ class OpenWindow:
         figures |= totals or {}
         closed_ns = time.time_ns()
         self.state.close_window(
-            Window(self.number, self.opened_ns, closed_ns, len(rows), orjson.dumps(figures), None)
+            Window(
+                self.number, self.opened_ns, closed_ns, rows.num_rows, orjson.dumps(figures), None
+            )
         )
         self._write_parts()
         self.number, self.n, self.opened_ns = self.number + 1, 0, 0
 
     def _write_parts(self) -> None:
         for number in self.state.windows_without_part():
-            records = self.state.comparisons(number)
-            part = windows.write_part(self.parts, records) if records else ""
+            rows = self._rows(number)
+            part = windows.write_part(self.parts, rows) if rows.num_rows else ""
             self.state.part_written(number, part)
+
+    def _rows(self, number: int) -> pa.Table:
+        return windows.joined(self.state.comparisons(number), self.state.pieces(number))

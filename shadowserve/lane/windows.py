@@ -1,4 +1,4 @@
-"""Windows: 60 seconds or 1,000 requests, their metrics, and the Parquet part of each.
+"""Windows: 60 seconds or 1,000 requests, 10 seconds at least, their metrics, and the Parquet part of each.
 
 A window that is closed is closed for good: its rows wait in the state file until the part is
 written, and the part's name is its range of positions, so that doing it twice does no harm.
@@ -7,7 +7,8 @@ written, and the part's name is its range of positions, so that doing it twice d
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,12 @@ from shadowserve.records import Comparison, Outcome
 
 WINDOW_REQUESTS = 1_000
 WINDOW_NS = 60 * 10**9
+LEAST_NS = 10 * 10**9
+"""No window is shorter: to carry one to MLflow costs a quarter of a second of CPU, whatever it holds."""
 WIDEN_AFTER = 1_440
 MERGED = "evidence/merged_windows"
 """Counts the windows that went into wider ones while MLflow asked for fewer calls."""
+_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 _QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 
@@ -41,55 +45,86 @@ def is_full(number: int, *, n: int, opened_ns: int, wider: int = 1) -> bool:
     """Tell whether a window that holds `n` requests since `opened_ns` (since the epoch) is full.
 
     A clock that was set back an hour closes it too, instead of keeping it open until then. While
-    MLflow asks for fewer calls a window is `wider` times as wide.
+    MLflow asks for fewer calls a window is `wider` times as wide. However many come, it is open for
+    ten seconds.
     """
     factor = width_factor(number) * wider
-    aged = abs(time.time_ns() - opened_ns) >= WINDOW_NS * factor
-    return n >= WINDOW_REQUESTS * factor or (n > 0 and aged)
+    age_ns = abs(time.time_ns() - opened_ns)
+    if age_ns < LEAST_NS:
+        return False
+    return n >= WINDOW_REQUESTS * factor or (n > 0 and age_ns >= WINDOW_NS * factor)
 
 
 def encode(comparison: Comparison) -> bytes:
     """Encode a comparison for the state file."""
-    return orjson.dumps(comparison, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+    return orjson.dumps(comparison, option=_OPTIONS)
 
 
-def metrics(rows: Sequence[Mapping[str, Any]], *, role: str, merged: int = 0) -> dict[str, float]:
+def metrics(
+    window: pa.Table | Sequence[Mapping[str, Any]], *, role: str, merged: int = 0
+) -> dict[str, float]:
     """Return a window's metrics by name, finite numbers only.
 
     Parameters
     ----------
-    rows : sequence of mapping
-        The window's comparisons, as `encode` wrote them.
+    window : Table, or sequence of mapping
+        The window's comparisons, as `table` laid them out, or each as `encode` wrote it.
     role : str
         The lane's role; names the lane's series.
     merged : int
         How many windows of the usual width went into this one instead of being sent.
     """
-    found: dict[str, float] = {"ledger/requests": len(rows)}
+    rows = window if isinstance(window, pa.Table) else _table(window)
+    found: dict[str, float] = {"ledger/requests": rows.num_rows}
     if merged:
         found[MERGED] = merged
+    counted = rows["outcome"].value_counts()
+    counts = dict(zip(counted.field(0).to_pylist(), counted.field(1).to_pylist(), strict=True))
     for outcome in Outcome:
-        found[f"ledger/{outcome.value}"] = sum(row["outcome"] == outcome.value for row in rows)
-    both = [row for row in rows if row["disagreement"] is not None]
-    if both:
-        found["divergence/disagreement"] = _mean(row["disagreement"] for row in both)
-        found["divergence/exact_agreement"] = _mean(float(row["exact"]) for row in both)
-        found["divergence/agreement"] = _mean(float(row["tolerant"]) for row in both)
-        for name in dict.fromkeys(name for row in both for name in row["values"]):
-            found[f"divergence/{name}"] = _mean(
-                r["values"][name] for r in both if name in r["values"]
-            )
-    alone = [row for row in rows if row["alone"] and not row["warmup"]]
+        found[f"ledger/{outcome.value}"] = counts.get(outcome.value, 0)
+    disagreement = _floats(rows, "disagreement")
+    both = ~np.isnan(disagreement)
+    if both.any():
+        found["divergence/disagreement"] = float(disagreement[both].mean())
+        found["divergence/exact_agreement"] = float(_floats(rows, "exact")[both].mean())
+        found["divergence/agreement"] = float(_floats(rows, "tolerant")[both].mean())
+        for name, values, _ in _by_name(rows["divergence"], both):
+            found[f"divergence/{name}"] = float(values.mean())
+    alone = (_floats(rows, "alone") == 1) & (_floats(rows, "warmup") == 0)
+    # Large inputs are timed more often than others: each counts for as many as it stands for.
+    stood_for = 1 / _floats(rows, "inclusion")
     for who, key in (("champion", "champion"), (role, "lane")):
-        # Large inputs are timed more often than others: each counts for as many as it stands for.
-        stood_for = [1 / row["inclusion"] for row in alone]
-        found |= _quantiles(f"latency_ms/{who}", (row[f"{key}_ms"] for row in alone), stood_for)
-        for step in dict.fromkeys(step for row in alone for step in row[f"{key}_steps"]):
-            spent = (row[f"{key}_steps"].get(step) for row in alone)
-            found |= _quantiles(f"feature_ms/{who}/{step}", spent, stood_for)
-    found |= _quantiles("latency_ms/response", (row["response_ms"] for row in rows))
-    found["latency_ms/lag/max"] = max((row["lag_ms"] for row in rows), default=0.0)
+        whole = _floats(rows, f"{key}_ms")[alone]
+        found |= _quantiles(f"latency_ms/{who}", whole, stood_for[alone])
+        for step, spent, at in _by_name(rows[f"{key}_steps_ms"], alone):
+            found |= _quantiles(f"feature_ms/{who}/{step}", spent, stood_for[at])
+    found |= _quantiles("latency_ms/response", _floats(rows, "response_ms"))
+    found["latency_ms/lag/max"] = float(np.nanmax(_floats(rows, "lag_ms"), initial=0.0))
     return {name: float(value) for name, value in found.items() if np.isfinite(value)}
+
+
+def _floats(rows: pa.Table, column: str) -> np.ndarray:
+    """Return a column as ndarray of shape (n_rows,), float64, NaN where there is no value."""
+    return np.asarray(rows[column].to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _by_name(
+    column: pa.ChunkedArray, wanted: np.ndarray
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Yield each name of a column of maps with its values in the rows wanted, and those rows."""
+    maps = column.combine_chunks()
+    ends = maps.offsets.to_numpy()
+    rows = np.repeat(np.arange(len(maps)), np.diff(ends))
+    names = maps.keys[ends[0] : ends[-1]].dictionary_encode()
+    codes = names.indices.to_numpy()
+    values = np.asarray(
+        maps.items[ends[0] : ends[-1]].to_numpy(zero_copy_only=False), dtype=np.float64
+    )
+    known = wanted[rows] & ~np.isnan(values)
+    for code, name in enumerate(names.dictionary.to_pylist()):
+        own = known & (codes == code)
+        if own.any():
+            yield name, values[own], rows[own]
 
 
 def ledger(
@@ -121,38 +156,93 @@ def ledger(
     }
 
 
-def _mean(values: Iterable[float]) -> float:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else float("nan")
-
-
 def _quantiles(
-    prefix: str, values: Iterable[float | None], stood_for: Sequence[float] | None = None
+    prefix: str, values: np.ndarray, stood_for: np.ndarray | None = None
 ) -> dict[str, float]:
-    given = list(values)
-    weights = [1.0] * len(given) if stood_for is None else stood_for
-    both = [(value, w) for value, w in zip(given, weights, strict=True) if value is not None]
-    if not both:
+    known = ~np.isnan(values)
+    if not known.any():
         return {}
-    known, own = np.asarray(both, dtype=np.float64).T
-    if own.min() == own.max():
-        told = np.quantile(known, list(_QUANTILES.values()))
+    values, own = values[known], None if stood_for is None else stood_for[known]
+    if own is None or own.min() == own.max():
+        told = np.quantile(values, list(_QUANTILES.values()))
     else:
-        told = np.quantile(known, list(_QUANTILES.values()), weights=own, method="inverted_cdf")
+        told = np.quantile(values, list(_QUANTILES.values()), weights=own, method="inverted_cdf")
     found = {f"{prefix}/{name}": float(value) for name, value in zip(_QUANTILES, told, strict=True)}
-    return {**found, f"{prefix}/max": float(known.max())}
+    return {**found, f"{prefix}/max": float(values.max())}
 
 
-def write_part(directory: Path, records: Sequence[bytes]) -> str:
+def table(comparisons: Sequence[Comparison]) -> pa.Table:
+    """Lay comparisons out by columns, as a part holds them."""
+    columns: dict[str, Any] = {
+        name: [getattr(one, name) for one in comparisons] for name in _PLAIN if name != "outcome"
+    }
+    columns["outcome"] = [one.outcome.value for one in comparisons]
+    for name in ("champion", "lane"):
+        columns[f"{name}_prediction"] = [
+            orjson.dumps(getattr(one, name), option=_OPTIONS).decode() for one in comparisons
+        ]
+        columns[f"{name}_steps_ms"] = [
+            _finite(getattr(one, f"{name}_steps").items()) for one in comparisons
+        ]
+    columns["divergence"] = [
+        [pair for pair in one.values.items() if isfinite(pair[1])] for one in comparisons
+    ]
+    columns["sizes"] = [list(one.sizes.items()) for one in comparisons]
+    columns["lane_scores"] = [_finite(one.lane_scores.items()) for one in comparisons]
+    columns["error"] = [one.fault.type if one.fault else None for one in comparisons]
+    columns["error_step"] = [one.fault.step if one.fault else None for one in comparisons]
+    for name, kind in _PLAIN.items():
+        if kind == pa.float64():  # what is not finite is missing, as in JSON
+            values = np.asarray(columns[name], dtype=np.float64)
+            columns[name] = pa.array(values, mask=~np.isfinite(values))
+    return pa.table(columns, schema=SCHEMA)
+
+
+def _finite(pairs: Iterable[tuple[str, float]]) -> list[tuple[str, float | None]]:
+    return [(name, value if isfinite(value) else None) for name, value in pairs]
+
+
+def pack(rows: pa.Table) -> bytes:
+    """Encode comparisons for the state file, by columns."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as stream:
+        stream.write_table(rows)
+    return bytes(sink.getvalue())
+
+
+def joined(records: Sequence[bytes], pieces: Sequence[bytes]) -> pa.Table:
+    """Read a window back, in the order of positions.
+
+    Parameters
+    ----------
+    records : sequence of bytes
+        Each one comparison, as `encode` wrote it; an earlier release wrote nothing else.
+    pieces : sequence of bytes
+        Each several, as `pack` wrote them.
+    """
+    tables = [pa.ipc.open_stream(piece).read_all() for piece in pieces]
+    if records or not tables:
+        tables.append(_table([orjson.loads(record) for record in records]))
+    rows = pa.concat_tables(tables)
+    places = rows["position"].to_numpy()
+    return rows if (np.diff(places) > 0).all() else rows.take(np.argsort(places, kind="stable"))
+
+
+def write_part(directory: Path, window: pa.Table | Sequence[bytes]) -> str:
     """Write a window's comparisons as one immutable Parquet file and return its name.
 
     Predictions are JSON text, so that every kind of output has one type for good.
+
+    Parameters
+    ----------
+    window : Table, or sequence of bytes
+        As `table` laid them out, or each as `encode` wrote it.
     """
-    rows = [orjson.loads(record) for record in records]
-    places = [row["position"] for row in rows]
-    name = f"{min(places):020d}-{max(places):020d}.parquet"
+    rows = window if isinstance(window, pa.Table) else joined(window, ())
+    places = rows["position"].to_numpy()
+    name = f"{places.min():020d}-{places.max():020d}.parquet"
     draft = directory / f".{name}.draft"
-    pq.write_table(_table(rows), draft, compression="zstd")
+    pq.write_table(rows, draft, compression="zstd")
     draft.chmod(0o600)
     draft.replace(directory / name)
     return name

@@ -30,6 +30,9 @@ CREATE TABLE IF NOT EXISTS summary (name TEXT PRIMARY KEY, state BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS comparison (
     position INTEGER PRIMARY KEY, window INTEGER NOT NULL, record BLOB NOT NULL
 );
+CREATE TABLE IF NOT EXISTS piece (
+    id INTEGER PRIMARY KEY, window INTEGER NOT NULL, n INTEGER NOT NULL, record BLOB NOT NULL
+);
 CREATE TABLE IF NOT EXISTS burst (
     position INTEGER PRIMARY KEY, burst INTEGER, place INTEGER, record BLOB NOT NULL
 );
@@ -58,6 +61,8 @@ class Progress:
         How far the journal has been dealt with.
     comparisons : list of (position, window, record)
         The window's rows, until they lie in a Parquet part.
+    pieces : list of (window, n, record)
+        Many rows of a window at once, until then.
     bursts : list of (position, burst, place, record)
         Requests that challenger and control both time.
     summaries : mapping of name to bytes
@@ -69,6 +74,7 @@ class Progress:
     outcomes: dict[Outcome, int] = field(default_factory=dict)
     cursor: dict[int, int] = field(default_factory=dict)
     comparisons: list[tuple[int, int, bytes]] = field(default_factory=list)
+    pieces: list[tuple[int, int, bytes]] = field(default_factory=list)
     bursts: list[tuple[int, int, int, bytes]] = field(default_factory=list)
     summaries: dict[str, bytes] = field(default_factory=dict)
     cells: list[tuple[int, str, bytes]] = field(default_factory=list)
@@ -173,6 +179,9 @@ class LaneState:
                 progress.comparisons,
             )
             connection.executemany(
+                "INSERT INTO piece (window, n, record) VALUES (?, ?, ?)", progress.pieces
+            )
+            connection.executemany(
                 "INSERT OR REPLACE INTO burst VALUES (?, ?, ?, ?)", progress.bursts
             )
             connection.executemany(
@@ -236,12 +245,18 @@ class LaneState:
         query = "SELECT record FROM comparison WHERE window = ? ORDER BY position"
         return [record for (record,) in self._connection.execute(query, (window,))]
 
+    def pieces(self, window: int) -> list[bytes]:
+        """Return what a window holds of many rows at once, in the order of commits."""
+        query = "SELECT record FROM piece WHERE window = ? ORDER BY id"
+        return [record for (record,) in self._connection.execute(query, (window,))]
+
     def part_written(self, window: int, part: str) -> None:
         """Note a window's part and drop the rows that lie in it."""
         with self._connection as connection:
             connection.execute("UPDATE window SET part = ? WHERE number = ?", (part, window))
             # In the same transaction: rows lie here or in a part, never in both or in neither.
             connection.execute("DELETE FROM comparison WHERE window = ?", (window,))
+            connection.execute("DELETE FROM piece WHERE window = ?", (window,))
 
     def next_window(self) -> int:
         """Return the number of the open window."""

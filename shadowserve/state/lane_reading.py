@@ -69,6 +69,16 @@ def open_comparisons(path: Path) -> Iterator[bytes]:
             yield record
 
 
+def open_pieces(path: Path) -> Iterator[bytes]:
+    """Yield what holds many comparisons at once that lie in no part yet: Arrow's stream format each."""
+    with _looking(path) as connection:
+        present = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'piece'"
+        if connection.execute(present).fetchone() is None:  # an earlier release wrote it
+            return
+        for (record,) in connection.execute("SELECT record FROM piece ORDER BY id"):
+            yield record
+
+
 def cells_of(path: Path, positions: Sequence[int]) -> dict[int, tuple[str, bytes]]:
     """Return the mark and packed cells of some requests; those of which none are known are left out."""
     query = "SELECT position, mark, members FROM cell WHERE position IN (SELECT value FROM json_each(?))"

@@ -185,6 +185,7 @@ def test_a_lane_killed_at_any_instant_loses_nothing(tmp_path, monkeypatch, seed)
     """Outcomes and pending add up to the journal at each death, and each request is scored once."""
     monkeypatch.setattr(commits, "COMMIT_NS", 10**7)
     monkeypatch.setattr(windows, "WINDOW_REQUESTS", 50)
+    monkeypatch.setattr(windows, "LEAST_NS", 0)
     monkeypatch.setattr(run, "READ_REQUESTS", 8)
     chance = random.Random(seed)
     places = places_at(tmp_path)
@@ -480,6 +481,7 @@ def test_a_version_that_is_unbatched_is_never_batched(tmp_path):
 
 def test_a_window_is_full_after_so_many_requests(tmp_path, monkeypatch):
     monkeypatch.setattr(windows, "WINDOW_REQUESTS", 50)
+    monkeypatch.setattr(windows, "LEAST_NS", 0)
     monkeypatch.setattr(run, "READ_REQUESTS", 25)
     monkeypatch.setattr(commits, "COMMIT_NS", 0)
     places = places_at(tmp_path)
@@ -495,6 +497,7 @@ def test_while_mlflow_asks_for_fewer_calls_windows_widen_and_say_what_they_merge
 ):
     """SS-068: three windows' requests in one, counted as two that were not sent."""
     monkeypatch.setattr(windows, "WINDOW_REQUESTS", 50)
+    monkeypatch.setattr(windows, "LEAST_NS", 0)
     monkeypatch.setattr(run, "READ_REQUESTS", 25)
     monkeypatch.setattr(commits, "COMMIT_NS", 0)
     places = places_at(tmp_path)

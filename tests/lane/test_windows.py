@@ -11,7 +11,17 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from shadowserve.lane.windows import SCHEMA, encode, is_full, metrics, width_factor, write_part
+from shadowserve.lane.windows import (
+    SCHEMA,
+    encode,
+    is_full,
+    joined,
+    metrics,
+    pack,
+    table,
+    width_factor,
+    write_part,
+)
 from shadowserve.records import Comparison, Fault, Outcome
 
 
@@ -41,15 +51,17 @@ def rows(*comparisons):
 
 def test_a_window_is_full_by_requests_or_by_age():
     now = time.time_ns()
-    assert is_full(0, n=1000, opened_ns=now)
-    assert not is_full(0, n=999, opened_ns=now)
+    assert is_full(0, n=1000, opened_ns=now - 11 * 10**9)
+    assert not is_full(0, n=999, opened_ns=now - 11 * 10**9)
+    assert not is_full(0, n=10**6, opened_ns=now - 8 * 10**9)
     assert is_full(0, n=1, opened_ns=now - 61 * 10**9)
     assert not is_full(0, n=0, opened_ns=0)
 
 
 def test_windows_double_so_that_their_number_stays_bounded():
-    assert not is_full(1440, n=1999, opened_ns=time.time_ns())
-    assert is_full(1440, n=2000, opened_ns=time.time_ns())
+    opened_ns = time.time_ns() - 11 * 10**9
+    assert not is_full(1440, n=1999, opened_ns=opened_ns)
+    assert is_full(1440, n=2000, opened_ns=opened_ns)
     assert [width_factor(n) for n in (0, 1439, 1440, 4320)] == [1, 1, 2, 8]
 
 
@@ -120,3 +132,29 @@ def test_what_is_timed_more_often_counts_for_less():
     assert found["latency_ms/challenger/p50"] == found["latency_ms/challenger/p90"] == 4.0
     assert found["latency_ms/challenger/p99"] == 500.0
     assert found["latency_ms/challenger/max"] == 500.0
+
+
+def test_a_window_kept_by_columns_is_the_window_that_was_kept_one_by_one(tmp_path):
+    odd = [
+        comparison(1, disagreement=math.nan, values={"relative": math.inf, "absolute": 1.0}),
+        comparison(2, champion=[None, {"b": [1, "ü"], "a": 2**53 + 1}], lane=None, lane_ms=None),
+        comparison(3, outcome=Outcome.CRASHED, disagreement=None, alone=False, inclusion=0.1),
+        comparison(
+            4, outcome=Outcome.BOTH_ERROR, disagreement=None, sizes={}, lane_steps={}, values={},
+            fault=Fault("ValueError", None, "x.py:1 f", "abc"), champion=None, lane=None,
+        ),
+        comparison(5, champion=[True, -0.0, 1e300], lane=[], lane_scores={"1": 0.25, '"x"': math.nan}),
+        comparison(6, warmup=True, first=False, structure=True, exact=True, nonfinite=3, window=7),
+        comparison(7, lane_steps={"scale": 1.0, "scale/in": math.nan}, inclusion=0.5, lag_ms=9.5),
+    ]  # fmt: skip
+    by_columns = joined([], [pack(table(odd[3:])), pack(table(odd[:3]))])
+    one_by_one = joined([encode(one) for one in odd], [])
+    assert by_columns.equals(one_by_one)
+    assert joined([encode(odd[6]), encode(odd[0])], [pack(table(odd[1:6]))]).equals(one_by_one)
+    assert metrics(by_columns, role="control") == metrics(one_by_one, role="control")
+    first, second = tmp_path / "a", tmp_path / "b"
+    for folder, rows_ in ((first, by_columns), (second, one_by_one)):
+        folder.mkdir()
+        write_part(folder, rows_)
+    (a,), (b,) = first.iterdir(), second.iterdir()
+    assert (a.name, a.read_bytes()) == (b.name, b.read_bytes())
