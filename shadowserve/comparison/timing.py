@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -138,7 +139,12 @@ def outermost(names: Collection[str]) -> list[str]:
     >>> outermost(["columns/words", "model", "model/look_up"])
     ['columns/words', 'model']
     """
-    return [name for name in names if not any(name.startswith(f"{of}/") for of in names)]
+    return list(_outermost(tuple(names)))
+
+
+@lru_cache(maxsize=256)  # all calls of a version have the same few steps
+def _outermost(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if not any(name.startswith(f"{of}/") for of in names))
 
 
 def step_around(name: str, names: Collection[str]) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -66,4 +67,13 @@ def by_class(
     if not isinstance(row, list) or len(row) != len(classes):
         return {}
     known = zip(classes, row, strict=True)
-    return {json.dumps(label): p for label, p in known if isinstance(p, float) and p == p}
+    return {_text(label): p for label, p in known if isinstance(p, float) and p == p}
+
+
+def _text(label: Any) -> str:
+    return json.dumps(label) if isinstance(label, list) else _scalar_text(label)
+
+
+@lru_cache(maxsize=1_024, typed=True)  # 1, 1.0 and true are texts of their own
+def _scalar_text(label: Any) -> str:
+    return json.dumps(label)
