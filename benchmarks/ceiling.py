@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import warnings
@@ -24,8 +23,9 @@ from typing import Any
 
 import psutil
 
+from benchmarks.client import ROOT, apart
 from benchmarks.releases import Release
-from benchmarks.serving import ROOT, serving
+from benchmarks.running import Running, serving
 from models import traffic
 from models.register import ensure
 from rig.ports import free_port
@@ -33,7 +33,7 @@ from shadowserve.state import counters
 from shadowserve.versions.stores import uris
 
 WARM_UP = 1_000
-PER_CLIENTS = {1: 1_500, 16: 4_000, 64: 6_000, 256: 6_000}
+PER_CLIENTS = {1: 2_000, 16: 8_000, 64: 12_000, 256: 12_000}
 KEYS = ("rps", "p50_ms", "p99_ms")
 
 
@@ -74,20 +74,26 @@ def rows(n: int) -> list[dict[str, Any]]:
 class Bare:
     """The bare application in a process of its own, standing still until asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, scratch: Path) -> None:
+        scratch.mkdir()
+        self.scratch = scratch
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/invocations"
+        self.running: Running
 
     @contextmanager
     def served(self) -> Iterator[None]:
+        """Serve, and stand still until asked."""
         command = [sys.executable, "-m", "benchmarks.bare", str(self.port)]
-        with serving(command, ready=f"http://127.0.0.1:{self.port}/", env={}) as process:
-            self.worker = psutil.Process(process.pid)
+        ready = f"http://127.0.0.1:{self.port}/"
+        env = {"PYTHONPATH": str(ROOT)}
+        with serving(command, ready=ready, env=env, cwd=self.scratch) as self.running:
             yield
 
-    @contextmanager
-    def awake(self) -> Iterator[None]:
-        yield
+    @property
+    def worker(self) -> psutil.Process:
+        """The process that answers."""
+        return self.running._first
 
 
 class Ours(Release):
@@ -107,23 +113,14 @@ class Ours(Release):
         return psutil.Process(counters.read(self.scratch / "state" / "counters" / "0.bin").pid)
 
 
-def drive(url: str, bodies: Path, *, clients: int, requests: int) -> dict[str, float]:
-    """Run the lean client in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.lean_client", url, str(bodies)]
-    options = ["--clients", str(clients), "--requests", str(requests)]
-    ran = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, check=True)
-    told: dict[str, Any] = json.loads(ran.stdout)
-    if set(told["statuses"]) != {"200"}:
-        raise RuntimeError(f"{url} answered {told['statuses']}")
-    return told
-
-
 def asked(server: Bare | Ours, bodies: Path, *, clients: int, requests: int) -> dict[str, float]:
     """Ask one server for a block; add the CPU time of its worker, in µs a request."""
-    with server.awake():
+    with server.running.awake():
         before = sum(server.worker.cpu_times()[:2])
-        told = drive(server.url, bodies, clients=clients, requests=requests)
+        told = apart(server.url, bodies, clients=clients, requests=requests)
         spent = sum(server.worker.cpu_times()[:2]) - before
+    if told["errors"]:
+        raise RuntimeError(f"{server.url} answered {told['statuses']}")
     return {**told, "cpu_us": spent / requests * 1e6}
 
 
@@ -143,7 +140,7 @@ def main() -> None:
         tracking = uris(chosen.tracking_uri or f"sqlite:///{folder}/mlflow.db").tracking
         register_constant(tracking, rows(100))
         told = {"constant": rows(500)}
-        servers: dict[str, Bare | Ours] = {"bare": Bare()}
+        servers: dict[str, Bare | Ours] = {"bare": Bare(scratch / "bare")}
         servers["constant"] = Ours("constant", "v1", tracking, scratch / "constant")
         if chosen.before:
             servers["constant, before"] = Ours(
