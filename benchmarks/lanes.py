@@ -234,10 +234,9 @@ def raising(share: float) -> None:
 
     def score(self: Scorer, rows: Any, **options: Any) -> Any:
         scored = stock(self, rows, **options)
-        numbers = next(values for values in rows.columns.values() if values.dtype.kind in "fi")
-        marks = np.nan_to_num(numbers.astype(np.float64)).view(np.uint64) * np.uint64(
-            0x9E3779B97F4A7C15
-        )
+        numbers = [v for v in rows.columns.values() if v.dtype.kind in "fi"]
+        summed = sum(np.nan_to_num(v.astype(np.float64)) for v in numbers)
+        marks = summed.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
         if ((marks >> np.uint64(40)) < share * 2**24).any():
             raise ValueError("a row that this version does not take")
         return scored
