@@ -24,6 +24,7 @@ from shadowserve.cli.terminal import as_json, grid, line, print_json, row, scree
 from shadowserve.errors import StateError
 from shadowserve.host.placement import place
 from shadowserve.scorer.loading import input_example
+from shadowserve.settings.loading import load
 from shadowserve.settings.options import Options
 from shadowserve.settings.settings import Settings
 from shadowserve.state.deployment import read
@@ -49,7 +50,7 @@ def check(as_json: bool, **flags: Any) -> None:
 
     Example: shadowserve check --champion v3 --challenger v4
     """
-    settings = Settings.load(flags, required=("champion", "challengers"))
+    settings = load(flags, required=("champion", "challengers"))
     addresses = uris(settings.tracking_uri, settings.registry_uri)
     preflight(addresses)
     click.echo(f"Store {addresses}; each version is tried in a process of its own.", err=True)

@@ -19,7 +19,7 @@ from shadowserve.cli.serving import running
 from shadowserve.cli.terminal import screen
 from shadowserve.errors import ShadowserveError, UnreachableError
 from shadowserve.report import build as reports
-from shadowserve.settings.settings import Settings
+from shadowserve.settings.loading import load
 from shadowserve.state.ledger import read as read_ledger
 from shadowserve.supervisor.draining import pending
 from shadowserve.supervisor.run import Supervisor
@@ -49,7 +49,7 @@ def demo(requests: int, keep: bool, **flags: Any) -> None:
         "model": MODEL,
         "batch": "on",  # its own code, FilmRanking, looks at one row at a time
     }
-    settings = Settings.load(wanted)
+    settings = load(wanted)
     register, traffic = _models()
     addresses = uris(settings.tracking_uri, settings.registry_uri)
     talk = Console(stderr=True, highlight=False)

@@ -13,7 +13,7 @@ from shadowserve.cli.terminal import as_json, grid, line, print_json, row, scree
 from shadowserve.errors import UnreachableError
 from shadowserve.legible import counted
 from shadowserve.report.wording import OUTCOMES, spaced
-from shadowserve.settings.settings import Settings
+from shadowserve.settings.loading import load
 from shadowserve.state import arrival, ledger
 from shadowserve.state import deployment as deployments
 from shadowserve.state.deployment import Deployment
@@ -30,7 +30,7 @@ def pins(as_json: bool, **flags: Any) -> None:
 
     Example: shadowserve pins --model films
     """
-    settings = Settings.load(flags)
+    settings = load(flags)
     addresses = uris(settings.tracking_uri, settings.registry_uri)
     preflight(addresses)
     click.echo(f"Store {addresses}", err=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from shadowserve.settings.loading import load
 from shadowserve.settings.settings import Settings
 
 _FIELDS = {option.name: option for option in dataclasses.fields(Settings)}
@@ -53,4 +54,4 @@ def state_dir_option(command: Command) -> Command:
 
 def state_dir_of(given: str | None) -> Path:
     """Return the state directory as flag, variable, file or default say."""
-    return Settings.load({"state_dir": given}).state_dir
+    return load({"state_dir": given}).state_dir

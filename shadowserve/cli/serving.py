@@ -21,6 +21,7 @@ from shadowserve.host.placement import place
 from shadowserve.legible import LONGEST_LINE, legible
 from shadowserve.records import Role
 from shadowserve.scorer import parity
+from shadowserve.settings.loading import load
 from shadowserve.settings.policy import Policy
 from shadowserve.settings.settings import FIELDS, Settings
 from shadowserve.settings.spellings import size_text
@@ -57,7 +58,7 @@ def serve(**flags: Any) -> None:
 
     Example: shadowserve serve --champion v3 --challenger v4
     """
-    settings = Settings.load(flags, required=("champion",))
+    settings = load(flags, required=("champion",))
     with running(settings, say=_say) as supervisor:
         wait_for_lanes(supervisor)
         _say(_lanes_line(supervisor))

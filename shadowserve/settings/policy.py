@@ -14,6 +14,7 @@ from math import inf
 from typing import Any, Self
 
 from shadowserve.errors import SettingsError
+from shadowserve.settings.vocabulary import LOSSES
 
 ALARM_SHARE = 1 / 15
 """What an alarm that rests on a test may spend of the alarms' alpha, unless its module says another share.
@@ -160,9 +161,6 @@ class Policy:
 
 
 _NO_KEYS = ("challenger", "family_alpha", "log_inputs")
-LOSSES = (
-    "error", "brier", "log_loss", "absolute_error", "squared_error", "miss", "rank_loss", "rank", "cost",
-)  # fmt: skip
 _OWN_LOSS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _SHARES = (
     "alpha",

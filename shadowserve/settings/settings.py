@@ -1,96 +1,26 @@
-"""The settings: every option that a user may give, read once from flags, environment and file.
+"""The settings: every option that a user may give, each with how it is read and what is said of it.
 
-A flag goes before a ``SHADOWSERVE_…`` variable, that before ``shadowserve.toml`` in the working
-directory, that before the default. The fields of `Settings` are the one table: the command line's
-options, the variables, the file's keys and the documentation are made from it. Everything wrong is
-reported together, before anything slow.
+The fields of `Settings` are the one table: the command line's options, the variables, the file's keys and
+the documentation are made from it. `loading` reads them.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import os
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from shadowserve.errors import PinError, SettingsError
-from shadowserve.settings import gate, policy, spellings
-from shadowserve.settings.sources import FILE, Source, from_environment, from_file, variable_of
+from shadowserve.settings import names, spellings
+from shadowserve.settings.sources import FILE
 from shadowserve.settings.vocabulary import METHODS, Kind
-from shadowserve.versions import pins
 
 BATCHES = ("auto", "earned", "on", "off")
 PROBES = ("none", "example", "full")
 
 Reader = Callable[[object], Any]
-LogInputs = str | tuple[str, ...]
-"""``"none"``, ``"all"``, or the columns whose values may leave the journal."""
-
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-_ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
-
-
-def _pin(value: object) -> str:
-    """Keep the text, once it is sure to name one fixed version; the registry resolves it later."""
-    written = spellings.text(value)
-    try:
-        pins.parse(written)
-    except PinError as error:
-        raise ValueError(str(error)) from error
-    return written
-
-
-def _pins(value: object) -> tuple[str, ...]:
-    return tuple(_pin(part) for part in spellings.texts(value))
-
-
-def _log_inputs(value: object) -> LogInputs:
-    word = value.strip() if isinstance(value, str) else ""
-    return word if word in ("none", "all") else spellings.texts(value)
-
-
-def _digests(value: object) -> tuple[str, ...]:
-    found = tuple(digest.lower() for digest in spellings.texts(value))
-    for digest in found:
-        if not _DIGEST.fullmatch(digest):
-            raise ValueError(
-                f"{digest!r} is no SHA-256 in hex, 64 digits. 'shadowserve pins' prints them."
-            )
-    return found
-
-
-def _hosts(value: object) -> tuple[str, ...]:
-    """Read names as a Host header may bear them; ``*`` for all, ``*.example.com`` for all below it."""
-    found = []
-    for name in spellings.texts(value):
-        known = gate.canonical(name.removeprefix("*."))
-        if name != "*" and (known is None or known[1] is not None):
-            raise ValueError(f"{name!r} is no host. Write its name alone, such as models.example.")
-        found.append(name if known is None else f"{'*.' * name.startswith('*.')}{known[0]}")
-    return tuple(found)
-
-
-def _origins(value: object) -> tuple[str, ...]:
-    """Read origins as browsers send them; ``*`` for every page."""
-    found = []
-    for text in spellings.texts(value):
-        origin = "*" if text == "*" else gate.written(text)
-        if origin is None:
-            raise ValueError(f"{text!r} is no origin. Write scheme and host: https://shop.example.")
-        found.append(origin)
-    return tuple(found)
-
-
-def _root_path(value: object) -> str:
-    path = spellings.text(value).rstrip("/")
-    if not _ROOT_PATH.fullmatch(path):
-        raise ValueError(f"{value!r} is no path. Write it like /models/films.")
-    return path
 
 
 def _table(value: object) -> Mapping[str, Any]:
@@ -124,13 +54,15 @@ class Settings:
     champion: str = field(
         default="",
         metadata=_about(
-            _pin, "--champion PIN", "Version whose answer callers get: v3, 3 or @alias."
+            names.pin, "--champion PIN", "Version whose answer callers get: v3, 3 or @alias."
         ),
     )
     challengers: tuple[str, ...] = field(
         default=(),
         metadata=_about(
-            _pins, "--challenger PIN", "Version scored in silence; may be given more than once."
+            names.pins,
+            "--challenger PIN",
+            "Version scored in silence; may be given more than once.",
         ),
     )
     control: bool = field(
@@ -371,10 +303,10 @@ class Settings:
             default="on",
         ),
     )
-    log_inputs: LogInputs = field(
+    log_inputs: names.LogInputs = field(
         default="none",
         metadata=_about(
-            _log_inputs,
+            names.log_inputs,
             "--log-inputs none|all|COLUMN,...",
             "Columns whose values may leave the journal.",
             default="none",
@@ -425,7 +357,7 @@ class Settings:
     allow_digests: tuple[str, ...] = field(
         default=(),
         metadata=_about(
-            _digests,
+            names.digests,
             "--allow-digest SHA256",
             "Load only files with this digest; may be given more than once.",
         ),
@@ -465,7 +397,7 @@ class Settings:
     allow_hosts: tuple[str, ...] = field(
         default=(),
         metadata=_about(
-            _hosts,
+            names.hosts,
             "--allow-host NAME",
             "Further name that callers may ask for; may be given more than once.",
         ),
@@ -473,7 +405,7 @@ class Settings:
     allow_origins: tuple[str, ...] = field(
         default=(),
         metadata=_about(
-            _origins,
+            names.origins,
             "--allow-origin ORIGIN",
             "Site whose pages may ask the model (CORS); may be given more than once.",
         ),
@@ -481,7 +413,7 @@ class Settings:
     root_path: str | None = field(
         default=None,
         metadata=_about(
-            _root_path,
+            names.root_path,
             "--root-path PATH",
             "Path before every route, where a proxy passes it on, such as /models/films.",
         ),
@@ -516,106 +448,6 @@ class Settings:
         metadata=_about(_table, "", f"Policy of the verdict; a table of {FILE} only."),
     )
 
-    @classmethod
-    def load(
-        cls,
-        flags: Mapping[str, Any],
-        *,
-        file: Path | None = None,
-        environ: Mapping[str, str] = os.environ,
-        required: Iterable[str] = (),
-    ) -> Settings:
-        """Read the settings, the first source that has a value winning.
-
-        Parameters
-        ----------
-        flags : mapping of field name to value
-            As the command line has them; None and an empty tuple mean not given.
-        file : Path, optional
-            A settings file that must exist; by default `FILE` in the working directory, if any.
-        environ : mapping
-            Where ``SHADOWSERVE_<FIELD>`` is looked up; an empty value means not given.
-        required : iterable of field names
-            What the command cannot do without.
-
-        Raises
-        ------
-        SettingsError
-            With one line for each fault: unknown names, values that cannot be, what is missing.
-        """
-        faults: list[str] = []
-        sources = [
-            _from_flags(flags),
-            from_environment(environ, FIELDS, faults),
-            from_file(file, FIELDS, faults),
-        ]
-        # The last one written wins, so flags come last.
-        given = {name: found for source in reversed(sources) for name, found in source.items()}
-        values: dict[str, Any] = {}
-        for name, (where, raw) in given.items():
-            try:
-                values[name] = FIELDS[name].metadata["read"](raw)
-            except ValueError as error:
-                faults.append(f"{where}: {error}")
-        faults += [_missing(name) for name in required if name not in given]
-        settings = cls(**values)
-        # After the single values: of a faulty one the default stands in, so that all faults are
-        # told at once.
-        faults += settings._contradictions()
-        if faults:
-            raise SettingsError("\n".join(faults))
-        return settings
-
-    def _contradictions(self) -> Iterator[str]:
-        yield from policy.faults_of(self.verdict)
-        if self.token_file is None and not _is_loopback(self.console_host):
-            yield (
-                f"--console-host {self.console_host} can be reached by others, who could pause "
-                "lanes and read reports. Give --token-file FILE, or keep it on 127.0.0.1."
-            )
-        if self.ssl_keyfile is not None and self.ssl_certfile is None:
-            yield "--ssl-keyfile: there is no certificate. Give --ssl-certfile FILE, too."
-        if self.batch == "earned":
-            yield from self._not_with_earned()
-        if self.tap:
-            yield from self._not_with_tap()
-        same = (self.host, self.port) == (self.console_host, self.console_port)
-        if same and self.port != 0 and not self.tap:
-            yield (
-                f"--port and --console-port are both {self.port}. Choose another for one of them."
-            )
-
-    def _not_with_earned(self) -> Iterator[str]:
-        """Tell what earning needs: the control scores recorded requests in company, on and on."""
-        for name, flag in (("control", "--no-control"), ("rescore", "--no-rescore")):
-            if not getattr(self, name):
-                yield (
-                    f"{flag}: with --batch earned the control scores recorded requests again, in company. "
-                    "Leave one of them away."
-                )
-
-    def _not_with_tap(self) -> Iterator[str]:
-        for name in ("host", "port", "workers", "strict_json"):
-            if getattr(self, name) != FIELDS[name].default:
-                yield (
-                    f"{flag_of(name)}: with --tap no data plane is started. Leave one of them away."
-                )
-        if self.batch == "earned":
-            yield "--batch earned: with --tap callers are answered elsewhere. Leave one of them away."
-        if not self.control:
-            yield (
-                "--no-control: with --tap the champion is scored here by its control lane alone. "
-                "Leave one of them away."
-            )
-
-
-def _is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches an address; a name other than localhost may not be."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
 
 FIELDS = {option.name: option for option in dataclasses.fields(Settings)}
 
@@ -630,13 +462,3 @@ def flag_of(name: str) -> str:
     """
     flag: str = FIELDS[name].metadata["flag"]
     return flag.partition("/")[0]
-
-
-def _from_flags(flags: Mapping[str, Any]) -> Source:
-    given = {name: raw for name, raw in flags.items() if raw is not None and raw != ()}
-    return {name: (flag_of(name), raw) for name, raw in given.items()}
-
-
-def _missing(name: str) -> str:
-    usage = f"{flag_of(name)} {FIELDS[name].metadata['metavar']}"
-    return f"{name}: not given. Write {usage}, set {variable_of(name)}, or add it to {FILE}."

@@ -1,4 +1,4 @@
-"""The words that a team chooses from: kinds of output, and methods of a model."""
+"""The words that a team chooses from: kinds of output, losses, and methods of a model."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ from enum import StrEnum
 
 METHODS = ("predict", "predict_proba")
 """What `--method` takes."""
+
+LOSSES = (
+    "error", "brier", "log_loss", "absolute_error", "squared_error", "miss", "rank_loss", "rank", "cost",
+)  # fmt: skip
+"""What ``loss`` in ``[verdict]`` takes. The kinds of output compute them and lie above the settings, which
+must know a misspelt one before anything starts; a test holds the two to each other."""
 
 
 class Kind(StrEnum):

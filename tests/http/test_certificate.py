@@ -8,7 +8,7 @@ from rig.certificate import certified
 from shadowserve.errors import SettingsError
 from shadowserve.http import certificate
 from shadowserve.http.certificate import Certificate
-from shadowserve.settings.settings import Settings
+from shadowserve.settings.loading import load
 
 
 def test_a_certificate_and_its_key_may_share_a_file(tmp_path):
@@ -37,7 +37,7 @@ def test_a_key_with_a_password_is_refused_and_nobody_is_asked(tmp_path):
 
 def test_bentoml_is_told_in_its_own_words(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    asked = Settings.load({"champion": "3", "ssl_certfile": "c.pem", "ssl_keyfile": "k.pem"})
+    asked = load({"champion": "3", "ssl_certfile": "c.pem", "ssl_keyfile": "k.pem"})
     told = certificate.of(asked.ssl_certfile, asked.ssl_keyfile).options()
     assert told == (
         *("--ssl-certfile", str(tmp_path / "c.pem")),
@@ -48,4 +48,4 @@ def test_bentoml_is_told_in_its_own_words(tmp_path, monkeypatch):
 
 def test_a_key_without_a_certificate_is_a_slip():
     with pytest.raises(SettingsError, match="Give --ssl-certfile"):
-        Settings.load({"champion": "3", "ssl_keyfile": "k.pem"})
+        load({"champion": "3", "ssl_keyfile": "k.pem"})

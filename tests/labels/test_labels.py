@@ -23,7 +23,7 @@ from shadowserve.labels.scale import FIRST
 from shadowserve.labels.store import LabelStore
 from shadowserve.labels.terms import Terms
 from shadowserve.labels.typed import Expected, expected, typed
-from shadowserve.settings.policy import LOSSES
+from shadowserve.settings.vocabulary import LOSSES
 from shadowserve.state import classes
 from shadowserve.state import deployment as deployments
 from shadowserve.versions.version import Version

@@ -22,7 +22,7 @@ from shadowserve.errors import SettingsError
 from shadowserve.journal import recovery, segment_file
 from shadowserve.journal.reader import JournalReader
 from shadowserve.schema.rows import Rows
-from shadowserve.settings.settings import Settings
+from shadowserve.settings.loading import load
 from shadowserve.state import deployment as deployments
 from shadowserve.state.sampling import Sampling
 from shadowserve.statistics.units import EntityHeader, entity_header, nobody, unit_of
@@ -141,16 +141,16 @@ def test_the_middleware_sends_what_the_header_says(given, sent):
 
 
 def test_a_header_is_one_whatever_its_case_and_is_given_in_every_way():
-    assert Settings.load({"entity_header": "X-Customer"}, environ={}).entity_header == "x-customer"
+    assert load({"entity_header": "X-Customer"}, environ={}).entity_header == "x-customer"
     environ = {"SHADOWSERVE_ENTITY_HEADER": "X-Customer"}
-    assert Settings.load({}, environ=environ).entity_header == "x-customer"
+    assert load({}, environ=environ).entity_header == "x-customer"
     for strange in ("no good", "a:b", ""):
         with pytest.raises(SettingsError, match="no name of a header"):
-            Settings.load({"entity_header": strange}, environ={})
+            load({"entity_header": strange}, environ={})
 
 
 def test_column_and_header_together_are_refused():
-    both = Settings.load({"entity": "user", "entity_header": "x-customer"}, environ={})
+    both = load({"entity": "user", "entity_header": "x-customer"}, environ={})
     with pytest.raises(SettingsError, match="Give the column or the header, not both"):
         refusals.refuse_settings(both)
 

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from rig.deployment import deployment
+from shadowserve.settings.loading import load
 from shadowserve.settings.options import Options
-from shadowserve.settings.settings import Settings
 from shadowserve.state.deployment import Deployment
 
 WRITTEN = {
@@ -29,9 +29,7 @@ def test_what_the_release_before_wrote_is_read_and_written_alike():
 
 def test_options_are_those_settings_that_were_made(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where no file of settings lies
-    settings = Settings.load(
-        {"sample_rate": "0.5", "log_inputs": "title,age", "champion": "v3"}, environ={}
-    )
+    settings = load({"sample_rate": "0.5", "log_inputs": "title,age", "champion": "v3"}, environ={})
     found = Options.from_settings(settings)
     assert (found.sample_rate, found.log_inputs, found.batch) == (0.5, ("title", "age"), "auto")
     assert found == Options(sample_rate=0.5, log_inputs=("title", "age"))

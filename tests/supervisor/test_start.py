@@ -15,7 +15,7 @@ from rig.scoring import SIGNATURE, version
 from shadowserve.errors import JournalError, SettingsError, UnreachableError
 from shadowserve.records import Outcome
 from shadowserve.report import build
-from shadowserve.settings.settings import Settings
+from shadowserve.settings.loading import load
 from shadowserve.state import deployment as deployments
 from shadowserve.state.lane_file import LaneState, Progress
 from shadowserve.state.places import Places
@@ -136,10 +136,10 @@ SIGNED = {"inputs": '[{"name": "age", "type": "long"}, {"name": "note", "type": 
 def test_a_column_that_no_version_takes_is_refused_with_the_known_ones(option):
     """A misspelt column would leave the journal."""
     served = [dataclasses.replace(version(3), signature=SIGNED), version(4)]
-    refusals.refuse_columns(Settings.load({option: "age,note"}, environ={}), served)
+    refusals.refuse_columns(load({option: "age,note"}, environ={}), served)
     flag = "--" + option.replace("_", "-")
     with pytest.raises(SettingsError, match=rf"{flag}: no version takes nots\. Known: .*age, note"):
-        refusals.refuse_columns(Settings.load({option: "age,nots"}, environ={}), served)
+        refusals.refuse_columns(load({option: "age,nots"}, environ={}), served)
 
 
 def test_an_entity_that_a_version_never_sees_is_refused_with_the_next_step():
@@ -147,16 +147,16 @@ def test_an_entity_that_a_version_never_sees_is_refused_with_the_next_step():
     note = {"name": "note", "type": "string", "required": True}
     with_note = {**SIGNATURE, "inputs": [*SIGNATURE["inputs"], note]}
     wider = version(4, signature=with_note)
-    refusals.refuse_columns(Settings.load({"entity": "note"}, environ={}), [wider])
+    refusals.refuse_columns(load({"entity": "note"}, environ={}), [wider])
     said = r"--entity: films:3 takes no column note.*It takes: age, title\. Name one of these"
     with pytest.raises(SettingsError, match=said):
-        refusals.refuse_columns(Settings.load({"entity": "note"}, environ={}), [wider, version(3)])
+        refusals.refuse_columns(load({"entity": "note"}, environ={}), [wider, version(3)])
 
 
 def test_where_the_signature_names_no_column_none_can_be_unknown():
     untyped = dataclasses.replace(version(3), signature=None)
-    refusals.refuse_columns(Settings.load({"drop_inputs": "age"}, environ={}), [untyped])
-    refusals.refuse_columns(Settings.load({"entity": "user"}, environ={}), [untyped])
+    refusals.refuse_columns(load({"drop_inputs": "age"}, environ={}), [untyped])
+    refusals.refuse_columns(load({"entity": "user"}, environ={}), [untyped])
 
 
 def test_as_many_files_may_be_open_as_the_system_lets():
