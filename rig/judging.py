@@ -15,6 +15,7 @@ from rig.lane import answer, records, work
 from rig.scoring import double, opaque
 from shadowserve.comparison.pairing import Pairing
 from shadowserve.judgement.facts import Facts, Pair, gather
+from shadowserve.judgement.findings import Finding, look
 from shadowserve.records import position
 from shadowserve.scorer.scorer import Scorer
 from shadowserve.settings.policy import Policy
@@ -79,3 +80,20 @@ def untimed(known: Facts) -> Facts:
 
 def policy(**limits: Any) -> Policy:
     return Policy.of({**FEW, **limits})
+
+
+def found(known: Facts, **limits: Any) -> dict[str, Finding]:
+    """Return the findings by kind."""
+    return {one.kind: one for one in look(known, policy(**limits))}
+
+
+def alarms(known: Facts) -> list[Finding]:
+    return [one for one in look(known, policy()) if one.severity.is_alarm]
+
+
+def slices(known: Facts) -> dict[str | None, Finding]:
+    return {one.where.slice: one for one in look(known, policy()) if one.kind == "slice_divergence"}
+
+
+def of_champion(known: Facts) -> list[Finding]:
+    return [one for one in look(known, policy()) if one.where.role == "champion"]

@@ -110,3 +110,12 @@ def double(frame: pd.DataFrame, _params: Mapping[str, Any]) -> np.ndarray:
 def predictions(answer: bytes) -> Sequence[Any]:
     found: Sequence[Any] = orjson.loads(answer)["predictions"]
     return found
+
+
+def fields(frame: Any, params: Any) -> pd.DataFrame:
+    age = frame["age"]
+    return pd.DataFrame({"price": age * 7, "old": age > 150, "score": (age % 10 + 1) / 10})
+
+
+def parity(frame: Any, params: Any) -> list[str]:
+    return ["odd" if age % 2 else "even" for age in frame["age"]]

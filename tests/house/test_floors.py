@@ -27,7 +27,7 @@ FLOORS = {name: floor for floor, storey in enumerate(STOREYS) for name in storey
 GROUND = frozenset(STOREYS[0].split())
 
 DOORS = {
-    "mlflow": {"versions.registry", "evidence", "scorer.loading"},
+    "mlflow": {"versions.calls", "evidence", "scorer.loading"},
     "bentoml": {"serving.service"},
     "_bentoml_impl": {"serving.service"},
     "sqlite3": {

@@ -13,8 +13,8 @@ from rig.asgi import calling
 from rig.deployment import deployment
 from rig.labels import CHALLENGER, answers, serve, work
 from shadowserve.cli import main
+from shadowserve.cli.announcement import answers as compared_as
 from shadowserve.cli.judging import summary
-from shadowserve.cli.serving import _answers
 from shadowserve.console.app import Console
 from shadowserve.errors import SettingsError
 from shadowserve.judgement.verdict import Verdict
@@ -204,5 +204,5 @@ def test_a_policy_may_ask_for_a_gain():
 )
 def test_a_start_says_how_whole_numbers_are_compared(outputs, options, said):
     champion = Version(model="m", number=3, created="", signature={"outputs": outputs})
-    told = _answers(deployment(champion=champion, options=options))
+    told = compared_as(deployment(champion=champion, options=options))
     assert (said in told[0]) if said else told == []

@@ -107,7 +107,7 @@ def test_the_only_model_is_the_default_and_an_empty_registry_says_so(
     registry = empty(tmp_path)
     with pytest.raises(RegistryError, match="No model is registered"):
         registry.default_model()
-    registry._client.create_registered_model("only")
+    registry.calls.client.create_registered_model("only")
     assert registry.default_model() == "only"
     with pytest.raises(RegistryError, match=r"has no version 1\. It has none"):
         registry.resolve(parse("1"))
@@ -266,7 +266,7 @@ def test_files_changed_under_a_registered_version_are_refused(
 ) -> None:
     number = register(store, "changed", line(1.0))
     fetched = registry.fetch(Pin("changed", number), tmp_path)
-    source = Path(registry._location(fetched.version.pin).removeprefix("file://"))
+    source = Path(registry.calls.location(fetched.version.pin).removeprefix("file://"))
     with (source / "model.pkl").open("ab") as file:
         file.write(b"x")
     with pytest.raises(ModelError, match="not what it was"):
@@ -275,7 +275,7 @@ def test_files_changed_under_a_registered_version_are_refused(
 
 def test_files_that_are_gone_are_named(store: Store, registry: Registry, tmp_path: Path) -> None:
     number = register(store, "gone", line(1.0))
-    shutil.rmtree(registry._location(Pin("gone", number)).removeprefix("file://"))
+    shutil.rmtree(registry.calls.location(Pin("gone", number)).removeprefix("file://"))
     for look in (registry.describe, lambda pin: registry.fetch(pin, tmp_path)):
         with pytest.raises(RegistryError, match="files are gone"):
             look(Pin("gone", number))
