@@ -113,6 +113,8 @@ class Console:
         try:
             number = build.number_of(deployment, wanted)
             told = await asyncio.to_thread(self._rendered, deployment, number)
+        # An open page asks again by itself, so it gets a page, and a status that a probe
+        # understands.
         except UnreadableError as error:
             return as_html(waiting(str(error), refresh_s=REFRESH_S), status=503)
         except ShadowserveError as error:

@@ -40,8 +40,10 @@ WORKER = 0
 MAX_POST = 64 * 2**20
 MAX_HELD = 128 * 2**20
 MAX_POSTS = 256
+"""POSTs in hand: beyond it a middleware had better keep its records and come again."""
 MAX_RECORDS = 1_000
 MAX_TOLD = 10
+"""Faults told of one POST: a middleware that adapts wrongly has the same one in every record."""
 AGAIN_S = 1.0
 _LINES = ("application/x-ndjson", "application/jsonl")
 
@@ -90,6 +92,7 @@ class Tap:
         self._sampling = sampling_of(deployment)
         self._entity = units.entity_header(deployment.options.entity_header, salt=deployment.salt)
         self._bodies = BodyBudget(MAX_HELD, most_bodies=MAX_POSTS)
+        # One thread: the journal has one writer, and positions are given in order.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tap")
         self._files: WorkerJournal | None = None
         self._recorder: BatchRecorder | None = None

@@ -58,6 +58,7 @@ class Archived:
         due = [shelf for shelf in self._shelves if self._clock() >= shelf.due_s]
         if not due:
             return
+        # One a turn: a long archive must not hold up today's windows.
         shelf = due[-1]
         try:
             shelf.writer.turn()

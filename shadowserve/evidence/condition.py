@@ -61,6 +61,7 @@ class Condition:
     def pause_s(self) -> float:
         """Seconds to wait after the last failure: doubled each time, up to a minute, with jitter."""
         longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(self.failures - 1, 10))
+        # Jitter: many deployments that lost one server would else all come back in the same second.
         return longest * self._random.uniform(0.5, 1.0)
 
     def _write(

@@ -51,6 +51,8 @@ class LaneRuns:
             try:
                 self._describe(lane, run_id)
             except UndeliveredError as error:
+                # Only a run that is gone is replaced; one that is deleted can be restored, and its
+                # history with it.
                 if error.code != "RESOURCE_DOES_NOT_EXIST":
                     raise
                 _log.warning("run %s of %s is gone; all windows go to a new one", run_id, lane)

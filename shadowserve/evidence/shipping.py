@@ -76,6 +76,8 @@ class Shipping:
         known = self._shipped.sent(str(lane))
         found = points_of(window, known=known)
         if new := found.names - known:
+            # Noted before they are sent: a name too many is only room lost, one too few breaks a
+            # series off.
             self._shipped.add_sent(str(lane), new)
         self.rest[lane] = bounding.table(found.rest, window=window.number) if found.rest else None
         return found
@@ -117,6 +119,7 @@ class Shipping:
             self._trace_refusals = 0
         except UndeliveredError as error:
             self._trace_refusals += error.kind == "sink_error"
+            # A server that does not answer refuses everything, so that says nothing of traces.
             if error.kind == "sink_dead" or self._trace_refusals <= MAX_TRACE_REFUSALS:
                 raise
             self.untraced[lane] += 1  # a server that takes none must not hold up the windows

@@ -81,6 +81,7 @@ def undelivered(error: Exception, *, doing: str, uri: str) -> UndeliveredError:
     code = str(getattr(error, "error_code", "") or "")
     if any(type(one).__name__ in _NO_ANSWER for one in _causes(error)):
         return UndeliveredError(f"No answer from {where} ({doing}).", kind="sink_dead")
+    # SQLite's lock passes by itself, so it is no refusal that needs somebody.
     if any("database is locked" in str(one) for one in _causes(error)):
         return UndeliveredError(
             f"{where} is locked by another process ({doing}).", kind="sink_error"

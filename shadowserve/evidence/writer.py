@@ -124,6 +124,7 @@ class Writer:
         """
         for lane in self.deployment.lanes:
             seen = snapshot(self._files(lane).state)
+            # Labels change a report long after the last request, so they are news as well.
             news = (seen.outcomes, _labels(self.places.labels))
             if seen.outcomes and self._published.get(lane) != news:
                 with self._watched(lane) as runs:
@@ -177,6 +178,8 @@ class Writer:
         try:
             with self._watched(lane) as runs:
                 runs.of(lane)
+                # A few windows at a time: what has arrived is noted between them, and a death
+                # repeats little.
                 while waiting := self._closed(lane)[:TOGETHER]:
                     self.shipping.ship(lane, waiting, runs)
         except UndeliveredError as error:
@@ -193,6 +196,8 @@ class Writer:
             yield self._runs
         except UndeliveredError as error:
             self._runs.doubt(lane)
+            # A refusal leaves the connection good; without an answer it may be half open for
+            # minutes.
             if error.kind == "sink_dead":
                 self._runs = None
             raise
@@ -204,6 +209,7 @@ class Writer:
         """Return the windows that wait, in order and without a gap."""
         after = self._shipped.delivered(str(lane))
         found = closed_windows(self._files(lane).state, after=after)
+        # Beyond a gap nothing is carried: what has arrived is remembered as one number.
         return [window for i, window in enumerate(found) if window.number == after + 1 + i]
 
     def _count(self, lane: LaneName) -> dict[str, Any]:

@@ -50,6 +50,7 @@ def load(
         from_file(file, FIELDS, faults),
     ]
     # The last one written wins, so flags come last.
+    # A value that is overruled is not even read: a bad default in the file must not stop a flag.
     given = {name: found for source in reversed(sources) for name, found in source.items()}
     values: dict[str, Any] = {}
     for name, (where, raw) in given.items():

@@ -47,8 +47,10 @@ class Allowance:
         limit = self.limit()
         if limit is None:
             return self.given
+        # Measured now and not declared: what a model takes is known only once it is loaded.
         used = sum(clock.own_bytes(pid) or 0 for pid in self.champions())
         left = (limit * (1 - RESERVE) - used) / max(1, self.lanes)
+        # Below the least a lane would be killed at import, again and again, and never say why.
         return max(LEAST_BYTES, min(self.given, int(left)))
 
     def told(self, allowed: int) -> str:

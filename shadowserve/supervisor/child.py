@@ -69,6 +69,8 @@ class Child:
                 stdout=descriptor,
                 stderr=descriptor,
                 pass_fds=self.pass_fds,
+                # A group of its own: Ctrl-C reaches the supervisor alone, and one signal ends all
+                # that the child started.
                 start_new_session=True,
                 preexec_fn=self._prepare,
             )

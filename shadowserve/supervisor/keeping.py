@@ -50,6 +50,8 @@ class Keeper:
             if last is None:
                 continue
             known = segment != newest[segment.worker] or counted.get(segment.worker, -1) >= last
+            # The newest segment goes only once its worker's counters hold its end: a restart counts
+            # from there.
             if known and all(cursor.get(segment.worker, 0) >= last for cursor in cursors):
                 self._remove(segment)
         self.bound()
@@ -59,6 +61,7 @@ class Keeper:
         present = segment_file.segments(self.directory)
         used = sum(segment.bytes for segment in present)
         sealed = [segment for segment in present if segment.path in self._sealed]
+        # By age and not by worker: one busy worker must not push out what a quiet one wrote last.
         for segment in sorted(sealed, key=_age):
             if used <= self.budget:
                 return
@@ -75,6 +78,8 @@ class Keeper:
             if lost.is_marked(segment.path):
                 raise DamagedError(segment.path, "a row is damaged")
             first, last = reader.reach(segment)
+            # An empty segment is a spare that its worker made ready, unless that one has gone on to
+            # a later.
             if first is None and self._has_successor(segment, present):
                 raise DamagedError(segment.path, "its tables are gone")
         except DamagedError:
@@ -94,6 +99,8 @@ class Keeper:
         own = [one for one in present if one.worker == segment.worker]
         place = own.index(segment)
         before = max((self._sealed.get(one.path, 0) for one in own[:place]), default=0)
+        # What cannot be read is bounded by its neighbours, so that each lost request is counted
+        # once.
         begins = (first for one in own[place + 1 :] if (first := _first(one)) is not None)
         ends = self._sealed.get(segment.path, counted.get(segment.worker, 0))
         last = max(before, next(begins, ends + 1) - 1)

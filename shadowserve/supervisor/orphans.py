@@ -37,6 +37,7 @@ class Sweeper:
         if _PROCESSES.is_dir():
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "shadowserve.supervisor.orphans", token],
+                # Without the token, or it would end itself.
                 env={name: value for name, value in os.environ.items() if name != VARIABLE},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,

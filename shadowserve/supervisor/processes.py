@@ -151,6 +151,8 @@ class Processes:
     def _environment(self, role: str) -> dict[str, str]:
         environ: Mapping[str, str] = os.environ
         if role == "console":
+            # The console runs no model, yet it reads what models wrote: it has no use for secrets
+            # either.
             environ = withheld.for_models(os.environ)
         elif role != "evidence":
             environ = withheld.for_models(

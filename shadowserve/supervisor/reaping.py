@@ -31,6 +31,7 @@ class Reaper:
         """
         ended = frozenset(pid for pid in _children() if pid not in own and _is_zombie(pid))
         reaped = 0
+        # Seen ended twice: Popen has had a turn in between to ask for the exit code of its own.
         for pid in ended & self._seen:
             with contextlib.suppress(ChildProcessError):
                 reaped += os.waitpid(pid, os.WNOHANG)[0] == pid

@@ -36,8 +36,11 @@ from shadowserve.supervisor.watch import LaneWatch
 from shadowserve.supervisor.workers import Workers
 
 TURN_S = 0.05
+"""Seconds between two looks: a dead worker is replaced within it, and idle it costs hardly any CPU."""
 CHORES_S = 1.0
+"""Seconds between chores: they read files of every lane, which need not be read at each turn."""
 FLUSH_S = 20.0
+"""Seconds for evidence and console to end: the evidence writer's own deadline of 15 s, and some room."""
 WORKER_END_S = 10.0
 HELPER_PAUSE_S = 2.0
 
@@ -157,6 +160,8 @@ class Supervisor:
         """Look after everything until a signal comes or `until` says so."""
         chores_ns = 0
         while not self.stop_signals.n and not until():
+            # Each by itself: a full disk that stops the journal's chores must not stop workers from
+            # being replaced.
             self.attempts.attempt(self.workers.look)
             self.attempts.attempt(self._look_after_lanes)
             if time.monotonic_ns() >= chores_ns:
@@ -176,6 +181,8 @@ class Supervisor:
         """Drain: finish requests, let lanes catch up, let evidence arrive, end everything."""
         self._let_balancers_turn_away()
         self.leaving = True  # from here on the stand-in takes whoever still comes
+        # Workers first: what they still answer must lie in the journal before lanes are asked to
+        # catch up.
         self.workers.end(deadline_s=WORKER_END_S)
         if self.data_socket is None:  # the tap closes before the lanes catch up
             for child in self._journaling:
@@ -184,6 +191,8 @@ class Supervisor:
         for watch in self.lanes:
             watch.child.end(deadline_s=5.0)
         self.attempts.attempt(self._keep_journal)
+        # The evidence writer before the console, so that the page is there until the last window
+        # has arrived.
         for child in reversed(self.helpers):
             child.end(deadline_s=FLUSH_S)
         self.attempts.attempt(self._say_what_arrived)

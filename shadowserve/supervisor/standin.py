@@ -81,6 +81,8 @@ class StandIn:
             if self._waiting() and self._needed():
                 with contextlib.suppress(OSError):  # a worker was quicker, or the caller left
                     caller, _ = self._listener.accept()
+                    # A caller beyond the bound waits in the socket's queue, where it costs no
+                    # thread.
                     self._places.acquire()
                     threading.Thread(target=self._meet, args=(caller,), daemon=True).start()
 
@@ -106,10 +108,12 @@ class StandIn:
         label = self._label().encode("ascii", "replace")
         head = [(b"x-request-id", request_id.encode()), (b"x-shadowserve-model", label)]
         asked = self._probes.get(path)
+        # Alive, though not ready: a probe that failed here would have the whole server restarted.
         if asked is Purpose.LIVE:
             caller.sendall(raw_answer(200, b"{}", head))
         else:
             if asked is None:
+                # The counters have one writer, and each caller is met on a thread of its own.
                 with self._counting:
                     self._counters.add("not_ready")
             error = RequestError(

@@ -48,6 +48,7 @@ def listen(host: str, port: int, *, what: str) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        # Callers queue here while a worker is replaced; the kernel cuts it to its own limit.
         listener.listen(2048)
     except OSError as error:
         listener.close()
@@ -95,6 +96,7 @@ def claim(places: Places) -> int:
             f"The state directory {places.root} cannot be written ({error.strerror}). "
             "Give --state-dir a directory that this user may write."
         ) from error
+    # After the file was made, since the file system of a directory is known once it exists.
     refuse_network(places.root)
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -168,6 +170,8 @@ def settle(places: Places, wanted: Deployment, *, fresh: bool = False) -> tuple[
     story = "new"
     changed = present.differs_in(wanted) if present is not None else []
     if present is not None and not changed and not fresh:
+        # The alpha that a challenger may spend is frozen at its start, so resuming must not count
+        # anew.
         before = present.options.challengers_before
         wanted = replace(
             wanted,

@@ -30,10 +30,13 @@ from shadowserve.supervisor.allowance import Allowance, kernel_kills
 from shadowserve.supervisor.child import Child
 
 MAX_BARREN_DEATHS = 5
+"""Deaths without progress before somebody is asked: with doubled pauses that is about eight seconds."""
 MAX_SAME = 5
 FIRST_PAUSE_S = 0.5
+"""Long enough that a crash at import does not fill a core, short enough that nobody waits for it."""
 LONGEST_PAUSE_S = 30.0
 MAX_QUICK_POISONINGS = 20
+"""A single bad request is skipped after two deaths; so many in a row mean that nearly every one is bad."""
 QUICK_REQUESTS = 100
 NO_ROOM_PAUSE_S = 2.0
 LOOK_S = 0.25
@@ -121,8 +124,10 @@ class LaneWatch:
     def _enforce(self) -> None:
         if self._is_overdue():
             mark = inflight.read(self.places.inflight)
+            # Read once more: between the look and now it may have finished what it had in hand.
             if not mark.positions:
                 return  # it came to its end this instant
+            # Kept from before the kill, since a lane that wakes up clears its mark on the way out.
             self._overdue = mark  # the signal that asks for its stacks may end a call that sleeps
             self._kill("deadline")
             return
@@ -149,9 +154,12 @@ class LaneWatch:
     def _bury(self) -> None:
         """Write down how it died and when it may start again."""
         code, cause = self.child.exit_code, self._why()
+        # A mark of an earlier process lies in the same file; what that one had in hand is no
+        # concern here.
         mark = self._overdue or inflight.read(self.places.inflight)
         in_hand = mark.positions if mark.pid == self.child.pid else ()
         cause = self._or_its_own(cause, in_hand)
+        # It has ended, but its group lives on in what the model started, and holds memory.
         self.child.kill()  # what it had started itself
         self.child.process = None
         if code not in (GAVE_UP, NO_ROOM) and (code != 0 or in_hand):
@@ -204,8 +212,12 @@ class LaneWatch:
 
         A lane that catches up meets in seconds what callers sent in minutes: requests count too.
         """
+        # Slow versions deal with few requests in any life, so few requests alone do not make a life
+        # quick.
         soon = time.monotonic_ns() - self.child.started_ns < QUICK_NS
         quick = soon and cause != "outside" and self._count_done() - self._done < QUICK_REQUESTS
+        # A death at a request is progress: it is tried once more alone, and then it is out of the
+        # way.
         self.barren_deaths = 0
         self.quick_poisonings = self.quick_poisonings + 1 if quick else 0
         if self.quick_poisonings >= MAX_QUICK_POISONINGS:
@@ -231,6 +243,8 @@ class LaneWatch:
         first = min(in_hand) if in_hand and cause == "outside" else None
         same = first is not None and first == self._killed_at[0]
         self._killed_at = first, self._killed_at[1] + 1 if same else 1
+        # A version may send itself SIGTERM; an outside killer would not meet the same request every
+        # time.
         return "crash" if same and self._killed_at[1] % MAX_SAME == 0 else cause
 
     def _last_words(self) -> str | None:
@@ -261,6 +275,8 @@ class LaneWatch:
         if self._cause is not None:
             return self._cause
         if self.child.exit_code == -signal.SIGKILL:
+            # SIGKILL tells nothing of its sender; only the kernel counts those that it sends for
+            # memory.
             return "memory" if kernel_kills() > self._oom_kills else "outside"
         return "outside" if self.child.exit_code in _FROM_OUTSIDE else "crash"
 

@@ -177,6 +177,7 @@ class Calls:
                 page = getattr(self.client, search)(max_results=_PAGE, page_token=token, **options)
             yield from page
             token = page.token
+            # Servers end with an empty token or with none at all.
             if not token:
                 return
 
