@@ -102,7 +102,11 @@ def _checks(
     found = registry.fetch_all((champion, *challengers), cache, spared=spared)
     fetched = [found[pin] for pin in (champion, *challengers)]
     body = input_example(fetched[0].path)
-    placement = place(workers=settings.workers, lanes=len(challengers) + settings.control)
+    placement = place(
+        workers=settings.workers,
+        lanes=len(challengers) + settings.control,
+        wanted=settings.placement,
+    )
 
     environment = {
         **withheld.for_models(

@@ -105,6 +105,7 @@ class running:  # noqa: N801 - reads as a verb
         placement = place(
             workers=workers,
             lanes=lanes,
+            wanted=settings.placement,
             others=claims.taken(),
             claim=lambda cpus, n: self._claims.take(cpus, n=n),
         )
@@ -112,12 +113,13 @@ class running:  # noqa: N801 - reads as a verb
             self._claims.close()
         start.scratch_directory(places)
         start_token = secrets.token_hex(8)
+        processes = Processes(settings, places, placement, addresses, start_token)
         supervisor = Supervisor(
             settings=settings,
             places=places,
             data_socket=data,
             console_socket=console,
-            processes=Processes(settings, places, placement, addresses, start_token),
+            processes=processes,
             say=say,
         )
         self._supervisor = supervisor
@@ -134,7 +136,7 @@ class running:  # noqa: N801 - reads as a verb
                 deployment, settings, places, story=story, console_port=port
             ):
                 say(line)
-            say(f"Placement      {placement.describe()}")
+            say(f"Placement      {placement.describe(processes.priority)}")
             say(f"This system    {announcement.abilities()}")
             supervisor.deploy(deployment)
             if supervisor.wait_until_ready():

@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
+from shadowserve.errors import SettingsError
 from shadowserve.host import clock
+from shadowserve.host.priority import Priority
 
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS", "BLIS_NUM_THREADS",
 )  # fmt: skip
+
+AUTO: Literal["auto"] = "auto"
+OFF: Literal["off"] = "off"
+Wanted = Literal["auto", "off"] | tuple[int, ...]
+"""What the user may want of the placement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,10 @@ class Placement:
         once would slow, and mistime, each other.
     others : frozenset of int
         CPUs of other deployments' champions on this host.
+    within : frozenset of int or None
+        What all processes are confined to, where the user named CPUs.
+    pinned : bool
+        False where the user wants no process to have a CPU of its own.
     """
 
     workers: tuple[int, ...]
@@ -42,15 +54,27 @@ class Placement:
     threads: int
     one_at_a_time: bool = False
     others: frozenset[int] = field(default=frozenset(), repr=False)
+    within: frozenset[int] | None = field(default=None, repr=False)
+    pinned: bool = field(default=True, repr=False)
 
     @property
     def shares_core(self) -> bool:
         """Whether lanes may run on a core that a champion's worker has, of this deployment or another."""
         return self.lanes is None or bool(self.lanes & self.others)
 
+    @property
+    def usual_priority(self) -> Priority:
+        """What lanes run at where the user names nothing: the champion is protected, strangers are not."""
+        return Priority.IDLE if self.shares_core else Priority.LOW
+
+    @property
+    def background(self) -> frozenset[int] | None:
+        """CPUs of the lanes, the evidence writer and the console; None for any."""
+        return self.within if self.lanes is None else self.lanes
+
     def worker(self, index: int) -> frozenset[int] | None:
-        """Return the CPUs of one worker."""
-        return frozenset({self.workers[index]}) if self.workers else None
+        """Return the CPUs of one worker; None for any."""
+        return frozenset({self.workers[index]}) if self.workers else self.within
 
     def environment(self) -> dict[str, str]:
         """Return the variables that fix the thread count."""
@@ -59,25 +83,34 @@ class Placement:
             "LOKY_MAX_CPU_COUNT": str(self.threads),
         }
 
-    def describe(self) -> str:
-        """Say in a line what was chosen."""
+    def describe(self, priority: Priority | None = None) -> str:
+        """Say in a line what was chosen; `priority` is the lanes', by default the usual one."""
+        priority = priority or self.usual_priority
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''} for BLAS and OpenMP in every role"
-        low = "the lowest" if self.shares_core else "a low"
-        priority = f"at {low} priority{', one at a time' if self.one_at_a_time else ''}"
+        words = (
+            f"at {priority.describe()} priority{', one at a time' if self.one_at_a_time else ''}"
+        )
+        if self.shares_core and priority is not Priority.IDLE:
+            words += " on a core that a champion has, so callers may wait for them"
         if self.others:
-            priority += f"; CPU {_list(self.others)} left to other deployments"
+            words += f"; CPU {_list(self.others)} left to other deployments"
         if not self.workers and self.lanes:
-            return f"lanes on any CPU {priority}; {threads}"
+            return f"lanes on CPU {_list(self.lanes)} {words}; {threads}"
         if not self.workers:
-            return f"not pinned (too few CPUs, or not Linux); lanes run {priority}; {threads}"
+            confined = f", all on CPU {_list(self.within)}" if self.within else ""
+            return f"not pinned ({self._why_not()}){confined}; lanes run {words}; {threads}"
         own, lanes = _list(self.workers), _list(self.lanes or ())
-        return f"champion on CPU {own}, lanes on CPU {lanes} {priority}; {threads}"
+        return f"champion on CPU {own}, lanes on CPU {lanes} {words}; {threads}"
+
+    def _why_not(self) -> str:
+        return "as asked" if not self.pinned else "too few CPUs, or not Linux"
 
 
 def place(
     *,
     workers: int,
     lanes: int,
+    wanted: Wanted = AUTO,
     cpus: Iterable[int] | None = None,
     busy: int | None = None,
     others: Iterable[int] = (),
@@ -89,6 +122,8 @@ def place(
     ----------
     workers, lanes : int
         How many processes of each kind.
+    wanted : "auto", "off" or tuple of int
+        The user's word: a core for each champion worker, no core for anybody, or `auto` within some CPUs.
     cpus : iterable of int, optional
         The CPUs to share; those this process may use where not given.
     busy : int, optional
@@ -99,6 +134,11 @@ def place(
     claim : callable
         Takes CPUs in the order of preference and returns up to so many that could be had.
 
+    Raises
+    ------
+    SettingsError
+        If a CPU is wanted that this process may not use.
+
     Examples
     --------
     >>> place(workers=1, lanes=2, cpus=[0, 1])
@@ -107,33 +147,45 @@ def place(
     ()
     >>> place(workers=1, lanes=1, cpus=range(8), busy=2).threads
     1
+    >>> place(workers=1, lanes=1, wanted=(4, 5, 6), cpus=range(8)).describe()
+    'champion on CPU 4, lanes on CPU 5, 6 at a low priority; 1 thread for BLAS and OpenMP in every role'
     """
     if cpus is None:
         cpus, busy = _allowed(), busy or clock.cpu_count()
     allowed = sorted(cpus)
+    named = wanted if isinstance(wanted, tuple) else None
+    if named is not None:
+        _refuse_foreign(named, allowed)
+        allowed = sorted(set(named))
     # A container may see eight cores and be stopped once it has used two.
     usable = min(len(allowed), busy or len(allowed))
-    # The same number in all roles, or a sum in another order would pass for a disagreement.
-    threads = max(1, usable // (workers + max(lanes, 1)))
-    one_at_a_time = lanes > 1 and lanes > usable - workers
+    common = Placement(
+        workers=(),
+        lanes=None,
+        # The same number in all roles, or a sum in another order would pass for a disagreement.
+        threads=max(1, usable // (workers + max(lanes, 1))),
+        one_at_a_time=lanes > 1 and lanes > usable - workers,
+        within=None if named is None else frozenset(allowed),
+        pinned=wanted != OFF,
+    )
     # A core for each worker would leave none for the lanes, which would then starve.
-    if len(allowed) <= workers or not hasattr(os, "sched_setaffinity"):
-        return Placement(workers=(), lanes=None, threads=threads, one_at_a_time=one_at_a_time)
+    if wanted == OFF or len(allowed) <= workers or not hasattr(os, "sched_setaffinity"):
+        return common
     taken = frozenset(others) & frozenset(allowed)
     own = tuple(claim([cpu for cpu in allowed if cpu not in taken], workers))
     if len(own) < workers:  # the other deployments have them: any is as good
-        return Placement(
-            workers=(), lanes=None, threads=threads, one_at_a_time=one_at_a_time, others=taken
-        )
+        return replace(common, others=taken)
     left = frozenset(allowed) - frozenset(own)
-    return Placement(
-        workers=own,
-        # Other champions' cores are spared, unless none would be left for the lanes.
-        lanes=left - taken or left,
-        threads=threads,
-        one_at_a_time=one_at_a_time,
-        others=taken,
-    )
+    # Other champions' cores are spared, unless none would be left for the lanes.
+    return replace(common, workers=own, lanes=left - taken or left, others=taken)
+
+
+def _refuse_foreign(named: Iterable[int], allowed: Sequence[int]) -> None:
+    if foreign := set(named) - set(allowed):
+        raise SettingsError(
+            f"--placement names CPU {_list(foreign)}, and this process may use {_list(allowed)}. "
+            "Name some of these, or widen the container's cpuset."
+        )
 
 
 def _list(cpus: Iterable[int]) -> str:

@@ -14,29 +14,59 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 
-SHARES_CORE = "SHADOWSERVE_SHARES_CORE"
-"""Variable that the supervisor sets for background processes that share a champion's core."""
-
-LOADING_NICE = 5
-LOADING_NICE_SHARED = 10
-"""While a version loads: a third of an ordinary claim, or a tenth beside the champion."""
-WORKING_NICE = 10
-"""Once it has loaded, where no champion is on the core: a tenth of an ordinary claim."""
-LEAST_NICE = 19
+VARIABLE = "SHADOWSERVE_BACKGROUND"
+"""In which the supervisor tells a background process its `Priority`."""
 
 
-def step_back(*, shared: bool) -> None:
+class Priority(StrEnum):
+    """How much of a CPU a background process claims once it has loaded, beside others that want it."""
+
+    IDLE = "idle"
+    """What nobody else wants: it takes nothing from a champion on its core, and starves beside strangers."""
+
+    LOW = "low"
+    """A tenth of an ordinary claim: certain beside busy strangers, too much beside a champion."""
+
+    NORMAL = "normal"
+    """An ordinary claim, for lanes that must keep up on a host that is busy anyway."""
+
+    @property
+    def loading_nice(self) -> int:
+        """Nice value while a version loads: a tenth, a third, or all of an ordinary claim."""
+        return {Priority.IDLE: 10, Priority.LOW: 5, Priority.NORMAL: 0}[self]
+
+    @property
+    def working_nice(self) -> int:
+        """Nice value once it has loaded."""
+        return {Priority.IDLE: 19, Priority.LOW: 10, Priority.NORMAL: 0}[self]
+
+    @property
+    def scheduling_class(self) -> int:
+        """Linux's class once it has loaded; the waking of a batch process interrupts nobody."""
+        return os.SCHED_IDLE if self is Priority.IDLE else os.SCHED_BATCH
+
+    def describe(self) -> str:
+        """Say it in a sentence of the start."""
+        return {"idle": "the lowest", "low": "a low", "normal": "an ordinary"}[self.value]
+
+
+def told(environ: Mapping[str, str]) -> Priority:
+    """Return what the supervisor told a process; low where it told nothing."""
+    return Priority(environ.get(VARIABLE, Priority.LOW))
+
+
+def step_back(priority: Priority) -> None:
     """Give the calling process, which is about to load, a small claim: itself and its session.
 
     Most distributions group tasks by session (autogroup), and there a class or a nice value counts
     within the session only. A lane would get as much of a CPU as the champion.
     """
-    nice = LOADING_NICE_SHARED if shared else LOADING_NICE
-    os.nice(nice)
+    os.nice(priority.loading_nice)
     with contextlib.suppress(OSError):
-        _session_share("self", nice)
+        _session_share("self", priority.loading_nice)
 
 
 def settle(environ: Mapping[str, str] = os.environ, *, pid: int = 0) -> None:
@@ -45,22 +75,21 @@ def settle(environ: Mapping[str, str] = os.environ, *, pid: int = 0) -> None:
     Parameters
     ----------
     environ : mapping
-        Says whether it shares a core with a champion's worker; then only the lowest class will do.
+        Says with which priority.
     pid : int
         The calling process if 0.
     """
-    shared = SHARES_CORE in environ
-    nice = LEAST_NICE if shared else WORKING_NICE
+    priority = told(environ)
+    nice = priority.working_nice
     name = str(pid or os.getpid())
     if not hasattr(os, "SCHED_IDLE"):
         os.setpriority(os.PRIO_PROCESS, pid, max(nice, os.getpriority(os.PRIO_PROCESS, pid)))
         return
-    policy = os.SCHED_IDLE if shared else os.SCHED_BATCH  # whose waking interrupts nobody
     for task in _tasks(name):
         with contextlib.suppress(OSError):
             # A thread may have ended since it was listed.
-            os.sched_setscheduler(task, policy, os.sched_param(0))
-            if not shared:
+            os.sched_setscheduler(task, priority.scheduling_class, os.sched_param(0))
+            if priority is not Priority.IDLE:
                 os.setpriority(os.PRIO_PROCESS, task, nice)
     with contextlib.suppress(OSError):
         _session_share(name, nice)

@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from shadowserve.settings import names, spellings
 from shadowserve.settings.sources import FILE
 from shadowserve.settings.vocabulary import METHODS, Kind
 
 BATCHES = ("auto", "earned", "on", "off")
+LANE_PRIORITIES = ("auto", "idle", "low", "normal")
 PROBES = ("none", "example", "full")
 
 Reader = Callable[[object], Any]
@@ -241,6 +242,24 @@ class Settings:
             "--lane-memory SIZE",
             "Resident memory at which a lane is stopped.",
             default="4GiB",
+        ),
+    )
+    lane_priority: str = field(
+        default="auto",
+        metadata=_about(
+            spellings.one_of(LANE_PRIORITIES),
+            "--lane-priority auto|idle|low|normal",
+            "What lanes and the evidence writer claim of a CPU; auto: idle beside a champion, else low.",
+            default="auto",
+        ),
+    )
+    placement: Literal["auto", "off"] | tuple[int, ...] = field(
+        default="auto",
+        metadata=_about(
+            spellings.placement,
+            "--placement auto|off|CPUS",
+            "A core for each worker and the others for lanes; not pinned; or auto within CPUs like 0,4-6.",
+            default="auto",
         ),
     )
     method: str = field(

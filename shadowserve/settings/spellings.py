@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", re.ASCII | re.IGNORECASE)
 _SECONDS = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -267,3 +268,35 @@ def one_of(choices: Sequence[str]) -> Callable[[object], str]:
         return str(value)
 
     return read
+
+
+_DIGITS = re.compile(r"[0-9]{1,9}")
+_MOST_CPU = 65_535
+"""Far beyond any host: a slip such as ``0-100000000`` is told at once, and builds no list."""
+
+
+def placement(value: object) -> Literal["auto", "off"] | tuple[int, ...]:
+    """Read where processes may run: ``auto``, ``off``, or CPUs as `taskset` takes them.
+
+    Examples
+    --------
+    >>> placement("0,4-6"), placement("off")
+    ((0, 4, 5, 6), 'off')
+    """
+    if value == "auto" or value == "off":
+        return value
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        value = ",".join(map(str, value))
+    found: set[int] = set()
+    for part in str(value).split(","):
+        first, dash, last = part.strip().partition("-")
+        last = last if dash else first
+        if not (_DIGITS.fullmatch(first) and _DIGITS.fullmatch(last)):
+            raise ValueError(f"{value!r} is no list of CPUs. Write auto, off, or CPUs like 0,4-6.")
+        low, high = int(first), int(last)
+        if not low <= high <= _MOST_CPU:
+            raise ValueError(
+                f"{part.strip()!r} is no range of CPUs. Write the lower one first: 4-6."
+            )
+        found.update(range(low, high + 1))
+    return tuple(sorted(found))

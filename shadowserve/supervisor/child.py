@@ -14,7 +14,7 @@ from pathlib import Path
 
 from shadowserve.host.isolation import cut_network
 from shadowserve.host.leash import tie_to_parent
-from shadowserve.host.priority import SHARES_CORE, step_back, step_forward
+from shadowserve.host.priority import step_back, step_forward, told
 from shadowserve.host.private_log import STACKS
 from shadowserve.supervisor.allowance import offer_first
 
@@ -158,6 +158,6 @@ class Child:
         tie_to_parent()
         if self.idle:
             offer_first()
-            step_back(shared=SHARES_CORE in self.env)
+            step_back(told(self.env))
         if self.cpus and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, self.cpus)

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from shadowserve import withheld
+from shadowserve.host import priority
 from shadowserve.host.placement import Placement
-from shadowserve.host.priority import SHARES_CORE
+from shadowserve.host.priority import Priority
 from shadowserve.host.private_log import PRINTS
 from shadowserve.http import certificate, tokens
 from shadowserve.journal import writer
@@ -65,6 +66,12 @@ class Processes:
         if self.settings.token_file is not None:
             object.__setattr__(self, "token", tokens.hold(self.settings.token_file))
 
+    @property
+    def priority(self) -> Priority:
+        """What lanes and the evidence writer claim of a CPU."""
+        asked = self.settings.lane_priority
+        return self.placement.usual_priority if asked == "auto" else Priority(asked)
+
     def worker(self, index: int, listener: socket.socket) -> Child:
         """Make a champion worker, which inherits the data plane's socket."""
         descriptor = listener.fileno()
@@ -105,7 +112,7 @@ class Processes:
             log=self.places.logs / f"lane-{name.role.value}-v{name.version}.log",
             idle=True,
             network=self.settings.lane_network,
-            cpus=self.placement.lanes,
+            cpus=self.placement.background,
         )
         return LaneWatch(
             name=name,
@@ -129,7 +136,7 @@ class Processes:
             },
             log=self.places.logs / "console.log",
             pass_fds=(descriptor, *self._token_fds()),
-            cpus=self.placement.lanes,
+            cpus=self.placement.background,
         )
 
     def evidence(self) -> Child:
@@ -145,7 +152,7 @@ class Processes:
             },
             log=self.places.logs / "evidence.log",
             idle=True,
-            cpus=self.placement.lanes,
+            cpus=self.placement.background,
         )
 
     def _environment(self, role: str) -> dict[str, str]:
@@ -182,7 +189,7 @@ class Processes:
         )
 
     def _background(self) -> dict[str, str]:
-        return {SHARES_CORE: "1"} if self.placement.shares_core else {}
+        return {priority.VARIABLE: self.priority.value}
 
     def _certificate(self) -> tuple[str, ...]:
         found = certificate.of(self.settings.ssl_certfile, self.settings.ssl_keyfile)

@@ -7,8 +7,10 @@ import sys
 
 import pytest
 
+from shadowserve.errors import SettingsError
 from shadowserve.host.claims import Claims, taken
 from shadowserve.host.placement import place
+from shadowserve.host.priority import Priority
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux")
 
@@ -133,3 +135,37 @@ def test_a_claim_ends_with_its_holder(tmp_path):
     holder.stdout.close()
     assert other.take([420], n=1) == (420,)
     other.close()
+
+
+def test_a_user_names_the_cpus_of_a_deployment():
+    one = place(workers=1, lanes=1, wanted=(4, 5, 6), cpus=range(8))
+    assert (one.workers, one.lanes) == ((4,), {5, 6})
+    assert one.threads == 1  # of the three that were named, not of all eight
+
+
+def test_what_has_no_core_of_its_own_stays_within_the_cpus_that_were_named():
+    one = place(workers=2, lanes=1, wanted=(4, 5), cpus=range(8))
+    assert (one.worker(0), one.background) == ({4, 5}, {4, 5})
+    assert one.usual_priority is Priority.IDLE
+    assert "all on CPU 4, 5" in one.describe()
+
+
+def test_a_cpu_that_this_process_may_not_use_is_refused():
+    with pytest.raises(SettingsError, match=r"CPU 8, 9, and this process may use 0, 1"):
+        place(workers=1, lanes=1, wanted=(1, 8, 9), cpus=[0, 1])
+
+
+def test_nothing_is_pinned_where_the_user_wants_it_so():
+    one = place(workers=1, lanes=1, wanted="off", cpus=range(8))
+    assert (one.worker(0), one.background) == (None, None)
+    assert "not pinned (as asked)" in one.describe()
+    assert one.threads == 4
+
+
+def test_a_priority_that_callers_may_feel_is_said():
+    shared = place(workers=1, lanes=1, cpus=[0])
+    assert "callers may wait" not in shared.describe()
+    assert "at an ordinary priority" in shared.describe(Priority.NORMAL)
+    assert "callers may wait" in shared.describe(Priority.NORMAL)
+    apart = place(workers=1, lanes=1, cpus=[0, 1])
+    assert "callers may wait" not in apart.describe(Priority.NORMAL)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from shadowserve.host.placement import place
-from shadowserve.host.priority import SHARES_CORE
+from shadowserve.host.priority import VARIABLE, Priority
 from shadowserve.supervisor.child import Child
 
 pytestmark = pytest.mark.skipif(
@@ -48,9 +48,9 @@ def strangers():
         one.wait()
 
 
-def share(tmp_path, strangers, program, *, shared):
+def share(tmp_path, strangers, program, priority):
     """A background process's share of the CPU, in percent of what two busy strangers get."""
-    env = {**os.environ, **({SHARES_CORE: "1"} if shared else {})}
+    env = {**os.environ, VARIABLE: priority.value}
     cpu = frozenset({min(os.sched_getaffinity(0))})
     child = Child(name="lane", command=("-c", program), env=env, log=tmp_path / "log", idle=True)
     child.start()
@@ -68,17 +68,22 @@ def share(tmp_path, strangers, program, *, shared):
         child.kill()
 
 
-@pytest.mark.parametrize("shared", [False, True])
-def test_a_lane_that_loads_is_not_starved_by_busy_strangers(tmp_path, strangers, shared):
-    assert share(tmp_path, strangers, LOADS, shared=shared) > 1.5
+@pytest.mark.parametrize("priority", Priority)
+def test_a_lane_that_loads_is_not_starved_by_busy_strangers(tmp_path, strangers, priority):
+    assert share(tmp_path, strangers, LOADS, priority) > 1.5
 
 
 def test_a_lane_at_work_keeps_a_share_where_no_champion_is_on_its_core(tmp_path, strangers):
-    assert share(tmp_path, strangers, WORKS, shared=False) > 1.5
+    assert share(tmp_path, strangers, WORKS, Priority.LOW) > 1.5
 
 
 def test_a_lane_at_work_leaves_a_champions_core_to_the_champion(tmp_path, strangers):
-    assert share(tmp_path, strangers, WORKS, shared=True) < 1.5
+    assert share(tmp_path, strangers, WORKS, Priority.IDLE) < 1.5
+
+
+def test_a_lane_of_ordinary_priority_gets_as_much_as_each_stranger(tmp_path, strangers):
+    """Two strangers and the lane: a half of what both of them get."""
+    assert share(tmp_path, strangers, WORKS, Priority.NORMAL) > 25
 
 
 def test_a_lane_shares_a_core_with_the_champion_where_there_are_too_few(tmp_path):
@@ -98,7 +103,7 @@ def test_stepping_back_is_for_all_threads_of_a_process(tmp_path):
         "print({os.sched_getscheduler(int(t)) for t in os.listdir('/proc/self/task')})\n"
         "done.set()"
     )
-    env = {**os.environ, SHARES_CORE: "1"}
+    env = {**os.environ, VARIABLE: Priority.IDLE.value}
     one = Child(name="lane", command=("-c", program), env=env, log=tmp_path / "log", idle=True)
     one.start()
     assert one.wait(60)
@@ -112,7 +117,7 @@ def test_a_process_in_somebody_elses_session_slows_nobody_else(tmp_path):
     program = (
         "import subprocess, sys\n"
         "before = open('/proc/self/autogroup').read()\n"
-        "inner = 'from shadowserve.host import priority as p; p.step_back(shared=True); p.settle()'\n"
+        "inner = 'from shadowserve.host import priority as p; p.step_back(p.Priority.IDLE); p.settle()'\n"
         "subprocess.run([sys.executable, '-c', inner], check=True)\n"
         "print(before == open('/proc/self/autogroup').read())"
     )

@@ -131,3 +131,17 @@ def test_a_tilde_is_the_home_directory(monkeypatch):
 def test_a_choice_names_the_choices():
     with pytest.raises(ValueError, match="Choose from predict, predict_proba"):
         spellings.one_of(("predict", "predict_proba"))("transform")
+
+
+def test_processes_are_placed_by_a_word_or_by_cpus():
+    assert spellings.placement("auto") == "auto"
+    assert spellings.placement("0, 4-6,4") == spellings.placement([0, 4, 5, 6]) == (0, 4, 5, 6)
+    assert spellings.placement(3) == (3,)
+
+
+@pytest.mark.parametrize(
+    "written", ["", "on", "-1", "6-4", "0-", "0-100000000", "1;2", None, [], "²"]
+)
+def test_what_names_no_cpus_is_refused(written):
+    with pytest.raises(ValueError, match=r"CPUs"):
+        spellings.placement(written)
