@@ -13,6 +13,7 @@ import numpy as np
 from rig.deployment import CHALLENGER, CONTROL, OPTIONS, deployment, made
 from rig.lane import answer, records, work
 from rig.scoring import double, opaque
+from shadowserve.comparison.bursts import BURST_EVERY, BURST_WARMUP, burst_of
 from shadowserve.comparison.pairing import Pairing
 from shadowserve.judgement.facts import Facts, Pair, gather
 from shadowserve.judgement.findings import Finding, look
@@ -31,7 +32,7 @@ def shadowed(
     *,
     champion: Scorer | None = None,
     sent: Sequence[Mapping[str, Any]] | None = None,
-    n: int = 300,
+    n: int = 420,
     rescore: bool = False,
     **changes: Any,
 ) -> tuple[Places, Deployment]:
@@ -54,13 +55,10 @@ def timed(
     noise = ms * np.random.default_rng(0).lognormal(0.0, 0.05, (n, 16, 2))
     if not in_turn or known.learned is None:
         pairs = tuple(
-            Pair(
-                position(0, 200 * burst + place), float(times * a), float(b), (), (), None, None,
-                arrived_ns=burst,
-            )
+            Pair(place, float(times * a), float(b), (), (), None, None, arrived_ns=burst)
             for burst in range(n)
-            for place, (a, b) in enumerate(noise[burst], 5)
-        )  # fmt: skip
+            for place, (a, b) in zip(warm_places(burst), noise[burst], strict=True)
+        )
         return dataclasses.replace(untimed(known), pairs=pairs)
     pairing = Pairing()
     for burst in range(n):
@@ -68,6 +66,13 @@ def timed(
     learned = copy.copy(known.learned)
     learned.pairing = pairing
     return dataclasses.replace(known, learned=learned)
+
+
+def warm_places(burst: int) -> list[int]:
+    """Return the positions of a worker's burst that are paired: those past its warm-up."""
+    block = range(burst * BURST_EVERY + 1, (burst + 1) * BURST_EVERY + 1)
+    places = [(position(0, n), burst_of(position(0, n))) for n in block]
+    return [place for place, found in places if found and found[1] >= BURST_WARMUP]
 
 
 def untimed(known: Facts) -> Facts:

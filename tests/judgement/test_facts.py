@@ -9,6 +9,7 @@ import pytest
 
 from rig.judging import known_of, shadowed, timed
 from rig.scoring import double, native, opaque, pipeline
+from shadowserve.comparison.bursts import burst_of
 from shadowserve.judgement.facts import Pair, bursts, gather
 from shadowserve.records import position
 
@@ -19,10 +20,10 @@ def pair(place, challenger, control, **scores):
 
 
 def test_requests_that_both_lanes_scored_in_a_burst_are_paired(tmp_path):
-    known = known_of(tmp_path, opaque(double), n=220)
-    assert [one.position for one in known.pairs] == [*range(1, 21), *range(201, 221)]
+    known = known_of(tmp_path, opaque(double), n=400)
+    assert [one.position for one in known.pairs] == [*range(1, 21), *range(321, 341)]
     counted = [one for one in known.pairs if one.challenger_ms and one.control_ms]
-    assert [one.position for one in counted] == list(range(205, 221))  # past both warm-ups
+    assert [one.position for one in counted] == list(range(325, 341))  # past both warm-ups
 
 
 def test_without_a_control_nothing_is_paired(tmp_path):
@@ -39,7 +40,8 @@ def test_a_pair_that_one_side_did_not_time_is_in_no_burst():
 
 def test_bursts_of_several_workers_are_in_the_order_in_which_they_came():
     """By position all of one worker's bursts would come before the other's."""
-    when = {(0, 1): 10, (1, 1): 20, (0, 201): 30, (1, 201): 40}
+    later = [next(n for n in range(201, 401) if burst_of(position(w, n))) for w in (0, 1)]
+    when = {(0, 1): 10, (1, 1): 20, (0, later[0]): 30, (1, later[1]): 40}
     pairs = [
         dataclasses.replace(pair(position(*place), 2.0, 1.0), arrived_ns=at)
         for place, at in sorted(when.items())

@@ -19,7 +19,7 @@ from shadowserve.settings.policy import Policy
 from shadowserve.statistics.sequential import paired_mean
 
 EASY = {"max_error_rate": 0.05}
-"""What 300 requests without an error can prove."""
+"""What 420 requests without an error can prove."""
 
 
 def judged(known: Facts, **limits) -> Judgement:
@@ -53,8 +53,8 @@ def test_too_few_requests_are_no_verdict(same):
     judgement = judged(same, min_requests=1_000)
     assert judgement.verdict is Verdict.CONTINUE
     (coverage, *_) = judgement.limits
-    assert (coverage.state, coverage.more) == ("undecided", 700)
-    assert "300 of 1000" in judgement.reasons[0]
+    assert (coverage.state, coverage.more) == ("undecided", 580)
+    assert "420 of 1000" in judgement.reasons[0]
 
 
 def test_nothing_compared_is_not_agreement(tmp_path):

@@ -25,7 +25,7 @@ def test_an_error_is_named_by_type_step_and_column(tmp_path):
     assert "scored again twice" in one.message
     assert SECRET not in json.dumps(one.to_dict())
     assert one.since == 1
-    assert one.effect.value == pytest.approx(50 / 300)
+    assert one.effect.value == pytest.approx(70 / 420)
 
 
 def test_errors_that_the_champion_has_too_are_only_its_own(tmp_path):
