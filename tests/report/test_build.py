@@ -28,7 +28,7 @@ def test_a_report_has_the_contracts_form(tmp_path):
     told = build.build(places, served, challenger=4)
     assert set(told) >= CONTRACT
     assert (told["model"], told["champion"], told["challenger"]) == ("films", 3, 4)
-    assert (told["requests"], told["compared"], told["windows"]) == (300, 300, 1)
+    assert (told["requests"], told["compared"], told["windows"]) == (420, 420, 1)
     assert told["verdict"] == "continue"
     assert told["ledger"]["balanced"]
     json.dumps(told, allow_nan=False)
@@ -56,7 +56,7 @@ def test_no_value_of_a_request_is_in_a_report(tmp_path):
             raise ValueError(frame.to_json())
         return double(frame, params) + (frame["title"] == SECRET).to_numpy() * 1000.0
 
-    sent = [{**record(n), "title": SECRET if n % 3 else "red"} for n in range(300)]
+    sent = [{**record(n), "title": SECRET if n % 3 else "red"} for n in range(420)]
     places, served = shadowed(tmp_path, opaque(fail), sent=sent)
     told = build.build(places, served, challenger=4)
     assert {one["kind"] for one in told["findings"]} >= {"error_rate", "prediction_divergence"}
