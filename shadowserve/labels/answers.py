@@ -29,11 +29,15 @@ def copy_answers(store: LabelStore, places: Places, deployment: Deployment) -> N
         lane, files = str(name), places.lane(name.role, name.version)
         known = store.known_parts(lane)
         for path in sorted(files.parts.glob("*.parquet")):
+            # A part never changes once it is there, so it is read once.
             if path.name not in known:
+                # A part's answers and the note of them are written together: it is copied whole, or
+                # again.
                 with store.writing():
                     store.take(lane, _of_part(pq.read_table(path, columns=list(_READ))))
                     store.part_taken(lane, path.name)
         with store.writing():
+            # The open window has no part yet; what of it is here already stays as it is.
             store.take(lane, map(_of_record, open_comparisons(files.state)))
             for piece in open_pieces(files.state):
                 rows = pa.ipc.open_stream(piece).read_all()
@@ -61,6 +65,7 @@ def _answered(
     row: Mapping[str, Any], *, champion: str, lane: str, scores: Mapping[str, float]
 ) -> Answered:
     both = row["outcome"] == Outcome.BOTH_OK.value
+    # A million answers stay findable, so each is bounded.
     small = len(champion) + len(lane) <= MAX_ANSWER_BYTES
     return Answered(
         position=row["position"],

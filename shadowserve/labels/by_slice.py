@@ -74,6 +74,7 @@ class BySlice:
         rows: list[dict[str, Any]] = []
         for place, condition in search.cells():
             n, champion, challenger = sums.cells[place] if place < len(sums.cells) else (0, 0, 0)
+            # What holds every label is no part of the traffic.
             if not LEAST <= n < sums.whole[0]:
                 continue
             rows.append(

@@ -137,6 +137,7 @@ class Constant(Stored):
         keys = [key for key, _ in self.counts.most_common(CANDIDATES)]
         best = min(self._own.values(), default=0.0)
         asked = {key: json.loads(key) for key in keys}
+        # Numbers hardly repeat, so their median is asked about as well.
         if self.median is not None and len(self.counts) > CANDIDATES:
             asked = {**asked, "median": self.median}
         if not asked:
@@ -145,6 +146,7 @@ class Constant(Stored):
             key: float(np.mean([function(row, answer) for row in truth]))
             for key, answer in asked.items()
         }
+        # Chosen by what came before, and only then charged for this label.
         chosen = min(asked, key=lambda key: self._own.get(key, best))
         self._own = {key: self._own.get(key, best) + cost for key, cost in now.items()}
         return now[chosen]

@@ -149,6 +149,7 @@ class ByClass(Stored):
         if not known:
             return None
         known.sort(key=lambda item: item[1].n)
+        # A class that no version answers may be anything that somebody wrote: counted, never told.
         strange = sum(one.n for one in self._classes.values() if not one.answered)
         return {
             "n": self.n,

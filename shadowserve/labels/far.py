@@ -75,6 +75,7 @@ class FarOff:
 
         Who is far off has answered, so it stands there as 0: its observation is moved.
         """
+        # A copy: the failures go on being counted without these.
         found = MeanSequence.from_state(failures.state())
         none, own, theirs = (spread(np.asarray([place])) for place in (_NONE, _SAME, 0.0))
         moved = self.own * (own - none) + self.theirs * (theirs - none)

@@ -78,6 +78,8 @@ class Loss:
         for share in self._shares:
             champion = sorted(((1 - share) * least, (1 - share) * cap))
             constant = sorted((share * low, share * high))
+            # As far as the difference can reach on either side: with less, the proof would not
+            # hold.
             most = max(cap - champion[0] - constant[0], champion[1] + constant[1] - least)
             self._seen[share] = MeanSequence(-most, most)
         if self.allowed > 0 and self.measure != OWN:
@@ -99,6 +101,7 @@ class Loss:
             ):  # none is known: then the champion's own loss is the measure of it
                 self.without_constant += 1
                 one = one._replace(constant=2 * one.champion)
+            # Of all labels and uncapped: the means show what a cap hides.
             self.totals += one[:3]
             if self.scale.takes(one.scale):
                 self.first += 1
@@ -113,6 +116,7 @@ class Loss:
         champion, challenger, constant = losses.T
         for share, seen in self._seen.items():
             seen.add(challenger - (1 - share) * champion - share * constant)
+            # The highest e-value so far is as valid as today's, so nothing proven is taken back.
             self._below[share] = max(self._below[share], seen.log_e_below(0.0))
             self._above[share] = max(self._above[share], seen.log_e_above(0.0))
         if self._times is not None:
@@ -226,6 +230,7 @@ class Loss:
         """
         if not self.judged:
             return None
+        # The sequence's own counts tell the spread, so that no label need be kept.
         seen = self._seen[self.allowed]
         unit = seen.counts / seen.n
         values = seen.low + KNOTS * (seen.high - seen.low)

@@ -46,6 +46,7 @@ class LabelSet:
         LabelsError
             Whatever reading the labels finds, or if the set cannot be written; nothing is left then.
         """
+        # Time comes first in the name: sets are taken in the order of their names.
         name = f"{time.time_ns()}-{os.getpid()}-{threading.get_native_id()}"
         draft, path = inbox / f".{name}", inbox / f"{name}{_SET}"
         try:
@@ -71,6 +72,7 @@ class LabelSet:
 
     def answer(self, outcome: Taken | ShadowserveError) -> None:
         """Say what became of the set, and take it out of the inbox."""
+        # The answer first: a set that vanished without one would be waited for in vain.
         write_whole(self._answer, json.dumps(_told(outcome)))
         self.withdraw()
 

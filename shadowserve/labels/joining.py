@@ -124,13 +124,16 @@ class Losses:
                 self.mismatched += 1
                 continue
             delays.append(self._join(pair))
+            # Statistics judge an entity once, or one busy caller would outweigh the others.
             if not pair.of_first:
                 self.repeated += 1
                 continue
             if ranked := self.pairs.add(request, self.kind):
                 of_both[RANK] = ranked
+            # Only now: the constant answer must be a bet that was made before this label was known.
             self.constant.add(request.truth)
             self.by_class.add(request, self.kind, arrived_ns=pair.arrived_ns)
+            # Ranks belong to pairs of labels; a slice needs a loss that each label has by itself.
             if (each := of_both.get(by_request(self.kind, self.terms) or "")) is not None:
                 by_position[pair.position] = each
             for measure, losses in of_both.items():
@@ -162,6 +165,7 @@ class Losses:
     def _join(self, pair: Pair) -> float:
         """Count a label that came to its request, and return how late, in seconds."""
         self.joined += 1
+        # Both are wall clocks, and a clock may be set back.
         delay_s = (pair.received_ns - pair.arrived_ns) / 1e9
         self.late += delay_s > LATE_S
         return max(0.0, delay_s)
@@ -169,6 +173,7 @@ class Losses:
     def _request(self, pair: Pair, classes: Sequence[Any] | None) -> Labelled | None:
         """Return what can be judged; None for a label that is counted as something else."""
         if pair.n_alike > 1:
+            # By its first answer only: the label is one, however many requests bear its id.
             self.ambiguous += pair.is_first
             return None
         if pair.champion is None or pair.challenger is None:
@@ -176,6 +181,7 @@ class Losses:
             return None
         champion, challenger = json.loads(pair.champion), json.loads(pair.challenger)
         truth = json.loads(pair.label)
+        # One row may be answered with a list; then the whole list is that row's label.
         truth = truth if isinstance(truth, list) and len(champion) > 1 else [truth]
         if decisive(self.kind, self.terms) is None or {len(champion), len(challenger)} != {
             len(truth)

@@ -170,6 +170,8 @@ def _own(request: Labelled, constant: Constant, own: Callable[[Any, Any], float]
 
 
 def _scored(scores: Mapping[str, float], key: str) -> dict[str, float]:
+    # Clipped, since a proof needs a bound on the loss.
     own = min(max(scores.get(key, 0.0), LEAST_PROBABILITY), 1 - LEAST_PROBABILITY)
+    # A class that a version does not know has probability 0, and misses the truth by 1.
     squared = sum((p - (name == key)) ** 2 for name, p in scores.items()) + (key not in scores)
     return {"brier": squared / 2, "log_loss": -log(own)}

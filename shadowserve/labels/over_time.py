@@ -67,6 +67,7 @@ class OverTime(Stored):
             sides = block.setdefault(key, [{}, {}])
             for ranks, scores in zip(sides, (champion, challenger), strict=True):
                 ranks.setdefault(_bin(scores.get(key, 0.0)), [0, 0])[key == truth] += 1
+        # The span is bounded and not the count: labels come out of order, also for times long past.
         while max(self._blocks) - min(self._blocks) >= MOST_BLOCKS:
             self._widen()
 
@@ -95,6 +96,7 @@ class OverTime(Stored):
         self.width_ns *= 2
         before, self._blocks = self._blocks, {}
         for at, block in before.items():
+            # A block's number times its width stays its time, so no block is ever cut.
             into = self._blocks.setdefault(at // 2, {})
             for key, sides in block.items():
                 for ranks, more in zip(into.setdefault(key, [{}, {}]), sides, strict=True):

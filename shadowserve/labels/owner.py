@@ -47,6 +47,7 @@ def take(places: Places, deployment: Deployment, labels: Iterable[Raw]) -> Taken
 def _wait(places: Places, deployment: Deployment, handed: LabelSet) -> Taken:
     until = time.monotonic() + WAIT_S
     while (taken := handed.outcome()) is None:
+        # Tried at each turn: the owner may have ended since the last one.
         with owning(places) as is_ours:
             if is_ours:
                 take_waiting(places, deployment)
@@ -145,6 +146,7 @@ def owning(places: Places) -> Iterator[bool]:
         If the lock's file cannot be made.
     """
     try:
+        # The kernel lets go of this lock when its process ends, however that ends.
         held = os.open(places.labels_lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise LabelsError(f"The labels cannot be handed in: {error}. Try again.") from error

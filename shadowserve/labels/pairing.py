@@ -78,11 +78,13 @@ class Pairing:
         """Pair what has come since, and look for far-off numbers among new answers, labelled or not."""
         upto = store.last()
         pairs = store.pairs(lane=self.lane, control=self.control, since=losses.marks, upto=upto)
+        # A chunk at a time: labels may be millions, and only their sums are kept.
         while chunk := list(islice(pairs, _CHUNK)):
             losses.add(chunk, classes=self.classes, cells=self.cells)
         losses.marks = upto
         reach, middle = losses.reach, losses.constant.median
         if reach is not None and middle is not None:
+            # Of all answers: labels may come for one kind of request only.
             rows = store.answers(lane=self.lane, after=losses.far.mark, most=MOST_AT_ONCE)
             losses.far.add(map(Answers._make, rows), reach=reach, middle=middle)
 
@@ -128,6 +130,7 @@ def pair(places: Places, deployment: Deployment, kinds: Kinds) -> None:
     LabelsError
         On a full disk: what was known holds.
     """
+    # Without labels no copy of the answers is kept either.
     if not places.labels.exists():
         return
     with LabelStore(places.labels) as store:
@@ -139,11 +142,13 @@ def pair(places: Places, deployment: Deployment, kinds: Kinds) -> None:
 
 
 def _pair_one(store: LabelStore, pairing: Pairing) -> None:
+    # Marks and sums change in one transaction, so a label counts once, whenever the process dies.
     with store.writing():
         losses = pairing.remembered(store)
         before = (losses.marks, losses.far.mark)
         if losses.kind is None:
             return
         pairing.go_on(store, losses)
+        # This runs every few seconds: what has not changed is not written again.
         if (losses.marks, losses.far.mark) != before:
             store.save_summary(pairing.lane, losses.state())

@@ -70,6 +70,7 @@ def pairs_of(
 ) -> Iterator[Pair]:
     """Yield what has come together since: new labels on old answers, and labels on new answers."""
     names = {"lane": lane, "control": control or ""}
+    # A label and an answer that are both new come by the second query alone.
     old = {**names, "upto": since.answer, "after": since.label}
     new = {**names, "known": upto.label, "after": since.answer, "upto": upto.answer}
     for query, values in ((_NEW_LABELS, old), (_NEW_ANSWERS, new)):

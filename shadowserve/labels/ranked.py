@@ -65,6 +65,7 @@ class FreshPairs(Stored):
                 self._waiting[key] = [*self._waiting.get(key, []), one][-MOST_WAITING:]
             return None
         among = [(k, row) for k, rows in others.items() for row in rows]
+        # Used up, so that each rank's mean stays the AUC given all that came before.
         self._waiting = {key: self._waiting[key]} if key in self._waiting else {}
         champion, challenger = (
             float(np.mean([_in_order(one, key, row, other, side) for other, row in among]))
@@ -93,6 +94,8 @@ def _in_order(one: Ranked, key: str, other: Ranked, other_key: str, side: str) -
     """Return 1 where a pair is in order, a half where both are alike, else 0."""
     own, its = getattr(one, side), getattr(other, side)
     if isinstance(own, Mapping):
+        # Of several classes only the pair's two matter: how much surer it is of one than of the
+        # other.
         ahead = (own.get(key, 0.0) - own.get(other_key, 0.0)) - (
             its.get(key, 0.0) - its.get(other_key, 0.0)
         )

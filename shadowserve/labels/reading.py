@@ -163,10 +163,12 @@ def _lines(lines: Iterable[bytes]) -> Iterator[Any]:
             try:
                 yield orjson.loads(line)
             except orjson.JSONDecodeError:
+                # Not raised: whoever made the file sees every bad row at once.
                 yield None
 
 
 def _csv(path: Path, names: tuple[str, str]) -> Iterator[Raw]:
+    # Spreadsheets put a byte order mark before the first column's name.
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         _require(path, names, reader.fieldnames or ())
@@ -185,6 +187,7 @@ def _parquet(path: Path, names: tuple[str, str]) -> Iterator[Raw]:
             pairs = zip(*(batch.column(name).to_pylist() for name in names), strict=True)
             for request_id, label in pairs:
                 row += 1
+                # Whole numbers with a gap among them become floats in many a writer of Parquet.
                 whole = isinstance(request_id, float) and request_id.is_integer()
                 yield row, int(request_id) if whole else request_id, _plain(label)
 

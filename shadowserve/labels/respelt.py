@@ -39,6 +39,7 @@ def _whole(text: str) -> str | None:
         number = Decimal(text)
     except InvalidOperation:
         return None
+    # The exponent is looked at first: as a whole number, 1E+999999 has a million digits.
     if not number.is_finite() or abs(number.adjusted()) > LONGEST or number != int(number):
         return None
     return str(int(number)) if number >= 0 else None

@@ -61,6 +61,7 @@ class Scale:
             return False
         self.low, self.high = min([self.low, *known]), max([self.high, *known])
         self.n += 1
+        # A hundred equal truths have no range, so the cap waits for another one.
         if self.n >= FIRST and self.high > self.low:
             self.cap = (TIMES_RANGE * (self.high - self.low)) ** self.power
         return True

@@ -88,6 +88,7 @@ class LabelStore:
         try:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+            # WAL: reports read on while the owner writes.
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")
             self._connection.executescript(_TABLES)
@@ -112,6 +113,7 @@ class LabelStore:
             If another process holds the file for too long, or the disk is full.
         """
         try:
+            # A transaction that began by reading could be refused at its first write.
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -139,6 +141,7 @@ class LabelStore:
 
     def requests_with(self, request_id: str) -> int:
         """Return how many requests bear an id, whichever lane saw them."""
+        # Each lane that saw a request has a row of it; the position is the request's identity.
         query = "SELECT count(DISTINCT position) FROM answer WHERE request_id = ?"
         return int(self._connection.execute(query, (request_id,)).fetchone()[0])
 

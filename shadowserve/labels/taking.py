@@ -77,6 +77,7 @@ def take_in(places: Places, deployment: Deployment, labels: Iterable[Raw]) -> Ta
         With every row at fault: no id, no label, or one of another type than the champion's answers.
     """
     with LabelStore(places.labels) as store:
+        # Answers first: they say what a label must be, and whether its request is known.
         copy_answers(store, places, deployment)
         with store.writing():
             wanted = _expected(store, deployment)
@@ -95,6 +96,7 @@ def _take(store: LabelStore, labels: Iterable[Raw], wanted: Expected) -> Taken:
         except ValueError as error:
             faults.setdefault(str(error), RowList()).add(row)
             continue
+        # After a fault rows are only checked: none will be taken, and all faults are told together.
         if not faults:
             _append(store, taken, row, key, json.dumps(value))
     if faults:
@@ -105,6 +107,7 @@ def _take(store: LabelStore, labels: Iterable[Raw], wanted: Expected) -> Taken:
 def _checked(request_id: Any, label: Any, wanted: Expected) -> tuple[str, Any]:
     if isinstance(label, Faulty):
         raise ValueError(label.text)
+    # To Python, true is a whole number.
     if isinstance(request_id, bool) or not isinstance(request_id, str | int) or request_id == "":
         raise ValueError("the request id is missing")
     return str(request_id), typed(label, wanted)
@@ -120,6 +123,7 @@ def _append(store: LabelStore, taken: Taken, row: int, request_id: str, label: s
     n_alike = store.requests_with(request_id)
     if n_alike != 1:
         (taken.ambiguous if n_alike else taken.unknown).add(row)
+    # Each id is tried in some twenty spellings, so only the first unknown ones are looked at.
     looked_at = not n_alike and taken.unknown.n <= LOOKED_AT
     if looked_at and any(store.requests_with(other) for other in before(request_id)):
         taken.respelt.add(row)
@@ -128,6 +132,7 @@ def _append(store: LabelStore, taken: Taken, row: int, request_id: str, label: s
 def _expected(store: LabelStore, deployment: Deployment) -> Expected:
     examples: list[Any] = []
     for champion, scores in store.examples():
+        # Probabilities are answered, but a label names a class: the classes are the keys.
         if deployment.options.by_probability:
             examples += [json.loads(key) for key in json.loads(scores or "{}")]
         else:

@@ -80,6 +80,7 @@ class WorkingCopy(LabelStore):
 
     def counts(self) -> dict[str, int]:
         """Return the file's counts, of all its labels."""
+        # The copy holds only the labels that it needs; how many there are, the file alone knows.
         (labels,) = self._connection.execute("SELECT count(*) FROM kept.label").fetchone()
         return {**super().counts(), "labels": labels}
 

@@ -111,6 +111,7 @@ class Champion:
         self._bell = threading.Condition()
         self._open = True
         self._ended = threading.Event()
+        # One tuple, replaced at once: the event loop reads it while this thread scores.
         self._in_call: tuple[Sequence[Work], int] = ((), 0)
 
     def submit(self, work: Work) -> None:
@@ -132,6 +133,8 @@ class Champion:
                 rows = self._queued_rows + work.rows.n_rows
                 size = self._queued_bytes + len(work.body)
                 full = rows > self._max_queued_rows or size > self._max_queued_bytes
+                # An empty line takes any size, or a request larger than the line would never be
+                # served.
                 if (full and self._waiting) or not self._open:
                     refused.append(work)
                     continue
@@ -190,6 +193,7 @@ class Champion:
         """
         if passage.served is None:
             passage.served = self._called(passage.batch)
+        # The model's call is over: what follows is ours, and no timeout of the call.
         self._in_call = ((), 0)
         self._counters.set("busy_ns", 0)
         self._record(passage)
@@ -216,16 +220,20 @@ class Champion:
             if not passage.batch:
                 passage.batch = self._next()
             for work in passage.batch:
+                # Begun again after an interruption, it finds that some have left the line already.
                 if self._waiting and self._waiting[0] is work:
                     self._waiting.popleft()
                     self._queued_rows -= work.rows.n_rows
                     self._queued_bytes -= len(work.body)
+            # An interruption may have parted a request from its sums; an empty line sets them
+            # right.
             if not self._waiting:
                 self._queued_rows = self._queued_bytes = 0
             passage.taken = True
 
     def _next(self) -> list[Work]:
         batch: list[Work] = []
+        # Read for each batch: lanes may have found meanwhile that requests must not share calls.
         n_rows, most_rows = 0, self._batch_rows[self._mark[0]]
         for work in self._waiting:
             n_rows += work.rows.n_rows

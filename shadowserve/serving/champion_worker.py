@@ -39,6 +39,7 @@ class ChampionWorker:
         self.workers = int(os.environ["SHADOWSERVE_WORKERS"])
         self.journal = WorkerJournal(self.places, self.worker)
         self.counters = self.journal.counters
+        # The file outlives its process: what a killed one left must not be told of this one.
         for name in ("busy_ns", "beat_ns", "in_hand"):
             self.counters.set(name, 0)
         self._give_up = give_up
@@ -48,6 +49,7 @@ class ChampionWorker:
     def _refusals(self, deployment: Deployment) -> Refusals | None:
         """Return what keeps refused requests, where a challenger may try them."""
         hides = deployment.options.disclosure(salt=deployment.salt).hides
+        # Refused bodies are kept as they came, which a deployment that hides values rules out.
         if hides or not deployment.challengers:
             return None
         return Refusals(self.places.refused(self.worker))
@@ -91,6 +93,7 @@ class ChampionWorker:
         self.patience = Patience(
             self.champion, self.counters, timeout_s=REQUEST_S, give_up=self._give_up
         )
+        # Only now is all there that lives as long as the process.
         gc_freeze.settle()
         plane.open(
             Ready(
@@ -107,6 +110,7 @@ class ChampionWorker:
                 or units.nobody,
             )
         )
+        # Last: the server begins to listen once this is set.
         self.counters.set("ready", 1)
         return self.champion
 

@@ -126,6 +126,7 @@ class DataPlane:
             )
             await self._refuse(scope, send, wanted, [(b"allow", ", ".join(methods).encode())])
             return
+        # Scoring bears its own head; all else gets it here, also what BentoML answers.
         if methods != _POST:
             request_id = request_id_of(dict(scope["headers"]).get(b"x-request-id"))
             send = bearing(send, self._head.of(request_id))
@@ -174,6 +175,7 @@ class DataPlane:
     async def _refuse(
         self, scope: Scope, send: Send, error: RequestError, more: Head | None = None
     ) -> None:
+        # What we cannot answer yet is no caller's fault.
         if error.status < 500:
             self._counters.add("turned_away")
         request_id = request_id_of(dict(scope["headers"]).get(b"x-request-id"))

@@ -119,6 +119,8 @@ class ScoringHandler:
         self._counters.add("in_hand")
         body: bytes | None = None
         try:
+            # The share is held until the request is in line, whose own bounds count its bytes from
+            # there.
             with self._bodies.share() as hold:
                 body = await read_body(
                     headers, receive, limit=self._max_body, hold=hold, timeout_s=self._read_s
@@ -137,6 +139,7 @@ class ScoringHandler:
             raise
         except BaseException as error:  # ours to mend; the caller gets no plain text, no traceback
             await answer(send, *self.refusal_of(protocol, request_id, error))
+            # After the answer: no caller waits for what only challengers use.
             self.keep(protocol, headers, body, error)
         else:
             await self._deliver(protocol, receive, send, await done)

@@ -67,6 +67,7 @@ class Patience:
         now_ns = self._clock()
         since_s, self._looked_ns = (now_ns - self._looked_ns) / 1e9, now_ns
         batch, started_ns = self._champion.in_call
+        # A call is known by when it began: short ones in a row are no long one.
         if not batch or started_ns != self._call:
             self._call, self._seen_s = started_ns if batch else None, 0.0
             return
@@ -79,6 +80,7 @@ class Patience:
             _end(work, 504)
         if self._seen_s >= self._hang_s and not self._given_up:
             self._given_up = True
+            # Nobody in line may be left behind in a process that ends.
             for work in _waiting(self._champion.withdraw()):
                 self._counters.add("not_ready")
                 _end(work, 503)

@@ -95,10 +95,12 @@ class BatchRecorder:
         if entry.requests is None:
             entry.requests = make(self._journal.position)
         requests = entry.requests
+        # An interrupted append may have gone through; the journal's own sequence tells.
         if self._journal.sequence < sequence_of(requests[0].position):
             self._append(entry, requests)
         is_there = self._journal.sequence >= sequence_of(requests[-1].position)
         entry.appended = len(requests) if is_there else 0
+        # An interrupted count may have gone through as well; the counters' own sequence tells.
         if not (entry.appended and entry.counting) or self._uncounted():
             failed = sum(request.status != 200 for request in requests)
             entry.counting = True

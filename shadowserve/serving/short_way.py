@@ -105,6 +105,7 @@ class ShortWay:
 
     def claim(self, url: bytes, headers: Head) -> _Claim | None:
         """Return what is known of a request; None to leave it to the application."""
+        # By the bytes as they were written: an escaped path or a query takes the long way.
         path, protocol = self._routes.get(url, ("", None))
         if protocol is None:
             return None
@@ -137,6 +138,7 @@ class ShortWay:
             )
         except BaseException as error:
             self._refuse(exchange, error)
+            # After the answer: no caller waits for what only challengers use.
             self._handler.keep(claim.protocol, claim.headers, body, error)
             return
         self._line.append(work)
@@ -166,6 +168,7 @@ class ShortWay:
             self._handler.observe(served)
         except BaseException as error:  # nobody else of the batch waits for this one's fault
             self._handler.tell_broken(served.work.request_id, error)
+            # A caller must not wait for an answer that will not come.
             exchange.connection.transport.close()
         finally:
             self._counters.add("in_hand", -1)
