@@ -146,6 +146,7 @@ def try_version(
         scorer = open_version(version, path, options=options, champion=champion)
     except ShadowserveError as error:
         return Trial(failure=str(error))
+    # A model's sys.exit() too: whoever asks waits for a record.
     except BaseException as error:
         return Trial(failure=f"{version.pin} cannot be loaded: {_said(error)}")
     load_s = time.monotonic() - started
@@ -153,6 +154,7 @@ def try_version(
     own = other = None
     calls = 0
     if options.probe != "none":
+        # Unknown code may do more than answer, so it is called as seldom as it can be.
         repeats = REPEATS if scorer.sharing.unknown is None or options.probe == "full" else 1
         own = _passage(scorer, example, repeats)
         other = own if champion_body == example else _passage(scorer, champion_body, repeats)
@@ -188,6 +190,7 @@ def _passage(scorer: Scorer, body: Any, repeats: int) -> Passage | None:
 def _timed(scorer: Scorer, sent: bytes, repeats: int) -> Passage:
     phases: list[tuple[float, ...]] = []
     steps: list[tuple[int, ...]] = []
+    # The first passage warms up; its times are left out.
     for _ in range(repeats + 1):
         parsed = INVOCATIONS.timed_parse(sent, "application/json", scorer.schema)
         scored = scorer.score(parsed.rows)

@@ -67,8 +67,10 @@ def try_out(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        # What a model prints may hold values.
         stderr=subprocess.DEVNULL,
         text=True,
+        # A session of its own, so that all that the model starts is ended with it.
         start_new_session=True,
         env={**(os.environ if environment is None else environment), ROLE: "check"},
     ) as process:

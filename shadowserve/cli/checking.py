@@ -121,6 +121,7 @@ def _checks(
     options = Options.from_settings(settings)
 
     def tried_out(one: Any) -> Trial:
+        # What is refused is not even loaded, since loading may run its code.
         if faults := file_faults(settings, one.version):
             return Trial(failure=" ".join(faults))
         return try_out(

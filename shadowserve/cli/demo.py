@@ -120,6 +120,7 @@ def _show(supervisor: Supervisor, addresses: Any, talk: Console) -> None:
     number = deployment.challengers[0].number
     print_report(reports.build(supervisor.places, deployment, challenger=number), screen())
     ledger = read_ledger(supervisor.places, deployment)
+    # Two streams share the terminal: the report has to come out before what follows.
     sys.stdout.flush()
     talk.print(
         "The ledger balances: every request is accounted for in every lane."

@@ -50,6 +50,7 @@ def labels(
         if as_json and error.faults:
             print_json({"error": {"code": "bad_labels", "faults": error.told()}})
         raise
+    # Where no evidence writer pairs, this does, so that what is told counts these labels.
     pair_if_nobody_does(places, deployment, kind_compared)
     told = taken.to_dict()
     told["challengers"] = [

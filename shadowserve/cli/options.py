@@ -27,6 +27,7 @@ def options(*names: str) -> Callable[[Command], Command]:
     """
 
     def decorate(command: Command) -> Command:
+        # Decorators wrap from the inside; reversed, help lists the options in the order given.
         for name in reversed(names):
             command = _option(name)(command)
         return command
@@ -37,6 +38,7 @@ def options(*names: str) -> Callable[[Command], Command]:
 def _option(name: str) -> Callable[[Command], Command]:
     about = _FIELDS[name].metadata
     default = f" [default: {about['default']}]" if about["default"] else ""
+    # No default of click's: the settings have to tell that a flag was not given.
     keywords: dict[str, Any] = {"default": None, "help": about["help"] + default}
     if not about["metavar"]:
         keywords["is_flag"] = True

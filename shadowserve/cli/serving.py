@@ -126,6 +126,8 @@ class running:  # noqa: N801 - reads as a verb
         try:
             supervisor.begin()
             say(f"Store          {addresses}")
+            # Bringing files may wait long for a server, and nothing is served yet that had to be
+            # finished.
             with supervisor.stop_signals.ending_at_once():
                 wanted = start.resolve(settings, addresses, places, start=start_token, say=say)
             deployment, story = start.settle(places, wanted, fresh=self._fresh)

@@ -141,6 +141,8 @@ class Tap:
         for name in ("rejected", "overloaded"):
             if self._files is not None and (n := getattr(told, name)):
                 self._files.counters.add(name, n)
+        # Where nothing could be read the fault lies in how the middleware adapts, so all of it is
+        # refused.
         if len(told.errors) and told.rejected == len(lines):
             return as_json({"error": told.errors[0]}, status=400)
         return as_json(
@@ -160,6 +162,8 @@ class Tap:
         for index, line in enumerate(lines):
             try:
                 one = tapped.read(line, self._protocols)
+                # What the other server turned away was never scored there: it is counted, and not
+                # kept.
                 if one.counts_as in ("answered", "failed"):
                     kept.append(
                         tapped.check(
@@ -233,6 +237,7 @@ class Tap:
         self._files, self._recorder = files, recorder
 
     def _close(self) -> None:
+        # Before the files: no record may come to a journal that is being sealed.
         self._recorder = None
         if self._files is not None:
             self._files.close()

@@ -54,6 +54,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _on_signal)
     _talk()
+    # The lock first: a writer of an earlier start may still be bringing its last.
     held = _claim(places)
     deployment = _wait_for(places, os.environ["SHADOWSERVE_START"])
     if held is None or deployment is None:

@@ -39,6 +39,7 @@ def admitted(
     chosen = set(known) & values.keys()
     room = most - len(known)
     for group in _groups(values, chosen):
+        # A step's metrics come in together or not at all: they are read beside each other.
         if len(group) <= room:
             chosen |= set(group)
             room -= len(group)

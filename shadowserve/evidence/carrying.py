@@ -65,6 +65,7 @@ class Carrier:
             Monotonic seconds. Where it may pass it is tried until then; else once.
         """
         while not self._attempt(self._last):
+            # What needs somebody does not pass within seconds.
             if self._hopeless or time.monotonic() + FIRST_PAUSE_S > until:
                 return
             time.sleep(FIRST_PAUSE_S)
@@ -95,6 +96,7 @@ class Carrier:
                 bring()
             except UndeliveredError as error:
                 failures.append(error)
+                # Nothing else gets through to a server that does not answer.
                 if error.kind == "sink_dead":
                     break
         if failures:
@@ -116,6 +118,7 @@ class Carrier:
             return True
         if failure.throttled:
             self.pace.refused()
+        # Said once; how it stands since then is told by status and page.
         if self.condition.failures == 0:
             _log.warning("%s Evidence waits.", failure)
         self.condition.bad(failure, self._lanes(), late=self._archived.told())

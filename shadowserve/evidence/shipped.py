@@ -40,6 +40,7 @@ class Shipped:
         self._deployment = deployment
         try:
             self._connection = _opened(path)
+        # A lock or a full disk passes, and the file is sound.
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError:  # what is forgotten is delivered again, which does no harm
@@ -74,6 +75,7 @@ class Shipped:
         """Note that a window, and all before it, has arrived; `lost`: without its comparisons."""
         with self._connection:
             self._connection.execute(
+                # Never back: after a restart the same windows may be brought once more.
                 "UPDATE lane SET delivered = max(delivered, ?) WHERE name = ?",
                 (window, self._of(lane)),
             )

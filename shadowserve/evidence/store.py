@@ -107,11 +107,14 @@ class Store:
         from mlflow.entities import ViewType
 
         with self._telling("opening the run"):
-            # the key is hexadecimal, so that no name can end the quotation
+            # the key is hexadecimal, so that no name can end the quotation.
+            # Among deleted ones too: such a run can be restored, so no other takes its place.
             found = self._client.search_runs(
                 [experiment], f"tags.`{KEY}` = '{key}'", run_view_type=ViewType.ALL
             )
             if found:
+                # A making that was never confirmed may have left two; all takers settle on the same
+                # one.
                 return str(min(run.info.run_id for run in found))
             made = self._client.create_run(
                 experiment, start_time=started_ms, tags={**tags, KEY: key}, run_name=name
@@ -137,10 +140,12 @@ class Store:
                     kind="sink_error",
                     hopeless=True,
                 )
+            # MLflow takes no second value of a parameter; tags tell of it.
             missing = [Param(k, v) for k, v in params.items() if k not in run.data.params]
             wanted = {**tags, **changed(params, run.data.params, run.data.tags)}
             given = [RunTag(k, v[:5_000]) for k, v in wanted.items() if run.data.tags.get(k) != v]
             self._client.log_batch(run_id, params=missing, tags=given)
+            # A resumed deployment goes on with a run that had been finished.
             if run.info.status != "RUNNING":
                 self._client.update_run(run_id, status="RUNNING")
 

@@ -60,6 +60,7 @@ def traces_of(part: Path, sides: Sides) -> list[Trace]:
 
 def chosen(rows: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], str]]:
     """Choose rows worth a trace, each once, and say why: ``slow`` or ``divergent``."""
+    # A request of a batch has no time of its own, and a first one's is that of warming up.
     timed = [r for r in rows if r["alone"] and not r["warmup"] and r["lane_ms"] is not None]
     slow = sorted(timed, key=lambda row: -row["lane_ms"])[:SLOWEST]
     differing = [row for row in timed if (row["disagreement"] or 0.0) > 0.0]
@@ -100,6 +101,7 @@ def _spans(row: Mapping[str, Any], trace_hex: str, sides: Sides) -> Iterator[dic
         *_half(row, trace_hex, sides, own.role, own.version, key="lane"),
     ]
     ended_ns = max(span["end_time_unix_nano"] for span in halves)
+    # NaN has no form in JSON.
     told = {name: None if row[name] != row[name] else row[name] for name in _TOLD}
     yield _span(trace_hex, ("request",), None, began_ns, ended_ns, told)
     yield from halves
@@ -122,6 +124,7 @@ def _half(
         ends_ns = at_ns + int(spent_ms * 1e6)
         yield _span(trace_hex, (name, step), name, at_ns, ends_ns, told)
         at_ns = ends_ns
+    # Named parts lie within steps, so that the steps may add up to more than the whole.
     ends_ns = max(at_ns, began_ns + int(row[f"{key}_ms"] * 1e6))
     told = {**about, "sizes": sizes, "ms": row[f"{key}_ms"]}
     yield _span(trace_hex, (name,), "request", began_ns, ends_ns, told)

@@ -79,6 +79,7 @@ def undelivered(error: Exception, *, doing: str, uri: str) -> UndeliveredError:
     """
     where = redact(uri)
     code = str(getattr(error, "error_code", "") or "")
+    # By name: the classes come from several libraries, which need not be installed.
     if any(type(one).__name__ in _NO_ANSWER for one in _causes(error)):
         return UndeliveredError(f"No answer from {where} ({doing}).", kind="sink_dead")
     # SQLite's lock passes by itself, so it is no refusal that needs somebody.
@@ -102,6 +103,7 @@ def undelivered(error: Exception, *, doing: str, uri: str) -> UndeliveredError:
     return UndeliveredError(
         " ".join(filter(None, told)),
         kind="sink_error",
+        # A refusal by status does not pass by itself; a fault of the server may.
         hopeless=status is not None and 400 <= status < 500,
         code=code,
         status=status,
@@ -112,6 +114,7 @@ def undelivered(error: Exception, *, doing: str, uri: str) -> UndeliveredError:
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     """Yield an exception and all that led to it."""
     seen: set[int] = set()
+    # Causes may lead in a circle.
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         yield error

@@ -58,7 +58,9 @@ def shown(text: str, *, secrets: Iterable[str] = ()) -> str:
     >>> shown("<html><body>Bad\ngateway\x1b[2J for s3cret</body></html>", secrets=["s3cret"])
     'Bad gateway [2J for ***'
     """
+    # Cut first: a server's page may be megabytes long, and each pattern walks through it.
     text = text[:_MOST_READ]
+    # The longest first: one secret may be part of another.
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _LEAST_SECRET:
             text = text.replace(secret, "***")

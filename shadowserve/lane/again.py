@@ -120,6 +120,7 @@ class Again:
         apart = FIRST_APART if self._begun[kind] < FIRST else APART
         apart = APART_KNOWN if self._known[kind] >= ENOUGH else apart
         apart = int(apart * max(1.0, self.usual_ms() / USUAL_MS))
+        # Six that it answered well go along: in an outage they fail as well.
         if self._n - self._last[kind] < apart or len(self._fine) < COMPANIONS:
             return
         digest = blake2b(request.body or b"", digest_size=8).digest()
@@ -146,6 +147,7 @@ class Again:
                 self.lasting().end(one.kind, one.tried)
 
     def _again(self, request: Request) -> Observation:
+        # Marked first: should the process die here, it is known of which request.
         self.mark([request.position])
         return self.observer.alone(self.observer.typed(request))
 

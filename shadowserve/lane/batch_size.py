@@ -62,6 +62,7 @@ class BatchSize:
         latest = ms / max(1, rows)
         quicker = self._row_ms is not None and latest < self._row_ms
         self._row_ms = (latest + (self._row_ms or 0.0)) / 2 if quicker else latest
+        # Only a peak that is new is this call's doing.
         if (
             self._memory_bytes
             and self._peak > before
@@ -70,6 +71,7 @@ class BatchSize:
             self._rows = self._most = max(1, min(rows, self._rows) // 2)
             return
         self._clean += 1
+        # A call of few rows says nothing of one of twice as many.
         if rows >= self._rows / 2 and self._clean >= self._needed:
             self._clean = 0
             self._rows = min(self._most, 2 * self._rows)

@@ -152,11 +152,13 @@ class Commits:
             self.learned.harm.add(*self._parts.schedule.block(one.arrived_wall_ns), one.response_ms)
         everything = [*comparisons, *skipped]
         rows, pieces = _encoded(everything)
+        # Before the state is taken, which holds what this flush took.
         self.pass_time()
         self._remembered = self.learned.state()
         self.progress.comparisons += rows
         self.progress.pieces += pieces
         cells = self.learned.outputs.new_memberships()
+        # Labels judge challengers only.
         self.progress.cells += cells if self._parts.name.role is Role.CHALLENGER else ()
         return comparisons
 

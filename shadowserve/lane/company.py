@@ -152,6 +152,7 @@ class Company:
         company_ns, fine = 0, True
         for number, order in enumerate(_orders(group, generator)):
             answers, spent_ns = self._together([group[at] for at in order])
+            # The first arrangement only: it holds the group once, as the calls alone did.
             company_ns += spent_ns if number == 0 else 0
             differing = [
                 place
@@ -172,6 +173,7 @@ class Company:
                 company_ns=self.shown.company_ns + company_ns,
             )
         self._conclude()
+        # What was saved up is not carried on: a quiet hour must not buy a row of groups.
         self._credit_ns = min(self._credit_ns, 0.0) - (time.thread_time_ns() - began_ns)
 
     def _conclude(self) -> None:
@@ -200,6 +202,7 @@ class Company:
         furthest: dict[Leaf, Likeness] = apart(alone, found)
         for _ in range(REPEATS):
             again, beside = self._alone(member), self._together(members)[0][place]
+            # What differs from itself on a second call proves nothing about neighbours.
             noisy |= {field_of(leaf) for leaf in (*apart(alone, again), *apart(found, beside))}
             furthest = {leaf: far for leaf, far in furthest.items() if field_of(leaf) not in noisy}
             if not furthest:

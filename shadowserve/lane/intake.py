@@ -151,6 +151,7 @@ def turn(position: int, *, role: Role, large: bool, plan: Plan, batched: bool) -
     in_burst = burst is not None and is_chosen(position, plan.bursts)
     share = max(plan.large, plan.others) if large else plan.others
     if role is Role.CHALLENGER:
+        # Without batches each is scored alone anyway, so each is timed.
         if not batched:
             return Turn(burst=in_burst)
         alone = in_burst or share >= 1 or hash_position(position) < share

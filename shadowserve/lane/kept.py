@@ -110,8 +110,10 @@ class KeptRequests:
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
         connection = sqlite3.connect(self._path, timeout=10.0, isolation_level=None)
         connection.execute("PRAGMA synchronous=OFF")
+        # Bodies hold callers' values: what is deleted must be gone from the file too.
         connection.execute("PRAGMA secure_delete=ON")
         connection.executescript(_TABLE)
+        # The file itself remembers how far apart its requests lie.
         self._apart = max(1, connection.execute("PRAGMA user_version").fetchone()[0])
         self._n = connection.execute("SELECT count(*) FROM kept").fetchone()[0]
         self._connection = connection

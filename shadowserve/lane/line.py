@@ -98,6 +98,7 @@ class Line:
 def _pipe(path: Path) -> int:
     with suppress(FileExistsError):
         os.mkfifo(path, 0o600)
+    # Open for both directions: neither lane waits for the other, nor sees an end when it restarts.
     return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
 

@@ -45,6 +45,7 @@ class OpenWindow:
         self.number = self.state.next_window()
         rows = self._rows(self.number)
         self.n = rows.num_rows
+        # By its oldest request, since nothing else that lasts says when it was opened.
         self.opened_ns = int(rows["arrived_wall_ns"].to_numpy().min()) if self.n else 0
         self._write_parts()
 
@@ -75,6 +76,8 @@ class OpenWindow:
         )
         figures |= totals or {}
         closed_ns = time.time_ns()
+        # Closed before its part is written: a part that is lacking is made up for at the next
+        # start.
         self.state.close_window(
             Window(
                 self.number, self.opened_ns, closed_ns, rows.num_rows, orjson.dumps(figures), None

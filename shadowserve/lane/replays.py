@@ -111,11 +111,13 @@ class Replays:
         moment = learned.milestones.locate(change.position)
         arrived = moment.arrived_wall_ns if moment else 0
         worker = worker_of(change.position)
+        # Within a worker the position says what came before; among workers only the clock does.
         old = [
             place
             for place in self.kept.before(arrived)
             if place < change.position or worker_of(place) != worker
         ]
+        # Drawn by the trial's number, so that each trial begins with other requests.
         drawn = hash_positions(np.asarray(old, dtype=np.int64), salt=number).tolist()
         pool = [place for _, place in sorted(zip(drawn, old, strict=True))]
         return Trial(number, change, arrived, pool[:MOST_ASKED])
@@ -129,6 +131,7 @@ class Replays:
                 place, then = one.request.position, one.lane_answer
                 if self.kept.begin(place, trial.number):
                     trial.seen[place] = self._ask(one.request, then, look=trial.looks)
+            # What has made room since, or did not let its process live, is asked no more.
             gone = set(asked) - set(trial.seen)
             trial.pool = [place for place in trial.pool if place not in gone]
 
@@ -139,6 +142,7 @@ class Replays:
             known.proven, known.trial = outcome(trial, weighed), None
         elif self._is_over(trial, weighed):
             known.traffic, known.trial = outcome(trial, weighed), None
+            # The traffic explains the jump; a detector that went on would speak again at once.
             learned.outputs.change = learned.outputs.change.anew()
 
     def _is_over(self, trial: Trial, weighed: Weighed) -> bool:
@@ -205,6 +209,7 @@ def ask(
     """Score an old request twice, and lay both answers beside the one of then."""
     mark([request.position])
     typed = observer.typed(request)
+    # Twice: a version that differs from itself must not pass for one that has changed.
     one, two = (observer.alone(typed).answer for _ in range(2))
     failed = one is None or two is None
     alike = one is two if failed else not differ(request, one or b"", two)

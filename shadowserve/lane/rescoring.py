@@ -117,6 +117,7 @@ class Rescorer:
         wandered = self._comparer.apart(request, first, second)
         if wandered.shape != apart.shape:
             wandered = np.full(apart.shape, wandered.max(initial=0.0))
+        # A difference persists where it exceeds what the version differs from itself.
         persisting = np.where(apart > 0, wandered < apart, np.nan)
         differs = self.differ(typed.request, first, second) if alone else None
         noise.doubt(Doubt(request.position, rows, persisting), differs=differs)

@@ -55,6 +55,7 @@ def learn(
         fault = fault_of(error, step="compare")
         tell(_log, "a flush cannot be taken in whole: %s at %s", fault.type, fault.frame)
     lane.forget()
+    # What was skipped has no answer that could be at fault.
     if skipped:
         lane.learn((), skipped)
     return [one for scoring in scorings for one in _alone(lane, scoring)]
@@ -77,6 +78,7 @@ def _alone(lane: Learner, scoring: Scoring) -> list[Comparison]:
 def _failed(lane: Learner, scoring: Scoring, fault: Fault) -> Scoring:
     """Return the request as one that failed: the champion's answer at fault, or the lane's."""
     request, seen = scoring.request, scoring.observation
+    # Without rows and sizes: what cannot be taken in may lie there.
     bare = replace(scoring, rows=None, sizes={})
     if not lane.comparer.reads(request):
         request = request._replace(status=500, answer=to_json(fault))

@@ -111,6 +111,7 @@ class Asking:
             self._miss()
             return seen, None
         self._missed = 0
+        # The restart of either process begins another life of the pair.
         return seen, ControlTime(
             done.ms, bool(done.flag), hash((os.getpid(), done.pid)) & 0xFFFFFFFF
         )
@@ -218,6 +219,7 @@ class Answering:
         while ready := poll(list(self._lines.values()), seconds):
             for fd in ready:
                 asked = [m for m in self._lines[fd].read() if m.word is Word.COME]
+                # Only the last question, and only while its asker still waits.
                 if asked and asked[-1].until_ns > time.monotonic_ns():
                     self._come(self._lines[fd], asked[-1])
             seconds = ATTENTIVE_S
@@ -241,13 +243,16 @@ class Answering:
             seen = self._observer.alone(typed)
             self._inflight.clear()
         ms = nan if seen.times is None else seen.times.work_ns / 1e6
+        # The answer before anything else: the challenger waits for it.
         line.say(Message(Word.DONE, asked.position, flag=warm, ms=ms))
         self._warmth.scored(typed, seen)
         self._taken[asked.position] = Taken(seen, warm, time.monotonic_ns() - began_ns)
+        # What the control never comes to is dropped, the oldest first.
         while len(self._taken) > MOST_KEPT:
             del self._taken[next(iter(self._taken))]
 
     def _typed(self, position: int) -> Typed | None:
+        # A version whose calls have effects is asked once.
         if self._refuses(position) or (not self._repeat and position in self._taken):
             return None
         try:
@@ -272,6 +277,7 @@ def _is_told(line: Line, position: int) -> bool:
         told = line.read()
         if any(m.word is Word.YOURS and m.position == position for m in told):
             return True
+        # The challenger has given this pair up, and has gone on to the next request.
         if any(m.word is Word.COME for m in told):
             return False
     return False

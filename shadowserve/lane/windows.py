@@ -80,6 +80,7 @@ def metrics(
         found[MERGED] = merged
     counted = rows["outcome"].value_counts()
     counts = dict(zip(counted.field(0).to_pylist(), counted.field(1).to_pylist(), strict=True))
+    # Also those that are 0, so that each series has a point in every window.
     for outcome in Outcome:
         found[f"ledger/{outcome.value}"] = counts.get(outcome.value, 0)
     disagreement = _floats(rows, "disagreement")
@@ -146,6 +147,7 @@ def ledger(
     found = {}
     for outcome, n in known.items():
         name = f"ledger/{outcome.value}"
+        # Where the window before told no totals, this one's own rows are all that is known.
         since = n - before.get(f"total/{outcome.value}", 0.0 if not before else n)
         found[name] = max(since, in_window.get(name, 0.0))
     return {
@@ -163,6 +165,7 @@ def _quantiles(
     if not known.any():
         return {}
     values, own = values[known], None if stood_for is None else stood_for[known]
+    # Where all stand for as many, plain quantiles do, which interpolate.
     if own is None or own.min() == own.max():
         told = np.quantile(values, list(_QUANTILES.values()))
     else:
@@ -241,6 +244,7 @@ def write_part(directory: Path, window: pa.Table | Sequence[bytes]) -> str:
     rows = window if isinstance(window, pa.Table) else joined(window, ())
     places = rows["position"].to_numpy()
     name = f"{places.min():020d}-{places.max():020d}.parquet"
+    # Renamed once it is whole, so that no reader meets half a part.
     draft = directory / f".{name}.draft"
     pq.write_table(rows, draft, compression="zstd")
     draft.chmod(0o600)

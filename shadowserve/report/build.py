@@ -107,6 +107,7 @@ def _labels(known: Facts, policy: Policy) -> dict[str, Any] | None:
     losses = known.losses
     search = known.learned.outputs.slices if known.learned else None
     return {
+        # Any limit that is broken rejects, so each may spend its part of alpha only.
         **losses.to_dict(alpha=policy.alpha, broken_alpha=policy.alpha / LIMITS),
         "by_slice": losses.by_slice.to_dict(
             search,
@@ -163,12 +164,14 @@ def _refused(known: Facts) -> dict[str, Any]:
     return {
         "requests": known.ledger.champion.rejected,
         "tried": seen.tried if seen else 0,
+        # That none was taken can be said only where some were tried.
         "taken": seen.taken if seen and seen.tried else None,
     }
 
 
 def _unseen(known: Facts) -> Iterator[dict[str, Any]]:
     """Yield how often a column brought a category that a version never met in training."""
+    # The control scores with the champion's version, and so speaks for it.
     for role, learned in (("challenger", known.learned), ("champion", known.control)):
         for column, count in learned.unseen.columns.items() if learned is not None else ():
             yield {

@@ -107,6 +107,7 @@ def try_in_company(scorer: Scorer, example: Rows) -> Tried:
 
     rows = [example.part(at, at + 1) for at in range(min(example.n_rows, COMPANY))]
     alone = [answers([row])[0] for row in rows]
+    # What wanders on a second call says nothing of neighbours.
     noisy = {field_of(leaf) for row, one in zip(rows, alone, strict=True) for leaf in apart(one, answers([row])[0])}  # fmt: skip
     with contextlib.suppress(BaseException):  # it may refuse what was made up
         stranger = rows[0].varied()
@@ -116,6 +117,7 @@ def try_in_company(scorer: Scorer, example: Rows) -> Tried:
         try:
             together = answers([rows[at] for at in order])
         except BaseException:
+            # It answered each row alone, so failing in company is a difference.
             return Tried(not noisy, True, calls=calls)
         for at, found in zip(order, together, strict=True):
             if any(field_of(leaf) not in noisy for leaf in apart(alone[at], found)):

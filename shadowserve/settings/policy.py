@@ -157,6 +157,7 @@ class Policy:
     def to_dict(self) -> dict[str, Any]:
         """Return the limits as they are printed with a verdict."""
         told = {name: value for name, value in asdict(self).items() if name != "log_inputs"}
+        # Judged for no challenger, it has the keys of the settings file and no others.
         return told if self.challenger else {n: v for n, v in told.items() if n not in _NO_KEYS}
 
 
@@ -188,6 +189,7 @@ def faults_of(table: Mapping[str, Any]) -> Iterator[str]:
                 yield f"[verdict] loss: one of {', '.join(LOSSES)}, or your own as module:function, is expected."
         elif name == "costs":
             yield from _faults_of_costs(value)
+        # To Python, true is a number.
         elif isinstance(value, bool) or not isinstance(value, int | float):
             yield f"[verdict] {name}: a number is expected, {type(value).__name__} came."
         else:

@@ -56,6 +56,7 @@ class Copy:
         if message["type"] == "http.request" and not self._whole:
             self._keep("request", self._body, message.get("body", b""))
             self._whole = not message.get("more_body", False)
+            # From the last byte in: how slowly a caller sends is none of the app's time.
             self._began_ns = time.monotonic_ns()
 
     def answer(self, message: Message) -> None:
@@ -64,6 +65,7 @@ class Copy:
             self._status = message["status"]
             head = {name.lower(): value for name, value in message.get("headers", ())}
             self._request_id = head.get(b"x-request-id", b"")
+            # What is compressed no lane could read.
             if head.get(b"content-encoding", b"identity") != b"identity":
                 self.give_up()
         elif message["type"] == "http.response.body":
@@ -117,6 +119,7 @@ class Copy:
             self.give_up()
             return
         self._held[what] = size
+        # The app may go on to use its buffer.
         chunks.append(bytes(chunk))
 
     def _copied(self) -> Copied:

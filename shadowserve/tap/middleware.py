@@ -161,6 +161,7 @@ class TapMiddleware:
         if self._to_records is not None and self._to_predictions is not None:
             content_type = "application/json"
             body = _dumps({"dataframe_records": self._to_records(json.loads(body))})
+            # A failure is told by its status; its body may quote values.
             if copied.status < 500:
                 answer = _dumps({"predictions": self._to_predictions(json.loads(answer))})
         return _dumps(

@@ -191,6 +191,7 @@ class Outbox:
         except ConnectionRefusedError:
             return "nobody listens at the tap"
         except (OSError, http.client.HTTPException, ValueError) as error:
+            # It may have been taken all the same, and nothing shall come twice.
             self._lose(len(lines), type(error).__name__)
             return None
         if status == 503:

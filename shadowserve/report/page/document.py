@@ -35,6 +35,7 @@ def render(report: Mapping[str, Any], *, refresh_s: int | None = None) -> str:
     refresh_s : int, optional
         Seconds after which the browser asks again, for a page that is served live.
     """
+    # Links lead somewhere on a page that is served; one that lies beside a run stands alone.
     body = [_head(report), _others(report) if refresh_s else None]
     for name, section in _SECTIONS.items():
         if name in report:
@@ -52,6 +53,7 @@ def waiting(reason: str, *, refresh_s: int) -> str:
 
 def _document(title: str, body: Sequence[Html | None], *, refresh_s: int | None) -> str:
     again = f'<meta http-equiv="refresh" content="{refresh_s}">' if refresh_s else ""
+    # Within the page, which is also an artifact in a file by itself.
     style = files("shadowserve.report.page").joinpath("style.css").read_text()
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'

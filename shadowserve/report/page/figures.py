@@ -52,10 +52,12 @@ class _Axis:
     """A logarithmic axis over whole powers of ten."""
 
     def __init__(self, low: int, high: int) -> None:
+        # Times that are all alike would leave no room between the axis's ends.
         self._low, self._high = low, max(high, low + 1)
 
     @classmethod
     def over(cls, numbers: Iterable[float]) -> _Axis:
+        # Zero has no logarithm.
         exponents = [log10(max(number, _SMALLEST_MS)) for number in numbers]
         return cls(floor(min(exponents)), ceil(max(exponents)))
 

@@ -26,6 +26,7 @@ def by_class(told: Mapping[str, Any] | None) -> Iterator[Html]:
         ("class", "labels", "share", *(f"{what}, {side}" for what in _SHOWN for side in SIDES)),
         [_row(one) for one in told["classes"]],
     )
+    # Of the rarest class, of which an average over all labels says least.
     for one in told["classes"][:1]:
         yield from _over_time(one)
         yield from _reliability(one)

@@ -48,6 +48,7 @@ def stack_columns(transformer: ColumnTransformer, names: pd.Index | None) -> Sta
         return np.zeros((values.shape[0], 0))
 
     def dense(values: Any, *outputs: Any) -> Any:
+        # Where the whole is dense enough scikit-learn makes it dense, though parts are sparse.
         parts = [part.toarray() if sp.issparse(part) else part for part in outputs]
         return np.hstack(parts) if _are_matrices(parts) else stock(values, outputs)
 

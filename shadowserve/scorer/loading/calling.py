@@ -89,6 +89,7 @@ def categorised(model: Any, predict: Predict) -> Predict:
 def _listed(rows: pd.DataFrame) -> list[Any]:
     """Return the only column as Python values, as a type-hinted model is handed them by MLflow."""
     return [
+        # Python's datetime ends at microseconds, so a finer moment stays what it is.
         value.to_pydatetime() if isinstance(value, pd.Timestamp) and not value.nanosecond else value
         for value in rows.iloc[:, 0].tolist()
     ]
