@@ -20,6 +20,7 @@ from shadowserve.versions.version import Version
 def main(path: str) -> None:
     """Try a version out and print the record."""
     answer = os.dup(1)
+    # By descriptor, since libraries in C print past Python's stdout.
     os.dup2(2, 1)
     asked = json.load(sys.stdin)
     folder = tempfile.TemporaryDirectory(prefix="shadowserve-check-")

@@ -157,6 +157,7 @@ def try_version(
         # Unknown code may do more than answer, so it is called as seldom as it can be.
         repeats = REPEATS if scorer.sharing.unknown is None or options.probe == "full" else 1
         own = _passage(scorer, example, repeats)
+        # One and the same example is not sent twice: each call may cost.
         other = own if champion_body == example else _passage(scorer, champion_body, repeats)
         sent = [one for one in (own, None if other is own else other) if one is not None]
         calls = len(sent) * (repeats + 1)

@@ -108,6 +108,7 @@ def _checks(
         wanted=settings.placement,
     )
 
+    # As serve has it, so that a model is tried in what it will run in.
     environment = {
         **withheld.for_models(
             os.environ,

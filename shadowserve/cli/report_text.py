@@ -127,6 +127,7 @@ def _print_features(told: Mapping[str, Any], out: Console) -> None:
         grows = f"{growth['column']} ^ {growth['exponent']:.2f}" if growth else ""
         columns = ", ".join(step["columns"][:3]) + (" …" if len(step["columns"]) > 3 else "")
         share = percent(step["share"])
+        # In brackets, since it is counted in the step around it.
         share = f"({share})" if step.get("within") and share else share
         row(
             table,

@@ -38,6 +38,7 @@ class Deaths:
     def __init__(self, state: LaneState, file: Path) -> None:
         self._state = state
         if file.exists():
+            # Recorded before the note goes: one that is read twice counts once.
             state.record_death(Death.read(file))
             file.unlink()
         self._counted = state.deaths()

@@ -117,6 +117,7 @@ class Observer:
             Whether it is known that one of them does: then the call of all is left out.
         """
         if len(batch) == 1 or not raises:
+            # Marked before the call, so that it is known what a process had in hand that died.
             hold([typed.request.position for typed in batch])
             seen = self._observe(batch)
             if len(batch) == 1 or not _raised(seen):

@@ -106,6 +106,7 @@ def burst_row(scoring: Scoring) -> BurstRow | None:
     if burst is None or times is None:
         return None
     scores = scoring.observation.scores
+    # Only while both run warm are the times of two processes alike.
     paired = scoring.alone and scoring.warm and not scoring.warmup
     record = BurstRecord(
         ms=work_ms(times) if paired else None,

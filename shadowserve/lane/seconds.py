@@ -64,5 +64,6 @@ def seconds(
         else lambda: None,
         mark,
     )
+    # Only an answer that was given twice, alike, can later be found to have changed.
     rescorer.steady = asked.keep
     return [tried, asked]

@@ -293,6 +293,7 @@ def on_one_core() -> Iterator[None]:
     if len(cpus) < 2 or os.environ.get(_THREADS) != "1":
         yield
         return
+    # The first one in both lanes, so that they meet on the same core.
     os.sched_setaffinity(0, {min(cpus)})
     try:
         yield

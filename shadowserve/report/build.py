@@ -138,6 +138,7 @@ def _divergence(known: Facts) -> dict[str, Any]:
         return {}
     outputs = known.learned.outputs
     told = {**outputs.tally.summary()} if outputs.tally else {}
+    # What the control disagrees in is what one version differs from itself.
     noise = known.control.outputs.disagreement if known.control else None
     told["noise_floor"] = noise.mean if noise is not None and noise.n else None
     return told

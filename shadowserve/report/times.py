@@ -23,6 +23,7 @@ def latency(known: Facts, policy: Policy) -> dict[str, Any]:
         return {}
     learned = known.learned
     paired = known.paired
+    # Only the lower end can break the limit, so it alone spends a part of alpha.
     ratio = paired.interval(policy.alpha, alpha_low=policy.alpha / LIMITS)
     return {
         "champion": _quantiles(learned.champion.total),
@@ -80,6 +81,7 @@ def features(known: Facts) -> Iterator[dict[str, Any]]:
         whole = timing.total.spent.summary()["mean"] or 0.0
         rows = dict(timing.steps)
         if timing.between.spent.n:
+            # Told as well, so that the shares add up to the whole.
             rows[BETWEEN] = timing.between
         for step, own in rows.items():
             mean = own.spent.summary()["mean"]

@@ -174,6 +174,7 @@ class Champion:
     def _turn(self) -> bool:
         """Serve one batch; False once closed. What a model left behind may raise here at any instant."""
         passage = _Passage()
+        # Begun again where it stood; what interrupts a hundred times over would not let it through.
         for _ in range(MAX_INTERRUPTIONS):
             try:
                 if not passage.taken:

@@ -79,6 +79,7 @@ class ChampionWorker:
             self.places.mark(deployment.champion.digest, deployment.options.method)
         )
         rows = scorer.sharing.rows(MAX_BATCH_ROWS)
+        # With as many rows as calls will have, by what lanes have shown before.
         scorer = scoring.warm(scorer, most_rows=rows[self.mark.value])
         sharing.tell(self.places.sharing(Role.CHAMPION, number), scorer.sharing)
         threads.tell(self.places.loaded(Role.CHAMPION, number), scorer.loaded.threads)

@@ -123,6 +123,7 @@ def _finished(route: Route, operation: Json, *, guarded: bool) -> Json:
     if guarded and not route.is_probe:
         said[401] = None
     if not route.is_probe:
+        # The gate stands before every route but the probes.
         said[403] = said[421] = None
     responses = {
         str(status): answer
@@ -130,5 +131,6 @@ def _finished(route: Route, operation: Json, *, guarded: bool) -> Json:
         else {"description": _SAID[status], "content": {_JSON: {"schema": answer or form}}}
         for status, answer in said.items()
     }
+    # A probe needs no token, so what the document demands of all is lifted.
     security: Json = {"security": []} if guarded and route.is_probe else {}
     return {method: {**described, "responses": dict(sorted(responses.items())), **security}}

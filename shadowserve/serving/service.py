@@ -130,6 +130,7 @@ class _Front:
         ):  # pages that may ask are told so in headers, which the application adds
             self._plane.short_way.prefix = prefix
             BoundedHead.short_way = self._plane.short_way
+        # For the main thread: what a model sets up may belong to the thread that loads it.
         _TO_LOAD.put((worker, self._plane))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -146,6 +147,7 @@ class _Front:
         try:
             await self._app(scope, receive, send)
         except BaseException as error:
+            # Told to the supervisor, which has to say why and to end everything.
             if scope["type"] == "lifespan" and not isinstance(error, asyncio.CancelledError):
                 with contextlib.suppress(OSError):
                     _report_failure(_worker().places, error)
@@ -225,6 +227,7 @@ def _give_up() -> None:
     """End the process, whose model is in a call that does not end, once the answers have left."""
     _log.error("a call of the model does not end: the worker gives up; its threads are at")
     tell_stacks()
+    # At once, so that probes learn of it while the last answers leave.
     _worker().counters.set("ready", 0)
     for listening in _Server.running.servers if _Server.running is not None else ():
         listening.close()  # whoever comes now is another worker's

@@ -147,6 +147,7 @@ def failed(work: Work, error: BaseException, started_ns: int) -> Served:
         fault.type,
         fault.frame,
     )
+    # What came before the call that failed was spent all the same.
     waited = (started_ns - work.parsed_ns, work.parse_ns, work.schema_ns, 0, 0, 0)
     return Served(work, 500, to_json(fault), Times(phases_ns=waited))
 

@@ -124,6 +124,7 @@ class Copy:
 
     def _copied(self) -> Copied:
         head = self._headers
+        # By the id that the caller sent or the app gave: labels come under it.
         request_id = head.get(b"x-request-id") or self._request_id
         return Copied(
             protocol=self._protocol,

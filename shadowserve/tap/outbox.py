@@ -198,6 +198,7 @@ class Outbox:
             return "the tap is busy"
         if status == 202:
             self._settle(told, n=len(lines))
+        # A 400 says that no record of the POST was taken.
         elif status == 400:
             self._settle({"rejected": len(lines), "errors": [told.get("error")]}, n=len(lines))
         else:
