@@ -11,6 +11,7 @@ import pytest
 
 from rig import tiny
 from rig.served import Served, expected
+from shadowserve.comparison.bursts import BURST_EVERY
 
 pytestmark = pytest.mark.live
 
@@ -197,6 +198,8 @@ def test_what_the_champion_refuses_is_tried_by_the_challengers_signature(served)
 
 def test_every_series_moves(served):
     """SS-076: champion, challenger and each step are exported."""
+    for _ in range(2 * BURST_EVERY):  # the control's first burst is its warm-up
+        served.post()
     served.settled()
     text = served.client.get(f"{served.url}/metrics").text
     for role in ("champion", "challenger", "control"):
