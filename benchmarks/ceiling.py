@@ -84,7 +84,10 @@ class Bare:
     @contextmanager
     def served(self) -> Iterator[None]:
         """Serve, and stand still until asked."""
-        command = [sys.executable, "-m", "benchmarks.bare", str(self.port)]
+        command = [
+            sys.executable, "-m", "uvicorn", "benchmarks.peers.apps.bare:app", "--port", str(self.port),
+            "--log-level", "error", "--no-access-log", "--lifespan", "off",
+        ]  # fmt: skip
         ready = f"http://127.0.0.1:{self.port}/"
         env = {"PYTHONPATH": str(ROOT)}
         with serving(command, ready=ready, env=env, cwd=self.scratch) as self.running:
