@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
+import stat
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -18,13 +22,17 @@ from rig.scoring import body, double, opaque, record
 from shadowserve.comparison.comparing import Comparer
 from shadowserve.comparison.learned import Learned
 from shadowserve.faults import fault_of, to_json
+from shadowserve.host.leash import tie_to_parent
 from shadowserve.journal import reader
 from shadowserve.journal.reader import JournalReader
 from shadowserve.journal.writer import Writer
+from shadowserve.lane.frames import frame
 from shadowserve.lane.observing import Observer
 from shadowserve.lane.parts import Parts
 from shadowserve.lane.rescoring import Rescorer
 from shadowserve.lane.run import Lane
+from shadowserve.lane.scorer_process import serve
+from shadowserve.lane.scorers import Scorers
 from shadowserve.lane.seconds import seconds
 from shadowserve.lane.warmth import Warmth
 from shadowserve.records import Request
@@ -40,6 +48,7 @@ from shadowserve.state.places import Places
 from shadowserve.statistics.switchback import Schedule
 from shadowserve.wire.protocols import protocols
 
+INCARNATION = "rig"
 LABELLED = Disclosure(b"salt")
 TABLE = dict(protocols("films", 3))
 
@@ -110,8 +119,10 @@ def lane(
     name: LaneName = CHALLENGER,
     rescore: bool = False,
     disclosure: Disclosure = LABELLED,
+    scorers: int = 0,
+    deadline_s: float = 10.0,
 ) -> Lane:
-    """Put a lane together at its cursor, as its process does."""
+    """Put a lane together at its cursor, as its process does; further scorers are forked."""
     files = places.lane(name.role, name.version)
     files.parts.mkdir(parents=True, exist_ok=True)
     state = LaneState(files.state)
@@ -138,6 +149,16 @@ def lane(
     )
     parts.categories = scorer.loaded.categories()
     made = Lane(parts)
+    if scorers:
+        parts.scorers = Scorers(
+            scorers,
+            start=lambda number, line: Forked.scorer(scorer, files.scorer(number), line),
+            mark=files.scorer,
+            deaths=made.execution.deaths,
+            incarnation=INCARNATION,
+            deadline_s=deadline_s,
+            memory_bytes=2**40,
+        )
     if rescore:
         parts.seconds = seconds(made, [CHALLENGER], control=CONTROL)
     parts.learned.classes = scorer.loaded.classes
@@ -166,7 +187,68 @@ def work(
     return made
 
 
+class Forked:
+    """A forked process that can be asked what `subprocess.Popen` can."""
+
+    def __init__(self, run: Callable[[], None]) -> None:
+        self._ended: int | None = None
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # of forking beside threads, which the child does not use
+            self.pid = os.fork()
+        if self.pid == 0:
+            status = 1
+            try:
+                run()
+                status = 0
+            except SystemExit as left:
+                status = int(left.code or 0)
+            finally:
+                os._exit(status)
+
+    @classmethod
+    def scorer(cls, version: Scorer, mark: Path, line: socket.socket) -> Forked:
+        """Fork a scorer of a version that answers on a socket."""
+
+        def run() -> None:
+            tie_to_parent()
+            _close_sockets_but(line.fileno())  # else it would hold the lane's own end open
+            line.sendall(frame({"incarnation": INCARNATION, "ready": True}))
+            inflight = InFlight(mark)
+            serve(
+                line,
+                Observer(version, TABLE, mark=inflight.step),
+                inflight,
+                incarnation=INCARNATION,
+            )
+
+        return cls(run)
+
+    def poll(self) -> int | None:
+        """Return how it ended, None while it runs."""
+        if self._ended is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self._ended = os.waitstatus_to_exitcode(status) if pid else None
+        return self._ended
+
+    def kill(self) -> None:
+        """End it now."""
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+
+def _close_sockets_but(kept: int) -> None:
+    """Close what a started process would not have inherited."""
+    for fd in [int(path.name) for path in Path("/proc/self/fd").iterdir()]:
+        with contextlib.suppress(OSError):
+            if fd != kept and stat.S_ISSOCK(os.fstat(fd).st_mode):
+                os.close(fd)
+
+
 def close(made: Lane) -> None:
+    if made.parts.scorers is not None:
+        made.parts.scorers.close()
     made.parts.tail.close()
     made.parts.state.close()
     made.parts.inflight.close()

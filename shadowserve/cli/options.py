@@ -13,7 +13,14 @@ from shadowserve.settings.loading import load
 from shadowserve.settings.settings import Settings
 
 _FIELDS = {option.name: option for option in dataclasses.fields(Settings)}
-_MANY = ("challengers", "allow_digests", "allow_hosts", "allow_origins", "pass_env")
+_MANY = (
+    "challengers",
+    "allow_digests",
+    "allow_hosts",
+    "allow_origins",
+    "pass_env",
+    "lane_processes",
+)
 Command = Callable[..., Any]
 
 

@@ -72,6 +72,11 @@ class Placement:
         """CPUs of the lanes, the evidence writer and the console; None for any."""
         return self.within if self.lanes is None else self.lanes
 
+    @property
+    def n_cpus(self) -> int:
+        """How many CPUs lanes may use."""
+        return len(self.background) if self.background is not None else clock.cpu_count() or 1
+
     def worker(self, index: int) -> frozenset[int] | None:
         """Return the CPUs of one worker; None for any."""
         return frozenset({self.workers[index]}) if self.workers else self.within

@@ -43,6 +43,11 @@ class Deaths:
             file.unlink()
         self._counted = state.deaths()
 
+    def count(self, death: Death) -> None:
+        """Count the death of a scorer against what it had in hand."""
+        self._state.record_death(death)
+        self._counted = self._state.deaths()
+
     def of(self, position: int) -> int:
         """Return how many processes died with the request in hand; `FATAL` are enough."""
         return self._counted.get(position, (0, ""))[0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from shadowserve.comparison import memory
@@ -21,6 +22,7 @@ from shadowserve.lane.deaths import FATAL, Deaths, ended
 from shadowserve.lane.intake import LargeInputs, Turn, turn
 from shadowserve.lane.observing import Typed
 from shadowserve.lane.parts import Parts
+from shadowserve.lane.scorers import Ticket
 from shadowserve.records import Observation, Outcome, Request, Times, sequence_of, worker_of
 from shadowserve.state.inflight import TYPING
 from shadowserve.statistics import spent
@@ -59,6 +61,30 @@ class _Work:
         return self.typed.rows.n_rows if self.typed.rows else 1
 
 
+@dataclass(slots=True)
+class Block:
+    """The requests of one read, which are dealt with together; nothing of them counts before `finish`.
+
+    Parameters
+    ----------
+    requests : sequence of Request
+    cursor : mapping of worker to sequence
+        How far the journal is dealt with once the block is.
+    counts : list of (outcome, n)
+        Requests that are not scored.
+    poisoned : list of Request
+        Requests that two processes did not survive.
+    """
+
+    requests: Sequence[Request]
+    cursor: dict[int, int] = field(default_factory=dict)
+    counts: list[tuple[Outcome, int]] = field(default_factory=list)
+    poisoned: list[Request] = field(default_factory=list)
+    work: list[_Work] = field(default_factory=list)
+    batches: list[tuple[Ticket, list[_Work]]] = field(default_factory=list)
+    fatal: set[int] = field(default_factory=set)
+
+
 class Execution:
     """Scores requests and hands on what was seen for the next commit."""
 
@@ -80,49 +106,114 @@ class Execution:
         return once or self.deaths.of(place) > 0 or self._parts.places.paused.exists()
 
     def answer(self) -> None:
-        """Take the turns that challengers ask for by now."""
+        """Take the turns that challengers ask for by now, and keep scorers at work."""
+        self._hand_out()
         if self._parts.answering is not None:
             self._parts.answering.serve()
 
     def score(self, requests: Sequence[Request], *, undisturbed: bool) -> None:
-        """Score requests, those alone first, and keep what was seen, in order, for the next flush.
+        """Score requests, those alone first, and keep what was seen, in order, for the next flush."""
+        self.finish(self.begin(requests, undisturbed=undisturbed))
+
+    def begin(self, requests: Sequence[Request], *, undisturbed: bool) -> Block:
+        """Score those requests that are scored alone, and hand out the others; `finish` takes them in.
 
         Beside another lane on one core nothing is timed that could be paired.
         """
-        clock = self._parts.clock
+        clock, block = self._parts.clock, Block(requests)
+        if not requests:
+            return block
         self._parts.warmth.cool()
         self._commits.pass_time()
         # Before anything is known of them: no cost decides about its own request.
-        plans = {block: self._measuring.plan(block) for block in _blocks(requests)}
+        plans = {each: self._measuring.plan(each) for each in _blocks(requests)}
         self._measuring.read(len(requests))
         self._reading = [one.position for one in requests]
         self._parts.inflight.mark(self._reading, step=TYPING)
         with clock.during(spent.READ):
-            looked = [self._look_at(request, plans) for request in requests]
-        work = [one for one in looked if one is not None]
-        with clock.during(spent.ALONE):
-            for one in work:
-                if one.is_alone:
+            looked = [self._look_at(request, plans, block) for request in requests]
+        block.work = [one for one in looked if one is not None]
+        alone = [one for one in block.work if one.is_alone]
+        bursts = [one for one in alone if one.what.burst]
+        if bursts:
+            with self._silence(), clock.during(spent.ALONE):
+                self._score_each(bursts, undisturbed=undisturbed)
+        for batch in self._cut([w for w in block.work if w.what.score and not w.is_alone]):
+            if self._parts.scorers is None or all(one.typed.rows is None for one in batch):
+                with clock.during(spent.BATCH):
                     self.answer()
-                    self._score_alone(one, undisturbed=undisturbed)
-        with clock.during(spent.BATCH):
-            for batch in self._cut([one for one in work if one.what.score and not one.is_alone]):
-                self.answer()
-                self._score_together(batch)
+                    self._score_together(batch)
+            else:
+                block.batches.append((self._parts.scorers.submit([w.typed for w in batch]), batch))
+        with clock.during(spent.ALONE):
+            self._score_each([w for w in alone if not w.what.burst], undisturbed=undisturbed)
         self._parts.inflight.clear()
-        with clock.during(spent.AGAIN):
-            for one in work:
-                self._keep(one)
+        return block
+
+    def finish(self, block: Block) -> None:
+        """Wait for what was handed out, and keep what was seen, in order, for the next flush."""
+        for ticket, batch in block.batches:
+            self._collect(ticket, batch, block)
+        for outcome, n in block.counts:
+            if n:
+                self._commits.progress.count(outcome, n)
+        for request in block.poisoned:
+            self._poisoned(request)
+        with self._parts.clock.during(spent.AGAIN):
+            for one in block.work:
+                if one.typed.request.position not in block.fatal:
+                    self._keep(one)
+                self._hand_out()
         self._parts.inflight.clear()
 
-    def _look_at(self, request: Request, plans: Mapping[tuple[int, int], Plan]) -> _Work | None:
+    def _score_each(self, work: Sequence[_Work], *, undisturbed: bool) -> None:
+        for one in work:
+            self.answer()
+            self._score_alone(one, undisturbed=undisturbed)
+
+    def _silence(self) -> AbstractContextManager[None]:
+        """Let no scorer work meanwhile: in a burst nothing may run on its core but the two that are paired."""
+        scorers = self._parts.scorers
+        return nullcontext() if scorers is None else scorers.silence(self.answer)
+
+    def _hand_out(self) -> None:
+        if self._parts.scorers is not None:
+            self._parts.scorers.turn()
+
+    def _collect(self, ticket: Ticket, batch: Sequence[_Work], block: Block) -> None:
+        """Take in a batch that was handed out; scored here, if no scorer has begun it."""
+        scorers = self._parts.scorers
+        if scorers is None:
+            return
+        with self._parts.clock.during(spent.IDLE):
+            scorers.collect(ticket, score=self._score_here, meanwhile=self.answer)
+        n_rows = sum(one.n_rows for one in batch)
+        self._measuring.together(ticket.spent_ns, rows=n_rows)
+        self.size.took(n_rows, ticket.spent_ns / 1e6)
+        for one in batch:
+            place = one.typed.request.position
+            if place in ticket.fatal:
+                block.fatal.add(place)
+                block.poisoned.append(one.typed.request)
+            else:
+                one.seen, one.warmup = ticket.seen[place], self._warms_up()
+
+    def _score_here(self, batch: Sequence[Typed]) -> Sequence[Observation]:
+        with self._parts.clock.during(spent.BATCH):
+            seen = self._parts.observer.together(batch, hold=self._parts.inflight.mark)
+            self._parts.inflight.clear()
+        return seen
+
+    def _look_at(
+        self, request: Request, plans: Mapping[tuple[int, int], Plan], block: Block
+    ) -> _Work | None:
         """Type a request and decide what is done with it; None where that is settled."""
         if request.body is None:
-            self._commits.progress.count(Outcome.SAMPLED_OUT)
+            block.counts.append((Outcome.SAMPLED_OUT, 1))
             return None
         died = self.deaths.of(request.position)
         if died >= FATAL:
-            self._poisoned(request)
+            block.poisoned.append(request)
             return None
         typed = self._typed(request, by_itself=died > 0)
         sizes = self._commits.sizes.of(typed.rows)
@@ -139,7 +230,7 @@ class Execution:
         if died:
             what = Turn()  # by itself: another death is its own
         if not what.score:
-            self._commits.progress.count(Outcome.SAMPLED_OUT)
+            block.counts.append((Outcome.SAMPLED_OUT, 1))
         return _Work(typed, what, sizes, large=large, died=died > 0)
 
     def _typed(self, request: Request, *, by_itself: bool) -> Typed:

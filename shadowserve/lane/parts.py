@@ -14,6 +14,7 @@ from shadowserve.lane.lock import ScoringLock
 from shadowserve.lane.observing import Observer
 from shadowserve.lane.refused import RefusedRequests
 from shadowserve.lane.rescoring import Rescorer
+from shadowserve.lane.scorers import Scorers
 from shadowserve.lane.stopwatch import Stopwatch
 from shadowserve.lane.turns import Answering, Asking
 from shadowserve.lane.warmth import Warmth
@@ -69,6 +70,8 @@ class Parts:
         Where the lane's time goes.
     memory_bytes : int or None
         What the process may hold before it is ended for that.
+    scorers : Scorers or None
+        Further processes of the version; None where the lane's own is the only one.
     """
 
     name: LaneName
@@ -96,6 +99,7 @@ class Parts:
     categories: Mapping[str, Categories] = field(default_factory=dict)
     clock: Stopwatch = field(default_factory=Stopwatch)
     memory_bytes: int | None = None
+    scorers: Scorers | None = None
     first_state: tuple[str, str | None] = ("running", None)
 
     @property

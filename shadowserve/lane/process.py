@@ -9,7 +9,10 @@ import errno
 import json
 import logging
 import os
+import secrets
 import signal
+import socket
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,7 +26,7 @@ from shadowserve.comparison.ways import classes_of, ways_of
 from shadowserve.errors import ShadowserveError, UnreadableError
 from shadowserve.faults import fault_of, tell
 from shadowserve.host import gc_freeze, priority, stopping
-from shadowserve.host.leash import watch_parent
+from shadowserve.host.leash import tie_to_parent, watch_parent
 from shadowserve.host.private_log import PRINTS, silence_others
 from shadowserve.journal.reader import JournalReader
 from shadowserve.lane.company import Company
@@ -34,6 +37,7 @@ from shadowserve.lane.parts import Parts
 from shadowserve.lane.refused import RefusedRequests
 from shadowserve.lane.rescoring import Rescorer
 from shadowserve.lane.run import Lane, follow
+from shadowserve.lane.scorers import Scorers
 from shadowserve.lane.seconds import seconds
 from shadowserve.lane.turns import Answering, Asking
 from shadowserve.lane.warmth import Warmth
@@ -41,6 +45,7 @@ from shadowserve.records import Role
 from shadowserve.schema.schema import Schema
 from shadowserve.scorer import scoring
 from shadowserve.scorer.scorer import Scorer
+from shadowserve.settings import lane_processes
 from shadowserve.settings.policy import Policy
 from shadowserve.state import classes, sharing, threads
 from shadowserve.state import deployment as deployments
@@ -85,6 +90,8 @@ def main(arguments: Sequence[str]) -> int:
     priority.settle()
     try:
         lane.run()
+        if lane.parts.scorers is not None:
+            lane.parts.scorers.close()
     except BaseException as error:  # also what a model lets a signal or a thread of its own raise
         if _passes(error):
             return _no_room(name, error)
@@ -155,6 +162,7 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
     challengers = [n for n in deployment.lanes if n.role is Role.CHALLENGER]
     lane = Lane(parts)
     take_turns(lane, deployment)
+    parts.scorers = _scorers(lane, deployment)
     if name.role is Role.CONTROL:
         parts.limit = follow(places, challengers)
     else:
@@ -167,6 +175,49 @@ def build(name: LaneName, places: Places, deployment: Deployment) -> Lane:
         parts.comparer.resume(learned.outputs.tally)
     _say_compatibility(lane, deployment)
     return lane
+
+
+def _scorers(lane: Lane, deployment: Deployment) -> Scorers | None:
+    """Return further processes that score for this lane; they begin to load at once."""
+    n = int(os.environ.get(lane_processes.VARIABLE, "1")) - 1
+    if n < 1:
+        return None
+    name, places, incarnation = lane.parts.name, lane.parts.places, secrets.token_hex(8)
+    scorers = Scorers(
+        n,
+        start=lambda number, line: _start_scorer(name, places, number, line, incarnation),
+        mark=lane.parts.files.scorer,
+        deaths=lane.execution.deaths,
+        incarnation=incarnation,
+        deadline_s=deployment.options.deadline,
+        memory_bytes=deployment.options.lane_memory,
+    )
+    scorers.turn()  # before this process steps back: what loads has a larger claim on CPUs
+    return scorers
+
+
+def _start_scorer(
+    name: LaneName, places: Places, number: int, line: socket.socket, incarnation: str
+) -> subprocess.Popen[bytes]:
+    """Start a scorer, in this process's group: who ends the lane ends it too."""
+    log = places.logs / f"lane-{name.role.value}-v{name.version}.log"
+    flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW
+    descriptor = os.open(log, flags, 0o600)
+    try:
+        return subprocess.Popen(
+            [
+                sys.executable, "-m", "shadowserve.lane.scorer_process", name.role.value,
+                f"v{name.version}", str(number), str(places.root), str(line.fileno()), incarnation,
+            ],
+            env={**os.environ, "SHADOWSERVE_PARENT": str(os.getpid())},
+            stdin=subprocess.DEVNULL,
+            stdout=descriptor,
+            stderr=descriptor,
+            pass_fds=(line.fileno(),),
+            preexec_fn=tie_to_parent,
+        )  # fmt: skip
+    finally:
+        os.close(descriptor)
 
 
 def _learned(known: Mapping[str, bytes], scorer: Scorer, policy: Policy) -> Learned:

@@ -6,13 +6,16 @@ Everything learnt is committed with the cursor, so a lane killed at any instant 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 
 from shadowserve.journal.reader import Batch
+from shadowserve.lane import execution
 from shadowserve.lane.commits import Commits
 from shadowserve.lane.execution import Execution
 from shadowserve.lane.parts import Parts
+from shadowserve.lane.scorers import AHEAD
 from shadowserve.lane.totals import totals
 from shadowserve.records import Comparison, Outcome, Request
 from shadowserve.state import pace
@@ -48,13 +51,22 @@ class Lane:
         What scores.
     """
 
-    __slots__ = ("_condition", "_full_reads", "_pauses", "commits", "execution", "parts")
+    __slots__ = (
+        "_ahead",
+        "_condition",
+        "_full_reads",
+        "_pauses",
+        "commits",
+        "execution",
+        "parts",
+    )
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self.commits = Commits(parts)
         self.execution = Execution(parts, self.commits)
         self._pauses = Pauses(parts.places)
+        self._ahead: deque[execution.Block] = deque()
         self._condition = Condition("starting")
         self._full_reads = 0
 
@@ -65,6 +77,7 @@ class Lane:
             self._look_at_refused()
             if not self.turn():
                 self._idle()
+        self._finish(most=0)
         self.flush()
         self._look_at_refused(at_once=True)
         self.commits.close_window(totals=self._totals())
@@ -78,35 +91,54 @@ class Lane:
         """Read and deal with what has come; False if nothing had."""
         still = self.parts.schedule.block(time.time_ns())[1] is Block.STILL
         if still and not self.parts.places.draining.exists():
+            self._finish(most=0)
             return False
         with self.parts.clock.during(READ):
             batch = self._read()
-        if batch.deleted:
-            self.commits.progress.count(Outcome.SKIPPED_BUDGET, batch.deleted)
-        if batch.lost:
-            self.commits.progress.count(Outcome.SKIPPED_LOST, batch.lost)
-        wanted = self._outside_pauses(batch.requests)
-        if wanted:
-            held = (
-                self.parts.lock.held(meanwhile=self.execution.answer)
-                if self.parts.lock
-                else nullcontext(True)
-            )
-            with held as undisturbed:
-                self.execution.score(wanted, undisturbed=undisturbed)
-                for first in range(0, len(wanted), AGAIN_REQUESTS):
-                    self.execution.again(wanted[first : first + AGAIN_REQUESTS])
-        self.commits.progress.cursor = batch.cursor
-        if batch.requests or batch.deleted or batch.lost:
-            self.commits.window.begin()
-        if self.commits.is_due(idle=not batch.requests):
+        wanted, paused = self._outside_pauses(batch.requests)
+        held = (
+            self.parts.lock.held(meanwhile=self.execution.answer)
+            if self.parts.lock and wanted
+            else nullcontext(True)
+        )
+        with held as undisturbed:
+            block = self.execution.begin(wanted, undisturbed=undisturbed)
+            block.cursor = batch.cursor
+            block.counts += [
+                (Outcome.SKIPPED_BUDGET, batch.deleted),
+                (Outcome.SKIPPED_LOST, batch.lost),
+                (Outcome.SKIPPED_PAUSED, paused),
+            ]
+            came = bool(batch.requests or batch.deleted or batch.lost)
+            if came or not self._ahead:
+                self._ahead.append(block)
+            # Whoever holds the lock is done with it when it lets go.
+            ahead = bool(batch.requests) and self.parts.lock is None
+            self._finish(most=AHEAD if ahead and self.parts.scorers is not None else 0)
+        return bool(batch.requests)
+
+    def _finish(self, *, most: int) -> None:
+        """Take in the oldest blocks until so many are left, and commit now and then."""
+        while len(self._ahead) > most:
+            block = self._ahead.popleft()
+            self.execution.finish(block)
+            if block.requests:
+                for first in range(0, len(block.requests), AGAIN_REQUESTS):
+                    self.execution.again(block.requests[first : first + AGAIN_REQUESTS])
+            self.commits.progress.cursor = block.cursor
+            if block.requests or any(n for _, n in block.counts):
+                self.commits.window.begin()
+            self._settle(idle=not block.requests)
+
+    def _settle(self, *, idle: bool) -> None:
+        """Commit, and close the window, where it is time."""
+        if self.commits.is_due(idle=idle):
             self.flush()
         if self.commits.window.is_full() and self.commits.window.is_full(
             wider := pace.factor(self.parts.places.wider)
         ):
             self.flush()
             self.commits.close_window(merged=wider - 1, totals=self._totals())
-        return bool(batch.requests)
 
     def _read(self) -> Batch:
         """Read what has come: the more at once, the longer the lane has been behind."""
@@ -130,14 +162,12 @@ class Lane:
     def _totals(self) -> dict[str, float]:
         return totals(self.commits.learned, role=self.parts.name.role.value)
 
-    def _outside_pauses(self, requests: Sequence[Request]) -> Sequence[Request]:
-        """Return what did not come in a pause; the rest is counted as skipped."""
+    def _outside_pauses(self, requests: Sequence[Request]) -> tuple[Sequence[Request], int]:
+        """Return what did not come in a pause, and how many did."""
         if not requests or not (self._pauses.lasting or self._pauses.over()):
-            return requests
+            return requests, 0
         wanted = [one for one in requests if not self._pauses.cover(one.arrived_wall_ns)]
-        if len(wanted) < len(requests):
-            self.commits.progress.count(Outcome.SKIPPED_PAUSED, len(requests) - len(wanted))
-        return wanted
+        return wanted, len(requests) - len(wanted)
 
     def _idle(self) -> None:
         """Wait a little for requests, or for a challenger that asks for a turn."""
@@ -159,7 +189,7 @@ class Lane:
     def _settle_condition(self, comparisons: Sequence[Comparison]) -> None:
         """Say `incompatible` while every request lacks a column, `running` once one fits."""
         if any(one.outcome is Outcome.BOTH_OK for one in comparisons):
-            self.say("running", None)
+            self.say("running", self.parts.scorers.remark if self.parts.scorers else None)
             return
         lacking = [
             one.fault.column

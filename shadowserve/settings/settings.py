@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from shadowserve.settings import names, spellings
+from shadowserve.settings import lane_processes, names, spellings
 from shadowserve.settings.sources import FILE
 from shadowserve.settings.vocabulary import METHODS, Kind
 
@@ -260,6 +260,15 @@ class Settings:
             "--placement auto|off|CPUS",
             "A core for each worker and the others for lanes; not pinned; or auto within CPUs like 0,4-6.",
             default="auto",
+        ),
+    )
+    lane_processes: tuple[str, ...] = field(
+        default=("1",),
+        metadata=_about(
+            lane_processes.read,
+            "--lane-processes N|auto",
+            "Processes that score for each version, or 4=3 for version 4; may be given more than once.",
+            default="1",
         ),
     )
     method: str = field(

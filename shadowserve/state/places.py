@@ -64,6 +64,10 @@ class LanePlaces:
         """The in-flight mark."""
         return self.root / "inflight.bin"
 
+    def scorer(self, number: int) -> Path:
+        """Return the in-flight mark of one of its further scorers."""
+        return self.root / f"scorer-{number}.bin"
+
     @property
     def death(self) -> Path:
         """How the last process ended with requests in hand; written by the supervisor."""

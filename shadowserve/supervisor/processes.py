@@ -22,6 +22,7 @@ from shadowserve.journal import writer
 from shadowserve.lane.lock import ONE_AT_A_TIME
 from shadowserve.serving.bentoml_worker import worker_command, worker_environment
 from shadowserve.settings import gate as gates
+from shadowserve.settings import lane_processes
 from shadowserve.settings.gate import Gate
 from shadowserve.settings.settings import Settings
 from shadowserve.state import ends
@@ -95,8 +96,19 @@ class Processes:
             cpus=self.placement.worker(index),
         )
 
-    def lane(self, name: LaneName) -> LaneWatch:
-        """Make a lane's process and what watches it."""
+    def lane_processes(self, name: LaneName, *, lanes: int) -> int:
+        """Return how many processes score for a lane, of which its own is one."""
+        given, version = self.settings.lane_processes, name.version
+        return lane_processes.processes(given, version, cpus=self.placement.n_cpus, lanes=lanes)
+
+    def lane(self, name: LaneName, *, lanes: int = 1) -> LaneWatch:
+        """Make a lane's process and what watches it.
+
+        Parameters
+        ----------
+        lanes : int
+            How many lanes share the CPUs.
+        """
         places = self.places.lane(name.role, name.version)
         places.make()
         command = ("-m", "shadowserve.lane.process", name.role.value, f"v{name.version}")
@@ -107,6 +119,7 @@ class Processes:
                 **self._environment(name.role.value),
                 **self._prints(f"lane-{name.role.value}-v{name.version}"),
                 **({ONE_AT_A_TIME: "1"} if self.placement.one_at_a_time else {}),
+                lane_processes.VARIABLE: str(self.lane_processes(name, lanes=lanes)),
                 **self._background(),
             },
             log=self.places.logs / f"lane-{name.role.value}-v{name.version}.log",

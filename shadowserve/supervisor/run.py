@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from shadowserve.ending import ending
 from shadowserve.errors import ModelError
 from shadowserve.http import certificate
+from shadowserve.legible import counted
 from shadowserve.settings.settings import Settings
 from shadowserve.state import counters, departed, presence
 from shadowserve.state.deployment import Deployment
@@ -130,8 +131,18 @@ class Supervisor:
         self.deployment = deployment
         self.places.arrival.unlink(missing_ok=True)  # what an earlier start wrote is past
         self.news = EvidenceNews(self.places)
-        self.lanes = [self.processes.lane(name) for name in deployment.lanes]
-        allowance = Allowance(self.settings.lane_memory, len(self.lanes), self._champions)
+        n_lanes = len(deployment.lanes)
+        self.lanes = [self.processes.lane(name, lanes=n_lanes) for name in deployment.lanes]
+        scoring = sum(
+            self.processes.lane_processes(name, lanes=n_lanes) for name in deployment.lanes
+        )
+        if scoring > max(n_lanes, self.processes.placement.n_cpus):
+            self.say(
+                f"{scoring} processes score for {n_lanes} lanes that have "
+                f"{counted(self.processes.placement.n_cpus, 'CPU')}: more do not make them faster. "
+                "Give --lane-processes a smaller number."
+            )
+        allowance = Allowance(self.settings.lane_memory, scoring, self._champions)
         for watch in self.lanes:
             watch.say = self.say
             watch.allowance = allowance

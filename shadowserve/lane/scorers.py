@@ -1,0 +1,412 @@
+"""A lane's scorers: further processes of its version, which score batches while the lane does the rest.
+
+The lane's own process reads, types, times what is scored alone, compares, learns and commits; so what a lane
+knows stays in one process and in order. It hands out batches as they were cut for one process, and takes the
+answers in that order, whoever was first. What nobody has begun when it comes to it, it scores itself.
+
+A scorer that dies costs the requests in its hands one try: each is scored once more, by itself, by a scorer;
+its second death is its outcome. Deadline and memory are looked at whenever the lane waits or hands out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import select
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from shadowserve.ending import ending
+from shadowserve.host import clock
+from shadowserve.host.pulse import Pulse
+from shadowserve.lane import frames
+from shadowserve.lane.deaths import FATAL, Deaths
+from shadowserve.lane.observing import Typed
+from shadowserve.records import Observation
+from shadowserve.state import inflight
+from shadowserve.state.death import Death
+
+_log = logging.getLogger("shadowserve.lane")
+
+AHEAD = 16
+"""Blocks that are read ahead of the oldest that is not taken in."""
+IN_HAND = 2
+"""Batches that a scorer has at most: one that it scores, one that waits for it."""
+MAX_BARREN = 5
+MAX_SAME = 5
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+LOOK_NS = 50 * 10**6
+READ_BYTES = 1 << 20
+WAIT_S = 0.02
+END_S = 1.0
+_FROM_OUTSIDE = (-9, -15, -2, -1)
+
+
+class Process(Protocol):
+    """What a scorer's process can be asked; `subprocess.Popen` is one."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """Return how it ended, None while it runs."""
+
+    def kill(self) -> None:
+        """End it now."""
+
+
+@dataclass(slots=True)
+class Ticket:
+    """A batch that was handed out.
+
+    Attributes
+    ----------
+    seen : mapping of position to Observation
+    fatal : set of position
+        Requests whose scorers have died twice.
+    spent_ns : int
+        What scoring took.
+    """
+
+    left: int
+    seen: dict[int, Observation] = field(default_factory=dict)
+    fatal: set[int] = field(default_factory=set)
+    spent_ns: int = 0
+
+
+@dataclass(slots=True)
+class _Job:
+    number: int
+    ticket: Ticket
+    batch: Sequence[Typed]
+    blamed: bool = False
+
+
+@dataclass(slots=True)
+class _Scorer:
+    number: int
+    mark: Path
+    process: Process | None = None
+    line: socket.socket | None = None
+    held: frames.Frames = field(default_factory=frames.Frames)
+    out: bytearray = field(default_factory=bytearray)
+    jobs: deque[_Job] = field(default_factory=deque)
+    ready: bool = False
+    given_up: str | None = None
+    cause: str | None = None
+    barren: int = 0
+    again_ns: int = 0
+    pulse: Pulse = field(default_factory=Pulse)
+
+
+class Scorers:
+    """The scorers of one lane.
+
+    Parameters
+    ----------
+    n : int
+        How many.
+    start : callable
+        Given a number and a socket, starts a scorer that answers there.
+    mark : callable
+        Given a number, the file of the scorer's in-flight mark.
+    deaths : Deaths
+        Where the lane counts them.
+    incarnation : str
+        Of the lane's process: frames of another are not taken.
+    deadline_s : float
+        How long a request may be in hand, less starvation.
+    memory_bytes : int
+        Memory of its own beyond which a scorer is ended.
+    """
+
+    def __init__(
+        self,
+        n: int,
+        *,
+        start: Callable[[int, socket.socket], Process],
+        mark: Callable[[int], Path],
+        deaths: Deaths,
+        incarnation: str,
+        deadline_s: float,
+        memory_bytes: int,
+    ) -> None:
+        self._start = start
+        self._deaths = deaths
+        self._incarnation = incarnation
+        self._deadline_s = deadline_s
+        self._memory_bytes = memory_bytes
+        self._scorers = [_Scorer(k, mark(k)) for k in range(1, n + 1)]
+        self._waiting: deque[_Job] = deque()
+        self._numbers = 0
+        self._silent = False
+        self._looked_ns = 0
+        self._outside: dict[int, int] = {}
+
+    @property
+    def remark(self) -> str | None:
+        """What somebody should know of scorers that do not work, as a clause."""
+        told = [f"scorer {one.number}: {one.given_up}" for one in self._scorers if one.given_up]
+        if not told:
+            return None
+        at_work = 1 + sum(one.given_up is None for one in self._scorers)
+        return f"{at_work} of {1 + len(self._scorers)} processes score ({'; '.join(told)})"
+
+    @property
+    def any_at_work(self) -> bool:
+        """Whether there is a scorer, or will be."""
+        return any(one.given_up is None for one in self._scorers)
+
+    def submit(self, batch: Sequence[Typed]) -> Ticket:
+        """Hand out a batch."""
+        ticket = Ticket(len(batch))
+        self._waiting.append(self._job(ticket, batch))
+        self.turn()
+        return ticket
+
+    def collect(
+        self,
+        ticket: Ticket,
+        *,
+        score: Callable[[Sequence[Typed]], Sequence[Observation]],
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Wait until a batch was scored.
+
+        Parameters
+        ----------
+        score : callable
+            Scores here what no scorer has begun.
+        meanwhile : callable
+            Done again and again during the wait.
+        """
+        while ticket.left:
+            self.turn()
+            own = next((job for job in self._waiting if job.ticket is ticket), None)
+            if own is not None and (not own.blamed or not self.any_at_work):
+                self._waiting.remove(own)
+                began_ns = time.monotonic_ns()
+                seen = score(own.batch)
+                ticket.spent_ns += time.monotonic_ns() - began_ns
+                _take(own, seen)
+            elif ticket.left:
+                self._wait(WAIT_S)
+                meanwhile()
+
+    @contextlib.contextmanager
+    def silence(self, meanwhile: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Let no scorer work for the length of a block: what is timed there is paired."""
+        self._silent = True
+        try:
+            while any(one.jobs for one in self._scorers):
+                self.turn()
+                self._wait(WAIT_S)
+                meanwhile()
+            yield
+        finally:
+            self._silent = False
+
+    def turn(self) -> None:
+        """Start who is to start, hand out what waits, take what has come; without waiting."""
+        now_ns = time.monotonic_ns()
+        look = now_ns - self._looked_ns >= LOOK_NS
+        if look:
+            self._looked_ns = now_ns
+        for one in self._scorers:
+            if one.process is None:
+                if one.given_up is None and now_ns >= one.again_ns:
+                    self._begin(one)
+                continue
+            self._exchange(one)
+            if look and one.process is not None:
+                self._enforce(one)
+        while self._waiting and not self._silent:
+            free = [one for one in self._scorers if one.ready and len(one.jobs) < IN_HAND]
+            if not free:
+                return
+            self._hand(min(free, key=lambda one: len(one.jobs)), self._waiting.popleft())
+
+    def close(self) -> None:
+        """End all scorers."""
+        for one in self._scorers:
+            if one.line is not None:
+                one.line.close()
+        until = time.monotonic() + END_S
+        for one in self._scorers:
+            if one.process is None:
+                continue
+            while one.process.poll() is None and time.monotonic() < until:
+                time.sleep(0.005)
+            if one.process.poll() is None:
+                one.process.kill()
+                one.process.poll()
+
+    def _job(self, ticket: Ticket, batch: Sequence[Typed], *, blamed: bool = False) -> _Job:
+        self._numbers += 1
+        return _Job(self._numbers, ticket, batch, blamed)
+
+    def _begin(self, one: _Scorer) -> None:
+        own, theirs = socket.socketpair()
+        with theirs:
+            one.process = self._start(one.number, theirs)
+        own.setblocking(False)
+        one.line, one.held, one.out = own, frames.Frames(), bytearray()
+        one.ready, one.cause = False, None
+
+    def _hand(self, one: _Scorer, job: _Job) -> None:
+        told, bodies = frames.of_requests([typed.request for typed in job.batch])
+        head = {"incarnation": self._incarnation, "number": job.number, "requests": told}
+        one.out += frames.frame(head, bodies)
+        one.jobs.append(job)
+        self._exchange(one)
+
+    def _exchange(self, one: _Scorer) -> None:
+        """Write and read what can be, without waiting; deal with a death."""
+        if one.line is None or one.process is None:
+            return
+        alive = one.process.poll() is None
+        try:
+            if one.out and alive:
+                with contextlib.suppress(BlockingIOError):
+                    del one.out[: one.line.send(one.out)]
+            while True:
+                read = one.line.recv(READ_BYTES)
+                if not read:
+                    alive = False
+                    break
+                for head, rest in one.held.feed(read):
+                    self._hear(one, head, rest)
+        except BlockingIOError:
+            pass
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+        ):  # broken, or it says what none of ours says
+            alive = False
+        if not alive:
+            self._bury(one)
+
+    def _hear(self, one: _Scorer, head: dict[str, object], rest: bytes) -> None:
+        if head["incarnation"] != self._incarnation:
+            raise ValueError("a frame of another process")
+        if "ready" in head:
+            one.ready = True
+        elif "refused" in head:
+            one.given_up = f"it cannot load: {head['refused']}"
+            _log.error("scorer %d cannot work: %s", one.number, head["refused"])
+        else:
+            job = one.jobs[0]
+            if head["number"] != job.number:
+                raise ValueError("an answer to another batch")
+            seen = frames.observations_of(head["seen"], rest)  # type: ignore[arg-type]
+            if len(seen) != len(job.batch):
+                raise ValueError("an answer of another length")
+            one.jobs.popleft()
+            one.barren = 0
+            job.ticket.spent_ns += int(head["spent_ns"])  # type: ignore[call-overload]
+            _take(job, seen)
+
+    def _enforce(self, one: _Scorer) -> None:
+        """End a scorer that has had the same in hand past the deadline, or takes too much memory."""
+        process = one.process
+        if process is None:
+            return
+        mark = inflight.read(one.mark)
+        in_hand = mark.pid == process.pid and bool(mark.positions)
+        seen_s = one.pulse.still_s((mark.pid, mark.started_ns) if in_hand else None)
+        if in_hand and min(seen_s, mark.worked_ns() / 1e9) >= self._deadline_s:
+            one.cause = "deadline"
+        elif (clock.own_bytes(process.pid) or 0) > self._memory_bytes:
+            one.cause = "memory"
+        else:
+            return
+        process.kill()
+        while process.poll() is None:
+            time.sleep(0.001)
+        self._bury(one)
+
+    def _bury(self, one: _Scorer) -> None:
+        """Count a death against what was in hand, and hand it out again."""
+        process, line = one.process, one.line
+        if process is None or line is None:
+            return
+        if process.poll() is None:  # it closed its end, or answers what nobody asked
+            process.kill()
+            while process.poll() is None:
+                time.sleep(0.001)
+        line.close()
+        mark = inflight.read(one.mark)
+        in_hand = set(mark.positions) if mark.pid == process.pid else set()
+        code = process.poll()
+        one.process = one.line = None
+        one.ready = False
+        cause = one.cause or ("outside" if code in _FROM_OUTSIDE else "crash")
+        if in_hand and cause == "outside":
+            cause = self._or_its_own(min(in_hand))
+        lost, one.jobs = one.jobs, deque()
+        if one.given_up is None:
+            self._pause(one, in_hand, code)
+        if in_hand and cause != "outside":
+            self._deaths.count(
+                Death(
+                    id=f"{mark.pid}-{mark.started_ns}",
+                    positions=tuple(in_hand),
+                    cause=cause,
+                    step=mark.step,
+                    worked_ms=mark.worked_ns() / 1e6,
+                )
+            )
+        for job in reversed(lost):
+            self._again(job, in_hand if cause != "outside" else set())
+
+    def _or_its_own(self, first: int) -> str:
+        """Doubt that deaths come from outside which come with the same request in hand every time."""
+        self._outside[first] = self._outside.get(first, 0) + 1
+        return "crash" if self._outside[first] % MAX_SAME == 0 else "outside"
+
+    def _pause(self, one: _Scorer, in_hand: set[int], code: int | None) -> None:
+        how = ending(code)
+        _log.warning("scorer %d ended (%s), %d in hand", one.number, how, len(in_hand))
+        one.barren = 0 if in_hand else one.barren + 1
+        if one.barren >= MAX_BARREN:
+            one.given_up = f"it ended {one.barren} times without progress, {how}"
+        pause_s = 0.0 if in_hand else FIRST_PAUSE_S * 2 ** max(0, one.barren - 1)
+        one.again_ns = time.monotonic_ns() + int(min(LONGEST_PAUSE_S, pause_s) * 1e9)
+
+    def _again(self, job: _Job, blamed: set[int]) -> None:
+        """Hand out again what a dead scorer had: the blamed each by itself, unless that was its second."""
+        rest = [typed for typed in job.batch if typed.request.position not in blamed]
+        if rest:
+            self._waiting.appendleft(self._job(job.ticket, rest))
+        for typed in job.batch:
+            place = typed.request.position
+            if place not in blamed:
+                continue
+            if self._deaths.of(place) >= FATAL:
+                job.ticket.fatal.add(place)
+                job.ticket.left -= 1
+            else:
+                self._waiting.appendleft(self._job(job.ticket, [typed], blamed=True))
+
+    def _wait(self, seconds: float) -> None:
+        """Wait until a scorer says something, or dies."""
+        lines = [one.line for one in self._scorers if one.line is not None]
+        if lines:
+            select.select(lines, [one for one in lines if self._has_to_send(one)], [], seconds)
+        else:
+            time.sleep(seconds)
+
+    def _has_to_send(self, line: socket.socket) -> bool:
+        return any(one.line is line and one.out for one in self._scorers)
+
+
+def _take(job: _Job, seen: Sequence[Observation]) -> None:
+    for typed, observation in zip(job.batch, seen, strict=True):
+        job.ticket.seen[typed.request.position] = observation
+    job.ticket.left -= len(job.batch)
