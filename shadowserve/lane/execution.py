@@ -84,6 +84,11 @@ class Block:
     batches: list[tuple[Ticket, list[_Work]]] = field(default_factory=list)
     fatal: set[int] = field(default_factory=set)
 
+    @property
+    def is_scored(self) -> bool:
+        """Whether nothing of it is waited for."""
+        return not any(ticket.left for ticket, _ in self.batches)
+
 
 class Execution:
     """Scores requests and hands on what was seen for the next commit."""

@@ -118,8 +118,8 @@ class Lane:
         return bool(batch.requests)
 
     def _finish(self, *, most: int) -> None:
-        """Take in the oldest blocks until so many are left, and commit now and then."""
-        while len(self._ahead) > most:
+        """Take in the oldest blocks: those that are scored, and others until so many are left."""
+        while self._ahead and (len(self._ahead) > most or self._ahead[0].is_scored):
             block = self._ahead.popleft()
             self.execution.finish(block)
             if block.requests:
