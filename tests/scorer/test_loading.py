@@ -387,7 +387,9 @@ def test_a_missing_module_is_named_with_the_way_to_ship_it(
 
 def without_code(store: Store, folder: Path) -> int:
     number = with_code(store, "tmp_unshipped", folder, 5, "custom_transformer.py")
-    source = Registry(store.uris).calls.location(Pin("tmp_unshipped", number)).removeprefix("file://")
+    source = (
+        Registry(store.uris).calls.location(Pin("tmp_unshipped", number)).removeprefix("file://")
+    )
     (Path(source) / "code/custom_transformer.py").unlink()
     return int(_source(store, "unshipped", source))
 
