@@ -29,7 +29,7 @@ from shadowserve.wire.likeness import Leaf, Likeness, apart, field_of
 from shadowserve.wire.protocols import Protocol
 
 GROUP_ROWS = 32
-"""Rows of a group; twice over they are as many as serving puts into a call."""
+"""Rows of a group; twice over they are as many as serving puts into a call of unknown code."""
 
 REPEATS = 5
 """How often an answer that differs is asked for again, alone and in company, before it is proof."""

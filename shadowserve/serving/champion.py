@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from shadowserve.faults import fault_of, tell
 from shadowserve.schema.rows import Rows, concat
 from shadowserve.scorer.scorer import Scored
+from shadowserve.serving.call_size import MOST_ROWS, CallSize
 from shadowserve.serving.recorder import BatchRecorder, Entry
 from shadowserve.serving.work import Served, Work, failed, lost_values, tried
 from shadowserve.state import sharing
@@ -27,7 +28,6 @@ from shadowserve.state.counters import Counters
 from shadowserve.state.metrics import RoleMetrics
 from shadowserve.state.sharing import Sharing
 
-MAX_BATCH_ROWS = 64
 MAX_QUEUED_ROWS = 20_000
 MAX_QUEUED_BYTES = 64 * 2**20
 MAX_INTERRUPTIONS = 100
@@ -80,7 +80,8 @@ class Champion:
         Shared memory in which lanes say what recorded requests have shown (`sharing.Mark`); read
         before each batch.
     max_batch_rows : int
-        A batch takes in requests up to this many rows; a larger request is scored alone.
+        A batch never takes in requests beyond this many rows (`CallSize` says how many at a time); a
+        larger request is scored alone.
     max_queued_rows, max_queued_bytes : int
         Beyond either, `submit` refuses.
     """
@@ -93,7 +94,7 @@ class Champion:
         counters: Counters,
         metrics: RoleMetrics | None = None,
         mark: Sequence[int] = (sharing.UNDECIDED,),
-        max_batch_rows: int = MAX_BATCH_ROWS,
+        max_batch_rows: int = MOST_ROWS,
         max_queued_rows: int = MAX_QUEUED_ROWS,
         max_queued_bytes: int = MAX_QUEUED_BYTES,
     ) -> None:
@@ -102,7 +103,8 @@ class Champion:
         self._counters = counters
         self._metrics = metrics
         self._mark = mark
-        self._batch_rows = scorer.sharing.rows(max_batch_rows)
+        self._size = CallSize(most=max_batch_rows, known=scorer.sharing.unknown is None)
+        self._shares = scorer.sharing.rows(1)
         self._max_queued_rows = max_queued_rows
         self._max_queued_bytes = max_queued_bytes
         self._waiting: collections.deque[Work] = collections.deque()
@@ -234,17 +236,20 @@ class Champion:
 
     def _next(self) -> list[Work]:
         batch: list[Work] = []
+        n_rows = n_bytes = 0
         # Read for each batch: lanes may have found meanwhile that requests must not share calls.
-        n_rows, most_rows = 0, self._batch_rows[self._mark[0]]
+        shared = self._shares[self._mark[0]]
         for work in self._waiting:
             n_rows += work.rows.n_rows
-            if batch and (n_rows > most_rows or work.rows.params != batch[0].rows.params):
+            n_bytes += len(work.body)
+            full = not shared or not self._size.takes(n_rows, n_bytes)
+            if batch and (full or work.rows.params != batch[0].rows.params):
                 break
             batch.append(work)
         return batch
 
     def _answer(self, batch: list[Work], started_ns: int) -> list[Served]:
-        """Score the batch together; where that fails, each request alone."""
+        """Score the batch together; where that fails, its halves, down to each request alone."""
         if batch[0].trial is not None:  # then each has one
             refused = [one for work in batch if (one := tried(work, started_ns)) is not None]
             if refused:
@@ -252,16 +257,21 @@ class Champion:
                 good = [replace(work, trial=None) for work in batch if id(work) not in failing]
                 return [*refused, *(self._answer(good, started_ns) if good else ())]
         try:
+            calling_ns = time.monotonic_ns()
             scored = self._scorer.score(concat([work.rows for work in batch]))
+            called_ns = time.monotonic_ns() - calling_ns
             outputs = self._scorer.split(scored.output, [work.rows.n_rows for work in batch])
             encoding_ns = time.monotonic_ns()
             bodies = [work.encode(output) for work, output in zip(batch, outputs, strict=True)]
         except BaseException as error:  # a model's sys.exit() must not end the thread
             if len(batch) > 1:
-                return [alone for work in batch for alone in self._answer([work], started_ns)]
+                middle = len(batch) // 2
+                halves = (batch[:middle], batch[middle:])
+                return [one for half in halves for one in self._answer(half, started_ns)]
             return [failed(batch[0], error, started_ns)]
         encode_ns = time.monotonic_ns() - encoding_ns
         size = (len(batch), sum(work.rows.n_rows for work in batch))
+        self._size.took(size[1], called_ns)
         return [
             Served(
                 work,

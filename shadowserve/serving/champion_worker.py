@@ -8,7 +8,8 @@ from pathlib import Path
 
 from shadowserve.host import gc_freeze
 from shadowserve.records import Role
-from shadowserve.serving.champion import MAX_BATCH_ROWS, Champion
+from shadowserve.serving.call_size import FIRST_ROWS
+from shadowserve.serving.champion import Champion
 from shadowserve.serving.dataplane import DataPlane
 from shadowserve.serving.patience import Patience
 from shadowserve.serving.ready import Ready
@@ -78,8 +79,8 @@ class ChampionWorker:
         self.mark = sharing.Mark(
             self.places.mark(deployment.champion.digest, deployment.options.method)
         )
-        rows = scorer.sharing.rows(MAX_BATCH_ROWS)
-        # With as many rows as calls will have, by what lanes have shown before.
+        # As many as in calls of unknown code, by what lanes have shown before.
+        rows = scorer.sharing.rows(FIRST_ROWS)
         scorer = scoring.warm(scorer, most_rows=rows[self.mark.value])
         sharing.tell(self.places.sharing(Role.CHAMPION, number), scorer.sharing)
         threads.tell(self.places.loaded(Role.CHAMPION, number), scorer.loaded.threads)

@@ -69,6 +69,21 @@ def test_a_request_larger_than_a_batch_is_scored_by_itself(tmp_path):
     assert 20 in model.calls
 
 
+@pytest.mark.parametrize(("unknown", "largest"), [(None, 512), ("its code", 64)])
+def test_requests_of_many_rows_share_quick_calls_of_known_structure(tmp_path, unknown, largest):
+    """24 requests of 32 rows: unknown code keeps to the 64 rows that it was tried with."""
+    model, scorer = watched(double, pause_s=0.001)
+    scorer = replace(scorer, sharing=replace(scorer.sharing, unknown=unknown, mode="on"))
+    sent = [[record(100 * i + j) for j in range(32)] for i in range(24)]
+    with Serving(tmp_path, scorer) as serving:
+        for _ in range(3):
+            for records, one in zip(sent, serving.ask(*sent), strict=True):
+                assert predictions(one.body) == [2 * r["age"] for r in records]
+        assert balanced(serving).answered == 72
+    assert 64 <= max(model.calls) <= largest
+    assert (max(model.calls) > 64) == (unknown is None)
+
+
 def test_requests_with_other_params_share_no_batch(tmp_path):
     model, scorer = watched(lambda frame, params: [params["k"]] * len(frame), pause_s=0.005)
 
@@ -133,6 +148,21 @@ def test_a_row_that_fails_fails_its_own_request_only(tmp_path, caplog):
     assert "rig.champion" not in from_json(failed[0].answer).frame
     told = caplog.text + "".join(str(r.answer) for r in failed)
     assert LEAK not in told
+
+
+def test_a_call_that_raises_is_halved_until_its_culprit_is_found(tmp_path):
+    """Of 64 requests in one call the last fails: six halvings, of two calls each, not 64 calls."""
+    model, scorer = watched(picky)
+    sent = [record(n) for n in range(63)] + [{"age": -1.0, "title": "x"}]
+
+    async def ask(serving):
+        works = [work([one], scorer.schema) for one in sent]
+        assert not serving.champion.submit_all(works)
+        return [(await one.done).status for one in works]
+
+    with Serving(tmp_path, scorer) as serving:
+        assert asyncio.run(ask(serving)) == [200] * 63 + [500]
+    assert model.calls == [64, 32, 32, 16, 16, 8, 8, 4, 4, 2, 2, 1, 1]
 
 
 @pytest.mark.parametrize(
