@@ -39,17 +39,7 @@ __all__ = [
     "window_metrics",
 ]
 
-_OF_RUNS = frozenset(
-    {
-        "comparisons",
-        "lanes",
-        "local_comparisons",
-        "read_report",
-        "scan_comparisons",
-        "scan_local_comparisons",
-        "window_metrics",
-    }
-)
+_OF_RUNS = frozenset(__all__) - {"ShadowserveError", "TapMiddleware", "step"}
 
 
 def __getattr__(name: str) -> Any:

@@ -22,15 +22,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "Comparisons",
-    "comparisons",
-    "lanes",
-    "local_comparisons",
-    "read_report",
-    "scan_comparisons",
-    "scan_local_comparisons",
-    "window_metrics",
-]
+    "Comparisons", "comparisons", "lanes", "local_comparisons", "read_report", "scan_comparisons",
+    "scan_local_comparisons", "window_metrics",
+]  # fmt: skip
 
 
 def lanes(model: str, tracking_uri: str | None = None) -> pd.DataFrame:

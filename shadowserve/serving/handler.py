@@ -243,15 +243,7 @@ class ScoringHandler:
         content_type = _content_type(ready, headers, body)
         parsed = protocol.timed_parse(body, content_type, self._schema)
         return self._typed(
-            protocol,
-            ready,
-            headers,
-            body,
-            request_id=request_id,
-            arrived_ns=arrived_ns,
-            parsed=parsed,
-            content_type=content_type,
-            done=done,
+            protocol, ready, headers, body, request_id, arrived_ns, parsed, content_type, done
         )
 
     async def _work(
@@ -272,15 +264,7 @@ class ScoringHandler:
                 None, protocol.timed_parse, body, content_type, self._schema
             )
         return self._typed(
-            protocol,
-            ready,
-            headers,
-            body,
-            request_id=request_id,
-            arrived_ns=arrived_ns,
-            parsed=parsed,
-            content_type=content_type,
-            done=done,
+            protocol, ready, headers, body, request_id, arrived_ns, parsed, content_type, done
         )
 
     def _typed(
@@ -289,7 +273,6 @@ class ScoringHandler:
         ready: Ready,
         headers: Mapping[bytes, bytes],
         body: bytes,
-        *,
         request_id: str,
         arrived_ns: tuple[int, int],
         parsed: Parsed,
