@@ -26,6 +26,13 @@ __all__ = [
     "scan_local_comparisons", "window_metrics",
 ]  # fmt: skip
 
+Folder = str | os.PathLike[str]
+Columns = Sequence[str] | None
+"""Which columns; None for all."""
+
+Where = str | None
+"""A condition in SQL; None for none."""
+
 
 def lanes(model: str, tracking_uri: str | None = None) -> pd.DataFrame:
     """Return the runs of a model's lanes, the newest first.
@@ -71,11 +78,7 @@ _LANES = [
 
 
 def comparisons(
-    run_id: str,
-    tracking_uri: str | None = None,
-    *,
-    columns: Sequence[str] | None = None,
-    where: str | None = None,
+    run_id: str, tracking_uri: str | None = None, *, columns: Columns = None, where: Where = None
 ) -> pd.DataFrame:
     """Return the comparisons that a run holds, in the order of positions.
 
@@ -111,11 +114,7 @@ def comparisons(
 
 
 def local_comparisons(
-    state_dir: str | os.PathLike[str],
-    lane: str,
-    *,
-    columns: Sequence[str] | None = None,
-    where: str | None = None,
+    state_dir: Folder, lane: str, *, columns: Columns = None, where: Where = None
 ) -> pd.DataFrame:
     """Return the comparisons whose parts lie in a state directory, as `comparisons` does.
 
@@ -160,7 +159,7 @@ def scan_comparisons(run_id: str, tracking_uri: str | None = None) -> Comparison
         return Comparisons(parts, holding=holding.pop_all())
 
 
-def scan_local_comparisons(state_dir: str | os.PathLike[str], lane: str) -> Comparisons:
+def scan_local_comparisons(state_dir: Folder, lane: str) -> Comparisons:
     """Return the comparisons that lie in a state directory, as `scan_comparisons` does.
 
     Parameters
@@ -189,7 +188,7 @@ def window_metrics(run_id: str, tracking_uri: str | None = None) -> pd.DataFrame
     Parameters
     ----------
     run_id, tracking_uri : str
-        As in `comparisons`.
+        The run, and where it is, as in `comparisons`.
 
     Returns
     -------

@@ -8,6 +8,7 @@ import time
 from asyncio import Future
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from shadowserve.errors import RequestError
 from shadowserve.faults import fault_of, tell
@@ -71,6 +72,25 @@ class _NotReady(Exception):  # noqa: N818 - a state, not a fault
     """The champion is not loaded yet."""
 
 
+class Asked(NamedTuple):
+    """A request whose body has come.
+
+    Parameters
+    ----------
+    arrived_ns : (int, int)
+        Since the epoch, and by the monotonic clock.
+    done : Future or what stands for one
+        Set to what was served.
+    """
+
+    protocol: Protocol
+    headers: Mapping[bytes, bytes]
+    body: bytes
+    request_id: str
+    arrived_ns: tuple[int, int]
+    done: Awaited
+
+
 class ScoringHandler:
     """Takes requests to the champion and its answers back.
 
@@ -129,10 +149,8 @@ class ScoringHandler:
                 if ready is None:
                     raise _NotReady
                 done: Future[Served] = asyncio.get_running_loop().create_future()
-                work = await self._work(
-                    protocol, ready, headers, body, request_id, arrived_ns, done
-                )
-                ready.champion.submit(work)
+                asked = Asked(protocol, headers, body, request_id, arrived_ns, done)
+                ready.champion.submit(await self._work(ready, asked))
         except ClientGone:
             self._counters.add("client_gone")
         except asyncio.CancelledError:
@@ -221,16 +239,7 @@ class ScoringHandler:
         """Put requests in line; return those for which there is no room."""
         return works if self._ready is None else self._ready.champion.submit_all(works)
 
-    def work_of(
-        self,
-        protocol: Protocol,
-        headers: Mapping[bytes, bytes],
-        body: bytes,
-        *,
-        request_id: str,
-        arrived_ns: tuple[int, int],
-        done: Awaited,
-    ) -> Work:
+    def work_of(self, asked: Asked) -> Work:
         """Read and type a small request at once.
 
         Raises
@@ -240,66 +249,42 @@ class ScoringHandler:
         ready = self._ready
         if ready is None:
             raise _NotReady
-        content_type = _content_type(ready, headers, body)
-        parsed = protocol.timed_parse(body, content_type, self._schema)
-        return self._typed(
-            protocol, ready, headers, body, request_id, arrived_ns, parsed, content_type, done
-        )
+        content_type = _content_type(ready, asked.headers, asked.body)
+        parsed = asked.protocol.timed_parse(asked.body, content_type, self._schema)
+        return self._typed(ready, asked, parsed, content_type)
 
-    async def _work(
-        self,
-        protocol: Protocol,
-        ready: Ready,
-        headers: Mapping[bytes, bytes],
-        body: bytes,
-        request_id: str,
-        arrived_ns: tuple[int, int],
-        done: Awaited,
-    ) -> Work:
-        content_type = _content_type(ready, headers, body)
-        if len(body) < LARGE_BODY:
-            parsed = protocol.timed_parse(body, content_type, self._schema)
-        else:
-            parsed = await asyncio.get_running_loop().run_in_executor(
-                None, protocol.timed_parse, body, content_type, self._schema
-            )
-        return self._typed(
-            protocol, ready, headers, body, request_id, arrived_ns, parsed, content_type, done
+    async def _work(self, ready: Ready, asked: Asked) -> Work:
+        if len(asked.body) < LARGE_BODY:
+            return self.work_of(asked)
+        content_type = _content_type(ready, asked.headers, asked.body)
+        parsed = await asyncio.get_running_loop().run_in_executor(
+            None, asked.protocol.timed_parse, asked.body, content_type, self._schema
         )
+        return self._typed(ready, asked, parsed, content_type)
 
-    def _typed(
-        self,
-        protocol: Protocol,
-        ready: Ready,
-        headers: Mapping[bytes, bytes],
-        body: bytes,
-        request_id: str,
-        arrived_ns: tuple[int, int],
-        parsed: Parsed,
-        content_type: str,
-        done: Awaited,
-    ) -> Work:
+    def _typed(self, ready: Ready, asked: Asked, parsed: Parsed, content_type: str) -> Work:
+        protocol = asked.protocol
         rows = parsed.rows
         if rows.extra:
             meet(rows.extra, self._counters, self._unknown_columns)
-        named, unit = ready.entity_of(headers)
+        named, unit = ready.entity_of(asked.headers)
         return Work(
-            request_id=request_id,
+            request_id=asked.request_id,
             protocol=protocol.name,
             content_type=content_type,
-            body=body,
+            body=asked.body,
             rows=rows,
             encode=protocol.encode
             if parsed.echo is None
             else partial(protocol.encode, echo=parsed.echo),
-            sampled=ready.sampling.takes(request_id, rows, named=named),
-            arrived_wall_ns=arrived_ns[0],
-            arrived_ns=arrived_ns[1],
+            sampled=ready.sampling.takes(asked.request_id, rows, named=named),
+            arrived_wall_ns=asked.arrived_ns[0],
+            arrived_ns=asked.arrived_ns[1],
             parsed_ns=time.monotonic_ns(),
             parse_ns=parsed.parse_ns,
             schema_ns=parsed.schema_ns,
             loop=asyncio.get_running_loop(),
-            done=done,
+            done=asked.done,
             trial=None if ready.schema.fits is None else partial(ready.schema.try_hint, rows),
             unit=unit,
         )

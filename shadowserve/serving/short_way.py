@@ -15,7 +15,7 @@ from shadowserve.http.admission import Admission
 from shadowserve.http.asgi import SMALL_BODY, Head, body_timeout, request_id_of
 from shadowserve.http.exchange import Exchange
 from shadowserve.serving.champion import Overloaded
-from shadowserve.serving.handler import ScoringHandler
+from shadowserve.serving.handler import Asked, ScoringHandler
 from shadowserve.serving.work import Served, Work
 from shadowserve.state.counters import Counters
 from shadowserve.wire.protocol import Protocol
@@ -129,12 +129,14 @@ class ShortWay:
         body = bytes(exchange.body)
         try:
             work = self._handler.work_of(
-                claim.protocol,
-                claim.headers,
-                body,
-                request_id=claim.request_id,
-                arrived_ns=claim.arrived_ns,
-                done=_Reply(self, exchange),
+                Asked(
+                    claim.protocol,
+                    claim.headers,
+                    body,
+                    claim.request_id,
+                    claim.arrived_ns,
+                    _Reply(self, exchange),
+                )
             )
         except BaseException as error:
             self._refuse(exchange, error)
