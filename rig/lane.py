@@ -176,15 +176,20 @@ def work(
     started = sum(made.parts.state.cursor().values())
 
     def stopping() -> bool:
-        read = made.parts.tail._cursor
-        if upto is not None and sum(read.values()) - started >= upto:
+        done = dealt_with(made)
+        if upto is not None and sum(done.values()) - started >= upto:
             return True
-        return all(read.get(worker, 0) >= last for worker, last in goal.items())
+        return all(done.get(worker, 0) >= last for worker, last in goal.items())
 
     made.parts.stopping = stopping
     made.run()
     close(made)
     return made
+
+
+def dealt_with(made: Lane) -> Mapping[int, int]:
+    """Return how far a lane has dealt with the journal, committed or not."""
+    return {**made.parts.state.cursor(), **(made.commits.progress.cursor or {})}
 
 
 class Forked:

@@ -10,13 +10,13 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 
 from shadowserve.comparison import memory
-from shadowserve.comparison.bursts import ControlTime, block_of, burst_of
+from shadowserve.comparison.bursts import block_of, burst_of
 from shadowserve.comparison.comparing import Scoring
 from shadowserve.faults import fault_of, tell
 from shadowserve.lane.batch_size import MOST_BYTES, BatchSize
+from shadowserve.lane.block import Block, Work
 from shadowserve.lane.commits import Commits
 from shadowserve.lane.deaths import FATAL, Deaths, ended
 from shadowserve.lane.intake import LargeInputs, Turn, turn
@@ -33,61 +33,6 @@ _log = logging.getLogger(__name__)
 
 WARMUP_REQUESTS = 20
 MEMORY_LOOK = 16
-
-
-@dataclass(slots=True)
-class _Work:
-    """One request of a read: what is done with it, and what was seen."""
-
-    typed: Typed
-    what: Turn
-    sizes: Mapping[str, int]
-    large: bool
-    died: bool
-    seen: Observation = field(default_factory=Observation)
-    warmup: bool = False
-    warm: bool = False
-    pair: ControlTime | None = None
-
-    @property
-    def is_alone(self) -> bool:
-        """Whether it is scored by itself: parameters hold for one request."""
-        rows = self.typed.rows
-        return self.what.score and (self.what.alone or (rows is not None and bool(rows.params)))
-
-    @property
-    def n_rows(self) -> int:
-        """Rows; 1 for a request that could not be typed."""
-        return self.typed.rows.n_rows if self.typed.rows else 1
-
-
-@dataclass(slots=True)
-class Block:
-    """The requests of one read, which are dealt with together; nothing of them counts before `finish`.
-
-    Parameters
-    ----------
-    requests : sequence of Request
-    cursor : mapping of worker to sequence
-        How far the journal is dealt with once the block is.
-    counts : list of (outcome, n)
-        Requests that are not scored.
-    poisoned : list of Request
-        Requests that two processes did not survive.
-    """
-
-    requests: Sequence[Request]
-    cursor: dict[int, int] = field(default_factory=dict)
-    counts: list[tuple[Outcome, int]] = field(default_factory=list)
-    poisoned: list[Request] = field(default_factory=list)
-    work: list[_Work] = field(default_factory=list)
-    batches: list[tuple[Ticket, list[_Work]]] = field(default_factory=list)
-    fatal: set[int] = field(default_factory=set)
-
-    @property
-    def is_scored(self) -> bool:
-        """Whether nothing of it is waited for."""
-        return not any(ticket.left for ticket, _ in self.batches)
 
 
 class Execution:
@@ -171,7 +116,7 @@ class Execution:
                 self._hand_out()
         self._parts.inflight.clear()
 
-    def _score_each(self, work: Sequence[_Work], *, undisturbed: bool) -> None:
+    def _score_each(self, work: Sequence[Work], *, undisturbed: bool) -> None:
         for one in work:
             self.answer()
             self._score_alone(one, undisturbed=undisturbed)
@@ -185,7 +130,7 @@ class Execution:
         if self._parts.scorers is not None:
             self._parts.scorers.turn()
 
-    def _collect(self, ticket: Ticket, batch: Sequence[_Work], block: Block) -> None:
+    def _collect(self, ticket: Ticket, batch: Sequence[Work], block: Block) -> None:
         """Take in a batch that was handed out; scored here, if no scorer has begun it."""
         scorers = self._parts.scorers
         if scorers is None:
@@ -211,7 +156,7 @@ class Execution:
 
     def _look_at(
         self, request: Request, plans: Mapping[tuple[int, int], Plan], block: Block
-    ) -> _Work | None:
+    ) -> Work | None:
         """Type a request and decide what is done with it; None where that is settled."""
         if request.body is None:
             block.counts.append((Outcome.SAMPLED_OUT, 1))
@@ -236,7 +181,7 @@ class Execution:
             what = Turn()  # by itself: another death is its own
         if not what.score:
             block.counts.append((Outcome.SAMPLED_OUT, 1))
-        return _Work(typed, what, sizes, large=large, died=died > 0)
+        return Work(typed, what, sizes, large=large, died=died > 0)
 
     def _typed(self, request: Request, *, by_itself: bool) -> Typed:
         """Type a request; it is in hand meanwhile, too: by itself where its typing may hang or kill."""
@@ -268,7 +213,7 @@ class Execution:
         fault = fault_of(error, step="again")
         tell(_log, "scoring again failed: %s at %s", fault.type, fault.frame)
 
-    def _score_alone(self, one: _Work, *, undisturbed: bool) -> None:
+    def _score_alone(self, one: Work, *, undisturbed: bool) -> None:
         """Score one request by itself; within a burst in turn with the other lane."""
         typed, place = one.typed, one.typed.request.position
         taken = self._parts.answering.taken(place) if self._parts.answering is not None else None
@@ -306,7 +251,7 @@ class Execution:
         self._since_start += 1
         return self._since_start <= WARMUP_REQUESTS
 
-    def _account(self, one: _Work, spent_ns: int) -> None:
+    def _account(self, one: Work, spent_ns: int) -> None:
         """Say what it took to score a request alone, to whom the budget is kept."""
         rows, times = one.typed.rows, one.seen.times
         if rows is None or not one.what.alone:
@@ -343,9 +288,9 @@ class Execution:
         """Return how many rows share a call: never so many that the deadline is for the batch."""
         return self.size.rows(alone_ms=self._commits.learned.usual_ms())
 
-    def _cut(self, work: Sequence[_Work]) -> Iterator[list[_Work]]:
+    def _cut(self, work: Sequence[Work]) -> Iterator[list[Work]]:
         """Cut what is scored together into calls."""
-        batch: list[_Work] = []
+        batch: list[Work] = []
         n_rows, n_bytes, most = 0, 0, self.batch_rows()
         for one in work:
             batch.append(one)
@@ -357,7 +302,7 @@ class Execution:
         if batch:
             yield batch
 
-    def _score_together(self, batch: Sequence[_Work]) -> None:
+    def _score_together(self, batch: Sequence[Work]) -> None:
         began_ns, n_rows = time.monotonic_ns(), sum(one.n_rows for one in batch)
         typed = [one.typed for one in batch]
         seen = self._parts.observer.together(typed, hold=self._parts.inflight.mark)
@@ -370,7 +315,7 @@ class Execution:
     def _mark(self, batch: Sequence[Typed]) -> None:
         self._parts.inflight.mark([typed.request.position for typed in batch])
 
-    def _keep(self, one: _Work) -> None:
+    def _keep(self, one: Work) -> None:
         """Keep what was seen of a request; now and then, score something a second time."""
         typed, observation, what = one.typed, one.seen, one.what
         if not what.score:

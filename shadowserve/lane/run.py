@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 
 from shadowserve.journal.reader import Batch
-from shadowserve.lane import execution
+from shadowserve.lane.block import Block
 from shadowserve.lane.commits import Commits
 from shadowserve.lane.execution import Execution
 from shadowserve.lane.parts import Parts
@@ -24,8 +24,8 @@ from shadowserve.state.lane_condition import Condition, condition
 from shadowserve.state.lane_reading import snapshot
 from shadowserve.state.pauses import Pauses
 from shadowserve.state.places import Places
+from shadowserve.statistics import switchback
 from shadowserve.statistics.spent import READ
-from shadowserve.statistics.switchback import Block
 
 READ_REQUESTS = 64
 READ_AHEAD = 512
@@ -66,7 +66,7 @@ class Lane:
         self.commits = Commits(parts)
         self.execution = Execution(parts, self.commits)
         self._pauses = Pauses(parts.places)
-        self._ahead: deque[execution.Block] = deque()
+        self._ahead: deque[Block] = deque()
         self._condition = Condition("starting")
         self._full_reads = 0
 
@@ -77,7 +77,9 @@ class Lane:
             self._look_at_refused()
             if not self.turn():
                 self._idle()
-        self._finish(most=0)
+        # What is handed out and not taken in counts for nothing: the next process scores it again. To wait
+        # for it could take longer than a stop may.
+        self._ahead.clear()
         self.flush()
         self._look_at_refused(at_once=True)
         self.commits.close_window(totals=self._totals())
@@ -89,9 +91,11 @@ class Lane:
 
     def turn(self) -> bool:
         """Read and deal with what has come; False if nothing had."""
-        still = self.parts.schedule.block(time.time_ns())[1] is Block.STILL
-        if still and not self.parts.places.draining.exists():
-            self._finish(most=0)
+        scheduled = self.parts.schedule.block(time.time_ns())[1] is switchback.Block.STILL
+        still = scheduled and not self.parts.places.draining.exists()
+        if self.parts.scorers is not None:
+            self.parts.scorers.rest(still)
+        if still:
             return False
         with self.parts.clock.during(READ):
             batch = self._read()

@@ -14,6 +14,7 @@ import contextlib
 import logging
 import select
 import socket
+import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -45,6 +46,8 @@ READ_BYTES = 1 << 20
 WAIT_S = 0.02
 END_S = 1.0
 _FROM_OUTSIDE = (-9, -15, -2, -1)
+_NOT_OURS = (ValueError, LookupError, TypeError, AttributeError, struct.error)
+"""What reading a frame raises that no scorer of ours would write; a model's code may write to any descriptor."""
 
 
 class Process(Protocol):
@@ -210,6 +213,11 @@ class Scorers:
         finally:
             self._silent = False
 
+    def rest(self, resting: bool) -> None:
+        """Hand out nothing more for now, or go on; what is in hand ends by itself."""
+        self._silent = resting
+        self.turn()
+
     def turn(self) -> None:
         """Start who is to start, hand out what waits, take what has come; without waiting."""
         now_ns = time.monotonic_ns()
@@ -251,8 +259,13 @@ class Scorers:
 
     def _begin(self, one: _Scorer) -> None:
         own, theirs = socket.socketpair()
-        with theirs:
-            one.process = self._start(one.number, theirs)
+        try:
+            with theirs:
+                one.process = self._start(one.number, theirs)
+        except OSError as error:  # no room for another process is no reason to end the lane
+            own.close()
+            self._pause(one, set(), f"it cannot be started: {error.strerror}")
+            return
         own.setblocking(False)
         one.line, one.held, one.out = own, frames.Frames(), bytearray()
         one.ready, one.cause = False, None
@@ -282,12 +295,7 @@ class Scorers:
                     self._hear(one, head, rest)
         except BlockingIOError:
             pass
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            TypeError,
-        ):  # broken, or it says what none of ours says
+        except (OSError, *_NOT_OURS):
             alive = False
         if not alive:
             self._bury(one)
@@ -351,7 +359,7 @@ class Scorers:
             cause = self._or_its_own(min(in_hand))
         lost, one.jobs = one.jobs, deque()
         if one.given_up is None:
-            self._pause(one, in_hand, code)
+            self._pause(one, in_hand, ending(code))
         if in_hand and cause != "outside":
             self._deaths.count(
                 Death(
@@ -370,8 +378,7 @@ class Scorers:
         self._outside[first] = self._outside.get(first, 0) + 1
         return "crash" if self._outside[first] % MAX_SAME == 0 else "outside"
 
-    def _pause(self, one: _Scorer, in_hand: set[int], code: int | None) -> None:
-        how = ending(code)
+    def _pause(self, one: _Scorer, in_hand: set[int], how: str) -> None:
         _log.warning("scorer %d ended (%s), %d in hand", one.number, how, len(in_hand))
         one.barren = 0 if in_hand else one.barren + 1
         if one.barren >= MAX_BARREN:

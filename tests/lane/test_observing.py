@@ -9,8 +9,6 @@ import numpy as np
 import orjson
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from rig.journal import request
 from rig.lane import TABLE
@@ -20,10 +18,8 @@ from shadowserve.comparison.comparing import Comparer
 from shadowserve.comparison.failures import Noise
 from shadowserve.divergence import tally
 from shadowserve.divergence.kinds.number import NumberDivergence
-from shadowserve.lane.observing import Clean, Observer, without_starvation
+from shadowserve.lane.observing import Observer
 from shadowserve.lane.rescoring import BATCH, EVERY, Rescorer
-from shadowserve.scorer.scorer import Scored
-from shadowserve.steps import InnerStep
 
 
 def observer(scorer):
@@ -168,65 +164,6 @@ def test_whatever_a_model_raises_is_a_fault_without_its_text(error):
 def test_values_that_are_not_finite_are_counted():
     own = observer(opaque(lambda f, p: np.where(f["age"] > 1, np.nan, 1.0)))
     assert own.alone(own.typed(asked(1, record(1), record(2), record(3)))).nonfinite == 2
-
-
-@given(
-    steps=st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**9)), max_size=6),
-    starved=st.integers(0, 10**10),
-)
-def test_starvation_is_taken_out_of_waiting_never_of_work(steps, starved):
-    wall = [cpu + gap for cpu, gap in steps]
-    cpu = [cpu for cpu, _ in steps]
-    left = without_starvation(wall, cpu, starved)
-    assert all(c <= one <= w for c, one, w in zip(cpu, left, wall, strict=True))
-    taken = sum(wall) - sum(left)
-    assert taken == pytest.approx(min(starved, sum(wall) - sum(cpu)), abs=len(steps) + 1)
-
-
-def scored(*, wall, cpu, total, total_cpu, inner=()):
-    """A call of some steps; the last is inference."""
-    return Scored(None, wall, cpu, total - wall[-1], wall[-1], tuple(inner), total_cpu_ns=total_cpu)
-
-
-def test_starvation_is_taken_out_of_named_parts_as_out_of_their_step():
-    """A part that was starved all the while would sum to a multiple of the whole."""
-    part = InnerStep("predict/look_up", ("city",), wall_ns=90, cpu_ns=10, calls=1)
-    own = Clean.of(scored(wall=(100,), cpu=(20,), total=100, total_cpu=20, inner=[part]), 80)
-    assert own.wall_ns == (20,)
-    assert own.inner == (("predict/look_up", ("city",), 10, 10),)
-    assert own.total_ns == 20
-
-
-def test_starvation_between_steps_is_taken_out_of_the_whole():
-    own = Clean.of(scored(wall=(10, 20), cpu=(10, 20), total=1_030, total_cpu=31), 990)
-    assert own.wall_ns == (10, 20)
-    assert own.total_ns == 40
-
-
-@given(
-    steps=st.lists(
-        st.tuples(*[st.integers(0, 10**9)] * 2, st.floats(0, 1)), min_size=1, max_size=5
-    ),
-    between=st.tuples(st.integers(0, 10**9), st.integers(0, 10**9)),
-    starved=st.integers(0, 10**10),
-)
-def test_named_parts_lie_within_their_step_and_steps_within_the_whole(steps, between, starved):
-    wall = tuple(cpu + gap for cpu, gap, _ in steps)
-    cpu = tuple(cpu for cpu, _, _ in steps)
-    parts = [
-        InnerStep(f"s{n}/part", (), int(share * gap) + int(share * cpu), int(share * cpu), 1)
-        for n, (cpu, gap, share) in enumerate(steps)
-    ]
-    own = Clean.of(
-        scored(
-            wall=wall, cpu=cpu, inner=parts, total=sum(wall) + sum(between),
-            total_cpu=sum(cpu) + between[0],
-        ),
-        starved,
-    )  # fmt: skip
-    assert sum(own.wall_ns) <= own.total_ns
-    for (_, _, part_ns, _), step_ns in zip(own.inner, own.wall_ns, strict=True):
-        assert part_ns <= step_ns + 2
 
 
 def offered(scorer, n=EVERY, *, ignore=()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
@@ -13,7 +14,18 @@ import orjson
 import pytest
 
 from rig.deployment import CHALLENGER, CONTROL, made
-from rig.lane import INCARNATION, Forked, answer, close, in_a_child, parts, records, told, work
+from rig.lane import (
+    INCARNATION,
+    Forked,
+    answer,
+    close,
+    dealt_with,
+    in_a_child,
+    parts,
+    records,
+    told,
+    work,
+)
 from rig.lane import lane as made_lane
 from rig.scoring import double, native, opaque, pipeline
 from shadowserve.comparison.learned import Learned
@@ -31,6 +43,7 @@ from shadowserve.lane.scorers import Scorers
 from shadowserve.records import Fault, Observation, Times
 from shadowserve.state.lane_reading import snapshot
 from shadowserve.statistics.measuring import Measuring, Plan
+from shadowserve.statistics.switchback import Block
 
 FIXED = Plan(bursts=1.0, large=1.0, others=0.05)
 DEADLY = next(
@@ -110,18 +123,10 @@ def test_the_record_is_the_same_with_one_two_and_four_processes(tmp_path, versio
             assert list(map(repr, found[n][column])) == list(map(repr, found[1][column])), column
 
 
-def test_scorers_do_score(tmp_path):
-    places, pids = places_at(tmp_path), tmp_path / "pids"
-
-    def noted(frame, params):
-        with pids.open("a") as out:
-            out.write(f"{os.getpid()}\n")
-        time.sleep(0.003)
-        return double(frame, params)
-
-    answer(places, records(700))
-    work(places, opaque(noted), scorers=2)
-    assert len(set(pids.read_text().split())) == 3
+def by_scorers_alone(monkeypatch):
+    """Let the lane's own process, which may score what nobody has begun, leave all of it to scorers."""
+    made_job = Scorers._job
+    monkeypatch.setattr(Scorers, "_job", lambda own, *args, **_: made_job(own, *args, blamed=True))
 
 
 def deadly(frame, params):
@@ -132,9 +137,7 @@ def deadly(frame, params):
 
 def test_a_request_that_kills_scorers_is_crashed_and_its_neighbours_are_not(tmp_path, monkeypatch):
     """The first death costs each in the call one more try by itself, the second is one request's own."""
-    made_job = Scorers._job
-    # So that the lane's own process, which may score what nobody has begun, leaves all of it to scorers.
-    monkeypatch.setattr(Scorers, "_job", lambda own, *args, **_: made_job(own, *args, blamed=True))
+    by_scorers_alone(monkeypatch)
     places = places_at(tmp_path)
     answer(places, records(700))
     work(places, opaque(deadly), scorers=1)
@@ -143,20 +146,18 @@ def test_a_request_that_kills_scorers_is_crashed_and_its_neighbours_are_not(tmp_
     assert rows[rows["outcome"] == "crashed"]["position"].tolist() == [DEADLY + 1]
 
 
-def test_a_scorer_that_hangs_is_ended_at_the_deadline(tmp_path):
+def test_a_scorer_that_hangs_is_ended_at_the_deadline(tmp_path, monkeypatch):
+    by_scorers_alone(monkeypatch)
     places = places_at(tmp_path)
 
     def hangs(frame, params):
-        if (frame["age"].to_numpy() == DEADLY).any() and os.getpid() != own:
+        if (frame["age"].to_numpy() == DEADLY).any():
             time.sleep(600)
         return double(frame, params)
 
-    own = os.getpid()
     answer(places, records(400))
     work(places, opaque(hangs), scorers=1, deadline_s=0.3)
-    found = told(places)
-    assert found.get("both_ok", 0) + found.get("timed_out", 0) == 400
-    assert found.get("timed_out", 0) <= 1
+    assert told(places) == {"both_ok": 399, "timed_out": 1}
 
 
 def test_scorers_that_are_killed_from_outside_cost_nothing(tmp_path):
@@ -182,7 +183,7 @@ def test_scorers_that_are_killed_from_outside_cost_nothing(tmp_path):
 
     killer = threading.Thread(target=kill)
     killer.start()
-    it.parts.stopping = lambda: it.parts.tail.cursor.get(0, 0) >= 3_000
+    it.parts.stopping = lambda: dealt_with(it).get(0, 0) >= 3_000
     try:
         it.run()
     finally:
@@ -228,7 +229,7 @@ def test_a_scorer_that_cannot_load_is_said_and_the_lane_goes_on(tmp_path):
         1, start=lambda _, line: Forked(lambda: refusing(line)), mark=files.scorer,
         deaths=it.execution.deaths, incarnation=INCARNATION, deadline_s=10.0, memory_bytes=2**40,
     )  # fmt: skip
-    it.parts.stopping = lambda: it.parts.tail.cursor.get(0, 0) >= 300
+    it.parts.stopping = lambda: dealt_with(it).get(0, 0) >= 300
     it.run()
     close(it)
     assert told(places) == {"both_ok": 300}
@@ -251,7 +252,174 @@ def test_a_scorer_that_ends_again_and_again_is_given_up(tmp_path, monkeypatch):
     while it.parts.scorers.any_at_work and time.monotonic() < until:
         it.parts.scorers.turn()
     assert "without progress" in (it.parts.scorers.remark or "")
-    it.parts.stopping = lambda: it.parts.tail.cursor.get(0, 0) >= 300
+    it.parts.stopping = lambda: dealt_with(it).get(0, 0) >= 300
     it.run()
     close(it)
     assert told(places) == {"both_ok": 300}
+
+
+def answering(line, *frames_of):
+    """Say that it is ready, and answer the first batch with what no scorer would."""
+    line.sendall(frame({"incarnation": INCARNATION, "ready": True}))
+    line.recv(1)
+    line.sendall(b"".join(frames_of))
+    line.recv(1 << 20)
+
+
+def an_answer(**changes):
+    told, parts = of_observations([Observation(answer=b"{}", times=Times((0,) * 6, (), (), 1, 1))])
+    return frame(
+        {"incarnation": INCARNATION, "number": 1, "seen": told, "spent_ns": 1, **changes}, parts
+    )
+
+
+ODD = {
+    "to a batch that nobody sent": an_answer(number=77),
+    "of another process": an_answer(incarnation="other"),
+    "of another length": an_answer(),
+    "of nothing": an_answer(seen=None),
+    "without a time": an_answer(spent_ns=None),
+    "of text": an_answer(seen="all"),
+    "whose times are cut": an_answer(seen=[{**of_observations([Observation(answer=b"")])[0][0], "lengths": [0, 0, 2]}]),
+    "that is a list": frame([1, 2]),
+    "that is no JSON": b"\x02\x00\x00\x00\x00\x00\x00\x00{{",
+    "without an end": b"\xff" * 64,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+def test_what_no_scorer_would_say_costs_the_lane_nothing(tmp_path, monkeypatch, odd):
+    monkeypatch.setattr(scorers, "FIRST_PAUSE_S", 0.0)
+    places = places_at(tmp_path)
+    answer(places, records(300))
+    it = made_lane(places, opaque(double))
+    it.parts.scorers = Scorers(
+        1, start=lambda _, line: Forked(lambda: answering(line, odd)), mark=it.parts.files.scorer,
+        deaths=it.execution.deaths, incarnation=INCARNATION, deadline_s=10.0, memory_bytes=2**40,
+    )  # fmt: skip
+    it.parts.stopping = lambda: dealt_with(it).get(0, 0) >= 300
+    it.run()
+    close(it)
+    assert told(places) == {"both_ok": 300}
+
+
+def test_an_answer_that_comes_before_any_question_costs_the_lane_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(scorers, "FIRST_PAUSE_S", 0.0)
+    places = places_at(tmp_path)
+    it = made_lane(places, opaque(double))
+    it.parts.scorers = Scorers(
+        1, start=lambda _, line: Forked(lambda: line.sendall(an_answer())), mark=it.parts.files.scorer,
+        deaths=it.execution.deaths, incarnation=INCARNATION, deadline_s=10.0, memory_bytes=2**40,
+    )  # fmt: skip
+    until = time.monotonic() + 30
+    while it.parts.scorers.any_at_work and time.monotonic() < until:
+        it.parts.scorers.turn()
+    close(it)
+    assert "without progress" in (it.parts.scorers.remark or "")
+
+
+def test_a_scorer_that_cannot_be_started_is_said_and_the_lane_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(scorers, "FIRST_PAUSE_S", 0.0)
+    places = places_at(tmp_path)
+    answer(places, records(300))
+    it = made_lane(places, opaque(double))
+
+    def none(*_):
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    it.parts.scorers = Scorers(
+        1, start=none, mark=it.parts.files.scorer,
+        deaths=it.execution.deaths, incarnation=INCARNATION, deadline_s=10.0, memory_bytes=2**40,
+    )  # fmt: skip
+    it.parts.stopping = lambda: dealt_with(it).get(0, 0) >= 300 and bool(it.parts.scorers.remark)
+    it.run()
+    close(it)
+    assert told(places) == {"both_ok": 300}
+    assert "it cannot be started" in (it.parts.scorers.remark or "")
+
+
+def until_told(go):
+    """Return a version that does not answer for several rows until it is told."""
+
+    def version(frame, params):
+        while len(frame) > 1 and not go.exists():
+            time.sleep(0.002)
+        return double(frame, params)
+
+    return opaque(version)
+
+
+def read_ahead(it, blocks):
+    """Let a lane read until so many blocks wait for its scorers."""
+    while len(it._ahead) < blocks:
+        assert it.turn()
+
+
+def test_every_scorer_scores(tmp_path, monkeypatch):
+    by_scorers_alone(monkeypatch)
+    places, pids, go = places_at(tmp_path), tmp_path / "pids", tmp_path / "go"
+
+    def noted(frame, params):
+        with pids.open("a") as out:
+            out.write(f"{os.getpid()}\n")
+        while len(frame) > 1 and not go.exists():
+            time.sleep(0.002)
+        return double(frame, params)
+
+    answer(places, records(700))
+    it = made_lane(places, opaque(noted), scorers=2)
+    while not all(one.ready for one in it.parts.scorers._scorers):
+        it.parts.scorers.turn()
+    read_ahead(it, 4)  # the next holds a burst, before which scorers end what is in hand
+    go.touch()
+    it.parts.stopping = lambda: dealt_with(it).get(0, 0) >= 700
+    it.run()
+    close(it)
+    assert told(places) == {"both_ok": 700}
+    assert len(set(pids.read_text().split())) == 3
+
+
+def test_a_stop_waits_for_nothing_that_is_read_ahead(tmp_path, monkeypatch):
+    """Sixteen blocks of a slow version would take longer than a stop may; the next process has them."""
+    by_scorers_alone(monkeypatch)
+    places, go = places_at(tmp_path), tmp_path / "go"
+    answer(places, records(700))
+    it = made_lane(places, until_told(go), scorers=1)
+    it.parts.stopping = lambda: len(it._ahead) >= 3
+    it.run()
+    close(it)
+    assert told(places).get("both_ok", 0) < 700
+    go.touch()
+    work(places, until_told(go), scorers=1)
+    assert told(places) == {"both_ok": 700}
+    assert parts(places)["position"].is_unique
+
+
+class Still:
+    """A schedule on which lanes stand still."""
+
+    def block(self, wall_ns):
+        return 0, Block.STILL
+
+
+def test_nothing_is_handed_out_while_lanes_stand_still(tmp_path, monkeypatch):
+    """What callers wait meanwhile is compared with what they wait beside lanes at work."""
+    by_scorers_alone(monkeypatch)
+    places, go = places_at(tmp_path), tmp_path / "go"
+    answer(places, records(700))
+    it = made_lane(places, until_told(go), scorers=1)
+    read_ahead(it, 4)
+    at_work = it.parts.scorers
+    it.parts.schedule, usual = Still(), it.parts.schedule
+    waiting = len(at_work._waiting)
+    go.touch()
+    while any(one.jobs for one in at_work._scorers):
+        assert not it.turn()
+        at_work._wait(0.01)
+    assert not it.turn()
+    assert len(at_work._waiting) == waiting > 0
+    it.parts.schedule = usual
+    it.parts.stopping = lambda: dealt_with(it).get(0, 0) >= 700
+    it.run()
+    close(it)
+    assert told(places) == {"both_ok": 700}

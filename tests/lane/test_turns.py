@@ -15,8 +15,8 @@ from rig.scoring import double, opaque
 from shadowserve.comparison.bursts import burst_of
 from shadowserve.comparison.learned import Learned
 from shadowserve.lane import turns
+from shadowserve.lane.building import take_turns
 from shadowserve.lane.line import Line, Message, Word
-from shadowserve.lane.process import take_turns
 from shadowserve.lane.turns import Asking
 from shadowserve.records import Observation, position
 from shadowserve.state.lane_reading import snapshot
