@@ -16,6 +16,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from benchmarks.hostile import NULLS, one_run
+from rig.film_columns import film_columns
 from shadowserve.statistics.changepoint import ChangeDetector
 from shadowserve.statistics.growth import GrowthFit
 from shadowserve.statistics.sequential import MeanSequence, paired_mean
@@ -197,20 +198,7 @@ def films(seed: int, n_rows: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
     rng = np.random.default_rng(seed)
     genres = np.array(["Comedy", "Drama", "Action", "Thriller", "Horror", "War", "Western"])
     has = rng.random((n_rows, genres.size)) < [0.3, 0.4, 0.25, 0.2, 0.04, 0.05, 0.02]
-    age = rng.normal(40, 12, n_rows)
-    columns = {
-        "genres": np.array(["|".join(genres[row]) or "Short" for row in has], dtype=object),
-        "age": age,
-        "age_at_work": age + rng.normal(0, 3, n_rows),
-        "income": np.exp(rng.normal(10, 1, n_rows)),
-        "depth": np.where(rng.random(n_rows) < 0.03, np.nan, rng.normal(60, 2, n_rows)),
-        "user": np.array([f"u{i % 5000}" for i in rng.zipf(1.3, n_rows)], dtype=object),
-        "about": np.array(["x" * int(k) for k in rng.lognormal(5, 1, n_rows)], dtype=object),
-        "year": rng.integers(1950, 2020, n_rows),
-        "member": rng.random(n_rows) < 0.4,
-        "stars": rng.integers(1, 6, n_rows),
-    }
-    return columns, has[:, 4]
+    return film_columns(rng, genres, has), has[:, 4]
 
 
 def bursts(rng: np.random.Generator, n_rows: int, rate: float, length: int) -> np.ndarray:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rig.film_columns import film_columns
 from shadowserve.schema.disclosure import Disclosure, Rule
 from shadowserve.statistics.slices import SliceSearch, kind_of
 
@@ -22,19 +23,7 @@ def traffic(seed, n_rows=2_000):
     """Ten columns of a film service; the rows do not depend on the order they are drawn in."""
     rng = np.random.default_rng(seed)
     has = rng.random((n_rows, GENRES.size)) < SHARES
-    age = rng.normal(40, 12, n_rows)
-    columns = {
-        "genres": np.array(["|".join(GENRES[row]) or "Short" for row in has], dtype=object),
-        "age": age,
-        "age_at_work": age + rng.normal(0, 3, n_rows),
-        "income": np.exp(rng.normal(10, 1, n_rows)),
-        "depth": np.where(rng.random(n_rows) < 0.03, np.nan, rng.normal(60, 2, n_rows)),
-        "user": np.array([f"u{i % 5000}" for i in rng.zipf(1.3, n_rows)], dtype=object),
-        "about": np.array(["x" * int(k) for k in rng.lognormal(5, 1, n_rows)], dtype=object),
-        "year": rng.integers(1950, 2020, n_rows),
-        "member": rng.random(n_rows) < 0.4,
-        "stars": rng.integers(1, 6, n_rows),
-    }
+    columns = film_columns(rng, GENRES, has)
     return columns, dict(zip(GENRES.tolist(), has.T, strict=True)), rng.random(n_rows) < 0.05
 
 
