@@ -13,7 +13,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shadowserve import labels as labelled
-from shadowserve.console.responses import as_html, as_json, refused, response
+from shadowserve.console.metrics import Exposition
+from shadowserve.console.responses import as_html, as_json, as_text, refused, response
 from shadowserve.console.tap import Tap
 from shadowserve.errors import RequestError, ShadowserveError, UnreadableError
 from shadowserve.http.asgi import ClientGone, read_pieces
@@ -49,6 +50,7 @@ class Console:
     def __init__(self, places: Places, *, tap: Tap | None = None, guarded: bool = False) -> None:
         self._places = places
         self._tap = tap
+        self._metrics = Exposition(places)
         self._guarded = guarded
 
     def app(self) -> Starlette:
@@ -61,6 +63,7 @@ class Console:
                 Route("/readyz", self.ready),
                 Route("/status.json", self.status),
                 Route("/report.json", self.report),
+                Route("/metrics", self.metrics),
                 Route("/labels", self.labels, methods=["POST"]),
                 Route("/pause", self.pause, methods=["POST"]),
                 Route("/resume", self.resume, methods=["POST"]),
@@ -102,6 +105,13 @@ class Console:
                 self._places, deployment, challenger=build.number_of(deployment, wanted)
             )
         )
+
+    async def metrics(self, _request: Request) -> Response:
+        """Return what Prometheus collects here."""
+        try:
+            return as_text(await asyncio.to_thread(self._metrics.text))
+        except ShadowserveError as error:
+            return refused("unreadable", str(error), status=503)
 
     async def page(self, request: Request) -> Response:
         """Return the report as a page that asks again by itself; ``?challenger=4`` picks it."""
@@ -187,7 +197,7 @@ def _no_route(_request: Request, error: Exception) -> Response:
     if status == 405:
         return refused("method_not_allowed", "This route takes another method.", status=405)
     told = (
-        "There is no such route here. There are /, /status.json and /report.json to read, and "
+        "There is no such route here. There are /, /status.json, /report.json and /metrics to read, and "
         "/labels, /pause, /resume and /tap to send to."
     )
     return refused("not_found", told, status=404)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from shadowserve.errors import RequestError
@@ -34,3 +35,8 @@ def as_html(text: str, *, status: int = 200) -> Response:
     policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
     headers = {"Content-Security-Policy": policy, "Cache-Control": "no-store"}
     return Response(text, status, headers, "text/html")
+
+
+def as_text(exposition: bytes) -> Response:
+    """Answer with series in Prometheus's text form."""
+    return Response(exposition, media_type=CONTENT_TYPE_LATEST)

@@ -178,6 +178,7 @@ class DataPlane:
         # What we cannot answer yet is no caller's fault.
         if error.status < 500:
             self._counters.add("turned_away")
+        self._counters.refuse(error.code)
         request_id = request_id_of(dict(scope["headers"]).get(b"x-request-id"))
         head = [*self._head.of(request_id), *(more or ())]
         refused = refusal(error, form_at(scope["path"]), request_id=request_id, head=head)

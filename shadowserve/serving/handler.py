@@ -177,6 +177,7 @@ class ScoringHandler:
             self.tell_broken(request_id, error)
             error = _BROKEN
         self._counters.add(counted)
+        self._counters.refuse(error.code)
         head = self._head.of(request_id)
         refused = refusal(error, protocol.refusals, request_id=request_id, head=head)
         return refused.status, refused.body, refused.head
@@ -214,6 +215,8 @@ class ScoringHandler:
         """Count a request's end; whoever has gone was scored and journaled all the same."""
         if served.refusal is not None:
             self._counters.add("rejected")
+        if served.status != 200:
+            self._counters.refuse((served.refusal or _ENDS[served.status]).code)
         if served.nonfinite:
             self._counters.add("nonfinite", served.nonfinite)
         if gone:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shadowserve.state.files import bytes_of, mapped
+from shadowserve.state.refusal_counts import SUFFIX, RefusalCounts
 
 _PLAIN = (
     "pid",
@@ -30,6 +31,8 @@ _BANKED = ("answered", "failed", "appended", "append_failed", "sequence")
 _LATER = ("beat_ns", "nonfinite", "turned_away", "not_ready", "timed_out", "lost", "in_hand")
 """Added behind what earlier releases wrote."""
 _SLOT = {name: index for index, name in enumerate((*_PLAIN, *2 * _BANKED, *_LATER))}
+STAND_IN = 999
+"""The number of the supervisor's stand-in among the workers."""
 _WORDS = len(_PLAIN) + 2 * len(_BANKED) + len(_LATER)
 _SIZE = 8 * _WORDS
 
@@ -124,17 +127,22 @@ class Counters:
     Parameters
     ----------
     path : Path
-        Created with mode 0600 if missing.
+        Created with mode 0600 if missing; refusals by code lie beside it.
     """
 
     def __init__(self, path: Path) -> None:
         self._map = mapped(path, _SIZE)
         self._cells = memoryview(self._map).cast("q")
+        self._refusals = RefusalCounts(path.with_suffix(SUFFIX))
         self._stepping = threading.Lock()
 
     def add(self, name: str, amount: int = 1) -> None:
         """Add `amount` to a plain count."""
         self._cells[_SLOT[name]] += amount
+
+    def refuse(self, code: str) -> None:
+        """Count one answer that bears an error, by its code."""
+        self._refusals.add(code)
 
     def set(self, name: str, value: int) -> None:
         """Set a plain count, such as ``ready`` or ``pid``."""
@@ -166,6 +174,7 @@ class Counters:
         """Unmap the file; the counts stay in it."""
         self._cells.release()
         self._map.close()
+        self._refusals.close()
 
 
 def read(path: Path) -> Counts:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 from shadowserve.state.files import write_whole
 from shadowserve.state.places import LanePlaces
 
+STATES = ("starting", "running", "degraded", "incompatible", "paused")
+"""All that a lane can be in."""
 LONG_START_S = 120.0
 """After how long a lane that still loads is told of."""
 

@@ -97,6 +97,14 @@ def closed_windows(path: Path, *, after: int) -> list[Window]:
         return [Window(*row) for row in connection.execute(query, (after,))]
 
 
+def oldest_closed_ns(path: Path, *, after: int) -> int | None:
+    """Return when the first window beyond a number was closed, since the epoch; None if there is none."""
+    query = "SELECT min(closed_ns) FROM window WHERE number > ? AND part IS NOT NULL"
+    with _looking(path) as connection:
+        row = connection.execute(query, (after,)).fetchone()
+        return None if row is None or row[0] is None else int(row[0])
+
+
 @contextmanager
 def _looking(path: Path) -> Iterator[sqlite3.Connection]:
     """Look into a lane's file for the length of a block.

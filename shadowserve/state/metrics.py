@@ -16,7 +16,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from shadowserve.records import PHASES, Times
-from shadowserve.state import arrival, counters, departed, ends
+from shadowserve.state import arrival, counters, departed, ends, refusal_counts
+from shadowserve.state import deployment as deployments
+from shadowserve.state.counters import STAND_IN
 from shadowserve.state.files import reserved
 from shadowserve.state.histograms import TimeHistogram, path_of, series
 from shadowserve.state.places import Places
@@ -145,28 +147,49 @@ class _Counted:
         for name in _COUNTED:
             family.add_metric([name], sum(getattr(counts, name) for counts in counted))
         yield family
-        seen = arrival.read(self._places.arrival)
-        yield GaugeMetricFamily(
-            "shadowserve_evidence_waiting_windows",
-            "Closed windows of all lanes that have not arrived in MLflow.",
-            value=seen.waiting,
+        refused = CounterMetricFamily(
+            "shadowserve_refusals", "Answers that bore an error, by its code.", labels=["code"]
         )
-        yield GaugeMetricFamily(
-            "shadowserve_evidence_arriving",
-            "1 while MLflow takes what is sent, 0 while it does not.",
-            value=float(seen.state == "shipping"),
-        )
+        for code, n in refusal_counts.read(self._places.all_refusals()).items():
+            refused.add_metric([code], n)
+        yield refused
         yield CounterMetricFamily(
             "shadowserve_nonfinite_values",
             "Values of answers that were NaN or infinite, sent as null.",
             value=sum(counts.nonfinite for counts in counted),
         )
-        ended = CounterMetricFamily(
-            "shadowserve_process_ends",
-            "Deaths and kills of processes; each was started again, or given up.",
-            labels=["process", "cause"],
-        )
-        for who, known in ends.read(self._places).items():
-            for cause, n in known.ended.items():
-                ended.add_metric([who, cause], n)
-        yield ended
+        yield from of_deployment(self._places)
+
+
+def of_deployment(places: Places) -> Iterator[Metric]:
+    """Yield what both ports tell: how evidence fares, and how processes ended."""
+    seen = arrival.read(places.arrival)
+    yield GaugeMetricFamily(
+        "shadowserve_evidence_waiting_windows",
+        "Closed windows of all lanes that have not arrived in MLflow.",
+        value=seen.waiting,
+    )
+    yield GaugeMetricFamily(
+        "shadowserve_evidence_arriving",
+        "1 while MLflow takes what is sent, 0 while it does not.",
+        value=float(seen.state == "shipping"),
+    )
+    ended = CounterMetricFamily(
+        "shadowserve_process_ends",
+        "Deaths and kills of processes; each was started again, or given up.",
+        labels=["process", "cause"],
+    )
+    known = ends.read(places)
+    # Also of those that never ended: a series that begins with its first death shows no rise.
+    for who in sorted({*_processes(places), *known}):
+        counted = known.get(who, ends.Ends()).ended
+        for cause in sorted({*ends.CAUSES, *counted}):
+            ended.add_metric([who, cause], counted.get(cause, 0))
+    yield ended
+
+
+def _processes(places: Places) -> Iterator[str]:
+    """Yield the keys of all processes that the deployment has."""
+    yield from (ends.of_worker(worker) for worker in places.all_counters() if worker < STAND_IN)
+    deployment = deployments.read(places)
+    yield from map(ends.of_lane, deployment.lanes if deployment is not None else ())

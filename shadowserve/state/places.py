@@ -13,6 +13,7 @@
         draining                exists while a stop lets lanes catch up
         counters/<worker>.bin   what each champion worker counted
         counters/<worker>.names columns that it met and the signature does not know
+        counters/<worker>.codes how often it refused, by code
         journal/<worker>-<n>.db segments
         journal/<worker>.refused requests that were refused, for challengers to try
         lanes/<role>-v<version>/
@@ -41,6 +42,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shadowserve.records import Role
+from shadowserve.state import refusal_counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +268,13 @@ class Places:
     def all_unknown_columns(self) -> list[Path]:
         """Every worker's, in the order of workers; some may be missing."""
         return [self.unknown_columns(worker) for worker in sorted(self.all_counters())]
+
+    def all_refusals(self) -> list[Path]:
+        """Every worker's refusals by code; some may be missing."""
+        return [
+            path.with_suffix(refusal_counts.SUFFIX)
+            for _, path in sorted(self.all_counters().items())
+        ]
 
     @property
     def scoring_lock(self) -> tuple[Path, Path]:

@@ -31,7 +31,7 @@ from shadowserve.supervisor.news import EvidenceNews, last_words
 from shadowserve.supervisor.orphans import Sweeper
 from shadowserve.supervisor.processes import Processes
 from shadowserve.supervisor.reaping import Reaper
-from shadowserve.supervisor.standin import STAND_IN, StandIn
+from shadowserve.supervisor.standin import StandIn
 from shadowserve.supervisor.stop_signals import StopSignals
 from shadowserve.supervisor.watch import LaneWatch
 from shadowserve.supervisor.workers import Workers
@@ -108,7 +108,7 @@ class Supervisor:
             needed=lambda: self.leaving or not self.workers.accept,
             why=self._why_nobody_answers,
             label=self._label,
-            counters=counters.Counters(self.places.counters(STAND_IN)),
+            counters=counters.Counters(self.places.counters(counters.STAND_IN)),
             certificate=certificate.of(self.settings.ssl_certfile, self.settings.ssl_keyfile),
         )
 

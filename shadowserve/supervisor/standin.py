@@ -21,8 +21,6 @@ from shadowserve.state.counters import Counters
 from shadowserve.wire.protocol import Purpose
 from shadowserve.wire.protocols import form_at, probes
 
-STAND_IN = 999
-"""The stand-in's number among the workers' counters."""
 LOOK_S = 0.05
 PATIENCE_S = 0.5
 MAX_READ = 1 << 20
@@ -116,6 +114,7 @@ class StandIn:
                 # The counters have one writer, and each caller is met on a thread of its own.
                 with self._counting:
                     self._counters.add("not_ready")
+                    self._counters.refuse("not_ready")
             error = RequestError(
                 f"{self._why()} Try again in a second.", code="not_ready", status=503
             )

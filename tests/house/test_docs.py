@@ -11,7 +11,7 @@ from sources import ROOT
 
 from shadowserve.judgement.findings import kinds
 
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
 TEXTS = {page.name: page.read_text() for page in PAGES}
 SCHEMA = json.loads((ROOT / "docs/report.schema.json").read_text())
 
