@@ -26,6 +26,7 @@ from shadowserve.host.leash import tie_to_parent
 from shadowserve.journal import reader
 from shadowserve.journal.reader import JournalReader
 from shadowserve.journal.writer import Writer
+from shadowserve.lane.building import backlog_of
 from shadowserve.lane.frames import frame
 from shadowserve.lane.observing import Observer
 from shadowserve.lane.parts import Parts
@@ -38,6 +39,7 @@ from shadowserve.lane.warmth import Warmth
 from shadowserve.records import Request
 from shadowserve.schema.disclosure import Disclosure
 from shadowserve.scorer.scorer import Scorer
+from shadowserve.settings.vocabulary import WhenBehind
 from shadowserve.state import ledger
 from shadowserve.state.counters import Counters
 from shadowserve.state.deployment import LaneName
@@ -121,6 +123,8 @@ def lane(
     disclosure: Disclosure = LABELLED,
     scorers: int = 0,
     deadline_s: float = 10.0,
+    when_behind: WhenBehind = WhenBehind.SCORE_ALL,
+    entity: str | None = None,
 ) -> Lane:
     """Put a lane together at its cursor, as its process does; further scorers are forked."""
     files = places.lane(name.role, name.version)
@@ -148,7 +152,9 @@ def lane(
         warmth=Warmth(observer, inflight, repeat=rescore),
     )
     parts.categories = scorer.loaded.categories()
+    parts.entity = entity
     made = Lane(parts)
+    parts.backlog = backlog_of(made, [CHALLENGER], when_behind=when_behind)
     if scorers:
         parts.scorers = Scorers(
             scorers,

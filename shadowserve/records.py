@@ -93,7 +93,7 @@ class Outcome(StrEnum):
     """The process that scored it died twice, the second time with this request alone."""
 
     SAMPLED_OUT = "sampled_out"
-    """The journal holds no body of it: only a share is sampled."""
+    """Only a share is sampled, of all traffic or by a lane that is behind: this one is not in it."""
 
     SKIPPED_PAUSED = "skipped_paused"
     """The team had paused the lane."""
@@ -300,6 +300,9 @@ class Comparison:
         Whether it was scored by itself, and among the first after a start.
     inclusion : float
         Probability with which a request like this one is timed.
+    share : float
+        Probability with which a request like this one is scored at all: below 1 where a lane that is
+        behind thins its traffic.
     sizes : mapping of column to int
         Characters, bytes or items, summed over the rows.
     lane_scores : mapping of class to probability
@@ -334,6 +337,7 @@ class Comparison:
     alone: bool = True
     warmup: bool = False
     inclusion: float = 1.0
+    share: float = 1.0
     sizes: Mapping[str, int] = field(default_factory=dict)
     nonfinite: int = 0
     lane_scores: Mapping[str, float] = field(default_factory=dict)

@@ -134,6 +134,9 @@ def print_status(told: Mapping[str, Any], out: Console, *, besides: Sequence[str
             f"{lane['lag_seconds']:.1f}",
         )
     out.print(table)
+    for lane in told["lanes"]:
+        if lane.get("behind"):
+            line(out, f"{lane['role']} v{lane['version']}: {lane['behind']['says']}")
     line(out, f"evidence: {arrival.of(told['evidence'])}")
     for more in besides:
         line(out, f"{more[:1].upper()}{more[1:]}.")

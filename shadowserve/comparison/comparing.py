@@ -53,6 +53,8 @@ class Scoring:
         Whether the process had just started.
     inclusion : float
         Probability with which a request like this one is timed.
+    share : float
+        Probability with which it is scored at all.
     warm : bool
         Whether the lane had been scoring right before, so that the times may be paired.
     unit : int or None
@@ -71,6 +73,7 @@ class Scoring:
     warm: bool = False
     unit: int | None = None
     pair: ControlTime | None = None
+    share: float = 1.0
 
     @property
     def outcome(self) -> Outcome:

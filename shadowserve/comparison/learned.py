@@ -24,15 +24,18 @@ from shadowserve.comparison.pairing import Pairing
 from shadowserve.comparison.replayed import Replayed
 from shadowserve.comparison.timing import RoleTiming
 from shadowserve.comparison.unseen import Unseen
+from shadowserve.comparison.weighed import Weighed
 from shadowserve.divergence import Divergence
 from shadowserve.errors import StateError
 from shadowserve.records import Comparison, Outcome
 from shadowserve.schema.disclosure import Disclosure
+from shadowserve.statistics.headway import Headway
 from shadowserve.statistics.input_sizes import SizeCounts
 from shadowserve.statistics.measuring import Measuring
 from shadowserve.statistics.spent import Spent
 from shadowserve.statistics.switchback import CallerCost
 from shadowserve.statistics.tally import Moments, Quantiles, Worst
+from shadowserve.statistics.thinning import Thinning
 from shadowserve.statistics.units import Units
 
 SLOWEST = 50
@@ -87,6 +90,9 @@ class Learned:
         self.elapsed = Elapsed()
         self.measuring = Measuring()
         self.spent = Spent()
+        self.headway = Headway()
+        self.thinning = Thinning()
+        self.weighed = Weighed()
         self.harm = CallerCost()
         self.memory: list[tuple[int, int]] = []
         self.notes: list[str] = []
@@ -120,6 +126,7 @@ class Learned:
             What may be kept of the values.
         """
         self.requests += len(comparisons)
+        self.weighed.add(comparisons)
         # A flush is in the order of scoring, with requests of several workers; milestones go by
         # position.
         in_order = sorted(comparisons, key=lambda one: one.position)
@@ -181,8 +188,17 @@ class Learned:
             self.champion.add(alone, lane=False, inner=champion_columns)
         # Batches count here: what callers get is a batch's answer, however it was shared.
         worked = [c.champion_work_ms for c in comparisons if not c.warmup]
-        self.champion_work.add(np.asarray(worked, dtype=np.float64))
-        self.lag_ms.add(np.asarray([c.lag_ms for c in comparisons]))
+        stood_for = [1 / c.share for c in comparisons]
+        self.champion_work.add(
+            np.asarray(worked, dtype=np.float64),
+            _weights(stood_for, [not c.warmup for c in comparisons]),
+        )
+        self.lag_ms.add(np.asarray([c.lag_ms for c in comparisons]), _weights(stood_for))
+
+    @property
+    def met(self) -> float:
+        """Requests that came so far, those among them that a lane behind did not score: an estimate then."""
+        return self.requests + self.weighed.left_out
 
     def usual_ms(self) -> float:
         """Return what a request takes this version, 0 before one was timed."""
@@ -263,6 +279,9 @@ _PARTS: Mapping[str, Any] = {
     "refused": Accepted,
     "measuring": Measuring,
     "spent": Spent,
+    "headway": Headway,
+    "thinning": Thinning,
+    "weighed": Weighed,
 }
 # States of earlier releases lack these; a lane that goes on from one begins them anew.
 _YOUNG = frozenset(
@@ -277,6 +296,9 @@ _YOUNG = frozenset(
         "refused",
         "measuring",
         "spent",
+        "headway",
+        "thinning",
+        "weighed",
     )
 )
 _NUMBERS = (
@@ -288,6 +310,14 @@ _NUMBERS = (
     "made_of",
     "ways",
 )
+
+
+def _weights(stood_for: Sequence[float], wanted: Sequence[bool] | None = None) -> np.ndarray | None:
+    """Return what requests stand for, of those that are wanted; None where it is one each."""
+    if all(weight == 1 for weight in stood_for):
+        return None
+    own = np.asarray(stood_for, dtype=np.float64)
+    return own if wanted is None else own[np.asarray(wanted, dtype=np.bool_)]
 
 
 def _slow(call: Comparison) -> dict[str, Any]:

@@ -109,7 +109,7 @@ class RoleTiming(Stored):
             What the model's author said of the steps that he named.
         """
         sizes = _sizes(calls)
-        weights = np.asarray([1 / c.inclusion if lane else 1.0 for c in calls])
+        weights = np.asarray([1 / (c.inclusion if lane else c.share) for c in calls])
         n_rows = np.asarray([c.n_rows for c in calls], dtype=np.float64)
         totals = np.asarray([(c.lane_ms if lane else c.champion_ms) or 0.0 for c in calls])
         self.total.add(totals, weights, n_rows, sizes)

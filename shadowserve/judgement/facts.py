@@ -143,7 +143,7 @@ class Facts:
         if self.learned is None:
             return None
         seconds = self.learned.elapsed.seconds
-        return self.learned.requests / seconds if seconds else None
+        return self.learned.met / seconds if seconds else None
 
     @property
     def in_turn(self) -> bool:

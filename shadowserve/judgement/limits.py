@@ -12,6 +12,7 @@ from typing import Any
 
 from shadowserve.comparison.lasting import ERROR
 from shadowserve.comparison.learned import Learned
+from shadowserve.comparison.weighed import highest
 from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings import gains
 from shadowserve.judgement.findings.coverage import compared
@@ -131,7 +132,12 @@ def _disagreement(known: Facts, policy: Policy) -> Limit:
     _, high = above_noise(known, outputs, alpha=policy.alpha)
     says = f"Disagreement above the noise lies between {share(max(low, 0.0))} and {share(high)}; {share(limit)} is allowed."
     if high < limit:
-        return Limit("disagreement", "kept", says)
+        weighed = known.learned.weighed
+        noise = known.control.outputs.judged if known.control is not None else None
+        most = highest(weighed.disagreement) - (noise.mean if noise is not None and noise.n else 0)
+        if not weighed.thinned or most < limit:
+            return Limit("disagreement", "kept", says)
+        return Limit("disagreement", "undecided", f"{says} {_weighed(most)}")
     if low > limit:
         return Limit("disagreement", "broken", says)
     return Limit("disagreement", "undecided", says, _needed(outputs.judged, limit, policy))
@@ -165,8 +171,20 @@ def _errors(known: Facts, policy: Policy) -> Limit:
             return Limit("errors", "undecided", says)
         return Limit("errors", "broken", says)
     if more.is_below(limit, alpha=policy.alpha):
-        return Limit("errors", "kept", says)
+        weighed = known.learned.weighed
+        if not weighed.thinned or highest(weighed.more_errors) < limit:
+            return Limit("errors", "kept", says)
+        says += f" {_weighed(highest(weighed.more_errors))}"
+        return Limit("errors", "undecided", says)
     return Limit("errors", "undecided", says, _needed(more, limit, policy))
+
+
+def _weighed(most: float) -> str:
+    """Say that thinned traffic may be worse than what was scored of it."""
+    return (
+        "While the lane was behind, a share was scored; by the weight of what that stands for it may be "
+        f"{share(most)} of all traffic."
+    )
 
 
 def _far_off(far: FarOff | None) -> str:

@@ -82,11 +82,17 @@ def judge(known: Facts, findings: Sequence[Finding], policy: Policy) -> Judgemen
     # Unexplained failures are only a note, yet they must not pass: their cause may be the version.
     alarms = [f for f in findings if f.severity.is_alarm or _is_open(f, policy)]
     undecided = [limit for limit in standings if limit.state != "kept"]
+    waits = [_waits(known)] if known.lane.behind else []
     if not undecided and not alarms:
-        reasons = [limit.says for limit in standings]
+        reasons = [limit.says for limit in standings] + waits
         return Judgement(Verdict.PROMOTE, tuple(reasons), standings, policy, unit_of(known), rate)
-    reasons = [limit.says for limit in undecided] + [f.message for f in alarms]
+    reasons = [limit.says for limit in undecided] + [f.message for f in alarms] + waits
     return Judgement(Verdict.CONTINUE, tuple(reasons), standings, policy, unit_of(known), rate)
+
+
+def _waits(known: Facts) -> str:
+    """Say that this rests on what has been scored, and how much has not."""
+    return f"{known.name} is not up to date: {known.lane.behind}."
 
 
 def _is_open(finding: Finding, policy: Policy) -> bool:

@@ -25,6 +25,7 @@ class Work:
     warmup: bool = False
     warm: bool = False
     pair: ControlTime | None = None
+    share: float = 1.0
 
     @property
     def is_alone(self) -> bool:
@@ -51,6 +52,8 @@ class Block:
         Requests that are not scored.
     poisoned : list of Request
         Requests that two processes did not survive.
+    thinned : int
+        How many are left out, since the lane is behind.
     """
 
     requests: Sequence[Request]
@@ -60,6 +63,12 @@ class Block:
     work: list[Work] = field(default_factory=list)
     batches: list[tuple[Ticket, list[Work]]] = field(default_factory=list)
     fatal: set[int] = field(default_factory=set)
+    thinned: int = 0
+
+    def thin(self) -> None:
+        """Leave one of its requests out, since the lane is behind."""
+        self.thinned += 1
+        self.counts.append((Outcome.SAMPLED_OUT, 1))
 
     @property
     def is_scored(self) -> bool:

@@ -8,7 +8,7 @@ import secrets
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from shadowserve.comparison.comparing import Comparer
@@ -16,6 +16,7 @@ from shadowserve.comparison.learned import Learned
 from shadowserve.comparison.ways import classes_of, ways_of
 from shadowserve.host.leash import tie_to_parent
 from shadowserve.journal.reader import JournalReader
+from shadowserve.lane.backlog import VARIABLE, Backlog
 from shadowserve.lane.company import Company
 from shadowserve.lane.line import Line
 from shadowserve.lane.lock import ONE_AT_A_TIME, ScoringLock
@@ -34,6 +35,7 @@ from shadowserve.scorer import scoring
 from shadowserve.scorer.scorer import Scorer
 from shadowserve.settings import lane_processes
 from shadowserve.settings.policy import Policy
+from shadowserve.settings.vocabulary import WhenBehind
 from shadowserve.state import classes, sharing, threads
 from shadowserve.state.deployment import Deployment, LaneName
 from shadowserve.state.inflight import InFlight
@@ -116,6 +118,11 @@ def build(
     challengers = [n for n in deployment.lanes if n.role is Role.CHALLENGER]
     lane = Lane(parts)
     take_turns(lane, deployment)
+    parts.backlog = backlog_of(
+        lane,
+        challengers,
+        when_behind=WhenBehind(os.environ.get(VARIABLE, WhenBehind.SCORE_ALL)),
+    )
     parts.scorers = _scorers(lane, deployment)
     if name.role is Role.CONTROL:
         parts.limit = follow(places, challengers)
@@ -129,6 +136,24 @@ def build(
         parts.comparer.resume(learned.outputs.tally)
     _say_compatibility(lane, deployment)
     return lane
+
+
+def backlog_of(
+    lane: Lane,
+    challengers: Sequence[LaneName],
+    *,
+    when_behind: WhenBehind = WhenBehind.SCORE_ALL,
+) -> Backlog:
+    """Return what a lane has before it; a control thins what its challengers have thinned."""
+    places = lane.parts.places
+    files = [places.lane(name.role, name.version).state for name in challengers]
+    return Backlog(
+        places,
+        learned=lambda: lane.commits.learned,
+        remember=lane.commits.remember,
+        when_behind=when_behind,
+        challengers=files if lane.parts.name.role is Role.CONTROL else None,
+    )
 
 
 def _scorers(lane: Lane, deployment: Deployment) -> Scorers | None:

@@ -164,9 +164,11 @@ class Commits:
 
     def forget(self) -> None:
         """Go back to what was remembered last, after something could not be taken in whole."""
-        measuring, lately = self.learned.measuring, self.learned.spent
+        before = self.learned
         self.learned = Learned.from_state(self._remembered)
-        self.learned.measuring, self.learned.spent = measuring, lately  # what was spent is spent
+        # What was spent is spent, and what was decided before anything was read stays decided.
+        for name in ("measuring", "spent", "headway", "thinning"):
+            setattr(self.learned, name, getattr(before, name))
         self.sizes = InputSizes(self.learned.sizes)
         if self.learned.outputs.tally is not None:
             self.comparer.resume(self.learned.outputs.tally)

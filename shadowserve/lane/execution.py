@@ -19,7 +19,7 @@ from shadowserve.lane.batch_size import MOST_BYTES, BatchSize
 from shadowserve.lane.block import Block, Work
 from shadowserve.lane.commits import Commits
 from shadowserve.lane.deaths import FATAL, Deaths, ended
-from shadowserve.lane.intake import LargeInputs, Turn, turn
+from shadowserve.lane.intake import LargeInputs, Turn, is_kept, turn
 from shadowserve.lane.observing import Typed
 from shadowserve.lane.parts import Parts
 from shadowserve.lane.scorers import Ticket
@@ -77,11 +77,12 @@ class Execution:
         self._commits.pass_time()
         # Before anything is known of them: no cost decides about its own request.
         plans = {each: self._measuring.plan(each) for each in _blocks(requests)}
-        self._measuring.read(len(requests))
+        shares = {each: self._share(each) for each in plans}
         self._reading = [one.position for one in requests]
         self._parts.inflight.mark(self._reading, step=TYPING)
         with clock.during(spent.READ):
-            looked = [self._look_at(request, plans, block) for request in requests]
+            looked = [self._look_at(request, plans, shares, block) for request in requests]
+        self._measuring.read(len(requests) - block.thinned)
         block.work = [one for one in looked if one is not None]
         alone = [one for one in block.work if one.is_alone]
         bursts = [one for one in alone if one.what.burst]
@@ -154,8 +155,15 @@ class Execution:
             self._parts.inflight.clear()
         return seen
 
+    def _share(self, block: tuple[int, int]) -> float:
+        return 1.0 if self._parts.backlog is None else self._parts.backlog.share(block)
+
     def _look_at(
-        self, request: Request, plans: Mapping[tuple[int, int], Plan], block: Block
+        self,
+        request: Request,
+        plans: Mapping[tuple[int, int], Plan],
+        shares: Mapping[tuple[int, int], float],
+        block: Block,
     ) -> Work | None:
         """Type a request and decide what is done with it; None where that is settled."""
         if request.body is None:
@@ -165,7 +173,16 @@ class Execution:
         if died >= FATAL:
             block.poisoned.append(request)
             return None
+        # What a process died of is tried again, whatever is thinned by now: its outcome is owed.
+        share = 1.0 if died else shares[block_of(request.position)]
+        column = self._parts.entity is not None and request.unit is None
+        if share < 1 and not column and not self._keeps(share, request, request.unit):
+            block.thin()
+            return None
         typed = self._typed(request, by_itself=died > 0)
+        if share < 1 and column and not self._keeps(share, request, self._unit(typed)):
+            block.thin()
+            return None
         sizes = self._commits.sizes.of(typed.rows)
         large = self.large.is_large(sizes)
         if large:
@@ -181,7 +198,10 @@ class Execution:
             what = Turn()  # by itself: another death is its own
         if not what.score:
             block.counts.append((Outcome.SAMPLED_OUT, 1))
-        return Work(typed, what, sizes, large=large, died=died > 0)
+        return Work(typed, what, sizes, large=large, died=died > 0, share=share)
+
+    def _keeps(self, share: float, request: Request, unit: int | None) -> bool:
+        return is_kept(share, position=request.position, unit=unit)
 
     def _typed(self, request: Request, *, by_itself: bool) -> Typed:
         """Type a request; it is in hand meanwhile, too: by itself where its typing may hang or kill."""
@@ -331,7 +351,8 @@ class Execution:
             alone=alone,
             warmup=one.warmup,
             warm=one.warm,
-            inclusion=what.inclusion,
+            inclusion=what.inclusion * one.share,
+            share=one.share,
             unit=self._unit(typed),
             pair=one.pair,
         )

@@ -24,6 +24,8 @@ from shadowserve.statistics.tally.samples import hash_position
 LARGE_RANK = 0.99
 LARGE_FROM = 100
 MOST_SIZED = 1_000
+_POSITION_SALT, _UNIT_SALT = 4, 5
+"""Others than those by which it is chosen what is timed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,21 @@ def turn(position: int, *, role: Role, large: bool, plan: Plan, batched: bool) -
     if certain:
         return Turn(inclusion=_of_control(plan, large=True))
     return Turn(score=burst is not None and batched, alone=False, timed=False)
+
+
+def is_kept(share: float, *, position: int, unit: int | None) -> bool:
+    """Whether a request is among a share of them: all of an entity's are, or none.
+
+    Parameters
+    ----------
+    unit : int or None
+        Salted number of the entity; None where a request names none, and stands for itself.
+    """
+    if share >= 1:
+        return True
+    if unit is None:
+        return hash_position(position, salt=_POSITION_SALT) < share
+    return hash_position(unit, salt=_UNIT_SALT) < share
 
 
 def _of_control(plan: Plan, *, large: bool) -> float:

@@ -9,6 +9,7 @@ from shadowserve.comparison.comparing import Comparer
 from shadowserve.comparison.learned import Learned
 from shadowserve.journal.reader import JournalReader
 from shadowserve.lane.again import Second
+from shadowserve.lane.backlog import Backlog
 from shadowserve.lane.company import Company
 from shadowserve.lane.lock import ScoringLock
 from shadowserve.lane.observing import Observer
@@ -70,6 +71,8 @@ class Parts:
         Where the lane's time goes.
     memory_bytes : int or None
         What the process may hold before it is ended for that.
+    backlog : Backlog or None
+        How far behind the lane is, and what share it scores meanwhile; None where all is scored.
     scorers : Scorers or None
         Further processes of the version; None where the lane's own is the only one.
     """
@@ -99,6 +102,7 @@ class Parts:
     categories: Mapping[str, Categories] = field(default_factory=dict)
     clock: Stopwatch = field(default_factory=Stopwatch)
     memory_bytes: int | None = None
+    backlog: Backlog | None = None
     scorers: Scorers | None = None
     first_state: tuple[str, str | None] = ("running", None)
 

@@ -64,6 +64,7 @@ class Recorder:
             alone=scoring.alone,
             warmup=scoring.warmup,
             inclusion=scoring.inclusion,
+            share=scoring.share,
             sizes=scoring.sizes,
             nonfinite=seen.nonfinite,
             lane_scores=by_class(seen.scores, compared.get("lane"), self.scorer.loaded.classes),

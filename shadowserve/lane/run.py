@@ -95,10 +95,14 @@ class Lane:
         still = scheduled and not self.parts.places.draining.exists()
         if self.parts.scorers is not None:
             self.parts.scorers.rest(still)
+        if self.parts.backlog is not None:
+            self.parts.backlog.look(processes=self._processes, most=self._processes)
         if still:
             return False
         with self.parts.clock.during(READ):
             batch = self._read()
+        if self.parts.backlog is not None:
+            self.parts.backlog.read(batch)
         wanted, paused = self._outside_pauses(batch.requests)
         held = (
             self.parts.lock.held(meanwhile=self.execution.answer)
@@ -130,6 +134,8 @@ class Lane:
                 for first in range(0, len(block.requests), AGAIN_REQUESTS):
                     self.execution.again(block.requests[first : first + AGAIN_REQUESTS])
             self.commits.progress.cursor = block.cursor
+            if self.parts.backlog is not None:
+                self.parts.backlog.dealt(len(block.requests))
             if block.requests or any(n for _, n in block.counts):
                 self.commits.window.begin()
             self._settle(idle=not block.requests)
@@ -143,6 +149,11 @@ class Lane:
         ):
             self.flush()
             self.commits.close_window(merged=wider - 1, totals=self._totals())
+
+    @property
+    def _processes(self) -> int:
+        """How many processes score, the lane's own among them."""
+        return 1 if self.parts.scorers is None else self.parts.scorers.at_work
 
     def _read(self) -> Batch:
         """Read what has come: the more at once, the longer the lane has been behind."""

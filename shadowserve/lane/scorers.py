@@ -156,13 +156,17 @@ class Scorers:
         told = [f"scorer {one.number}: {one.given_up}" for one in self._scorers if one.given_up]
         if not told:
             return None
-        at_work = 1 + sum(one.given_up is None for one in self._scorers)
-        return f"{at_work} of {1 + len(self._scorers)} processes score ({'; '.join(told)})"
+        return f"{self.at_work} of {1 + len(self._scorers)} processes score ({'; '.join(told)})"
 
     @property
     def any_at_work(self) -> bool:
         """Whether there is a scorer, or will be."""
         return any(one.given_up is None for one in self._scorers)
+
+    @property
+    def at_work(self) -> int:
+        """How many processes score, the lane's own among them, those that are loading too."""
+        return 1 + sum(one.given_up is None for one in self._scorers)
 
     def submit(self, batch: Sequence[Typed]) -> Ticket:
         """Hand out a batch."""

@@ -223,12 +223,20 @@ def joined(records: Sequence[bytes], pieces: Sequence[bytes]) -> pa.Table:
     pieces : sequence of bytes
         Each several, as `pack` wrote them.
     """
-    tables = [pa.ipc.open_stream(piece).read_all() for piece in pieces]
+    tables = [_of_today(pa.ipc.open_stream(piece).read_all()) for piece in pieces]
     if records or not tables:
         tables.append(_table([orjson.loads(record) for record in records]))
     rows = pa.concat_tables(tables)
     places = rows["position"].to_numpy()
     return rows if (np.diff(places) > 0).all() else rows.take(np.argsort(places, kind="stable"))
+
+
+def _of_today(rows: pa.Table) -> pa.Table:
+    """Return rows that an earlier release wrote, which thinned nothing, with the columns of this one."""
+    if rows.schema.equals(SCHEMA):
+        return rows
+    whole = rows.append_column("share", pa.array(np.ones(rows.num_rows)))
+    return whole.select(SCHEMA.names).cast(SCHEMA)
 
 
 def write_part(directory: Path, window: pa.Table | Sequence[bytes]) -> str:
@@ -253,7 +261,7 @@ def write_part(directory: Path, window: pa.Table | Sequence[bytes]) -> str:
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    columns = {name: [row[name] for row in rows] for name in _PLAIN}
+    columns = {name: [row.get(name, 1.0) for row in rows] for name in _PLAIN}  # `share` is young
     for name in ("champion", "lane"):
         columns[f"{name}_prediction"] = [orjson.dumps(row[name]).decode() for row in rows]
         columns[f"{name}_steps_ms"] = [list(row[f"{name}_steps"].items()) for row in rows]
@@ -277,6 +285,7 @@ _PLAIN = {
     "response_ms": pa.float64(),
     "lag_ms": pa.float64(), "starved_ms": pa.float64(), "alone": pa.bool_(),
     "warmup": pa.bool_(), "inclusion": pa.float64(), "nonfinite": pa.int64(), "first": pa.bool_(),
+    "share": pa.float64(),
 }  # fmt: skip
 
 _BY_NAME = pa.map_(pa.string(), pa.float64())

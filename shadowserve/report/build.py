@@ -156,7 +156,13 @@ def _notes(known: Facts) -> list[str]:
         else ", always equal to the bit"
     )
     revised = known.learned.outputs.revised
-    return [*known.learned.notes, *revised, *([proved + broken] if noise.proofs else [])]
+    behind = f"{known.name} is not up to date: {known.lane.behind}"
+    return [
+        *([behind] if known.lane.behind else []),
+        *known.learned.notes,
+        *revised,
+        *([proved + broken] if noise.proofs else []),
+    ]
 
 
 def _refused(known: Facts) -> dict[str, Any]:

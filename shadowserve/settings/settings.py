@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from shadowserve.settings import lane_processes, names, spellings
 from shadowserve.settings.sources import FILE
-from shadowserve.settings.vocabulary import METHODS, Kind
+from shadowserve.settings.vocabulary import METHODS, Kind, WhenBehind
 
 BATCHES = ("auto", "earned", "on", "off")
 LANE_PRIORITIES = ("auto", "idle", "low", "normal")
@@ -269,6 +269,15 @@ class Settings:
             "--lane-processes N|auto",
             "Processes that score for each version, or 4=3 for version 4; may be given more than once.",
             default="1",
+        ),
+    )
+    when_behind: str = field(
+        default=WhenBehind.SCORE_ALL.value,
+        metadata=_about(
+            spellings.one_of(tuple(WhenBehind)),
+            "--when-behind score-all|sample",
+            "Whether a lane that is far behind scores all until the journal's budget, or a share, evenly.",
+            default="score-all",
         ),
     )
     method: str = field(

@@ -14,6 +14,16 @@ LOSSES = (
 must know a misspelt one before anything starts; a test holds the two to each other."""
 
 
+class WhenBehind(StrEnum):
+    """What a lane does that is far behind the traffic; the values are what `--when-behind` takes."""
+
+    SCORE_ALL = "score-all"
+    """Score everything, however late, until the journal's budget deletes what is oldest."""
+
+    SAMPLE = "sample"
+    """Score a share, evenly by entity, and count the rest as sampled out."""
+
+
 class Kind(StrEnum):
     """Kinds of output; the values are what `--output-kind` takes."""
 

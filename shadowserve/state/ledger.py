@@ -19,14 +19,17 @@ from shadowserve.records import Outcome, Role
 from shadowserve.state import arrival, counters, unknown_columns
 from shadowserve.state import ends as endings
 from shadowserve.state.batching import Batching, batching
+from shadowserve.state.behind import Behind, behind
 from shadowserve.state.deployment import Deployment, LaneName
 from shadowserve.state.lane_condition import condition
 from shadowserve.state.lane_reading import Snapshot, snapshot, summary
 from shadowserve.state.ledger_entries import LaneLedger, LaneTime, Ledger
 from shadowserve.state.places import Places
+from shadowserve.statistics.headway import Headway
 from shadowserve.statistics.measuring import Measuring
 from shadowserve.statistics.spent import Spent
 from shadowserve.statistics.switchback import CallerCost, Cost
+from shadowserve.statistics.thinning import Thinning
 
 MOST_READINGS = 3
 
@@ -157,22 +160,41 @@ def _lane(
     cursor: Mapping[int, int],
     bound: Mapping[int, int],
 ) -> LaneLedger:
-    behind = reader.backlog(places.journal, cursor=cursor, bound=bound)
+    left = reader.backlog(places.journal, cursor=cursor, bound=bound)
     counted = {Outcome(outcome): n for outcome, n in outcomes.items()}
     for outcome, n in (
-        (Outcome.SKIPPED_BUDGET, behind.deleted),
-        (Outcome.SKIPPED_LOST, behind.lost),
+        (Outcome.SKIPPED_BUDGET, left.deleted),
+        (Outcome.SKIPPED_LOST, left.lost),
     ):
         counted[outcome] = counted.get(outcome, 0) + n
     state, reason = condition(places.lane(name.role, name.version))
-    oldest = behind.oldest_wall_ns
+    oldest, now_ns = left.oldest_wall_ns, time.time_ns()
+    # A wall clock that was set back would make a lag below zero.
+    lag_s = 0.0 if oldest is None else max(0.0, (now_ns - oldest) / 1e9)
     return LaneLedger(
         name=name,
         # A pause is the team's file, which the lane's own condition does not know.
         state="paused" if state == "running" and places.paused.exists() else state,
         reason=reason,
         outcomes=counted,
-        pending=behind.pending,
-        # A wall clock that was set back would make a lag below zero.
-        lag_seconds=0.0 if oldest is None else max(0.0, (time.time_ns() - oldest) / 1e9),
+        pending=left.pending,
+        lag_seconds=lag_s,
+        behind=_behind(places, name, lag_s=lag_s, pending=left.pending, now_s=now_ns / 1e9)
+        if state == "running" and not places.paused.exists()
+        else None,
+    )
+
+
+def _behind(
+    places: Places, name: LaneName, *, lag_s: float, pending: int, now_s: float
+) -> Behind | None:
+    file = places.lane(name.role, name.version).state
+    written = [summary(file, one) for one in ("headway", "thinning")]
+    pace, thinned = (orjson.loads(one) if one else None for one in written)
+    return behind(
+        Headway.from_state(pace) if pace else Headway(),
+        Thinning.from_state(thinned) if thinned else Thinning(),
+        lag_s=lag_s,
+        pending=pending,
+        now_s=now_s,
     )

@@ -12,6 +12,7 @@ from shadowserve.state import counters, unknown_columns
 from shadowserve.state import ends as endings
 from shadowserve.state.arrival import Arrival
 from shadowserve.state.batching import Batching
+from shadowserve.state.behind import Behind
 from shadowserve.state.deployment import LaneName
 from shadowserve.statistics.measuring import Measuring
 from shadowserve.statistics.switchback import Cost
@@ -39,6 +40,8 @@ class LaneLedger:
         Age of the oldest pending request, 0 if none is pending.
     ends : Ends
         How its processes ended so far.
+    behind : Behind or None
+        How far it is behind; None where it keeps up.
     """
 
     name: LaneName
@@ -48,6 +51,7 @@ class LaneLedger:
     pending: int
     lag_seconds: float
     ends: endings.Ends = field(default_factory=endings.Ends)
+    behind: Behind | None = None
 
     @property
     def total(self) -> int:
@@ -74,6 +78,7 @@ class LaneLedger:
             },
             "pending": self.pending,
             "lag_seconds": round(self.lag_seconds, 3),
+            "behind": None if self.behind is None else self.behind.to_dict(),
             **self.ends.to_dict(),
         }
 

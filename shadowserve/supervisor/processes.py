@@ -19,6 +19,7 @@ from shadowserve.host.priority import Priority
 from shadowserve.host.private_log import PRINTS
 from shadowserve.http import certificate, tokens
 from shadowserve.journal import writer
+from shadowserve.lane import backlog
 from shadowserve.lane.lock import ONE_AT_A_TIME
 from shadowserve.serving.bentoml_worker import worker_command, worker_environment
 from shadowserve.settings import gate as gates
@@ -120,6 +121,7 @@ class Processes:
                 **self._prints(f"lane-{name.role.value}-v{name.version}"),
                 **({ONE_AT_A_TIME: "1"} if self.placement.one_at_a_time else {}),
                 lane_processes.VARIABLE: str(self.lane_processes(name, lanes=lanes)),
+                backlog.VARIABLE: self.settings.when_behind,
                 **self._background(),
             },
             log=self.places.logs / f"lane-{name.role.value}-v{name.version}.log",

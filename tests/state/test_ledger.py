@@ -51,6 +51,7 @@ def test_the_ledger_has_the_contracts_form(places):
     challenger, control = found.pop("lanes")
     assert found == CONTRACT
     assert challenger.pop("lag_seconds") == 0.0
+    assert challenger.pop("behind") is None
     assert challenger == {
         "role": "challenger", "version": 4, "state": "running", "reason": None, "both_ok": 5,
         "challenger_error": 0, "champion_error": 0, "both_error": 0, "timed_out": 0, "crashed": 0,

@@ -42,7 +42,7 @@ def look(known: Facts, _policy: Policy) -> Iterator[Finding]:
         return
     # The mean and not the median: it is the sum of all work that has to fit into a second.
     mean_ms = float(learned.busy_ms.summary()["mean"])
-    traffic = learned.requests / seconds
+    traffic = learned.met / seconds
     sustainable = 1e3 / mean_ms
     if traffic < HEADROOM * sustainable:
         return

@@ -42,10 +42,21 @@ def look(known: Facts, policy: Policy) -> Iterator[Finding]:
             severity=Severity.NOTE,
             message=(
                 f"{known.name} has been compared on {share(part)} of the champion's requests; "
-                f"{lane.pending} wait. What is said here holds for those."
+                f"{lane.pending} wait. What is said here holds for those.{_thinned(known)}"
             ),
             effect=Effect("coverage", part, None, None, "share of requests", 1.0, "champion"),
         )
+
+
+def _thinned(known: Facts) -> str:
+    """Say what was left out while the lane was behind, and what it disagrees on by weight."""
+    weighed = known.learned.weighed if known.learned else None
+    if weighed is None or not weighed.thinned or not weighed.disagreement.n:
+        return ""
+    return (
+        f" About {weighed.left_out:,.0f} were sampled out evenly while it was behind; weighted by what each "
+        f"scored request stands for, it disagrees by {share(weighed.disagreement.mean)}."
+    )
 
 
 def compared(known: Facts) -> int:

@@ -280,3 +280,7 @@ def ledger(report: Report) -> Iterator[Html]:
             for lane in told["lanes"]
         ],
     )
+    for lane in told["lanes"]:
+        if lane.get("behind"):
+            who = f"{lane['role']} v{lane['version']}: "
+            yield element("p.note", f"{who[:1].upper()}{who[1:]}{lane['behind']['says']}.")
