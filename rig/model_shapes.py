@@ -31,11 +31,15 @@ from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
     KBinsDiscretizer,
+    MaxAbsScaler,
+    MinMaxScaler,
     OneHotEncoder,
     OrdinalEncoder,
     PolynomialFeatures,
+    RobustScaler,
     StandardScaler,
 )
+from sklearn.utils.validation import validate_data
 
 from shadowserve.schema.rows import Rows
 from shadowserve.steps import step
@@ -134,6 +138,77 @@ class Lengths(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def transform(self, frame: pd.DataFrame) -> np.ndarray:
         with step("count", columns=["story"]):
             return frame.map(len).to_numpy(dtype=float)
+
+
+class Looks(TransformerMixin, BaseEstimator):
+    """A transformer that answers by all that a frame has besides its values."""
+
+    def fit(self, X: Any, y: Any = None) -> Looks:
+        self.feature_names_in_ = np.asarray(X.columns, dtype=object)
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        told = [
+            sum(map(len, X.columns)),
+            sum(map(len, self.feature_names_in_)),
+            sum(X.index),
+            sum(len(str(dtype)) for dtype in X.dtypes),
+            len(type(X).__name__),
+        ]
+        X.iloc[:, :] = X.iloc[::-1].to_numpy()  # what it is handed is its own to write into
+        return np.tile(np.array(told, dtype=float), (len(X), 1))
+
+
+class LooksAtArrays(TransformerMixin, BaseEstimator):
+    """A transformer that answers by how an array lies in memory, and by scikit-learn's settings."""
+
+    def fit(self, X: Any, y: Any = None) -> LooksAtArrays:
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        told = [
+            *X.strides,
+            X.flags.writeable,
+            X.flags.c_contiguous,
+            X.flags.f_contiguous,
+            X.dtype.itemsize,
+            sklearn.get_config()["assume_finite"],
+            sklearn.get_config()["skip_parameter_validation"],
+        ]
+        X[:] = 0.0  # nobody else may see this
+        return np.tile(np.array(told, dtype=float), (len(X), 1))
+
+
+class OwnImputer(SimpleImputer):
+    """A known class with one method of its own, which looks at names."""
+
+    def transform(self, X: Any) -> np.ndarray:
+        return super().transform(X) + sum(map(len, X.columns))
+
+
+class OwnEncoder(OneHotEncoder):
+    """A known class that asks for a check of its own on the way."""
+
+    def _check_X(self, X: Any, **options: Any) -> Any:
+        return super()._check_X(X.iloc[:, :], **options)
+
+
+class Checks(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """A transformer that has its input checked by scikit-learn, as its guide says."""
+
+    def fit(self, X: Any, y: Any = None) -> Checks:
+        validate_data(self, X, dtype=None)
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        return validate_data(self, X, reset=False, dtype="numeric", copy=True) * 2.0
+
+
+def tokens_by_setting(text: str) -> list[str]:
+    """Split a text otherwise where scikit-learn is told not to ask."""
+    spared = sklearn.get_config()["skip_parameter_validation"]
+    return text.split("e" if spared else " ")
 
 
 class OwnPipeline(Pipeline):
@@ -486,6 +561,71 @@ SHAPES: dict[str, Callable[[], Any]] = {
                     ["runtime", "year"],
                 ),
                 (OneHotEncoder(sparse_output=False), CATEGORIES),
+            ),
+            linear_model.Ridge(),
+        )
+    ),
+    "looks at frames and arrays": lambda: _regress(
+        make_pipeline(
+            ColumnTransformer(
+                [
+                    ("looks", Looks(), [*NUMBERS, "genre"]),
+                    ("numbers", make_pipeline(SimpleImputer(), LooksAtArrays()), NUMBERS),
+                    ("scaled", make_pipeline(StandardScaler(), LooksAtArrays()), ["year"]),
+                    ("least", make_pipeline(MinMaxScaler(), LooksAtArrays()), ["runtime", "year"]),
+                    ("coded", make_pipeline(OrdinalEncoder(), LooksAtArrays()), CATEGORIES),
+                    (
+                        "words",
+                        TfidfVectorizer(tokenizer=tokens_by_setting, token_pattern=None),
+                        "story",
+                    ),
+                ],
+                sparse_threshold=0,
+            ),
+            linear_model.Ridge(),
+        )
+    ),
+    "known classes by other names": lambda: _regress(
+        make_pipeline(
+            ColumnTransformer(
+                [
+                    ("numbers", OwnImputer(), NUMBERS),
+                    ("genre", OwnEncoder(handle_unknown="ignore"), ["genre"]),
+                    ("checks", Checks(), ["runtime", "year"]),
+                    ("all", MaxAbsScaler(), ["runtime", "year", "colour"]),
+                ]
+            ),
+            linear_model.Ridge(),
+        )
+    ),
+    "every layout": lambda: _regress(
+        make_pipeline(
+            ColumnTransformer(
+                [
+                    ("median", SimpleImputer(strategy="median", add_indicator=True), NUMBERS),
+                    ("often", SimpleImputer(strategy="most_frequent"), ["year"]),
+                    ("words", SimpleImputer(strategy="most_frequent"), CATEGORIES),
+                    ("robust", RobustScaler(), ["runtime", "year"]),
+                    ("least", MinMaxScaler(clip=True), ["year"]),
+                    ("codes", OrdinalEncoder(), [*CATEGORIES, "year"]),
+                    ("years", OneHotEncoder(handle_unknown="ignore"), ["year"]),
+                    ("both", OneHotEncoder(drop="first", sparse_output=False), CATEGORIES),
+                    ("count", CountVectorizer(binary=True), "story"),
+                    ("hash", HashingVectorizer(n_features=16), "country"),
+                    ("tfidf", TfidfVectorizer(sublinear_tf=True, max_features=9), "story"),
+                ],
+                transformer_weights={"tfidf": 2.0, "least": 0.5},
+            ),
+            linear_model.Ridge(),
+        ).set_params(columntransformer__words="drop")
+    ),
+    "one step gives frames": lambda: _regress(
+        make_pipeline(
+            ColumnTransformer(
+                [
+                    ("scaled", StandardScaler().set_output(transform="pandas"), ["runtime"]),
+                    ("plain", StandardScaler(), ["runtime", "year"]),
+                ]
             ),
             linear_model.Ridge(),
         )

@@ -19,7 +19,9 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from shadowserve.faults import fault_of
+from shadowserve.scorer.structure.genuine import patched
 
+from .asked_once import AskedOnce, asked_once
 from .fitted import (
     COMPOSITES,
     Provenance,
@@ -64,7 +66,7 @@ def compile(  # noqa: A001 - as `re.compile`; always called through the package'
     opaque : collection of str
         Paths of composites to leave whole; ``""`` is the model itself.
     exact : bool
-        Lay inputs out by slicing a whole frame, as scikit-learn does.
+        Lay inputs out by slicing a whole frame and ask all that scikit-learn asks, as it does.
 
     Returns
     -------
@@ -116,6 +118,8 @@ class _Builder:
         self.serial = serial
         self.opaque = opaque
         self.exact = exact
+        # Where a library's own code was replaced, nobody knows what it asks.
+        self.asks = exact or patched() is not None
         self.reason = reason
         self.ops: list[Op] = []
         self.steps: list[Step] = []
@@ -128,9 +132,13 @@ class _Builder:
     def columnar(self) -> tuple[Op, ...] | None:
         """Return the calls for an input in columns, if only branches read the input."""
         ops = []
+        readers: dict[int, list[Op]] = {}
+        for op in self.ops:
+            for number in op.inputs:
+                readers.setdefault(number, []).append(op)
         for place, op in enumerate(self.ops):
             if 0 in op.inputs and isinstance(op.call, Labelled):
-                ops.append(op._replace(call=op.call.from_columns))
+                ops.append(op._replace(call=_laid_for(readers[place + 1], op.call)))
             elif 0 in op.inputs and isinstance(op.call, _Check):
                 ops.append(op._replace(call=_unchecked))
             elif 0 in op.inputs and place not in self._shape_only:
@@ -155,9 +163,10 @@ class _Builder:
             return self.predict(path, model.best_estimator_, source, columns)
         if kind is TransformedTargetRegressor and self._is_walkable_target(model):
             return self._transformed_target(path, model, source, columns)
+        own = getattr(model, self.method, None)
         self._step(
             path or type(model).__name__.lower(),
-            getattr(model, self.method, None) or partial(_call, model, self.method),
+            partial(_call, model, self.method) if own is None else self._spared(model, own),
             source,
             columns,
             kind="opaque" if kind is None else "estimator",
@@ -198,7 +207,7 @@ class _Builder:
             self.parts.append(path)
             output = walk(path, transformer, source, columns)
             return output if weight is None else self._emit(partial(_weigh, weight), (output,))
-        call = transformer.transform
+        call = self._spared(transformer, transformer.transform)
         return self._step(
             path,
             call if weight is None else partial(_transform_and_weigh, call, weight),
@@ -302,6 +311,10 @@ class _Builder:
             return why_unnameable(model)
         return None
 
+    def _spared(self, model: Any, own: Any) -> Any:
+        """Return a leaf's method, spared what it would ask at every call where that is known."""
+        return own if self.asks else asked_once(model, own) or own
+
     def _emit(self, call: Any, inputs: tuple[int, ...], step: int = OVERHEAD) -> int:
         self.ops.append(Op(call, inputs, step))
         return len(self.ops)
@@ -340,6 +353,14 @@ class _Check:
         if not is_fine:
             # It raises here, in its own words.
             self.transformer.transform(values)
+
+
+def _laid_for(readers: Sequence[Op], labelled: Labelled) -> Any:
+    """Return what lays a branch's input out for the calls that read it."""
+    call = readers[0].call if len(readers) == 1 else None
+    if isinstance(call, AskedOnce) and call.layout is not None:
+        return partial(labelled.lay_out, call.layout)
+    return labelled.from_columns
 
 
 def _unchecked(columns: Any) -> None:

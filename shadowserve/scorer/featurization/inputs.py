@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,10 @@ except ImportError:  # before pandas 3
 # What pandas makes of a column of strings: its own `str` type since 3.0, plain objects before.
 _TEXT = pd.Series(["text"]).dtype
 _PLAIN_KINDS = "fiub"
+_NUMBERS = frozenset(np.dtype(name) for name in ("float64", "float32", "int64", "int32"))
+
+Layout = Literal["numbers", "categories", "texts"]
+"""What a step's input may be instead of a frame: the array that scikit-learn would make of it."""
 
 
 class Columns:
@@ -43,12 +47,14 @@ class Columns:
         Row labels that every frame gets.
     """
 
-    __slots__ = ("_typed", "arrays", "index")
+    __slots__ = ("_texts", "_typed", "arrays", "index", "untyped")
 
     def __init__(self, arrays: Mapping[Any, Any], index: pd.Index) -> None:
         self.arrays = arrays
         self.index = index
+        self.untyped: frozenset[Any] = frozenset()
         self._typed: dict[Any, Any] = {}
+        self._texts: dict[Any, np.ndarray | None] = {}
 
     @classmethod
     def of_rows(cls, rows: Rows) -> Columns:
@@ -56,6 +62,7 @@ class Columns:
         arrays = {**rows.columns, **rows.missing_text()} if rows.text else rows.columns
         columns = cls(arrays, pd.RangeIndex(rows.n_rows))
         columns._typed.update({name: arrays[name] for name in rows.untyped})
+        columns.untyped = rows.untyped
         return columns
 
     @classmethod
@@ -85,6 +92,44 @@ class Columns:
         values, index = self.array(name), self.index.view()
         column: pd.Series = pd.Series(values, index, values.dtype, name, copy=True)
         return column
+
+    def laid_out(self, layout: Layout, names: Sequence[Any]) -> np.ndarray | None:
+        """Return the array that scikit-learn makes of a frame of some columns; None where it may differ.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_names), or (n_rows,) for ``"texts"``
+            Not to be written to: texts may be the request's own.
+        """
+        if not len(self.index):
+            return None
+        if layout == "texts":
+            return self._text(names[0]) if len(names) == 1 else None
+        numbers = self._numbers(names, one_dtype=layout == "categories")
+        return self._categories(names) if numbers is None and layout == "categories" else numbers
+
+    def _numbers(self, names: Sequence[Any], *, one_dtype: bool) -> np.ndarray | None:
+        arrays = [self.arrays[name] for name in names]
+        dtypes = [values.dtype for values in arrays]
+        if not _NUMBERS.issuperset(dtypes) or (one_dtype and len(set(dtypes)) > 1):
+            return None
+        # A column after another in memory, as in a frame's block and in what is made of several.
+        together = np.empty((len(arrays), len(self.index)), dtype=np.result_type(*dtypes))
+        for place, values in enumerate(arrays):
+            together[place] = values
+        return together.T
+
+    def _categories(self, names: Sequence[Any]) -> np.ndarray | None:
+        texts = [self._text(name) for name in names]
+        if any(values is None for values in texts):
+            return None
+        return np.stack(texts, axis=1)  # type: ignore[arg-type]
+
+    def _text(self, name: Any) -> np.ndarray | None:
+        """Return a column that holds nothing but strings as an array of them, else None."""
+        if name not in self._texts:
+            self._texts[name] = None if name in self.untyped else _strings(self.arrays[name])
+        return self._texts[name]
 
     def frame(self, names: Sequence[Any], labels: pd.Index) -> pd.DataFrame:
         """Return some columns as a frame that shares no memory with the others.
@@ -118,6 +163,25 @@ def _as_pandas_holds(values: Any) -> Any:
     if values.dtype == object and len(values) and all(type(v) is str for v in values.tolist()):
         return _text(values)
     return _held(pd.Series(values, copy=True))
+
+
+def _strings(values: Any) -> np.ndarray | None:
+    if values.dtype == _TEXT and not isinstance(values, np.ndarray):
+        values = values.to_numpy(dtype=object)
+    if not isinstance(values, np.ndarray) or values.dtype != object:
+        return None
+    texts = values.tolist()
+    # Half a surrogate is a string to Python, and an error to a frame.
+    return values if all(type(text) is str and _is_whole(text) for text in texts) else None
+
+
+def _is_whole(text: str) -> bool:
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return False
+    return True
 
 
 def _held(column: pd.Series) -> Any:
@@ -177,6 +241,14 @@ class Labelled:
             return columns.series(self.names[0])
         return columns.frame(self.names, self._labels)
 
+    def lay_out(self, layout: Layout, columns: Columns) -> Any:
+        """Lay the input out without a frame where that makes no difference, else as one."""
+        if self.is_scalar == (layout == "texts"):
+            values = columns.laid_out(layout, self.names)
+            if values is not None:
+                return Laid(values, columns, self)
+        return self.from_columns(columns)
+
     def __call__(self, values: Any) -> Any:
         """Slice a frame, by position where that is the same and quicker."""
         if not isinstance(values, pd.DataFrame):
@@ -189,6 +261,18 @@ class Labelled:
             if (places >= 0).all():
                 return values.take(places, axis=1)
         return _safe_indexing(values, self._key, axis=1)
+
+
+class Laid(NamedTuple):
+    """A step's input without a frame, and what the frame would be made of."""
+
+    values: np.ndarray
+    columns: Columns
+    labelled: Labelled
+
+    def stock(self) -> Any:
+        """Return the frame or series itself."""
+        return self.labelled.from_columns(self.columns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from shadowserve.scorer.loading.examples import input_example
 from shadowserve.scorer.loading.facts import Threads
 from shadowserve.scorer.loading.loaded import Loaded
 from shadowserve.scorer.loading.opening import load, version_differences
-from shadowserve.scorer.loading.per_row import unknown_part
+from shadowserve.scorer.structure.per_row import unknown_part
 
 __all__ = [
     "Loaded",

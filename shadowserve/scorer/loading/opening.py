@@ -38,8 +38,8 @@ from shadowserve.scorer.loading.facts import (
 from shadowserve.scorer.loading.graphs import unknown_operator
 from shadowserve.scorer.loading.kinds import kinds, kinds_of_example
 from shadowserve.scorer.loading.loaded import Loaded
-from shadowserve.scorer.loading.per_row import unknown_part
 from shadowserve.scorer.shipped_code import shipped_code
+from shadowserve.scorer.structure.per_row import unknown_part
 from shadowserve.settings.vocabulary import METHODS
 from shadowserve.versions.mlmodel import library_differences, read_flavors, read_manifest
 from shadowserve.versions.version import Version

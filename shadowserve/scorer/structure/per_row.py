@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from shadowserve.scorer.loading.genuine import LIBRARIES, full_name, is_genuine, patched
-from shadowserve.scorer.loading.reviewed import BOOSTERS, CURVES, FITTING, ONLY, PER_ROW, WITHIN
+from shadowserve.scorer.structure.genuine import LIBRARIES, full_name, is_genuine, patched
+from shadowserve.scorer.structure.reviewed import BOOSTERS, CURVES, FITTING, ONLY, PER_ROW, WITHIN
 
 _FUNCTIONS = (
     types.FunctionType,
@@ -57,9 +57,14 @@ def unknown_part(model: Any) -> str | None:
     >>> unknown_part(FunctionTransformer(np.log1p)), unknown_part(FunctionTransformer(abs))
     (None, 'a function of FunctionTransformer')
     """
+    return unknown_within(model) or patched()
+
+
+def unknown_within(model: Any) -> str | None:
+    """Return the same by structure alone: whether somebody patched a library is not asked."""
     if full_name(type(model)) not in PER_ROW | BOOSTERS:
         return _named("", model).removesuffix(" in ")
-    return _Walk().unknown(model) or patched()
+    return _Walk().unknown(model)
 
 
 class _Walk:
