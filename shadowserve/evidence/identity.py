@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from shadowserve.evidence.links import VIEW
 from shadowserve.records import Role
 from shadowserve.scorer import parity
 from shadowserve.state.deployment import Deployment, LaneName
@@ -17,6 +18,14 @@ CHANGED = "shadowserve.changed."
 """Begins the tag of a parameter that a later start of the same deployment gave another value."""
 MOST_CHARACTERS = 5_000
 TABLES = ("slow_requests.json", "worst_requests.json")
+_COLUMNS = (
+    "metrics.`total/requests`",
+    "metrics.`total/compared`",
+    "metrics.`total/disagreement`",
+    "tags.`shadowserve.verdict`",
+)
+VIEWS = {f"mlflow.sharedViewState.{VIEW}": json.dumps({"selectedColumns": _COLUMNS})}
+"""An experiment's tag that MLflow's run table reads: which columns a link of ours shows."""
 
 
 def experiment_name(deployment: Deployment) -> str:
@@ -28,6 +37,12 @@ def run_name(deployment: Deployment, lane: LaneName) -> str:
     """Return ``v3 vs v4``, or ``v3 vs v3 control``."""
     suffix = " control" if lane.role is Role.CONTROL else ""
     return f"v{deployment.champion.number} vs v{lane.version}{suffix}"
+
+
+def models(deployment: Deployment, lane: LaneName) -> list[str]:
+    """Return the ids of the logged models that a lane compares, as far as versions have one."""
+    versions = (deployment.champion, deployment.version(lane.version))
+    return list(dict.fromkeys(one.model_id for one in versions if one.model_id))
 
 
 def key(deployment: Deployment, lane: LaneName) -> str:

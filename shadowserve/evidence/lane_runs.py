@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 
-from shadowserve.evidence import identity
+from shadowserve.evidence import identity, notes
 from shadowserve.evidence.shipped import Shipped
 from shadowserve.evidence.sink import Sink
 from shadowserve.evidence.undelivered import UndeliveredError
 from shadowserve.state.deployment import Deployment, LaneName
 
 _log = logging.getLogger("shadowserve.evidence")
+
+
+@contextmanager
+def _spared(what: str) -> Iterator[None]:
+    """Go on where MLflow refuses what only adorns: an older server, or one without these rights."""
+    try:
+        yield
+    except UndeliveredError as error:
+        if error.kind == "sink_dead":
+            raise
+        _log.info("%s: %s", what, error)
 
 
 class LaneRuns:
@@ -38,7 +50,11 @@ class LaneRuns:
         """Id of the experiment; looked up once."""
         if self._experiment is None:
             name = identity.experiment_name(self._deployment)
-            self._experiment = self.store.experiment(name)
+            found = self.store.experiment(name)
+            text = notes.of_experiment(self._deployment, found)
+            with _spared(f"experiment {name} has no note of ours"):
+                self.store.annotate_experiment(found, text, tags=identity.VIEWS)
+            self._experiment = found
         return self._experiment
 
     def of(self, lane: LaneName) -> str:
@@ -59,6 +75,8 @@ class LaneRuns:
                 self._shipped.forget(str(lane))
                 run_id = self._make(lane)
                 self._describe(lane, run_id)
+            with _spared(f"the run of {lane} is not linked to its models"):
+                self.store.take_models(run_id, identity.models(self._deployment, lane))
             self._shipped.finish(str(lane), finished=False)
             self._open[lane] = run_id
         return self._open[lane]

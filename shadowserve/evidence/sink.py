@@ -55,7 +55,25 @@ class Sink(Protocol):
     def trace(self, experiment: str, traces: Sequence[Trace]) -> None:
         """Store traces; the same trace stored again is the same one."""
 
+    def take_models(self, run_id: str, model_ids: Sequence[str]) -> None:
+        """Note which models went into a run."""
+
+    def annotate(self, run_id: str, text: str) -> None:
+        """Bring our block of a run's note up to date; what others wrote there stays."""
+
+    def annotate_experiment(self, experiment: str, text: str, *, tags: Mapping[str, str]) -> None:
+        """Bring our block of an experiment's note, and tags, up to date."""
+
     def tag_version(
-        self, model: str, number: int, *, run_id: str | None, tags: Mapping[str, str]
+        self,
+        model: str,
+        number: int,
+        *,
+        run_id: str | None,
+        tags: Mapping[str, str],
+        note: str | None = None,
     ) -> None:
-        """Tag a registered version, if it is the one with this training run."""
+        """Tag a registered version, and bring our block of its description up to date.
+
+        Only if it is the one with this training run.
+        """

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from shadowserve.errors import ShadowserveError
 from shadowserve.evidence.identity import changed
+from shadowserve.evidence.notes import NOTE, with_block
 from shadowserve.evidence.points import Point
 from shadowserve.evidence.traces import Trace
 from shadowserve.evidence.undelivered import UndeliveredError, undelivered
@@ -237,15 +238,55 @@ class Store:
             spans = [Span.from_dict(span) for _, spans in traces for span in spans]
             self._tracing.log_spans(experiment, spans)
 
+    def take_models(self, run_id: str, model_ids: Sequence[str]) -> None:
+        """Note which logged models went into a run; MLflow keeps each once."""
+        from mlflow.entities import LoggedModelInput
+
+        with self._telling("linking the models"):
+            known = {one.model_id for one in self._client.get_run(run_id).inputs.model_inputs}
+            new = [LoggedModelInput(one) for one in dict.fromkeys(model_ids) if one not in known]
+            if new:
+                self._client.log_inputs(run_id, models=new)
+
+    def annotate(self, run_id: str, text: str) -> None:
+        """Bring our block of a run's note up to date; what others wrote there stays."""
+        with self._telling("writing the run's note"):
+            known = self._client.get_run(run_id).data.tags.get(NOTE, "")
+            if (wanted := with_block(known, text)) != known:
+                self._client.set_tag(run_id, NOTE, wanted)
+
+    def annotate_experiment(self, experiment: str, text: str, *, tags: Mapping[str, str]) -> None:
+        """Bring our block of an experiment's note, and tags, up to date."""
+        with self._telling("writing the experiment's note"):
+            known = self._client.get_experiment(experiment).tags
+            wanted = {**tags, NOTE: with_block(known.get(NOTE, ""), text)}
+            for name, value in wanted.items():
+                if known.get(name) != value:
+                    self._client.set_experiment_tag(experiment, name, value)
+
     def tag_version(
-        self, model: str, number: int, *, run_id: str | None, tags: Mapping[str, str]
+        self,
+        model: str,
+        number: int,
+        *,
+        run_id: str | None,
+        tags: Mapping[str, str],
+        note: str | None = None,
     ) -> None:
-        """Tag a registered version, if it is the one with this training run."""
+        """Tag a registered version, and bring our block of its description up to date.
+
+        Only if it is the one with this training run. What others wrote in the description stays.
+        """
         with self._telling("tagging the version"):
             version = self._client.get_model_version(model, str(number))
-            if (version.run_id or None) == run_id:
-                for name, value in tags.items():
+            if (version.run_id or None) != run_id:
+                return
+            for name, value in tags.items():
+                if version.tags.get(name) != value:
                     self._client.set_model_version_tag(model, str(number), name, value)
+            known = version.description or ""
+            if note is not None and (wanted := with_block(known, note)) != known:
+                self._client.update_model_version(model, str(number), wanted)
 
 
 KEY = "shadowserve.key"

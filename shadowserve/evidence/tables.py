@@ -9,8 +9,9 @@ import orjson
 
 from shadowserve.statistics.tally import Worst
 
-SLOW = ("request_id", "position", "step", "step_ms", "column", "size", "ms", "note")
-WORST = ("request_id", "position", "disagreement")
+# What people look for first: MLflow shows four or five columns without scrolling.
+SLOW = ("ms", "step", "step_ms", "column", "size", "note", "request_id", "position")
+WORST = ("disagreement", "request_id", "position")
 
 Table = dict[str, Any]
 

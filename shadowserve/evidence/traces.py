@@ -2,7 +2,7 @@
 
 The slowest and the most divergent requests are taken. Champion and lane are drawn side by side from
 the request's arrival, whenever the lane came to it. A trace's id follows from run and position, so
-that writing it twice makes one trace. Spans carry sizes and times, never a value.
+that writing it twice makes one trace. Spans carry sizes, times and answers, never a value of the request.
 """
 
 from __future__ import annotations
@@ -17,16 +17,21 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from shadowserve.legible import legible
 from shadowserve.records import Role
 from shadowserve.state.deployment import LaneName
 
+_INPUTS, _OUTPUTS = "mlflow.spanInputs", "mlflow.spanOutputs"
 SLOWEST = 3
 MOST_DIVERGENT = 2
 
 _COLUMNS = [
     "position", "request_id", "arrived_wall_ns", "n_rows", "outcome", "disagreement", "alone", "warmup",
     "champion_ms", "lane_ms", "response_ms", "lag_ms", "champion_steps_ms", "lane_steps_ms", "sizes",
+    "champion_prediction", "lane_prediction",
 ]  # fmt: skip
+MOST_ANSWER, MOST_PREVIEW, MOST_TAG = 2_000, 400, 200
+"""Characters of an answer in a span, of what a list of traces shows, and of a name in a tag."""
 _TOLD = ("position", "request_id", "n_rows", "outcome", "disagreement", "response_ms", "lag_ms")
 
 
@@ -83,11 +88,15 @@ def _trace(row: Mapping[str, Any], why: str, sides: Sides) -> Trace:
         "request_time": began_ns // 10**6,
         "execution_duration": (ended_ns - began_ns) // 10**6,
         "state": "ERROR" if failed else "OK",
+        "request_preview": _preview(_asked(row)),
+        "response_preview": _preview(_answered(row, sides)),
         "trace_metadata": {"mlflow.sourceRun": sides.run_id, "mlflow.trace_schema.version": "3"},
         "tags": {
             "mlflow.traceName": f"{why} {sides.lane}",
             "shadowserve.lane": str(sides.lane),
             "shadowserve.why": why,
+            "shadowserve.outcome": row["outcome"],
+            **_dearest(row),
         },
     }
     return info, spans
@@ -103,8 +112,45 @@ def _spans(row: Mapping[str, Any], trace_hex: str, sides: Sides) -> Iterator[dic
     ended_ns = max(span["end_time_unix_nano"] for span in halves)
     # NaN has no form in JSON.
     told = {name: None if row[name] != row[name] else row[name] for name in _TOLD}
+    told |= {_INPUTS: _asked(row), _OUTPUTS: _answered(row, sides)}
     yield _span(trace_hex, ("request",), None, began_ns, ended_ns, told)
     yield from halves
+
+
+def _asked(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what may be told of a request: how large it was."""
+    return {"rows": row["n_rows"], "sizes": dict(row["sizes"] or ())}
+
+
+def _answered(row: Mapping[str, Any], sides: Sides) -> dict[str, Any]:
+    """Return both answers, which are recorded in any case."""
+    own = sides.lane
+    return {
+        f"champion v{sides.champion}": _bounded(row["champion_prediction"]),
+        f"{own.role.value} v{own.version}": _bounded(row["lane_prediction"]),
+    }
+
+
+def _bounded(answer: str | None) -> Any:
+    """Return an answer as JSON holds it; of a long one the beginning, as text."""
+    if answer is None or len(answer) <= MOST_ANSWER:
+        return None if answer is None else json.loads(answer)
+    return f"{answer[:MOST_ANSWER]}…"
+
+
+def _preview(told: Mapping[str, Any]) -> str:
+    text = json.dumps(told, ensure_ascii=False)
+    return text if len(text) <= MOST_PREVIEW else f"{text[: MOST_PREVIEW - 1]}…"
+
+
+def _dearest(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return tags of the step that took the lane most time, and of the largest column."""
+    steps, sizes = dict(row["lane_steps_ms"] or ()), dict(row["sizes"] or ())
+    found = {
+        "shadowserve.step": max(steps, key=lambda name: steps[name] or 0.0, default=None),
+        "shadowserve.column": max(sizes, key=lambda name: sizes[name], default=None),
+    }
+    return {tag: legible(name, most=MOST_TAG) for tag, name in found.items() if name is not None}
 
 
 def _half(
@@ -126,7 +172,8 @@ def _half(
         at_ns = ends_ns
     # Named parts lie within steps, so that the steps may add up to more than the whole.
     ends_ns = max(at_ns, began_ns + int(row[f"{key}_ms"] * 1e6))
-    told = {**about, "sizes": sizes, "ms": row[f"{key}_ms"]}
+    answer = _bounded(row[f"{key}_prediction"])
+    told = {**about, "sizes": sizes, "ms": row[f"{key}_ms"], _INPUTS: _asked(row), _OUTPUTS: answer}
     yield _span(trace_hex, (name,), "request", began_ns, ends_ns, told)
 
 

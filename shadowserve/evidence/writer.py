@@ -19,7 +19,13 @@ import orjson
 from shadowserve.errors import UnreadableError
 from shadowserve.evidence import bounding, parts
 from shadowserve.evidence.lane_runs import LaneRuns
-from shadowserve.evidence.publishing import RESTARTS, VERDICT, publish_tables, report_files
+from shadowserve.evidence.publishing import (
+    RESTARTS,
+    VERDICT,
+    publish_notes,
+    publish_tables,
+    report_files,
+)
 from shadowserve.evidence.shipped import Shipped
 from shadowserve.evidence.shipping import Shipping
 from shadowserve.evidence.sink import Sink
@@ -222,11 +228,13 @@ class Writer:
         }
 
     def _publish_report(self, lane: LaneName, runs: LaneRuns) -> None:
+        if lane.role is not Role.CHALLENGER:
+            publish_notes(lane, runs, self.deployment, None)
         if self._report is None or lane.role is not Role.CHALLENGER:
             return
         try:
             report = self._report(self.places, self.deployment, lane.version)
-            files = report_files(report)
+            files = report_files(report, self.places, self.deployment)
         except Exception as error:  # a report that fails must not hold up the windows
             fault = fault_of(error)
             _log.error("the report of %s cannot be built: %s at %s", lane, fault.type, fault.frame)
@@ -239,15 +247,7 @@ class Writer:
             runs.store.tag(run_id, {RESTARTS: str(restarts)})
         if verdict := report.get("verdict"):
             runs.store.tag(run_id, {VERDICT: str(verdict)})
-            self._tag_version(lane, {VERDICT: str(verdict), "shadowserve.run_id": run_id}, runs)
-
-    def _tag_version(self, lane: LaneName, tags: Mapping[str, str], runs: LaneRuns) -> None:
-        version = self.deployment.version(lane.version)
-        model = self.deployment.model
-        try:
-            runs.store.tag_version(model, lane.version, run_id=version.run_id, tags=tags)
-        except UndeliveredError as error:
-            _log.info("v%d is not tagged in the registry: %s", lane.version, error)
+        publish_notes(lane, runs, self.deployment, report)
 
     def _bound_parts(self) -> None:
         """Keep the newest parts of all lanes, whether MLflow takes them or not."""

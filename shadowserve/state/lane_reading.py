@@ -97,6 +97,34 @@ def closed_windows(path: Path, *, after: int) -> list[Window]:
         return [Window(*row) for row in connection.execute(query, (after,))]
 
 
+def series(path: Path, metric: str, *, most: int) -> list[tuple[int, float]]:
+    """Return when windows were closed and one of their metrics, in order.
+
+    Parameters
+    ----------
+    metric : str
+        A window that lacks it is left out.
+    most : int
+        Of more windows every second one is told, every fourth, …, and always the last.
+
+    Returns
+    -------
+    list of (int, float)
+        Nanoseconds since the epoch, and the value.
+    """
+    query = (
+        "SELECT closed_ns, json_extract(CAST(metrics AS TEXT), ?) FROM window WHERE part IS NOT NULL "
+        "AND (number % ? = 0 OR number = (SELECT max(number) FROM window)) ORDER BY number"
+    )
+    with _looking(path) as connection:
+        row = connection.execute("SELECT max(number) FROM window").fetchone()
+        stride = 1
+        while row is not None and row[0] is not None and row[0] // stride >= most:
+            stride *= 2
+        found = connection.execute(query, (f'$."{metric}"', stride)).fetchall()
+        return [(at_ns, float(value)) for at_ns, value in found if value is not None]
+
+
 def oldest_closed_ns(path: Path, *, after: int) -> int | None:
     """Return when the first window beyond a number was closed, since the epoch; None if there is none."""
     query = "SELECT min(closed_ns) FROM window WHERE number > ? AND part IS NOT NULL"

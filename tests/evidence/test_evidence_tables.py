@@ -48,7 +48,7 @@ def test_slow_requests_name_their_slowest_step_and_largest_input() -> None:
 
 
 def test_only_requests_that_differ_are_among_the_worst() -> None:
-    assert worst_requests(learned())["data"] == [["c", 3, 0.9], ["b", 2, 0.5]]
+    assert worst_requests(learned())["data"] == [[0.9, "c", 3], [0.5, "b", 2]]
 
 
 def test_a_lane_that_has_learnt_nothing_has_empty_tables() -> None:

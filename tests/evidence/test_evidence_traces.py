@@ -53,10 +53,44 @@ def test_a_trace_has_the_same_ids_each_time(tmp_path) -> None:
     assert not set(ids) & {info["trace_id"] for info, _ in traces_of(path, other)}
 
 
-def test_spans_tell_sizes_and_times_and_no_prediction(tmp_path) -> None:
-    path = part(tmp_path, {"champion": ["secret-film"], "lane": ["secret-film"]})
+def test_a_trace_shows_both_answers_and_how_large_the_request_was(tmp_path) -> None:
+    path = part(tmp_path, {"champion": ["Alien"], "lane": ["Bambi"], "sizes": {"text": 9, "b": 1}})
     ((info, spans),) = traces_of(path, SIDES)
-    assert "secret-film" not in json.dumps([info, spans])
+    assert json.loads(info["request_preview"]) == {"rows": 1, "sizes": {"text": 9, "b": 1}}
+    both = {"champion v3": ["Alien"], "challenger v4": ["Bambi"]}
+    assert json.loads(info["response_preview"]) == both
+    by_name = {span["name"]: span["attributes"] for span in spans}
+    assert json.loads(by_name["request"]["mlflow.spanOutputs"]) == both
+    assert json.loads(by_name["champion v3"]["mlflow.spanOutputs"]) == ["Alien"]
+    assert json.loads(by_name["challenger v4"]["mlflow.spanInputs"])["sizes"]["text"] == 9
+
+
+def test_long_answers_are_cut_and_a_missing_one_is_null(tmp_path) -> None:
+    path = part(tmp_path, {"champion": ["x" * 10_000], "lane": None})
+    ((info, spans),) = traces_of(path, SIDES)
+    assert len(json.dumps([info, spans])) < 10_000
+    told = json.loads(spans[0]["attributes"]["mlflow.spanOutputs"])
+    assert told["champion v3"].endswith("…")
+    assert told["challenger v4"] is None
+
+
+def test_tags_name_what_people_filter_by_and_nothing_acts_in_them(tmp_path) -> None:
+    steps, sizes = {"a": 1.0, "b\x1b[31m" + "c" * 500: 7.0}, {"text": 40, "list": 3}
+    path = part(tmp_path, {"lane_steps": steps, "sizes": sizes})
+    ((info, _),) = traces_of(path, SIDES)
+    tags = info["tags"]
+    assert tags["shadowserve.outcome"] == "both_ok"
+    assert tags["shadowserve.column"] == "text"
+    assert tags["shadowserve.step"].startswith("b\\x1b[31mccc")
+    assert len(tags["shadowserve.step"]) < 250
+    bare = part(tmp_path, {"lane_steps": {}, "sizes": {}})
+    ((info, _),) = traces_of(bare, SIDES)
+    assert not {"shadowserve.step", "shadowserve.column"} & info["tags"].keys()
+
+
+def test_spans_tell_sizes_and_times(tmp_path) -> None:
+    path = part(tmp_path, {})
+    ((_, spans),) = traces_of(path, SIDES)
     steps = [s for s in spans if s["name"] == "description"]
     assert [json.loads(s["attributes"]["columns"]) for s in steps] == [[], ["text"]]
     assert [json.loads(s["attributes"]["sizes"]) for s in steps] == [{}, {"text": 40}]

@@ -253,7 +253,10 @@ class Mortal(Store):
         return call
 
 
-CALLS = {"experiment", "run", "describe", "log", "put_file", "put_text", "trace", "tag", "finish"}
+CALLS = {
+    "experiment", "run", "describe", "log", "put_file", "put_text", "trace", "tag", "finish",
+    "take_models", "annotate", "annotate_experiment",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("before", [True, False])

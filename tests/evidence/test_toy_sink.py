@@ -25,6 +25,8 @@ class Shelf:
         self.files: dict[str, dict[str, bytes]] = {}
         self.traces: dict[str, Trace] = {}
         self.versions: dict[tuple[str, int], dict[str, str]] = {}
+        self.models: dict[str, list[str]] = {}
+        self.notes: dict[str, str] = {}
         self.finished: set[str] = set()
         self.is_away = False
 
@@ -72,10 +74,25 @@ class Shelf:
     def trace(self, experiment: str, traces: Sequence[Trace]) -> None:
         self.traces |= {about["trace_id"]: (about, spans) for about, spans in traces}
 
+    def take_models(self, run_id: str, model_ids: Sequence[str]) -> None:
+        self.models[run_id] = list(model_ids)
+
+    def annotate(self, run_id: str, text: str) -> None:
+        self.notes[run_id] = text
+
+    def annotate_experiment(self, experiment: str, text: str, *, tags: Mapping[str, str]) -> None:
+        self.notes[experiment] = text
+
     def tag_version(
-        self, model: str, number: int, *, run_id: str | None, tags: Mapping[str, str]
+        self,
+        model: str,
+        number: int,
+        *,
+        run_id: str | None,
+        tags: Mapping[str, str],
+        note: str | None = None,
     ) -> None:
-        self.versions[model, number] = dict(tags)
+        self.versions[model, number] = {**tags, **({"note": note} if note else {})}
 
 
 def writer_to(shelf: Sink, places, served) -> Writer:
