@@ -23,6 +23,8 @@ _MODULES = {
     "status": "looking",
     "report": "looking",
     "verdict": "judging",
+    "findings": "accepting",
+    "accept": "accepting",
     "labels": "labelling",
     "pause": "steering",
     "resume": "steering",

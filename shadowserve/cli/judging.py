@@ -15,7 +15,7 @@ from shadowserve.cli.terminal import VERDICTS, as_json, grid, line, print_json, 
 from shadowserve.judgement.verdict import Verdict
 from shadowserve.legible import counted
 from shadowserve.report import build as reports
-from shadowserve.report.wording import headline, more, nothing_found
+from shadowserve.report.wording import headline, mark, more, nothing_found
 
 _PARTS = ("deployment", "model", "champion", "challenger", "requests", "compared", "rate_per_s")
 _UNITS = ((86_400.0, "days"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
@@ -90,6 +90,8 @@ def _print(told: Mapping[str, Any], out: Console) -> None:
     line(out, "Findings" if told["findings"] else nothing_found(told))
     for finding in told["findings"]:
         line(out, f"  {finding['severity']} {finding['kind']}: {finding['message']}")
+        if said := mark(finding):
+            line(out, (f"    {said}", "bold"))
     policy = ", ".join(
         f"{name} {_shown(value)}" for name, value in told["policy"].items() if value not in ("", {})
     )

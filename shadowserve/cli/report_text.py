@@ -15,6 +15,7 @@ from shadowserve.report.wording import (
     cost_to_callers,
     examples,
     headline,
+    mark,
     more,
     nothing_found,
     percent,
@@ -87,6 +88,8 @@ def _print_findings(told: Mapping[str, Any], out: Console) -> None:
             (finding["kind"], "bold"),
             f": {finding['message']}",
         )
+        if told_of_it := mark(finding):
+            line(out, (f"  {told_of_it}", "bold"))
         if numbers := finding.get("example_requests"):
             line(out, (f"  for example {examples(numbers)}", "dim"))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from ipaddress import ip_address
 from typing import Any
 
 from starlette.applications import Starlette
@@ -13,6 +12,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shadowserve import labels as labelled
+from shadowserve.console.acceptance import Acceptance
+from shadowserve.console.callers import is_local
 from shadowserve.console.metrics import Exposition
 from shadowserve.console.responses import as_html, as_json, as_text, refused, response
 from shadowserve.console.tap import Tap
@@ -55,6 +56,7 @@ class Console:
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
+        said = Acceptance(self._places, guarded=self._guarded)
         return Starlette(
             routes=[
                 Route("/", self.page),
@@ -65,6 +67,8 @@ class Console:
                 Route("/report.json", self.report),
                 Route("/metrics", self.metrics),
                 Route("/labels", self.labels, methods=["POST"]),
+                Route("/accept", said.accept, methods=["POST"]),
+                Route("/withdraw", said.withdraw, methods=["POST"]),
                 Route("/pause", self.pause, methods=["POST"]),
                 Route("/resume", self.resume, methods=["POST"]),
                 Route("/tap", self.tap, methods=["POST"]),
@@ -140,7 +144,7 @@ class Console:
 
         Without a token only from this machine: labels decide what is promoted.
         """
-        if not (self._guarded or _is_local(request)):
+        if not (self._guarded or is_local(request)):
             told = "Without --token-file labels are taken from this machine only."
             return refused("not_local", told, status=403)
         media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -198,16 +202,9 @@ def _no_route(_request: Request, error: Exception) -> Response:
         return refused("method_not_allowed", "This route takes another method.", status=405)
     told = (
         "There is no such route here. There are /, /status.json, /report.json and /metrics to read, and "
-        "/labels, /pause, /resume and /tap to send to."
+        "/labels, /accept, /withdraw, /pause, /resume and /tap to send to."
     )
     return refused("not_found", told, status=404)
-
-
-def _is_local(request: Request) -> bool:
-    try:
-        return request.client is not None and ip_address(request.client.host).is_loopback
-    except ValueError:
-        return False
 
 
 def _unwritable(error: OSError) -> Response:

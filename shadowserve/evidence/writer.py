@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from shadowserve.errors import UnreadableError
-from shadowserve.evidence import bounding, parts
+from shadowserve.evidence import accepted, bounding, parts
 from shadowserve.evidence.lane_runs import LaneRuns
 from shadowserve.evidence.publishing import (
     RESTARTS,
@@ -34,6 +34,7 @@ from shadowserve.evidence.undelivered import UndeliveredError
 from shadowserve.faults import fault_of
 from shadowserve.labels.working_copy import working_copy
 from shadowserve.records import Role
+from shadowserve.state import acceptances
 from shadowserve.state.deployment import Deployment, LaneName
 from shadowserve.state.lane_file import Window
 from shadowserve.state.lane_reading import closed_windows, snapshot
@@ -130,8 +131,12 @@ class Writer:
         """
         for lane in self.deployment.lanes:
             seen = snapshot(self._files(lane).state)
-            # Labels change a report long after the last request, so they are news as well.
-            news = (seen.outcomes, _labels(self.places.labels))
+            # Labels change a report long after the last request, and so does what the team accepts.
+            news = (
+                seen.outcomes,
+                _labels(self.places.labels),
+                accepted.news(self.places, self.deployment.id),
+            )
             if seen.outcomes and self._published.get(lane) != news:
                 with self._watched(lane) as runs:
                     publish_tables(runs.store, runs.of(lane), seen.summaries)
@@ -235,6 +240,7 @@ class Writer:
         try:
             report = self._report(self.places, self.deployment, lane.version)
             files = report_files(report, self.places, self.deployment)
+            said = acceptances.read(self.places, self.deployment.id)
         except Exception as error:  # a report that fails must not hold up the windows
             fault = fault_of(error)
             _log.error("the report of %s cannot be built: %s at %s", lane, fault.type, fault.frame)
@@ -245,6 +251,7 @@ class Writer:
         restarts = sum(one["restarts"] for one in report.get("ledger", {}).get("lanes", ()))
         if restarts:
             runs.store.tag(run_id, {RESTARTS: str(restarts)})
+        accepted.publish_accepted(runs.store, run_id, said, challenger=lane.version)
         if verdict := report.get("verdict"):
             runs.store.tag(run_id, {VERDICT: str(verdict)})
         publish_notes(lane, runs, self.deployment, report)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -16,8 +16,9 @@ from shadowserve.comparison.milestones import Moment
 from shadowserve.divergence import KindTally
 from shadowserve.labels import Losses
 from shadowserve.records import Role, worker_of
+from shadowserve.state import acceptances, sharing
 from shadowserve.state import ledger as ledgers
-from shadowserve.state import sharing
+from shadowserve.state.acceptances import Acceptance
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.lane_reading import Snapshot, snapshot
 from shadowserve.state.ledger_entries import LaneLedger, Ledger
@@ -82,6 +83,8 @@ class Facts:
         What labels say; None where none ever came.
     shared : bool
         Whether callers' requests share calls of the champion, or did until that was stopped.
+    acceptances : mapping of a finding's id to Acceptance
+        What the team has accepted of this challenger.
     """
 
     deployment: Deployment
@@ -94,6 +97,7 @@ class Facts:
     windows: int
     losses: Losses | None = None
     shared: bool = True
+    acceptances: Mapping[str, Acceptance] = field(default_factory=dict)
 
     @property
     def seen(self) -> Learned:
@@ -229,6 +233,7 @@ def gather(places: Places, deployment: Deployment, *, challenger: int) -> Facts:
         pairs=_pairs(own, control) if control else (),
         windows=own.windows,
         shared=_shared(places, deployment),
+        acceptances=acceptances.standing(acceptances.read(places, deployment.id), challenger),
         losses=labels.learn(
             places,
             deployment,

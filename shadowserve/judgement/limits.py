@@ -40,12 +40,15 @@ class Limit:
     more : int or None
         Requests that deciding it still takes at the present rate; None where that cannot be told.
         Compared ones: where a share is sampled, more must come.
+    accepted : str or None
+        Id of an accepted finding that tells the same: the limit does not decide then, however it stands.
     """
 
     name: str
     state: str
     says: str
     more: int | None = None
+    accepted: str | None = None
 
     def to_dict(self, *, sample_rate: float = 1.0) -> dict[str, Any]:
         """Return the limit as JSON-able values, with how many requests must come for `more`."""
@@ -58,6 +61,7 @@ class Limit:
             "says": self.says,
             "more": self.more,
             "more_traffic": traffic,
+            "accepted": self.accepted,
         }
 
 

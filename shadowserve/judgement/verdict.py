@@ -8,7 +8,7 @@ many more requests that takes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -16,7 +16,9 @@ from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings import Finding, Severity, kinds
 from shadowserve.judgement.findings.coverage import COVERAGE, compared
 from shadowserve.judgement.findings.error_rate import ERROR_RATE
+from shadowserve.judgement.findings.latency import LATENCY
 from shadowserve.judgement.findings.nonfinite_output import NONFINITE_OUTPUT
+from shadowserve.judgement.findings.prediction_divergence import PREDICTION_DIVERGENCE
 from shadowserve.judgement.limits import Limit, Unit, limits, unit_of
 from shadowserve.settings.policy import Policy
 
@@ -69,10 +71,11 @@ def judge(known: Facts, findings: Sequence[Finding], policy: Policy) -> Judgemen
         From `findings.look`, under the same policy.
     policy : Policy
     """
-    standings = limits(known, policy)
+    standings = tuple(_lifted(limit, findings) for limit in limits(known, policy))
     rate = known.deployment.options.sample_rate
-    critical = [f for f in findings if f.severity is Severity.CRITICAL and f.kind != COVERAGE.name]
-    broken = [limit for limit in standings if limit.state == "broken"]
+    deciding = [finding for finding in findings if finding.decides]
+    critical = [f for f in deciding if f.severity is Severity.CRITICAL and f.kind != COVERAGE.name]
+    broken = [limit for limit in standings if limit.state == "broken" and not limit.accepted]
     failed = known.learned.failures.rate.n if known.learned else 0
     # A version that fails on everything compares nothing: its failures count as having met traffic.
     covered = max(compared(known), failed) >= policy.min_examples
@@ -80,11 +83,12 @@ def judge(known: Facts, findings: Sequence[Finding], policy: Policy) -> Judgemen
         reasons = [f.message for f in critical] + [limit.says for limit in broken]
         return Judgement(Verdict.REJECT, tuple(reasons), standings, policy, unit_of(known), rate)
     # Unexplained failures are only a note, yet they must not pass: their cause may be the version.
-    alarms = [f for f in findings if f.severity.is_alarm or _is_open(f, policy)]
-    undecided = [limit for limit in standings if limit.state != "kept"]
+    alarms = [f for f in deciding if f.severity.is_alarm or _is_open(f, policy)]
+    undecided = [limit for limit in standings if limit.state != "kept" and not limit.accepted]
     waits = [_waits(known)] if known.lane.behind else []
     if not undecided and not alarms:
-        reasons = [limit.says for limit in standings] + waits
+        accepted = [f"Accepted all the same: {f.message}" for f in findings if not f.decides]
+        reasons = [limit.says for limit in standings] + accepted + waits
         return Judgement(Verdict.PROMOTE, tuple(reasons), standings, policy, unit_of(known), rate)
     reasons = [limit.says for limit in undecided] + [f.message for f in alarms] + waits
     return Judgement(Verdict.CONTINUE, tuple(reasons), standings, policy, unit_of(known), rate)
@@ -93,6 +97,22 @@ def judge(known: Facts, findings: Sequence[Finding], policy: Policy) -> Judgemen
 def _waits(known: Facts) -> str:
     """Say that this rests on what has been scored, and how much has not."""
     return f"{known.name} is not up to date: {known.lane.behind}."
+
+
+def _lifted(limit: Limit, findings: Sequence[Finding]) -> Limit:
+    """Mark a limit that tells what an accepted finding tells: it cannot decide either, while that holds."""
+    told = _TELLING.get(limit.name)
+    same = (f for f in findings if f.kind == told and f.where.role == "challenger")
+    accepted = next((f.id for f in same if not f.decides), None)
+    return replace(limit, accepted=accepted)
+
+
+_TELLING = {
+    "disagreement": PREDICTION_DIVERGENCE.told,
+    "errors": ERROR_RATE.told,
+    "latency": LATENCY.told,
+}
+"""Kinds of finding that tell what a limit tells. None tells of coverage, and labels accept nothing."""
 
 
 def _is_open(finding: Finding, policy: Policy) -> bool:

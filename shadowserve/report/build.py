@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from shadowserve.errors import SettingsError
 from shadowserve.judgement.facts import Facts, gather
 from shadowserve.judgement.findings import Finding, look
+from shadowserve.judgement.findings.accepted import Accepted
 from shadowserve.judgement.findings.gains import LIMITS
 from shadowserve.judgement.findings.slice_divergence import SLICE_DIVERGENCE
 from shadowserve.judgement.verdict import judge
@@ -83,6 +84,7 @@ def build(places: Places, deployment: Deployment, *, challenger: int) -> dict[st
         "verdict": judgement.verdict.value,
         "judgement": judgement.to_dict(),
         "findings": [_dated(known, finding) for finding in findings],
+        "acceptances": list(_acceptances(known, findings)),
         "labels": _labels(known, policy),
         "divergence": _divergence(known),
         "latency": times.latency(known, policy),
@@ -127,6 +129,20 @@ def _dated(known: Facts, finding: Finding) -> dict[str, Any]:
         "since_time": _time(moment.arrived_wall_ns) if moment else None,
         "example_requests": [one.number for one in examples if one is not None],
     }
+
+
+def _acceptances(known: Facts, findings: Sequence[Finding]) -> Iterator[dict[str, Any]]:
+    """Yield all that is accepted, also what is not found now: it may come back."""
+    found = {finding.id: finding.accepted for finding in findings if finding.accepted}
+    for said in known.acceptances.values():
+        stands = found.get(said.finding)
+        yield {
+            **(stands or Accepted(said)).to_dict(),
+            "finding": said.finding,
+            "kind": said.kind,
+            "where": said.where,
+            "found": stands is not None,
+        }
 
 
 def _time(wall_ns: int) -> str:

@@ -90,6 +90,60 @@ def examples(numbers: Sequence[int]) -> str:
     return f"request{'s' if len(shown) > 1 else ''} {', '.join(f'{one:,}' for one in shown)}"
 
 
+def place(where: Told) -> str:
+    """Say where a finding is, as far as that tells it from others; begins with a blank.
+
+    Examples
+    --------
+    >>> place({"role": "challenger", "step": "phrases", "columns": ["description"], "slice": None})
+    " in step 'phrases', on description"
+    >>> place({"role": "champion", "step": None, "columns": ["a"], "slice": "a below 3"})
+    ' of the champion, where a below 3'
+    """
+    role = "" if where["role"] == "challenger" else f" of the {where['role']}"
+    step = f" in step '{where['step']}'" if where["step"] else ""
+    columns = f", on {', '.join(where['columns'])}" if where["columns"] else ""
+    part = f", where {where['slice']}" if where["slice"] else columns
+    return f"{role}{step}{part}"
+
+
+def accepted(told: Told) -> str:
+    """Say that a finding was accepted, by whom, when and why, and why that no longer holds if so.
+
+    Parameters
+    ----------
+    told : mapping
+        ``accepted`` of a report's finding, or one of its ``acceptances``.
+
+    Examples
+    --------
+    >>> told = {"by": "ann@shop", "at": "2026-11-30T14:00:00+00:00", "until": None, "reason": "Meant so."}
+    >>> accepted({**told, "holds": True})
+    'Accepted by ann@shop on 2026-11-30: Meant so.'
+    >>> accepted({**told, "holds": False, "ended": "grown", "value": 0.1})
+    'Was accepted by ann@shop on 2026-11-30 (Meant so.) and decides again: it has outgrown the 0.1 that was accepted.'
+    """
+    who = f"ccepted by {told['by']} on {told['at'][:10]}"
+    until = f"until {told['until'][:16].replace('T', ' ')} UTC" if told["until"] else ""
+    if told["holds"]:
+        return f"A{who}{until and f', {until}'}: {told['reason']}"
+    why = {
+        "over": f"that was to hold {until}.",
+        "worse": f"it was {told.get('severity', 'milder')} then.",
+        "grown": f"it has outgrown the {short(told.get('value'))} that was accepted.",
+        "turned": "it points the other way now.",
+    }
+    return f"Was a{who} ({told['reason']}) and decides again: {why[told['ended']]}"
+
+
+def mark(finding: Told) -> str:
+    """Say what the team has said of a finding; empty where it has said nothing.
+
+    A report of an earlier release says nothing of it.
+    """
+    return accepted(finding["accepted"]) if finding.get("accepted") else ""
+
+
 def agreed(agreement: Told) -> str:
     """Say on how many rows the answers are equal; empty where nothing was compared."""
     if agreement["share_exact"] is None:

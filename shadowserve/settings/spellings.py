@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", re.ASCII | re.IGNORECASE)
-_SECONDS = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SECONDS = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 _BYTES = {"": 1, "b": 1}
 for _place, _letter in enumerate("kmgt", start=1):
     _BYTES |= {f"{_letter}b": 1000**_place, f"{_letter}ib": 1024**_place}
@@ -30,7 +30,7 @@ def duration(value: object) -> float:
     Parameters
     ----------
     value : object
-        ``"10s"``, ``"500ms"``, ``"1m"``, ``"2h"``, ``"7d"``, or a bare number of seconds.
+        ``"10s"``, ``"500ms"``, ``"1m"``, ``"2h"``, ``"7d"``, ``"2w"``, or a bare number of seconds.
 
     Returns
     -------

@@ -225,6 +225,7 @@ def archive(places: Places, deployment: Deployment) -> Path:
         places.lanes,
         places.counting,
         places.evidence,
+        places.accepted,
         places.labels,
         places.label_sets,
         places.deployment,

@@ -29,6 +29,8 @@
         evidence.db             what has reached MLflow
         evidence.json           how what waits fares
         evidence.lock           held by the evidence writer
+        accepted.json           findings that the team has accepted
+        accepted.lock           held by whoever writes it
         labels.db               what turned out to be true, by request id
         labels.lock             held by the process that writes it
         labels/                 sets of labels that wait for that process
@@ -205,6 +207,16 @@ class Places:
     def wider(self) -> Path:
         """How many times wider windows are while MLflow asks for fewer calls; missing else."""
         return self.root / "wider"
+
+    @property
+    def accepted(self) -> Path:
+        """Findings that the team has accepted, and what was withdrawn; missing until there is one."""
+        return self.root / "accepted.json"
+
+    @property
+    def accepted_lock(self) -> Path:
+        """Held by whoever writes it."""
+        return self.root / "accepted.lock"
 
     @property
     def labels(self) -> Path:

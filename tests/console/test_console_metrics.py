@@ -67,7 +67,7 @@ def test_every_state_and_severity_has_a_series_from_the_start(places):
     states = [key for key in found if key[0] == "shadowserve_lane_state" and "challenger" in key]
     assert len(states) == 5
     assert sum(found[key] for key in states) == 1.0
-    assert len([key for key in found if key[0] == "shadowserve_findings"]) == 4
+    assert len([key for key in found if key[0] == "shadowserve_findings"]) == 5
     assert found["shadowserve_process_ends_total", "challenger-v4", "crash"] == 0.0
 
 

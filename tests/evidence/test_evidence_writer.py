@@ -28,12 +28,15 @@ from shadowserve.evidence.writer import Writer
 from shadowserve.labels import take
 from shadowserve.records import Outcome
 from shadowserve.report import build
+from shadowserve.state import acceptances
+from shadowserve.state.acceptances import Acceptance
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.lane_file import LaneState, Progress
 from shadowserve.state.places import Places
 
 pytestmark = pytest.mark.live
 
+WHERE = {"role": "challenger", "step": None, "columns": [], "slice": None}
 AWKWARD = dict.fromkeys(
     ("age (years)", "income[EUR]", "a,b", "50%", "../x", "prix_€", "y" * 300, "a b", "a_b"), 1.0
 )
@@ -103,6 +106,64 @@ def test_a_lanes_windows_arrive_with_all_that_belongs_to_them(uri: str, tmp_path
     names = {one.path for one in client(uri).list_artifacts(run.info.run_id)}
     assert names >= {"report.json", "report.html", "slow_requests.json", "metric_names.json"}
     assert not (tmp_path / "wrong.db").exists()
+
+
+def test_who_accepted_what_and_why_reaches_the_run_though_no_request_comes_any_more(
+    uri: str, tmp_path: Path
+) -> None:
+    served = deployment(uri)
+    places = state_directory(tmp_path, served)
+    close_windows(places, CHALLENGER, 1)
+    writer = Writer(places, served, report=lambda *_: {"verdict": "reject", "model": "films"})
+    writer.turn()
+    writer.publish()
+    (run,) = runs_of(uri, served)
+    assert "shadowserve.accepted" not in run.data.tags
+
+    where = {"role": "challenger", "step": "phrases", "columns": ["description"], "slice": None}
+    said = Acceptance(
+        4, "0123abcd", "slow_feature", "critical", where, "exponent", 1.8, "Bounded.", "ann@shop"
+    )
+    acceptances.add(places, served.id, said)
+    acceptances.add(places, served.id, replace(said, challenger=5, finding="other"))
+    writer.publish()
+    tag = client(uri).get_run(run.info.run_id).data.tags["shadowserve.accepted"]
+    assert (
+        tag
+        == f"0123abcd slow_feature in step 'phrases', on description: Bounded. (ann@shop, {said.at_utc})"
+    )
+    acceptances.add(places, served.id, replace(said, withdrawn=True, by="bob@shop", reason=""))
+    writer.publish()
+    assert client(uri).get_run(run.info.run_id).data.tags["shadowserve.accepted"] == "none"
+    table = json.loads(mlflow_text(uri, run.info.run_id, "accepted.json"))
+    rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+    assert [(row["said"], row["by"], row["reason"]) for row in rows] == [
+        ("accepted", "ann@shop", "Bounded."), ("withdrawn", "bob@shop", ""),
+    ]  # fmt: skip
+
+
+def test_an_acceptance_that_runs_out_is_news(uri: str, tmp_path: Path) -> None:
+    told = []
+    served = deployment(uri)
+    places = state_directory(tmp_path, served)
+    close_windows(places, CHALLENGER, 1)
+    said = Acceptance(
+        4, "0123abcd", "latency", "warning", WHERE, None, None, "So.", "ann", lasts_s=3_600.0
+    )
+    acceptances.add(places, served.id, said)
+    writer = Writer(places, served, report=lambda *_: told.append(1) or {"verdict": "continue"})
+    writer.turn()
+    for _ in range(2):
+        writer.publish()
+    assert len(told) == 1
+    long_ago = replace(said, at=replace(said.at, wall_s=said.at.wall_s - 7_200.0))
+    acceptances.add(places, served.id, long_ago)
+    writer.publish()
+    assert len(told) == 2
+
+
+def mlflow_text(uri: str, run_id: str, name: str) -> str:
+    return Path(client(uri).download_artifacts(run_id, name)).read_text()
 
 
 def test_comparisons_that_made_room_while_mlflow_was_away_are_counted(

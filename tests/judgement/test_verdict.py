@@ -16,6 +16,7 @@ from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings import Severity, look
 from shadowserve.judgement.verdict import Judgement, Verdict, judge
 from shadowserve.settings.policy import Policy
+from shadowserve.state.acceptances import Acceptance
 from shadowserve.statistics.sequential import paired_mean
 
 EASY = {"max_error_rate": 0.05}
@@ -193,3 +194,47 @@ def test_what_is_shown_of_errors_is_what_was_judged(same, n):
     shown = float(re.search(r"at most ([\d.e-]+) %", errors.says)[1]) / 100
     assert "-" not in errors.says
     assert (errors.state == "kept") is (shown < 0.02)
+
+
+def accepted(known: Facts, *which: str, **limits) -> Facts:
+    """The same facts where the team has accepted some kinds of finding as they are."""
+    said = {
+        one.id: Acceptance(
+            4, one.id, one.kind, one.severity.value, {}, None,
+            one.effect.value if one.effect else None, "Meant so.", "ann",
+        )
+        for one in look(known, policy(**{**EASY, **limits}))
+        if one.kind in which
+    }  # fmt: skip
+    assert {one.kind for one in said.values()} == set(which)
+    return dataclasses.replace(known, acceptances=said)
+
+
+def test_what_is_accepted_is_promoted_and_the_reasons_tell_it(other):
+    known = accepted(other, "prediction_divergence", "slice_divergence")
+    judgement = judged(known)
+    assert states(judgement)["disagreement"] == "broken"
+    assert judgement.verdict is Verdict.PROMOTE
+    assert any(reason.startswith("Accepted all the same: ") for reason in judgement.reasons)
+
+
+def test_accepting_one_thing_excuses_no_other(other):
+    known = accepted(timed(other, times=1.5), "prediction_divergence")
+    judgement = judged(known)
+    assert judgement.verdict is Verdict.REJECT
+    assert [limit.name for limit in judgement.limits if limit.accepted] == ["disagreement"]
+    all_of_them = ("prediction_divergence", "slice_divergence", "latency")
+    assert judged(accepted(timed(other, times=1.5), *all_of_them)).verdict is Verdict.PROMOTE
+
+
+def test_what_is_accepted_is_no_coverage(other):
+    judgement = judged(accepted(other, "prediction_divergence"), min_requests=1_000)
+    assert judgement.verdict is Verdict.CONTINUE
+
+
+def test_what_has_outgrown_its_acceptance_rejects_again(other):
+    known = accepted(other, "prediction_divergence")
+    small = {name: dataclasses.replace(one, value=0.1) for name, one in known.acceptances.items()}
+    judgement = judged(dataclasses.replace(known, acceptances=small))
+    assert judgement.verdict is Verdict.REJECT
+    assert not any(limit.accepted for limit in judgement.limits)

@@ -63,6 +63,13 @@ def look(known: Facts, _policy: Policy) -> Iterator[Finding]:
             + ("" if certain else f" {SLOW_PROCESS}")
         ),
         effect=Effect(
-            "sustainable_rate", sustainable, None, None, "requests/s", traffic, "traffic"
+            "sustainable_rate",
+            sustainable,
+            None,
+            None,
+            "requests/s",
+            traffic,
+            "traffic",
+            less_is_worse=True,
         ),
     )

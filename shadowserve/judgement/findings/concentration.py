@@ -79,6 +79,7 @@ def _few(
             "Check what the new version was trained on."
         ),
         where=Where(items=names, output=output),
+        aspect=output,
         effect=Effect(
             "share_of_top_items",
             shown.own,
@@ -103,6 +104,7 @@ def _everywhere(known: Facts, item: str, own: float, theirs: float, *, output: s
             f"shows in {share(theirs)}. Check what the new version was trained on."
         ),
         where=Where(items=(item,), output=output),
+        aspect=output,
         effect=Effect("reach_of_top_item", own, None, None, "share of lists", theirs, "champion"),
     )
 
@@ -131,6 +133,7 @@ def _still(known: Facts, seen: Stillness, *, output: str, alpha: float) -> Itera
         severity=Severity.CRITICAL,
         message=f"{known.name} answers nearly the same to everything: {how}. Is a feature missing?",
         where=Where(output=output),
+        aspect=output,
         effect=Effect(
             "share_at_usual_answer",
             after - before,

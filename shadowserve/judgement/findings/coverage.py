@@ -32,6 +32,7 @@ def look(known: Facts, policy: Policy) -> Iterator[Finding]:
                 "requests",
                 float(lane.total),
                 "champion",
+                less_is_worse=True,
             ),
         )
         return
@@ -44,7 +45,16 @@ def look(known: Facts, policy: Policy) -> Iterator[Finding]:
                 f"{known.name} has been compared on {share(part)} of the champion's requests; "
                 f"{lane.pending} wait. What is said here holds for those.{_thinned(known)}"
             ),
-            effect=Effect("coverage", part, None, None, "share of requests", 1.0, "champion"),
+            effect=Effect(
+                "coverage",
+                part,
+                None,
+                None,
+                "share of requests",
+                1.0,
+                "champion",
+                less_is_worse=True,
+            ),
         )
 
 

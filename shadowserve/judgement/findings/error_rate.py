@@ -75,6 +75,7 @@ def look(known: Facts, policy: Policy) -> Iterator[Finding]:
         ),
         since=most.examples[0] if most.examples else None,
         examples=tuple(most.examples),
+        explained=True,
     )
 
 

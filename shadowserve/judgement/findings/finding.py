@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -9,6 +11,9 @@ from math import isfinite
 from typing import Any
 
 from shadowserve.comparison.milestones import Moment
+from shadowserve.judgement.findings.accepted import Accepted
+
+ID_DIGITS = 8
 
 
 class Severity(StrEnum):
@@ -41,7 +46,15 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """The place that a finding points at; empty parts do not apply."""
+    """The place that a finding points at; empty parts do not apply.
+
+    Parameters
+    ----------
+    slice : str or None
+        In words, which show values where they may be shown.
+    conditions : tuple of str
+        What tells the slice from others, however it is worded. No report has it.
+    """
 
     role: str = "challenger"
     step: str | None = None
@@ -49,11 +62,21 @@ class Where:
     slice: str | None = None
     items: tuple[str, ...] = ()
     output: str | None = None
+    conditions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """How much: a measure with its interval, beside what it is compared with."""
+    """How much: a measure with its interval, beside what it is compared with.
+
+    Parameters
+    ----------
+    less_is_worse : bool
+        Whether a finding grows as its measure falls. No report has it.
+    tells_harm : bool
+        Whether the measure says how bad it is: the power of a growth says how, and not how much. No report
+        has it.
+    """
 
     measure: str
     value: float
@@ -62,6 +85,8 @@ class Effect:
     unit: str = ""
     baseline: float | None = None
     baseline_role: str | None = None
+    less_is_worse: bool = False
+    tells_harm: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +105,12 @@ class Finding:
         Position where it began, as far as is known.
     examples : tuple of int
         Positions.
+    aspect : str
+        What tells it from findings that are alike in all else, where there may be several.
+    explained : bool
+        Whether columns and slice only explain it: they may change as more is known, and it stays the same.
+    accepted : Accepted or None
+        That the team has accepted it, and whether that holds.
     """
 
     kind: str
@@ -89,17 +120,51 @@ class Finding:
     effect: Effect | None = None
     since: int | None = None
     examples: tuple[int, ...] = ()
+    aspect: str = ""
+    explained: bool = False
+    accepted: Accepted | None = None
+
+    @property
+    def id(self) -> str:
+        """Eight hexadecimal digits that stay the same for as long as it is the same finding.
+
+        Two findings are the same one where all of this is alike: kind, role, step, what was measured,
+        columns in whatever order, and the slice's conditions in whatever order. Columns and slice do not
+        count where they only explain it. How bad it is, since when and with which examples never counts.
+        """
+        place = () if self.explained else (self.where.columns, self.where.conditions)
+        same = [
+            self.kind,
+            self.where.role,
+            self.where.step,
+            self.effect.measure if self.effect else None,
+            self.aspect,
+            *(sorted(set(part)) for part in place),
+        ]
+        return hashlib.sha256(json.dumps(same).encode()).hexdigest()[:ID_DIGITS]
+
+    @property
+    def decides(self) -> bool:
+        """Whether it counts for the verdict: not where the team has accepted it, and that holds."""
+        return self.accepted is None or not self.accepted.holds
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contract's JSON; numbers that are not finite are null."""
-        told = asdict(self)
-        told["severity"] = self.severity.value
-        told["where"]["columns"] = list(self.where.columns)
-        told["where"]["items"] = list(self.where.items)
-        told["examples"] = list(self.examples)
-        if told["effect"]:
-            told["effect"] = {k: _finite(v) for k, v in told["effect"].items()}
-        return told
+        where, effect = asdict(self.where), asdict(self.effect) if self.effect else None
+        del where["conditions"]
+        if effect:
+            del effect["less_is_worse"], effect["tells_harm"]
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "severity": self.severity.value,
+            "message": self.message,
+            "where": {**where, "columns": list(where["columns"]), "items": list(where["items"])},
+            "effect": {k: _finite(v) for k, v in effect.items()} if effect else None,
+            "since": self.since,
+            "examples": list(self.examples),
+            "accepted": self.accepted.to_dict() if self.accepted else None,
+        }
 
 
 def _finite(value: Any) -> Any:

@@ -57,7 +57,16 @@ def _lineage(known: Facts) -> Iterator[Finding]:
         severity=Severity.WARNING if narrow else Severity.INFO,
         message=f"{days}{told}." + (" Was the whole history meant to be in it?" if narrow else ""),
         where=Where(items=tuple(d.kind for d in apart)),
-        effect=Effect("days_of_training_data", challenger, None, None, "days", champion, "champion")
+        effect=Effect(
+            "days_of_training_data",
+            challenger,
+            None,
+            None,
+            "days",
+            champion,
+            "champion",
+            less_is_worse=True,
+        )
         if challenger is not None
         else None,
     )
@@ -71,6 +80,7 @@ def _typing(known: Facts) -> Iterator[Finding]:
             severity=Severity.NOTE,
             message=f"{told}.",
             where=Where(items=("signature",)),
+            aspect="signature",
         )
 
 

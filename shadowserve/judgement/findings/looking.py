@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shadowserve.host.instant import Instant
 from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings import (
     capacity,
@@ -26,6 +27,7 @@ from shadowserve.judgement.findings import (
 )
 from shadowserve.judgement.findings.finding import Finding, Severity
 from shadowserve.judgement.findings.kind import FindingKind, Look, Needs
+from shadowserve.judgement.findings.marking import marked
 from shadowserve.settings.policy import Policy
 
 LOOKS: list[Look] = [
@@ -78,4 +80,5 @@ def look(known: Facts, policy: Policy) -> list[Finding]:
         for one, found in of_looks
         for finding in (tapped.tempered(found, about_tap) if one.needs is Needs.ANSWERS else found)
     ]
+    told = marked(told, known.acceptances, now=Instant.now())
     return sorted(told, key=lambda finding: _ORDER.index(finding.severity))

@@ -59,6 +59,7 @@ def look(known: Facts, policy: Policy) -> Iterator[Finding]:
             outputs.champion_nonfinite.mean,
             "champion",
         ),
+        explained=True,
     )
 
 

@@ -56,6 +56,7 @@ def look(known: Facts, _policy: Policy) -> Iterator[Finding]:
         effect=Effect("requests", float(len(poison)), None, None, "requests", 0.0, "champion"),
         since=first.position,
         examples=tuple(one.position for one in poison[:10]),
+        explained=True,
     )
 
 

@@ -72,6 +72,7 @@ def look(known: Facts, policy: Policy) -> Iterator[Finding]:
         ),
         since=outputs.first_differing,
         examples=tuple(row["position"] for row in outputs.worst.rows()[:5]),
+        explained=True,
     )
 
 

@@ -43,7 +43,11 @@ def look(known: Facts, policy: Policy) -> Iterator[Finding]:
                 f"{of.tell_slice(found.rate, found.rate_outside)}. "
                 f"{noise or 'Ask what that part of the data met in training.'}{labels}"
             ),
-            where=Where(columns=tuple(map(str, found.columns)), slice=found.describe),
+            where=Where(
+                columns=tuple(map(str, found.columns)),
+                slice=found.describe,
+                conditions=found.keys,
+            ),
             effect=Effect(
                 "disagreement",
                 found.rate,

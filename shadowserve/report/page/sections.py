@@ -14,6 +14,7 @@ from shadowserve.report.wording import (
     agreed,
     cost_to_callers,
     examples,
+    mark,
     more,
     nothing_found,
     percent,
@@ -34,6 +35,7 @@ def findings(report: Report) -> Iterator[Html]:
             f"article.{one['severity']}",
             element("h3", element("b", one["severity"]), " ", spaced(one["kind"])),
             element("p", one["message"]),
+            element("p.accepted", told) if (told := mark(one)) else None,
             element("p.facts", list(_facts(one))),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,6 +34,18 @@ class Condition:
     high: float = np.inf
     label: str = ""
     value: str | None = field(default=None, repr=False)
+
+    @property
+    def key(self) -> str:
+        """What tells it from other conditions, whether its value may be shown or not.
+
+        Examples
+        --------
+        >>> Condition("carat", "range", low=1.0, high=1.5).key
+        '["carat", "range", "1.0", "1.5", ""]'
+        """
+        ends = (repr(float(self.low)), repr(float(self.high)))
+        return json.dumps([str(self.column), self.kind, *ends, self.label])
 
     def describe(self, *, show_value: bool = False) -> str:
         """Say it in words, with the hashed label unless the value may be shown.

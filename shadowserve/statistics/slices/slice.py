@@ -45,6 +45,11 @@ class Slice:
     persisting: int = 0
 
     @property
+    def keys(self) -> tuple[str, ...]:
+        """What tells it from other slices: its conditions, each by what it stands for."""
+        return tuple(condition.key for condition in self.conditions)
+
+    @property
     def columns(self) -> tuple[ColumnName, ...]:
         """The columns that the slice speaks of."""
         return tuple(condition.column for condition in self.conditions)

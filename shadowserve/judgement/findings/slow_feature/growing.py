@@ -97,6 +97,7 @@ def _growth_finding(step: Step, column: str, growth: Growth) -> Finding:
             "power of size",
             step.theirs.exponent(column),
             step.role,
+            tells_harm=False,
         ),
         examples=step.slowest(),
     )

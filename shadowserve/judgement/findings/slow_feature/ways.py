@@ -216,7 +216,12 @@ def _for_a_value(step: Step, policy: Policy) -> Finding | None:
             f"takes {number(tail)} ms, over all requests {number(usual)} ms. Look at what the step does for "
             f"that value.{ways_apart(step.known)}"
         ),
-        where=Where(step=step.name, columns=tuple(map(str, told.columns)), slice=told.describe),
+        where=Where(
+            step=step.name,
+            columns=tuple(map(str, told.columns)),
+            slice=told.describe,
+            conditions=told.keys,
+        ),
         effect=Effect(
             "share_slow_there",
             told.rate,
