@@ -80,7 +80,7 @@ def _write_part(folder: Path, pool: Any, *, first: int, n: int, window: int) -> 
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from shadowserve.lane.windows import SCHEMA
+    from shadowserve.lane.tables import SCHEMA
 
     start = (first * 31) % len(pool)
     pieces, wanted = [], n

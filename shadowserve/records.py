@@ -10,15 +10,17 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-_WORKER_BITS = 40
+WORKER_BITS = 40
 """Bits of a position that hold the sequence number.
 
 A trillion requests of one worker; 23 bits are left for workers in SQLite's signed integers.
 """
+
+Place = TypeVar("Place", int, np.ndarray)
 
 PHASES = ("queue", "parse", "schema", "featurization", "inference", "encode")
 """What a request passes through, in the order in which times are packed and read again."""
@@ -39,17 +41,17 @@ def position(worker: int, sequence: int) -> int:
     >>> position(0, 1200)
     1200
     """
-    return (worker << _WORKER_BITS) | sequence
+    return (worker << WORKER_BITS) | sequence
 
 
-def worker_of(place: int) -> int:
-    """Return the worker index of a position."""
-    return place >> _WORKER_BITS
+def worker_of(place: Place) -> Place:
+    """Return the worker index of a position; of an array of int64, of each."""
+    return place >> WORKER_BITS
 
 
-def sequence_of(place: int) -> int:
-    """Return the worker's running number of a position."""
-    return place & ((1 << _WORKER_BITS) - 1)
+def sequence_of(place: Place) -> Place:
+    """Return the worker's running number of a position; of an array of int64, of each."""
+    return place & ((1 << WORKER_BITS) - 1)
 
 
 class Role(StrEnum):

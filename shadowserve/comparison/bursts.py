@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Self
 
+import numpy as np
 import orjson
 
 from shadowserve.records import position as joined
@@ -50,6 +51,22 @@ def burst_of(position: int) -> tuple[int, int] | None:
     worker, number = block_of(position)
     place = (sequence_of(position) - 1) % BURST_EVERY - _start(worker, number)
     return (number, place) if 0 <= place < BURST_LENGTH else None
+
+
+def in_bursts(positions: np.ndarray) -> np.ndarray:
+    """Return which requests lie in a burst; ndarray of shape (n_requests,), bool.
+
+    Examples
+    --------
+    >>> in_bursts(np.array([1, 20, 21, 320, 321, 340, 341])).tolist()
+    [True, True, False, False, True, True, False]
+    """
+    places = (sequence_of(positions) - 1) % BURST_EVERY
+    # A block is known by its first request.
+    blocks, which = np.unique(positions - places, return_inverse=True)
+    starts = np.array([_start(*block_of(first)) for first in blocks.tolist()], dtype=np.int64)
+    after = places - starts[which]
+    return np.asarray((after >= 0) & (after < BURST_LENGTH))
 
 
 @lru_cache(maxsize=1_024)

@@ -7,12 +7,13 @@ is slow for both is none. The slices of the traffic in which such requests lie a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
 
 from shadowserve.comparison.comparing import Scoring
+from shadowserve.comparison.comparisons import Comparisons
 from shadowserve.comparison.outputs import columns_of, searching
 from shadowserve.comparison.timing import outermost
 from shadowserve.records import Comparison
@@ -59,27 +60,26 @@ class Dear(Stored):
         disclosure: Disclosure,
     ) -> None:
         """Take in requests of one row that were scored alone, each with what came of it."""
-        both = [
-            (scoring, told)
-            for scoring, told in zip(scorings, comparisons, strict=True)
-            if scoring.alone
-            and not scoring.warmup
-            and told.lane_ms is not None
-            and told.champion_work_ms is not None
-            and told.n_rows == 1
-        ]
+        told = Comparisons.of(comparisons)
+        apart = np.array([one.alone and not one.warmup for one in scorings], dtype=np.bool_)
+        timed = ~np.isnan(told.lane_ms) & ~np.isnan(told.champion_work_ms)
+        both = np.flatnonzero(apart & timed & (told.n_rows == 1))
         if self.limit_ms is None:
-            self._settle([told.lane_ms or 0.0 for _, told in both])
+            self._settle(told.lane_ms[both].tolist())
             return
-        dear = [float(self._is_dear(told)) for _, told in both]
-        if self.slices is None and not any(dear):
+        own, theirs = told.lane_ms[both], told.champion_work_ms[both]
+        # Dear for both is a dear request; only what the challenger makes of it counts.
+        dear = (own > self.limit_ms) & (own > TWICE * theirs)
+        for at in both[dear].tolist():
+            self._count(told.lane_steps.row(at))
+        if self.slices is None and not dear.any():
             return  # most deployments never meet one: nothing is searched, kept or written for them
-        columns = columns_of([scoring for scoring, _ in both])
+        columns = columns_of([scorings[at] for at in both.tolist()])
         if columns is None:
             return
         self.slices = searching(self.slices, columns, disclosure)
         if self.slices.fits(columns):
-            self.slices.add(columns, dear)
+            self.slices.add(columns, dear.astype(np.float64))
 
     def _settle(self, lane_ms: Sequence[float]) -> None:
         self._usual_ms += lane_ms
@@ -87,14 +87,9 @@ class Dear(Stored):
             self.limit_ms = max(MATERIAL_MS, TWICE * float(np.median(self._usual_ms)))
             self._usual_ms = []
 
-    def _is_dear(self, told: Comparison) -> bool:
-        own, theirs = told.lane_ms or 0.0, told.champion_work_ms or 0.0
-        # Dear for both is a dear request; only what the challenger makes of it counts.
-        if own <= (self.limit_ms or 0.0) or own <= TWICE * theirs:
-            return False
-        steps = outermost(told.lane_steps)
-        step = max(steps, key=lambda name: told.lane_steps[name], default=None)
+    def _count(self, lane_steps: Mapping[str, float]) -> None:
+        """Count the step in which a dear request took most."""
+        step = max(outermost(lane_steps), key=lambda name: lane_steps[name], default=None)
         # Names of steps may have no end; see `timing`.
         if step is not None and (step in self.steps or len(self.steps) < MOST_STEPS):
             self.steps[step] = self.steps.get(step, 0) + 1
-        return True

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import ClassVar
+
+import numpy as np
 
 from shadowserve.records import Request, worker_of
 from shadowserve.statistics.stored import Stored, numbered, tupled
@@ -30,10 +32,20 @@ class Elapsed(Stored):
         """What the worker that has been there longest spans; 0 before two requests."""
         return max((elapsed for elapsed, _ in self._workers.values()), default=0) / 1e9
 
-    def add(self, requests: Iterable[Request]) -> None:
+    def add(self, requests: Sequence[Request]) -> None:
         """Take in requests, each worker's in about the order in which they arrived."""
-        for request in requests:
-            worker, now = worker_of(request.position), request.arrived_ns
+        workers = worker_of(np.array([one.position for one in requests], dtype=np.int64))
+        arrived_ns = np.array([one.arrived_ns for one in requests], dtype=np.int64)
+        for worker in dict.fromkeys(workers.tolist()):
+            self._add(worker, arrived_ns[workers == worker])
+
+    def _add(self, worker: int, arrived_ns: np.ndarray) -> None:
+        elapsed, latest = self._workers.get(worker, (0, int(arrived_ns[0])))
+        reached = np.maximum(np.maximum.accumulate(arrived_ns), latest)
+        if (reached - arrived_ns <= RESTARTED_NS).all():
+            self._workers[worker] = (elapsed + int(reached[-1]) - latest, int(reached[-1]))
+            return
+        for now in arrived_ns.tolist():
             elapsed, latest = self._workers.get(worker, (0, now))
             # Threads of one worker journal slightly out of order; an earlier arrival adds no time.
             if now > latest:

@@ -6,7 +6,6 @@ challenger alone are set against those of the champion alone: under equal rates 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -48,11 +47,11 @@ class Episodes(Stored):
         """Of the champion."""
         return self._counts[1]
 
-    def add(self, own: np.ndarray, theirs: np.ndarray, arrived_ns: Sequence[int]) -> None:
+    def add(self, own: np.ndarray, theirs: np.ndarray, arrived_ns: np.ndarray) -> None:
         """Take in requests: whether each side failed alone, and when it arrived."""
         for side, alone in enumerate((own, theirs)):
             for i in np.flatnonzero(alone).tolist():
-                self._failed(side, self._n + i, arrived_ns[i])
+                self._failed(side, self._n + i, int(arrived_ns[i]))
         self._n += len(own)
 
     def _failed(self, side: int, number: int, when: int) -> None:

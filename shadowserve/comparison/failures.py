@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from shadowserve.comparison.comparing import Scoring
+from shadowserve.comparison.comparisons import Comparisons
 from shadowserve.comparison.doubt import Doubt
 from shadowserve.comparison.episodes import Episodes
 from shadowserve.comparison.outputs import columns_of, searching
@@ -54,6 +55,10 @@ class Poison:
     sizes: Mapping[str, int]
 
 
+_OWN = (Outcome.CHALLENGER_ERROR, Outcome.BOTH_ERROR, Outcome.TIMED_OUT, Outcome.CRASHED)
+_THEIRS = (Outcome.CHAMPION_ERROR, Outcome.BOTH_ERROR)
+
+
 def _fault_count(told: Mapping[str, Any]) -> FaultCount:
     return FaultCount(**{**told, "fault": Fault(**told["fault"])})
 
@@ -86,19 +91,17 @@ class Failures(Stored):
 
     def add(self, comparisons: Sequence[Comparison], first: np.ndarray | None = None) -> None:
         """Take in what became of requests, and which are the first of their unit (by default all)."""
-        outcomes = [c.outcome for c in comparisons]
-        lane = {Outcome.CHALLENGER_ERROR, Outcome.BOTH_ERROR, Outcome.TIMED_OUT, Outcome.CRASHED}
-        champion = {Outcome.CHAMPION_ERROR, Outcome.BOTH_ERROR}
-        own = np.asarray([outcome in lane for outcome in outcomes], dtype=np.float64)
-        theirs = np.asarray([outcome in champion for outcome in outcomes], dtype=np.float64)
+        told = Comparisons.of(comparisons)
+        own = told.ended(*_OWN).astype(np.float64)
+        theirs = told.ended(*_THEIRS).astype(np.float64)
         self.rate.add(own)
         self.champion_rate.add(theirs)
         # What both fail on cancels out, so that a broken client is nobody's fault.
         self.more.add((own - theirs)[slice(None) if first is None else first])
-        self.episodes.add(own > theirs, theirs > own, [c.arrived_wall_ns for c in comparisons])
-        for one in comparisons:
-            if one.fault is not None:
-                self._count(one.fault, one.position)
+        self.episodes.add(own > theirs, theirs > own, told.arrived_wall_ns)
+        for at, fault in enumerate(told.fault):
+            if fault is not None:
+                self._count(fault, int(told.position[at]))
 
     def add_slices(self, scorings: Sequence[Scoring], *, disclosure: Disclosure) -> None:
         """Search for the part of the traffic on which errors fall, over typed columns."""

@@ -14,6 +14,7 @@ import orjson
 
 from shadowserve.comparison.accepted import Accepted
 from shadowserve.comparison.comparing import Scoring, Side
+from shadowserve.comparison.comparisons import Comparisons
 from shadowserve.comparison.dear import Dear
 from shadowserve.comparison.elapsed import Elapsed
 from shadowserve.comparison.failures import Failures, Noise, Poison
@@ -125,75 +126,66 @@ class Learned:
         disclosure : Disclosure
             What may be kept of the values.
         """
-        self.requests += len(comparisons)
-        self.weighed.add(comparisons)
+        told = Comparisons.of(comparisons)
+        self.requests += len(told)
+        self.weighed.add(told)
         # A flush is in the order of scoring, with requests of several workers; milestones go by
         # position.
-        in_order = sorted(comparisons, key=lambda one: one.position)
-        self.milestones.add(
-            [one.position for one in in_order], [one.arrived_wall_ns for one in in_order]
-        )
-        first, lately = (
-            np.asarray([getattr(c, name) for c in comparisons], dtype=np.bool_)
-            for name in ("first", "lately")
-        )
-        self.failures.add(comparisons, first)
+        in_order = np.argsort(told.position, kind="stable")
+        self.milestones.add(told.position[in_order], told.arrived_wall_ns[in_order])
+        first = told.first
+        self.failures.add(told, first)
         # Statistics judge an entity once, or one busy caller would be a slice.
-        scored_first = [one for one, own in zip(scorings, first, strict=False) if own]
+        judged = np.flatnonzero(first[: len(scorings)])
+        every = len(judged) == len(scorings)
+        scored_first = scorings if every else [scorings[at] for at in judged.tolist()]
         self.failures.add_slices(scored_first, disclosure=disclosure)
         if side is not None and divergence is not None:
-            ok = np.asarray([c.outcome is Outcome.BOTH_OK for c in comparisons])
-            both = [c for c, answered in zip(comparisons, ok, strict=True) if answered]
+            ok = told.ended(Outcome.BOTH_OK)
             self.outputs.add(
-                side, both, divergence, disclosure=disclosure, first=first[ok], lately=lately[ok]
-            )
+                side, told.taken(ok), divergence, disclosure=disclosure,
+                first=first[ok], lately=told.lately[ok],
+            )  # fmt: skip
         # Only after the outputs of the flush: the slices count a second scoring of rows that they
         # know.
         self.outputs.add_doubts(self.noise.new_doubts())
-        self._add_times(comparisons, champion_columns, inner)
+        self._add_times(told, champion_columns, inner)
         self.pairing.add(scorings)
-        judged = [
-            (one, told) for one, told, own in zip(scorings, comparisons, first, strict=False) if own
-        ]
-        self.dear.add(
-            [one for one, _ in judged], [told for _, told in judged], disclosure=disclosure
-        )
-        self.elapsed.add(one.request for one in scorings)
+        self.dear.add(scored_first, told.taken(judged), disclosure=disclosure)
+        self.elapsed.add([one.request for one in scorings])
 
     def _add_times(
         self,
-        comparisons: Sequence[Comparison],
+        told: Comparisons,
         champion_columns: Mapping[str, Sequence[str]],
         inner: Mapping[str, Sequence[str]],
     ) -> None:
-        for column in dict.fromkeys(column for one in comparisons for column in one.sizes):
-            seen = [one.sizes[column] for one in comparisons if column in one.sizes]
-            self.sizes.setdefault(column, SizeCounts()).add(np.asarray(seen, dtype=np.int64))
+        for column in told.sizes.names:
+            seen = told.sizes.column(column)
+            known = seen[told.sizes.has(column)].astype(np.int64)
+            self.sizes.setdefault(column, SizeCounts()).add(known)
         # A batch's time is no request's: which of them took it is not known.
-        timed = [c for c in comparisons if c.alone and c.lane_ms is not None]
-        self.warmup.add(np.asarray([c.lane_ms for c in timed if c.warmup], dtype=np.float64))
-        counted = [c for c in timed if not c.warmup]
-        if counted:
+        timed = told.alone & ~np.isnan(told.lane_ms)
+        self.warmup.add(told.lane_ms[timed & told.warmup])
+        counted = told.taken(timed & ~told.warmup)
+        if len(counted):
             self.timed += len(counted)
             self.lane.add(counted, lane=True, inner=inner)
-            self.starved_ms.add(np.asarray([c.starved_ms for c in counted]))
+            self.starved_ms.add(counted.starved_ms)
             # A deadline says at least how long; taken for a time it would make the mean too small.
-            returned = [c for c in counted if c.outcome is not Outcome.TIMED_OUT]
-            lane_ms = np.asarray([c.lane_ms for c in returned], dtype=np.float64)
-            self.busy_ms.add(lane_ms, np.asarray([1 / c.inclusion for c in returned]))
-            positions = np.asarray([c.position for c in returned])
-            self.slowest.add(lane_ms, positions, [_slow(c) for c in returned])
-        alone = [c for c in comparisons if c.champion_ms is not None and not c.warmup]
-        if alone:
-            self.champion.add(alone, lane=False, inner=champion_columns)
+            returned = counted.taken(~counted.ended(Outcome.TIMED_OUT))
+            self.busy_ms.add(returned.lane_ms, 1 / returned.inclusion)
+            self.slowest.add(returned.lane_ms, returned.position, _Slow(returned))
+        alone = ~np.isnan(told.champion_ms) & ~told.warmup
+        if alone.any():
+            self.champion.add(told.taken(alone), lane=False, inner=champion_columns)
         # Batches count here: what callers get is a batch's answer, however it was shared.
-        worked = [c.champion_work_ms for c in comparisons if not c.warmup]
-        stood_for = [1 / c.share for c in comparisons]
+        stood_for = None if (told.share == 1).all() else 1 / told.share
+        counts = ~told.warmup
         self.champion_work.add(
-            np.asarray(worked, dtype=np.float64),
-            _weights(stood_for, [not c.warmup for c in comparisons]),
+            told.champion_work_ms[counts], None if stood_for is None else stood_for[counts]
         )
-        self.lag_ms.add(np.asarray([c.lag_ms for c in comparisons]), _weights(stood_for))
+        self.lag_ms.add(told.lag_ms, stood_for)
 
     @property
     def met(self) -> float:
@@ -312,12 +304,17 @@ _NUMBERS = (
 )
 
 
-def _weights(stood_for: Sequence[float], wanted: Sequence[bool] | None = None) -> np.ndarray | None:
-    """Return what requests stand for, of those that are wanted; None where it is one each."""
-    if all(weight == 1 for weight in stood_for):
-        return None
-    own = np.asarray(stood_for, dtype=np.float64)
-    return own if wanted is None else own[np.asarray(wanted, dtype=np.bool_)]
+class _Slow(Sequence[dict[str, Any]]):
+    """What is told of slow requests: made of those alone that are among the slowest."""
+
+    def __init__(self, calls: Sequence[Comparison]) -> None:
+        self._calls = calls
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def __getitem__(self, at: Any) -> Any:
+        return _slow(self._calls[at])
 
 
 def _slow(call: Comparison) -> dict[str, Any]:

@@ -7,9 +7,11 @@ then how many requests it had met when it passed a position, and when that reque
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from shadowserve.records import sequence_of, worker_of
 from shadowserve.statistics.stored import Stored, each, keyed, plain, tupled
@@ -52,18 +54,32 @@ class Milestones(Stored):
         self._apart: dict[int, int] = {}
         self._notes: dict[int, list[tuple[int, int, int]]] = {}
 
-    def add(self, positions: Sequence[int], arrived_wall_ns: Sequence[int]) -> None:
+    def add(self, positions: ArrayLike, arrived_wall_ns: ArrayLike) -> None:
         """Take in requests in the order in which the lane met them."""
-        for place, when in zip(positions, arrived_wall_ns, strict=True):
-            self._met += 1
-            worker, sequence = worker_of(place), sequence_of(place)
-            notes = self._notes.setdefault(worker, [])
-            if notes and sequence < notes[-1][0] + self._apart.get(worker, EVERY):
-                continue
-            notes.append((sequence, self._met, when))
+        places, when = (np.asarray(each, dtype=np.int64) for each in (positions, arrived_wall_ns))
+        workers = worker_of(places)
+        for worker in dict.fromkeys(workers.tolist()):
+            own = np.flatnonzero(workers == worker)
+            self._add(worker, sequence_of(places[own]), self._met + 1 + own, when[own])
+        self._met += len(places)
+
+    def _add(
+        self, worker: int, sequences: np.ndarray, numbers: np.ndarray, when: np.ndarray
+    ) -> None:
+        """Note some of a worker's requests; each with its number among all."""
+        notes = self._notes.setdefault(worker, [])
+        at = 0
+        while at < len(sequences):
+            if notes:
+                far = sequences[at:] >= notes[-1][0] + self._apart.get(worker, EVERY)
+                if not far.any():
+                    return
+                at += int(far.argmax())
+            notes.append((int(sequences[at]), int(numbers[at]), int(when[at])))
             if len(notes) > MOST:
                 del notes[1::2]
                 self._apart[worker] = 2 * self._apart.get(worker, EVERY)
+            at += 1
 
     def locate(self, position: int) -> Moment | None:
         """Return which request a position is, None before the first note."""

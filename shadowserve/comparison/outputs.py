@@ -11,6 +11,7 @@ import orjson
 
 from shadowserve.comparison.collapse import Collapses
 from shadowserve.comparison.comparing import Scoring, Side
+from shadowserve.comparison.comparisons import Comparisons
 from shadowserve.comparison.doubt import Doubt
 from shadowserve.comparison.episodes import Episodes
 from shadowserve.divergence import Divergence, KindTally, tally
@@ -105,7 +106,8 @@ class Outputs(Stored):
         first, lately : ndarray of shape (n_requests,), bool, optional
             Which of them are the first of their unit, ever and lately (`units`); by default all.
         """
-        every = np.ones(len(comparisons), dtype=np.bool_)
+        told = Comparisons.of(comparisons)
+        every = np.ones(len(told), dtype=np.bool_)
         first, lately = every if first is None else first, every if lately is None else lately
         # Numbers summed as labels cannot be taken back, so what was summed goes.
         if self._is_other(divergence):
@@ -118,9 +120,7 @@ class Outputs(Stored):
         judged = side.starts[first].tolist()  # one row of each request: rows of one are alike
         self.collapses.add(self.tally, [champion[i] for i in judged], [lane[i] for i in judged])
         by_row = side.compared.disagreement()
-        by_request = np.asarray([c.disagreement for c in comparisons], dtype=np.float64)
-        positions = np.asarray([c.position for c in comparisons], dtype=np.int64)
-        differing = np.asarray([not c.tolerant for c in comparisons])
+        by_request, positions, differing = told.disagreement, told.position, ~told.tolerant
         self.disagreement.add(by_request)
         self.intolerant.add(differing)
         self.judged.add(by_request[first])
@@ -132,11 +132,10 @@ class Outputs(Stored):
         self.nonfinite.add(own)
         self.champion_nonfinite.add(theirs)
         self.more_nonfinite.add((own - theirs)[first])
-        arrived_ns = [c.arrived_wall_ns for c in comparisons]
-        self.nonfinite_episodes.add(own > theirs, theirs > own, arrived_ns)
+        self.nonfinite_episodes.add(own > theirs, theirs > own, told.arrived_wall_ns)
         # A change is told by who came lately: an entity's first request lies before it.
         self.change.add(np.maximum(by_request, 0.0)[lately], positions[lately])
-        self.worst.add(by_request, positions, [c.request_id for c in comparisons])
+        self.worst.add(by_request, positions, told.request_id)
         # An example for the reader, and when it began to matter.
         if self.first_differing is None and differing.any():
             self.first_differing = int(positions[differing][0])

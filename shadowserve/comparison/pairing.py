@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -43,8 +43,10 @@ class Pairing(Stored):
         self.paired = PairedBursts(margin=margin)
         self._open: dict[int, OpenBurst] = {}
 
-    def add(self, scorings: Iterable[Scoring]) -> None:
+    def add(self, scorings: Sequence[Scoring]) -> None:
         """Take in what was scored, each worker's in the order of the journal."""
+        if not self._open and all(one.pair is None for one in scorings):
+            return  # neither does a burst go on, nor does one begin
         for one in scorings:
             worker, burst = worker_of(one.request.position), burst_of(one.request.position)
             opened = self._open.get(worker)

@@ -9,6 +9,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from shadowserve.comparison.by_name import ByName
+from shadowserve.comparison.comparisons import Comparisons
 from shadowserve.records import Comparison, Outcome
 from shadowserve.statistics.callcost import CallCostFit
 from shadowserve.statistics.growth import GrowthFit
@@ -108,27 +110,26 @@ class RoleTiming(Stored):
         inner : mapping of step to columns
             What the model's author said of the steps that he named.
         """
-        sizes = _sizes(calls)
-        weights = np.asarray([1 / (c.inclusion if lane else c.share) for c in calls])
-        n_rows = np.asarray([c.n_rows for c in calls], dtype=np.float64)
-        totals = np.asarray([(c.lane_ms if lane else c.champion_ms) or 0.0 for c in calls])
+        told = Comparisons.of(calls)
+        sizes = _sizes(told)
+        weights = 1 / (told.inclusion if lane else told.share)
+        n_rows = told.n_rows.astype(np.float64)
+        totals = np.nan_to_num(told.lane_ms if lane else told.champion_ms, nan=0.0)
         self.total.add(totals, weights, n_rows, sizes)
-        steps = [c.lane_steps if lane else c.champion_steps for c in calls]
-        known = np.asarray([bool(one) for one in steps])
-        # Parts that an author named lie within a step and must not be taken off twice.
-        rest = totals - [sum(one[name] for name in outermost(one)) for one in steps]
-        self.between.add(np.maximum(rest, 0.0)[known], weights[known], n_rows[known], {})
-        for name in dict.fromkeys(name for one in steps for name in one):
+        steps = told.lane_steps if lane else told.champion_steps
+        known, outer_ms = _outer(steps)
+        rest = np.maximum(totals - outer_ms, 0.0)
+        self.between.add(rest[known], weights[known], n_rows[known], {})
+        for name in steps.names:
             # Authors may name a step by a value; such names have no end.
             if name not in self.steps and len(self.steps) >= MAX_STEPS:
                 continue
             timing = self.steps.setdefault(name, StepTiming(inner.get(name, ())))
-            has = np.asarray([name in one for one in steps])
-            wall = np.asarray([one[name] for one in steps if name in one])
+            has = steps.has(name)
             own = {column: size[has] for column, size in sizes.items()}
-            timing.add(wall, weights[has], n_rows[has], own)
+            timing.add(steps.column(name)[has], weights[has], n_rows[has], own)
             if lane:
-                timing.cpu.add(np.asarray([c.lane_cpu.get(name, np.nan) for c in calls])[has])
+                timing.cpu.add(_or_none(told.lane_cpu, name)[has])
 
 
 def outermost(names: Collection[str]) -> list[str]:
@@ -159,11 +160,29 @@ def step_around(name: str, names: Collection[str]) -> str | None:
     return max(around, key=len, default=None)
 
 
-def _sizes(calls: Sequence[Comparison]) -> dict[str, np.ndarray]:
+def _outer(steps: ByName) -> tuple[np.ndarray, np.ndarray]:
+    """Return which calls have steps, and what the outermost of each take together; (n_calls,) both.
+
+    Parts that an author named lie within a step and must not be taken off twice.
+    """
+    # Which of them are outermost hangs on the others of the call; nearly always all calls have the same.
+    if steps.sparse is None and steps.known.all():
+        outer_ms = np.zeros(len(steps))
+        for name in outermost(steps.names):
+            outer_ms += steps.column(name)
+        return np.full(len(steps), bool(steps.names)), outer_ms
+    rows = [steps.row(at) for at in range(len(steps))]
+    outer = [sum(own[name] for name in outermost(own)) for own in rows]
+    return np.array([bool(own) for own in rows]), np.array(outer, dtype=np.float64)
+
+
+def _or_none(numbers: ByName, name: str) -> np.ndarray:
+    return numbers.column(name) if name in numbers.names else np.full(len(numbers), np.nan)
+
+
+def _sizes(told: Comparisons) -> dict[str, np.ndarray]:
     """Return each column's sizes; NaN at a deadline, which says nothing of what the size costs."""
-    known = [call.sizes if call.outcome is not Outcome.TIMED_OUT else {} for call in calls]
-    columns = dict.fromkeys(column for sizes in known for column in sizes)
+    ended = told.ended(Outcome.TIMED_OUT)
     return {
-        column: np.asarray([sizes.get(column, np.nan) for sizes in known], dtype=np.float64)
-        for column in columns
+        column: np.where(ended, np.nan, told.sizes.column(column)) for column in told.sizes.names
     }

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from shadowserve.comparison.comparisons import Comparisons
 from shadowserve.records import Comparison, Outcome
 from shadowserve.statistics.stored import Stored, of, plain
 from shadowserve.statistics.tally import Moments
@@ -54,15 +55,14 @@ class Weighed(Stored):
 
     def add(self, comparisons: Sequence[Comparison]) -> None:
         """Take in what became of requests."""
-        if not comparisons:
+        told = Comparisons.of(comparisons)
+        if not len(told):
             return
-        weights = np.asarray([1 / one.share for one in comparisons])
+        weights, first = 1 / told.share, told.first
         self.left_out += float(weights.sum() - len(weights))
-        first = np.asarray([one.first for one in comparisons], dtype=np.bool_)
-        apart = np.asarray([one.disagreement for one in comparisons], dtype=np.float64)
-        self.disagreement.add(apart[first], weights[first])
-        more = [(one.outcome in _LANE) - float(one.outcome in _CHAMPION) for one in comparisons]
-        self.more_errors.add(np.asarray(more, dtype=np.float64)[first], weights[first])
+        self.disagreement.add(told.disagreement[first], weights[first])
+        more = told.ended(*_LANE).astype(np.float64) - told.ended(*_CHAMPION)
+        self.more_errors.add(more[first], weights[first])
 
 
 def highest(mean: Moments) -> float:

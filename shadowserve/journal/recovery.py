@@ -89,7 +89,7 @@ def _seal_abandoned(connection: sqlite3.Connection, before: int) -> int:
         return int(facts["last"])
     (newest,) = connection.execute("SELECT max(position) FROM request").fetchone()
     # Earlier segments may have been consumed: an empty one still says where the next row belongs.
-    last = max(before, facts.get("first", 1) - 1) if newest is None else sequence_of(newest)
+    last = max(before, facts.get("first", 1) - 1) if newest is None else sequence_of(int(newest))
     with connection:
         connection.execute("INSERT OR IGNORE INTO meta VALUES ('first', ?)", (last + 1,))
     seal(connection, last)

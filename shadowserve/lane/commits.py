@@ -6,11 +6,14 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import orjson
 
+from shadowserve.comparison.bursts import in_bursts
 from shadowserve.comparison.comparing import Scoring, Side
+from shadowserve.comparison.comparisons import Comparisons
 from shadowserve.comparison.learned import Learned
-from shadowserve.lane import salvage, windows
+from shadowserve.lane import salvage, tables, windows
 from shadowserve.lane.intake import InputSizes
 from shadowserve.lane.open_window import OpenWindow
 from shadowserve.lane.parts import Parts
@@ -81,19 +84,20 @@ class Commits:
         has_news = bool(self._scorings or self._skipped or self.progress.outcomes)
         return has_news and (waited >= COMMIT_NS or (idle and waited >= COMMIT_NS // 4))
 
-    def flush(self) -> list[Comparison]:
+    def flush(self) -> Comparisons:
         """Compare and remember what was scored, and commit it with the cursor; return the comparisons."""
         self._committed_ns = time.monotonic_ns()
         with self._parts.clock.during(spent.COMPARE):
             return self._flush()
 
-    def _flush(self) -> list[Comparison]:
+    def _flush(self) -> Comparisons:
         if not (self._scorings or self._skipped or self.progress.outcomes or self.progress.cursor):
-            return []
-        comparisons = salvage.learn(self, self._scorings, self._skipped)
-        for one in comparisons:
-            self.progress.count(one.outcome)
-        rows = map(burst_row, self._scorings)
+            return Comparisons.of([])
+        comparisons = Comparisons.of(salvage.learn(self, self._scorings, self._skipped))
+        for outcome, n in comparisons.counts().items():
+            self.progress.count(outcome, n)
+        in_burst = in_bursts(comparisons.position) if self._scorings else np.zeros(0, np.bool_)
+        rows = [burst_row(self._scorings[at]) for at in np.flatnonzero(in_burst).tolist()]
         self.progress.bursts += [row for row in rows if row is not None]
         self.progress.summaries = dict(self._remembered)
         with self._parts.clock.during(spent.COMMIT):
@@ -102,9 +106,7 @@ class Commits:
         self._scorings, self._skipped, self.progress = [], [], Progress()
         return comparisons
 
-    def learn(
-        self, scorings: Sequence[Scoring], skipped: Sequence[Comparison] = ()
-    ) -> list[Comparison]:
+    def learn(self, scorings: Sequence[Scoring], skipped: Sequence[Comparison] = ()) -> Comparisons:
         """Compare what was scored, and remember it; return one comparison a scoring.
 
         After a failure nothing is half remembered once `forget` was called.
@@ -130,11 +132,12 @@ class Commits:
 
     def _record(
         self, scorings: Sequence[Scoring], skipped: Sequence[Comparison], side: Side | None
-    ) -> list[Comparison]:
+    ) -> Comparisons:
         recorder = Recorder(self._parts.observer.scorer, self._parts.tail, self.window.number)
         comparisons = recorder.comparisons(scorings, side, self.learned.units)
+        everything = Comparisons.of([*comparisons, *skipped]) if skipped else comparisons
         self.learned.add(
-            [*comparisons, *skipped],
+            everything,
             scorings=scorings,
             side=side,
             divergence=self.comparer.divergence,
@@ -148,9 +151,8 @@ class Commits:
             disclosure=self._parts.disclosure,
         )
         self.learned.notes = list(self._parts.observer.scorer.notes)
-        for one in comparisons:
-            self.learned.harm.add(*self._parts.schedule.block(one.arrived_wall_ns), one.response_ms)
-        everything = [*comparisons, *skipped]
+        for cycle, block, at in self._parts.schedule.stretches(comparisons.arrived_wall_ns):
+            self.learned.harm.add(cycle, block, comparisons.response_ms[at])
         rows, pieces = _encoded(everything)
         # Before the state is taken, which holds what this flush took.
         self.pass_time()
@@ -181,16 +183,17 @@ class Commits:
 
 
 def _encoded(
-    comparisons: Sequence[Comparison],
+    comparisons: Comparisons,
 ) -> tuple[list[tuple[int, int, bytes]], list[tuple[int, int, bytes]]]:
     """Encode comparisons for the state file: many of them by columns, few of them one by one."""
     if len(comparisons) < FEW:  # the names of columns alone weigh as much as ten
         return [(one.position, one.window, windows.encode(one)) for one in comparisons], []
-    by_window: dict[int, list[Comparison]] = {}
-    for one in comparisons:
-        by_window.setdefault(one.window, []).append(one)
-    packed = {number: windows.pack(windows.table(rows)) for number, rows in by_window.items()}
-    return [], [(number, len(by_window[number]), piece) for number, piece in packed.items()]
+    by_window = {
+        number: comparisons.taken(comparisons.window == number)
+        for number in np.unique(comparisons.window).tolist()
+    }
+    pieces = {number: tables.pack(tables.table(rows)) for number, rows in by_window.items()}
+    return [], [(number, len(by_window[number]), piece) for number, piece in pieces.items()]
 
 
 def _inner(scorings: Sequence[Scoring]) -> dict[str, tuple[str, ...]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import orjson
 import pyarrow as pa
 
-from shadowserve.lane import windows
+from shadowserve.lane import tables, windows
 from shadowserve.records import Role
 from shadowserve.state.lane_file import LaneState, Window
 
@@ -93,4 +93,4 @@ class OpenWindow:
             self.state.part_written(number, part)
 
     def _rows(self, number: int) -> pa.Table:
-        return windows.joined(self.state.comparisons(number), self.state.pieces(number))
+        return tables.joined(self.state.comparisons(number), self.state.pieces(number))

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from shadowserve.comparison.bursts import BurstRecord, burst_of
+from shadowserve.comparison.by_name import ByName
 from shadowserve.comparison.comparing import Scoring, Side
+from shadowserve.comparison.comparisons import Comparisons
 from shadowserve.comparison.pairing import server_ms
 from shadowserve.journal.reader import JournalReader
-from shadowserve.records import Comparison, Observation, Times, worker_of
+from shadowserve.lane.unpacked import Unpacked
+from shadowserve.records import Observation, Outcome, Request, Times, worker_of
 from shadowserve.scorer.scorer import Scorer
-from shadowserve.state.classes import by_class
+from shadowserve.state.classes import MAX_CLASSES, by_class, class_texts
 from shadowserve.statistics.units import Units
 
 BurstRow = tuple[int, int, int, bytes]
@@ -40,64 +43,122 @@ class Recorder:
 
     def comparisons(
         self, scorings: Sequence[Scoring], side: Side | None, units: Units
-    ) -> list[Comparison]:
+    ) -> Comparisons:
         """Make one comparison for each scoring, in the journal's order; each is asked for once."""
-        compared = {} if side is None else _by_position(side)
+        requests = [one.request for one in scorings]
+        seen = [one.observation for one in scorings]
         ever, lately = units.first([one.unit for one in scorings])
-        return [
-            self._comparison(
-                one, {"first": a, "lately": b, **compared.get(one.request.position, {})}
-            )
-            for one, a, b in zip(scorings, ever.tolist(), lately.tolist(), strict=True)
-        ]
-
-    def _comparison(self, scoring: Scoring, compared: Mapping[str, Any]) -> Comparison:
-        request, seen = scoring.request, scoring.observation
-        return Comparison(
-            position=request.position,
-            request_id=request.request_id,
-            arrived_wall_ns=request.arrived_wall_ns,
-            n_rows=request.n_rows,
-            window=self.window,
-            outcome=scoring.outcome,
-            starved_ms=seen.starved_ns / 1e6,
-            alone=scoring.alone,
-            warmup=scoring.warmup,
-            inclusion=scoring.inclusion,
-            share=scoring.share,
-            sizes=scoring.sizes,
-            nonfinite=seen.nonfinite,
-            lane_scores=by_class(seen.scores, compared.get("lane"), self.scorer.loaded.classes),
-            fault=seen.fault,
-            **self._champion_times(scoring),
-            **self._lane_times(scoring),
-            **compared,
+        outcome = [one.outcome for one in scorings]
+        told = self._compared(side, outcome)
+        return Comparisons(
+            position=_whole([one.position for one in requests]),
+            request_id=[one.request_id for one in requests],
+            arrived_wall_ns=_whole([one.arrived_wall_ns for one in requests]),
+            n_rows=_whole([one.n_rows for one in requests]),
+            window=np.full(len(scorings), self.window, dtype=np.int64),
+            outcome=outcome,
+            starved_ms=_whole([one.starved_ns for one in seen]) / 1e6,
+            alone=np.array([one.alone for one in scorings], dtype=np.bool_),
+            warmup=np.array([one.warmup for one in scorings], dtype=np.bool_),
+            inclusion=np.array([one.inclusion for one in scorings], dtype=np.float64),
+            share=np.array([one.share for one in scorings], dtype=np.float64),
+            sizes=ByName.of([one.sizes for one in scorings]),
+            nonfinite=_whole([one.nonfinite for one in seen]),
+            lane_scores=self._scores(seen, told["lane"]),
+            fault=[one.fault for one in seen],
+            first=ever,
+            lately=lately,
+            **self._champion_times(requests),
+            **self._lane_times(scorings),
+            **told,
         )
 
-    def _champion_times(self, scoring: Scoring) -> dict[str, Any]:
-        """Return the champion's recorded times; its own work only where it was scored alone."""
-        request = scoring.request
-        times = Times.unpack(request.times)
-        told: dict[str, Any] = {"response_ms": times.total_ns / 1e6}
-        if request.status == 200:
-            told["champion_work_ms"] = work_ms(times)
-        if times.batch_requests == 1 and request.status == 200:
-            steps = [name for name, _ in self.tail.steps(worker_of(request.position))]
-            told["champion_ms"] = work_ms(times)
-            told["champion_steps"] = _by_step(steps, times.wall_ns)
+    def _compared(self, side: Side | None, outcome: Sequence[Outcome]) -> dict[str, Any]:
+        """Return what the comparison says of each request; nothing of those that one side failed on."""
+        n = len(outcome)
+        compared = np.zeros(n, dtype=np.bool_)
+        if side is not None:
+            compared[:] = [one is Outcome.BOTH_OK for one in outcome]
+        told: dict[str, Any] = {
+            "compared": compared,
+            "disagreement": np.full(n, np.nan),
+            **{name: np.zeros(n, dtype=np.bool_) for name in ("exact", "tolerant", "structure")},
+            "values": ByName.none(n),
+            "champion": [None] * n,
+            "lane": [None] * n,
+        }
+        if side is None:
+            return told
+        told["disagreement"][compared] = side.mean(side.compared.disagreement())
+        told["exact"][compared] = ~side.any(~side.compared.exact)
+        told["tolerant"][compared] = ~side.any(~side.compared.tolerant)
+        told["structure"][compared] = side.any(side.compared.structure)
+        names = tuple(side.compared.values)
+        values = np.full((n, len(names)), np.nan)
+        for at, each in enumerate(side.compared.values.values()):
+            values[compared, at] = side.mean(each)
+        told["values"] = ByName(names, values, np.isfinite(values))
+        for place, outputs in zip(np.flatnonzero(compared).tolist(), side.outputs, strict=True):
+            told["champion"][place], told["lane"][place] = outputs.champion, outputs.lane
         return told
 
-    def _lane_times(self, scoring: Scoring) -> dict[str, Any]:
-        seen, times = scoring.observation, scoring.observation.times
-        if times is None:
-            return {}
-        told: dict[str, Any] = {"lag_ms": times.phases_ns[0] / 1e6}
-        if scoring.alone:
-            steps = [name for name, _ in self.scorer.step_names]
-            told["lane_ms"] = work_ms(times)
-            told["lane_steps"] = {**_by_step(steps, times.wall_ns), **_inner_ms(seen)}
-            told["lane_cpu"] = _by_step(steps, times.cpu_ns)
-        return told
+    def _scores(self, seen: Sequence[Observation], served: Sequence[Any]) -> ByName:
+        """Return the probabilities of requests of one row, by class."""
+        classes = self.scorer.loaded.classes
+        if classes is None or len(classes) > MAX_CLASSES:
+            return ByName.none(len(seen))
+        shape, names = (1, len(classes)), class_texts(classes)
+        there = [one.scores for one in seen if one.scores is not None]
+        if len(there) == len(seen) and all(
+            one.shape == shape and one.dtype == np.float64 for one in there
+        ):
+            scores = np.concatenate(there)
+            if len(set(names)) == len(names):
+                return ByName(names, scores, scores == scores)
+        both = zip(seen, served, strict=True)
+        return ByName.of([by_class(one.scores, own, classes) for one, own in both], order=names)
+
+    def _champion_times(self, requests: Sequence[Request]) -> dict[str, Any]:
+        """Return the champion's recorded times; its own work only where it was scored alone."""
+        n = len(requests)
+        ok = np.array([one.status == 200 for one in requests], dtype=np.bool_)
+        times = Unpacked.of([one.times for one in requests])
+        work_ms = times.work_ns / 1e6
+        alone = ok & (times.batch_requests == 1)
+        steps = ByName.none(n)
+        workers = worker_of(_whole([one.position for one in requests]))
+        for worker in np.unique(workers[alone]).tolist():
+            names = tuple(name for name, _ in self.tail.steps(worker))
+            own = alone & (workers == worker) & (times.n_steps == len(names))
+            if names and own.any():
+                wall_ms = np.full((n, len(names)), np.nan)
+                wall_ms[own] = times.wall_ns(own) / 1e6
+                steps = steps.joined(ByName(names, wall_ms, np.repeat(own[:, None], len(names), 1)))
+        return {
+            "response_ms": times.total_ns / 1e6,
+            "champion_work_ms": np.where(ok, work_ms, np.nan),
+            "champion_ms": np.where(alone, work_ms, np.nan),
+            "champion_steps": steps,
+        }
+
+    def _lane_times(self, scorings: Sequence[Scoring]) -> dict[str, Any]:
+        n, none = len(scorings), ByName.none(len(scorings))
+        times = [one.observation.times for one in scorings]
+        lag_ns = [0 if one is None else one.phases_ns[0] for one in times]
+        told: dict[str, Any] = {"lag_ms": _whole(lag_ns) / 1e6, "lane_ms": np.full(n, np.nan)}
+        alone = [at for at, one in enumerate(scorings) if one.alone and times[at] is not None]
+        if not alone:
+            return {**told, "lane_steps": none, "lane_cpu": none}
+        names = [name for name, _ in self.scorer.step_names]
+        steps: list[dict[str, float]] = [{} for _ in scorings]
+        spent: list[dict[str, float]] = [{} for _ in scorings]
+        for at in alone:
+            if (own := times[at]) is not None:
+                told["lane_ms"][at] = work_ms(own)
+                inner = _inner_ms(scorings[at].observation)
+                steps[at] = {**_by_step(names, own.wall_ns), **inner}
+                spent[at] = _by_step(names, own.cpu_ns)
+        return {**told, "lane_steps": ByName.of(steps), "lane_cpu": ByName.of(spent)}
 
 
 def burst_row(scoring: Scoring) -> BurstRow | None:
@@ -125,25 +186,8 @@ def work_ms(times: Times) -> float:
     return times.work_ns / 1e6
 
 
-def _by_position(side: Side) -> dict[int, dict[str, Any]]:
-    """Return what the comparison says of each request, by position."""
-    disagreement = side.mean(side.compared.disagreement())
-    exact = ~side.any(~side.compared.exact)
-    tolerant = ~side.any(~side.compared.tolerant)
-    structure = side.any(side.compared.structure)
-    values = {name: side.mean(each) for name, each in side.compared.values.items()}
-    return {
-        scoring.request.position: {
-            "disagreement": float(disagreement[i]),
-            "exact": bool(exact[i]),
-            "tolerant": bool(tolerant[i]),
-            "structure": bool(structure[i]),
-            "values": {name: float(v[i]) for name, v in values.items() if np.isfinite(v[i])},
-            "champion": outputs.champion,
-            "lane": outputs.lane,
-        }
-        for i, (scoring, outputs) in enumerate(zip(side.scorings, side.outputs, strict=True))
-    }
+def _whole(values: Sequence[int]) -> np.ndarray:
+    return np.array(values, dtype=np.int64)
 
 
 def _by_step(names: Sequence[str], wall_ns: Sequence[int]) -> dict[str, float]:

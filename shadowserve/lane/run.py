@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 
+from shadowserve.comparison.comparisons import Comparisons
 from shadowserve.journal.reader import Batch
 from shadowserve.lane.block import Block
 from shadowserve.lane.commits import Commits
@@ -17,7 +18,7 @@ from shadowserve.lane.execution import Execution
 from shadowserve.lane.parts import Parts
 from shadowserve.lane.scorers import AHEAD
 from shadowserve.lane.totals import totals
-from shadowserve.records import Comparison, Outcome, Request
+from shadowserve.records import Outcome, Request
 from shadowserve.state import pace
 from shadowserve.state.deployment import LaneName
 from shadowserve.state.lane_condition import Condition, condition
@@ -201,15 +202,15 @@ class Lane:
         """Commit what was scored, and say whether the version fits."""
         self._settle_condition(self.commits.flush())
 
-    def _settle_condition(self, comparisons: Sequence[Comparison]) -> None:
+    def _settle_condition(self, comparisons: Comparisons) -> None:
         """Say `incompatible` while every request lacks a column, `running` once one fits."""
-        if any(one.outcome is Outcome.BOTH_OK for one in comparisons):
+        if comparisons.ended(Outcome.BOTH_OK).any():
             self.say("running", self.parts.scorers.remark if self.parts.scorers else None)
             return
         lacking = [
-            one.fault.column
-            for one in comparisons
-            if one.fault and one.fault.type.endswith(":missing_column")
+            fault.column
+            for fault in comparisons.fault
+            if fault and fault.type.endswith(":missing_column")
         ]
         if lacking and self.commits.learned.outputs.disagreement.n == 0:
             self.say("incompatible", f"missing_column:{lacking[-1]}")

@@ -25,7 +25,7 @@ class Learner(Protocol):
 
     def learn(
         self, scorings: Sequence[Scoring], skipped: Sequence[Comparison] = ()
-    ) -> list[Comparison]:
+    ) -> Sequence[Comparison]:
         """Take in a flush whole."""
 
     def forget(self) -> None:
@@ -34,7 +34,7 @@ class Learner(Protocol):
 
 def learn(
     lane: Learner, scorings: Sequence[Scoring], skipped: Sequence[Comparison]
-) -> list[Comparison]:
+) -> Sequence[Comparison]:
     """Take in a flush; where that fails, each of its requests alone.
 
     Returns
@@ -61,7 +61,7 @@ def learn(
     return [one for scoring in scorings for one in _alone(lane, scoring)]
 
 
-def _alone(lane: Learner, scoring: Scoring) -> list[Comparison]:
+def _alone(lane: Learner, scoring: Scoring) -> Sequence[Comparison]:
     """Take in one request; as a failure, where it cannot be taken as what it is."""
     try:
         return lane.learn([scoring])

@@ -7,8 +7,7 @@ written, and the part's name is its range of positions, so that doing it twice d
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from math import isfinite
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shadowserve.lane.tables import from_records, joined
 from shadowserve.records import Comparison, Outcome
 
 WINDOW_REQUESTS = 1_000
@@ -74,7 +74,7 @@ def metrics(
     merged : int
         How many windows of the usual width went into this one instead of being sent.
     """
-    rows = window if isinstance(window, pa.Table) else _table(window)
+    rows = window if isinstance(window, pa.Table) else from_records(window)
     found: dict[str, float] = {"ledger/requests": rows.num_rows}
     if merged:
         found[MERGED] = merged
@@ -174,71 +174,6 @@ def _quantiles(
     return {**found, f"{prefix}/max": float(values.max())}
 
 
-def table(comparisons: Sequence[Comparison]) -> pa.Table:
-    """Lay comparisons out by columns, as a part holds them."""
-    columns: dict[str, Any] = {
-        name: [getattr(one, name) for one in comparisons] for name in _PLAIN if name != "outcome"
-    }
-    columns["outcome"] = [one.outcome.value for one in comparisons]
-    for name in ("champion", "lane"):
-        columns[f"{name}_prediction"] = [
-            orjson.dumps(getattr(one, name), option=_OPTIONS).decode() for one in comparisons
-        ]
-        columns[f"{name}_steps_ms"] = [
-            _finite(getattr(one, f"{name}_steps").items()) for one in comparisons
-        ]
-    columns["divergence"] = [
-        [pair for pair in one.values.items() if isfinite(pair[1])] for one in comparisons
-    ]
-    columns["sizes"] = [list(one.sizes.items()) for one in comparisons]
-    columns["lane_scores"] = [_finite(one.lane_scores.items()) for one in comparisons]
-    columns["error"] = [one.fault.type if one.fault else None for one in comparisons]
-    columns["error_step"] = [one.fault.step if one.fault else None for one in comparisons]
-    for name, kind in _PLAIN.items():
-        if kind == pa.float64():  # what is not finite is missing, as in JSON
-            values = np.asarray(columns[name], dtype=np.float64)
-            columns[name] = pa.array(values, mask=~np.isfinite(values))
-    return pa.table(columns, schema=SCHEMA)
-
-
-def _finite(pairs: Iterable[tuple[str, float]]) -> list[tuple[str, float | None]]:
-    return [(name, value if isfinite(value) else None) for name, value in pairs]
-
-
-def pack(rows: pa.Table) -> bytes:
-    """Encode comparisons for the state file, by columns."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, rows.schema) as stream:
-        stream.write_table(rows)
-    return bytes(sink.getvalue())
-
-
-def joined(records: Sequence[bytes], pieces: Sequence[bytes]) -> pa.Table:
-    """Read a window back, in the order of positions.
-
-    Parameters
-    ----------
-    records : sequence of bytes
-        Each one comparison, as `encode` wrote it; an earlier release wrote nothing else.
-    pieces : sequence of bytes
-        Each several, as `pack` wrote them.
-    """
-    tables = [_of_today(pa.ipc.open_stream(piece).read_all()) for piece in pieces]
-    if records or not tables:
-        tables.append(_table([orjson.loads(record) for record in records]))
-    rows = pa.concat_tables(tables)
-    places = rows["position"].to_numpy()
-    return rows if (np.diff(places) > 0).all() else rows.take(np.argsort(places, kind="stable"))
-
-
-def _of_today(rows: pa.Table) -> pa.Table:
-    """Return rows that an earlier release wrote, which thinned nothing, with the columns of this one."""
-    if rows.schema.equals(SCHEMA):
-        return rows
-    whole = rows.append_column("share", pa.array(np.ones(rows.num_rows)))
-    return whole.select(SCHEMA.names).cast(SCHEMA)
-
-
 def write_part(directory: Path, window: pa.Table | Sequence[bytes]) -> str:
     """Write a window's comparisons as one immutable Parquet file and return its name.
 
@@ -258,49 +193,3 @@ def write_part(directory: Path, window: pa.Table | Sequence[bytes]) -> str:
     draft.chmod(0o600)
     draft.replace(directory / name)
     return name
-
-
-def _table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    columns = {name: [row.get(name, 1.0) for row in rows] for name in _PLAIN}  # `share` is young
-    for name in ("champion", "lane"):
-        columns[f"{name}_prediction"] = [orjson.dumps(row[name]).decode() for row in rows]
-        columns[f"{name}_steps_ms"] = [list(row[f"{name}_steps"].items()) for row in rows]
-    columns["divergence"] = [_numbers(row["values"]) for row in rows]
-    columns["sizes"] = [list(row["sizes"].items()) for row in rows]
-    columns["lane_scores"] = [list(row.get("lane_scores", {}).items()) for row in rows]
-    columns["error"] = [row["fault"]["type"] if row["fault"] else None for row in rows]
-    columns["error_step"] = [row["fault"]["step"] if row["fault"] else None for row in rows]
-    return pa.table(columns, schema=SCHEMA)
-
-
-def _numbers(values: Mapping[str, float | None]) -> list[tuple[str, float]]:
-    return [(name, value) for name, value in values.items() if value is not None]
-
-
-_PLAIN = {
-    "position": pa.int64(), "request_id": pa.string(), "arrived_wall_ns": pa.int64(),
-    "n_rows": pa.int64(), "window": pa.int64(), "outcome": pa.string(),
-    "disagreement": pa.float64(), "exact": pa.bool_(), "tolerant": pa.bool_(),
-    "structure": pa.bool_(), "champion_ms": pa.float64(), "lane_ms": pa.float64(),
-    "response_ms": pa.float64(),
-    "lag_ms": pa.float64(), "starved_ms": pa.float64(), "alone": pa.bool_(),
-    "warmup": pa.bool_(), "inclusion": pa.float64(), "nonfinite": pa.int64(), "first": pa.bool_(),
-    "share": pa.float64(),
-}  # fmt: skip
-
-_BY_NAME = pa.map_(pa.string(), pa.float64())
-SCHEMA = pa.schema(
-    [
-        *_PLAIN.items(),
-        ("champion_prediction", pa.string()),
-        ("lane_prediction", pa.string()),
-        ("champion_steps_ms", _BY_NAME),
-        ("lane_steps_ms", _BY_NAME),
-        ("divergence", _BY_NAME),
-        ("sizes", pa.map_(pa.string(), pa.int64())),
-        ("lane_scores", _BY_NAME),
-        ("error", pa.string()),
-        ("error_step", pa.string()),
-    ]
-)
-"""Columns of a part. Times are milliseconds; `disagreement` is 0 same, 1 disjoint."""

@@ -96,7 +96,7 @@ def comparisons(
     Returns
     -------
     DataFrame
-        One row a request; columns as in `shadowserve.lane.windows.SCHEMA`. Steps, divergences and
+        One row a request; columns as in `shadowserve.lane.tables.SCHEMA`. Steps, divergences and
         sizes are dicts by name; predictions are JSON texts. Times are milliseconds; `disagreement`
         is 0 same, 1 disjoint, NaN where one side did not answer.
 

@@ -51,7 +51,7 @@ class Comparisons:
         """Give the parts one name; a table without rows names the columns that older parts lack."""
         import pyarrow.parquet as pq
 
-        from shadowserve.lane.windows import SCHEMA
+        from shadowserve.lane.tables import SCHEMA
 
         place = Path(
             self._holding.enter_context(tempfile.TemporaryDirectory(prefix="shadowserve-"))

@@ -70,6 +70,11 @@ def by_class(
     return {_text(label): p for label, p in known if isinstance(p, float) and p == p}
 
 
+def class_texts(classes: Sequence[Any]) -> tuple[str, ...]:
+    """Return the keys that `by_class` tells probabilities by."""
+    return tuple(map(_text, classes))
+
+
 def _text(label: Any) -> str:
     return json.dumps(label) if isinstance(label, list) else _scalar_text(label)
 

@@ -9,12 +9,14 @@ request is scored all the same, some half a minute later.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from shadowserve.statistics.stored import Stored, listed, named, numbered, table
 
@@ -99,6 +101,20 @@ class Schedule:
         kinds = {0: Block.STILL, 1: Block.CATCH_UP, 2: Block.USUAL}
         return cycle, kinds.get(place - still, Block.OTHER)
 
+    def stretches(self, wall_ns: np.ndarray) -> Iterator[tuple[int, Block, slice]]:
+        """Yield stretches of times that lie in one block: its cycle and kind, as `block` tells, and where.
+
+        Parameters
+        ----------
+        wall_ns : ndarray of shape (n,), int64
+            Since the epoch, in any order.
+        """
+        blocks = (wall_ns - self.start_ns) // BLOCK_NS
+        ends = [*(np.flatnonzero(np.diff(blocks)) + 1).tolist(), len(blocks)]
+        for first, end in zip([0, *ends], ends, strict=False):
+            if end > first:
+                yield *self.block(int(wall_ns[first])), slice(first, end)
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -129,14 +145,13 @@ class CallerCost(Stored):
         self._open: dict[str, list[float]] = {}
         self._cycles: dict[int, dict[str, list[float]]] = {}
 
-    def add(self, cycle: int, block: Block, response_ms: float) -> None:
-        """Take in one request; blocks that are not measured are left out."""
+    def add(self, cycle: int, block: Block, response_ms: ArrayLike) -> None:
+        """Take in requests of one block, or one; blocks that are not measured are left out."""
         if block not in (Block.STILL, Block.USUAL):
             return
         key = f"{cycle}:{block.value}"
         times = self._open.setdefault(key, [])
-        if len(times) < KEPT_TIMES:
-            times.append(response_ms)
+        times += np.atleast_1d(response_ms)[: KEPT_TIMES - len(times)].tolist()
         # Once a later cycle has begun, the earlier one's blocks are over.
         for old in [name for name in self._open if int(name.partition(":")[0]) < cycle]:
             self._settle(old)

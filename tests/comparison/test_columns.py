@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,8 +13,10 @@ import pytest
 from rig.journal import request
 from shadowserve.comparison.comparing import Comparer, Scoring
 from shadowserve.lane.recording import Recorder
-from shadowserve.lane.windows import encode, joined, pack, table
+from shadowserve.lane.tables import joined, pack, table
+from shadowserve.lane.windows import encode
 from shadowserve.records import Fault, Observation, Times
+from shadowserve.state.classes import by_class
 from shadowserve.statistics.units import Units
 from shadowserve.wire.protocols import protocols
 
@@ -114,6 +116,64 @@ def test_every_field_of_a_comparison_is_what_it_is_one_by_one(kind):
     assert len(writable) > 100
     by_columns = joined([], [pack(table(writable))])
     assert by_columns.equals(joined([encode(one) for one in writable], []))
+
+
+def told_plainly(one, served):
+    """Tell times, sizes and probabilities of one request, field by field, from what was seen of it."""
+    request, seen, times = one.request, one.observation, Times.unpack(one.request.times)
+    alone = times.batch_requests == 1 and request.status == 200
+    found = {
+        "response_ms": times.total_ns / 1e6,
+        "champion_work_ms": times.work_ns / 1e6 if request.status == 200 else None,
+        "champion_ms": times.work_ns / 1e6 if alone else None,
+        "champion_steps": {},
+        "lag_ms": seen.times.phases_ns[0] / 1e6 if seen.times else 0.0,
+        "lane_ms": None, "lane_steps": {}, "lane_cpu": {},
+        "sizes": one.sizes, "starved_ms": seen.starved_ns / 1e6,
+        "lane_scores": by_class(seen.scores, served, [0, 1]),
+    }  # fmt: skip
+    if alone and len(times.wall_ns) == len(STEPS):
+        names = [name for name, _ in STEPS]
+        found["champion_steps"] = {n: ns / 1e6 for n, ns in zip(names, times.wall_ns, strict=True)}
+    if one.alone and seen.times:
+        inner = {name: wall / 1e6 for name, _, wall, _ in seen.inner}
+        found["lane_ms"] = seen.times.work_ns / 1e6
+        found["lane_steps"] = {"features": 8 / 1e6, "model": 9 / 1e6, **inner}
+        found["lane_cpu"] = {"features": 7 / 1e6, "model": 8 / 1e6}
+    return found
+
+
+SCORES = (None, np.array([[0.25, 0.75]]), np.array([[np.nan, 0.5]]), np.array([[0.1, 0.9]] * 2),
+          np.array([[0.5]]), np.array([[0.25, 0.75]], dtype=np.float32))  # fmt: skip
+
+
+@pytest.mark.parametrize("many", SCORES, ids=str)
+def test_times_sizes_and_probabilities_are_what_each_request_says(many):
+    given, champion = scorings(KINDS["number"]), (Times((1, 2, 3, 4, 5, 6), (4, 5), (1, 1)),
+        Times((10**12, 2, 3, 4, 5, 6), (4, 5), (1, 1), 3, 9), Times((1, 2, 3, 4, 5, 6)), Times((0,) * 6, (1, 2, 3), (1, 1, 1)))  # fmt: skip
+    changed = []
+    for place, one in enumerate(given):
+        inner = (("model/look up", ("a",), 3, 2),) if place % 6 == 0 else ()
+        scores = many if place % 4 or many is None else None
+        scores = many if place < 200 else scores
+        seen = replace(one.observation, scores=scores, inner=inner, starved_ns=place)
+        packed = champion[place % len(champion) if place >= 20 else 0].pack()
+        changed.append(replace(one, request=one.request._replace(times=packed), observation=seen))
+    for part in (changed[:20], changed[:200], changed):  # all alike, then less and less
+        side = Comparer(TABLE).compare(part)
+        found = recorder().comparisons(part, side, Units())
+        assert len(found) == len(part)
+        for one, told in zip(part, found, strict=True):
+            for name, value in told_plainly(one, told.lane).items():
+                assert same(value, getattr(told, name)), (told.position, name)
+
+
+def test_times_that_hold_no_phases_are_refused_whole():
+    for broken in (b"", b"x" * 12, b"x" * 56):
+        given = scorings([1.5, 2.5])
+        given[1] = replace(given[1], request=given[1].request._replace(times=broken))
+        with pytest.raises(ValueError, match=f"{len(broken)} bytes came"):
+            recorder().comparisons(given, None, Units())
 
 
 def _is_writable(one):

@@ -16,7 +16,7 @@ from rig.scoring import double, opaque
 from shadowserve.comparison.bursts import BURST_EVERY, block_of
 from shadowserve.comparison.learned import Learned
 from shadowserve.journal.reader import Batch
-from shadowserve.lane import windows
+from shadowserve.lane import tables, windows
 from shadowserve.lane.intake import is_kept
 from shadowserve.records import Comparison, Outcome
 from shadowserve.schema.rows import Rows
@@ -199,9 +199,9 @@ def test_how_far_behind_a_lane_is_is_the_age_of_what_it_reads(tmp_path):
 
 def test_a_window_that_an_earlier_release_began_is_read_with_what_it_lacks():
     one = Comparison(1, "a", 5, 1, 0, Outcome.BOTH_OK)
-    old = windows.table([one]).drop_columns(["share"])
-    back = windows.joined([], [windows.pack(old), windows.pack(windows.table([one]))])
+    old = tables.table([one]).drop_columns(["share"])
+    back = tables.joined([], [tables.pack(old), tables.pack(tables.table([one]))])
     assert back["share"].to_pylist() == [1.0, 1.0]
     written = orjson.loads(windows.encode(one))
     del written["share"]
-    assert windows.joined([orjson.dumps(written)], [])["share"].to_pylist() == [1.0]
+    assert tables.joined([orjson.dumps(written)], [])["share"].to_pylist() == [1.0]

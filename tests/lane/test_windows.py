@@ -11,17 +11,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from shadowserve.lane.windows import (
-    SCHEMA,
-    encode,
-    is_full,
-    joined,
-    metrics,
-    pack,
-    table,
-    width_factor,
-    write_part,
-)
+from shadowserve.lane.tables import SCHEMA, joined, pack, table
+from shadowserve.lane.windows import encode, is_full, metrics, width_factor, write_part
 from shadowserve.records import Comparison, Fault, Outcome
 
 

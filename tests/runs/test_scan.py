@@ -13,7 +13,7 @@ import pytest
 from rig.evidence import CHALLENGER, comparison, deployment, state_directory
 from shadowserve import runs
 from shadowserve.errors import QueryError
-from shadowserve.lane import windows
+from shadowserve.lane import tables, windows
 from shadowserve.runs.scan import Comparisons
 
 N_PARTS, N_EACH = 3, 10
@@ -79,7 +79,7 @@ def test_batches_hold_all_rows_once_and_are_bounded(parts: Path, tmp_path: Path)
     table = pq.read_table(min(parts.glob("*.parquet")))
     wide = pa.concat_tables([table] * 1_000)
     wide = wide.set_column(0, "position", pa.array(np.arange(len(wide))))
-    pq.write_table(wide.cast(windows.SCHEMA), tmp_path / "wide.parquet")
+    pq.write_table(wide.cast(tables.SCHEMA), tmp_path / "wide.parquet")
     with Comparisons([tmp_path / "wide.parquet"]) as scanned:
         batches = list(scanned.batches(["position", "lane_steps_ms"], n_rows=2_048))
     assert [n for one in batches for n in one["position"]] == list(range(10_000))
@@ -103,7 +103,7 @@ def test_sql_that_is_refused_says_why(found: Comparisons, query: str) -> None:
 def test_no_part_gives_the_columns_without_rows() -> None:
     with Comparisons([]) as scanned:
         assert len(scanned) == 0
-        assert scanned.frame().columns.tolist() == windows.SCHEMA.names
+        assert scanned.frame().columns.tolist() == tables.SCHEMA.names
 
 
 def test_a_part_of_an_older_release_has_empty_maps_and_nulls(parts: Path, tmp_path: Path) -> None:
