@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
 from rich.console import Console
 
 from shadowserve.cli.options import options, state_dir_of, state_dir_option
-from shadowserve.cli.terminal import as_json, grid, line, print_json, row, screen
-from shadowserve.errors import UnreachableError
+from shadowserve.cli.terminal import as_json, grid, json_text, line, print_json, row, screen
+from shadowserve.cli.writing import STDOUT, write
+from shadowserve.errors import SettingsError, UnreachableError
 from shadowserve.legible import counted
 from shadowserve.report.wording import OUTCOMES, spaced
 from shadowserve.settings.loading import load
@@ -165,26 +166,54 @@ def _extra(told: Mapping[str, Any]) -> str:
     )
 
 
+def _to_file(flag: str, name: str, what: str) -> Callable[..., Any]:
+    """Return an option that takes a file, or nothing for stdout."""
+    return click.option(
+        flag, name, metavar="[FILE]", is_flag=False, flag_value=STDOUT, default=None,
+        help=f"Write it as {what} to FILE; - or nothing is stdout.",
+    )  # fmt: skip
+
+
 @click.command(short_help="Show divergence, slow features, findings and verdict.")
 @state_dir_option
 @click.option(
     "--challenger", metavar="PIN", default=None, help="Which challenger, by default the first."
 )
-@as_json
-def report(state_dir: str | None, challenger: str | None, as_json: bool) -> None:
+@_to_file("--html", "html", "one page of HTML that needs nothing else")
+@_to_file("--markdown", "markdown", "Markdown for a pull request")
+@_to_file("--json", "as_json", "JSON for programs")
+def report(
+    state_dir: str | None,
+    challenger: str | None,
+    html: str | None,
+    markdown: str | None,
+    as_json: str | None,
+) -> None:
     """Show what is known of a challenger: findings in plain words, divergence, time by feature.
 
-    Example: shadowserve report --challenger v4
+    As files it is written whole or not at all, several from one look.
+
+    Example: shadowserve report --challenger v4 --html report.html --markdown report.md
     """
     from shadowserve.cli.describing import print_labels  # these import numpy: seconds
     from shadowserve.cli.report_text import print_report
     from shadowserve.report import build as reports
+    from shadowserve.report import markdown as in_markdown
+    from shadowserve.report import page
 
+    forms: tuple[tuple[str | None, Callable[[Any], str]], ...] = (
+        (html, page.render),
+        (markdown, in_markdown.render),
+        (as_json, json_text),
+    )
+    wanted = [(target, form) for target, form in forms if target is not None]
+    if sum(target == STDOUT for target, _ in wanted) > 1:
+        raise SettingsError("Only one form can go to stdout. Name a file for the others.")
     places, deployment = present(state_dir)
     told = reports.build(places, deployment, challenger=reports.number_of(deployment, challenger))
-    if as_json:
-        print_json(told)
-    else:
+    for target, form in wanted:
+        write(target, form(told))
+    if not wanted:
         out = screen()
         print_report(told, out)
         print_labels(told["labels"], out)

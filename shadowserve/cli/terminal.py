@@ -59,7 +59,12 @@ def cell(value: object) -> Text:
 
 def print_json(value: Any) -> None:
     """Print data for programs on stdout."""
-    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+    sys.stdout.write(json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Return data for programs as a text."""
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"
 
 
 def screen() -> Console:

@@ -14,6 +14,8 @@ OUTCOMES = tuple(one.value for one in Outcome if not one.value.startswith("skipp
 """What may become of a request in a lane; what was skipped is told as one."""
 
 MOST_EXAMPLES = 5
+SEVERITIES = ("critical", "warning", "note", "info")
+"""The worst first."""
 
 
 def spaced(name: str) -> str:
@@ -76,6 +78,24 @@ def nothing_found(report: Told) -> str:
     if report.get("compared", True):
         return "No findings."
     return "Nothing has been compared yet."
+
+
+def tally(report: Told) -> str:
+    """Say how many findings there are by severity, and how many of them the team has accepted.
+
+    Examples
+    --------
+    >>> tally({"findings": [{"severity": "note"}, {"severity": "critical"}, {"severity": "note"}]})
+    '3 findings: 1 critical, 2 note.'
+    """
+    found = report["findings"]
+    if not found:
+        return nothing_found(report)
+    levels = [one["severity"] for one in found]
+    by = ", ".join(f"{levels.count(one)} {one}" for one in SEVERITIES if one in levels)
+    lived_with = sum(bool((one.get("accepted") or {}).get("holds")) for one in found)
+    more = f"; {lived_with} accepted" if lived_with else ""
+    return f"{counted(len(found), 'finding')}: {by}{more}."
 
 
 def examples(numbers: Sequence[int]) -> str:
