@@ -42,9 +42,13 @@ bench: $(READY)
 	set -e; for each in featurization comparison peers calibration detection; do \
 	  echo "== $$each"; $(BIN)/python -m benchmarks.$$each; done
 
-# The documentation is Markdown and docstrings; what can be checked of both is checked here.
+# The documentation as a site in build/docs, with every link checked. Nothing is fetched, to build or to read it.
 docs: $(READY)
-	$(BIN)/pytest -q tests/house/test_docstrings.py tests/house/test_doctests.py tests/house/test_readme.py
+	$(BIN)/python -m rig.pages
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/pytest -q tests/house/test_docs.py tests/house/test_docstrings.py tests/house/test_doctests.py \
+	  tests/house/test_messages.py tests/house/test_readme.py tests/house/test_site.py
+	@echo "The site is in build/docs; open build/docs/index.html, or serve it: $(BIN)/mkdocs serve"
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -1,0 +1,74 @@
+"""Commands as pages show them, so that each runs to its end: ``python command.py NAME ARGUMENTS``.
+
+`serve` is stopped once it is ready, and has ports and a state directory of its own. `make` says what it would
+do, since it would install, or run these tests again. Exit codes that tell of a verdict are no failure here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SHADOWSERVE = str(Path(sys.executable).with_name("shadowserve"))
+FINE = {"verdict": (0, 1, 3), "check": (0, 3)}
+READY = "Ready  "
+START_S = 240.0
+
+
+def install(place: Path) -> Path:
+    """Write commands of these names into a directory, and return it: it goes first in PATH."""
+    place.mkdir()
+    for name in ("make", "shadowserve"):
+        script = place / name
+        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{__file__}" {name} "$@"\n')
+        script.chmod(0o755)
+    return place
+
+
+def _make(arguments: list[str]) -> int:
+    make = shutil.which("make", path=os.defpath)
+    return subprocess.call([make or "make", "--dry-run", "--directory", str(ROOT), *arguments])
+
+
+def _shadowserve(arguments: list[str]) -> int:
+    if arguments[:1] == ["serve"] and "--help" not in arguments:
+        return _serve(arguments)
+    code = subprocess.call([SHADOWSERVE, *arguments])
+    return 0 if code in FINE.get(arguments[0], (0,)) else code
+
+
+def _serve(arguments: list[str]) -> int:
+    """Serve until it is ready, stop it, and return its exit code."""
+    with tempfile.TemporaryDirectory() as state, tempfile.TemporaryFile("w+") as talk:
+        own = {f"SHADOWSERVE_{name}": "0" for name in ("PORT", "CONSOLE_PORT")}
+        served = subprocess.Popen(
+            [SHADOWSERVE, *arguments],
+            env={**os.environ, **own, "SHADOWSERVE_STATE_DIR": f"{state}/state"},
+            stdout=talk,
+            stderr=talk,
+        )
+        until = time.monotonic() + START_S
+        while served.poll() is None and READY not in _said(talk) and time.monotonic() < until:
+            time.sleep(0.1)
+        is_ready = READY in _said(talk)
+        served.send_signal(signal.SIGTERM)
+        code = served.wait(60)
+        print(_said(talk))
+    return code if is_ready else code or 1
+
+
+def _said(talk: object) -> str:
+    talk.seek(0)
+    return talk.read()
+
+
+if __name__ == "__main__":
+    run = {"make": _make, "shadowserve": _shadowserve}[sys.argv[1]]
+    sys.exit(run(sys.argv[2:]))
