@@ -34,7 +34,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "console_host", "console_port",
     ),
     "Lanes": (
-        "deadline", "lane_memory", "lane_processes", "lane_priority", "placement", "lane_network",
+        "deadline", "when_behind", "lane_memory", "lane_processes", "lane_priority", "placement", "lane_network",
         "rescore",
     ),
     "What is compared": ("output_kind", "ignore_outputs", "entity", "entity_header"),
