@@ -18,6 +18,7 @@ PROSE = ("text",)
 """Languages of what nobody runs: pictures, formulas, and what a command has printed."""
 RUN = ("json", "python", "sh", "toml")
 _FENCE = re.compile(r"^( *)```([a-z]*)([^\n`]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+_ENTRY = re.compile(r"\s*([-*]|\d+\.) ")
 _WORD = re.compile(r'([a-z-]+)="([^"]*)"')
 
 
@@ -81,7 +82,11 @@ def blocks(page: Path) -> Iterator[Block]:
 def indented(page: Path) -> Iterator[str]:
     """Yield what a page shows as code without a fence, as ``page:line``: such blocks have no language."""
     text = _FENCE.sub(lambda found: "\n" * found.group(0).count("\n"), page.read_text())
+    before, in_list = "", False
     for number, line in enumerate(text.splitlines(), start=1):
-        before = text.splitlines()[number - 2] if number > 1 else ""
-        if re.match(r" {4,}\S", line) and not before.strip():
-            yield f"{page.relative_to(ROOT)}:{number}"
+        if line.strip():
+            # What is indented below an entry of a list belongs to it.
+            in_list = bool(_ENTRY.match(line)) or (in_list and line.startswith(" "))
+            if line.startswith("    ") and not before.strip() and not in_list:
+                yield f"{page.relative_to(ROOT)}:{number}"
+        before = line

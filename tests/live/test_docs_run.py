@@ -26,6 +26,7 @@ pytestmark = pytest.mark.live
 PAGES = [page for page in pages() if any(block.language in RUN for block in blocks(page))]
 SHADOW = ("--model", "films", "--champion", "v3", "--challenger", "v4", "--batch", "on")
 AT_ONCE = ("--lane-priority", "normal")  # whatever else the machine does
+REQUESTS = 400  # by then each fault of v4 is found
 SECRETS = ("SHADOWSERVE_", "MLFLOW_")
 
 
@@ -78,7 +79,7 @@ def place(tmp_path_factory) -> Iterator[Place]:
     ]
     served.state = root / ".shadowserve"
     with served:
-        for number, record in enumerate(islice(traffic.films(60), 60)):
+        for number, record in enumerate(islice(traffic.films(REQUESTS), REQUESTS)):
             answer = served.client.post(
                 f"{served.url}/invocations",
                 json={"dataframe_records": [record]},
