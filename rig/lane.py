@@ -125,6 +125,7 @@ def lane(
     deadline_s: float = 10.0,
     when_behind: WhenBehind = WhenBehind.SCORE_ALL,
     entity: str | None = None,
+    staffing: Any = None,
 ) -> Lane:
     """Put a lane together at its cursor, as its process does; further scorers are forked."""
     files = places.lane(name.role, name.version)
@@ -154,6 +155,8 @@ def lane(
     parts.categories = scorer.loaded.categories()
     parts.entity = entity
     made = Lane(parts)
+    if parts.rescorer is not None:
+        parts.rescorer.elsewhere = made.execution.elsewhere
     parts.backlog = backlog_of(made, [CHALLENGER], when_behind=when_behind)
     if scorers:
         parts.scorers = Scorers(
@@ -164,6 +167,7 @@ def lane(
             incarnation=INCARNATION,
             deadline_s=deadline_s,
             memory_bytes=2**40,
+            staffing=staffing,
         )
     if rescore:
         parts.seconds = seconds(made, [CHALLENGER], control=CONTROL)

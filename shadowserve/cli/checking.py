@@ -24,6 +24,7 @@ from shadowserve.cli.terminal import as_json, grid, line, print_json, row, scree
 from shadowserve.errors import StateError
 from shadowserve.host.placement import place
 from shadowserve.scorer.loading import input_example
+from shadowserve.settings import lane_processes
 from shadowserve.settings.loading import load
 from shadowserve.settings.options import Options
 from shadowserve.settings.settings import Settings
@@ -102,9 +103,11 @@ def _checks(
     found = registry.fetch_all((champion, *challengers), cache, spared=spared)
     fetched = [found[pin] for pin in (champion, *challengers)]
     body = input_example(fetched[0].path)
+    lanes = len(challengers) + settings.control
     placement = place(
         workers=settings.workers,
-        lanes=len(challengers) + settings.control,
+        lanes=lanes,
+        scoring=lane_processes.threads_for(settings.lane_processes, lanes=lanes) or 0,
         wanted=settings.placement,
     )
 

@@ -16,6 +16,7 @@ from shadowserve.host.claims import Claims
 from shadowserve.host.ownership import refuse_foreign
 from shadowserve.host.placement import place
 from shadowserve.legible import LONGEST_LINE, legible
+from shadowserve.settings import lane_processes
 from shadowserve.settings.loading import load
 from shadowserve.settings.settings import FIELDS, Settings
 from shadowserve.state.deployment import forget
@@ -105,6 +106,7 @@ class running:  # noqa: N801 - reads as a verb
         placement = place(
             workers=workers,
             lanes=lanes,
+            scoring=lane_processes.threads_for(settings.lane_processes, lanes=lanes) or 0,
             wanted=settings.placement,
             others=claims.taken(),
             claim=lambda cpus, n: self._claims.take(cpus, n=n),

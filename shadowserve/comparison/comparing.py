@@ -55,6 +55,8 @@ class Scoring:
         Probability with which a request like this one is timed.
     share : float
         Probability with which it is scored at all.
+    by : int
+        Number of the scorer that scored it, 0 for the lane's own process.
     warm : bool
         Whether the lane had been scoring right before, so that the times may be paired.
     unit : int or None
@@ -74,6 +76,7 @@ class Scoring:
     unit: int | None = None
     pair: ControlTime | None = None
     share: float = 1.0
+    by: int = 0
 
     @property
     def outcome(self) -> Outcome:

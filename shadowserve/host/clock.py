@@ -196,6 +196,27 @@ def memory_limit_bytes(root: Path = _ROOT) -> int | None:
     return min(limits, default=None)
 
 
+def available_bytes(root: Path = _ROOT) -> int | None:
+    """Return how much memory a new process may take before others have to give some up.
+
+    Returns
+    -------
+    int or None
+        The least of what the machine and the control groups have left; None where the system does not say.
+    """
+    lines = _read(root / "proc/meminfo").splitlines()
+    found = [int(one.split()[1]) * 1024 for one in lines if one.startswith("MemAvailable:")]
+    for names in (
+        ("memory.max", "memory.current"),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ):
+        for text in _group_files(root, "memory", *names):
+            limit, used = text.split()
+            if limit.isdigit() and int(limit) < _UNLIMITED_BYTES:
+                found.append(max(0, int(limit) - int(used)))
+    return min(found, default=None)
+
+
 def group_kills(root: Path = _ROOT) -> int | None:
     """Return how often the kernel has ended a process of this one's control group for want of memory.
 

@@ -115,6 +115,7 @@ def place(
     *,
     workers: int,
     lanes: int,
+    scoring: int | None = None,
     wanted: Wanted = AUTO,
     cpus: Iterable[int] | None = None,
     busy: int | None = None,
@@ -127,6 +128,9 @@ def place(
     ----------
     workers, lanes : int
         How many processes of each kind.
+    scoring : int, optional
+        How many processes may score for the lanes, among which threads are shared; as many as lanes where
+        not given, and 0 for as many as there are CPUs.
     wanted : "auto", "off" or tuple of int
         The user's word: a core for each champion worker, no core for anybody, or `auto` within some CPUs.
     cpus : iterable of int, optional
@@ -164,11 +168,13 @@ def place(
         allowed = sorted(set(named))
     # A container may see eight cores and be stopped once it has used two.
     usable = min(len(allowed), busy or len(allowed))
+    # As many as there are CPUs leave one thread each.
+    scoring = usable if scoring == 0 else max(scoring or lanes, 1)
     common = Placement(
         workers=(),
         lanes=None,
         # The same number in all roles, or a sum in another order would pass for a disagreement.
-        threads=max(1, usable // (workers + max(lanes, 1))),
+        threads=max(1, usable // (workers + scoring)),
         one_at_a_time=lanes > 1 and lanes > usable - workers,
         within=None if named is None else frozenset(allowed),
         pinned=wanted != OFF,

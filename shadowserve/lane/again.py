@@ -27,7 +27,7 @@ from shadowserve.comparison.lasting import (
     Lasting,
     Tried,
 )
-from shadowserve.lane.observing import Observer
+from shadowserve.lane.observing import Observer, Typed
 from shadowserve.records import Observation, Outcome, Request
 from shadowserve.state.lane_reading import summary
 from shadowserve.wire import protocols as doors
@@ -60,7 +60,7 @@ class Second(Protocol):
 class _Waiting:
     kind: str
     begun: int
-    requests: list[Request]
+    requests: list[tuple[Request, int]]
     tried: Tried
 
 
@@ -79,6 +79,8 @@ class Again:
         Says what is in hand before it is scored.
     usual_ms : callable
         What a request takes the version.
+    elsewhere : callable
+        Given a request and who scored it first, scores it in another process; None where there is none.
     """
 
     observer: Observer
@@ -86,11 +88,12 @@ class Again:
     protocols: Mapping[str, doors.Protocol]
     mark: Callable[[Sequence[int]], None] = lambda _: None
     usual_ms: Callable[[], float] = lambda: 0.0
+    elsewhere: Callable[[Typed, int], Observation | None] = lambda _typed, _by: None
     _n: int = 0
     _last: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, -(10**9)))
     _begun: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
     _known: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
-    _fine: deque[Request] = field(default_factory=lambda: deque(maxlen=COMPANIONS))
+    _fine: deque[Scoring] = field(default_factory=lambda: deque(maxlen=COMPANIONS))
     _waiting: list[_Waiting] = field(default_factory=list)
     _seen: dict[bytes, None] = field(default_factory=dict)
 
@@ -101,13 +104,13 @@ class Again:
         """Begin to try a request on which the challenger alone failed."""
         self._n += 1
         if scoring.outcome is Outcome.CHALLENGER_ERROR:
-            self._begin(ERROR, scoring.request)
+            self._begin(ERROR, scoring)
         elif scoring.outcome is not Outcome.BOTH_OK:
             return
         elif not scoring.observation.nonfinite:
-            self._fine.append(scoring.request)
+            self._fine.append(scoring)
         elif self._is_whole(scoring.request):
-            self._begin(HOLE, scoring.request)
+            self._begin(HOLE, scoring)
 
     def _is_whole(self, request: Request) -> bool:
         """Whether the champion answered without a null; not where its answer cannot be read."""
@@ -116,7 +119,8 @@ class Again:
         except Exception:  # an answer that no reader takes is told elsewhere
             return False
 
-    def _begin(self, kind: str, request: Request) -> None:
+    def _begin(self, kind: str, scoring: Scoring) -> None:
+        request = scoring.request
         apart = FIRST_APART if self._begun[kind] < FIRST else APART
         apart = APART_KNOWN if self._known[kind] >= ENOUGH else apart
         apart = int(apart * max(1.0, self.usual_ms() / USUAL_MS))
@@ -132,24 +136,34 @@ class Again:
         self._last[kind] = self._n
         self._begun[kind] += 1
         self._waiting.append(
-            _Waiting(kind, self._n, [request, *self._fine], Tried(request.position))
+            _Waiting(
+                kind,
+                self._n,
+                [(one.request, one.by) for one in (scoring, *self._fine)],
+                Tried(request.position),
+            )
         )
         self.lasting().ask(request.position)
 
     def due(self) -> None:
         """Score again what has waited long enough."""
         for one in [w for w in self._waiting if self._n - w.begun >= WAITS[len(w.tried.failed)]]:
-            failed = [_fails(self._again(request), one.kind) for request in one.requests]
+            failed = [_fails(self._again(*first), one.kind) for first in one.requests]
             one.tried.failed.append(failed)
             if one.tried.is_over:
                 self._waiting.remove(one)
                 self._known[one.kind] += one.tried.lasting()[0]
                 self.lasting().end(one.kind, one.tried)
 
-    def _again(self, request: Request) -> Observation:
+    def _again(self, request: Request, by: int) -> Observation:
         # Marked first: should the process die here, it is known of which request.
         self.mark([request.position])
-        return self.observer.alone(self.observer.typed(request))
+        typed = self.observer.typed(request)
+        seen = self.elsewhere(typed, by)
+        if seen is None:
+            self.mark([request.position])
+            seen = self.observer.alone(typed)
+        return seen
 
 
 @dataclass(slots=True)

@@ -85,18 +85,23 @@ class Backlog:
             return thinning.share(block, given=max(found, default=1.0))
         return thinning.share(block)
 
-    def look(self, *, processes: int = 1, most: int = 1) -> None:
+    def look(self, *, processes: int = 1, most: int = 1) -> int:
         """Once a second: how quickly it goes, and whether the next blocks are scored whole.
 
         Parameters
         ----------
         processes, most : int
             How many score now, and how many may.
+
+        Returns
+        -------
+        int
+            Nanoseconds since it looked last; 0 where it is not time yet.
         """
         now_ns = time.monotonic_ns()
         passed_ns = now_ns - self._looked_ns
         if passed_ns < LOOK_NS:
-            return
+            return 0
         learned, came = self._learned(), self._appended()
         before = came if self._came is None else self._came
         learned.headway.pass_time(passed_ns, came=max(0, came - before), dealt=self._dealt)
@@ -104,6 +109,7 @@ class Backlog:
         self._looked_ns, self._came, self._dealt = now_ns, came, 0
         if self._others is None:
             self._thin(learned.thinning)
+        return passed_ns
 
     def _thin(self, thinning: Thinning) -> None:
         now_ns = time.time_ns()

@@ -14,7 +14,7 @@ from shadowserve.records import Observation, Outcome, Request
 
 @dataclass(slots=True)
 class Work:
-    """One request of a read: what is done with it, and what was seen."""
+    """One request of a read: what is done with it, and what was seen, by which scorer (0: by the lane itself)."""
 
     typed: Typed
     what: Turn
@@ -26,6 +26,7 @@ class Work:
     warm: bool = False
     pair: ControlTime | None = None
     share: float = 1.0
+    by: int = 0
 
     @property
     def is_alone(self) -> bool:

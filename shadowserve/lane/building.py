@@ -14,6 +14,7 @@ from pathlib import Path
 from shadowserve.comparison.comparing import Comparer
 from shadowserve.comparison.learned import Learned
 from shadowserve.comparison.ways import classes_of, ways_of
+from shadowserve.host import clock
 from shadowserve.host.leash import tie_to_parent
 from shadowserve.journal.reader import JournalReader
 from shadowserve.lane.backlog import VARIABLE, Backlog
@@ -27,6 +28,7 @@ from shadowserve.lane.rescoring import Rescorer
 from shadowserve.lane.run import Lane, follow
 from shadowserve.lane.scorers import Scorers
 from shadowserve.lane.seconds import seconds
+from shadowserve.lane.staffing import ROOM, Staffing
 from shadowserve.lane.turns import Answering, Asking
 from shadowserve.lane.warmth import Warmth
 from shadowserve.records import Role
@@ -117,6 +119,7 @@ def build(
     )
     challengers = [n for n in deployment.lanes if n.role is Role.CHALLENGER]
     lane = Lane(parts)
+    rescorer.elsewhere = lane.execution.elsewhere
     take_turns(lane, deployment)
     parts.backlog = backlog_of(
         lane,
@@ -170,9 +173,18 @@ def _scorers(lane: Lane, deployment: Deployment) -> Scorers | None:
         incarnation=incarnation,
         deadline_s=deployment.options.deadline,
         memory_bytes=deployment.options.lane_memory,
+        staffing=Staffing(n + 1, has_room=_has_room)
+        if lane_processes.AS_NEEDED in os.environ
+        else None,
     )
     scorers.turn()  # before this process steps back: what loads has a larger claim on CPUs
     return scorers
+
+
+def _has_room() -> bool:
+    """Whether there is memory for another process like this one; where the system does not say, there is."""
+    free, own = clock.available_bytes(), clock.own_bytes()
+    return free is None or own is None or free >= ROOM * own
 
 
 def _start_scorer(

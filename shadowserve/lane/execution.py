@@ -61,6 +61,13 @@ class Execution:
         if self._parts.answering is not None:
             self._parts.answering.serve()
 
+    def elsewhere(self, typed: Typed, by: int) -> Observation | None:
+        """Score a request in another process than the first time; None where there is no other."""
+        if self._parts.scorers is None:
+            return None
+        self._parts.inflight.clear()  # it is in a scorer's hands, who answers for it
+        return self._parts.scorers.elsewhere(typed, by=by)
+
     def score(self, requests: Sequence[Request], *, undisturbed: bool) -> None:
         """Score requests, those alone first, and keep what was seen, in order, for the next flush."""
         self.finish(self.begin(requests, undisturbed=undisturbed))
@@ -90,12 +97,12 @@ class Execution:
             with self._silence(), clock.during(spent.ALONE):
                 self._score_each(bursts, undisturbed=undisturbed)
         for batch in self._cut([w for w in block.work if w.what.score and not w.is_alone]):
-            if self._parts.scorers is None or all(one.typed.rows is None for one in batch):
+            if not self._has_scorers or all(one.typed.rows is None for one in batch):
                 with clock.during(spent.BATCH):
                     self.answer()
                     self._score_together(batch)
             else:
-                block.batches.append((self._parts.scorers.submit([w.typed for w in batch]), batch))
+                self._submit(batch, block)
         with clock.during(spent.ALONE):
             self._score_each([w for w in alone if not w.what.burst], undisturbed=undisturbed)
         self._parts.inflight.clear()
@@ -116,6 +123,14 @@ class Execution:
                     self._keep(one)
                 self._hand_out()
         self._parts.inflight.clear()
+
+    @property
+    def _has_scorers(self) -> bool:
+        return self._parts.scorers is not None and self._parts.scorers.any_at_work
+
+    def _submit(self, batch: list[Work], block: Block) -> None:
+        if self._parts.scorers is not None:
+            block.batches.append((self._parts.scorers.submit([w.typed for w in batch]), batch))
 
     def _score_each(self, work: Sequence[Work], *, undisturbed: bool) -> None:
         for one in work:
@@ -148,6 +163,7 @@ class Execution:
                 block.poisoned.append(one.typed.request)
             else:
                 one.seen, one.warmup = ticket.seen[place], self._warms_up()
+                one.by = ticket.by.get(place, 0)
 
     def _score_here(self, batch: Sequence[Typed]) -> Sequence[Observation]:
         with self._parts.clock.during(spent.BATCH):
@@ -353,6 +369,7 @@ class Execution:
             warm=one.warm,
             inclusion=what.inclusion * one.share,
             share=one.share,
+            by=one.by,
             unit=self._unit(typed),
             pair=one.pair,
         )
@@ -374,7 +391,7 @@ class Execution:
             and typed.rows is not None
             and observation.fault is None
         ):
-            self._parts.rescorer.offer(typed, observation, self._commits.learned.noise)
+            self._parts.rescorer.offer(typed, observation, self._commits.learned.noise, by=one.by)
         if one.is_alone:
             self._offer(typed, observation.answer, times)
 

@@ -5,6 +5,10 @@ scored a second time, each by itself and then in one batch; answers that differ 
 noise, or depend on their neighbours. Every fifth time the timed walk is compared with the model's own
 path.
 
+Where several processes score for a version, what is scored a second time is scored by another one than the
+first time. Now and then a request that shared a call is scored alone, and laid beside the answer that it had
+among the neighbours that it really had.
+
 Requests on which the version differs from the champion are doubted besides, one in ten of all at
 most, one in fifty of those that a lane behind the traffic scores in batches: what is wrong with a version
 is there on the second scoring too, noise mostly is not.
@@ -22,6 +26,7 @@ from shadowserve.comparison.comparing import Comparer
 from shadowserve.comparison.doubt import Doubt
 from shadowserve.comparison.failures import Differing, Noise
 from shadowserve.divergence import without
+from shadowserve.lane.batch_size import CALL_MS
 from shadowserve.lane.observing import Observer, Typed
 from shadowserve.records import Observation, Request
 from shadowserve.wire.likeness import alike
@@ -30,6 +35,8 @@ from shadowserve.wire.protocols import Protocol
 EVERY = 80
 BATCH = 8
 PROVE_EVERY = 5
+EVERY_SHARED = 400
+"""Of requests that shared a call, one in so many is scored alone: where many share, few are scored alone."""
 MAX_MS = 50.0
 DOUBTED_SHARE = 0.1
 DOUBTED_SHARE_BEHIND = 0.02
@@ -56,6 +63,8 @@ class Rescorer:
 
     Attributes
     ----------
+    elsewhere : callable
+        Given a request and who scored it, scores it in another process; None where there is none.
     steady : callable or None
         Is told each request that was scored twice, alike, with the answer.
     """
@@ -74,27 +83,48 @@ class Rescorer:
         self._protocols = protocols
         self._ignore = frozenset(ignore)
         self._recent: deque[tuple[Typed, Observation]] = deque(maxlen=BATCH)
-        self._n = 0
+        self._n = self._n_shared = 0
+        self.elsewhere: Callable[[Typed, int], Observation | None] = lambda _typed, _by: None
         self._comparer = comparer
         self._doubts_left = 1.0
         self.steady: Callable[[Request, bytes], None] | None = None
 
-    def offer(self, typed: Typed, first: Observation, noise: Noise) -> None:
-        """Remember a scored request; now and then, score the last ones again."""
+    def offer(self, typed: Typed, first: Observation, noise: Noise, *, by: int = 0) -> None:
+        """Remember a scored request; now and then, score the last ones again.
+
+        Parameters
+        ----------
+        by : int
+            Number of the scorer that scored it, 0 for the lane's own process.
+        """
         if first.answer is None or first.times is None:
             return
-        if first.times.total_ns - first.times.phases_ns[0] > MAX_MS * 1e6:
-            return  # a slow request, or batch, is not made slower: its deadline runs
+        took_ms, shared = (first.times.total_ns - first.times.phases_ns[0]) / 1e6, False
         if first.times.batch_requests > 1:
-            self._doubt(typed, first.answer, noise, alone=False)
+            shared, self._n_shared = True, self._n_shared + 1
+            if self._n_shared % EVERY_SHARED == 0 and took_ms <= CALL_MS:
+                self._beside(typed, first, noise, by=by)
+        if took_ms > MAX_MS:
+            return  # a slow request, or batch, is not made slower: its deadline runs
+        if shared:
+            self._doubt(typed, first.answer, noise, alone=False, by=by)
             return
         self._recent.append((typed, first))
         self._n += 1
         if self._n % EVERY == 0 and len(self._recent) == BATCH:
             self._again(noise)
-        self._doubt(typed, first.answer, noise, alone=True)
+        self._doubt(typed, first.answer, noise, alone=True, by=by)
 
-    def _doubt(self, typed: Typed, first: bytes, noise: Noise, *, alone: bool) -> None:
+    def _beside(self, typed: Typed, first: Observation, noise: Noise, *, by: int) -> None:
+        """Lay the answer that a request had in its call beside two that it is given alone."""
+        alone, again = self._alone(typed, by), self._alone(typed, by)
+        noise.add(
+            again=self._differing([typed], [alone], [again]),
+            together=self._differing([typed], [alone], [first]),
+            positions=[typed.request.position],
+        )
+
+    def _doubt(self, typed: Typed, first: bytes, noise: Noise, *, alone: bool, by: int = 0) -> None:
         """Score again where the version differs from the champion, to see whether it still does.
 
         Not within bursts, whose times are paired with the control's. An answer from a batch may also
@@ -111,7 +141,7 @@ class Rescorer:
         if not apart.any():
             return
         self._doubts_left -= 1
-        second = self._alone(typed).answer
+        second = self._alone(typed, by).answer
         if second is None:
             return  # that it fails now and then is told as that
         wandered = self._comparer.apart(request, first, second)
@@ -139,7 +169,10 @@ class Rescorer:
             again=again, together=together, positions=[typed.request.position for typed in batch]
         )
 
-    def _alone(self, typed: Typed) -> Observation:
+    def _alone(self, typed: Typed, by: int = 0) -> Observation:
+        seen = self.elsewhere(typed, by)
+        if seen is not None:
+            return seen
         self._hold([typed.request.position])
         return self._observer.alone(typed)
 

@@ -96,8 +96,7 @@ class Lane:
         still = scheduled and not self.parts.places.draining.exists()
         if self.parts.scorers is not None:
             self.parts.scorers.rest(still)
-        if self.parts.backlog is not None:
-            self.parts.backlog.look(processes=self._processes, most=self._processes)
+        self._look_at_backlog()
         if still:
             return False
         with self.parts.clock.during(READ):
@@ -123,7 +122,9 @@ class Lane:
                 self._ahead.append(block)
             # Whoever holds the lock is done with it when it lets go.
             ahead = bool(batch.requests) and self.parts.lock is None
-            self._finish(most=AHEAD if ahead and self.parts.scorers is not None else 0)
+            scorers = self.parts.scorers
+            several = scorers is not None and scorers.any_at_work
+            self._finish(most=AHEAD if ahead and several else 0)
         return bool(batch.requests)
 
     def _finish(self, *, most: int) -> None:
@@ -151,10 +152,16 @@ class Lane:
             self.flush()
             self.commits.close_window(merged=wider - 1, totals=self._totals())
 
-    @property
-    def _processes(self) -> int:
-        """How many processes score, the lane's own among them."""
-        return 1 if self.parts.scorers is None else self.parts.scorers.at_work
+    def _look_at_backlog(self) -> None:
+        """Once a second: how far behind the lane is, and whether it needs more processes."""
+        backlog, scorers = self.parts.backlog, self.parts.scorers
+        if backlog is None:
+            return
+        if scorers is None:
+            backlog.look()
+        elif passed_ns := backlog.look(processes=scorers.at_work, most=scorers.most):
+            busy = self.parts.clock.busy_share()
+            scorers.staff(lag_s=backlog.lag_s, own_busy=busy, passed_ns=passed_ns)
 
     def _read(self) -> Batch:
         """Read what has come: the more at once, the longer the lane has been behind."""

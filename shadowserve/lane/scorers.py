@@ -28,6 +28,7 @@ from shadowserve.host.pulse import Pulse
 from shadowserve.lane import frames
 from shadowserve.lane.deaths import FATAL, Deaths
 from shadowserve.lane.observing import Typed
+from shadowserve.lane.staffing import Staffing
 from shadowserve.records import Observation
 from shadowserve.state import inflight
 from shadowserve.state.death import Death
@@ -42,6 +43,8 @@ MAX_BARREN = 5
 MAX_SAME = 5
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 LOOK_NS = 50 * 10**6
+LONG_LOAD_S = 120.0
+"""A scorer that loads for longer is told of."""
 READ_BYTES = 1 << 20
 WAIT_S = 0.02
 END_S = 1.0
@@ -71,11 +74,14 @@ class Ticket:
     seen : mapping of position to Observation
     fatal : set of position
         Requests whose scorers have died twice.
+    by : mapping of position to int
+        Number of the scorer that scored it; what the lane's own process scored is not in it.
     spent_ns : int
         What scoring took.
     """
 
     left: int
+    by: dict[int, int] = field(default_factory=dict)
     seen: dict[int, Observation] = field(default_factory=dict)
     fatal: set[int] = field(default_factory=set)
     spent_ns: int = 0
@@ -103,7 +109,20 @@ class _Scorer:
     cause: str | None = None
     barren: int = 0
     again_ns: int = 0
+    begun_ns: int = 0
     pulse: Pulse = field(default_factory=Pulse)
+
+    def why(self, now_ns: int) -> str | None:
+        """Say why it does not work: it was given up, or loads for longer than loading takes."""
+        if self.given_up or self.process is None or self.line is None or self.ready:
+            return self.given_up
+        waited_s = (now_ns - self.begun_ns) / 1e9
+        if waited_s < LONG_LOAD_S:
+            return None
+        return (
+            f"has been loading for {waited_s // 60:.0f} min; it may wait for a lock that the lane's own "
+            "process holds"
+        )
 
 
 class Scorers:
@@ -125,6 +144,8 @@ class Scorers:
         How long a request may be in hand, less starvation.
     memory_bytes : int
         Memory of its own beyond which a scorer is ended.
+    staffing : Staffing, optional
+        Decides how many of them work; by default all do.
     """
 
     def __init__(
@@ -137,6 +158,7 @@ class Scorers:
         incarnation: str,
         deadline_s: float,
         memory_bytes: int,
+        staffing: Staffing | None = None,
     ) -> None:
         self._start = start
         self._deaths = deaths
@@ -144,6 +166,9 @@ class Scorers:
         self._deadline_s = deadline_s
         self._memory_bytes = memory_bytes
         self._scorers = [_Scorer(k, mark(k)) for k in range(1, n + 1)]
+        self._staffing = staffing
+        self._wanted = n if staffing is None else 0
+        self._spent_ns = 0
         self._waiting: deque[_Job] = deque()
         self._numbers = 0
         self._silent = False
@@ -152,21 +177,46 @@ class Scorers:
 
     @property
     def remark(self) -> str | None:
-        """What somebody should know of scorers that do not work, as a clause."""
-        told = [f"scorer {one.number}: {one.given_up}" for one in self._scorers if one.given_up]
+        """What somebody should know of how many work, as a clause."""
+        now_ns = time.monotonic_ns()
+        told = [f"scorer {one.number}: {why}" for one in self._scorers if (why := one.why(now_ns))]
         if not told:
-            return None
+            return None if self._staffing is None else self._staffing.remark
         return f"{self.at_work} of {1 + len(self._scorers)} processes score ({'; '.join(told)})"
 
     @property
     def any_at_work(self) -> bool:
         """Whether there is a scorer, or will be."""
-        return any(one.given_up is None for one in self._scorers)
+        return any(one.given_up is None for one in self._scorers[: self._wanted])
 
     @property
     def at_work(self) -> int:
         """How many processes score, the lane's own among them, those that are loading too."""
-        return 1 + sum(one.given_up is None for one in self._scorers)
+        return 1 + sum(one.given_up is None for one in self._scorers[: self._wanted])
+
+    @property
+    def most(self) -> int:
+        """How many processes may score, the lane's own among them."""
+        return 1 + len(self._scorers)
+
+    def staff(self, *, lag_s: float, own_busy: float, passed_ns: int) -> None:
+        """Take another process where traffic needs it, or give one back.
+
+        Parameters
+        ----------
+        lag_s : float
+            Age of the oldest request that the lane has not read.
+        own_busy : float
+            Share of its time that the lane's own process was busy lately.
+        passed_ns : int
+            Since the last time.
+        """
+        spent_ns, self._spent_ns = self._spent_ns, 0
+        if self._staffing is None:
+            return
+        busy = own_busy + spent_ns / max(1, passed_ns)
+        wanted = self._staffing.look(lag_s=lag_s, busy=busy, now_s=time.monotonic())
+        self._wanted = wanted - 1
 
     def submit(self, batch: Sequence[Typed]) -> Ticket:
         """Hand out a batch."""
@@ -204,6 +254,31 @@ class Scorers:
                 self._wait(WAIT_S)
                 meanwhile()
 
+    def elsewhere(self, typed: Typed, *, by: int) -> Observation | None:
+        """Score a request by itself in another process than the first time.
+
+        Parameters
+        ----------
+        by : int
+            Which scorer had it the first time, 0 for the lane's own process.
+
+        Returns
+        -------
+        Observation or None
+            None where the lane's own process is that other one, where no scorer can do it now, or where
+            two did not survive it.
+        """
+        if by or self._silent or not any(one.ready for one in self._scorers):
+            return None
+        ticket = Ticket(1)
+        self._waiting.appendleft(self._job(ticket, [typed], blamed=True))
+        while ticket.left and self.any_at_work:
+            self.turn()
+            if ticket.left:
+                self._wait(WAIT_S)
+        self._waiting = deque(job for job in self._waiting if job.ticket is not ticket)
+        return ticket.seen.get(typed.request.position)
+
     @contextlib.contextmanager
     def silence(self, meanwhile: Callable[[], None] = lambda: None) -> Iterator[None]:
         """Let no scorer work for the length of a block: what is timed there is paired."""
@@ -229,15 +304,25 @@ class Scorers:
         if look:
             self._looked_ns = now_ns
         for one in self._scorers:
+            wanted = one.number <= self._wanted
+            if one.process is not None and one.line is None and one.process.poll() is not None:
+                one.process = None  # it was dismissed, and has ended
             if one.process is None:
-                if one.given_up is None and now_ns >= one.again_ns:
+                if wanted and one.given_up is None and now_ns >= one.again_ns:
                     self._begin(one)
+                continue
+            if not wanted and not one.jobs:
+                self._dismiss(one)
                 continue
             self._exchange(one)
             if look and one.process is not None:
                 self._enforce(one)
         while self._waiting and not self._silent:
-            free = [one for one in self._scorers if one.ready and len(one.jobs) < IN_HAND]
+            free = [
+                one
+                for one in self._scorers[: self._wanted]
+                if one.ready and len(one.jobs) < IN_HAND
+            ]
             if not free:
                 return
             self._hand(min(free, key=lambda one: len(one.jobs)), self._waiting.popleft())
@@ -272,7 +357,13 @@ class Scorers:
             return
         own.setblocking(False)
         one.line, one.held, one.out = own, frames.Frames(), bytearray()
-        one.ready, one.cause = False, None
+        one.ready, one.cause, one.begun_ns = False, None, time.monotonic_ns()
+
+    def _dismiss(self, one: _Scorer) -> None:
+        """Let a scorer end that has nothing in hand and is not needed any more."""
+        if one.line is not None:
+            one.line.close()
+            one.line, one.ready = None, False
 
     def _hand(self, one: _Scorer, job: _Job) -> None:
         told, bodies = frames.of_requests([typed.request for typed in job.batch])
@@ -321,8 +412,11 @@ class Scorers:
                 raise ValueError("an answer of another length")
             one.jobs.popleft()
             one.barren = 0
-            job.ticket.spent_ns += int(head["spent_ns"])  # type: ignore[call-overload]
+            spent_ns = int(head["spent_ns"])  # type: ignore[call-overload]
+            job.ticket.spent_ns += spent_ns
+            self._spent_ns += spent_ns
             _take(job, seen)
+            job.ticket.by |= {typed.request.position: one.number for typed in job.batch}
 
     def _enforce(self, one: _Scorer) -> None:
         """End a scorer that has had the same in hand past the deadline, or takes too much memory."""

@@ -45,8 +45,9 @@ def seconds(
         ]
     protocols, usual_ms = lane.parts.observer.protocols, lambda: lane.commits.learned.usual_ms()
     tried = again.Again(
-        lane.parts.observer, lambda: lane.commits.learned.lasting, protocols, mark, usual_ms
-    )
+        lane.parts.observer, lambda: lane.commits.learned.lasting, protocols, mark, usual_ms,
+        lane.execution.elsewhere,
+    )  # fmt: skip
     own = lane.parts.files.kept
     # Old requests are kept with their bodies, which a deployment that hides values rules out.
     if lane.parts.disclosure.hides:

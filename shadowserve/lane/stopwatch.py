@@ -25,6 +25,16 @@ class Stopwatch:
         self._spent = dict.fromkeys(ACTIVITIES, 0)
         self._activity = IDLE
         self._since_ns = time.monotonic_ns()
+        self._idle_ns = 0
+        self._asked_ns, self._idle_asked_ns = self._since_ns, 0
+
+    def busy_share(self) -> float:
+        """Return which share of the time since the last call was not idle."""
+        self._to(self._activity)
+        passed_ns = max(1, self._since_ns - self._asked_ns)
+        idle_ns, self._idle_asked_ns = self._idle_ns - self._idle_asked_ns, self._idle_ns
+        self._asked_ns = self._since_ns
+        return 1 - idle_ns / passed_ns
 
     @contextmanager
     def during(self, activity: str) -> Iterator[None]:
@@ -44,5 +54,7 @@ class Stopwatch:
     def _to(self, activity: str) -> str:
         now_ns, before = time.monotonic_ns(), self._activity
         self._spent[before] += now_ns - self._since_ns
+        if before == IDLE:
+            self._idle_ns += now_ns - self._since_ns
         self._activity, self._since_ns = activity, now_ns
         return before

@@ -10,7 +10,9 @@ from shadowserve.settings import spellings
 AUTO = "auto"
 _ONE = re.compile(r"(?:v?(\d+)=)?(auto|\d+)")
 VARIABLE = "SHADOWSERVE_LANE_SCORERS"
-"""Variable that tells a lane how many processes score for it, its own among them."""
+"""Variable that tells a lane how many processes score for it at most, its own among them."""
+AS_NEEDED = "SHADOWSERVE_LANE_AS_NEEDED"
+"""Variable that is set where a lane takes and gives back processes as its traffic needs."""
 
 
 def read(value: object) -> tuple[str, ...]:
@@ -37,8 +39,45 @@ def read(value: object) -> tuple[str, ...]:
     return tuple(found)
 
 
+def is_auto(given: Sequence[str], version: int) -> bool:
+    """Whether a version takes as many processes as its traffic needs.
+
+    Examples
+    --------
+    >>> is_auto(("auto", "4=3"), 3), is_auto(("auto", "4=3"), 4)
+    (True, False)
+    """
+    return _wanted(given, version) == AUTO
+
+
+def threads_for(given: Sequence[str], *, lanes: int) -> int | None:
+    """Return among how many processes of all lanes threads are shared, before versions are known.
+
+    Threads are fixed at the start, alike in all roles, for as many processes as there may ever be. None
+    where any lane may take as many as there are CPUs: then each has one thread.
+
+    Examples
+    --------
+    >>> threads_for(("1",), lanes=2), threads_for(("2", "4=3"), lanes=2), threads_for(("4=auto",), lanes=2)
+    (2, 6, None)
+    """
+    numbers = [text.rpartition("=")[2] for text in given]
+    if AUTO in numbers:
+        return None
+    return max([1, *map(int, numbers)]) * lanes
+
+
+def _wanted(given: Sequence[str], version: int) -> str:
+    wanted = "1"
+    for text in given:
+        own, _, number = text.rpartition("=")
+        if not own or int(own) == version:
+            wanted = number
+    return wanted
+
+
 def processes(given: Sequence[str], version: int, *, cpus: int, lanes: int) -> int:
-    """Return how many processes score for a version.
+    """Return how many processes score for a version, at most.
 
     Parameters
     ----------
@@ -53,9 +92,5 @@ def processes(given: Sequence[str], version: int, *, cpus: int, lanes: int) -> i
     >>> [processes(("auto", "4=3"), v, cpus=8, lanes=2) for v in (3, 4)], processes((), 4, cpus=8, lanes=2)
     ([4, 3], 1)
     """
-    wanted = "1"
-    for text in given:
-        own, _, number = text.rpartition("=")
-        if not own or int(own) == version:
-            wanted = number
+    wanted = _wanted(given, version)
     return max(1, cpus // max(1, lanes)) if wanted == AUTO else int(wanted)

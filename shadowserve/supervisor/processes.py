@@ -98,7 +98,7 @@ class Processes:
         )
 
     def lane_processes(self, name: LaneName, *, lanes: int) -> int:
-        """Return how many processes score for a lane, of which its own is one."""
+        """Return how many processes score for a lane at most, of which its own is one."""
         given, version = self.settings.lane_processes, name.version
         return lane_processes.processes(given, version, cpus=self.placement.n_cpus, lanes=lanes)
 
@@ -121,6 +121,7 @@ class Processes:
                 **self._prints(f"lane-{name.role.value}-v{name.version}"),
                 **({ONE_AT_A_TIME: "1"} if self.placement.one_at_a_time else {}),
                 lane_processes.VARIABLE: str(self.lane_processes(name, lanes=lanes)),
+                **self._as_needed(name),
                 backlog.VARIABLE: self.settings.when_behind,
                 **self._background(),
             },
@@ -202,6 +203,10 @@ class Processes:
         return writer.segment_bytes(
             self.settings.journal_budget, workers=workers, max_body=self.settings.max_body
         )
+
+    def _as_needed(self, name: LaneName) -> dict[str, str]:
+        auto = lane_processes.is_auto(self.settings.lane_processes, name.version)
+        return {lane_processes.AS_NEEDED: "1"} if auto else {}
 
     def _background(self) -> dict[str, str]:
         return {priority.VARIABLE: self.priority.value}

@@ -159,3 +159,33 @@ def test_cores_are_the_least_of_affinity_and_every_quota_around_us(
 )
 def test_the_memory_limit_is_the_least_around_us(tmp_path, files, expected):
     assert clock.memory_limit_bytes(tree(tmp_path, files)) == expected
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, None),
+        ({"proc/meminfo": "MemTotal: 9 kB\nMemAvailable: 5 kB\n"}, 5 * 1024),
+        (
+            {
+                **V2,
+                "proc/meminfo": "MemAvailable: 5 kB\n",
+                "sys/fs/cgroup/app/web/memory.max": "4000\n",
+                "sys/fs/cgroup/app/web/memory.current": "1000\n",
+                "sys/fs/cgroup/app/memory.max": "max\n",
+                "sys/fs/cgroup/app/memory.current": "9000\n",
+            },
+            3_000,
+        ),
+        (
+            {
+                **V1,
+                "sys/fs/cgroup/memory/pod/memory.limit_in_bytes": "1000\n",
+                "sys/fs/cgroup/memory/pod/memory.usage_in_bytes": "2000\n",
+            },
+            0,
+        ),
+    ],
+)
+def test_what_is_free_is_the_least_of_machine_and_control_groups(tmp_path, files, expected):
+    assert clock.available_bytes(tree(tmp_path, files)) == expected

@@ -29,7 +29,7 @@ from rig.lane import (
 from rig.lane import lane as made_lane
 from rig.scoring import double, native, opaque, pipeline
 from shadowserve.comparison.learned import Learned
-from shadowserve.lane import scorers
+from shadowserve.lane import backlog, rescoring, scorers
 from shadowserve.lane.frames import (
     Frames,
     frame,
@@ -423,3 +423,166 @@ def test_nothing_is_handed_out_while_lanes_stand_still(tmp_path, monkeypatch):
     it.run()
     close(it)
     assert told(places) == {"both_ok": 700}
+
+
+def wait_for_scorers(it):
+    while not all(one.ready for one in it.parts.scorers._scorers):
+        it.parts.scorers.turn()
+
+
+def noise_of(path, version, *, n_scorers, n=1_200):
+    """Let a lane score a journal with its scorers at work from the start; return what it saw of noise."""
+    places = places_at(path)
+    answer(places, records(n))
+    it = made_lane(places, version, scorers=n_scorers, rescore=True)
+    if n_scorers:
+        wait_for_scorers(it)
+    it.parts.stopping = lambda: dealt_with(it).get(0, 0) >= n
+    it.run()
+    close(it)
+    assert told(places)["both_ok"] == n
+    return learned(places).noise
+
+
+def test_what_is_scored_a_second_time_is_scored_by_another_process(tmp_path):
+    """A version that answers by the process that it runs in: one process alone cannot see it."""
+    home = os.getpid()
+
+    def by_process(frame, params):
+        return double(frame, params) + float(os.getpid() != home)
+
+    assert noise_of(tmp_path / "1", opaque(by_process), n_scorers=0).again.mean == 0
+    seen = noise_of(tmp_path / "2", opaque(by_process), n_scorers=1)
+    assert seen.again.n >= 8
+    assert seen.again.mean > 0.5
+
+
+def test_what_a_scorer_scored_first_is_scored_again_by_the_lane(tmp_path):
+    places = places_at(tmp_path)
+    (sent,) = answer(places, records(1))
+    it = made_lane(
+        places, opaque(lambda frame, params: np.full(len(frame), float(os.getpid()))), scorers=1
+    )
+    wait_for_scorers(it)
+    typed = it.parts.observer.typed(sent)
+    assert it.execution.elsewhere(typed, 1) is None
+    seen = it.execution.elsewhere(typed, 0)
+    assert float(orjson.loads(seen.answer)["predictions"][0]) != float(os.getpid())
+    with it.parts.scorers.silence():
+        assert it.execution.elsewhere(typed, 0) is None
+    close(it)
+
+
+def test_a_second_scoring_that_kills_a_scorer_each_time_ends_nobody_else(tmp_path):
+    places = places_at(tmp_path)
+    (sent,) = answer(places, records(1))
+    home = os.getpid()
+
+    def dies_elsewhere(frame, params):
+        if os.getpid() != home:
+            os._exit(3)
+        return double(frame, params)
+
+    it = made_lane(places, opaque(dies_elsewhere), scorers=1)
+    wait_for_scorers(it)
+    assert it.execution.elsewhere(it.parts.observer.typed(sent), 0) is None
+    assert not it.parts.scorers._waiting
+    close(it)
+
+
+@pytest.mark.parametrize("n_scorers", [0, 1])
+def test_an_answer_that_only_large_calls_change_is_seen_among_its_real_neighbours(
+    tmp_path, monkeypatch, n_scorers
+):
+    """Made-up company is at most thirty-two rows; the lane's own calls hold hundreds."""
+    monkeypatch.setattr(rescoring, "EVERY_SHARED", 20)
+
+    def by_size(frame, params):
+        return double(frame, params) + float(len(frame) > 40)
+
+    seen = noise_of(tmp_path, opaque(by_size), n_scorers=n_scorers)
+    assert seen.together.mean > 0
+    assert seen.again.mean == 0
+
+
+class Wanting:
+    """A staffing that wants what it is told."""
+
+    wanted = 1
+    remark = "as told"
+
+    def look(self, **_):
+        return self.wanted
+
+
+def test_processes_are_taken_and_given_back_while_the_lane_works(tmp_path, monkeypatch):
+    monkeypatch.setattr(backlog, "LOOK_NS", 0)
+    places, staffing = places_at(tmp_path), Wanting()
+    answer(places, records(1_400))
+    it = made_lane(places, opaque(double), scorers=2, staffing=staffing)
+    at_work = it.parts.scorers
+
+    def turn_until(holds):
+        until = time.monotonic() + 30
+        while not holds() and time.monotonic() < until:
+            it._look_at_backlog()
+            at_work.turn()
+        assert holds()
+
+    def running():
+        return [one.number for one in at_work._scorers if one.process is not None]
+
+    assert it.turn()
+    assert running() == []
+    assert at_work.at_work == 1
+    for wanted in (3, 1, 2, 1, 3):
+        staffing.wanted = wanted
+        turn_until(lambda: len(running()) == staffing.wanted - 1)
+        turn_until(lambda: all(one.ready for one in at_work._scorers[: staffing.wanted - 1]))
+        assert at_work.at_work == wanted
+        assert it.turn()
+    it.parts.stopping = lambda: dealt_with(it).get(0, 0) >= 1_400
+    it.run()
+    assert at_work.remark == "as told"
+    close(it)
+    assert told(places) == {"both_ok": 1_400}
+
+
+def test_one_that_is_given_back_ends_what_it_has_in_hand(tmp_path, monkeypatch):
+    by_scorers_alone(monkeypatch)
+    monkeypatch.setattr(backlog, "LOOK_NS", 0)
+    places, staffing, go = places_at(tmp_path), Wanting(), tmp_path / "go"
+    staffing.wanted = 2
+    answer(places, records(700))
+    it = made_lane(places, until_told(go), scorers=1, staffing=staffing)
+    it._look_at_backlog()
+    wait_for_scorers(it)
+    read_ahead(it, 3)
+    staffing.wanted = 1
+    it._look_at_backlog()
+    it.parts.scorers.turn()
+    assert it.parts.scorers._scorers[0].jobs
+    go.touch()
+    it.parts.stopping = lambda: dealt_with(it).get(0, 0) >= 700
+    it.run()
+    assert it.parts.scorers._scorers[0].line is None
+    close(it)
+    assert told(places) == {"both_ok": 700}
+
+
+def test_a_scorer_that_waits_for_the_lanes_own_lock_is_told_of(tmp_path, monkeypatch):
+    """A version that may not be loaded twice may refuse, which is said, or wait for ever."""
+    monkeypatch.setattr(scorers, "LONG_LOAD_S", 0.0)
+    places = places_at(tmp_path)
+    answer(places, records(300))
+    it = made_lane(places, opaque(double))
+    it.parts.scorers = Scorers(
+        1, start=lambda *_: Forked(lambda: time.sleep(600)), mark=it.parts.files.scorer,
+        deaths=it.execution.deaths, incarnation=INCARNATION, deadline_s=10.0, memory_bytes=2**40,
+    )  # fmt: skip
+    it.parts.stopping = lambda: dealt_with(it).get(0, 0) >= 300
+    it.run()
+    assert "has been loading for" in it.parts.scorers.remark
+    assert "lock" in it.parts.scorers.remark
+    close(it)
+    assert told(places) == {"both_ok": 300}
