@@ -91,6 +91,7 @@ def work(
         "schema_ns": 5,
         "loop": loop,
         "done": loop.create_future(),
+        "encode_rows": PROTOCOL.encode_rows,
     }
     return Work(**{**fields, **changes})
 

@@ -142,14 +142,9 @@ class Times:
 
     def pack(self) -> bytes:
         """Return a compact form for the journal: little-endian int64."""
-        numbers = (
-            self.batch_requests,
-            self.batch_rows,
-            *self.phases_ns,
-            *self.wall_ns,
-            *self.cpu_ns,
+        return packed(
+            self.phases_ns, self.wall_ns, self.cpu_ns, self.batch_requests, self.batch_rows
         )
-        return struct.pack(f"<{len(numbers)}q", *numbers)
 
     @classmethod
     def unpack(cls, packed: bytes) -> Times:
@@ -164,6 +159,18 @@ class Times:
             wall_ns=tuple(steps[:half]),
             cpu_ns=tuple(steps[half:]),
         )
+
+
+def packed(
+    phases_ns: tuple[int, ...],
+    wall_ns: tuple[int, ...],
+    cpu_ns: tuple[int, ...],
+    batch_requests: int,
+    batch_rows: int,
+) -> bytes:
+    """Return what `Times` of these would pack."""
+    numbers = (batch_requests, batch_rows, *phases_ns, *wall_ns, *cpu_ns)
+    return struct.pack(f"<{len(numbers)}q", *numbers)
 
 
 class Request(NamedTuple):

@@ -6,15 +6,27 @@ from shadowserve.http.asgi import Head
 
 
 class AnswerHead:
-    """Names the served version, and from the beginning of a stop on closes each connection."""
+    """Names the served version, and from the beginning of a stop on closes each connection.
+
+    Attributes
+    ----------
+    usual : bytes or None
+        What follows the request's id in a 200, up to the body's length; None while no version is
+        named, or connections are to be closed.
+    """
 
     def __init__(self) -> None:
         self.label = b"none"
+        self.usual: bytes | None = None
         self._leaving: Head = []
 
     def serve(self, model: str, version: int) -> None:
         """Name a version, such as ``films/3``."""
         self.label = f"{model}/{version}".encode("ascii", "replace")
+        self.usual = (
+            b"\r\nx-shadowserve-model: %b\r\ncontent-type: application/json\r\ncontent-length: "
+            % self.label
+        )
 
     @property
     def is_leaving(self) -> bool:
@@ -24,6 +36,7 @@ class AnswerHead:
     def leave(self) -> None:
         """Keep no connection beyond its next answer."""
         self._leaving = [(b"connection", b"close")]
+        self.usual = None
 
     def of(self, request_id: str) -> Head:
         """Return a new list of the headers of one answer."""

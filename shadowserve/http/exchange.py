@@ -12,15 +12,41 @@ from typing import Any, Protocol
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from shadowserve.http.asgi import Head
+from shadowserve.http.known_heads import KnownHeads
 
 _CLOSE = (b"connection", b"close")
 
 
+_first: tuple[Any, bytes] = ((), b"")
+
+
+def _first_lines(default_headers: Any) -> bytes:
+    """Return what every 200 begins with, up to the id; uvicorn makes a new list each second."""
+    global _first
+    if _first[0] is not default_headers:
+        lines = [STATUS_LINE[200]]
+        for name, value in default_headers:
+            lines += (name, b": ", value, b"\r\n")
+        _first = default_headers, b"".join((*lines, b"x-request-id: "))
+    return _first[1]
+
+
 class Taker(Protocol):
-    """Who answers exchanges; none of its methods raises."""
+    """Who answers exchanges; none of its methods raises.
+
+    Attributes
+    ----------
+    heads : KnownHeads
+        Of requests that it has claimed, and would claim again.
+    """
+
+    heads: KnownHeads
 
     def claim(self, url: bytes, headers: Head) -> Any:
         """Return what is to be known of a request; None to leave it to the application."""
+
+    def again(self, claim: Any) -> Any:
+        """Claim a request whose head is, byte for byte, that of an earlier one."""
 
     def whole(self, exchange: Exchange) -> None:
         """Take a request whose body has come; the answer may come later, on the event loop."""
@@ -55,7 +81,7 @@ class Exchange:
         self.taker = taker
         self.claim = claim
         self.keep_alive = keep_alive
-        self.body = bytearray()
+        self.body: bytes | bytearray = bytearray()
         self.more_body = True
         self.disconnected = False
         self.response_complete = False
@@ -68,6 +94,26 @@ class Exchange:
 
     def set(self) -> None:
         """Wake nobody."""
+
+    def answer_usual(self, request_id: str, head: bytes, body: bytes) -> None:
+        """Write a 200 of which only the id and the body are the request's own; as `answer` otherwise.
+
+        Parameters
+        ----------
+        request_id : str
+            Latin-1.
+        head : bytes
+            `AnswerHead.usual`.
+        """
+        self.response_complete = True
+        connection = self.connection
+        transport = connection.transport
+        if self.disconnected or transport.is_closing():
+            return
+        first = _first_lines(connection.server_state.default_headers)
+        told = request_id.encode("latin-1", "replace")
+        transport.write(b"%b%b%b%d\r\n\r\n%b" % (first, told, head, len(body), body))
+        connection.on_response_complete()
 
     def answer(self, status: int, body: bytes, head: Head) -> None:
         """Write a whole answer at once, unless the caller has gone."""

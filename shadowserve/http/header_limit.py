@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from shadowserve.errors import RequestError
 from shadowserve.http.asgi import new_id
 from shadowserve.http.exchange import Exchange, Taker
+from shadowserve.http.known_heads import Known
 from shadowserve.http.refusals import refusal
 
 MAX_HEAD = 64 * 2**10
@@ -36,6 +37,12 @@ class BoundedHead(HttpToolsProtocol):
     _in_vain = 0
     _since: float | None = None
     """Loop time since when a request's head is awaited; None in a request, and between two."""
+    _idle_since: float | None = None
+    """Loop time since when an exchange is over and nothing has come; uvicorn times its own cycles itself."""
+    _between = True
+    """Whether the next byte begins a request."""
+    _piece: bytes | None = None
+    """What came in one piece, where a request could begin, until the end of one was read in it."""
     open: ClassVar[set[Any]] = set()
     short_way: ClassVar[Taker | None] = None
     """Who answers small requests without an application between."""
@@ -55,6 +62,14 @@ class BoundedHead(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take in bytes; answer 431 and hang up where too many of them lead nowhere."""
+        self._idle_since = None
+        taker, self._piece = BoundedHead.short_way, None
+        if taker is not None and self._between and type(data) is bytes:
+            found = taker.heads.find(data)
+            if found is not None and self._is_free():
+                self._again(taker, *found)
+                return
+            self._piece = data
         self._further = False
         super().data_received(data)
         # Counted over pieces: a head that comes byte by byte must not be without end.
@@ -66,6 +81,7 @@ class BoundedHead(HttpToolsProtocol):
         """Note the beginning of a head."""
         super().on_message_begin()
         self._since = self.loop.time()
+        self._between = False
 
     @classmethod
     def hasten(cls, seconds: float) -> None:
@@ -74,6 +90,9 @@ class BoundedHead(HttpToolsProtocol):
         for one in list(cls.open):
             if one._since is not None and one.loop.time() - one._since > seconds:
                 one.give_up(seconds)
+            idle = one._idle_since
+            if idle is not None and one.loop.time() - idle > one.timeout_keep_alive:
+                one.timeout_keep_alive_handler()
             exchange = one._awaited()
             if exchange is not None and time.monotonic() - exchange.since_s > seconds:
                 exchange.taker.late(exchange, seconds)
@@ -107,10 +126,23 @@ class BoundedHead(HttpToolsProtocol):
         if BoundedHead.short_way is None or not self._begin_exchange(BoundedHead.short_way):
             super().on_headers_complete()
 
+    def _is_free(self) -> bool:
+        """Whether nobody waits on this connection, to be answered or to be heard."""
+        busy = self.cycle is not None and not self.cycle.response_complete
+        return not (busy or self.flow.write_paused or self.transport.is_closing())
+
+    def _again(self, taker: Taker, known: Known, body: bytes) -> None:
+        """Take a whole request whose head came before: the parser stands between two and has no part in it."""
+        self._since, self._in_vain = None, 0
+        self._unset_keepalive_if_required()
+        exchange = Exchange(self, taker, taker.again(known.claim), keep_alive=known.keep_alive)
+        exchange.body, exchange.more_body = body, False
+        self.cycle = exchange  # type: ignore[assignment]
+        taker.whole(exchange)
+
     def _begin_exchange(self, taker: Taker) -> bool:
         """Begin an exchange in place of uvicorn's cycle, where nothing about the request is unusual."""
-        busy = self.cycle is not None and not self.cycle.response_complete
-        if busy or self.expect_100_continue or self.flow.write_paused:
+        if self.expect_100_continue or not self._is_free():
             return False
         parser = self.parser
         if parser.get_method() != b"POST" or parser.get_http_version() != "1.1":
@@ -144,10 +176,27 @@ class BoundedHead(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Note the end of a request."""
         self._further = True
-        exchange = self._awaited()
+        exchange, piece = self._awaited(), self._piece
         super().on_message_complete()
-        if exchange is not None:
-            exchange.taker.whole(exchange)
+        # What was upgraded is no HTTP any more, and what follows the first request of a piece no head.
+        self._between, self._piece = not self.parser.should_upgrade(), None
+        if exchange is None:
+            return
+        if piece is not None:
+            taker, alive = exchange.taker, exchange.keep_alive
+            taker.heads.note(piece, exchange.body, exchange.claim, keep_alive=alive)
+        exchange.taker.whole(exchange)
+
+    def on_response_complete(self) -> None:
+        """Go on to what was sent ahead, or wait for the next request."""
+        # A timer for each answer costs as much as writing it; idle connections are looked at in turn.
+        cycle: Any = self.cycle
+        lone = type(cycle) is Exchange and not self.pipeline and not self.flow.read_paused
+        if not lone or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self._idle_since = self.loop.time()
 
     def _refuse(self) -> None:
         says = f"The request's head is larger than {MAX_HEAD // 2**10} KiB, the limit here."

@@ -22,7 +22,7 @@ from shadowserve.schema.rows import Rows, concat
 from shadowserve.scorer.scorer import Scored
 from shadowserve.serving.call_size import MOST_ROWS, CallSize
 from shadowserve.serving.recorder import BatchRecorder, Entry
-from shadowserve.serving.work import Served, Work, failed, lost_values, tried
+from shadowserve.serving.work import Call, Served, Work, encoded, failed, tried
 from shadowserve.state import sharing
 from shadowserve.state.counters import Counters
 from shadowserve.state.metrics import RoleMetrics
@@ -45,6 +45,10 @@ class Scoring(Protocol):
     @property
     def sharing(self) -> Sharing:
         """Whether requests may share a call, and what may change that."""
+
+    @property
+    def multi_output(self) -> bool:
+        """Whether several rows are answered with a list of arrays, one an output."""
 
     def score(self, rows: Rows) -> Scored:
         """Score typed rows."""
@@ -104,6 +108,7 @@ class Champion:
         self._metrics = metrics
         self._mark = mark
         self._size = CallSize(most=max_batch_rows, known=scorer.sharing.unknown is None)
+        self._by_row = not scorer.multi_output
         self._shares = scorer.sharing.rows(1)
         self._max_queued_rows = max_queued_rows
         self._max_queued_bytes = max_queued_bytes
@@ -259,28 +264,21 @@ class Champion:
         try:
             calling_ns = time.monotonic_ns()
             scored = self._scorer.score(concat([work.rows for work in batch]))
-            called_ns = time.monotonic_ns() - calling_ns
-            outputs = self._scorer.split(scored.output, [work.rows.n_rows for work in batch])
             encoding_ns = time.monotonic_ns()
-            bodies = [work.encode(output) for work, output in zip(batch, outputs, strict=True)]
+            bodies, lost = encoded(batch, scored.output, self._scorer.split, by_row=self._by_row)
         except BaseException as error:  # a model's sys.exit() must not end the thread
             if len(batch) > 1:
                 middle = len(batch) // 2
                 halves = (batch[:middle], batch[middle:])
                 return [one for half in halves for one in self._answer(half, started_ns)]
             return [failed(batch[0], error, started_ns)]
-        encode_ns = time.monotonic_ns() - encoding_ns
-        size = (len(batch), sum(work.rows.n_rows for work in batch))
-        self._size.took(size[1], called_ns)
+        n_rows = sum([work.rows.n_rows for work in batch])
+        took = (scored.featurization_ns, scored.inference_ns, time.monotonic_ns() - encoding_ns)
+        self._size.took(n_rows, encoding_ns - calling_ns)
+        call = Call(scored.wall_ns, scored.cpu_ns, len(batch), n_rows)
         return [
-            Served(
-                work,
-                200,
-                body,
-                work.times(scored, started_ns, encode_ns, size),
-                lost_values(output, body),
-            )
-            for work, output, body in zip(batch, outputs, bodies, strict=True)
+            Served(work, 200, body, work.phases_ns(started_ns, *took), call, n_lost)
+            for work, body, n_lost in zip(batch, bodies, lost, strict=True)
         ]
 
     def _record(self, passage: _Passage) -> None:

@@ -234,6 +234,10 @@ class ScoringHandler:
         refused = refusal(error, protocol.refusals, request_id=request_id, head=head)
         return refused.status, refused.body, refused.head
 
+    def usual_head(self, served: Served) -> bytes | None:
+        """Return the header lines of an answer of which no more is its own; None for any other."""
+        return self._head.usual if served.status == 200 and not served.nonfinite else None
+
     def observe(self, served: Served) -> None:
         """Note how long an answer took, from its request's arrival."""
         observe_response(served.status, time.monotonic_ns() - served.work.arrived_ns)
@@ -290,6 +294,7 @@ class ScoringHandler:
             done=asked.done,
             trial=None if ready.schema.fits is None else partial(ready.schema.try_hint, rows),
             unit=unit,
+            encode_rows=protocol.encode_rows if parsed.echo is None else None,
         )
 
 

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Sequence
 
 from shadowserve.faults import tell
-from shadowserve.records import Times
 from shadowserve.serving.bentoml_worker import hang_limit_s
 from shadowserve.serving.champion import Champion
 from shadowserve.serving.work import Served, Work
@@ -92,4 +91,4 @@ def _waiting(works: Sequence[Work]) -> list[Work]:
 
 
 def _end(work: Work, status: int) -> None:
-    work.done.set_result(Served(work, status, b"", Times(phases_ns=())))
+    work.done.set_result(Served(work, status, b""))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from shadowserve.http.admission import Admission
 from shadowserve.http.asgi import SMALL_BODY, Head, body_timeout, request_id_of
 from shadowserve.http.exchange import Exchange
+from shadowserve.http.known_heads import KnownHeads
 from shadowserve.serving.champion import Overloaded
 from shadowserve.serving.handler import Asked, ScoringHandler
 from shadowserve.serving.work import Served, Work
@@ -29,10 +30,11 @@ _LONGEST_LENGTH = 9
 
 @dataclass(slots=True)
 class _Claim:
-    """What is known of a request once its head is there."""
+    """What is known of a request once its head is there; `given` is the id that its caller gave it."""
 
     protocol: Protocol
     headers: Mapping[bytes, bytes]
+    given: bytes | None
     request_id: str
     arrived_ns: tuple[int, int]
 
@@ -90,6 +92,7 @@ class ShortWay:
         self._counters = counters
         self._most = min(max_body, SMALL_BODY)
         self.prefix = ""
+        self.heads = KnownHeads()
         self._routes: dict[bytes, tuple[str, Protocol]] = {}
         self._line: list[Work] = []
 
@@ -101,6 +104,7 @@ class ShortWay:
 
     def close(self) -> None:
         """Leave all that comes to the application."""
+        self.heads.close()
         self._routes = {}
 
     def claim(self, url: bytes, headers: Head) -> _Claim | None:
@@ -119,9 +123,18 @@ class ShortWay:
         asked = {"headers": headers, "method": "POST", "path": path}
         if self._admission.why_not(asked) is not None:
             return None
+        return self._claimed(protocol, told, given)
+
+    def again(self, claim: _Claim) -> _Claim:
+        """Claim a request whose head is, byte for byte, that of an earlier one."""
+        return self._claimed(claim.protocol, claim.headers, claim.given)
+
+    def _claimed(
+        self, protocol: Protocol, headers: Mapping[bytes, bytes], given: bytes | None
+    ) -> _Claim:
         self._counters.add("in_hand")
         arrived_ns = time.time_ns(), time.monotonic_ns()
-        return _Claim(protocol, told, request_id_of(given), arrived_ns)
+        return _Claim(protocol, headers, given, request_id_of(given), arrived_ns)
 
     def whole(self, exchange: Exchange) -> None:
         """Read and type a request whose body has come, and put it in line with its neighbours."""
@@ -166,7 +179,11 @@ class ShortWay:
                 self._handler.count(served, gone=True)
                 return
             self._handler.count(served)
-            exchange.answer(*self._handler.answer_of(protocol, served))
+            usual = self._handler.usual_head(served) if exchange.keep_alive else None
+            if usual is None:
+                exchange.answer(*self._handler.answer_of(protocol, served))
+            else:
+                exchange.answer_usual(served.work.request_id, usual, served.body)
             self._handler.observe(served)
         except BaseException as error:  # nobody else of the batch waits for this one's fault
             self._handler.tell_broken(served.work.request_id, error)

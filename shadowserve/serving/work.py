@@ -8,15 +8,16 @@ from __future__ import annotations
 import contextlib
 import logging
 from asyncio import AbstractEventLoop
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
 
 from shadowserve.errors import RequestError
 from shadowserve.faults import fault_of, tell, to_json
-from shadowserve.records import Request, Times
+from shadowserve.records import Request, Times, packed
 from shadowserve.schema.rows import Rows
-from shadowserve.scorer.scorer import Scored
 from shadowserve.wire import nonfinite
 
 _log = logging.getLogger(__name__)
@@ -54,6 +55,8 @@ class Work:
         Tries the rows by the model's type hint; raises RequestError where they do not fit.
     unit : int, optional
         The entity that a header named; see `units`.
+    encode_rows : callable, optional
+        The protocol's `encode_rows`, where its answer to this request bears nothing else of its own.
     """
 
     request_id: str
@@ -72,27 +75,34 @@ class Work:
     done: Awaited
     trial: Callable[[], None] | None = None
     unit: int | None = None
+    encode_rows: Callable[[np.ndarray], list[bytes] | None] | None = None
 
-    def times(
-        self, scored: Scored, started_ns: int, encode_ns: int, size: tuple[int, int]
-    ) -> Times:
-        """Return its times, scored in a batch of so many requests and rows."""
-        before = (started_ns - self.parsed_ns, self.parse_ns, self.schema_ns)
-        return Times(
-            phases_ns=(*before, scored.featurization_ns, scored.inference_ns, encode_ns),
-            wall_ns=scored.wall_ns,
-            cpu_ns=scored.cpu_ns,
-            batch_requests=size[0],
-            batch_rows=size[1],
-        )
+    def phases_ns(self, started_ns: int, *call: int) -> tuple[int, ...]:
+        """Return its times by phase: what lay before the call, and what the call took."""
+        return (started_ns - self.parsed_ns, self.parse_ns, self.schema_ns, *call)
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
+class Call(NamedTuple):
+    """What requests that were scored together have in common; fields as in `Times`."""
+
+    wall_ns: tuple[int, ...] = ()
+    cpu_ns: tuple[int, ...] = ()
+    batch_requests: int = 1
+    batch_rows: int = 1
+
+
+_NO_CALL = Call()
+
+
+class Served(NamedTuple):
     """A request and its end: a 200 with the encoded prediction, a 500 with the fault, or a refusal.
 
     Parameters
     ----------
+    phases_ns : tuple of int
+        As in `Times`; empty where nobody will ask.
+    call : Call
+        Shared by all requests of a call.
     nonfinite : int
         NaN and infinite values of the prediction, which are null in the body.
     refusal : RequestError, optional
@@ -102,27 +112,78 @@ class Served:
     work: Work
     status: int
     body: bytes
-    times: Times
+    phases_ns: tuple[int, ...] = ()
+    call: Call = _NO_CALL
     nonfinite: int = 0
     refusal: RequestError | None = None
+
+    @property
+    def times(self) -> Times:
+        """How long it took."""
+        return Times(self.phases_ns, *self.call)
 
     def request(self, position: int) -> Request:
         """Return it as the journal keeps it; what is sampled out leaves neither body nor answer."""
         work = self.work
+        body, answer = (work.body, self.body) if work.sampled else (None, b"")
+        # By place: names would cost as much as all the rest.
         return Request(
-            position=position,
-            request_id=work.request_id,
-            arrived_wall_ns=work.arrived_wall_ns,
-            arrived_ns=work.arrived_ns,
-            protocol=work.protocol,
-            content_type=work.content_type,
-            body=work.body if work.sampled else None,
-            status=self.status,
-            answer=self.body if work.sampled else b"",
-            n_rows=work.rows.n_rows,
-            times=self.times.pack(),
-            unit=work.unit,
+            position,
+            work.request_id,
+            work.arrived_wall_ns,
+            work.arrived_ns,
+            work.protocol,
+            work.content_type,
+            body,
+            self.status,
+            answer,
+            work.rows.n_rows,
+            packed(self.phases_ns, *self.call),
+            work.unit,
         )
+
+
+def encoded(
+    batch: Sequence[Work],
+    output: Any,
+    split: Callable[[Any, list[int]], list[Any]],
+    *,
+    by_row: bool,
+) -> tuple[list[bytes], list[int]]:
+    """Return each request's own answer out of a batch's prediction, and how many values each lost.
+
+    Parameters
+    ----------
+    batch : sequence of Work
+        What was scored together.
+    output : object
+        The prediction for all rows.
+    split : callable
+        Cuts a prediction into parts of so many rows.
+    by_row : bool
+        Whether an array of as many rows is what the version is to answer.
+    """
+    at_once = _rows_encoded(batch, output) if by_row else None
+    if at_once is not None:
+        return at_once, [
+            lost_values(output[n : n + 1], body) if b"null" in body else 0
+            for n, body in enumerate(at_once)
+        ]
+    parts = split(output, [work.rows.n_rows for work in batch])
+    bodies = [work.encode(part) for work, part in zip(batch, parts, strict=True)]
+    return bodies, [lost_values(part, body) for part, body in zip(parts, bodies, strict=True)]
+
+
+def _rows_encoded(batch: Sequence[Work], output: Any) -> list[bytes] | None:
+    """Encode the answers to requests of one row in one go, where all are of one protocol that can."""
+    encode = batch[0].encode_rows
+    if encode is None or len(batch) == 1 or type(output) is not np.ndarray:
+        return None
+    if output.shape[:1] != (len(batch),):
+        return None
+    if any(work.encode_rows is not encode or work.rows.n_rows != 1 for work in batch):
+        return None
+    return encode(output)
 
 
 def tried(work: Work, started_ns: int) -> Served | None:
@@ -131,7 +192,7 @@ def tried(work: Work, started_ns: int) -> Served | None:
         if work.trial is not None:
             work.trial()
     except RequestError as error:
-        return Served(work, error.status, b"", Times(phases_ns=()), refusal=error)
+        return Served(work, error.status, b"", refusal=error)
     except BaseException as error:
         return failed(work, error, started_ns)
     return None
@@ -148,8 +209,7 @@ def failed(work: Work, error: BaseException, started_ns: int) -> Served:
         fault.frame,
     )
     # What came before the call that failed was spent all the same.
-    waited = (started_ns - work.parsed_ns, work.parse_ns, work.schema_ns, 0, 0, 0)
-    return Served(work, 500, to_json(fault), Times(phases_ns=waited))
+    return Served(work, 500, to_json(fault), work.phases_ns(started_ns, 0, 0, 0))
 
 
 def lost_values(output: Any, body: bytes) -> int:

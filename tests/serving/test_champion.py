@@ -7,10 +7,11 @@ import json
 import sqlite3
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from rig.champion import Serving, watched, work
-from rig.scoring import double, native, opaque, pipeline, predictions, record
+from rig.scoring import double, fields, native, opaque, pipeline, predictions, record
 from shadowserve.faults import from_json
 from shadowserve.journal.segment_file import segments
 from shadowserve.records import Times
@@ -47,6 +48,55 @@ def test_a_pipeline_answers_alike_alone_and_in_a_batch(tmp_path):
         together = [predictions(one.body)[0] for one in serving.ask(*sent)]
         alone = [predictions(serving.ask(one)[0].body)[0] for one in sent]
     assert together == pytest.approx(alone, rel=1e-9, abs=1e-12)
+
+
+def _holed(frame, _params):
+    return np.where(frame["age"] % 3 == 0, np.nan, frame["age"] * 2.0)
+
+
+def _two_columns(frame, _params):
+    return np.column_stack([frame["age"], np.where(frame["age"] > 2, np.inf, frame["age"])])
+
+
+def _texts(frame, _params):
+    return frame["title"].to_numpy()
+
+
+SHAPES = {
+    "a number": double, "a hole": _holed, "two columns": _two_columns, "texts": _texts, "a frame": fields,
+    "a list": lambda frame, _: frame["age"].tolist(),
+    "nothing a row": lambda frame, _: np.empty((len(frame), 0)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("mixed", [False, True])
+def test_an_answer_is_to_the_byte_the_one_given_alone(tmp_path, answer, mixed):
+    """In a call of one-row requests, of which some may be of another protocol or of several rows."""
+    changes = [{"encode_rows": None}, {}] if mixed else [{}, {}]
+    sent = [[record(n)] for n in range(6)] + ([[record(7), record(8)]] if mixed else [])
+    model, scorer = watched(answer)
+
+    async def together():
+        works = [work(r, scorer.schema, **changes[n % 2]) for n, r in enumerate(sent)]
+        assert not serving.champion.submit_all(works)
+        return [await one.done for one in works]
+
+    with Serving(tmp_path, scorer) as serving:
+        alone = [serving.ask(one)[0] for one in sent]
+        model.calls.clear()
+        shared = asyncio.run(together())
+    assert model.calls == [8 if mixed else 6]
+    assert [one.body for one in shared] == [one.body for one in alone]
+    assert [one.nonfinite for one in shared] == [one.nonfinite for one in alone]
+    assert {one.status for one in shared} == {200}
+
+
+def test_a_model_of_several_outputs_that_answers_an_array_fails_as_ever(tmp_path):
+    scorer = replace(opaque(double), multi_output=True)
+    with Serving(tmp_path, scorer) as serving:
+        one, other = serving.ask([record(1)], [record(2)])
+    assert (one.status, other.status) == (200, 200)  # each alone, after the call of both was none
 
 
 def test_requests_share_calls_up_to_the_most_rows(tmp_path):

@@ -81,7 +81,21 @@ ASKED = {
     "predict": asking(b'{"rows": [{"age": 1.0, "title": "x"}]}', path=b"/predict"),
     "infer, refused": asking(b"{}", path=b"/v2/models/films/infer"),
     "closes": asking(GOOD, TYPE + b"connection: close\r\n"),
+    "a head's end in the body": asking(b'{"dataframe_records": [\r\n\r\n]}'),
+    "no body": asking(b""),
+    "lines that end without a return": asking(GOOD).replace(b"\r\n", b"\n"),
+    "a length twice": asking(GOOD, TYPE + b"content-length: 3\r\n"),
+    "chunks": asking(GOOD, TYPE + b"transfer-encoding: chunked\r\n"),
+    "an empty line before": b"\r\n" + asking(GOOD),
+    "HTTP/1.0": asking(GOOD).replace(b"HTTP/1.1", b"HTTP/1.0"),
+    "an upgrade": asking(GOOD, TYPE + b"connection: upgrade\r\nupgrade: h2c\r\n"),
 }
+
+
+AGAIN = [
+    (f"{name}, {again}", sent) for again in ("again", "once more") for name, sent in ASKED.items()
+]
+"""By then the short way knows the heads."""
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +105,7 @@ def both(tmp_path_factory):
     for short in (True, False):
         told = {}
         with served(tmp_path_factory.mktemp("plane"), short=short) as (plane, port):
-            for name, sent in ASKED.items():
+            for name, sent in (*ASKED.items(), *AGAIN):
                 before = plane.counts
                 answer = answers(port, sent)
                 until(lambda: plane.counts.in_hand == 0)
@@ -105,7 +119,7 @@ def both(tmp_path_factory):
     return found
 
 
-@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("name", [*ASKED, *(name for name, _ in AGAIN)])
 def test_the_short_way_answers_and_counts_as_the_application_does(both, name):
     assert both[0][name] == both[1][name]
 
@@ -120,6 +134,94 @@ def test_the_short_way_is_taken(tmp_path, monkeypatch):
     with served(tmp_path) as (plane, port):
         monkeypatch.setattr(plane.plane.scoring, "score", None)  # the application's way
         assert answers(port, asking(GOOD))[0][0] == b"HTTP/1.1 200 OK"
+
+
+def test_a_head_that_came_before_is_not_parsed_again(tmp_path, monkeypatch):
+    with served(tmp_path) as (_, port), socket.create_connection(("127.0.0.1", port)) as caller:
+        caller.sendall(asking(GOOD))
+        first = _answer(caller)
+        monkeypatch.setattr(BoundedHead, "on_headers_complete", None)  # the parser's way
+        caller.sendall(asking(GOOD))
+        assert _answer(caller) == first
+
+
+SPLIT = (1, 3, 40, len(asking(GOOD)) - len(GOOD) - 2, len(asking(GOOD)) - len(GOOD), -5, -1)
+
+
+@pytest.mark.parametrize("at", SPLIT)
+def test_a_known_head_may_come_in_pieces(tmp_path, at):
+    sent = asking(GOOD)
+    with served(tmp_path) as (plane, port):
+        whole = answers(port, sent)
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as caller:
+            for _ in range(3):
+                caller.sendall(sent[:at])
+                time.sleep(0.02)
+                caller.sendall(sent[at:])
+                assert [_answer(caller)] == whole
+                caller.sendall(sent)
+                assert [_answer(caller)] == whole
+        until(lambda: plane.counts.in_hand == 0)
+        assert plane.counts.answered == 7
+
+
+def test_what_follows_a_known_head_too_early_is_read_as_ever(tmp_path):
+    """A second request in one piece, before the first answer, with a byte too few or too many."""
+    sent, other = asking(GOOD), asking(body(record(2), record(3)))
+    with served(tmp_path) as (plane, port):
+        whole, second = answers(port, sent), answers(port, other)
+        assert answers(port, sent + other, n=2) == whole + second
+        assert answers(port, other + sent + other, n=3) == second + whole + second
+        assert answers(port, sent + other[:50], other[50:] + sent, n=3) == whole + second + whole
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as caller:
+            caller.sendall(sent)
+            caller.sendall(other)  # perhaps before the first is answered
+            assert [_answer(caller), _answer(caller)] == whole + second
+        assert answers(port, sent + b"X")[0][0] == b"HTTP/1.1 400 Bad Request"
+        until(lambda: plane.counts.in_hand == 0)
+
+
+def test_known_heads_are_bounded_and_forgotten(tmp_path):
+    with served(tmp_path) as (plane, port):
+        way = plane.plane.short_way
+        for n in range(3):
+            answers(port, asking(GOOD, TYPE + b"x-n: %d\r\n" % n))
+        answers(port, asking(GOOD, TYPE + b"x-long: " + b"n" * 5_000 + b"\r\n"))
+        assert len(way.heads._heads) == 3
+        way.heads._most = 2
+        answers(port, asking(GOOD, TYPE + b"x-n: more\r\n"))
+        assert len(way.heads._heads) == 1
+
+
+def test_at_a_stop_a_known_head_is_told_that_its_connection_ends(tmp_path):
+    sent = asking(GOOD)
+    with served(tmp_path) as (plane, port), socket.create_connection(("127.0.0.1", port)) as caller:
+        for _ in range(2):
+            caller.sendall(sent)
+            assert b"connection: close" not in _answer(caller)[1]
+        caller.sendall(sent[:-3])  # its body comes after the stop has begun
+        until(lambda: plane.counts.in_hand == 1)
+        plane.plane.leave()
+        caller.sendall(sent[-3:])
+        assert b"connection: close" in _answer(caller)[1]
+        assert b"connection: close" in answers(port, sent)[0][1]
+        assert b"connection: close" in answers(port, sent)[0][1]
+
+
+def test_an_idle_connection_is_closed_after_its_time(tmp_path):
+    with served(tmp_path) as (_, port), socket.create_connection(("127.0.0.1", port)) as caller:
+        for _ in range(2):
+            caller.sendall(asking(GOOD))
+            _answer(caller)
+        (one,) = BoundedHead.open
+        one.loop.call_soon_threadsafe(BoundedHead.hasten, 60.0)
+        caller.sendall(asking(GOOD))
+        assert _answer(caller)[0] == b"HTTP/1.1 200 OK"  # it was not idle for long
+        one.timeout_keep_alive = 0
+        time.sleep(0.01)
+        one.loop.call_soon_threadsafe(BoundedHead.hasten, 60.0)
+        caller.settimeout(30)
+        assert caller.recv(1) == b""
 
 
 def test_a_body_may_come_in_pieces_behind_its_head(tmp_path):
