@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import uvicorn
 
 from rig.asgi import called
 from rig.champion import Serving
 from rig.scoring import body, native, pipeline, record
+from shadowserve.http.header_limit import BoundedHead
 from shadowserve.serving.dataplane import DataPlane
 from shadowserve.serving.ready import Ready
 from shadowserve.state.sampling import Sampling
@@ -34,6 +40,7 @@ class Plane:
         sampling = options.pop("sampling", Sampling())
         entity_of = options.pop("entity_of", nobody)
         self._refusals = options.pop("refusals", None)
+        self._large = options.pop("large", None)
         self.plane = DataPlane(
             behind,
             counters=self.serving.counters,
@@ -59,6 +66,7 @@ class Plane:
                     sampling=sampling,
                     refusals=self._refusals,
                     entity_of=entity_of,
+                    large=self._large,
                 )
             )
         return self
@@ -76,6 +84,27 @@ class Plane:
     @property
     def counts(self):
         return self.serving.counters.counts()
+
+
+@contextlib.contextmanager
+def served(tmp_path, scorer=None, *, short: bool = True, **options) -> Iterator[tuple[Plane, int]]:
+    """A plane behind uvicorn; with the short way, or by the application alone."""
+    with Plane(tmp_path, scorer or native(pipeline()), **options) as plane:
+        config = uvicorn.Config(
+            plane.plane, port=0, http=BoundedHead, log_config=None, lifespan="off", loop="asyncio"
+        )
+        server = uvicorn.Server(config)
+        BoundedHead.short_way = plane.plane.short_way if short else None
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            while not server.started:
+                time.sleep(0.01)
+            yield plane, server.servers[0].sockets[0].getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join()
+            BoundedHead.short_way = None
 
 
 def error_of(response) -> dict[str, Any]:

@@ -22,11 +22,14 @@ class Param:
         From a JSON value to the typed one, or `Refusal`.
     default : object
         Used where a request does not give it, as the signature has it.
+    spec : mapping, optional
+        The signature's own entry.
     """
 
     name: str
     read: Reader = field(compare=False, repr=False)
     default: Any = None
+    spec: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> Param:
@@ -35,7 +38,7 @@ class Param:
         inner = {"type": kind, "properties": spec.get("properties", {})}
         typed = {"type": "array", "items": inner} if spec.get("shape") else inner
         nested = typed["type"] not in SCALARS  # null is a scalar, as MLflow has it, and no list
-        return cls(spec["name"], nested_reader(typed, required=nested), spec.get("default"))
+        return cls(spec["name"], nested_reader(typed, required=nested), spec.get("default"), spec)
 
 
 def type_params(known: Sequence[Param], given: Any) -> tuple[dict[str, Any], tuple[str, ...]]:

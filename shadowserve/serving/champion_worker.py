@@ -11,6 +11,7 @@ from shadowserve.records import Role
 from shadowserve.serving.call_size import FIRST_ROWS
 from shadowserve.serving.champion import Champion
 from shadowserve.serving.dataplane import DataPlane
+from shadowserve.serving.large_bodies import LargeBodies
 from shadowserve.serving.patience import Patience
 from shadowserve.serving.ready import Ready
 from shadowserve.serving.worker_journal import WorkerJournal, sampling_of
@@ -46,6 +47,7 @@ class ChampionWorker:
         self._give_up = give_up
         self.champion: Champion | None = None
         self.patience: Patience | None = None
+        self.large: LargeBodies | None = None
 
     def _refusals(self, deployment: Deployment) -> Refusals | None:
         """Return what keeps refused requests, where a challenger may try them."""
@@ -95,6 +97,12 @@ class ChampionWorker:
         self.patience = Patience(
             self.champion, self.counters, timeout_s=REQUEST_S, give_up=self._give_up
         )
+        self.large = LargeBodies(
+            scorer.schema,
+            model=deployment.model,
+            version=number,
+            title=f"shadowserve parser {self.worker} {self.places.root}",
+        )
         # Only now is all there that lives as long as the process.
         gc_freeze.settle()
         plane.open(
@@ -110,6 +118,7 @@ class ChampionWorker:
                     deployment.options.entity_header, salt=deployment.salt
                 )
                 or units.nobody,
+                large=self.large,
             )
         )
         # Last: the server begins to listen once this is set.
@@ -121,4 +130,6 @@ class ChampionWorker:
         self.counters.set("ready", 0)
         if self.champion is not None:
             self.champion.close()
+        if self.large is not None:
+            self.large.close()
         self.journal.close()

@@ -31,6 +31,7 @@ from shadowserve.http.refusals import refusal
 from shadowserve.schema.schema import Schema
 from shadowserve.serving.champion import Overloaded
 from shadowserve.serving.information import NOT_READY
+from shadowserve.serving.large_bodies import APART
 from shadowserve.serving.ready import Ready
 from shadowserve.serving.work import Awaited, Served, Work
 from shadowserve.serving.worker_journal import meet
@@ -256,17 +257,25 @@ class ScoringHandler:
         ready = self._ready
         if ready is None:
             raise _NotReady
-        content_type = _content_type(ready, asked.headers, asked.body)
-        parsed = asked.protocol.timed_parse(asked.body, content_type, self._schema)
+        content_type = _content_type(asked.headers)
+        parsed = _parsed(ready, asked, content_type, self._schema)
         return self._typed(ready, asked, parsed, content_type)
 
     async def _work(self, ready: Ready, asked: Asked) -> Work:
-        if len(asked.body) < LARGE_BODY:
+        size, large = len(asked.body), ready.large
+        if size < LARGE_BODY:
             return self.work_of(asked)
-        content_type = _content_type(ready, asked.headers, asked.body)
-        parsed = await asyncio.get_running_loop().run_in_executor(
-            None, asked.protocol.timed_parse, asked.body, content_type, self._schema
-        )
+        content_type = _content_type(asked.headers)
+        if large is not None:
+            large.expect()
+        if large is None or size < APART:
+            parsed = await asyncio.get_running_loop().run_in_executor(
+                None, _parsed, ready, asked, content_type, self._schema
+            )
+        else:
+            parsed = await large.parse(
+                asked.protocol, asked.body, content_type, strict=ready.strict_json
+            )
         return self._typed(ready, asked, parsed, content_type)
 
     def _typed(self, ready: Ready, asked: Asked, parsed: Parsed, content_type: str) -> Work:
@@ -298,7 +307,7 @@ class ScoringHandler:
         )
 
 
-def _content_type(ready: Ready, headers: Mapping[bytes, bytes], body: bytes) -> str:
+def _content_type(headers: Mapping[bytes, bytes]) -> str:
     """Return what a body is said to be; refuse what no program of the team's would send."""
     content_type = headers.get(b"content-type", b"").decode("latin-1")
     if not content_type and is_page(headers):  # the one kind that a page of any site may send
@@ -307,6 +316,11 @@ def _content_type(ready: Ready, headers: Mapping[bytes, bytes], body: bytes) -> 
             code="unsupported_media_type",
             status=415,
         )
-    if ready.strict_json:
-        refuse_nan(body)
     return content_type
+
+
+def _parsed(ready: Ready, asked: Asked, content_type: str, schema: Schema) -> Parsed:
+    """Read and type a body here."""
+    if ready.strict_json:
+        refuse_nan(asked.body)
+    return asked.protocol.timed_parse(asked.body, content_type, schema)

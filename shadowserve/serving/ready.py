@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from shadowserve.schema.schema import Schema
 from shadowserve.serving.champion import Champion
+from shadowserve.serving.large_bodies import LargeBodies
 from shadowserve.state.refused import Refusals
 from shadowserve.state.sampling import Sampling
 from shadowserve.statistics.units import Headers, Named, nobody
@@ -20,6 +21,8 @@ class Ready:
     ----------
     entity_of : callable
         Headers to the entity that one of them names, and its unit.
+    large : LargeBodies, optional
+        Parses large bodies apart; without it they are parsed in a thread.
     """
 
     model: str
@@ -30,3 +33,4 @@ class Ready:
     strict_json: bool = False
     refusals: Refusals | None = None
     entity_of: Callable[[Headers], Named] = nobody
+    large: LargeBodies | None = None

@@ -2,42 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
-import threading
 import time
-from collections.abc import Iterator
 
 import pytest
-import uvicorn
 
-from rig.plane import Plane
-from rig.scoring import body, native, opaque, pipeline, record
+from rig.plane import served
+from rig.scoring import body, opaque, record
 from shadowserve.http.header_limit import BoundedHead
 
 GOOD = body(record(1))
 TYPE = b"content-type: application/json\r\n"
-
-
-@contextlib.contextmanager
-def served(tmp_path, scorer=None, *, short: bool = True, **options) -> Iterator[tuple[Plane, int]]:
-    """A plane behind uvicorn; with the short way, or by the application alone."""
-    with Plane(tmp_path, scorer or native(pipeline()), **options) as plane:
-        config = uvicorn.Config(
-            plane.plane, port=0, http=BoundedHead, log_config=None, lifespan="off", loop="asyncio"
-        )
-        server = uvicorn.Server(config)
-        BoundedHead.short_way = plane.plane.short_way if short else None
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        try:
-            while not server.started:
-                time.sleep(0.01)
-            yield plane, server.servers[0].sockets[0].getsockname()[1]
-        finally:
-            server.should_exit = True
-            thread.join()
-            BoundedHead.short_way = None
 
 
 def asking(sent: bytes, head: bytes = TYPE, path: bytes = b"/invocations") -> bytes:
