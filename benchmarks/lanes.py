@@ -40,10 +40,11 @@ from rig.deployment import deployment
 from rig.journal import TIMES, request
 from shadowserve.journal.reader import extent
 from shadowserve.journal.writer import Writer
-from shadowserve.lane import execution, process
+from shadowserve.lane import commits, execution, looking, process
 from shadowserve.lane.commits import Commits
 from shadowserve.lane.observing import Observer
 from shadowserve.lane.open_window import OpenWindow
+from shadowserve.lane.recording import Recorder
 from shadowserve.lane.rescoring import Rescorer
 from shadowserve.lane.run import Lane
 from shadowserve.records import Role, Times
@@ -280,9 +281,13 @@ WRAPPED: tuple[tuple[Callable[[Lane], Any], str, str], ...] = (
     (lambda _: Observer, "_answers", "encode"),
     (lambda _: Observer, "_observe", "observe"),
     (lambda _: Rescorer, "offer", "again"),
+    (lambda _: Recorder, "comparisons", "record"),
+    (lambda _: commits, "_encoded", "write"),
     (lambda lane: lane.commits.comparer, "compare", "compare"),
-    (lambda _: execution.Execution, "score", "decide"),
-    (lambda _: Commits, "learn", "record"),
+    (lambda _: looking.Looking, "at", "look"),
+    (lambda _: execution.Execution, "begin", "begin"),
+    (lambda _: execution.Execution, "finish", "keep"),
+    (lambda _: Commits, "learn", "flush"),
     (lambda lane: type(lane.commits.learned), "add", "learn"),
     (lambda lane: type(lane.commits.learned), "state", "state"),
     (lambda lane: lane.parts.state, "commit", "commit"),
@@ -308,13 +313,15 @@ def built(places: Places, made: Deployment) -> Iterator[Lane]:
 
 def without_measuring() -> None:
     """Score nothing alone; what is scored again is an option of the deployment."""
-    stock = execution.turn
+    stock = looking.turns
 
-    def turn(position: int, **options: Any) -> Any:
-        decided = stock(position, **options)
-        return replace(decided, alone=not options["batched"], timed=False, burst=False)
+    def turns(positions: Any, large: Any, **options: Any) -> Any:
+        decided = stock(positions, large, **options)
+        off = {"alone": not options["batched"], "timed": False, "burst": False}
+        made = {one: replace(one, **off) for one in set(decided)}
+        return [made[one] for one in decided]
 
-    execution.turn = turn  # type: ignore[assignment]
+    looking.turns = turns
 
 
 def apply_environment() -> None:

@@ -11,6 +11,9 @@ from shadowserve.lane.observing import Typed
 from shadowserve.lane.scorers import Ticket
 from shadowserve.records import Observation, Outcome, Request
 
+NOTHING = Observation()
+"""What was seen of a request before it was scored."""
+
 
 @dataclass(slots=True)
 class Work:
@@ -21,7 +24,7 @@ class Work:
     sizes: Mapping[str, int]
     large: bool
     died: bool
-    seen: Observation = field(default_factory=Observation)
+    seen: Observation = NOTHING
     warmup: bool = False
     warm: bool = False
     pair: ControlTime | None = None

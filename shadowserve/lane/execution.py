@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from shadowserve.comparison import memory
@@ -18,16 +18,15 @@ from shadowserve.faults import fault_of, tell
 from shadowserve.lane.batch_size import MOST_BYTES, BatchSize
 from shadowserve.lane.block import Block, Work
 from shadowserve.lane.commits import Commits
-from shadowserve.lane.deaths import FATAL, Deaths, ended
-from shadowserve.lane.intake import LargeInputs, Turn, is_kept, turn
+from shadowserve.lane.deaths import Deaths, ended
+from shadowserve.lane.looking import Looking
 from shadowserve.lane.observing import Typed
 from shadowserve.lane.parts import Parts
 from shadowserve.lane.scorers import Ticket
-from shadowserve.records import Observation, Outcome, Request, Times, sequence_of, worker_of
+from shadowserve.records import Observation, Request, Times, sequence_of, worker_of
 from shadowserve.state.inflight import TYPING
 from shadowserve.statistics import spent
-from shadowserve.statistics.measuring import Measuring, Plan
-from shadowserve.statistics.units import unit_of
+from shadowserve.statistics.measuring import Measuring
 
 _log = logging.getLogger(__name__)
 
@@ -40,10 +39,9 @@ class Execution:
 
     def __init__(self, parts: Parts, commits: Commits) -> None:
         self._parts, self._commits = parts, commits
-        self.large = LargeInputs()
         self._since_start = self._kept = 0
         self.deaths = Deaths(parts.state, parts.files.death)
-        self._reading: list[int] = []
+        self._looking = Looking(parts, commits, self.deaths)
         self.size = BatchSize(memory_bytes=parts.memory_bytes, after_death=self.deaths.waiting)
 
     def refuses(self, place: int) -> bool:
@@ -85,12 +83,10 @@ class Execution:
         # Before anything is known of them: no cost decides about its own request.
         plans = {each: self._measuring.plan(each) for each in _blocks(requests)}
         shares = {each: self._share(each) for each in plans}
-        self._reading = [one.position for one in requests]
-        self._parts.inflight.mark(self._reading, step=TYPING)
+        self._parts.inflight.mark([one.position for one in requests], step=TYPING)
         with clock.during(spent.READ):
-            looked = [self._look_at(request, plans, shares, block) for request in requests]
+            block.work = self._looking.at(requests, plans, shares, block, batched=self.batches())
         self._measuring.read(len(requests) - block.thinned)
-        block.work = [one for one in looked if one is not None]
         alone = [one for one in block.work if one.is_alone]
         bursts = [one for one in alone if one.what.burst]
         if bursts:
@@ -173,62 +169,6 @@ class Execution:
 
     def _share(self, block: tuple[int, int]) -> float:
         return 1.0 if self._parts.backlog is None else self._parts.backlog.share(block)
-
-    def _look_at(
-        self,
-        request: Request,
-        plans: Mapping[tuple[int, int], Plan],
-        shares: Mapping[tuple[int, int], float],
-        block: Block,
-    ) -> Work | None:
-        """Type a request and decide what is done with it; None where that is settled."""
-        if request.body is None:
-            block.counts.append((Outcome.SAMPLED_OUT, 1))
-            return None
-        died = self.deaths.of(request.position)
-        if died >= FATAL:
-            block.poisoned.append(request)
-            return None
-        # What a process died of is tried again, whatever is thinned by now: its outcome is owed.
-        share = 1.0 if died else shares[block_of(request.position)]
-        column = self._parts.entity is not None and request.unit is None
-        if share < 1 and not column and not self._keeps(share, request, request.unit):
-            block.thin()
-            return None
-        typed = self._typed(request, by_itself=died > 0)
-        if share < 1 and column and not self._keeps(share, request, self._unit(typed)):
-            block.thin()
-            return None
-        sizes = self._commits.sizes.of(typed.rows)
-        large = self.large.is_large(sizes)
-        if large:
-            self._measuring.large()
-        what = turn(
-            request.position,
-            role=self._parts.name.role,
-            large=large,
-            plan=plans[block_of(request.position)],
-            batched=self.batches(),
-        )
-        if died:
-            what = Turn()  # by itself: another death is its own
-        if not what.score:
-            block.counts.append((Outcome.SAMPLED_OUT, 1))
-        return Work(typed, what, sizes, large=large, died=died > 0, share=share)
-
-    def _keeps(self, share: float, request: Request, unit: int | None) -> bool:
-        return is_kept(share, position=request.position, unit=unit)
-
-    def _typed(self, request: Request, *, by_itself: bool) -> Typed:
-        """Type a request; it is in hand meanwhile, too: by itself where its typing may hang or kill."""
-        # A type hint's validators are the model's code. Else the whole read is in hand at once.
-        own = by_itself or self._parts.observer.scorer.schema.fits is not None
-        if own:
-            self._parts.inflight.mark([request.position], step=TYPING)
-        typed = self._parts.observer.typed(request)
-        if own:
-            self._parts.inflight.mark(self._reading, step=TYPING)
-        return typed
 
     @property
     def _measuring(self) -> Measuring:
@@ -370,7 +310,7 @@ class Execution:
             inclusion=what.inclusion * one.share,
             share=one.share,
             by=one.by,
-            unit=self._unit(typed),
+            unit=self._looking.unit(typed),
             pair=one.pair,
         )
         self._commits.keep(scoring)
@@ -394,12 +334,6 @@ class Execution:
             self._parts.rescorer.offer(typed, observation, self._commits.learned.noise, by=one.by)
         if one.is_alone:
             self._offer(typed, observation.answer, times)
-
-    def _unit(self, typed: Typed) -> int | None:
-        """Return a request's entity: as its header said, or else its column."""
-        if typed.request.unit is not None:
-            return typed.request.unit
-        return unit_of(typed.rows, entity=self._parts.entity, salt=self._parts.disclosure.salt)
 
     def _poisoned(self, request: Request) -> None:
         """Record the outcome of a request that two processes did not survive."""

@@ -20,6 +20,7 @@ from shadowserve.schema.rows import Rows, concat
 from shadowserve.scorer import featurization
 from shadowserve.scorer.scorer import Scored, Scorer
 from shadowserve.wire.protocols import Protocol
+from shadowserve.wire.together import parse_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,21 @@ class Observer:
             spent_ns = time.monotonic_ns() - started_ns
             return Typed(request, None, None, spent_ns, refusal=refusal)
         return Typed(request, parsed.rows, parsed.echo, parsed.parse_ns, parsed.schema_ns)
+
+    def typed_all(self, requests: Sequence[Request]) -> list[Typed]:
+        """Type bodies as `typed` does each, those of one kind at once; none may hang or kill."""
+        schema = self.scorer.schema
+        by_protocol: dict[str, list[int]] = {}
+        for at, request in enumerate(requests):
+            by_protocol.setdefault(request.protocol, []).append(at)
+        found: list[Typed | None] = [None] * len(requests)
+        for name, places in by_protocol.items():
+            bodies = [(requests[at].body or b"", requests[at].content_type) for at in places]
+            parsed = parse_all(self.protocols[name], bodies, schema)
+            for at, one in zip(places, parsed, strict=True):
+                if one is not None:
+                    found[at] = Typed(requests[at], one.rows, one.echo, one.parse_ns, one.schema_ns)
+        return [one or self.typed(own) for one, own in zip(found, requests, strict=True)]
 
     def alone(self, typed: Typed) -> Observation:
         """Score one request by itself; its times count."""

@@ -62,6 +62,7 @@ class Schema:
     _keys: Keys = field(init=False, repr=False, compare=False)
     _text: frozenset[ColumnName] = field(init=False, repr=False, compare=False)
     _untyped: frozenset[ColumnName] = field(init=False, repr=False, compare=False)
+    _follows: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_keys", Keys.of(self.columns))
@@ -76,6 +77,8 @@ class Schema:
         object.__setattr__(self, "_text", text)
         untyped = frozenset(c.name for c in self.columns if c.type == "any")
         object.__setattr__(self, "_untyped", untyped)
+        follows = any(c.type == UNTYPED for c in self.columns)
+        object.__setattr__(self, "_follows", follows)
 
     @classmethod
     def from_signature(cls, signature: Mapping[str, Any] | None) -> Schema:
@@ -202,6 +205,51 @@ class Schema:
         whole = all(len(record) == len(casts) for record in records)
         extra = () if whole else self._keys.unknown(records)
         return self._rows(columns, n_rows=len(records), extra=extra)
+
+    @property
+    def types_together(self) -> bool:
+        """Whether rows of several requests can be typed at once, each as it would be by itself.
+
+        Not where a column's type follows the values that it comes with, nor where the model's own code looks
+        at each value.
+        """
+        return self.named and bool(self._casts) and self.fits is None and not self._follows
+
+    def type_singly(self, records: Sequence[dict[str, Any]]) -> list[Rows] | None:
+        """Type requests of one row each, all at once, each as `type_records` would by itself.
+
+        Parameters
+        ----------
+        records : sequence of dict
+            One a request, of a schema that types them together.
+
+        Returns
+        -------
+        list of Rows or None
+            One a request; their values lie in shared arrays. None where any of them is refused or lacks a
+            key: then each has to be looked at by itself.
+        """
+        known, columns = self._keys.known, {}
+        try:
+            for column, (key, name, caster) in zip(self.columns, self._casts, strict=True):
+                # Where names may be spelt otherwise, one that is lacking has to be looked for.
+                if column.required or self.respelled:
+                    columns[name] = caster([record[key] for record in records])
+                else:
+                    columns[name] = caster([record.get(key) for record in records])
+        except Exception:  # whose fault it is, and which, is told of it by itself
+            return None
+        places = range(len(records))
+        cut = [[each[at : at + 1] for at in places] for each in columns.values()]
+        names = tuple(columns)
+        return [
+            self._rows(
+                dict(zip(names, own, strict=True)),
+                n_rows=1,
+                extra=() if record.keys() <= known else self._keys.unknown((record,)),
+            )
+            for record, own in zip(records, zip(*cut, strict=True), strict=True)
+        ]
 
     def type_columns(self, table: Mapping[str, Sequence[Any]], *, n_rows: int) -> Rows:
         """Type rows that came column by column, in any order of columns.

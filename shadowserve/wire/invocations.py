@@ -20,7 +20,7 @@ from shadowserve.wire.limits import MAX_DEPTH
 from shadowserve.wire.media import media
 from shadowserve.wire.openapi import closed, content, many, params
 from shadowserve.wire.protocol import Protocol, Purpose, Route
-from shadowserve.wire.scoring import type_scoring
+from shadowserve.wire.scoring import lone_record, type_scoring
 
 _NAMES: Json = {"type": "array", "items": {"type": ["string", "integer"]}}
 
@@ -70,6 +70,10 @@ def _typed(given: Given, schema: Schema) -> tuple[Rows, str | None]:
     if given.is_csv:
         return type_csv(given.content, schema, header=given.header), None
     return type_scoring(given.content, schema), None
+
+
+def _record(given: Given) -> dict[str, Any] | None:
+    return None if given.is_csv else lone_record(given.content)
 
 
 def _encode(prediction: Any, *, echo: str | None = None) -> bytes:  # noqa: ARG001 - has no id
@@ -154,6 +158,7 @@ PROTOCOL = Protocol(
     ),
     read_body=_read,
     type=_typed,
+    record=_record,
     encode=_encode,
     encode_rows=answers.answer_rows,
     read=answers.read_answer,

@@ -13,7 +13,7 @@ from shadowserve.wire import answers
 from shadowserve.wire.media import read_json
 from shadowserve.wire.openapi import closed, content, many
 from shadowserve.wire.protocol import Protocol, Purpose, Route
-from shadowserve.wire.scoring import type_scoring
+from shadowserve.wire.scoring import lone_record, type_scoring
 
 
 def _read(body: bytes, content_type: str) -> Any:
@@ -32,6 +32,10 @@ def _typed(records: Any, schema: Schema) -> tuple[Rows, str | None]:
     return type_scoring({"dataframe_records": records}, schema), None
 
 
+def _record(records: Any) -> dict[str, Any] | None:
+    return lone_record({"dataframe_records": records})
+
+
 def _encode(prediction: Any, *, echo: str | None = None) -> bytes:  # noqa: ARG001 - has no id
     return answers.dumps(answers.plain(prediction))
 
@@ -48,6 +52,7 @@ PROTOCOL = Protocol(
     routes=(Route("/predict", Purpose.SCORE),),
     read_body=_read,
     type=_typed,
+    record=_record,
     encode=_encode,
     read=answers.read_json,
     answered_with="a JSON list",

@@ -141,6 +141,9 @@ class Protocol:
     encode_rows : callable, optional
         An array of one row a request to their answers, each as `encode` would give it alone; None for
         an array of which each row is to be encoded by itself.
+    record : callable, optional
+        What was read of a body to its only row, if it is an object of names and values and nothing else
+        came; else None.
     """
 
     name: str
@@ -156,6 +159,7 @@ class Protocol:
     refusals: RefusalForm = OBJECT
     names_version: bool = False
     encode_rows: Callable[[np.ndarray], list[bytes] | None] | None = None
+    record: Callable[[Any], dict[str, Any] | None] | None = None
 
     @property
     def names_model(self) -> bool:

@@ -58,6 +58,39 @@ def type_scoring(document: Any, schema: Schema) -> Rows:
     return replace(rows, params=params, extra=rows.extra + ignored)
 
 
+def lone_record(document: Any) -> dict[str, Any] | None:
+    """Return the only row of a request, where `type_scoring` would type just that by its names.
+
+    Returns
+    -------
+    dict or None
+        None for several rows, for lists, for parameters, and for whatever is refused.
+    """
+    if type(document) is not dict or len(document) != 1:
+        return None
+    ((key, value),) = document.items()
+    if key == "dataframe_split":
+        value = _split_record(value)
+    elif key != "dataframe_records":
+        return None  # what a bare array means depends on the schema
+    if type(value) is not list or len(value) != 1 or type(record := value[0]) is not dict:
+        return None
+    return record if 0 < len(record) <= limits.MAX_COLUMNS else None
+
+
+def _split_record(value: Any) -> list[Any] | None:
+    if type(value) is not dict or not value.keys() <= {"columns", "data", "index"}:
+        return None
+    data, names = value.get("data"), value.get("columns")
+    if type(data) is not list or len(data) != 1 or type(data[0]) is not list:
+        return None
+    if type(names) is not list or not all(type(name) in (str, int) for name in names):
+        return None
+    record = dict(zip(map(str, names), data[0], strict=False))
+    # Fewer keys than names or values: two names are one, or a value has none.
+    return [record] if len(record) == len(names) == len(data[0]) else None
+
+
 def _not_the_protocol(what: str) -> RequestError:
     return RequestError(
         f"The body is a JSON object with exactly one of {', '.join(_READERS)}, "
