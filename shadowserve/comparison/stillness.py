@@ -7,6 +7,7 @@ against champion on the same request: an absurd answer of either weighs one requ
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
 from typing import Any, ClassVar
 
 import numpy as np
@@ -72,29 +73,32 @@ class Stillness(Stored):
 
     def add(self, champion: Sequence[Any], lane: Sequence[Any]) -> None:
         """Take in both answers to some requests, one each; rows without a number are left out."""
-        pairs = list(zip(*(self.of.placed(side) for side in (champion, lane)), strict=True))
+        theirs, own = (self.of.placed(side) for side in (champion, lane))
         # A NaN lies in no place, and one side without a number leaves no pair.
         if not self.usual.is_label:
-            pairs = [pair for pair in pairs if np.isfinite(pair).all()]
-        while pairs and self._places is None:
+            fine = np.isfinite(theirs) & np.isfinite(own)
+            if not fine.all():
+                theirs, own = (list(compress(side, fine.tolist())) for side in (theirs, own))
+        while theirs and self._places is None:
             wanted = BURN_IN - len(self._burnt)
-            self._burnt += [list(pair) for pair in pairs[:wanted]]
-            pairs = pairs[wanted:]
+            both = zip(theirs[:wanted], own[:wanted], strict=True)
+            self._burnt += [list(pair) for pair in both]
+            theirs, own = theirs[wanted:], own[wanted:]
             if len(self._burnt) == BURN_IN:
                 self._fix()
-        if pairs and self._places is not None:
-            there = np.asarray([[self._is_there(i, pair[i]) for i in (0, 1)] for pair in pairs])
-            self.theirs, self.own = self.theirs + there[:, 0].sum(), self.own + there[:, 1].sum()
-            self.more.add(there[:, 1] - there[:, 0])
+        if theirs and self._places is not None:
+            there = self._there(theirs, which=0), self._there(own, which=1)
+            self.theirs, self.own = self.theirs + there[0].sum(), self.own + there[1].sum()
+            self.more.add(there[1] - there[0])
 
-    def _is_there(self, which: int, value: Any) -> float:
-        if self._places is None:
-            return 0.0
-        place = self._places[which]
+    def _there(self, values: Sequence[Any], *, which: int) -> np.ndarray:
+        """Return which answers of a side lie at its place: ndarray of shape (n,), float64, 0 or 1."""
+        place = self._places[which] if self._places is not None else None
         if self.usual.is_label:
-            return float(value == place)
+            return np.array([value == place for value in values], dtype=np.float64)
         # Numbers that stand still may still tremble.
-        return float(abs(value - place) <= self._widths[which])
+        near = np.abs(np.subtract(values, place or 0.0)) <= self._widths[which]
+        return np.asarray(near, dtype=np.float64)
 
     def _fix(self) -> None:
         """Fix the places on the first hundred; where the champion itself holds still, on the next."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from shadowserve.schema.disclosure import Disclosure, Rule
-from shadowserve.schema.rows import Rows
+from shadowserve.schema.rows import ColumnName, Rows
 from shadowserve.scorer.featurization.categories import Categories
 from shadowserve.statistics.stored import Stored, named, row
 
@@ -69,12 +69,22 @@ class Unseen(Stored):
         told = {c: one for c, one in known.items() if disclosure.rule(c) is not Rule.DROPPED}
         if not told:
             return
+        met: dict[ColumnName, list[Any] | None] = {}
         for rows in requests:
             for name, values in rows.columns.items() if rows is not None else ():
-                # A model may know with underscores what a request spells with blanks.
-                column = str(name) if str(name) in told else str(name).replace(" ", "_")
-                if column in told:
-                    self._count(str(name), values.tolist(), told[column])
+                if name not in met:
+                    met[name] = [] if self._column(name, told) else None
+                if (own := met[name]) is not None:
+                    own += values.tolist()
+        for name, seen in met.items():
+            if seen is not None and (column := self._column(name, told)) is not None:
+                self._count(str(name), seen, told[column])
+
+    def _column(self, name: ColumnName, told: Mapping[str, Categories]) -> str | None:
+        """Return which of the version's columns one is; it may know with underscores what has blanks."""
+        own = str(name)
+        column = own if own in told else own.replace(" ", "_")
+        return column if column in told else None
 
     def _count(self, column: str, values: list[Any], known: Categories) -> None:
         count = self.columns.setdefault(column, Count())

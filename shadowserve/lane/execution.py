@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 from shadowserve.comparison import memory
 from shadowserve.comparison.bursts import block_of, burst_of
@@ -32,6 +33,7 @@ _log = logging.getLogger(__name__)
 
 WARMUP_REQUESTS = 20
 MEMORY_LOOK = 16
+"""Requests after which it is looked what the process holds, once for all of a read."""
 
 
 class Execution:
@@ -42,6 +44,8 @@ class Execution:
         self._since_start = self._kept = 0
         self.deaths = Deaths(parts.state, parts.files.death)
         self._looking = Looking(parts, commits, self.deaths)
+        if parts.rescorer is not None:
+            parts.rescorer.during = partial(parts.clock.during, spent.AGAIN)
         self.size = BatchSize(memory_bytes=parts.memory_bytes, after_death=self.deaths.waiting)
 
     def refuses(self, place: int) -> bool:
@@ -113,11 +117,16 @@ class Execution:
                 self._commits.progress.count(outcome, n)
         for request in block.poisoned:
             self._poisoned(request)
-        with self._parts.clock.during(spent.AGAIN):
+        # What is scored a second time meanwhile is told apart: measuring has a budget.
+        with self._parts.clock.during(spent.RECORD):
             for one in block.work:
                 if one.typed.request.position not in block.fatal:
                     self._keep(one)
                 self._hand_out()
+        self._kept += len(block.work)
+        if self._kept >= MEMORY_LOOK:
+            self._kept = 0
+            memory.note(self._commits.learned.memory, self._commits.n_requests)
         self._parts.inflight.clear()
 
     @property
@@ -176,6 +185,8 @@ class Execution:
 
     def again(self, requests: Sequence[Request]) -> None:
         """Score a second time what is due for it: few, until enough is known, and alarms wait for them."""
+        if not self._parts.seconds:
+            return
         with self._parts.clock.during(spent.AGAIN):
             for one in self._parts.seconds:
                 try:
@@ -257,8 +268,9 @@ class Execution:
             return
         if times.batch_requests > 1 or burst_of(typed.request.position) is not None:
             return
-        if self._parts.company.offer(typed, answer, times.work_ns):
-            self._parts.warmth.cool()
+        with self._parts.clock.during(spent.AGAIN):
+            if self._parts.company.offer(typed, answer, times.work_ns):
+                self._parts.warmth.cool()
 
     def batch_rows(self) -> int:
         """Return how many rows share a call: never so many that the deadline is for the batch."""
@@ -319,9 +331,6 @@ class Execution:
                 second.take(scoring)
             except Exception as error:
                 self._second_failed(error)
-        self._kept += 1
-        if self._kept % MEMORY_LOOK == 0:
-            memory.note(self._commits.learned.memory, self._commits.n_requests)
         if times is not None and alone and not one.warmup:
             self._parts.metrics.observe(times)
         if one.died or not self._measuring.has_room_again:

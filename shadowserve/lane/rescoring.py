@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 
@@ -67,6 +68,8 @@ class Rescorer:
         Given a request and who scored it, scores it in another process; None where there is none.
     steady : callable or None
         Is told each request that was scored twice, alike, with the answer.
+    during : callable
+        Gives the context within which requests are scored a second time, so that its length is known.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class Rescorer:
         self._comparer = comparer
         self._doubts_left = 1.0
         self.steady: Callable[[Request, bytes], None] | None = None
+        self.during: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def offer(self, typed: Typed, first: Observation, noise: Noise, *, by: int = 0) -> None:
         """Remember a scored request; now and then, score the last ones again.
@@ -103,7 +107,8 @@ class Rescorer:
         if first.times.batch_requests > 1:
             shared, self._n_shared = True, self._n_shared + 1
             if self._n_shared % EVERY_SHARED == 0 and took_ms <= CALL_MS:
-                self._beside(typed, first, noise, by=by)
+                with self.during():
+                    self._beside(typed, first, noise, by=by)
         if took_ms > MAX_MS:
             return  # a slow request, or batch, is not made slower: its deadline runs
         if shared:
@@ -112,7 +117,8 @@ class Rescorer:
         self._recent.append((typed, first))
         self._n += 1
         if self._n % EVERY == 0 and len(self._recent) == BATCH:
-            self._again(noise)
+            with self.during():
+                self._again(noise)
         self._doubt(typed, first.answer, noise, alone=True, by=by)
 
     def _beside(self, typed: Typed, first: Observation, noise: Noise, *, by: int) -> None:
@@ -141,7 +147,8 @@ class Rescorer:
         if not apart.any():
             return
         self._doubts_left -= 1
-        second = self._alone(typed, by).answer
+        with self.during():
+            second = self._alone(typed, by).answer
         if second is None:
             return  # that it fails now and then is told as that
         wandered = self._comparer.apart(request, first, second)
