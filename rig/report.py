@@ -87,7 +87,7 @@ def report(**changes) -> dict:
 class Reader(HTMLParser):
     """Collects a page's elements and its text, and finds what is left open."""
 
-    VOID = ("meta", "link", "img", "br")
+    VOID = ("meta", "link", "img", "br", "input")
 
     def __init__(self, page: str) -> None:
         super().__init__()

@@ -13,22 +13,21 @@ from starlette.routing import Route
 
 from shadowserve import labels as labelled
 from shadowserve.console.acceptance import Acceptance
+from shadowserve.console.board import Board
 from shadowserve.console.callers import is_local
 from shadowserve.console.metrics import Exposition
-from shadowserve.console.responses import as_html, as_json, as_text, refused, response
+from shadowserve.console.responses import as_json, as_text, refused, response
+from shadowserve.console.site import Site
 from shadowserve.console.tap import Tap
 from shadowserve.errors import RequestError, ShadowserveError, UnreadableError
 from shadowserve.http.asgi import ClientGone, read_pieces
 from shadowserve.http.refusals import steering_refusal
 from shadowserve.report import build
-from shadowserve.report.page import render, waiting
 from shadowserve.state import deployment as deployments
-from shadowserve.state import ledger, pauses
+from shadowserve.state import ledger
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.places import Places
 
-REFRESH_S = 10
-"""How often an open page asks again; building a report takes some tenths of a second."""
 MAX_LABELS = 16 * 2**20
 """Bytes of labels in one request."""
 
@@ -53,14 +52,14 @@ class Console:
         self._tap = tap
         self._metrics = Exposition(places)
         self._guarded = guarded
+        self._site = Site(places, Board(places))
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
         said = Acceptance(self._places, guarded=self._guarded)
         return Starlette(
             routes=[
-                Route("/", self.page),
-                Route("/report.html", self.page),
+                *self._site.routes(),
                 Route("/livez", self.live),
                 Route("/readyz", self.ready),
                 Route("/status.json", self.status),
@@ -69,8 +68,6 @@ class Console:
                 Route("/labels", self.labels, methods=["POST"]),
                 Route("/accept", said.accept, methods=["POST"]),
                 Route("/withdraw", said.withdraw, methods=["POST"]),
-                Route("/pause", self.pause, methods=["POST"]),
-                Route("/resume", self.resume, methods=["POST"]),
                 Route("/tap", self.tap, methods=["POST"]),
             ],
             lifespan=self._tap.lifespan if self._tap else None,
@@ -117,28 +114,6 @@ class Console:
         except ShadowserveError as error:
             return refused("unreadable", str(error), status=503)
 
-    async def page(self, request: Request) -> Response:
-        """Return the report as a page that asks again by itself; ``?challenger=4`` picks it."""
-        wanted = request.query_params.get("challenger")
-        deployment = deployments.read(self._places)
-        if deployment is None or not deployment.challengers:
-            told = "Nothing is served yet." if deployment is None else "No challenger is served."
-            return as_html(waiting(told, refresh_s=REFRESH_S), status=503)
-        try:
-            number = build.number_of(deployment, wanted)
-            told = await asyncio.to_thread(self._rendered, deployment, number)
-        # An open page asks again by itself, so it gets a page, and a status that a probe
-        # understands.
-        except UnreadableError as error:
-            return as_html(waiting(str(error), refresh_s=REFRESH_S), status=503)
-        except ShadowserveError as error:
-            return as_html(waiting(str(error), refresh_s=REFRESH_S), status=400)
-        return as_html(told)
-
-    def _rendered(self, deployment: Deployment, challenger: int) -> str:
-        told = build.build(self._places, deployment, challenger=challenger)
-        return render(told, refresh_s=REFRESH_S)
-
     async def labels(self, request: Request) -> Response:
         """Take labels, all or none: a JSON list of ``{"request_id", "label"}``, or one a line.
 
@@ -164,23 +139,6 @@ class Console:
             ).to_dict()
         )
 
-    async def pause(self, _request: Request) -> Response:
-        """Let lanes skip what comes."""
-        try:
-            pauses.begin(self._places)
-        except OSError as error:
-            return _unwritable(error)
-        return as_json({"paused": True})
-
-    async def resume(self, _request: Request) -> Response:
-        """Let lanes go on, and try degraded ones again."""
-        try:
-            pauses.end(self._places)
-            self._places.resume.touch(mode=0o600)
-        except OSError as error:
-            return _unwritable(error)
-        return as_json({"paused": False})
-
     async def _told(self, tell: Callable[[Deployment], Any]) -> Response:
         """Read and compute off the loop, so that health checks are never held up."""
         deployment = deployments.read(self._places)
@@ -205,10 +163,3 @@ def _no_route(_request: Request, error: Exception) -> Response:
         "/labels, /accept, /withdraw, /pause, /resume and /tap to send to."
     )
     return refused("not_found", told, status=404)
-
-
-def _unwritable(error: OSError) -> Response:
-    told = (
-        f"The state directory cannot be written ({error.strerror}). Free space there and ask again."
-    )
-    return refused("unwritable", told, status=503)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
 
 from shadowserve.comparison.lasting import ERROR
 from shadowserve.comparison.learned import Learned
@@ -22,47 +21,13 @@ from shadowserve.judgement.findings.labelled import by_labels
 from shadowserve.judgement.findings.latency import SLOW_PROCESS, waited
 from shadowserve.judgement.findings.prediction_divergence import above_noise
 from shadowserve.judgement.findings.standing import standing
+from shadowserve.judgement.limit import Limit, Standing
 from shadowserve.labels.far import FarOff
+from shadowserve.labels.gain import Loss
 from shadowserve.legible import counted, number, share
 from shadowserve.settings.policy import Policy
 from shadowserve.statistics.epochs import STRETCHES
 from shadowserve.statistics.sequential import MeanSequence
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """One limit of the policy and how it stands.
-
-    Parameters
-    ----------
-    state : str
-        ``kept``, ``broken`` or ``undecided``, each proven but the last.
-    more : int or None
-        Requests that deciding it still takes at the present rate; None where that cannot be told.
-        Compared ones: where a share is sampled, more must come.
-    accepted : str or None
-        Id of an accepted finding that tells the same: the limit does not decide then, however it stands.
-    """
-
-    name: str
-    state: str
-    says: str
-    more: int | None = None
-    accepted: str | None = None
-
-    def to_dict(self, *, sample_rate: float = 1.0) -> dict[str, Any]:
-        """Return the limit as JSON-able values, with how many requests must come for `more`."""
-        # Labels arrive by their own pace, whatever share of the requests is sampled.
-        known = self.more is not None and self.name != "loss" and sample_rate > 0
-        traffic = ceil(round((self.more or 0) / sample_rate, 6)) if known else None
-        return {
-            "name": self.name,
-            "state": self.state,
-            "says": self.says,
-            "more": self.more,
-            "more_traffic": traffic,
-            "accepted": self.accepted,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +71,19 @@ def limits(known: Facts, policy: Policy) -> tuple[Limit, ...]:
 def _coverage(known: Facts, policy: Policy) -> Limit:
     n = compared(known)
     unit = unit_of(known)
+    stands = Standing(n, n, policy.min_requests, "requests")
     by = "" if unit.name == "request" else f" They count as {unit.n} different {unit.name!r}."
     if n >= policy.min_requests:
-        return Limit("coverage", "kept", f"{n} requests were answered by both.{by}")
+        says = f"{n} requests were answered by both.{by}"
+        return Limit("coverage", "kept", says, stands=stands)
     more = policy.min_requests - n
     state = f" ({known.lane.state}: {known.lane.reason})" if known.lane.reason else ""
     return Limit(
-        "coverage", "undecided", f"{n} of {policy.min_requests} requests compared{state}.", more
+        "coverage",
+        "undecided",
+        f"{n} of {policy.min_requests} requests compared{state}.",
+        more,
+        stands,
     )
 
 
@@ -134,17 +105,19 @@ def _disagreement(known: Facts, policy: Policy) -> Limit:
     # together.
     low, _ = above_noise(known, outputs, alpha=policy.alpha / LIMITS)
     _, high = above_noise(known, outputs, alpha=policy.alpha)
+    stands = Standing(max(low, 0.0), high, limit, "share")
     says = f"Disagreement above the noise lies between {share(max(low, 0.0))} and {share(high)}; {share(limit)} is allowed."
     if high < limit:
         weighed = known.learned.weighed
         noise = known.control.outputs.judged if known.control is not None else None
         most = highest(weighed.disagreement) - (noise.mean if noise is not None and noise.n else 0)
         if not weighed.thinned or most < limit:
-            return Limit("disagreement", "kept", says)
-        return Limit("disagreement", "undecided", f"{says} {_weighed(most)}")
+            return Limit("disagreement", "kept", says, stands=stands)
+        return Limit("disagreement", "undecided", f"{says} {_weighed(most)}", stands=stands)
     if low > limit:
-        return Limit("disagreement", "broken", says)
-    return Limit("disagreement", "undecided", says, _needed(outputs.judged, limit, policy))
+        return Limit("disagreement", "broken", says, stands=stands)
+    more = _needed(outputs.judged, limit, policy)
+    return Limit("disagreement", "undecided", says, more, stands)
 
 
 def _loss(known: Facts, policy: Policy) -> Limit:
@@ -154,7 +127,13 @@ def _loss(known: Facts, policy: Policy) -> Limit:
         return Limit("loss", "undecided", "No label has been joined yet.")
     state = by_labels(known, policy) or "undecided"
     more = gains.needed(losses.decisive, policy) if state == "undecided" else None
-    return Limit("loss", state, gains.told(losses, policy), more)
+    return Limit("loss", state, gains.told(losses, policy), more, _lost(losses.decisive, policy))
+
+
+def _lost(loss: Loss, policy: Policy) -> Standing | None:
+    """Return the share of the champion's gain that is lost; None where either end is open."""
+    low, high = loss.lost(alpha=policy.alpha, broken_alpha=policy.alpha / LIMITS)
+    return None if low is None or high is None else Standing(low, high, loss.allowed, "share")
 
 
 def _errors(known: Facts, policy: Policy) -> Limit:
@@ -165,6 +144,8 @@ def _errors(known: Facts, policy: Policy) -> Limit:
     if far is not None:
         # The loss is capped so that few labels decide; what the cap hides must count somewhere.
         more = far.with_failures(more)
+    (low, _), (_, high) = more.interval(2 * policy.alpha / LIMITS), more.interval(2 * policy.alpha)
+    stands = Standing(low, high, limit, "share")
     says = f"{_fails(more, policy)} than the champion; {share(limit)} is allowed.{_far_off(far)}"
     if more.is_above(limit, alpha=policy.alpha / LIMITS):
         is_far = far is not None and far.more.is_above(limit, alpha=policy.alpha / LIMITS)
@@ -172,15 +153,15 @@ def _errors(known: Facts, policy: Policy) -> Limit:
         # them apart.
         if not is_far and not _is_its_own(known, known.learned, policy):
             says += " Whether the version or its surroundings failed is not settled yet."
-            return Limit("errors", "undecided", says)
-        return Limit("errors", "broken", says)
+            return Limit("errors", "undecided", says, stands=stands)
+        return Limit("errors", "broken", says, stands=stands)
     if more.is_below(limit, alpha=policy.alpha):
         weighed = known.learned.weighed
         if not weighed.thinned or highest(weighed.more_errors) < limit:
-            return Limit("errors", "kept", says)
+            return Limit("errors", "kept", says, stands=stands)
         says += f" {_weighed(highest(weighed.more_errors))}"
-        return Limit("errors", "undecided", says)
-    return Limit("errors", "undecided", says, _needed(more, limit, policy))
+        return Limit("errors", "undecided", says, stands=stands)
+    return Limit("errors", "undecided", says, _needed(more, limit, policy), stands)
 
 
 def _weighed(most: float) -> str:
@@ -242,14 +223,15 @@ def _latency(known: Facts, policy: Policy) -> Limit:
         )
         return Limit("latency", "undecided", says, more)
     says = waited(paired, found)
+    stands = Standing(found.low, found.high, 1 + paired.margin, "ratio")
     if found.high < 1 + paired.margin:
-        return Limit("latency", "kept", says)
+        return Limit("latency", "kept", says, stands=stands)
     # Without turns a process in a slow spell looks like a slow version: that rejects nothing.
     if found.low > 1 + paired.margin and known.in_turn:
-        return Limit("latency", "broken", says)
+        return Limit("latency", "broken", says, stands=stands)
     if found.low > 1 + paired.margin:
-        return Limit("latency", "undecided", f"{says} {SLOW_PROCESS}")
-    return Limit("latency", "undecided", says, more)
+        return Limit("latency", "undecided", f"{says} {SLOW_PROCESS}", stands=stands)
+    return Limit("latency", "undecided", says, more, stands)
 
 
 def _requests(known: Facts, n_bursts: int | None) -> int | None:

@@ -19,7 +19,8 @@ from shadowserve.judgement.findings.error_rate import ERROR_RATE
 from shadowserve.judgement.findings.latency import LATENCY
 from shadowserve.judgement.findings.nonfinite_output import NONFINITE_OUTPUT
 from shadowserve.judgement.findings.prediction_divergence import PREDICTION_DIVERGENCE
-from shadowserve.judgement.limits import Limit, Unit, limits, unit_of
+from shadowserve.judgement.limit import Limit
+from shadowserve.judgement.limits import Unit, limits, unit_of
 from shadowserve.settings.policy import Policy
 
 

@@ -58,6 +58,8 @@ class Losses:
         The answer that is always the same, from the labels so far.
     by_class, by_slice : ByClass, BySlice
         What describes and does not decide.
+    arrived : tuple of float
+        When the first and the newest label came, in seconds since the epoch; empty where that is not asked.
     far : FarOff
         Numbers far from the champion's, on all requests of which answers are known.
     """
@@ -76,6 +78,7 @@ class Losses:
         self.measures: dict[str, Loss] = {}
         self.counts: Mapping[str, int] = {}
         self.marks = Marks()
+        self.arrived: tuple[float, ...] = ()
 
     @property
     def decisive(self) -> Loss | None:

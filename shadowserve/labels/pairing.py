@@ -117,6 +117,7 @@ def learn(
             )  # fmt: skip
             pairing.go_on(copy, losses)
         losses.counts = copy.counts()
+        losses.arrived = copy.arrived()
     return losses
 
 

@@ -72,6 +72,11 @@ class WorkingCopy(LabelStore):
         """Write to memory, where nobody else does."""
         yield
 
+    def arrived(self) -> tuple[float, ...]:
+        """Return when the first and the newest label came, in seconds since the epoch; empty without any."""
+        query = "SELECT received_ns FROM kept.label WHERE id IN (SELECT min(id) FROM kept.label UNION SELECT max(id) FROM kept.label) ORDER BY id"
+        return tuple(at / 1e9 for (at,) in self._connection.execute(query))
+
     @property
     def is_whole(self) -> bool:
         """Whether the file has its tables; one that is being made may lack them."""

@@ -16,7 +16,10 @@ from shadowserve.judgement.findings.slice_divergence import SLICE_DIVERGENCE
 from shadowserve.judgement.verdict import judge
 from shadowserve.labels.losses import by_request
 from shadowserve.legible import counted
-from shadowserve.report import times
+from shadowserve.report import quiet, times
+from shadowserve.report.joint import joint
+from shadowserve.report.over_time import History, over_time
+from shadowserve.report.recorded import latest_answers
 from shadowserve.settings.policy import Policy
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.places import Places
@@ -56,7 +59,9 @@ def policy_of(deployment: Deployment, challenger: int) -> Policy:
     return policy.of_challenger(deployment.place_of(challenger))
 
 
-def build(places: Places, deployment: Deployment, *, challenger: int) -> dict[str, Any]:
+def build(
+    places: Places, deployment: Deployment, *, challenger: int, history: History | None = None
+) -> dict[str, Any]:
     """Return the contract's report of one challenger, as it stands now.
 
     Parameters
@@ -66,6 +71,8 @@ def build(places: Places, deployment: Deployment, *, challenger: int) -> dict[st
     deployment : Deployment
     challenger : int
         Version number.
+    history : History, optional
+        Keeps the closed windows for whoever asks often.
     """
     known = gather(places, deployment, challenger=challenger)
     policy = policy_of(deployment, challenger)
@@ -73,6 +80,7 @@ def build(places: Places, deployment: Deployment, *, challenger: int) -> dict[st
     judgement = judge(known, findings, policy)
     told = {
         "schema": SCHEMA,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "deployment": deployment.id,
         "model": deployment.model,
         "champion": deployment.champion.number,
@@ -86,7 +94,8 @@ def build(places: Places, deployment: Deployment, *, challenger: int) -> dict[st
         "findings": [_dated(known, finding) for finding in findings],
         "acceptances": list(_acceptances(known, findings)),
         "labels": _labels(known, policy),
-        "divergence": _divergence(known),
+        "divergence": _divergence(known, places),
+        "over_time": over_time(places, known, findings, history),
         "latency": times.latency(known, policy),
         "features": list(times.features(known)),
         "notes": _notes(known),
@@ -95,6 +104,8 @@ def build(places: Places, deployment: Deployment, *, challenger: int) -> dict[st
         "slices": _slices(known, policy),
         "slow_requests": known.learned.slow_requests()[:20] if known.learned else [],
         "worst_requests": known.learned.outputs.worst.rows()[:20] if known.learned else [],
+        "capacity": times.capacity(known),
+        "quiet": quiet.read(places, known),
         "evidence": known.ledger.arrival.to_dict(),
         "batching": [one.to_dict() for one in known.ledger.batching],
         "ledger": known.ledger.to_dict(),
@@ -149,7 +160,7 @@ def _time(wall_ns: int) -> str:
     return datetime.fromtimestamp(wall_ns / 1e9, UTC).isoformat(timespec="seconds")
 
 
-def _divergence(known: Facts) -> dict[str, Any]:
+def _divergence(known: Facts, places: Places) -> dict[str, Any]:
     if known.learned is None or known.learned.outputs.tally is None:
         return {}
     outputs = known.learned.outputs
@@ -157,6 +168,10 @@ def _divergence(known: Facts) -> dict[str, Any]:
     # What the control disagrees in is what one version differs from itself.
     noise = known.control.outputs.disagreement if known.control else None
     told["noise_floor"] = noise.mean if noise is not None and noise.n else None
+    if known.tally.of.of_numbers:
+        # A lane keeps no pairs of numbers; what it recorded of the latest requests shows how they lie.
+        name = known.lane.name
+        told["joint"] = joint(latest_answers(places.lane(name.role, name.version)))
     return told
 
 

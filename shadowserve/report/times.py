@@ -6,15 +6,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from shadowserve.comparison.timing import BETWEEN, RoleTiming, StepTiming, step_around
 from shadowserve.judgement.facts import Facts
+from shadowserve.judgement.findings.capacity import HEADROOM
 from shadowserve.judgement.findings.gains import LIMITS
 from shadowserve.settings.policy import Policy
+from shadowserve.statistics.growth import GrowthFit
 from shadowserve.statistics.input_sizes import SizeCounts
 from shadowserve.statistics.tally import Quantiles
 
 QUANTILE_FROM = 1_000
 """Effective observations below which no p99 is shown."""
+MOST_POINTS = 60
+"""Timings of a step that a report holds, for the picture of its growth."""
 
 
 def latency(known: Facts, policy: Policy) -> dict[str, Any]:
@@ -66,6 +72,27 @@ def _quantiles(timing: StepTiming) -> dict[str, Any]:
 
 def _ranks(sketch: Quantiles, *ranks: tuple[str, float]) -> dict[str, float | None]:
     return {name: sketch.quantile(rank) if sketch.n_effective else None for name, rank in ranks}
+
+
+def capacity(known: Facts) -> dict[str, Any] | None:
+    """Return how many requests a second one process of each role could serve, and how many came.
+
+    None before anything was timed.
+    """
+    if known.learned is None or known.rate_per_s is None:
+        return None
+    control = known.control.busy_ms if known.control else None
+    roles = {"challenger": known.learned.busy_ms, "control": control}
+    return {
+        "traffic_per_s": known.rate_per_s,
+        "peak_per_s": 2 * known.rate_per_s,
+        "headroom": HEADROOM,
+        "per_process": {
+            role: {"n": busy.n, "mean_ms": mean, "sustainable_per_s": 1e3 / mean}
+            for role, busy in roles.items()
+            if busy is not None and busy.n and (mean := busy.summary()["mean"])
+        },
+    }
 
 
 def features(known: Facts) -> Iterator[dict[str, Any]]:
@@ -121,4 +148,21 @@ def _growth(timing: StepTiming, sizes: Mapping[str, SizeCounts]) -> dict[str, An
         "per_unit_ms": found.per_unit_ms,
         "p99_ms": p99_ms,
         "max_ms": max_ms,
+        "points": _thinned(timing.growth[column]),
+        "sizes": _sizes(sizes[column]) if column in sizes else None,
     }
+
+
+def _thinned(fit: GrowthFit) -> list[list[float]]:
+    """Return sizes and times of `MOST_POINTS` timings at most, evenly of all octaves and the largest."""
+    size, ms = fit.kept()
+    order = np.argsort(size, kind="stable")
+    every = order[:: -(-order.size // MOST_POINTS) or 1]
+    chosen = sorted({*every.tolist(), *order[-4:].tolist()}, key=lambda i: float(size[i]))
+    return [[float(size[i]), float(ms[i])] for i in chosen]
+
+
+def _sizes(seen: SizeCounts) -> dict[str, float | int]:
+    """Return how large the column's values are in all requests, timed or not."""
+    ranks = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+    return {"n": seen.n, **{n: seen.quantile(q) for n, q in ranks.items()}, "max": seen.largest}

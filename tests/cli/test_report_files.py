@@ -50,8 +50,9 @@ def test_a_page_of_its_own_needs_nothing_else_and_does_not_ask_again(run, tmp_pa
     page = (tmp_path / "r.html").read_text()
     assert page.startswith("<!doctype html>")
     assert 'http-equiv="refresh"' not in page
-    for outside in ("src=", "href=", "<script", "@import", "url("):
+    for outside in ("src=", "<script", "<link", "@import", "url("):
         assert outside not in page, outside
+    assert page.count("href=") == page.count('href="#')  # places on the page itself
     assert "@media print" in page
 
 

@@ -14,7 +14,7 @@ from rig.labels import Kind, serve, work
 from rig.scoring import double, opaque
 from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings import look
-from shadowserve.judgement.limits import Limit
+from shadowserve.judgement.limit import Limit
 from shadowserve.judgement.verdict import Verdict, judge
 from shadowserve.labels import Losses, learn, take
 from shadowserve.labels.far import Answers, FarOff

@@ -23,6 +23,7 @@ from shadowserve.statistics.tally import (
     Quantiles,
     Worst,
     hash_positions,
+    histogram,
     wasserstein,
 )
 
@@ -283,3 +284,26 @@ def _assert_close(found: Any, expected: Any) -> None:
         assert found == pytest.approx(expected, rel=1e-6, abs=1e-6)
     else:
         assert found == expected
+
+
+def test_a_histogram_lays_streams_over_the_same_bins():
+    low, high = Quantiles(), Quantiles()
+    low.add(np.linspace(0.0, 0.5, 1_001))
+    high.add(np.linspace(0.5, 1.0, 1_001))
+    told = histogram(low, high, n_bins=4, within=(0.0, 1.0))
+    assert told["edges"] == [0.0, 0.25, 0.5, 0.75, 1.0]
+    for shares, expected in zip(told["shares"], ([0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5]), strict=True):
+        assert shares == pytest.approx(expected, abs=0.02)
+        assert sum(shares) == pytest.approx(1.0)
+
+
+def test_a_histogram_of_one_value_or_of_one_side_is_one_all_the_same():
+    alone = Quantiles()
+    alone.add(np.full(10, 3.0))
+    told = histogram(alone, Quantiles(), n_bins=2)
+    assert told["shares"] == [[1.0, 0.0], None] or told["shares"] == [[0.0, 1.0], None]
+    assert told["edges"] == [2.5, 3.0, 3.5]
+    assert histogram(Quantiles(), Quantiles()) is None
+    alone.add(np.full(10_000, -1e299))
+    told = histogram(alone)
+    assert all(a < b for a, b in zip(told["edges"], told["edges"][1:], strict=False))

@@ -23,7 +23,7 @@ from shadowserve.divergence.signs import Declared, Form, Sample, Values
 from shadowserve.divergence.tolerance import DEFAULT_TOLERANCE, Tolerance
 from shadowserve.legible import number, share
 from shadowserve.settings.vocabulary import Kind
-from shadowserve.statistics.tally import Moments, Pairs, Quantiles, wasserstein
+from shadowserve.statistics.tally import Moments, Pairs, Quantiles, histogram, wasserstein
 from shadowserve.statistics.tally.state import finite
 
 _LARGEST = float(np.finfo(np.float64).max)
@@ -194,6 +194,7 @@ class Number(OutputKind):
             "wasserstein": finite(wasserstein(parts["champion"], parts["lane"])),
             "champion": {**parts["champion"].summary(), **parts["champion_moments"].summary()},
             "lane": {**parts["lane"].summary(), **parts["lane_moments"].summary()},
+            "histogram": histogram(parts["champion"], parts["lane"]),
         }
 
     def tell(self, figures: Mapping[str, Any], rate: float) -> str:

@@ -22,7 +22,7 @@ from shadowserve.divergence.signs import Declared, Form, Sample, Values
 from shadowserve.divergence.tolerance import DEFAULT_TOLERANCE, Tolerance
 from shadowserve.legible import number, share
 from shadowserve.settings.vocabulary import Kind
-from shadowserve.statistics.tally import Quantiles, wasserstein
+from shadowserve.statistics.tally import Quantiles, histogram, wasserstein
 from shadowserve.statistics.tally.state import finite
 
 MEASURES = (
@@ -260,6 +260,7 @@ class Probability(OutputKind):
             "wasserstein": finite(wasserstein(parts["champion"], parts["lane"])),
             "champion": parts["champion"].summary(),
             "lane": parts["lane"].summary(),
+            "histogram": histogram(parts["champion"], parts["lane"], within=(0.0, 1.0)),
         }
 
     def tell(self, figures: Mapping[str, Any], rate: float) -> str:

@@ -1,108 +1,138 @@
-"""The whole page: its head, its first lines, and the sections in the order people read them."""
+"""The whole page: its head, its first screen, and the sections in the order people read them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
-from shadowserve.legible import counted
-from shadowserve.report.page import sections
+from shadowserve.report.build import SCHEMA
+from shadowserve.report.page.answers import answers
+from shadowserve.report.page.findings import findings
+from shadowserve.report.page.first import first
 from shadowserve.report.page.html import Html, element
-from shadowserve.report.wording import compared, short, versions
-from shadowserve.state import arrival
+from shadowserve.report.page.labelled import labels
+from shadowserve.report.page.ledger import lane_time, ledger, notes
+from shadowserve.report.page.requests import requests
+from shadowserve.report.page.roles import roles
+from shadowserve.report.page.steps import steps
+from shadowserve.report.page.trend import trend
+from shadowserve.report.page.where import where
+from shadowserve.report.wording import compared, versions
 
-_SECTIONS = {
-    "findings": sections.findings,
-    "judgement": sections.limits,
-    "labels": sections.labels,
-    "divergence": sections.divergence,
-    "slices": sections.slices,
-    "features": sections.steps,
-    "notes": sections.notes,
-    "slow_requests": sections.requests,
-    "ledger": sections.ledger,
+Report = Mapping[str, Any]
+
+_NAMES = {
+    "findings": "Findings",
+    "over-time": "Over time",
+    "where": "Where",
+    "answers": "Answers",
+    "steps": "Steps",
+    "versions": "Versions",
+    "requests": "Requests",
+    "labels": "Labels",
+    "ledger": "Ledger",
+    "lane-time": "Lane",
 }
+"""What leads to which section, in the order of the page."""
 
 
-def render(report: Mapping[str, Any], *, refresh_s: int | None = None) -> str:
-    """Return a report as a page of HTML.
+def parts(report: Report, *, linked: bool = False) -> dict[str, Html]:
+    """Return the page's parts by name, in its order; a part of which the report says nothing is empty."""
+    own: dict[str, Callable[[Report], Html | None]] = {
+        "head": _head,
+        "now": first,
+        "findings": findings,
+        "over-time": trend,
+        "where": where,
+        "answers": answers,
+        "steps": partial(steps, linked=linked),
+        "versions": roles,
+        "requests": partial(requests, linked=linked),
+        "labels": labels,
+        "ledger": ledger,
+        "lane-time": lane_time,
+        "notes": notes,
+    }
+    later = report.get("schema", SCHEMA) != SCHEMA
+    made = {
+        name: (_tried(name, part, report) if later else part(report)) for name, part in own.items()
+    }
+    filled = {name: part or Html("") for name, part in made.items()}
+    return {"schema": _later(report) if later else Html(""), **filled}
+
+
+def _tried(name: str, part: Callable[[Report], Html | None], report: Report) -> Html | None:
+    """Return a part of a report whose keys may mean something else."""
+    try:
+        return part(report)
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return element("p.warning-line", f"This release cannot read the report's part '{name}'.")
+
+
+def _later(report: Report) -> Html:
+    told = (
+        f"This report's schema is {report['schema']}; this release of shadowserve reads {SCHEMA}. "
+        "What is shown may be incomplete: open it with the release that wrote it."
+    )
+    return element("p.warning-line", told, id="schema")
+
+
+def render(report: Report) -> str:
+    """Return a report as a page of HTML that stands alone: it runs nothing and fetches nothing.
 
     Parameters
     ----------
     report : mapping
         As ``report.json`` holds it; a part that it lacks is left out.
-    refresh_s : int, optional
-        Seconds after which the browser asks again, for a page that is served live.
     """
-    # Links lead somewhere on a page that is served; one that lies beside a run stands alone.
-    body = [_head(report), _others(report) if refresh_s else None]
-    for name, section in _SECTIONS.items():
-        if name in report:
-            body += section(report)
-    foot = " · ".join(report[name] for name in ("deployment", "schema") if name in report)
-    body.append(element("footer", foot))
-    return _document(" ".join(_names(report)), body, refresh_s=refresh_s)
-
-
-def waiting(reason: str, *, refresh_s: int) -> str:
-    """Return a page for as long as there is no report."""
-    body = [element("h1", "shadowserve"), element("p", reason)]
-    return _document("shadowserve", body, refresh_s=refresh_s)
-
-
-def _document(title: str, body: Sequence[Html | None], *, refresh_s: int | None) -> str:
-    again = f'<meta http-equiv="refresh" content="{refresh_s}">' if refresh_s else ""
+    made = parts(report)
     # Within the page, which is also an artifact in a file by itself.
     style = files("shadowserve.report.page").joinpath("style.css").read_text()
+    body = [made.pop("head"), contents(made), *made.values(), _foot(report)]
+    return document(title(report), body, head=f"<style>\n{style}</style>")
+
+
+def document(name: str, body: Sequence[Html | None], *, head: str, **data: str) -> str:
+    """Return a page of HTML; ``data`` are attributes of its main element."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"{again}{element('title', title)}<style>\n{style}</style></head>\n"
-        f"{element('body', body)}</html>\n"
+        f"{element('title', name)}{head}</head>\n"
+        f"{element('body', element('main', list(body), **data))}</html>\n"
     )
 
 
-def _names(report: Mapping[str, Any]) -> tuple[str, str]:
-    return str(report.get("model", "shadowserve")), versions(report)
+def title(report: Report) -> str:
+    """Return the page's title: the verdict first, which a narrow tab still shows."""
+    verdict = f"{report['verdict']}: " if report.get("verdict") else ""
+    return f"{verdict}{report.get('model', 'shadowserve')} {versions(report)}"
 
 
-def _head(report: Mapping[str, Any]) -> Html:
-    model, of = _names(report)
-    verdict = report.get("verdict")
+def contents(made: Mapping[str, Html]) -> Html:
+    """Return links to the sections that there are."""
+    links = [element("a", _NAMES[name], href=f"#{name}") for name in _NAMES if made.get(name)]
+    return element("nav.contents", links, aria_label="Sections")
+
+
+def _foot(report: Report) -> Html:
+    told = [str(report[name]) for name in ("deployment", "schema", "at") if report.get(name)]
+    return element("footer", " · ".join(told))
+
+
+def _head(report: Report) -> Html:
     return element(
         "header",
-        element("h1", model, element("small", f" {of}")),
-        element(f"p.verdict.{verdict}", verdict) if verdict else None,
+        element(
+            "h1", str(report.get("model", "shadowserve")), element("small", f" {versions(report)}")
+        ),
         element("p.note", " · ".join(_progress(report))),
     )
 
 
-def _progress(report: Mapping[str, Any]) -> Iterator[str]:
+def _progress(report: Report) -> Iterator[str]:
     if "compared" in report:
         yield compared(report)
-    if "windows" in report:
-        yield counted(report["windows"], "closed window")
-    if report.get("rate_per_s"):
-        yield f"{short(report['rate_per_s'])} requests a second"
-    if (seen := arrival.of(report.get("evidence", {}))).troubled:
-        yield f"evidence: {seen}"
-
-
-def _others(report: Mapping[str, Any]) -> Html | None:
-    """Return links to the other challengers' pages, where there are any."""
-    lanes = report["ledger"]["lanes"]
-    numbers = [lane["version"] for lane in lanes if lane["role"] == "challenger"]
-    if len(numbers) < 2:
-        return None
-    return element("nav", list(_links(numbers, report["challenger"])))
-
-
-def _links(numbers: list[int], shown: int) -> Iterator[Html]:
-    for number in numbers:
-        name = f"v{number}"
-        yield (
-            element("b", name)
-            if number == shown
-            else element("a", name, href=f"?challenger={number}")
-        )
+    if report.get("at"):
+        yield f"as of {report['at'].replace('T', ' ').removesuffix('+00:00')} UTC"

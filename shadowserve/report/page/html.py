@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from html import escape
 
-from shadowserve.legible import LONGEST_LINE, legible
+from shadowserve.legible import LONGEST, LONGEST_LINE, legible
 
 Child = object
+_VOID = frozenset(("input", "link", "meta", "br"))
+MOST_NAME = 60
 _NUMBER = re.compile(r"-?[\d.,]+(e[+-]\d+)?( %)?")
 
 
@@ -28,7 +30,8 @@ def element(name: str, *children: Child, **attributes: object) -> Html:
     *children
         Text, numbers, elements, or lists of them.
     **attributes
-        ``_`` in a name is written ``-``; an attribute that is None is left out.
+        ``_`` in a name is written ``-``, one at its end not at all; an attribute that is None is left
+        out. A value that is `Html`, such as a long list of points, is written as it is.
 
     Examples
     --------
@@ -38,11 +41,17 @@ def element(name: str, *children: Child, **attributes: object) -> Html:
     tag, _, css = name.partition(".")
     given = {"class": css.replace(".", " ") or None, **attributes}
     written = "".join(
-        f' {key.replace("_", "-")}="{escape(legible(value, most=LONGEST_LINE))}"'
+        f' {key.rstrip("_").replace("_", "-")}="{_attribute(value)}"'
         for key, value in given.items()
         if value is not None
     )
+    if tag in _VOID:
+        return Html(f"<{tag}{written}>")
     return Html(f"<{tag}{written}>{join(children)}</{tag}>")
+
+
+def _attribute(value: object) -> str:
+    return str(value) if isinstance(value, Html) else escape(legible(value, most=LONGEST_LINE))
 
 
 def join(children: Iterable[Child]) -> Html:
@@ -60,14 +69,47 @@ def _text(child: Child) -> str:
     return escape(legible(child, most=LONGEST_LINE))
 
 
-def table(head: Iterable[str], rows: Iterable[Iterable[Child]]) -> Html:
-    """Return a table; cells that hold a number, also one in per cent, are set to the right."""
+def named(name: object, *, most: int = MOST_NAME) -> Html:
+    """Return a name that somebody gave, bounded; the whole of it shows where one points at it.
+
+    Examples
+    --------
+    >>> named("age"), named("a" * 9, most=4)
+    ('<code>age</code>', '<code title="aaaaaaaaa">aaa…</code>')
+    """
+    whole = name if isinstance(name, str) else str(name)
+    title = legible(whole, most=LONGEST) if len(whole) > most else None
+    return element("code", legible(whole, most=most), title=title)
+
+
+def section(name: str, title: str, *children: Child) -> Html:
+    """Return a section that a link of its own leads to."""
+    head = element("h2", element("a", title, href=f"#{name}"), id=f"{name}-head")
+    return element("section", head, *children, id=name, aria_labelledby=f"{name}-head")
+
+
+def folded(summary: str, *children: Child, name: str | None = None) -> Html:
+    """Return what is shown when asked for, such as the numbers behind a picture."""
+    return element("details", element("summary", summary), *children, id=name)
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[Child]], *, caption: str = "") -> Html:
+    """Return a table; cells that hold a number, also one in per cent, are set to the right.
+
+    Each cell knows its column's name, which stands before it where a narrow screen lays rows out one
+    below the other.
+    """
+    names = list(head)
     return element(
         "table",
-        element("tr", [element("th", text) for text in head]),
-        [element("tr", [_cell(child) for child in row]) for row in rows],
+        element("caption", caption) if caption else None,
+        element("thead", element("tr", [element("th", text, scope="col") for text in names])),
+        element("tbody", [element("tr", list(_cells(names, row))) for row in rows]),
     )
 
 
-def _cell(child: Child) -> Html:
-    return element("td.number" if _NUMBER.fullmatch(_text(child)) else "td", child)
+def _cells(names: Iterable[str], row: Iterable[Child]) -> Iterator[Html]:
+    for name, child in zip(names, row, strict=True):
+        text = _text(child)
+        css = "td.number" if _NUMBER.fullmatch(text) else "td" if text else "td.empty"
+        yield element(css, child, data_name=name or None)

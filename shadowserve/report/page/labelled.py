@@ -1,15 +1,40 @@
-"""The page's tables of what labels describe and do not decide: by class, and by part of the traffic."""
+"""What labels say: the losses that decide, and what describes: by class, and by part of the traffic."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shadowserve.report.page.html import Html, element, table
+from shadowserve.report.page.html import Html, element, folded, named, section, table
+from shadowserve.report.page.plot import dots, legend, plot, polyline
+from shadowserve.report.page.scales import Linear
 from shadowserve.report.wording import percent, short, spaced
 
 SIDES = ("champion", "challenger")
+HEIGHT = 220
 _SHOWN = ("recall", "average precision", "calibration error")
+
+
+def labels(report: Mapping[str, Any]) -> Html | None:
+    """Return what came out of the requests, where somebody has said so."""
+    told = report.get("labels")
+    return section("labels", "Labels", list(_labels(told))) if told else None
+
+
+def _labels(told: Mapping[str, Any]) -> Iterator[Html]:
+    counted = ("joined", "late", "repeated", "duplicate", "conflicting", "ambiguous", "unknown")
+    yield element("p", ", ".join(f"{told[name]:,} {name}" for name in counted), ".")
+    losses = [loss for loss in (told["loss"], *told["others"]) if loss]
+    numbers = ("champion", "challenger", "difference", "low", "high")
+    yield table(
+        ("loss", "labels", *numbers),
+        [
+            (loss["measure"], f"{loss['n']:,}", *(short(loss[name]) for name in numbers))
+            for loss in losses
+        ],
+    )
+    yield from by_class(told.get("by_class"))
+    yield from by_slice(told.get("by_slice"))
 
 
 def by_class(told: Mapping[str, Any] | None) -> Iterator[Html]:
@@ -54,7 +79,7 @@ def by_slice(told: Mapping[str, Any] | None) -> Iterator[Html]:
 def _row(one: Mapping[str, Any]) -> tuple[object, ...]:
     ranked, calibrated = one["average_precision"], one["calibration"]
     return (
-        element("code", str(one["label"])),
+        named(one["label"]),
         f"{one['n']:,}",
         percent(one["share"]),
         *(percent(one["recall"][side]) for side in SIDES),
@@ -68,7 +93,7 @@ def _over_time(one: Mapping[str, Any]) -> Iterator[Html]:
     blocks = (one["average_precision"] or {}).get("over_time")
     if not blocks:
         return
-    yield element("h3", "Average precision of ", element("code", str(one["label"])), " over time")
+    yield element("h3", "Average precision of ", named(one["label"]), " over time")
     yield table(
         ("since", "labels", "of this class", *SIDES),
         [
@@ -87,10 +112,38 @@ def _reliability(one: Mapping[str, Any]) -> Iterator[Html]:
     """Yield the bins of one class: what was answered beside what came true."""
     if not one["calibration"]:
         return
+    yield element("h3", "Probability of ", named(one["label"]), " and what came true")
+    axis = Linear(0.0, 1.0, 0.25, "%")
+    sides = {side: one["calibration"][side]["bins"] for side in SIDES}
+    yield legend([(side, side) for side in SIDES])
+    points = {
+        side: [(bin_["mean"], bin_["share"]) for bin_ in bins] for side, bins in sides.items()
+    }
     yield element(
-        "h3", "Probability of ", element("code", str(one["label"])), " and what came true"
+        "div.square",
+        plot(
+            axis,
+            axis,
+            polyline(axis, axis, [(0.0, 0.0), (1.0, 1.0)], css="same", height=HEIGHT),
+            [
+                polyline(axis, axis, own, css=side, height=HEIGHT)
+                for side, own in points.items()
+                if own
+            ],
+            [dots(axis, axis, own, css=side, height=HEIGHT) for side, own in points.items()],
+            told=f"Calibration of {one['label']}: probability across, share that came true up",
+            height=HEIGHT,
+        ),
     )
-    yield table(
+    yield element(
+        "p.note",
+        "Across: the probability that was answered. Up: the share that came true. On the line both agree.",
+    )
+    yield folded("Calibration in numbers", _bins(sides))
+
+
+def _bins(sides: Mapping[str, Any]) -> Html:
+    return table(
         ("version", "probability", "labels", "mean probability", "came true"),
         [
             (
@@ -100,7 +153,7 @@ def _reliability(one: Mapping[str, Any]) -> Iterator[Html]:
                 percent(part["mean"]),
                 percent(part["share"]),
             )
-            for side in SIDES
-            for part in one["calibration"][side]["bins"]
+            for side, bins in sides.items()
+            for part in bins
         ],
     )

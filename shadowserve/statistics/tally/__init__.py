@@ -11,7 +11,7 @@ from __future__ import annotations
 from shadowserve.statistics.tally.confusion import Confusion
 from shadowserve.statistics.tally.items import Items
 from shadowserve.statistics.tally.moments import Moments, Pairs
-from shadowserve.statistics.tally.quantiles import Quantiles, wasserstein
+from shadowserve.statistics.tally.quantiles import Quantiles, histogram, wasserstein
 from shadowserve.statistics.tally.samples import Worst, hash_positions
 from shadowserve.statistics.tally.state import Summary
 
@@ -24,5 +24,6 @@ __all__ = [
     "Summary",
     "Worst",
     "hash_positions",
+    "histogram",
     "wasserstein",
 ]

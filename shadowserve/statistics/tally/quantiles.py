@@ -145,6 +145,49 @@ class Quantiles:
         return it
 
 
+def histogram(
+    *sides: Quantiles, n_bins: int = 20, within: tuple[float, float] | None = None
+) -> State | None:
+    """Return how several streams lie over the same bins; None where all are empty.
+
+    Parameters
+    ----------
+    *sides : Quantiles
+    n_bins : int
+    within : (float, float), optional
+        First and last edge; by default from the 0.5th to the 99.5th percentile of all, so that a stray
+        value does not squeeze everything else into one bin.
+
+    Returns
+    -------
+    dict or None
+        ``edges``, n_bins + 1 of them, and ``shares``: for each side the share of its values in each bin,
+        0 to 1; what lies beyond an end is counted in the bin at that end. A side without data has None.
+    """
+    known = [side for side in sides if side.n]
+    if not known:
+        return None
+    low, high = within or (
+        min(side.quantile(0.005) for side in known),
+        max(side.quantile(0.995) for side in known),
+    )
+    if not high > low:
+        # Beyond 2 ** 53 a half is lost in a number's rounding.
+        half = max(0.5, 1e-6 * abs(low))
+        low, high = low - half, high + half
+    edges = np.linspace(low, high, n_bins + 1)
+    return {
+        "edges": edges.tolist(),
+        "shares": [_shares(side, edges) if side.n else None for side in sides],
+    }
+
+
+def _shares(side: Quantiles, edges: np.ndarray) -> list[float]:
+    # A value on an edge belongs to the bin below it; the first and the last take what lies beyond.
+    below = [0.0, *(side.rank(float(edge)) for edge in edges[1:-1]), 1.0]
+    return np.diff(below).tolist()
+
+
 def wasserstein(a: Quantiles, b: Quantiles, *, n_points: int = 200) -> float:
     """Distance of two distributions: how far, on average, values must move to turn one into the other.
 

@@ -1,0 +1,136 @@
+"""What all viewers see: one report built for a challenger at each tick, however many look.
+
+Nothing is built while nobody looks. A report may take a twentieth of the time, so that on a slow machine ticks
+are further apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from shadowserve.report import build
+from shadowserve.report.over_time import History
+from shadowserve.state.deployment import Deployment
+from shadowserve.state.places import Places
+
+LEAST_S = 5.0
+"""Between two reports of one challenger."""
+BUSY = 20.0
+"""Of the time, one part in so many is spent on building."""
+NICE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One challenger at one moment.
+
+    Parameters
+    ----------
+    report : mapping
+        With ``now``: requests a second since the picture before.
+    made : float
+        By the monotonic clock.
+    took_s : float
+        Of a CPU.
+    tick : str
+        Names the picture; another console's names are others.
+    """
+
+    deployment: str
+    report: Mapping[str, Any]
+    made: float
+    took_s: float
+    tick: str
+
+    @property
+    def every_s(self) -> float:
+        """After how long there is a next one."""
+        return max(LEAST_S, BUSY * self.took_s)
+
+    @property
+    def due_in_s(self) -> float:
+        """How long until then, 0 if it is due."""
+        return max(0.0, self.made + self.every_s - time.monotonic())
+
+
+@dataclass(slots=True)
+class Board:
+    """The newest picture of each challenger of one state directory."""
+
+    places: Places
+    history: History = field(default_factory=History)
+    _pictures: dict[int, Picture] = field(default_factory=dict)
+    _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _builder: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(1, "report", initializer=_step_back)
+    )
+    _n: int = 0
+    _name: str = field(default_factory=partial(secrets.token_hex, 4))
+
+    async def latest(self, deployment: Deployment, challenger: int) -> Picture:
+        """Return a picture that is not due; whoever asks first builds it, and the others wait for it.
+
+        Raises
+        ------
+        ShadowserveError
+            If the state directory cannot be read.
+        """
+        if (known := self._current(deployment, challenger)) is not None:
+            return known
+        async with self._one_at_a_time:
+            if (known := self._current(deployment, challenger)) is not None:
+                return known
+            loop = asyncio.get_running_loop()
+            made = await loop.run_in_executor(self._builder, self._make, deployment, challenger)
+            self._pictures[challenger] = made
+            return made
+
+    def outdate(self) -> None:
+        """Let the next who asks get a new picture: somebody has just changed what it shows."""
+        self._pictures.clear()
+
+    def _current(self, deployment: Deployment, challenger: int) -> Picture | None:
+        known = self._pictures.get(challenger)
+        if known is None or known.deployment != deployment.id or not known.due_in_s:
+            return None
+        return known
+
+    def _make(self, deployment: Deployment, challenger: int) -> Picture:
+        began, cpu = time.monotonic(), time.thread_time()
+        report = build.build(self.places, deployment, challenger=challenger, history=self.history)
+        before = self._pictures.get(challenger)
+        if before is not None and before.deployment != deployment.id:
+            before = None
+        self._n += 1
+        return Picture(
+            deployment.id,
+            {**report, "now": _rate(before, report, began)},
+            began,
+            time.thread_time() - cpu,
+            f"{self._name}-{self._n}",
+        )
+
+
+def _rate(before: Picture | None, report: Mapping[str, Any], now: float) -> dict[str, float] | None:
+    """Return how many requests a second were journaled since the picture before."""
+    if before is None:
+        return None
+    over_s = now - before.made
+    came = report["ledger"]["journal"]["appended"] - before.report["ledger"]["journal"]["appended"]
+    return {"rate_per_s": max(came, 0) / over_s, "over_s": round(over_s, 1)} if over_s > 0 else None
+
+
+def _step_back() -> None:
+    """Leave the CPU to whoever else wants it: on Linux a thread has a priority of its own."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)

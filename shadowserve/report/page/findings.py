@@ -1,0 +1,66 @@
+"""What is wrong, the worst first, each with a link of its own; and how each limit stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from shadowserve.report.page.first import numbers
+from shadowserve.report.page.html import Html, element, folded, named, section, table
+from shadowserve.report.wording import examples, mark, nothing_found, short, spaced
+
+Report = Mapping[str, Any]
+
+
+def findings(report: Report) -> Html | None:
+    """Return the findings, whole."""
+    found = report.get("findings")
+    if found is None:
+        return None
+    articles = [_finding(at, one) for at, one in enumerate(found, start=1)]
+    return section(
+        "findings", "Findings", articles or element("p", nothing_found(report)), _limits(report)
+    )
+
+
+def _finding(at: int, one: Mapping[str, Any]) -> Html:
+    return element(
+        f"article.{one['severity']}",
+        element("h3", element("b", one["severity"]), " ", spaced(one["kind"])),
+        element("p", one["message"]),
+        element("p.accepted", told) if (told := mark(one)) else None,
+        element("p.facts", list(_facts(one))),
+        id=f"finding-{at}",
+    )
+
+
+def _facts(finding: Mapping[str, Any]) -> Iterator[Html]:
+    where, effect = finding["where"], finding["effect"]
+    for name in ("step", "slice", "output"):
+        if where[name]:
+            yield element("span", f"{name} ", named(where[name]))
+    if where["columns"]:
+        yield element("span", "columns ", named(", ".join(where["columns"])))
+    if effect and effect["value"] is not None:
+        yield element("span", _effect(effect))
+    if (since := finding.get("since_request")) is not None:
+        yield element("span", f"since request {since:,}")
+    if counted := finding.get("example_requests"):
+        yield element("span", f"for example {examples(counted)}")
+
+
+def _effect(effect: Mapping[str, Any]) -> str:
+    told = f"{spaced(effect['measure'])} {short(effect['value'])}"
+    if effect["low"] is not None and effect["high"] is not None:
+        told += f" (between {short(effect['low'])} and {short(effect['high'])})"
+    if effect["baseline"] is not None:
+        told += f", {effect['baseline_role']} {short(effect['baseline'])}"
+    return told
+
+
+def _limits(report: Report) -> Html | None:
+    limits = (report.get("judgement") or {}).get("limits")
+    if not limits:
+        return None
+    head = ("limit", "stands", "lies between", "allowed", "what is known", "still needs")
+    return folded("Limits in numbers", table(head, numbers(limits)), name="limits")
