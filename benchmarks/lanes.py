@@ -4,6 +4,7 @@
     python -m benchmarks.lanes --home DIR --raising 0 0.001 0.01
     python -m benchmarks.lanes --home DIR --process             the lane's real process on one core
     python -m benchmarks.lanes --home DIR --measuring off       nothing alone, nothing again
+    python -m benchmarks.lanes --home DIR --champion            beside the champion's own peak, in the same run
 
 A journal of different requests, each really answered by v3, is scored by v4 as a lane does that is hours
 behind. Models: `pipeline` (text, category and numbers to a number), `constant`, and the demo's `films`.
@@ -21,8 +22,10 @@ import json
 import os
 import shutil
 import sqlite3
+import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -36,6 +39,8 @@ import numpy as np
 import orjson
 from threadpoolctl import threadpool_limits
 
+from benchmarks.ceiling import Ours
+from benchmarks.client import apart
 from rig.deployment import deployment
 from rig.journal import TIMES, request
 from shadowserve.journal.reader import extent
@@ -57,6 +62,7 @@ from shadowserve.state import sharing
 from shadowserve.state.counters import Counters
 from shadowserve.state.deployment import Deployment, LaneName
 from shadowserve.state.places import Places
+from shadowserve.statistics.switchback import Schedule
 from shadowserve.versions import pins
 from shadowserve.versions.registry import Registry
 from shadowserve.versions.stores import uris
@@ -299,6 +305,9 @@ WRAPPED: tuple[tuple[Callable[[Lane], Any], str, str], ...] = (
 def built(places: Places, made: Deployment) -> Iterator[Lane]:
     """Build the lane as its process does, here."""
     lane = process.build(CHALLENGER, places, made)
+    lane.parts.schedule = Schedule(
+        time.time_ns(), ""
+    )  # its first blocks: no lane stands still in them
     goal = extent(places.journal).last
     lane.parts.stopping = lambda: all(
         lane.parts.tail.cursor.get(worker, 0) >= last for worker, last in goal.items()
@@ -347,6 +356,20 @@ def bare(made: Deployment, model: str) -> dict[int, float]:
         best = min(timed(calls) for _ in range(3))
         found[size] = n / best
     return found
+
+
+def peak(home: Path, model: str) -> float:
+    """Return the champion's requests a second at 64 clients, without lanes: median of three blocks."""
+    with tempfile.TemporaryDirectory() as folder:
+        bodies = Path(folder) / "bodies.jsonl"
+        sent = [orjson.dumps({"dataframe_records": [one]}) for one in traffic_of(model, 2_000)]
+        bodies.write_bytes(b"\n".join(sent))
+        server = Ours(model, "v3", f"sqlite:///{home}/{model}.db", Path(folder) / "served")
+        with server.served(), server.running.awake():
+            blocks = [
+                apart(server.url, bodies, clients=64, requests=n) for n in (2_000, *(12_000,) * 3)
+            ]
+    return float(statistics.median(block["rps"] for block in blocks[1:]))
 
 
 def _each(predict: Callable[[Any, Any], Any], frames: Sequence[Any]) -> None:
@@ -459,6 +482,7 @@ def main() -> None:
     parser.add_argument("--core", type=int, default=0)
     parser.add_argument("--evidence", action="store_true", help="carry it to MLflow, too")
     parser.add_argument("--no-bare", action="store_true")
+    parser.add_argument("--champion", action="store_true", help="measure the champion's peak, too")
     parser.add_argument("--profile", help="write cProfile's statistics there")
     parser.add_argument("--as-lane", help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -480,11 +504,16 @@ def main() -> None:
                         }
                     )
                 )
+            champion = peak(home, model) if asked.champion else None
+            if champion is not None:
+                print(json.dumps({"model": model, "champion_rps": round(champion)}), flush=True)
             for share in asked.raising:
-                _one(asked, home, model, made, share)
+                _one(asked, home, model, made, share, champion=champion)
 
 
-def _one(asked: Any, home: Path, model: str, made: Deployment, share: float) -> None:
+def _one(
+    asked: Any, home: Path, model: str, made: Deployment, share: float, *, champion: float | None
+) -> None:
     """Measure one line in a process of its own, since what raises is patched in."""
     os.environ[RAISING] = str(share)
     places = state_of(home, model, made, n=asked.requests)
@@ -492,6 +521,8 @@ def _one(asked: Any, home: Path, model: str, made: Deployment, share: float) -> 
     try:
         if asked.process:
             line["process_rps"] = round(pinned(places, n=asked.requests, core=asked.core))
+            if champion:
+                line["of_champion"] = round(line["process_rps"] / champion, 2)
         else:
             child = os.fork()
             if child == 0:
@@ -499,9 +530,12 @@ def _one(asked: Any, home: Path, model: str, made: Deployment, share: float) -> 
                 os.sched_setaffinity(0, {asked.core})
                 told = in_process(places, made, n=asked.requests, profile=asked.profile)
                 line |= {part: round(value, 1) for part, value in told.items()}
+                if champion:
+                    line["of_champion"] = round(told["rps"] / champion, 2)
                 if asked.evidence:
                     windows, each = evidence(places, made, home / "evidence")
                     line |= {"windows": windows, "evidence_ms": round(each, 1)}
+                    line["evidence_us"] = round(windows * each / asked.requests * 1e3, 1)
                 print(json.dumps(line), flush=True)
                 os._exit(0)
             _, status = os.waitpid(child, 0)

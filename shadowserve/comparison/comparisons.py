@@ -120,6 +120,8 @@ class Comparisons(Sequence[Comparison]):
 
     def taken(self, which: np.ndarray) -> Self:
         """Return some of them: by places, or by ndarray of shape (n,), bool."""
+        if which.dtype == np.bool_ and which.all():
+            return self
         places = np.flatnonzero(which) if which.dtype == np.bool_ else which
         told: dict[str, Any] = {
             name: getattr(self, name)[places]

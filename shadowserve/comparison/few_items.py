@@ -5,14 +5,14 @@ The ten are chosen on every second list and measured on the others, so that chan
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from shadowserve.statistics.sequential import MeanSequence, paired_mean
 from shadowserve.statistics.stored import Stored, listed, named, of, plain
 from shadowserve.statistics.tally import Items
-from shadowserve.statistics.tally.keys import as_key
+from shadowserve.statistics.tally.keys import as_key, one_simple_type
 
 FEW_ITEMS = 10
 """Items whose hold on the lists is judged. What fills them for everybody is no recommendation."""
@@ -86,16 +86,24 @@ class FewItems(Stored):
         pairs = [
             pair for pair in zip(champion, lane, strict=True) if all(type(s) is list for s in pair)
         ]
+        more: list[float] = []
+        everywhere: list[float] = []
         for first in range(0, len(pairs), BLOCK):
             block = pairs[first : first + BLOCK]
             places = range(self._n, self._n + len(block))
             self._choose()
-            self._measure([pair for n, pair in zip(places, block, strict=True) if n % 2])
+            even = [pair for n, pair in zip(places, block, strict=True) if n % 2]
+            for filled, held in self._measured(even):
+                more.append(filled)
+                everywhere.append(held)
             # Counted after measuring: a list never measures a choice that it took part in.
             odd = [pair for n, pair in zip(places, block, strict=True) if n % 2 == 0]
             for name, side in zip(("champion", "lane"), zip(*odd, strict=True), strict=False):
                 self._odd[name].add(side)
             self._n += len(block)
+        if more:
+            self.more.add(more)
+            self.everywhere.add(everywhere)
 
     def shown(self) -> Shown | None:
         """Return what the chosen items fill on the lists measured; None before the first."""
@@ -114,7 +122,8 @@ class FewItems(Stored):
             for side in ("champion", "lane")
         ]
 
-    def _measure(self, pairs: Sequence[Sequence[list[Any]]]) -> None:
+    def _measured(self, pairs: Sequence[Sequence[list[Any]]]) -> Iterator[tuple[float, float]]:
+        """Yield what each pair of lists adds to `more` and `everywhere`."""
         # Each side is held against its own ten, so a champion that is as narrow excuses the
         # challenger.
         theirs, own = (set(ten) for ten in self._tens)
@@ -122,14 +131,17 @@ class FewItems(Stored):
             return
         first = self._tens[1][0]
         for champion, lane in pairs:
-            before, after = ([as_key(item) for item in side] for side in (champion, lane))
+            before, after = _keys(champion), _keys(lane)
             filled = _filled(after, own)
-            self.more.add(filled - _filled(before, theirs))
             held = float(first in after), float(first in before)
-            self.everywhere.add(held[0] - held[1])
             for i, value in enumerate((filled, _filled(before, own), *held)):
                 self._sums[i] += value
+            yield filled - _filled(before, theirs), held[0] - held[1]
 
 
 def _filled(items: Sequence[Any], ten: set[Any]) -> float:
-    return sum(item in ten for item in items) / len(items) if items else 0.0
+    return sum(map(ten.__contains__, items)) / len(items) if items else 0.0
+
+
+def _keys(items: Sequence[Any]) -> Sequence[Any]:
+    return items if one_simple_type(items) else [as_key(item) for item in items]

@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import blake2b
 
 DIGEST_BYTES = 8
 """Length of a hash. Of a million values of a column two share one with a chance of 3 in 10 ** 8."""
+
+KEPT_DIGESTS, KEPT_LENGTH = 4_096, 64
+"""Hashes that are kept in memory, of texts of so many characters at most."""
 
 
 class Rule(StrEnum):
@@ -83,14 +87,22 @@ class Disclosure:
         A keyed hash (BLAKE2b, RFC 7693), so that nobody without the salt can guess a value by hashing
         a list of candidates.
         """
-        hashed = blake2b(
-            text.encode("utf-8", "surrogatepass"), key=self.salt, digest_size=DIGEST_BYTES
-        )
-        return hashed.hexdigest()
+        # Several searches ask for the same values; long ones are seldom asked for twice, and weigh.
+        return (_kept if len(text) <= KEPT_LENGTH else _digest)(text, self.salt)
 
     def sizes(self, sizes: Mapping[str, int]) -> dict[str, int]:
         """Return sizes by column without those of dropped columns."""
+        if not self.dropped:
+            return dict(sizes)
         return {name: size for name, size in sizes.items() if name not in self.dropped}
+
+
+def _digest(text: str, salt: bytes) -> str:
+    hashed = blake2b(text.encode("utf-8", "surrogatepass"), key=salt, digest_size=DIGEST_BYTES)
+    return hashed.hexdigest()
+
+
+_kept = lru_cache(maxsize=KEPT_DIGESTS)(_digest)
 
 
 NOTHING_SHOWN = Disclosure()

@@ -124,3 +124,20 @@ def test_few_items_go_on_after_a_restart():
         one.add(lists(150, shelf), [["egg"]] * 150)
     assert resumed.shown().own == seen.shown().own == 1.0
     assert resumed.more.n == pytest.approx(seen.more.n, abs=16)
+
+
+def test_lists_taken_in_at_once_are_lists_taken_in_by_blocks():
+    """However lists are cut into flushes of whole blocks, the same is counted of them."""
+    chance = np.random.default_rng(3)
+    lists = [[[int(v) for v in chance.zipf(1.6, 10) % 40] for _ in range(160)] for _ in (0, 1)]
+    lists[0][5], lists[1][7], lists[1][8] = ["a", 1, 1.0, True, None], [], [[1], {"a": 1}]
+    whole, single = FewItems(), FewItems()
+    whole.add(*lists)
+    for first in range(0, 160, 16):
+        single.add(*(side[first : first + 16] for side in lists))
+    one, other = whole.state(), single.state()
+    assert one["sums"] == other["sums"]
+    assert one["odd"] == other["odd"]
+    assert one["more"]["n"] == other["more"]["n"] > 40
+    for name in ("more", "everywhere"):
+        assert np.allclose(getattr(whole, name).counts, getattr(single, name).counts, rtol=1e-12)
