@@ -3,7 +3,8 @@
 A block's info string may hold, after the language,
 
 - ``title="app.py"``: a file. It is written under that name, and commands below use it;
-- ``data-shown="why"``: only shown, with the reason why it cannot run here.
+- ``data-shown="why"``, within braces as in ``{.sh data-shown="why"}``: only shown, with the reason why it cannot
+  run here.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 PROSE = ("text",)
 """Languages of what nobody runs: pictures, formulas, and what a command has printed."""
 RUN = ("json", "python", "sh", "toml")
-_FENCE = re.compile(r"^( *)```([a-z]*)([^\n`]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^( *)```(?:\{\.)?([a-z]*)([^\n`]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _ENTRY = re.compile(r"\s*([-*]|\d+\.) ")
 _WORD = re.compile(r'([a-z-]+)="([^"]*)"')
 

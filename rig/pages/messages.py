@@ -152,7 +152,8 @@ def _texts(node: ast.expr, assigned: dict[str, list[ast.expr]]) -> list[str]:
     if isinstance(node, ast.IfExp):
         return _texts(node.body, assigned) + _texts(node.orelse, assigned)
     if isinstance(node, ast.Name):
-        return [text for value in assigned.get(node.id, []) for text in _texts(value, {})]
+        others = {name: values for name, values in assigned.items() if name != node.id}
+        return [text for value in assigned.get(node.id, []) for text in _texts(value, others)]
     return []
 
 

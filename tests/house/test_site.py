@@ -78,6 +78,16 @@ def test_every_page_of_the_documentation_is_in_the_site(site):
     assert {page for page in made if not (site / page).exists()} == set()
 
 
+def test_every_code_block_is_shown_as_one(site):
+    assert [path.name for path in site.rglob("*.html") if "```" in path.read_text()] == []
+    lost = [
+        f"{path.relative_to(site)}: {reason}"
+        for path in site.rglob("*.html")
+        for reason in re.findall(r"<p>[^<]*<code>[^<]*data-shown[^<]*", path.read_text())
+    ]
+    assert lost == []
+
+
 def test_nothing_is_fetched_from_another_host(site, read):
     away = [f for page in read.values() for f in page.fetched if urlsplit(f).netloc]
     assert away == []

@@ -21,7 +21,7 @@ from rig.pages.interpreter import Interpreter
 from rig.served import Served
 from shadowserve.settings.loading import load
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
 
 PAGES = [page for page in pages() if any(block.language in RUN for block in blocks(page))]
 SHADOW = ("--model", "films", "--champion", "v3", "--challenger", "v4", "--batch", "on")
