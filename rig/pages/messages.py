@@ -163,7 +163,8 @@ def _filled(part: ast.expr, assigned: dict[str, list[ast.expr]]) -> list[str]:
         return [str(part.value)]
     name = part.value if isinstance(part, ast.FormattedValue) else part
     spelt = _texts(name, assigned) if isinstance(name, ast.Name) else []
-    return [text for text in spelt if len(text.split()) >= _LEAST_WORDS] or [VALUE]
+    sentences = [text for text in spelt if len(text.replace(VALUE, " ").split()) > 1]
+    return [*sentences, VALUE] if not sentences or VALUE in spelt else sentences
 
 
 def _constants(node: ast.expr) -> list[str]:
