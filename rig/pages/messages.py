@@ -16,17 +16,30 @@ from pathlib import Path
 from shadowserve import errors
 
 PACKAGE = Path(errors.__file__).parent
-ERRORS = {
-    name
-    for name, one in vars(errors).items()
-    if isinstance(one, type) and issubclass(one, errors.ShadowserveError)
-}
+_CLASS = re.compile(r"^class (\w+)\(([^)]*)\)", re.MULTILINE)
+
+
+def _errors() -> frozenset[str]:
+    """Return the names of `ShadowserveError` and of all that derive from it, wherever they are."""
+    classes = [
+        found for path in PACKAGE.rglob("*.py") for found in _CLASS.findall(path.read_text())
+    ]
+    known, before = {errors.ShadowserveError.__name__}, 0
+    while len(known) > before:
+        before = len(known)
+        known |= {name for name, bases in classes if known & set(re.findall(r"\w+", bases))}
+    return frozenset(known)
+
+
+ERRORS = _errors()
 BUILT = {"UnreadableError", "DamagedError"}
 """Errors that word their message themselves; their class holds it."""
 TOLD_BY_LINE = ("settings/", "labels/", "supervisor/refusals.py")
 """Where faults are also yielded, collected or raised as built-in errors, to be told together."""
 REFUSED = "refused"
 """The console's function that answers with a code and a message."""
+SAID = {"say", "_say", "_give_up"}
+"""What the supervisor's modules call to tell of something that goes on."""
 VALUE = "…"
 _LEAST_WORDS = 3
 
@@ -101,6 +114,8 @@ def _parts(node: ast.AST, name: str) -> Iterator[ast.expr]:
         called = _name(node.func)
         if called in ERRORS - BUILT and node.args:
             yield node.args[0]
+        elif called in SAID and name.startswith("supervisor/"):
+            yield from node.args
         elif called == REFUSED and len(node.args) > 1:
             yield node.args[1]
         elif called == "append" and node.args and name.startswith(TOLD_BY_LINE):

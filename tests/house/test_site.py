@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import os
 import re
 import subprocess
@@ -13,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from sources import ROOT
 
+from rig.pages import messages
 from rig.pages.__main__ import DOCS, MADE
 
 FETCHES = {
@@ -114,6 +117,17 @@ def test_every_link_within_the_site_leads_somewhere(site, read):
             ):
                 wrong.append(f"{path.relative_to(site)}: {link}")
     assert wrong == []
+
+
+def test_every_message_is_in_the_search_as_it_is_said(site):
+    index = json.loads((site / "search/search_index.json").read_text())
+    sections = [
+        entry["text"]
+        for entry in index["docs"]
+        if entry["location"].startswith("troubleshooting.html#")
+    ]
+    said = [html.escape(message.text, quote=False) for message in messages.messages()]
+    assert [text for text in said if not any(text in section for section in sections)] == []
 
 
 def test_links_to_elsewhere_are_few_and_of_one_page(read):

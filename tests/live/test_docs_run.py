@@ -65,6 +65,8 @@ def place(tmp_path_factory) -> Iterator[Place]:
     commands = command.install(root / "commands")
     environ["PATH"] = f"{commands}:{Path(sys.executable).parent}:{environ['PATH']}"
     environ["CURL_HOME"] = str(root)
+    # What a model needs besides takes ten seconds to find out, for each that a page logs.
+    environ["MLFLOW_REQUIREMENTS_INFERENCE_TIMEOUT"] = "1"
     (root / ".curlrc").write_text("fail-with-body\nsilent\nshow-error\n")
     served = Served(root, tiny.Store(uri, root / "mlflow.db"))
     served.arguments = [
