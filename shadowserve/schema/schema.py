@@ -202,7 +202,7 @@ class Schema:
         columns = {
             name: caster(each) for (_, name, caster), each in zip(casts, values, strict=True)
         }
-        whole = all(len(record) == len(casts) for record in records)
+        whole = {len(casts)}.issuperset(map(len, records))
         extra = () if whole else self._keys.unknown(records)
         return self._rows(columns, n_rows=len(records), extra=extra)
 

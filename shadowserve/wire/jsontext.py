@@ -57,7 +57,7 @@ def loads(body: bytes, *, max_depth: int) -> Any:
         body, document = _without_nan(body, error)
     # Two counts settle it for nearly every body; only a bracket-rich one is walked.
     n_brackets = body.count(b"[") + body.count(b"{")
-    if n_brackets > max_depth and _is_deeper(document, max_depth):
+    if n_brackets > max_depth and _is_deeper(document, max_depth, n_brackets):
         raise _too_deep()
     # orjson keeps the last of two equal keys in silence. Reading again is slow, so counting comes
     # first.
@@ -106,10 +106,15 @@ def _too_deep() -> RequestError:
     return RequestError("The body's arrays and objects are nested too deeply.", code="too_deep")
 
 
-def _is_deeper(document: Any, max_depth: int) -> bool:
-    level = [document]
+def _is_deeper(document: Any, max_depth: int, n_brackets: int) -> bool:
+    """Tell whether values are nested more deeply; the text holds so many opening brackets."""
+    level, left = [document], n_brackets
     # Level by level, not by recursion: depth is what the sender chose.
     for _ in range(max_depth):
+        left -= len(level)
+        # Each value here is a bracket of the text: where all are found, many rows need not be walked.
+        if left <= 0:
+            return False
         level = [
             child
             for each in level
@@ -144,7 +149,7 @@ def _n_keys(document: Any) -> int:
 
 
 def _total(records: Iterable[Any]) -> int:
-    return sum(len(record) for record in records if type(record) is dict)
+    return sum([len(record) for record in records if type(record) is dict])
 
 
 def _refuse_duplicates(body: bytes) -> None:

@@ -119,7 +119,7 @@ def _by_row(records: Sequence[Any], schema: Schema) -> Rows:
     for row, record in enumerate(records):
         if type(record) is not dict:
             raise _no_row(row, "an object of column names and values", record)
-    widths = [len(record) for record in records]
+    widths = list(map(len, records))
     # Before typing: what is too large must cost nothing but its parsing.
     limits.check(n_rows=len(records), n_columns=max(widths, default=0))
     if min(widths) == 0:
