@@ -8,7 +8,7 @@ import time
 from asyncio import Future
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from shadowserve.errors import RequestError
 from shadowserve.faults import fault_of, tell
@@ -41,6 +41,7 @@ from shadowserve.state.metrics import observe_response
 from shadowserve.state.unknown_columns import UnknownColumns
 from shadowserve.wire.jsontext import refuse_nan
 from shadowserve.wire.protocol import Parsed, Protocol
+from shadowserve.wire.together import outcomes
 
 LARGE_BODY = 64 * 2**10
 """Bytes; a larger body is typed off the event loop, so that it holds up nobody's health checks."""
@@ -260,6 +261,33 @@ class ScoringHandler:
         content_type = _content_type(asked.headers)
         parsed = _parsed(ready, asked, content_type, self._schema)
         return self._typed(ready, asked, parsed, content_type)
+
+    def works_of(self, many: Sequence[Asked]) -> list[Work | BaseException]:
+        """Read and type small requests of one turn; return for each what `work_of` would return or raise."""
+        ends: list[Any] = []
+        asking: list[tuple[int, Asked, str]] = []
+        ready = self._ready
+        for asked in many:
+            try:
+                if ready is None or len(many) == 1:
+                    ends.append(self.work_of(asked))
+                    continue
+                content_type = _content_type(asked.headers)
+                if ready.strict_json:
+                    refuse_nan(asked.body)
+                asking.append((len(ends), asked, content_type))
+                ends.append(None)
+            except BaseException as error:
+                ends.append(error)
+        bodies = [(asked.protocol, asked.body, kind) for _, asked, kind in asking]
+        for (place, asked, kind), found in zip(asking, outcomes(bodies, self._schema), strict=True):
+            ends[place] = found
+            if ready is not None and isinstance(found, Parsed):
+                try:
+                    ends[place] = self._typed(ready, asked, found, kind)
+                except BaseException as error:
+                    ends[place] = error
+        return ends
 
     async def _work(self, ready: Ready, asked: Asked) -> Work:
         size, large = len(asked.body), ready.large

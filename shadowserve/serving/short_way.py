@@ -17,7 +17,7 @@ from shadowserve.http.exchange import Exchange
 from shadowserve.http.known_heads import KnownHeads
 from shadowserve.serving.champion import Overloaded
 from shadowserve.serving.handler import Asked, ScoringHandler
-from shadowserve.serving.work import Served, Work
+from shadowserve.serving.work import Served
 from shadowserve.state.counters import Counters
 from shadowserve.wire.protocol import Protocol
 
@@ -94,7 +94,7 @@ class ShortWay:
         self.prefix = ""
         self.heads = KnownHeads()
         self._routes: dict[bytes, tuple[str, Protocol]] = {}
-        self._line: list[Work] = []
+        self._line: list[Asked] = []
 
     def open(self, routes: Mapping[str, Protocol]) -> None:
         """Begin to take what asks for these paths."""
@@ -137,28 +137,20 @@ class ShortWay:
         return _Claim(protocol, headers, given, request_id_of(given), arrived_ns)
 
     def whole(self, exchange: Exchange) -> None:
-        """Read and type a request whose body has come, and put it in line with its neighbours."""
+        """Note a request whose body has come; it is typed and goes in line with its neighbours."""
         claim: _Claim = exchange.claim
-        body = bytes(exchange.body)
-        try:
-            work = self._handler.work_of(
-                Asked(
-                    claim.protocol,
-                    claim.headers,
-                    body,
-                    claim.request_id,
-                    claim.arrived_ns,
-                    _Reply(self, exchange),
-                )
+        self._line.append(
+            Asked(
+                claim.protocol,
+                claim.headers,
+                bytes(exchange.body),
+                claim.request_id,
+                claim.arrived_ns,
+                _Reply(self, exchange),
             )
-        except BaseException as error:
-            self._refuse(exchange, error)
-            # After the answer: no caller waits for what only challengers use.
-            self._handler.keep(claim.protocol, claim.headers, body, error)
-            return
-        self._line.append(work)
+        )
         if len(self._line) == 1:  # at the end of this turn, in which others may still come
-            work.loop.call_soon(self._submit)
+            exchange.connection.loop.call_soon(self._submit)
 
     def gone(self, exchange: Exchange) -> None:
         """Count a caller that left before its body had come."""
@@ -193,16 +185,29 @@ class ShortWay:
             self._counters.add("in_hand", -1)
 
     def _submit(self) -> None:
-        works, self._line = self._line, []
-        for work in self._handler.submit(works):
+        line, self._line = self._line, []
+        works = []
+        for asked, end in zip(line, self._handler.works_of(line), strict=True):
+            if not isinstance(end, BaseException):
+                works.append(end)
+            elif type(asked.done) is _Reply:
+                self._refuse(asked.done.exchange, end)
+                # After the answer: no caller waits for what only challengers use.
+                self._handler.keep(asked.protocol, asked.headers, asked.body, end)
+        for work in self._handler.submit(works) if works else ():
             done = work.done
             if type(done) is _Reply:
                 self._refuse(done.exchange, Overloaded())
 
     def _refuse(self, exchange: Exchange, error: BaseException) -> None:
         claim: _Claim = exchange.claim
-        exchange.answer(*self._handler.refusal_of(claim.protocol, claim.request_id, error))
-        self._counters.add("in_hand", -1)
+        try:
+            exchange.answer(*self._handler.refusal_of(claim.protocol, claim.request_id, error))
+        except BaseException as fault:  # nobody else of the turn waits for this one's fault
+            self._handler.tell_broken(claim.request_id, fault)
+            exchange.connection.transport.close()
+        finally:
+            self._counters.add("in_hand", -1)
 
 
 def _is_plain(value: bytes) -> bool:

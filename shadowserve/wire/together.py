@@ -63,6 +63,58 @@ def parse_all(
     return found
 
 
+def outcomes(
+    bodies: Sequence[tuple[Protocol, bytes, str]], schema: Schema
+) -> list[Parsed | BaseException]:
+    """Read and type bodies, each of which is read once.
+
+    Parameters
+    ----------
+    bodies : sequence of (protocol, body, content type)
+    schema : Schema
+
+    Returns
+    -------
+    list of Parsed or BaseException
+        What `Protocol.timed_parse` returns or raises for each.
+    """
+    ends: list[Any] = [None] * len(bodies)
+    read: list[tuple[int, Any, int]] = []
+    lone: list[tuple[int, dict[str, Any], int]] = []
+    together = schema.types_together and not schema.params
+    for at, (protocol, body, content_type) in enumerate(bodies):
+        began_ns = time.monotonic_ns()
+        try:
+            given = protocol.read_body(body, content_type)
+            record = protocol.record(given) if together and protocol.record is not None else None
+        except BaseException as error:
+            ends[at] = error
+            continue
+        read_ns = time.monotonic_ns() - began_ns
+        read.append((at, given, read_ns))
+        if record is not None:
+            lone.append((at, record, read_ns))
+    if len(lone) >= FEWEST:
+        began_ns = time.monotonic_ns()
+        typed = _halving([record for _, record, _ in lone], schema)
+        each_ns = (time.monotonic_ns() - began_ns) // len(lone)
+        for (at, _, read_ns), rows in zip(lone, typed, strict=True):
+            ends[at] = None if rows is None else Parsed(rows, None, read_ns, each_ns)
+    for at, given, read_ns in read:
+        if ends[at] is None:
+            ends[at] = _typed(bodies[at][0], given, schema, read_ns)
+    return ends
+
+
+def _typed(protocol: Protocol, given: Any, schema: Schema, read_ns: int) -> Parsed | BaseException:
+    began_ns = time.monotonic_ns()
+    try:
+        rows, echo = protocol.type(given, schema)
+    except BaseException as error:
+        return error
+    return Parsed(rows, echo, read_ns, time.monotonic_ns() - began_ns)
+
+
 def _halving(records: Sequence[dict[str, Any]], schema: Schema) -> list[Rows | None]:
     """Type records; None for those that have to be typed by themselves."""
     rows = schema.type_singly(records)
