@@ -121,8 +121,8 @@ def test_tracing_is_off_unless_the_team_asks_for_it():
 def test_a_traced_model_leaves_nothing_where_it_runs(tmp_path):
     program = (
         "import mlflow\n"
-        "from shadowserve.scorer.loading.opening import _import_mlflow\n"
-        "_import_mlflow()\n"
+        "from shadowserve.scorer.loading.opening import import_mlflow\n"
+        "import_mlflow()\n"
         "class M(mlflow.pyfunc.PythonModel):\n"
         "    @mlflow.trace\n"
         "    def predict(self, context, model_input):\n"

@@ -9,7 +9,6 @@ from shadowserve import withheld
 from shadowserve.host import clock
 from shadowserve.host.leash import SUPPORTED
 from shadowserve.records import Role
-from shadowserve.scorer import parity
 from shadowserve.settings.policy import Policy
 from shadowserve.settings.settings import Settings
 from shadowserve.settings.spellings import size_text
@@ -30,6 +29,8 @@ def opening(
     deployment: Deployment, settings: Settings, places: Places, *, story: str, console_port: int
 ) -> list[str]:
     """Say what will be served, and where everything is kept."""
+    from shadowserve.scorer import parity  # imports pandas, which workers need not wait for
+
     lines = [f"Deployment     {deployment.id} ({story})"]
     lines += [_version_line("Champion", deployment.champion)]
     lines += [_version_line("Challenger", version) for version in deployment.challengers]

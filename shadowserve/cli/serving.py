@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from shadowserve.cli import announcement
+from shadowserve.cli import announcement, beginning
 from shadowserve.cli.options import options
-from shadowserve.host import claims
+from shadowserve.host import claims, stages
 from shadowserve.host.claims import Claims
 from shadowserve.host.ownership import refuse_foreign
 from shadowserve.host.placement import place
@@ -45,10 +45,14 @@ def serve(**flags: Any) -> None:
 
     Example: shadowserve serve --champion v3 --challenger v4
     """
+    stages.begin(stages.own_beginning_ns())
     settings = load(flags, required=("champion",))
     with running(settings, say=_say) as supervisor:
         wait_for_lanes(supervisor)
         _say(announcement.lanes_line(supervisor))
+        if settings.verbose:
+            for line in beginning.lines(supervisor):
+                _say(line)
         if supervisor.places.paused.exists():
             _say(
                 "Paused         since an earlier start; 'shadowserve resume' lets lanes score again"
@@ -87,6 +91,7 @@ class running:  # noqa: N801 - reads as a verb
 
     def __enter__(self) -> Supervisor:
         settings, say = self._settings, self._say
+        stages.reached("imports")
         refusals.refuse_settings(settings)
         start.allow_open_files()
         addresses = uris(settings.tracking_uri, settings.registry_uri)
@@ -125,13 +130,16 @@ class running:  # noqa: N801 - reads as a verb
             say=say,
         )
         self._supervisor = supervisor
+        stages.reached("checks")
         try:
             supervisor.begin()
+            stages.reached("workers begun")
             say(f"Store          {addresses}")
             # Bringing files may wait long for a server, and nothing is served yet that had to be
             # finished.
             with supervisor.stop_signals.ending_at_once():
                 wanted = start.resolve(settings, addresses, places, start=start_token, say=say)
+            stages.reached("files")
             deployment, story = start.settle(places, wanted, fresh=self._fresh)
             if forgotten := forget(places, older_than_s=settings.retention):
                 say(f"Retention      deleted from the archive: {', '.join(forgotten)}")
@@ -143,7 +151,9 @@ class running:  # noqa: N801 - reads as a verb
             say(f"Placement      {placement.describe(processes.priority)}")
             say(f"This system    {announcement.abilities()}")
             supervisor.deploy(deployment)
+            stages.reached("others begun")
             if supervisor.wait_until_ready():
+                stages.reached("champion awaited")
                 for line in announcement.loaded(supervisor, deployment):
                     say(line)
                 host, port = supervisor.address

@@ -17,18 +17,21 @@ from setproctitle import setproctitle
 from shadowserve.console.app import Console
 from shadowserve.console.guard import Guard
 from shadowserve.console.tap import Tap
+from shadowserve.host import stages
 from shadowserve.host.leash import watch_parent
 from shadowserve.host.private_log import silence_others
 from shadowserve.http import tokens
 from shadowserve.http.header_limit import BoundedHead
 from shadowserve.http.passage import Prefixed
 from shadowserve.settings import gate as gates
+from shadowserve.state import beginnings
 from shadowserve.state import deployment as deployments
 from shadowserve.state.places import Places
 
 
 def main(descriptor: int, *options: str) -> None:
     """Answer on an inherited socket until SIGTERM."""
+    stages.reached("imports")
     root = os.environ["SHADOWSERVE_STATE_DIR"]
     setproctitle(f"shadowserve console {root}")
     watch_parent(int(os.environ["SHADOWSERVE_PARENT"]))
@@ -54,6 +57,8 @@ def main(descriptor: int, *options: str) -> None:
         ssl_certfile=certificate.get("--ssl-certfile"),
         ssl_keyfile=certificate.get("--ssl-keyfile"),
     )
+    stages.reached("page")
+    beginnings.tell(places.scratch, "console")
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=descriptor)])
 
 

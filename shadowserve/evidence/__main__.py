@@ -23,9 +23,10 @@ from setproctitle import setproctitle
 from shadowserve.comparison.outputs import kind_compared
 from shadowserve.evidence.carrying import Carrier
 from shadowserve.faults import fault_of
-from shadowserve.host import priority
+from shadowserve.host import priority, stages
 from shadowserve.host.leash import watch_parent
 from shadowserve.labels import Owner
+from shadowserve.state import beginnings
 from shadowserve.state import deployment as deployments
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.places import Places
@@ -48,6 +49,7 @@ class _Discreet(logging.Formatter):
 
 def main() -> int:
     """Carry evidence until SIGTERM; return the exit code."""
+    stages.reached("imports")
     places = Places(Path(os.environ["SHADOWSERVE_STATE_DIR"]))
     setproctitle(f"shadowserve evidence {places.root}")
     watch_parent(int(os.environ.get("SHADOWSERVE_PARENT", os.getppid())))
@@ -64,11 +66,18 @@ def main() -> int:
     owner = Owner(places, deployment, kind_compared)
     labels = threading.Thread(target=owner.run, args=(_stop,), daemon=True)
     labels.start()
-    carrier.run(_stop, loaded=priority.settle)
+    carrier.run(_stop, loaded=lambda: _settle(places))
     labels.join(PAIR_S)
     carrier.flush(until=time.monotonic() + FLUSH_S)
     carrier.say_what_is_left()
     return 0
+
+
+def _settle(places: Places) -> None:
+    """Step back, now that MLflow's client has been imported."""
+    priority.settle()
+    stages.reached("MLflow's client")
+    beginnings.tell(places.scratch, "evidence")
 
 
 def _report(places: Places, deployment: Deployment, challenger: int) -> Mapping[str, Any]:

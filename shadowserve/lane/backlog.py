@@ -21,9 +21,6 @@ from shadowserve.state.places import Places
 from shadowserve.statistics.headway import Headway
 from shadowserve.statistics.thinning import Block, Thinning
 
-VARIABLE = "SHADOWSERVE_LANE_WHEN_BEHIND"
-"""Variable that tells a lane what it does when it is far behind: a `WhenBehind`."""
-
 LOOK_NS = 10**9
 SUMMARY = "thinning"
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from shadowserve.comparison.comparing import Comparer
 from shadowserve.comparison.learned import Learned
 from shadowserve.comparison.ways import classes_of, ways_of
-from shadowserve.host import clock
+from shadowserve.host import clock, stages
 from shadowserve.host.leash import tie_to_parent
 from shadowserve.journal.reader import JournalReader
-from shadowserve.lane.backlog import VARIABLE, Backlog
+from shadowserve.lane.backlog import Backlog
 from shadowserve.lane.company import Company
 from shadowserve.lane.line import Line
 from shadowserve.lane.lock import ONE_AT_A_TIME, ScoringLock
@@ -37,7 +37,7 @@ from shadowserve.scorer import scoring
 from shadowserve.scorer.scorer import Scorer
 from shadowserve.settings import lane_processes
 from shadowserve.settings.policy import Policy
-from shadowserve.settings.vocabulary import WhenBehind
+from shadowserve.settings.vocabulary import WHEN_BEHIND_VARIABLE, WhenBehind
 from shadowserve.state import classes, sharing, threads
 from shadowserve.state.deployment import Deployment, LaneName
 from shadowserve.state.inflight import InFlight
@@ -80,6 +80,7 @@ def build(
         champion=deployment.champion if name.role is Role.CHALLENGER else None,
     )
     scorer = scoring.warm(scorer)
+    stages.reached("warming")
     sharing.tell(places.sharing(name.role, name.version), scorer.sharing)
     threads.tell(places.loaded(name.role, name.version), scorer.loaded.threads)
     state = LaneState(files.state)
@@ -124,7 +125,7 @@ def build(
     parts.backlog = backlog_of(
         lane,
         challengers,
-        when_behind=WhenBehind(os.environ.get(VARIABLE, WhenBehind.SCORE_ALL)),
+        when_behind=WhenBehind(os.environ.get(WHEN_BEHIND_VARIABLE, WhenBehind.SCORE_ALL)),
     )
     parts.scorers = _scorers(lane, deployment)
     if name.role is Role.CONTROL:

@@ -18,11 +18,12 @@ from setproctitle import setproctitle
 from shadowserve import ambience
 from shadowserve.errors import ShadowserveError, UnreadableError
 from shadowserve.faults import fault_of, tell
-from shadowserve.host import gc_freeze, priority, stopping
+from shadowserve.host import gc_freeze, priority, stages, stopping
 from shadowserve.host.leash import watch_parent
 from shadowserve.host.private_log import PRINTS, silence_others
 from shadowserve.lane.building import build
 from shadowserve.records import Role
+from shadowserve.state import beginnings
 from shadowserve.state import deployment as deployments
 from shadowserve.state.deployment import LaneName
 from shadowserve.state.inflight import GAVE_UP, NO_ROOM
@@ -38,6 +39,7 @@ _stopped = False
 
 def main(arguments: Sequence[str]) -> int:
     """Run one lane until SIGTERM; return the exit code."""
+    stages.reached("imports")
     role, version, root = arguments
     name = LaneName(Role(role), int(version.removeprefix("v")))
     places = Places(Path(root))
@@ -59,6 +61,8 @@ def main(arguments: Sequence[str]) -> int:
         return GAVE_UP
     gc_freeze.settle()
     priority.settle()
+    stages.reached("state")
+    beginnings.tell(places.scratch, str(name))
     try:
         lane.run()
         if lane.parts.scorers is not None:

@@ -15,13 +15,19 @@ from typing import Any
 from shadowserve import ambience, wire
 from shadowserve.errors import ModelError, ShadowserveError
 from shadowserve.faults import fault_of
+from shadowserve.host import stages
 from shadowserve.scorer import probing
-from shadowserve.scorer.loading import Loaded, load
+from shadowserve.scorer.loading import Loaded, import_mlflow, load
 from shadowserve.scorer.scorer import Scorer
 from shadowserve.scorer.shipped_code import forget
 from shadowserve.scorer.tryout import example_of, failure_of, tried
 from shadowserve.settings.options import DEFAULTS, Options
 from shadowserve.versions.version import Version, identity
+
+
+def prepare() -> None:
+    """Import what any version needs, so that nothing but its own is left to load."""
+    ambience.within(import_mlflow)
 
 
 def open_version(
@@ -53,6 +59,7 @@ def open_version(
         If the files are another version's, cannot be loaded, or fail on their own example.
     """
     identity(version, path)
+    stages.reached("files")
 
     def fresh() -> Loaded:
         return ambience.within(
@@ -87,7 +94,11 @@ def opened(
         If either cannot be loaded, or fails on its own example.
     """
     try:
-        scorer = tried(version, fresh(), options=options, champion=champion)
+        loaded = fresh()
+        stages.reached("loading")
+        scorer = tried(version, loaded, options=options, champion=champion)
+        del loaded  # where a fresh one serves, the tried one goes before that comes
+        stages.reached("trying")
         # Known structure keeps no state between calls, and what was never called holds no trace.
         if scorer.sharing.unknown is None or not scorer.sharing.tries:
             return scorer
@@ -95,7 +106,9 @@ def opened(
         # Modules of the version's own may remember the tries in their globals.
         clear()
         gc.collect()  # the tried instance goes before its successor comes: never two in memory
-        return scorer.on(fresh())
+        scorer = scorer.on(fresh())
+        stages.reached("loading anew")
+        return scorer
     except (ShadowserveError, OSError):
         raise
     except BaseException as error:  # whatever a model left behind: a signal, a thread, an import

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from shadowserve.host import gc_freeze
+from shadowserve.host import gc_freeze, stages
 from shadowserve.records import Role
 from shadowserve.serving.call_size import FIRST_ROWS
 from shadowserve.serving.champion import Champion
@@ -15,7 +15,7 @@ from shadowserve.serving.large_bodies import LargeBodies
 from shadowserve.serving.patience import Patience
 from shadowserve.serving.ready import Ready
 from shadowserve.serving.worker_journal import WorkerJournal, sampling_of
-from shadowserve.state import classes, counters, sharing, threads
+from shadowserve.state import beginnings, classes, counters, sharing, threads
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.metrics import RoleMetrics, exposition, reserve
 from shadowserve.state.places import Places
@@ -66,9 +66,15 @@ class ChampionWorker:
         """All workers' counts in Prometheus's text form."""
         return exposition(self.places, Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
 
+    def prepare(self) -> None:
+        """Import what loading needs, which takes seconds, before it is known what is to be loaded."""
+        from shadowserve.scorer import scoring  # imports scikit-learn and MLflow
+
+        scoring.prepare()
+
     def load(self, plane: DataPlane, deployment: Deployment) -> Champion:
         """Load, warm, and open the data plane; what is returned is to be run on this thread."""
-        from shadowserve.scorer import scoring  # imports scikit-learn and MLflow: seconds
+        from shadowserve.scorer import scoring
 
         number = deployment.champion.number
         scorer = scoring.open_version(
@@ -84,6 +90,7 @@ class ChampionWorker:
         # As many as in calls of unknown code, by what lanes have shown before.
         rows = scorer.sharing.rows(FIRST_ROWS)
         scorer = scoring.warm(scorer, most_rows=rows[self.mark.value])
+        stages.reached("warming")
         sharing.tell(self.places.sharing(Role.CHAMPION, number), scorer.sharing)
         threads.tell(self.places.loaded(Role.CHAMPION, number), scorer.loaded.threads)
         classes.tell(self.places.classes(number), scorer.loaded.classes)
@@ -123,6 +130,8 @@ class ChampionWorker:
         )
         # Last: the server begins to listen once this is set.
         self.counters.set("ready", 1)
+        stages.reached("opening")
+        beginnings.tell(self.places.scratch, f"champion-{self.worker}")
         return self.champion
 
     def close(self) -> None:

@@ -26,6 +26,7 @@ import uvicorn.config
 
 from shadowserve.errors import ShadowserveError
 from shadowserve.faults import fault_of
+from shadowserve.host import stages
 from shadowserve.host.leash import watch_parent
 from shadowserve.host.private_log import PRINTS, silence_others, tell_stacks
 from shadowserve.http import header_limit, tokens
@@ -193,8 +194,13 @@ def stop() -> None:
 def work() -> None:
     """Load the champion and score with it, on this thread, as long as the process lives."""
     worker, plane = _TO_LOAD.get()
+    stages.reached("server")
     try:
-        champion = worker.load(plane, _wait_for_deployment(worker.places))
+        worker.prepare()
+        stages.reached("libraries")
+        deployment = _wait_for_deployment(worker.places)
+        stages.reached("pins awaited")
+        champion = worker.load(plane, deployment)
     except BaseException as error:  # a model's sys.exit() too
         with contextlib.suppress(OSError):  # a full disk; what matters is that it is replaced
             _report_failure(worker.places, error)

@@ -14,12 +14,13 @@ import sys
 from collections.abc import Sequence
 
 from shadowserve import ambience
-from shadowserve.host import stopping
+from shadowserve.host import stages, stopping
 from shadowserve.serving import service
 
 
 def main(arguments: Sequence[str]) -> None:
     """Serve until SIGTERM. SIGINT is nobody's here: a model's `interrupt_main` must not end a worker."""
+    stages.reached("imports")
     stopping.heed(service.stop, (signal.SIGTERM,))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ambience.claim()

@@ -417,6 +417,15 @@ class Settings:
             default="off",
         ),
     )
+    verbose: bool = field(
+        default=False,
+        metadata=_about(
+            spellings.switch,
+            "--verbose",
+            "Say what the start of each process was made of, in seconds.",
+            default="off",
+        ),
+    )
     pass_env: tuple[str, ...] = field(
         default=(),
         metadata=_about(

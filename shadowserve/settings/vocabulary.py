@@ -24,6 +24,10 @@ class WhenBehind(StrEnum):
     """Score a share, evenly by entity, and count the rest as sampled out."""
 
 
+WHEN_BEHIND_VARIABLE = "SHADOWSERVE_LANE_WHEN_BEHIND"
+"""Variable that tells a lane what it does when it is far behind: a `WhenBehind`."""
+
+
 class Kind(StrEnum):
     """Kinds of output; the values are what `--output-kind` takes."""
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from shadowserve.host import stages
 from shadowserve.host.isolation import cut_network
 from shadowserve.host.leash import tie_to_parent
 from shadowserve.host.priority import step_back, step_forward, told
@@ -64,7 +65,11 @@ class Child:
         try:
             self.process = subprocess.Popen(
                 [sys.executable, *self.command],
-                env={**self.env, "SHADOWSERVE_PARENT": str(os.getpid())},
+                env={
+                    **self.env,
+                    "SHADOWSERVE_PARENT": str(os.getpid()),
+                    stages.VARIABLE: str(time.monotonic_ns()),
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=descriptor,
                 stderr=descriptor,

@@ -19,13 +19,13 @@ from shadowserve.host.priority import Priority
 from shadowserve.host.private_log import PRINTS
 from shadowserve.http import certificate, tokens
 from shadowserve.journal import writer
-from shadowserve.lane import backlog
 from shadowserve.lane.lock import ONE_AT_A_TIME
 from shadowserve.serving.bentoml_worker import worker_command, worker_environment
 from shadowserve.settings import gate as gates
 from shadowserve.settings import lane_processes
 from shadowserve.settings.gate import Gate
 from shadowserve.settings.settings import Settings
+from shadowserve.settings.vocabulary import WHEN_BEHIND_VARIABLE
 from shadowserve.state import ends
 from shadowserve.state.deployment import LaneName
 from shadowserve.state.places import Places
@@ -122,7 +122,7 @@ class Processes:
                 **({ONE_AT_A_TIME: "1"} if self.placement.one_at_a_time else {}),
                 lane_processes.VARIABLE: str(self.lane_processes(name, lanes=lanes)),
                 **self._as_needed(name),
-                backlog.VARIABLE: self.settings.when_behind,
+                WHEN_BEHIND_VARIABLE: self.settings.when_behind,
                 **self._background(),
             },
             log=self.places.logs / f"lane-{name.role.value}-v{name.version}.log",

@@ -8,8 +8,6 @@ from shadowserve.errors import SettingsError
 from shadowserve.host import isolation
 from shadowserve.http import certificate, tokens
 from shadowserve.journal import writer
-from shadowserve.labels.chosen import own_loss
-from shadowserve.schema.schema import Schema
 from shadowserve.settings.policy import Policy
 from shadowserve.settings.settings import Settings, flag_of
 from shadowserve.settings.spellings import size_text
@@ -31,7 +29,11 @@ def refuse_settings(settings: Settings) -> None:
             f"{flag_of('entity')} and {flag_of('entity_header')} both name a request's entity. "
             "Give the column or the header, not both."
         )
-    own_loss(Policy.of(settings.verdict).loss)
+    loss = Policy.of(settings.verdict).loss
+    if ":" in loss:
+        from shadowserve.labels.chosen import own_loss
+
+        own_loss(loss)
     if settings.token_file is not None:
         tokens.read(settings.token_file)
     if found := certificate.of(settings.ssl_certfile, settings.ssl_keyfile):
@@ -91,8 +93,7 @@ def refuse_columns(settings: Settings, versions: Sequence[Version]) -> None:
     SettingsError
         With one line for each option and the names that are known.
     """
-    schemas = [Schema.from_signature(version.signature) for version in versions]
-    known = list(dict.fromkeys(str(c.name) for schema in schemas for c in schema.columns))
+    known = list(dict.fromkeys(name for version in versions for name in _columns(version)))
     if not known:
         return
     faults = list(_entity_faults(settings, versions))
@@ -111,13 +112,19 @@ def refuse_columns(settings: Settings, versions: Sequence[Version]) -> None:
 def _entity_faults(settings: Settings, versions: Sequence[Version]) -> Iterator[str]:
     """Yield a line for each version that would never see the entity: each request would count as another."""
     for version in versions:
-        names = [str(c.name) for c in Schema.from_signature(version.signature).columns]
+        names = _columns(version)
         if settings.entity is not None and names and settings.entity not in names:
             yield (
                 f"{flag_of('entity')}: {version.pin} takes no column {settings.entity}, so every request "
                 f"would count as another one's. It takes: {', '.join(names)}. Name one of these, leave "
                 f"{flag_of('entity')} away, or log the model with that column in its signature."
             )
+
+
+def _columns(version: Version) -> list[str]:
+    from shadowserve.schema.schema import Schema  # imports pandas, which workers need not wait for
+
+    return [str(column.name) for column in Schema.from_signature(version.signature).columns]
 
 
 def refuse_other_models(champion: pins.Pin, challengers: list[pins.Pin]) -> None:

@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from shadowserve.ending import ending
 from shadowserve.errors import ModelError
@@ -31,10 +32,12 @@ from shadowserve.supervisor.news import EvidenceNews, last_words
 from shadowserve.supervisor.orphans import Sweeper
 from shadowserve.supervisor.processes import Processes
 from shadowserve.supervisor.reaping import Reaper
-from shadowserve.supervisor.standin import StandIn
 from shadowserve.supervisor.stop_signals import StopSignals
 from shadowserve.supervisor.watch import LaneWatch
 from shadowserve.supervisor.workers import Workers
+
+if TYPE_CHECKING:
+    from shadowserve.supervisor.standin import StandIn
 
 TURN_S = 0.05
 """Seconds between two looks: a dead worker is replaced within it, and idle it costs hardly any CPU."""
@@ -103,6 +106,10 @@ class Supervisor:
     def _open_data_plane(self, listener: socket.socket) -> None:
         numbers = range(self.settings.workers)
         self.workers.begin([self.processes.worker(i, listener) for i in numbers])
+        # Knows the protocols, which takes pandas: imported while the workers import. Whoever comes
+        # before waits in the socket's queue.
+        from shadowserve.supervisor.standin import StandIn
+
         self.stand_in = StandIn(
             listener,
             needed=lambda: self.leaving or not self.workers.accept,

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from shadowserve.errors import JournalError, ModelError, UnreachableError
+from shadowserve.host import stages
 from shadowserve.journal.local_disk import refuse_network
 from shadowserve.settings.options import Options
 from shadowserve.settings.settings import Settings, flag_of
@@ -132,11 +133,13 @@ def resolve(
     from shadowserve.versions.registry import Registry
 
     registry = Registry(addresses, say=say)
+    stages.reached("registry's client")
     champion = registry.resolve(pins.parse(settings.champion), settings.model)
     challengers = [
         registry.resolve(pins.parse(text), champion.model) for text in settings.challengers
     ]
     refuse_other_models(champion, challengers)
+    stages.reached("pins")
     fetched = registry.fetch_all((champion, *challengers), places.models)
     faults = [fault for found in fetched.values() for fault in file_faults(settings, found.version)]
     if faults:

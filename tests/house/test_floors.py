@@ -151,3 +151,11 @@ def test_importing_the_package_is_cheap():
     code = f"import shadowserve, sys; print(*[m for m in {HEAVY} if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.split() == []
+
+
+def test_the_champion_waits_for_no_import_of_the_supervisors():
+    """Workers are begun by a process that has not imported what takes seconds."""
+    heavy = ("mlflow", "bentoml", "pandas", "pyarrow", "scipy", "sklearn", "uvicorn", "rich")
+    code = f"import shadowserve.cli.serving, sys; print(*[m for m in {heavy} if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []

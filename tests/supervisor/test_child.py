@@ -43,7 +43,7 @@ def test_it_knows_its_parent_and_nothing_of_our_environment(tmp_path, monkeypatc
     one = child(tmp_path, "import os; print(sorted(k for k in os.environ if k[0] in 'OS'), os.environ['SHADOWSERVE_PARENT'])")  # fmt: skip
     one.start()
     one.wait(30)
-    assert one.log.read_text() == f"['SHADOWSERVE_PARENT'] {os.getpid()}\n"
+    assert one.log.read_text() == f"['SHADOWSERVE_BEGAN_NS', 'SHADOWSERVE_PARENT'] {os.getpid()}\n"
 
 
 def test_it_ends_when_asked(tmp_path):

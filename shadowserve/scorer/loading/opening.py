@@ -94,7 +94,7 @@ def load(
     differences = library_differences(manifest.libraries)
     hidden: list[str] = []
     notes = [f"other library: {difference}" for difference in differences]
-    _import_mlflow()
+    import_mlflow()
     with (
         _explained(name, differences, requirements=manifest.requirements, hidden=hidden),
         _noted(notes),
@@ -139,7 +139,7 @@ def version_differences(version: Version) -> list[str]:
     return library_differences(version.libraries)
 
 
-def _import_mlflow() -> None:
+def import_mlflow() -> None:
     """Import what loading needs first, so that MLflow's own warnings are not the model's."""
     with python_warnings.catch_warnings():
         python_warnings.simplefilter("ignore")
