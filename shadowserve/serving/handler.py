@@ -31,7 +31,6 @@ from shadowserve.http.refusals import refusal
 from shadowserve.schema.schema import Schema
 from shadowserve.serving.champion import Overloaded
 from shadowserve.serving.information import NOT_READY
-from shadowserve.serving.large_bodies import APART
 from shadowserve.serving.ready import Ready
 from shadowserve.serving.work import Awaited, Served, Work
 from shadowserve.serving.worker_journal import meet
@@ -294,9 +293,7 @@ class ScoringHandler:
         if size < LARGE_BODY:
             return self.work_of(asked)
         content_type = _content_type(asked.headers)
-        if large is not None:
-            large.expect()
-        if large is None or size < APART:
+        if large is None or not large.takes(size):
             parsed = await asyncio.get_running_loop().run_in_executor(
                 None, _parsed, ready, asked, content_type, self._schema
             )

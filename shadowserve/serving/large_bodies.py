@@ -1,7 +1,7 @@
 """Large bodies of a worker: handed to its body parser, and back as typed rows.
 
 One process parses for a worker, one body at a time; it is started when the first body comes that is not
-small. A body whose parser dies is handed to another, once; the second death is its refusal. Where no parser
+small, and until it has begun only bodies of megabytes wait for it. A body whose parser dies is handed to another, once; the second death is its refusal. Where no parser
 can be started, bodies are parsed here, as slowly as that is for everybody else.
 """
 
@@ -31,6 +31,8 @@ from shadowserve.wire.protocol import Parsed, Protocol
 APART = 256 * 2**10
 """Bytes; what is not smaller is parsed apart. Below, reading holds the interpreter for 12 ms at most, where a body
 is little but brackets."""
+WAITS = 2**20
+"""Bytes; a smaller body does not wait for a parser that has still to begin, which takes a second."""
 START_S = 60.0
 PARSE_S = 60.0
 AGAIN_S = 30.0
@@ -71,13 +73,17 @@ class LargeBodies:
         self._process: subprocess.Popen[bytes] | None = None
         self._line: socket.socket | None = None
         self._again_at = 0.0
-        self._expected = False
+        self._ready = self._starting = False
 
-    def expect(self) -> None:
-        """Start a parser, if none was: larger bodies than usual have begun to come."""
-        if not self._expected:
-            self._expected = True
+    def takes(self, n_bytes: int) -> bool:
+        """Tell whether a body of so many bytes is to be parsed apart; start a parser where there is none.
+
+        To be asked for each body that is not small: larger ones may follow it.
+        """
+        if not (self._ready or self._starting):
+            self._starting = True
             self._hands.submit(self._try_start)
+        return n_bytes >= (APART if self._ready else WAITS)
 
     async def parse(
         self, protocol: Protocol, body: bytes, content_type: str, *, strict: bool
@@ -141,8 +147,11 @@ class LargeBodies:
         return Parsed(rows, told.echo, told.parse_ns, told.schema_ns)
 
     def _try_start(self) -> None:
-        with suppress(_NoParser):
-            self._started()
+        try:
+            with suppress(_NoParser):
+                self._started()
+        finally:
+            self._starting = False
 
     def _started(self) -> socket.socket:
         """Return the line to a parser that lives, as far as can be seen."""
@@ -175,9 +184,11 @@ class LargeBodies:
         parser_line.send(ours, self._beginning)
         parser_line.head(ours)
         ours.settimeout(PARSE_S)
+        self._ready = True
         return ours
 
     def _end(self) -> None:
+        self._ready = False
         if self._line is not None:
             self._line.close()
         if self._process is not None:

@@ -155,6 +155,21 @@ def test_one_process_serves_many_bodies(large):
     assert large._process.pid == pid
 
 
+def test_only_what_is_very_large_waits_for_a_parser_to_begin():
+    large = opened()
+    try:
+        assert not large.takes(large_bodies.APART)
+        assert large.takes(large_bodies.WAITS)
+        typed(large, WHOLE)  # by then it has begun
+        pid = large._process.pid
+        assert large.takes(large_bodies.APART)
+        assert not large.takes(large_bodies.APART - 1)
+        typed(large, WHOLE)
+        assert large._process.pid == pid
+    finally:
+        large.close()
+
+
 class Doomed(LargeBodies):
     """A parser that is killed each time as soon as it has begun; `spared` are left alive."""
 
@@ -333,13 +348,13 @@ def called(port: int, sent: bytes) -> tuple[int, bytes]:
         return answer(caller.makefile("rb"))
 
 
-MANY = body(*({**record(n), "title": record(n)["title"] * 30} for n in range(3_000)))
+MANY = body(*({**record(n), "title": record(n)["title"] * 40} for n in range(3_000)))
 """Six of them fit into the champion's line."""
 
 
 def test_an_answer_is_to_the_byte_that_of_a_worker_that_parses_itself(behind, tmp_path):
     plane, port = behind
-    assert len(MANY) > large_bodies.APART
+    assert len(MANY) > large_bodies.WAITS
     apart = called(port, MANY)
     with served(tmp_path, plane.serving.scorer, max_body=9 * MIB) as (_, other):
         assert called(other, MANY) == apart
@@ -356,6 +371,13 @@ def test_a_small_request_sent_ahead_is_answered_after_the_large_one(behind):
     assert statuses == [200, 200, 400, 200]
 
 
+def _idle(plane, *, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while plane.counts.in_hand:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_many_at_once_are_all_answered(behind):
     plane, port = behind
     found = []
@@ -368,7 +390,7 @@ def test_many_at_once_are_all_answered(behind):
     for one in callers:
         one.join(120)
     assert sorted(found) == [(0, 200)] * 6 + [(1, 400)] * 6
-    assert plane.counts.in_hand == 0
+    _idle(plane)  # an answer leaves just before it is no longer in hand
 
 
 def test_who_sends_slowly_holds_up_nobody(behind):
@@ -387,10 +409,7 @@ def test_who_leaves_while_his_body_is_parsed_holds_up_nobody(behind):
         with socket.create_connection(("127.0.0.1", port), timeout=120) as caller:
             caller.sendall(asking(MANY))
     assert called(port, MANY)[0] == 200
-    deadline = time.monotonic() + 60
-    while plane.counts.in_hand:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    _idle(plane)
 
 
 def test_what_is_too_large_is_refused_before_it_is_handed_on(behind):
