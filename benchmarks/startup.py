@@ -1,11 +1,12 @@
 """How long a start takes, from the command to the champion's first ready answer, and to lanes that score.
 
     python -m benchmarks.startup                                    this release
+    python -m benchmarks.startup --until ready                      no further than to the champion
     git worktree add ../before <commit> && make -C ../before install
     python -m benchmarks.startup ../before/.venv/bin/shadowserve    beside another, in turn
 
 Films v3 with a challenger and the control, from one registry and a fresh state directory each time. The
-first round fills the file cache and does not count. CPU is that of all processes until the lanes run.
+first round fills the file cache and does not count. CPU is that of all processes until then.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ MOST_S = 180.0
 LOOK_S = 0.02
 
 
-def started(command: str, tracking: str, scratch: Path) -> dict[str, float]:
-    """Start a deployment, wait until its lanes run, and end it; return what that took."""
+def started(command: str, tracking: str, scratch: Path, *, until: str) -> dict[str, float]:
+    """Start a deployment, wait until it is as far as asked, and end it; return what that took."""
     port, console = free_port(), free_port()
     asked = [
         command, "serve", "--model", "films", "--champion", "v3", "--challenger", "v5",
@@ -47,7 +48,9 @@ def started(command: str, tracking: str, scratch: Path) -> dict[str, float]:
         process = subprocess.Popen(asked, cwd=scratch, stdout=said, stderr=said)
     try:
         ready_s = _until(f"http://127.0.0.1:{port}/readyz", process, began, lanes=False)
-        lanes_s = _until(f"http://127.0.0.1:{console}/status.json", process, began, lanes=True)
+        lanes_s = float("nan")
+        if until == "lanes":
+            lanes_s = _until(f"http://127.0.0.1:{console}/status.json", process, began, lanes=True)
         return {"ready_s": ready_s, "lanes_s": lanes_s, "cpu_s": _cpu_s(process.pid)}
     finally:
         process.send_signal(signal.SIGTERM)
@@ -86,7 +89,10 @@ def main() -> None:
     )
     parser.add_argument("before", nargs="?", help="the other release's command")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--until", choices=("ready", "lanes"), default="lanes")
     asked = parser.parse_args()
+    # What was begun ends with this, also where somebody ends this.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     releases = {"here": str(Path(sys.executable).with_name("shadowserve"))}
     if asked.before:
         releases["there"] = str(Path(asked.before).absolute())
@@ -99,7 +105,9 @@ def main() -> None:
             for name in sorted(releases, reverse=bool(number % 2)):
                 scratch = Path(folder) / f"{name}-{number}"
                 scratch.mkdir()
-                told = started(releases[name], addresses.tracking, scratch)
+                told = started(releases[name], addresses.tracking, scratch, until=asked.until)
+                shown = ", ".join(f"{key} {told[key]:.1f}" for key in KEYS)
+                print(f"{name} {number}: {shown}", file=sys.stderr, flush=True)
                 if number:
                     found[name].append(told)
     print("| release | starts | ready, s | lanes run, s | CPU of all, s |\n|---|---|---|---|---|")
