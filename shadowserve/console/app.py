@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.applications import Starlette
@@ -52,7 +52,8 @@ class Console:
         self._tap = tap
         self._metrics = Exposition(places)
         self._guarded = guarded
-        self._site = Site(places, Board(places))
+        self._board = Board(places)
+        self._site = Site(places, self._board)
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
@@ -66,13 +67,23 @@ class Console:
                 Route("/report.json", self.report),
                 Route("/metrics", self.metrics),
                 Route("/labels", self.labels, methods=["POST"]),
-                Route("/accept", said.accept, methods=["POST"]),
-                Route("/withdraw", said.withdraw, methods=["POST"]),
+                Route("/accept", self._then_anew(said.accept), methods=["POST"]),
+                Route("/withdraw", self._then_anew(said.withdraw), methods=["POST"]),
                 Route("/tap", self.tap, methods=["POST"]),
             ],
             lifespan=self._tap.lifespan if self._tap else None,
             exception_handlers={404: _no_route, 405: _no_route},
         )
+
+    def _then_anew(self, endpoint: Callable[[Request], Awaitable[Response]]) -> Any:
+        """Let pages show at once what was said."""
+
+        async def said(request: Request) -> Response:
+            answer = await endpoint(request)
+            self._board.outdate()
+            return answer
+
+        return said
 
     async def live(self, _request: Request) -> Response:
         """Say that the control plane answers."""

@@ -40,12 +40,22 @@
     };
   }
 
+  const pending = {};
+  function busy(part) { // somebody types, or reads out of it
+    const active = document.activeElement, selection = getSelection();
+    return (part.contains(active) && active.localName === "input")
+      || (selection && !selection.isCollapsed && part.contains(selection.anchorNode));
+  }
+
   function take(told) {
     heard = Date.now(); cut = false; trouble = told.trouble || "";
     if (told.every) every = told.every;
-    for (const [name, html] of Object.entries(told.parts || {})) {
+    Object.assign(pending, told.parts);
+    for (const [name, html] of Object.entries(pending)) {
       const part = main.querySelector(`[data-part="${name}"]`);
       if (!part) { location.reload(); return; }
+      if (busy(part)) continue;
+      delete pending[name];
       const restore = keep(part);
       part.innerHTML = html; // written by our own server, which escapes every name
       restore();
@@ -99,12 +109,18 @@
     event.preventDefault();
     button.disabled = true;
     try {
+      const fields = Object.fromEntries([...new FormData(form)].filter(([, value]) => value !== ""));
+      const asJson = form.dataset.json !== undefined;
       const answer = await fetch(form.getAttribute("action"), {
-        method: "POST", body: new URLSearchParams(new FormData(form)), headers: { Accept: "application/json" },
+        method: "POST",
+        body: asJson ? JSON.stringify(fields) : new URLSearchParams(fields),
+        headers: { Accept: "application/json", ...(asJson ? { "Content-Type": "application/json" } : {}) },
       });
-      if (answer.status === 403) { location.reload(); return; } // the page's mark is of an earlier console
+      if (answer.status === 403 && fields.mark) { location.reload(); return; } // the mark is of an earlier console
       const told = await answer.json();
       if (!answer.ok) throw new Error(told.error ? told.error.message : String(answer.status));
+      button.blur();
+      if (document.activeElement) document.activeElement.blur();
       open();
     } catch (error) {
       button.disabled = false;
@@ -113,6 +129,7 @@
     }
   });
 
+  document.documentElement.classList.add("js");
   setInterval(show, 1000);
   enter();
 })();

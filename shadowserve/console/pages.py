@@ -9,9 +9,16 @@ from hashlib import blake2b
 from importlib.resources import files
 from typing import Any
 
+from shadowserve.records import Role
+from shadowserve.report import over_time
+from shadowserve.report.over_time import History
 from shadowserve.report.page.document import contents, document, parts, title
 from shadowserve.report.page.html import Html, element
 from shadowserve.report.page.overview import overview
+from shadowserve.report.page.request import request_page
+from shadowserve.report.page.step import step_page
+from shadowserve.state.deployment import Deployment, LaneName
+from shadowserve.state.places import Places
 
 REFRESH_S = 10
 """How often a page asks again where no script runs."""
@@ -90,9 +97,32 @@ def waiting(reason: str, *, state: str = "loading") -> str:
     return _live("shadowserve", body, challenger="", tick="", every_s=REFRESH_S)
 
 
-def still(name: str, body: Sequence[Html | None]) -> str:
-    """Return a page that is not renewed, such as that of one request."""
-    return document(name, body, head=_style())
+def of_request(told: Mapping[str, Any], deployment: Deployment, challenger: int) -> str:
+    """Return the page of one request."""
+    champion = deployment.champion.number
+    body = request_page(told, model=deployment.model, champion=champion, challenger=challenger)
+    return document(f"Request {told['challenger']['request_id']}", body, head=_style())
+
+
+def of_step(
+    places: Places, history: History, deployment: Deployment, challenger: int, step: str
+) -> str | None:
+    """Return the page of one step's history; None where no step is named."""
+    if not step:
+        return None
+    wanted = [LaneName(Role.CHALLENGER, challenger)]
+    wanted += [lane for lane in deployment.lanes if lane.role is Role.CONTROL]
+    told = over_time.of_step(places, wanted, step, history)
+    body = step_page(told, step, model=deployment.model, challenger=challenger)
+    return document(f"Step {step}", body, head=_style())
+
+
+def missing(told: str) -> str:
+    """Return a page that says why there is nothing, and leads back."""
+    back = element("nav", element("a", "Back to the report", href="./"), aria_label="Back")
+    return document(
+        "shadowserve", [back, element("h1", "shadowserve"), element("p.empty", told)], head=_style()
+    )
 
 
 def _live(name: str, body: Sequence[Html], *, challenger: str, tick: str, every_s: float) -> str:

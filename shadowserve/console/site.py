@@ -21,6 +21,7 @@ from shadowserve.console.responses import as_asset, as_html, as_json, refused
 from shadowserve.errors import RequestError, ShadowserveError, UnreadableError
 from shadowserve.http.asgi import ClientGone, read_pieces
 from shadowserve.report import build
+from shadowserve.report.one_request import one_request
 from shadowserve.settings.gate import is_page
 from shadowserve.state import deployment as deployments
 from shadowserve.state import pauses
@@ -56,6 +57,8 @@ class Site:
             Route("/report.html", self.page),
             Route("/events", self.events),
             Route("/live.json", self.live),
+            Route("/request", self.request),
+            Route("/step", self.step),
             *(Route(f"/{name}", self.asset) for name in _TYPES),
             Route("/pause", self.pause, methods=["POST"]),
             Route("/resume", self.resume, methods=["POST"]),
@@ -82,6 +85,46 @@ class Site:
             return as_html(pages.waiting(str(error), state="trouble"), status=400)
         told = pages.page(view, challenger=_named(wanted), tick=newest.tick, every_s=newest.every_s)
         return as_html(told)
+
+    async def request(self, request: Request) -> Response:
+        """Return the page of one request: ``?position=162``."""
+        given = request.query_params.get("position", "")
+        position = int(given) if given.isdecimal() and given.isascii() and len(given) < 20 else -1
+
+        def read(deployment: Deployment, number: int) -> str | None:
+            told = one_request(self._places, deployment, challenger=number, position=position)
+            return None if told is None else pages.of_request(told, deployment, number)
+
+        gone = (
+            "This request is not on record here. What a lane recorded goes once it has arrived in MLflow and "
+            "its disk is wanted; the run's comparisons have it."
+        )
+        return await self._aside(request, read, gone)
+
+    async def step(self, request: Request) -> Response:
+        """Return a step's history: ``?step=phrases``."""
+        step = request.query_params.get("step", "")
+
+        def read(deployment: Deployment, number: int) -> str | None:
+            return pages.of_step(self._places, self._board.history, deployment, number, step)
+
+        return await self._aside(request, read, "No step was named.")
+
+    async def _aside(
+        self, request: Request, read: Callable[[Deployment, int], str | None], missing: str
+    ) -> Response:
+        """Return a page that stands beside the report, and does not renew itself."""
+        deployment = deployments.read(self._places)
+        if deployment is None or not deployment.challengers:
+            return as_html(pages.waiting("Nothing is served yet."), status=503)
+        try:
+            number = build.number_of(deployment, request.query_params.get("challenger"))
+            page = await asyncio.to_thread(read, deployment, number)
+        except UnreadableError as error:
+            return as_html(pages.waiting(str(error), state="trouble"), status=503)
+        except ShadowserveError as error:
+            return as_html(pages.missing(str(error)), status=400)
+        return as_html(pages.missing(missing), status=404) if page is None else as_html(page)
 
     async def live(self, request: Request) -> Response:
         """Return what has changed since a tick, once."""

@@ -130,7 +130,7 @@ def over_time(
 def of_step(
     places: Places, lanes: Sequence[LaneName], step: str, history: History
 ) -> dict[str, Any]:
-    """Return one step's times by role, window by window: median and p99."""
+    """Return one step's times by role, window by window: median, p99 and the slowest."""
     found: dict[str, Any] = {}
     for name in lanes:
         points = history.points(_file(places, name))
@@ -147,6 +147,7 @@ def _step(points: Sequence[Point], prefix: str) -> dict[str, Any]:
         "n": [one.n for one in timed],
         "p50_ms": [one.mean(f"{prefix}/p50") for one in timed],
         "p99_ms": [one.most(f"{prefix}/p99") for one in timed],
+        "max_ms": [one.most(f"{prefix}/max") for one in timed],
     }
 
 

@@ -43,7 +43,7 @@ def parts(report: Report, *, linked: bool = False) -> dict[str, Html]:
     own: dict[str, Callable[[Report], Html | None]] = {
         "head": _head,
         "now": first,
-        "findings": findings,
+        "findings": partial(findings, linked=linked),
         "over-time": trend,
         "where": where,
         "answers": answers,

@@ -111,5 +111,5 @@ def table(head: Iterable[str], rows: Iterable[Iterable[Child]], *, caption: str 
 def _cells(names: Iterable[str], row: Iterable[Child]) -> Iterator[Html]:
     for name, child in zip(names, row, strict=True):
         text = _text(child)
-        css = "td.number" if _NUMBER.fullmatch(text) else "td" if text else "td.empty"
+        css = "td.number" if _NUMBER.fullmatch(text) else "td" if text else "td.none"
         yield element(css, child, data_name=name or None)

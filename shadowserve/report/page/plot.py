@@ -12,6 +12,7 @@ from shadowserve.report.page.html import Child, Html, element
 from shadowserve.report.page.scales import Scale
 
 TICKS_HEIGHT = 22
+MANY_TICKS = 4
 _EDGE = 0.02
 
 
@@ -71,10 +72,19 @@ def plot(x: Scale, y: Scale, *shapes: Child, told: str, height: int = 180) -> Ht
 
 
 def ticks_below(x: Scale, height: int) -> list[Html]:
-    """Return the names of an axis across, below a plane; those at its ends stay within it."""
+    """Return the names of an axis across, below a plane; those at its ends stay within it.
+
+    Where there are many, every other one is left out on a narrow screen.
+    """
+    many = len(x.ticks) > MANY_TICKS
     return [
-        element(f"text.tick{_anchor(at)}", text, x=percent(at), y=height + 16)
-        for at, text in x.ticks
+        element(
+            f"text.tick{_anchor(share)}{'.between' if many and at % 2 else ''}",
+            text,
+            x=percent(share),
+            y=height + 16,
+        )
+        for at, (share, text) in enumerate(x.ticks)
     ]
 
 

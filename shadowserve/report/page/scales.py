@@ -134,8 +134,9 @@ class Clock:
     @property
     def ticks(self) -> list[Tick]:
         """The beginning, the end and two moments between them; with a date where it is more than a day."""
-        form = "%H:%M" if self.high - self.low < 86_400 else "%d %b %H:%M"
-        shares = (0.0, 1 / 3, 2 / 3, 1.0) if form == "%H:%M" else (0.0, 0.5, 1.0)
+        span = self.high - self.low
+        form = "%H:%M:%S" if span < 600 else "%H:%M" if span < 86_400 else "%d %b %H:%M"
+        shares = (0.0, 0.5, 1.0) if span >= 86_400 else (0.0, 1 / 3, 2 / 3, 1.0)
         moments = [
             datetime.fromtimestamp(self.low + s * (self.high - self.low), UTC) for s in shares
         ]
