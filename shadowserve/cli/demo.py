@@ -20,6 +20,7 @@ from shadowserve.cli.terminal import screen
 from shadowserve.errors import ShadowserveError, UnreachableError
 from shadowserve.report import build as reports
 from shadowserve.settings.loading import load
+from shadowserve.state import arrival
 from shadowserve.state.ledger import read as read_ledger
 from shadowserve.supervisor.draining import pending
 from shadowserve.supervisor.run import Supervisor
@@ -127,11 +128,11 @@ def _show(supervisor: Supervisor, addresses: Any, talk: Console) -> None:
         if ledger.balanced
         else "The ledger does not balance."
     )
-    talk.print(
-        f"In MLflow      mlflow ui --backend-store-uri {addresses}, experiment shadowserve/{MODEL}: "
-        "metrics by window, parts, report and traces",
-        markup=False,
-        soft_wrap=True,
-    )
+    seen = arrival.read(supervisor.places.arrival)
+    page = seen.pages.get(f"challenger v{number}", "")
+    # The page in the layout for models: MLflow itself begins with the one for language models.
+    where = page if page.startswith("http") else f"http://127.0.0.1:5000/{page}"
+    started = "" if page.startswith("http") else f"mlflow ui --backend-store-uri {addresses}, then "
+    talk.print(f"In MLflow      {started}{where}", markup=False, soft_wrap=True)
     talk.print("In a notebook  notebooks/explore_divergence.ipynb")
     talk.print("By yourself    shadowserve serve --champion v3 --challenger v4")

@@ -138,7 +138,11 @@ def print_status(told: Mapping[str, Any], out: Console, *, besides: Sequence[str
     for lane in told["lanes"]:
         if lane.get("behind"):
             line(out, f"{lane['role']} v{lane['version']}: {lane['behind']['says']}")
-    line(out, f"evidence: {arrival.of(told['evidence'])}")
+    seen = arrival.of(told["evidence"])
+    line(out, f"evidence: {seen}")
+    # Without a server's address there is nothing to open.
+    for name, page in ((n, p) for n, p in seen.pages.items() if not p.startswith("#")):
+        line(out, f"{name} in MLflow: {page}")
     for more in besides:
         line(out, f"{more[:1].upper()}{more[1:]}.")
     if told["balanced"]:

@@ -84,7 +84,9 @@ def steps(features: Sequence[Mapping[str, Any]]) -> str | None:
     shown = sorted(slowest, key=lambda step: -slowest[step])[:MOST_STEPS]
     order = [step for step in slowest if step in shown]
     left = 280
-    x = _Log.over([one[key] for one in timed for key in ("p50_ms", "max_ms")], left, WIDTH - RIGHT)
+    x = _Log.over(
+        [one[key] for one in timed for key in ("p50_ms", "max_ms")], left, WIDTH - 2 * RIGHT
+    )
     rows, y = [], float(TOP)
     for step in order:
         own = [o for r in _ROLES for o in timed if (o["step"], o["role"]) == (step, r)]
@@ -183,14 +185,14 @@ class _Log:
         for power in self._powers():
             x = _at(self.at(power))
             yield element("line.grid", x1=x, x2=x, y1=_at(top), y2=_at(bottom))
-            yield element("text.middle", f"{power:,g} {unit}", x=x, y=_at(bottom + 18))
+            yield element("text.middle", f"{_power(power)} {unit}", x=x, y=_at(bottom + 18))
 
     def levels(self, unit: str) -> Iterator[Html]:
         """Yield level lines, each with its number to the left."""
         for power in self._powers():
             y = self.at(power)
             yield element("line.grid", x1=LEFT, x2=WIDTH - RIGHT, y1=_at(y), y2=_at(y))
-            yield element("text.end", f"{power:,g} {unit}", x=LEFT - 8, y=_at(y + 4))
+            yield element("text.end", f"{_power(power)} {unit}", x=LEFT - 8, y=_at(y + 4))
 
 
 def _picture(title: str, drawn: Sequence[Html], *, height: float = HEIGHT) -> str:
@@ -285,6 +287,10 @@ def _largest(one: Mapping[str, Any]) -> float:
 
 def _shortened(name: str) -> str:
     return name if len(name) <= 40 else f"…{name[-39:]}"
+
+
+def _power(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1.0 else f"{value:g}"
 
 
 def _at(value: float) -> str:

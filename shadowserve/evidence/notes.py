@@ -20,7 +20,7 @@ NOTE = "mlflow.note.content"
 BEGIN, END = "<!-- shadowserve -->", "<!-- /shadowserve -->"
 MOST = 5_000
 """Characters of a whole note that every store takes."""
-MOST_FINDINGS, MOST_SAID, LEAST = 8, 360, 200
+MOST_FINDINGS, MOST_SAID, LEAST = 8, 480, 200
 
 _OURS = re.compile(f"{re.escape(BEGIN)}(?:(?!{re.escape(BEGIN)}).)*?{re.escape(END)}", re.DOTALL)
 _ACTS = re.compile(r"([\\`*_{}\[\]()#+!|~])")

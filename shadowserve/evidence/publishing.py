@@ -73,7 +73,7 @@ def _divergence(report: Mapping[str, Any], places: Places, deployment: Deploymen
     }
     names = {
         "challenger": f"v{report.get('challenger')} beside v{deployment.champion.number}",
-        "control": "the control: what a version disagrees with itself",
+        "control": "control: the noise floor",
     }
     return figures.divergence(lanes, names=names)
 

@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from shadowserve.errors import UnreadableError
-from shadowserve.evidence import accepted, bounding, parts
+from shadowserve.evidence import accepted, bounding, links, parts
 from shadowserve.evidence.lane_runs import LaneRuns
 from shadowserve.evidence.publishing import (
     RESTARTS,
@@ -76,8 +76,8 @@ class Writer:
     Attributes
     ----------
     counts : mapping of LaneName to dict
-        Run, windows arrived and waiting, as last counted, and windows that came without traces or
-        without their comparisons.
+        Run, windows arrived and waiting, as last counted, windows that came without traces or
+        without their comparisons, and the run's page.
     shipping : Shipping
         What carries windows.
     """
@@ -101,6 +101,7 @@ class Writer:
         self._bound_at = 0.0
         self._runs: LaneRuns | None = None
         self._published: dict[LaneName, object] = {}
+        self._pages: dict[LaneName, str] = {}
         self.counts = {lane: self._count(lane) for lane in deployment.lanes}
 
     @property
@@ -188,7 +189,9 @@ class Writer:
     def _try(self, lane: LaneName) -> Iterator[UndeliveredError]:
         try:
             with self._watched(lane) as runs:
-                runs.of(lane)
+                fragment = links.run(runs.experiment, runs.of(lane))
+                whole = links.address(self.deployment.tracking_uri, fragment)
+                self._pages[lane] = whole or fragment
                 # A few windows at a time: what has arrived is noted between them, and a death
                 # repeats little.
                 while waiting := self._closed(lane)[:TOGETHER]:
@@ -230,6 +233,7 @@ class Writer:
             "waiting": len(self._closed(lane)),
             "untraced": self.shipping.untraced[lane],
             "lost": self._shipped.lost(str(lane)),
+            "page": self._pages.get(lane),
         }
 
     def _publish_report(self, lane: LaneName, runs: LaneRuns) -> None:

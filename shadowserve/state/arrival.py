@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,8 @@ class Arrival:
         What came, and what to do, in a line.
     late : tuple of Late
         Archived deployments with windows that wait.
+    pages : mapping of lane to text
+        MLflow's page of each lane's run: its address, or from ``#`` on where no server is known.
     """
 
     state: str = "starting"
@@ -56,6 +58,7 @@ class Arrival:
     said: str = ""
     reason: str | None = None
     late: tuple[Late, ...] = ()
+    pages: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def troubled(self) -> bool:
@@ -93,7 +96,8 @@ def read(path: Path) -> Arrival:
     try:
         raw = json.loads(path.read_text())
         # Another release may have written it, so every part is asked for and none is relied on.
-        lanes = raw.get("lanes", {}).values()
+        named = raw.get("lanes", {})
+        lanes = named.values()
         return Arrival(
             state=str(raw["state"]),
             since=raw.get("since"),
@@ -103,6 +107,7 @@ def read(path: Path) -> Arrival:
             said=str(raw.get("said") or ""),
             reason=raw.get("reason"),
             late=tuple(_late(one) for one in raw.get("late", ())),
+            pages={name: str(one["page"]) for name, one in named.items() if one.get("page")},
         )
     except (OSError, ValueError, LookupError, AttributeError, TypeError):
         return Arrival()
