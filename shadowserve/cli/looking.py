@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -210,9 +210,7 @@ def report(
         (markdown, in_markdown.render),
         (as_json, json_text),
     )
-    wanted = [(target, form) for target, form in forms if target is not None]
-    if sum(target == STDOUT for target, _ in wanted) > 1:
-        raise SettingsError("Only one form can go to stdout. Name a file for the others.")
+    wanted = _wanted(forms)
     places, deployment = present(state_dir)
     told = reports.build(places, deployment, challenger=reports.number_of(deployment, challenger))
     for target, form in wanted:
@@ -221,6 +219,16 @@ def report(
         out = screen()
         print_report(told, out)
         print_labels(told["labels"], out)
+
+
+def _wanted(
+    forms: Iterable[tuple[str | None, Callable[[Any], str]]],
+) -> list[tuple[str, Callable[[Any], str]]]:
+    """Return the forms that are asked for, each with where it goes."""
+    wanted = [(target, form) for target, form in forms if target is not None]
+    if sum(target == STDOUT for target, _ in wanted) > 1:
+        raise SettingsError("Only one form can go to stdout. Name a file for the others.")
+    return wanted
 
 
 def present(given: str | None) -> tuple[Places, Deployment]:
