@@ -22,7 +22,7 @@ SECRET_WORDS: Mapping[str, frozenset[str]] = {
         (
             "PASSWORD", "PASSWORDS", "PASSWD", "PASSPHRASE", "PASSFILE", "PWD", "SECRET", "SECRETS",
             "CREDENTIAL", "CREDENTIALS", "CRED", "CREDS", "AUTH", "OAUTH", "OAUTH2", "AUTHORIZATION", "BEARER",
-            "COOKIE", "COOKIES", "JWT", "DSN", "PAT", "PRIVATE", "SASL", "HMAC", "OTP", "TOTP",
+            "COOKIE", "COOKIES", "WEBHOOK", "JWT", "DSN", "PAT", "PRIVATE", "SASL", "HMAC", "OTP", "TOTP",
         ),
         frozenset(),
     ),

@@ -9,6 +9,7 @@ from shadowserve import withheld
 from shadowserve.host import clock
 from shadowserve.host.leash import SUPPORTED
 from shadowserve.records import Role
+from shadowserve.settings.alerting import Alerting
 from shadowserve.settings.policy import Policy
 from shadowserve.settings.settings import Settings
 from shadowserve.settings.spellings import size_text
@@ -55,9 +56,20 @@ def opening(
         f"(at most {size_text(settings.journal_budget)}; {size_text(settings.max_body)} a request)",
         f"Console        {scheme(settings)}://{settings.console_host}:{console_port}/ (status.json, report.json)",
         f"Evidence       MLflow experiment shadowserve/{deployment.model}",
+        *_alerts(settings),
         f"Limits         bodies of {settings.max_body / 2**20:g} MiB, {settings.deadline:g} s a request in a lane",
         _prints(settings, places),
         *_access(settings),
+    ]
+
+
+def _alerts(settings: Settings) -> list[str]:
+    """Say where alerts go, without what may be secret."""
+    alerting = Alerting.of(settings.alerts)
+    if not alerting.webhook:
+        return []
+    return [
+        f"Alerts         to {alerting.receiver} ({', '.join(alerting.on)}), at most {alerting.per_hour} an hour"
     ]
 
 

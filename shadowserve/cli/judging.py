@@ -15,7 +15,7 @@ from shadowserve.cli.terminal import VERDICTS, as_json, grid, line, print_json, 
 from shadowserve.judgement.verdict import Verdict
 from shadowserve.legible import counted
 from shadowserve.report import build as reports
-from shadowserve.report.wording import headline, mark, more, nothing_found
+from shadowserve.report.wording import headline, mark, more, nothing_found, stands_though
 
 _PARTS = ("deployment", "model", "champion", "challenger", "requests", "compared", "rate_per_s")
 _UNITS = ((86_400.0, "days"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
@@ -85,7 +85,13 @@ def _print(told: Mapping[str, Any], out: Console) -> None:
     line(out, "Verdict: ", (told["verdict"], VERDICTS[told["verdict"]]))
     table = grid("limit", "stands", "what is known", "still needs")
     for limit in told["limits"]:
-        row(table, limit["name"], limit["state"], limit["says"], _needs(limit))
+        row(
+            table,
+            limit["name"],
+            f"{limit['state']}{stands_though(limit)}",
+            limit["says"],
+            _needs(limit),
+        )
     out.print(table)
     line(out, "Findings" if told["findings"] else nothing_found(told))
     for finding in told["findings"]:

@@ -18,6 +18,7 @@ from shadowserve.report.wording import (
     mark,
     more,
     spaced,
+    stands_though,
     tally,
 )
 from shadowserve.state import arrival
@@ -96,7 +97,7 @@ def _limits(report: Mapping[str, Any]) -> Iterator[str]:
     yield "| limit | stands | what is known | still needs |"
     yield "|---|---|---|---|"
     for limit in report["judgement"]["limits"]:
-        stands = f"{limit['state']}, accepted" if limit.get("accepted") else limit["state"]
+        stands = f"{limit['state']}{stands_though(limit)}"
         cells = (limit["name"], stands, limit["says"], more(limit))
         yield f"| {' | '.join(text(cell) for cell in cells)} |"
     yield ""

@@ -164,6 +164,11 @@ def mark(finding: Told) -> str:
     return accepted(finding["accepted"]) if finding.get("accepted") else ""
 
 
+def stands_though(limit: Told) -> str:
+    """Say that a limit does not decide, since the team has accepted what it tells; empty where it does."""
+    return ", accepted" if limit.get("accepted") else ""
+
+
 def agreed(agreement: Told) -> str:
     """Say on how many rows the answers are equal; empty where nothing was compared."""
     if agreement["share_exact"] is None:
@@ -205,3 +210,51 @@ def cost_to_callers(cost: Told) -> str:
     """
     low, high = (f"{100 * cost[end]:+.3g} %" for end in ("low", "high"))
     return f"Lanes cost callers between {low} and {high} at {cost['rank']}."
+
+
+def alarm(finding: Told, challenger: int) -> str:
+    """Say that something is wrong, and where, without a value and without a number of a request.
+
+    The message of a finding may name values of columns that may be shown, and what a version answered.
+
+    Examples
+    --------
+    >>> where = {"role": "challenger", "step": "phrases", "columns": [], "slice": "genre is noir"}
+    >>> alarm({"kind": "memory_growth", "severity": "warning", "where": where}, 4)
+    "v4: warning memory growth in step 'phrases'. 'shadowserve findings --challenger v4' says more."
+    """
+    told = place({**finding["where"], "slice": None})
+    what = f"{finding['severity']} {spaced(finding['kind'])}{told}"
+    return f"v{challenger}: {what}. {_more(f'findings --challenger v{challenger}')}"
+
+
+def verdict_changed(challenger: int, before: str, now: str) -> str:
+    """Say that a verdict is another one now.
+
+    Examples
+    --------
+    >>> verdict_changed(4, "continue", "reject")
+    "v4: the verdict is reject now, it was continue. 'shadowserve verdict --challenger v4' says why."
+    """
+    why = f"'shadowserve verdict --challenger v{challenger}' says why."
+    return f"v{challenger}: the verdict is {now} now, it was {before}. {why}"
+
+
+def lane_fails(lane: str, state: str) -> str:
+    """Say that a lane scores no more.
+
+    Examples
+    --------
+    >>> lane_fails("challenger v4", "degraded")
+    "The lane of challenger v4 is degraded and scores nothing. 'shadowserve status' says more."
+    """
+    return f"The lane of {lane} is {state} and scores nothing. {_more('status')}"
+
+
+def unarrived() -> str:
+    """Say that evidence does not reach MLflow."""
+    return f"Evidence does not arrive in MLflow; it waits on disk. {_more('status')}"
+
+
+def _more(command: str) -> str:
+    return f"'shadowserve {command}' says more."

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from shadowserve.errors import SettingsError
-from shadowserve.settings import policy
+from shadowserve.settings import alerting, policy
 from shadowserve.settings.settings import FIELDS, Settings, flag_of
 from shadowserve.settings.sources import FILE, Source, from_environment, from_file, variable_of
 
@@ -71,6 +71,7 @@ def load(
 def contradictions(settings: Settings) -> Iterator[str]:
     """Yield a line for each pair of settings that cannot both be, with what to leave away."""
     yield from policy.faults_of(settings.verdict)
+    yield from alerting.faults_of(settings.alerts)
     if settings.token_file is None and not _is_loopback(settings.console_host):
         yield (
             f"--console-host {settings.console_host} can be reached by others, who could pause "

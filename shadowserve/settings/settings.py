@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -24,9 +25,9 @@ PROBES = ("none", "example", "full")
 Reader = Callable[[object], Any]
 
 
-def _table(value: object) -> Mapping[str, Any]:
+def _table(value: object, name: str = "verdict") -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise ValueError(f"it is a table: write [verdict] in {FILE}, and its keys below.")
+        raise ValueError(f"it is a table: write [{name}] in {FILE}, and its keys below.")
     return MappingProxyType({str(key): _frozen(part) for key, part in value.items()})
 
 
@@ -492,6 +493,14 @@ class Settings:
     verdict: Mapping[str, Any] = field(
         default_factory=lambda: MappingProxyType({}),
         metadata=_about(_table, "", f"Policy of the verdict; a table of {FILE} only."),
+    )
+    alerts: Mapping[str, Any] = field(
+        default_factory=lambda: MappingProxyType({}),
+        metadata=_about(
+            partial(_table, name="alerts"),
+            "",
+            f"What is posted to a webhook; a table of {FILE} only.",
+        ),
     )
 
 

@@ -31,6 +31,8 @@
         evidence.lock           held by the evidence writer
         accepted.json           findings that the team has accepted
         accepted.lock           held by whoever writes it
+        alerts.json             what alerts have seen, wait to tell and told
+        alerts.lock             held by the process that sends them
         labels.db               what turned out to be true, by request id
         labels.lock             held by the process that writes it
         labels/                 sets of labels that wait for that process
@@ -217,6 +219,16 @@ class Places:
     def accepted_lock(self) -> Path:
         """Held by whoever writes it."""
         return self.root / "accepted.lock"
+
+    @property
+    def alerts(self) -> Path:
+        """What alerts have seen, what waits to be told, and what was; missing where none are sent."""
+        return self.root / "alerts.json"
+
+    @property
+    def alerts_lock(self) -> Path:
+        """Held by the process that sends them."""
+        return self.root / "alerts.lock"
 
     @property
     def labels(self) -> Path:

@@ -1,7 +1,7 @@
 """How every process of a deployment is started: its command, environment, CPUs and log.
 
 What a process is told stands here and nowhere else. Only the evidence writer sees the team's
-credentials, only the ports' own processes inherit the callers' token.
+credentials, only the ports' own processes inherit the callers' token, only alerts know their receiver.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from shadowserve.lane.lock import ONE_AT_A_TIME
 from shadowserve.serving.bentoml_worker import worker_command, worker_environment
 from shadowserve.settings import gate as gates
 from shadowserve.settings import lane_processes
+from shadowserve.settings.alerting import Alerting
 from shadowserve.settings.gate import Gate
 from shadowserve.settings.settings import Settings
 from shadowserve.settings.vocabulary import WHEN_BEHIND_VARIABLE
@@ -171,11 +172,24 @@ class Processes:
             cpus=self.placement.background,
         )
 
+    def alerts(self) -> Child | None:
+        """Make the process that sends alerts, the one that knows where to; None where nothing is sent."""
+        alerting = Alerting.of(self.settings.alerts)
+        if not alerting.webhook:
+            return None
+        return Child(
+            name="alerts",
+            command=("-m", "shadowserve.alerts"),
+            env={**self._environment("alerts"), **self._background(), **alerting.environment()},
+            log=self.places.logs / "alerts.log",
+            idle=True,
+            cpus=self.placement.background,
+        )
+
     def _environment(self, role: str) -> dict[str, str]:
         environ: Mapping[str, str] = os.environ
-        if role == "console":
-            # The console runs no model, yet it reads what models wrote: it has no use for secrets
-            # either.
+        if role in ("console", "alerts"):
+            # They run no model, yet they read what models wrote: they have no use for secrets either.
             environ = withheld.for_models(os.environ)
         elif role != "evidence":
             environ = withheld.for_models(

@@ -155,6 +155,8 @@ class Supervisor:
             watch.allowance = allowance
             watch.expect()
         self.helpers = [self.processes.console(self.console_socket), self.processes.evidence()]
+        if (alerts := self.processes.alerts()) is not None:
+            self.helpers.append(alerts)
         for child in self.helpers:
             child.start()
 

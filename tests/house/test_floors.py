@@ -19,7 +19,7 @@ STOREYS = (
     "check comparison serving testing",
     "judgement lane",
     "report",
-    "console evidence",
+    "alerts console evidence",
     "runs supervisor",
     "cli",
 )

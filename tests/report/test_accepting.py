@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from rig.deployment import CHALLENGER, CONTROL, deployment
+from rig.deployment import CHALLENGER, CONTROL, OPTIONS, deployment, made
 from rig.judging import FEW, shadowed
 from rig.lane import answer, records, work
 from rig.report_schema import SCHEMA, closed, faults
@@ -17,6 +17,7 @@ from shadowserve.report import accepting, build
 from shadowserve.report.accepting import AmbiguousError, NotFoundError, Wanted
 from shadowserve.report.page import render
 from shadowserve.report.wording import mark
+from shadowserve.schema.disclosure import Disclosure
 from shadowserve.state import acceptances
 from shadowserve.state import deployment as deployments
 
@@ -250,17 +251,17 @@ def test_hostile_words_stand_in_report_and_page_as_text(state):
 
 
 def test_a_slice_that_was_accepted_while_its_values_could_be_shown_keeps_none_of_them(tmp_path):
-    options = {
-        "log_inputs": "all",
-        "verdict": FEW,
-        "method": "predict",
-        "output_kind": None,
-        "rescore": False,
-    }
-    state = shadowed(tmp_path, opaque(sliced), sent=TITLED, options=options)
-    (found,) = [one for one in reported(state)["findings"] if one["kind"] == "slice_divergence"]
-    accept(state, found["id"])
-    kept = state[0].accepted.read_text()
+    shown = Disclosure(b"salt", log="all")
+    places = made(tmp_path, CHALLENGER, CONTROL)
+    answer(places, TITLED)
+    work(places, opaque(sliced), rescore=False, disclosure=shown)
+    work(places, opaque(double, number=3), name=CONTROL, rescore=False, disclosure=shown)
+    state = places, deployment(options={**OPTIONS, "log_inputs": "all", "verdict": FEW})
+    found = only(reported(state), "slice_divergence")
+    assert "gold" in found["where"]["slice"]
+    accept(state, "slice_divergence")
+    kept = places.accepted.read_text()
     assert found["id"] in kept
     assert "gold" not in kept
-    assert deployment().id in kept
+    hidden = places, deployment(options={**OPTIONS, "verdict": FEW})
+    assert only(reported(hidden), "slice_divergence")["accepted"]["holds"]

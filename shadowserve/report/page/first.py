@@ -9,7 +9,7 @@ from shadowserve.legible import counted
 from shadowserve.report.page.html import Html, element
 from shadowserve.report.page.plot import percent, rectangle
 from shadowserve.report.page.scales import Linear
-from shadowserve.report.wording import more, nothing_found, short, spaced
+from shadowserve.report.wording import more, nothing_found, short, spaced, stands_though
 from shadowserve.report.wording import percent as told_percent
 from shadowserve.state import arrival
 
@@ -121,6 +121,7 @@ def _limit(limit: Mapping[str, Any]) -> Html:
             element("b", limit["name"]),
             " ",
             element(f"span.{limit['state']}", limit["state"]),
+            stands_though(limit),
             element("span.needs", f" about {needs} more") if needs else None,
         ),
         _stands(limit),
