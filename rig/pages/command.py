@@ -47,7 +47,8 @@ def _shadowserve(arguments: list[str]) -> int:
 def _serve(arguments: list[str]) -> int:
     """Serve until it is ready, stop it, and return its exit code."""
     with tempfile.TemporaryDirectory() as state, tempfile.TemporaryFile("w+") as talk:
-        own = {f"SHADOWSERVE_{name}": "0" for name in ("PORT", "CONSOLE_PORT")}
+        ports = ("CONSOLE_PORT",) if "--tap" in arguments else ("PORT", "CONSOLE_PORT")
+        own = {f"SHADOWSERVE_{name}": "0" for name in ports}
         served = subprocess.Popen(
             [SHADOWSERVE, *arguments],
             env={**os.environ, **own, "SHADOWSERVE_STATE_DIR": f"{state}/state"},

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -45,7 +45,8 @@ class Place:
     def here(self, text: str) -> str:
         """Return a block's text with the ports that are really used."""
         for name, port in (("3000", "port"), ("3001", "console_port")):
-            text = text.replace(f"127.0.0.1:{name}", f"127.0.0.1:{self.served.facts[port]}")
+            if self.served.facts.get(port):
+                text = text.replace(f"127.0.0.1:{name}", f"127.0.0.1:{self.served.facts[port]}")
         return text
 
 
@@ -68,18 +69,7 @@ def place(tmp_path_factory) -> Iterator[Place]:
     # What a model needs besides takes ten seconds to find out, for each that a page logs.
     environ["MLFLOW_REQUIREMENTS_INFERENCE_TIMEOUT"] = "1"
     (root / ".curlrc").write_text("fail-with-body\nsilent\nshow-error\n")
-    served = Served(root, tiny.Store(uri, root / "mlflow.db"))
-    served.arguments = [
-        *SHADOW,
-        *AT_ONCE,
-        "--port",
-        "0",
-        "--console-port",
-        "0",
-        "--tracking-uri",
-        uri,
-    ]
-    served.state = root / ".shadowserve"
+    served = _served(root, uri, ".shadowserve", *SHADOW)
     with served:
         for number, record in enumerate(islice(traffic.films(REQUESTS), REQUESTS)):
             answer = served.client.post(
@@ -92,8 +82,28 @@ def place(tmp_path_factory) -> Iterator[Place]:
         yield Place(root, served, environ)
 
 
+def _served(root: Path, uri: str, state: str, *options: str) -> Served:
+    """Films, to be served from a place."""
+    served = Served(root, tiny.Store(uri, root / "mlflow.db"))
+    served.talk, served.state = root / f"{state}.txt", root / state
+    ports = ("--port", "0", "--console-port", "0")
+    where = ("--tracking-uri", uri, "--state-dir", str(served.state))
+    served.arguments = [*options, *AT_ONCE, *(() if "--tap" in options else ports), *where]
+    return served
+
+
+@pytest.fixture(scope="module")
+def tapped(place) -> Iterator[Place]:
+    """The same place, where a server elsewhere answers: its page speaks of the tap."""
+    uri = f"sqlite:///{place.root / 'mlflow.db'}"
+    options = (*SHADOW, "--tap", "--console-port", "0")
+    with _served(place.root, uri, "tapped", *options) as served:
+        yield replace(place, served=served)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_every_block_of_a_page_runs(page, place):
+def test_every_block_of_a_page_runs(page, place, request):
+    place = request.getfixturevalue("tapped") if page.stem == "tap" else place
     interpreter = Interpreter(place.root, place.environ)
     try:
         faults = [fault for block in blocks(page) if (fault := _fault(block, place, interpreter))]
