@@ -15,6 +15,7 @@ import click
 
 from shadowserve.cli import main
 from shadowserve.settings import lane_processes, names, spellings
+from shadowserve.settings.alerting import ABOUT, SHAPES, Alerting
 from shadowserve.settings.policy import Policy
 from shadowserve.settings.settings import FIELDS
 from shadowserve.settings.sources import FILE, variable_of
@@ -70,6 +71,22 @@ TAKES = {
 """What a reader takes, with its unit, as people write it."""
 
 NOTE = "<!-- Written from the code by: python -m rig.pages -->"
+
+TABLES: dict[str, tuple[type, tuple[str, str], frozenset[str]]] = {
+    "verdict": (Policy, ("The verdict", "verdict.md#the-policy"), frozenset(Policy().to_dict())),
+    "alerts": (Alerting, ("Alerts", "alerts.md"), frozenset(key.name for key in fields(Alerting))),
+}
+"""What reads a table of the file, the page that explains it, and those of its fields that are keys."""
+
+KEY_TAKES = {
+    "loss": f"{', '.join(f'`{loss}`' for loss in LOSSES)}, or `module:function`",
+    "costs": "a [table](labels.md#costs) for each label",
+    "webhook": "an address; also `SHADOWSERVE_ALERTS_WEBHOOK`",
+    "shape": ", ".join(f"`{shape}`" for shape in SHAPES),
+    "on": "a list of " + ", ".join(f"`{about}`" for about in ABOUT),
+    "evidence_after": TAKES[spellings.duration],
+}
+"""What keys take that are no plain number."""
 
 HEAD = f"""{NOTE}
 
@@ -150,32 +167,30 @@ def _commands(setting: str) -> list[str]:
 
 
 def _table(field: Field[Any]) -> Iterator[str]:
-    """Yield a table of the file: the policy's keys with unit and default."""
+    """Yield a table of the file: its keys with unit and default."""
     yield f"## [{field.name}]\n"
     yield f"{field.metadata['help']}\n"
-    if field.name != "verdict":
-        return
-    yield "[The verdict](verdict.md#the-policy) explains how they decide.\n"
+    kind, page, keys = TABLES[field.name]
+    yield f"[{page[0]}]({page[1]}) explains them.\n"
     yield "| key | takes | default | means |\n|---|---|---|---|"
-    told = _described(Policy.__doc__ or "")
-    keys = Policy().to_dict()
-    for key in fields(Policy):
+    told = _described(kind.__doc__ or "")
+    for key in fields(kind):
         if key.name in keys:
-            yield f"| `{key.name}` | {_policy_takes(key)} | {_policy_default(key)} | {told[key.name]} |"
+            yield f"| `{key.name}` | {_key_takes(key)} | {_key_default(key)} | {told[key.name]} |"
     yield ""
 
 
-def _policy_takes(key: Field[Any]) -> str:
-    if key.name == "loss":
-        return f"{', '.join(f'`{loss}`' for loss in LOSSES)}, or `module:function`"
+def _key_takes(key: Field[Any]) -> str:
     kinds = {"float": "a number", "int": "a whole number"}
-    return kinds.get(str(key.type), "a [table](labels.md#costs) for each label")
+    return KEY_TAKES.get(key.name) or kinds[str(key.type)]
 
 
-def _policy_default(key: Field[Any]) -> str:
-    if key.default is MISSING or key.default == "" or key.name == "loss_cap":
+def _key_default(key: Field[Any]) -> str:
+    if key.default in (MISSING, "") or key.name == "loss_cap":
         return "none"
-    return f"`{key.default}`"
+    if isinstance(key.default, tuple):
+        return ", ".join(f"`{word}`" for word in key.default)
+    return f"`{key.default:g}`" if isinstance(key.default, float) else f"`{key.default}`"
 
 
 def _described(docstring: str) -> dict[str, str]:
@@ -188,4 +203,5 @@ def _described(docstring: str) -> dict[str, str]:
 
 def _line(text: str) -> str:
     words = " ".join(text.split()).replace("``", "`")
-    return words.replace("`LOSSES`", "those on the left").replace("(`of_challenger`) ", "")
+    words = re.sub(r"`(LOSSES|SHAPES|ABOUT)`", "those on the left", words)
+    return words.replace("(`of_challenger`) ", "")
