@@ -69,7 +69,13 @@ def pipeline(*, labels: bool = False, weight: float = 2.0) -> Pipeline:
     return fitted.fit(frame, target > target.median() if labels else target)
 
 
-def native(model: Any, *, number: int = 3, batched: bool = True) -> Scorer:
+def native(
+    model: Any,
+    *,
+    number: int = 3,
+    batched: bool = True,
+    signature: Mapping[str, Any] = SIGNATURE,
+) -> Scorer:
     """A scorer with a timed walk."""
     plan = featurization.compile(model, method="predict")
     loaded = Loaded(
@@ -78,10 +84,10 @@ def native(model: Any, *, number: int = 3, batched: bool = True) -> Scorer:
         categories=partial(known_categories, model),
     )  # fmt: skip
     return Scorer(
-        version(number),
+        version(number, signature=signature),
         loaded,
         plan,
-        Schema.from_signature(SIGNATURE),
+        Schema.from_signature(signature),
         sharing=Sharing(unknown=None if batched else "its code"),
         step_names=tuple((step.name, tuple(map(str, step.columns))) for step in plan.steps),
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 from shadowserve.comparison.comparing import Comparer
 from shadowserve.comparison.learned import Learned
 from shadowserve.comparison.ways import classes_of, ways_of
-from shadowserve.host import clock, stages
+from shadowserve.host import clock, priority, stages
 from shadowserve.host.leash import tie_to_parent
 from shadowserve.journal.reader import JournalReader
 from shadowserve.lane.backlog import Backlog
@@ -182,6 +182,11 @@ def _scorers(lane: Lane, deployment: Deployment) -> Scorers | None:
     return scorers
 
 
+def _load_tied() -> None:
+    tie_to_parent()
+    priority.load()
+
+
 def _has_room() -> bool:
     """Whether there is memory for another process like this one; where the system does not say, there is."""
     free, own = clock.available_bytes(), clock.own_bytes()
@@ -206,7 +211,7 @@ def _start_scorer(
             stdout=descriptor,
             stderr=descriptor,
             pass_fds=(line.fileno(),),
-            preexec_fn=tie_to_parent,
+            preexec_fn=_load_tied,
         )  # fmt: skip
     finally:
         os.close(descriptor)

@@ -125,3 +125,23 @@ def test_a_process_in_somebody_elses_session_slows_nobody_else(tmp_path):
     one.start()
     assert one.wait(60)
     assert one.log.read_text() == "True\n"
+
+
+def test_what_a_process_starts_once_it_has_settled_loads_like_any_other(tmp_path):
+    """Where this user may raise a priority at all; else it stays as low as what started it."""
+    inner = (
+        "import os; from shadowserve.host import priority as p; p.load(); "
+        "print(os.sched_getscheduler(0) == os.SCHED_OTHER, os.getpriority(os.PRIO_PROCESS, 0))"
+    )
+    program = (
+        "import subprocess, sys\n"
+        "from shadowserve.host import priority as p\n"
+        "p.settle()\n"
+        f"subprocess.run([sys.executable, '-c', {inner!r}], check=True)\n"
+    )
+    env = {**os.environ, VARIABLE: Priority.IDLE.value}
+    one = Child(name="lane", command=("-c", program), env=env, log=tmp_path / "log", idle=True)
+    one.start()
+    assert one.wait(60)
+    may = os.geteuid() == 0
+    assert one.log.read_text() in (["True 5\n"] if may else ["True 5\n", "False 5\n"])
