@@ -23,6 +23,8 @@ from shadowserve.statistics.thinning import Block, Thinning
 
 LOOK_NS = 10**9
 SUMMARY = "thinning"
+FULL = 64
+"""Requests that are read at once at least, where there are so many."""
 
 Remember = Callable[[str, object], None]
 
@@ -66,7 +68,10 @@ class Backlog:
     def read(self, batch: Batch) -> None:
         """Take in what was read: the age of its oldest request is how far behind the lane was."""
         oldest = min((one.arrived_wall_ns for one in batch.requests), default=None)
-        self.lag_s = 0.0 if oldest is None else max(0.0, (time.time_ns() - oldest) / 1e9)
+        # A control that has read all that it may waits for challengers, however old that is.
+        waits = self._others is not None and len(batch.requests) < FULL
+        late = oldest is not None and not waits
+        self.lag_s = max(0.0, (time.time_ns() - (oldest or 0)) / 1e9) if late else 0.0
 
     def dealt(self, n: int) -> None:
         """Take in that so many requests have become of something."""

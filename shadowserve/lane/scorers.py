@@ -272,7 +272,8 @@ class Scorers:
             return None
         ticket = Ticket(1)
         self._waiting.appendleft(self._job(ticket, [typed], blamed=True))
-        while ticket.left and self.any_at_work:
+        # One that has to load first is not waited for.
+        while ticket.left and any(one.ready for one in self._scorers):
             self.turn()
             if ticket.left:
                 self._wait(WAIT_S)

@@ -9,7 +9,7 @@ that can be counted.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, replace
 
 import orjson
@@ -80,7 +80,7 @@ def _read(places: Places, deployment: Deployment, lanes: Mapping[LaneName, Snaps
         version=deployment.champion.number,
         champion=total,
         journal_bytes=reach.bytes,
-        lanes=tuple(
+        lanes=_told(
             replace(
                 _lane(places, name, seen.outcomes, seen.cursor, bound),
                 ends=known.get(endings.of_lane(name), endings.Ends()),
@@ -182,6 +182,16 @@ def _lane(
         behind=_behind(places, name, lag_s=lag_s, pending=left.pending, now_s=now_ns / 1e9)
         if state == "running" and not places.paused.exists()
         else None,
+    )
+
+
+def _told(lanes: Iterable[LaneLedger]) -> tuple[LaneLedger, ...]:
+    """Return the lanes; a control that waits for a challenger is not behind by itself."""
+    found = tuple(lanes)
+    waits = any(one.behind for one in found if one.name.role is Role.CHALLENGER)
+    return tuple(
+        replace(one, behind=None) if waits and one.name.role is Role.CONTROL else one
+        for one in found
     )
 
 

@@ -205,3 +205,15 @@ def test_a_window_that_an_earlier_release_began_is_read_with_what_it_lacks():
     written = orjson.loads(windows.encode(one))
     del written["share"]
     assert tables.joined([orjson.dumps(written)], [])["share"].to_pylist() == [1.0]
+
+
+def test_a_control_that_waits_for_challengers_needs_no_further_processes(tmp_path):
+    places = places_at(tmp_path, 100)
+    it = made_lane(places, opaque(double, number=3), name=CONTROL)
+    assert it.turn()
+    assert it.parts.backlog.lag_s > 0
+    it.parts.limit = lambda: {0: 70}
+    assert it.turn()
+    assert it.parts.backlog.lag_s == 0.0
+    for one in (it.parts.tail, it.parts.state, it.parts.inflight):
+        one.close()

@@ -6,10 +6,11 @@ import re
 
 import pytest
 
-from rig.deployment import CHALLENGER, deployment, made
+from rig.deployment import CHALLENGER, CONTROL, deployment, made
 from rig.judging import FEW
 from rig.lane import answer, records, work
 from rig.report_schema import SCHEMA, closed, faults
+from rig.scoring import double, opaque
 from shadowserve.judgement.facts import gather
 from shadowserve.judgement.findings import look
 from shadowserve.judgement.verdict import judge
@@ -132,3 +133,18 @@ def test_thinned_traffic_that_disagreed_more_is_not_promoted(tmp_path):
     limit = {one.name: one for one in judge(known, look(known, policy), policy).limits}
     assert limit["disagreement"].state == "undecided"
     assert "While the lane was behind" in limit["disagreement"].says
+
+
+def test_a_control_that_waits_for_a_challenger_is_not_called_behind(tmp_path):
+    places = made(tmp_path, CHALLENGER, CONTROL)
+    answer(places, records(600), arrived_wall_ns=10**18)
+    work(places, upto=200)
+    work(places, opaque(double, number=3), name=CONTROL, upto=200)
+    served = deployment(options={"verdict": FEW})
+    lanes = {one.name.role.value: one.behind for one in ledger.read(places, served).lanes}
+    assert lanes["challenger"] is not None
+    assert lanes["control"] is None
+    work(places)
+    lanes = {one.name.role.value: one.behind for one in ledger.read(places, served).lanes}
+    assert lanes["challenger"] is None
+    assert lanes["control"] is not None
