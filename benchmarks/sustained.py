@@ -3,11 +3,10 @@
     python -m benchmarks.sustained --plot docs/sustained.svg
     python -m benchmarks.sustained --minutes 1 --share 0.5 --lane-processes 2
 
-A deployment of a pipeline (numbers, a category and a text) with a challenger, the control, evidence and console.
+A deployment of the tiny champion (a number and a text) with a challenger, the control, evidence and console.
 The champion's peak is what 64 closed-loop connections get from it, lanes at work, after a warm-up. Then requests
 arrive at 0.8 of that, Poisson and open loop, for ten minutes; the client runs on this machine too. Each second the
-ledger is read: how old the oldest request is that a lane has not scored, and how many wait. A request counts as
-lag what `status` says, so that nothing is measured here that a user cannot see.
+ledger is read: how old the oldest request is that a lane has not scored, and how many wait, as `status` says it.
 """
 
 from __future__ import annotations
