@@ -10,7 +10,7 @@ from rig.equality import CASES, likeness, record, scheduled
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("fixed", [True, False], ids=["fixed calls", "free calls"])
 def test_a_lane_finds_the_same_with_one_two_and_four_processes(tmp_path, name, fixed):
-    case = CASES[name](700)
+    case = CASES[name](300)
     with scheduled(calls=fixed):
         found = {n: record(case, tmp_path / str(n), processes=n) for n in (1, 2, 4)}
     assert found[1]["alone"].mean() < 0.5
