@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 from starlette.applications import Starlette
@@ -71,16 +72,29 @@ class Console:
                 Route("/withdraw", self._then_anew(said.withdraw), methods=["POST"]),
                 Route("/tap", self.tap, methods=["POST"]),
             ],
-            lifespan=self._tap.lifespan if self._tap else None,
+            lifespan=self._lifespan,
             exception_handlers={404: _no_route, 405: _no_route},
         )
+
+    @asynccontextmanager
+    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        keeping = asyncio.create_task(self._board.keep())
+        try:
+            async with self._tap.lifespan(app) if self._tap else nullcontext():
+                yield
+        finally:
+            keeping.cancel()
+
+    def outdate(self) -> None:
+        """Let the next page that is asked for be made anew."""
+        self._board.outdate()
 
     def _then_anew(self, endpoint: Callable[[Request], Awaitable[Response]]) -> Any:
         """Let pages show at once what was said."""
 
         async def said(request: Request) -> Response:
             answer = await endpoint(request)
-            self._board.outdate()
+            self.outdate()
             return answer
 
         return said

@@ -1,7 +1,8 @@
 """What all viewers see: one report built for a challenger at each tick, however many look.
 
-Nothing is built while nobody looks. A report may take a twentieth of the time, so that on a slow machine ticks
-are further apart.
+While somebody looks a report may take a twentieth of a CPU, so that on a slow machine ticks are further apart.
+While nobody does, one is made each minute at most, for a hundredth of a CPU, so that the first look need not wait
+for it.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from shadowserve.errors import ShadowserveError
 from shadowserve.report import build
 from shadowserve.report.over_time import History
+from shadowserve.state import deployment as deployments
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.places import Places
 
@@ -27,6 +30,11 @@ LEAST_S = 5.0
 """Between two reports of one challenger."""
 BUSY = 20.0
 """Of the time, one part in so many is spent on building."""
+RESTING_S = 60.0
+"""Between two reports while nobody looks."""
+RESTING = 100.0
+OLD_S = 150.0
+"""A picture that is older is no answer to a first look: its viewer waits for the next."""
 NICE = 10
 
 
@@ -58,6 +66,11 @@ class Picture:
         return max(LEAST_S, BUSY * self.took_s)
 
     @property
+    def age_s(self) -> float:
+        """How long ago it was made."""
+        return time.monotonic() - self.made
+
+    @property
     def due_in_s(self) -> float:
         """How long until then, 0 if it is due."""
         return max(0.0, self.made + self.every_s - time.monotonic())
@@ -74,6 +87,7 @@ class Board:
     _builder: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, "report", initializer=_step_back)
     )
+    _building: dict[int, asyncio.Task[None]] = field(default_factory=dict)
     _n: int = 0
     _name: str = field(default_factory=partial(secrets.token_hex, 4))
 
@@ -94,6 +108,40 @@ class Board:
             made = await loop.run_in_executor(self._builder, self._make, deployment, challenger)
             self._pictures[challenger] = made
             return made
+
+    async def at_hand(self, deployment: Deployment, challenger: int) -> Picture:
+        """Return a picture without a wait: the last one where it is not old, while the next is built.
+
+        Raises
+        ------
+        ShadowserveError
+            As `latest`, where there is none.
+        """
+        known = self._pictures.get(challenger)
+        if known is None or known.deployment != deployment.id or known.age_s > OLD_S:
+            return await self.latest(deployment, challenger)
+        if not known.due_in_s and challenger not in self._building:
+            # Kept, or it might be collected before it is done.
+            task = asyncio.create_task(self._renew(deployment, challenger))
+            self._building[challenger] = task
+            task.add_done_callback(lambda _: self._building.pop(challenger, None))
+        return known
+
+    async def _renew(self, deployment: Deployment, challenger: int) -> None:
+        # Whoever waits for the next picture is told why there is none.
+        with contextlib.suppress(ShadowserveError):
+            await self.latest(deployment, challenger)
+
+    async def keep(self) -> None:
+        """Keep a picture of each challenger at hand, until cancelled."""
+        while True:
+            took_s = 0.0
+            with contextlib.suppress(ShadowserveError):
+                deployment = deployments.read(self.places)
+                if deployment is not None:
+                    for version in deployment.challengers:
+                        took_s += (await self.latest(deployment, version.number)).took_s
+            await asyncio.sleep(max(RESTING_S, RESTING * took_s) if took_s else LEAST_S)
 
     def outdate(self) -> None:
         """Let the next who asks get a new picture: somebody has just changed what it shows."""

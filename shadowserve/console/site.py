@@ -77,7 +77,7 @@ class Site:
             return as_html(pages.waiting(told), status=503)
         try:
             wanted = self._wanted(deployment, request)
-            view, newest = await self._view(deployment, wanted)
+            view, newest = await self._view(deployment, wanted, wait=False)
         # An open page asks again by itself, so it gets a page, and a status that a probe understands.
         except UnreadableError as error:
             return as_html(pages.waiting(str(error), state="trouble"), status=503)
@@ -177,10 +177,13 @@ class Site:
             given = None
         return build.number_of(deployment, given)
 
-    async def _view(self, deployment: Deployment, wanted: int | None) -> tuple[View, Picture]:
+    async def _view(
+        self, deployment: Deployment, wanted: int | None, *, wait: bool = True
+    ) -> tuple[View, Picture]:
         numbers = [version.number for version in deployment.challengers]
         asked = numbers if wanted is None else [wanted]
-        found = [await self._board.latest(deployment, number) for number in asked]
+        look = self._board.latest if wait else self._board.at_hand
+        found = [await look(deployment, number) for number in asked]
         steering = Steering(self._mark, paused=self._places.paused.exists())
         if wanted is None:
             return pages.of_all([one.report for one in found], numbers, steering), found[-1]

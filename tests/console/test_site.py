@@ -243,3 +243,57 @@ def test_several_challengers_stand_side_by_side_and_each_has_a_page(tmp_path):
     assert "challenger v4" in text_of(called(app, "GET", "/report.html").text)
     (news,) = told(app, "/events?challenger=all", 1)
     assert "overview" in news["parts"]
+
+
+def test_a_page_does_not_wait_for_a_report_that_is_due_and_gets_the_next_by_its_stream(places):
+    async def look() -> tuple[str, str, str]:
+        board = Board(places)
+        first = await board.latest(deployment(NOWHERE), 4)
+        board._pictures[4] = type(first)(
+            first.deployment, first.report, first.made - 60, 0.1, first.tick
+        )
+        at_hand = await board.at_hand(deployment(NOWHERE), 4)
+        return first.tick, at_hand.tick, (await board.latest(deployment(NOWHERE), 4)).tick
+
+    first, at_hand, newest = asyncio.run(look())
+    assert first == at_hand
+    assert newest != first
+
+
+def test_a_first_look_after_long_waits_for_a_report_of_now(places):
+    async def look() -> tuple[str, str]:
+        board = Board(places)
+        first = await board.latest(deployment(NOWHERE), 4)
+        board._pictures[4] = type(first)(
+            first.deployment, first.report, first.made - 3_600, 0.1, first.tick
+        )
+        return first.tick, (await board.at_hand(deployment(NOWHERE), 4)).tick
+
+    first, newest = asyncio.run(look())
+    assert first != newest
+
+
+def test_a_picture_is_at_hand_before_anybody_looks_and_the_keeper_outlives_what_cannot_be_read(
+    places,
+):
+    async def keep() -> int:
+        board = Board(places)
+        keeper = asyncio.create_task(board.keep())
+        while not board._pictures:
+            await asyncio.sleep(0.01)
+        keeper.cancel()
+        return len(board._pictures)
+
+    assert asyncio.run(keep()) == 1
+    lane = deployment(NOWHERE).lanes[0]
+    for file in places.lane(lane.role, lane.version).state.parent.glob("state.db*"):
+        file.write_bytes(b"no database" * 100)
+
+    async def keep_on() -> bool:
+        keeper = asyncio.create_task(Board(places).keep())
+        await asyncio.sleep(1)
+        alive = not keeper.done()
+        keeper.cancel()
+        return alive
+
+    assert asyncio.run(keep_on())
