@@ -295,3 +295,15 @@ def test_an_axis_over_few_or_strange_values_is_still_one(values):
     assert axis.high > axis.low
     assert len(axis.ticks) >= 2
     assert Log.over(values).high > Log.over(values).low
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [
+        (LIMITS[1], "about 14,000 requests more, of which 1,400 are sampled"),
+        ({**LIMITS[1], "more_traffic": 1_400}, "about 1,400 requests more"),
+        ({**LIMITS[1], "name": "loss"}, "about 1,400 labels more"),
+    ],
+)
+def test_a_limit_says_how_much_it_still_needs(limit, said):
+    assert said in text_of(parts(report(judgement={"limits": [limit]}))["now"])

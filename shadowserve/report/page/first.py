@@ -113,7 +113,7 @@ def _limits(report: Report) -> Html | None:
 
 
 def _limit(limit: Mapping[str, Any]) -> Html:
-    needs = more(limit)
+    needs, comma, rest = more(limit).partition(", ")
     return element(
         "div.limit",
         element(
@@ -122,7 +122,7 @@ def _limit(limit: Mapping[str, Any]) -> Html:
             " ",
             element(f"span.{limit['state']}", limit["state"]),
             stands_though(limit),
-            element("span.needs", f" about {needs} more") if needs else None,
+            element("span.needs", f" about {needs} more{comma}{rest}") if needs else None,
         ),
         _stands(limit),
         element("p.note", limit["says"]),

@@ -89,7 +89,7 @@ def marks(x: Scale, events: Sequence[Mapping[str, Any]], *, height: int = 180) -
     """Draw what happened: starts, ends of processes, labels, changes; the newest where they are many."""
     shown = sorted(events, key=lambda one: one["at"])[-MOST_MARKS:]
     return [
-        upright(x, one["at"], one["says"], css=f"event.{one['kind']}", height=height, row=at % 3)
+        upright(x, one["at"], one["says"], css=f"event.{one['kind']}", height=height, row=at)
         for at, one in enumerate(shown)
     ]
 
