@@ -47,7 +47,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 REST = "Others"
 
 TAKES = {
-    spellings.duration: "a duration: `500ms`, `10s`, `5m`, `2h`, `7d`; a bare number is seconds",
+    spellings.duration: "a duration: `500ms`, `10s`, `5m`, `2h`, `7d`, `2w`; a bare number is seconds",
     spellings.delay: "a duration, or `0s`; a bare number is seconds",
     spellings.size: "a size: `512MiB`, `2GiB` (of 1,024), `2GB` (of 1,000); a bare number is bytes",
     spellings.share: "a share, from `0` to `1`",

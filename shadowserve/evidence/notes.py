@@ -12,7 +12,7 @@ from typing import Any
 from shadowserve.evidence import links
 from shadowserve.legible import counted, legible
 from shadowserve.records import Role
-from shadowserve.report.wording import compared, percent, short, spaced
+from shadowserve.report.wording import compared, mark, percent, short, spaced
 from shadowserve.state.deployment import Deployment, LaneName
 
 NOTE = "mlflow.note.content"
@@ -151,6 +151,8 @@ def _on(report: Mapping[str, Any]) -> str:
 def _findings(found: Any) -> Iterator[str]:
     for one in found[:MOST_FINDINGS]:
         yield f"- **{plain(one['severity'])}**, {plain(spaced(one['kind']))}: {plain(one['message'])}"
+        if said := mark(one):
+            yield f"  - {plain(said)}"
     if len(found) > MOST_FINDINGS:
         yield f"- and {counted(len(found) - MOST_FINDINGS, 'finding')} more in the report"
     if not found:

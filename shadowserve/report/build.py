@@ -8,9 +8,10 @@ from math import isfinite
 from typing import Any
 
 from shadowserve.errors import SettingsError
+from shadowserve.host.instant import Instant
 from shadowserve.judgement.facts import Facts, gather
 from shadowserve.judgement.findings import Finding, look
-from shadowserve.judgement.findings.accepted import Accepted
+from shadowserve.judgement.findings.accepted import Accepted, Ended
 from shadowserve.judgement.findings.gains import LIMITS
 from shadowserve.judgement.findings.slice_divergence import SLICE_DIVERGENCE
 from shadowserve.judgement.verdict import judge
@@ -145,10 +146,11 @@ def _dated(known: Facts, finding: Finding) -> dict[str, Any]:
 def _acceptances(known: Facts, findings: Sequence[Finding]) -> Iterator[dict[str, Any]]:
     """Yield all that is accepted, also what is not found now: it may come back."""
     found = {finding.id: finding.accepted for finding in findings if finding.accepted}
+    now = Instant.now()
     for said in known.acceptances.values():
         stands = found.get(said.finding)
         yield {
-            **(stands or Accepted(said)).to_dict(),
+            **(stands or Accepted(said, Ended.OVER if said.is_over(now) else None)).to_dict(),
             "finding": said.finding,
             "kind": said.kind,
             "where": said.where,

@@ -48,6 +48,16 @@ def of_run(told: dict[str, Any]) -> str:
     return notes.of_run(deployment("sqlite://"), CHALLENGER, told, **WHERE)
 
 
+def test_what_the_team_has_accepted_is_marked_with_who_and_why():
+    said = {
+        "holds": True, "ended": None, "by": "ann@shop", "at": "2026-11-30T14:00:00+00:00", "until": None,
+        "reason": "Meant <so>.", "severity": "critical", "value": 1.8,
+    }  # fmt: skip
+    text = of_run(report(findings=[{**finding("It gets slow."), "accepted": said}]))
+    assert f"  - {plain('Accepted by ann@shop on 2026-11-30: Meant <so>.')}" in text.splitlines()
+    assert "<so>" not in text
+
+
 def test_a_runs_note_begins_with_the_verdict_and_leads_on():
     text = of_run(report("Step 'phrases' gets slow."))
     first, *rest = text.splitlines()

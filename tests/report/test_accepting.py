@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -149,6 +150,16 @@ def test_a_lane_that_starts_anew_finds_what_was_accepted(state):
     answer(places, records(420))
     work(places, opaque(tripled), rescore=False)
     assert only(reported(state), "prediction_divergence")["accepted"]["holds"]
+
+
+def test_what_is_not_found_and_has_run_out_does_not_hold(state):
+    said = accept(state, "prediction_divergence", lasts_s=3_600.0)
+    places, served = state
+    places.lane(CHALLENGER.role, CHALLENGER.version).state.unlink()
+    long_ago = replace(said, at=replace(said.at, wall_s=said.at.wall_s - 7_200.0))
+    acceptances.add(places, served.id, long_ago)
+    (waiting,) = reported(state)["acceptances"]
+    assert (waiting["found"], waiting["holds"], waiting["ended"]) == (False, False, "over")
 
 
 def test_what_is_not_found_now_can_be_withdrawn_by_kind_and_by_id(state):
