@@ -13,7 +13,8 @@ from nbclient import NotebookClient
 import shadowserve
 from rig.served import Load, Served
 
-pytestmark = pytest.mark.live
+# The first test waits for a whole deployment, which counts as its own time.
+pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
