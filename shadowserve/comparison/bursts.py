@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Self
@@ -124,11 +124,6 @@ class BurstRecord:
     def decode(cls, text: bytes) -> Self:
         """Read what `encode` wrote, or an earlier release, which knew less."""
         return cls(**orjson.loads(text))
-
-    @classmethod
-    def decode_all(cls, texts: Iterable[bytes]) -> list[Self]:
-        """Read many at once, as `decode` does one: a report reads forty thousand."""
-        return [cls(**one) for one in orjson.loads(b"[" + b",".join(texts) + b"]")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -260,13 +260,15 @@ def _learned(seen: Snapshot) -> Learned | None:
 
 def _pairs(own: Snapshot, control: Snapshot) -> tuple[Pair, ...]:
     theirs = {position: record for position, _, _, record in control.bursts}
-    both = [(position, record) for position, _, _, record in own.bursts if position in theirs]
-    left = BurstRecord.decode_all(record for _, record in both)
-    right = BurstRecord.decode_all(theirs[position] for position, _ in both)
-    found = [
-        Pair(position, a.ms, b.ms, a.steps, b.steps, a.scores, b.scores, a.unit, a.at, a.server_ms)
-        for (position, _), a, b in zip(both, left, right, strict=True)
-    ]
+    found = []
+    for position, _, _, record in own.bursts:
+        if position in theirs:
+            a, b = BurstRecord.decode(record), BurstRecord.decode(theirs[position])
+            found.append(
+                Pair(
+                    position, a.ms, b.ms, a.steps, b.steps, a.scores, b.scores, a.unit, a.at, a.server_ms,
+                )
+            )  # fmt: skip
     return tuple(sorted(found, key=lambda pair: pair.arrived_ns))
 
 
