@@ -307,3 +307,17 @@ def test_an_axis_over_few_or_strange_values_is_still_one(values):
 )
 def test_a_limit_says_how_much_it_still_needs(limit, said):
     assert said in text_of(parts(report(judgement={"limits": [limit]}))["now"])
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_the_first_screen_says_what_is_accepted_while_that_holds(holds):
+    accepted = {
+        "by": "ann",
+        "at": "2026-11-30T14:00:00+00:00",
+        "until": None,
+        "reason": "Meant so.",
+        "holds": holds,
+    }
+    accepted |= {} if holds else {"ended": "worse", "severity": "note"}
+    told = text_of(parts(report(findings=[finding(accepted=accepted)]))["now"])
+    assert (", accepted" in told) is holds

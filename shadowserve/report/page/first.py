@@ -96,9 +96,11 @@ def _worst(report: Report) -> Html | None:
 
 def _brief(at: int, one: Mapping[str, Any]) -> Html:
     severity = one["severity"]
+    accepted = (one.get("accepted") or {}).get("holds")
     return element(
         f"li.{severity}",
         element("a", element("b", severity), " ", spaced(one["kind"]), href=f"#finding-{at + 1}"),
+        element("span.note", ", accepted") if accepted else None,
         element("p", one["message"]),
     )
 
