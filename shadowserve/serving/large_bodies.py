@@ -1,8 +1,9 @@
 """Large bodies of a worker: handed to its body parser, and back as typed rows.
 
 One process parses for a worker, one body at a time; it is started when the first body comes that is not
-small, and until it has begun only bodies of megabytes wait for it. A body whose parser dies is handed to another, once; the second death is its refusal. Where no parser
-can be started, bodies are parsed here, as slowly as that is for everybody else.
+small, and until it has begun only bodies of megabytes wait for it. A body whose parser dies is handed to
+another, once; the second death is its refusal. Where no parser can be started, bodies are parsed here, as
+slowly as that is for everybody else.
 """
 
 from __future__ import annotations
