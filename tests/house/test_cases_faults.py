@@ -134,7 +134,7 @@ def test_ss_115_what_is_kept_does_not_grow_with_ids_and_names_that_never_repeat(
     it = work(places, scorer)
     assert told(places) == {"both_ok": 300}
     assert len(it.commits.learned.sizes) <= 50
-    assert len(it.execution.large._sketches) <= 50
+    assert len(it.execution._looking._large._sketches) <= 50
     again = lane(places, scorer)
     again.take_up()
     assert len(again.commits.sizes._known) <= 50
