@@ -9,7 +9,8 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from setproctitle import setproctitle
@@ -23,7 +24,7 @@ from shadowserve.host.leash import watch_parent
 from shadowserve.report import build
 from shadowserve.settings.alerting import Alerting
 from shadowserve.state import deployment as deployments
-from shadowserve.state.deployment import Deployment
+from shadowserve.state.deployment import Deployment, LaneName
 from shadowserve.state.lane_reading import snapshot
 from shadowserve.state.places import Places
 
@@ -68,16 +69,17 @@ class Alerts:
     def turn(self) -> None:
         """Look at what is due, and send what is due; whatever goes wrong is told once, and nothing ends."""
         for step in (self._look_at_files, self._look_at_reports, self._sender.turn):
-            try:
-                step()
-            except (
-                Exception
-            ) as error:  # a file that cannot be read now must not stop what can be told
-                fault = fault_of(error)
-                told = f"{fault.type} at {fault.frame}"
-                if told != self._told:
-                    _log.warning("%s", told)
-                self._told = told
+            self._try(step)
+
+    def _try(self, step: Callable[[], object]) -> None:
+        try:
+            step()
+        except Exception as error:  # a file that cannot be read now must not stop what can be told
+            fault = fault_of(error)
+            told = f"{fault.type} at {fault.frame}"
+            if told != self._told:
+                _log.warning("%s", told)
+            self._told = told
 
     def _look_at_files(self) -> None:
         if time.monotonic() < self._files_at:
@@ -90,25 +92,25 @@ class Alerts:
         if time.monotonic() < self._report_at:
             return
         began = time.process_time()
-        for challenger in self._newer():
-            report = build.build(self._places, self._deployment, challenger=challenger)
-            if self._looker.at_report(challenger, report):
-                self._memory.write(self._places)
+        for name in self._deployment.lanes[: len(self._deployment.challengers)]:
+            self._try(partial(self._look_at, name))
         spent = time.process_time() - began
         self._report_at = time.monotonic() + max(REPORT_S, spent / SHARE)
 
-    def _newer(self) -> Iterator[int]:
-        """Yield challengers of whom something may be new."""
-        for name in self._deployment.lanes[: len(self._deployment.challengers)]:
-            state = self._places.lane(name.role, name.version).state
-            news = (
-                snapshot(state, whole=False).cursor,
-                *map(_changed, (self._places.labels, self._places.accepted)),
-            )
-            known, at = self._seen.get(name.version, (None, 0.0))
-            if news != known or time.monotonic() - at > AT_LEAST_S:
-                self._seen[name.version] = (news, time.monotonic())
-                yield name.version
+    def _look_at(self, name: LaneName) -> None:
+        """Look at a challenger's report where something may be new."""
+        state = self._places.lane(name.role, name.version).state
+        news = (
+            snapshot(state, whole=False).cursor,
+            *map(_changed, (self._places.labels, self._places.accepted)),
+        )
+        known, at = self._seen.get(name.version, (None, 0.0))
+        if news == known and time.monotonic() - at <= AT_LEAST_S:
+            return
+        self._seen[name.version] = (news, time.monotonic())
+        report = build.build(self._places, self._deployment, challenger=name.version)
+        if self._looker.at_report(name.version, report):
+            self._memory.write(self._places)
 
 
 def _changed(path: Path) -> int:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from shadowserve.alerts.event import Event
 from shadowserve.alerts.memory import Memory
+from shadowserve.errors import UnreadableError
 from shadowserve.report.wording import alarm, lane_fails, unarrived, verdict_changed
 from shadowserve.state import arrival
 from shadowserve.state.deployment import Deployment
@@ -52,19 +54,23 @@ class Looker:
     def at_files(self) -> bool:
         """Look at lanes and evidence, which costs next to nothing; True if something is new."""
         before = (dict(self.memory.lanes), self.memory.evidence)
-        self._take([*self._of_lanes(), *self._of_evidence()])
+        self._take(self._of_lanes())
+        self._take(self._of_evidence())
         return before != (self.memory.lanes, self.memory.evidence)
 
     def at_report(self, challenger: int, report: Mapping[str, Any]) -> bool:
         """Look at a challenger's report; True if something is new."""
-        found = [*self._of_alarms(challenger, report), *self._of_verdict(challenger, report)]
-        self._take(found)
-        return bool(found)
+        found = self._take(self._of_alarms(challenger, report))
+        return self._take(self._of_verdict(challenger, report)) or found
 
-    def _take(self, found: list[Event]) -> None:
+    def _take(self, found: Iterable[Event]) -> bool:
+        """Remember each event as soon as it is known: what goes wrong at a later one loses none."""
+        came = False
         for event in found:
+            came = True
             if event.about in self.on:
                 self.memory.add(event)
+        return came
 
     def _of_alarms(self, challenger: int, report: Mapping[str, Any]) -> Iterator[Event]:
         for finding in report["findings"]:
@@ -77,15 +83,16 @@ class Looker:
             )
             if sign in self.memory.alarms:
                 continue
-            self.memory.alarms.append(sign)
             facts = {name: finding[name] for name in ("id", "kind", "severity")}
             where = {name: finding["where"][name] for name in ("role", "step", "columns")}
-            yield self._event(
+            event = self._event(
                 "alarm",
                 alarm(finding, challenger),
                 challenger=challenger,
                 finding={**facts, **where},
             )
+            self.memory.alarms.append(sign)
+            yield event
 
     def _of_verdict(self, challenger: int, report: Mapping[str, Any]) -> Iterator[Event]:
         before = self.memory.verdicts.get(str(challenger), FIRST)
@@ -133,8 +140,10 @@ class Looker:
         waited = [0.0]
         for name in self.deployment.lanes:
             state = self.places.lane(name.role, name.version).state
-            closed = closed_windows(state, after=arrived.get(str(name), 0) - 1)[:1]
-            waited += [time.time() - one.closed_ns / 1e9 for one in closed]
+            # A lane whose file cannot be read is told of by its own state.
+            with suppress(UnreadableError):
+                closed = closed_windows(state, after=arrived.get(str(name), 0) - 1)[:1]
+                waited += [time.time() - one.closed_ns / 1e9 for one in closed]
         return max(waited)
 
     def _arrival(self) -> arrival.Arrival:

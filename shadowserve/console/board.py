@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import secrets
 import threading
@@ -20,6 +21,7 @@ from functools import partial
 from typing import Any
 
 from shadowserve.errors import ShadowserveError
+from shadowserve.faults import fault_of
 from shadowserve.report import build
 from shadowserve.report.over_time import History
 from shadowserve.state import deployment as deployments
@@ -36,6 +38,8 @@ RESTING = 100.0
 OLD_S = 150.0
 """A picture that is older is no answer to a first look: its viewer waits for the next."""
 NICE = 10
+
+_log = logging.getLogger("shadowserve.console")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ class Board:
     )
     _building: dict[int, asyncio.Task[None]] = field(default_factory=dict)
     _n: int = 0
+    _changes: int = 0
     _name: str = field(default_factory=partial(secrets.token_hex, 4))
 
     async def latest(self, deployment: Deployment, challenger: int) -> Picture:
@@ -105,9 +110,12 @@ class Board:
             if (known := self._current(deployment, challenger)) is not None:
                 return known
             loop = asyncio.get_running_loop()
-            made = await loop.run_in_executor(self._builder, self._make, deployment, challenger)
-            self._pictures[challenger] = made
-            return made
+            while True:
+                changes = self._changes
+                made = await loop.run_in_executor(self._builder, self._make, deployment, challenger)
+                if changes == self._changes:  # else it may show what has been changed since
+                    self._pictures[challenger] = made
+                    return made
 
     async def at_hand(self, deployment: Deployment, challenger: int) -> Picture:
         """Return a picture without a wait: the last one where it is not old, while the next is built.
@@ -136,15 +144,21 @@ class Board:
         """Keep a picture of each challenger at hand, until cancelled."""
         while True:
             took_s = 0.0
-            with contextlib.suppress(ShadowserveError):
+            try:
                 deployment = deployments.read(self.places)
                 if deployment is not None:
                     for version in deployment.challengers:
                         took_s += (await self.latest(deployment, version.number)).took_s
+            except ShadowserveError:
+                pass  # whoever asks is told
+            except Exception as error:
+                fault = fault_of(error)
+                _log.error("no report: %s at %s", fault.type, fault.frame)
             await asyncio.sleep(max(RESTING_S, RESTING * took_s) if took_s else LEAST_S)
 
     def outdate(self) -> None:
         """Let the next who asks get a new picture: somebody has just changed what it shows."""
+        self._changes += 1
         self._pictures.clear()
 
     def _current(self, deployment: Deployment, challenger: int) -> Picture | None:

@@ -35,12 +35,8 @@ class Priority(StrEnum):
 
     @property
     def loading_nice(self) -> int:
-        """Nice value while a version loads: a third of an ordinary claim beside a champion, else all of it.
-
-        Beside four busy strangers on two cores a tenth lasted more than a minute, and a lane that has not
-        loaded has scored nothing. Only a champion is to be protected from it, and only on its own core.
-        """
-        return {Priority.IDLE: 5, Priority.LOW: 0, Priority.NORMAL: 0}[self]
+        """Nice value while a version loads: a tenth, a third, or all of an ordinary claim."""
+        return {Priority.IDLE: 10, Priority.LOW: 5, Priority.NORMAL: 0}[self]
 
     @property
     def working_nice(self) -> int:

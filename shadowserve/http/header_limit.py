@@ -182,9 +182,9 @@ class BoundedHead(HttpToolsProtocol):
         self._between, self._piece = not self.parser.should_upgrade(), None
         if exchange is None:
             return
-        if piece is not None:
-            taker, alive = exchange.taker, exchange.keep_alive
-            taker.heads.note(piece, exchange.body, exchange.claim, keep_alive=alive)
+        # After a request that closes its connection the parser ignores what follows; it has to see it itself.
+        if piece is not None and exchange.keep_alive:
+            exchange.taker.heads.note(piece, exchange.body, exchange.claim, keep_alive=True)
         exchange.taker.whole(exchange)
 
     def on_response_complete(self) -> None:

@@ -72,7 +72,7 @@ def judge(known: Facts, findings: Sequence[Finding], policy: Policy) -> Judgemen
         From `findings.look`, under the same policy.
     policy : Policy
     """
-    standings = tuple(_lifted(limit, findings) for limit in limits(known, policy))
+    standings = tuple(_lifted(limit, findings, known) for limit in limits(known, policy))
     rate = known.deployment.options.sample_rate
     deciding = [finding for finding in findings if finding.decides]
     critical = [f for f in deciding if f.severity is Severity.CRITICAL and f.kind != COVERAGE.name]
@@ -100,12 +100,20 @@ def _waits(known: Facts) -> str:
     return f"{known.name} is not up to date: {known.lane.behind}."
 
 
-def _lifted(limit: Limit, findings: Sequence[Finding]) -> Limit:
+def _lifted(limit: Limit, findings: Sequence[Finding], known: Facts) -> Limit:
     """Mark a limit that tells what an accepted finding tells: it cannot decide either, while that holds."""
-    told = _TELLING.get(limit.name)
+    told = None if _tells_more(limit, known) else _TELLING.get(limit.name)
     same = (f for f in findings if f.kind == told and f.where.role == "challenger")
     accepted = next((f.id for f in same if not f.decides), None)
     return replace(limit, accepted=accepted)
+
+
+def _tells_more(limit: Limit, known: Facts) -> bool:
+    """Whether a limit counts what the finding does not: nobody has accepted that."""
+    if limit.name not in ("errors", "disagreement") or known.learned is None:
+        return False
+    far = known.losses.far_off if known.losses else None
+    return known.learned.weighed.thinned or (limit.name == "errors" and bool(far and far.own))
 
 
 _TELLING = {

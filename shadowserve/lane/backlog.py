@@ -113,6 +113,11 @@ class Backlog:
             self._thin(learned.thinning)
         return passed_ns
 
+    def rest(self) -> None:
+        """Let time pass in which the lane stands still on purpose: it does not fall behind by it."""
+        if self._others is None:
+            self._learned().thinning.rest()
+
     def _thin(self, thinning: Thinning) -> None:
         now_ns = time.time_ns()
         if self._when_behind is WhenBehind.SCORE_ALL:

@@ -92,13 +92,15 @@ class Lane:
 
     def turn(self) -> bool:
         """Read and deal with what has come; False if nothing had."""
-        scheduled = self.parts.schedule.block(time.time_ns())[1] is switchback.Block.STILL
-        still = scheduled and not self.parts.places.draining.exists()
+        scheduled = self.parts.schedule.block(time.time_ns())[1]
+        still = scheduled is switchback.Block.STILL and not self.parts.places.draining.exists()
         if self.parts.scorers is not None:
             self.parts.scorers.rest(still)
-        self._look_at_backlog()
         if still:
+            if self.parts.backlog is not None:
+                self.parts.backlog.rest()
             return False
+        self._look_at_backlog(catching_up=scheduled is switchback.Block.CATCH_UP)
         with self.parts.clock.during(READ):
             batch = self._read()
         if self.parts.backlog is not None:
@@ -152,8 +154,11 @@ class Lane:
             self.flush()
             self.commits.close_window(merged=wider - 1, totals=self._totals())
 
-    def _look_at_backlog(self) -> None:
-        """Once a second: how far behind the lane is, and whether it needs more processes."""
+    def _look_at_backlog(self, *, catching_up: bool) -> None:
+        """Once a second: how far behind the lane is, and whether it needs more processes.
+
+        What has gathered while the lane stood still is no sign that one process is too few.
+        """
         backlog, scorers = self.parts.backlog, self.parts.scorers
         if backlog is None:
             return
@@ -161,7 +166,8 @@ class Lane:
             backlog.look()
         elif passed_ns := backlog.look(processes=scorers.at_work, most=scorers.most):
             busy = self.parts.clock.busy_share()
-            scorers.staff(lag_s=backlog.lag_s, own_busy=busy, passed_ns=passed_ns)
+            lag_s = 0.0 if catching_up else backlog.lag_s
+            scorers.staff(lag_s=lag_s, own_busy=busy, passed_ns=passed_ns)
 
     def _read(self) -> Batch:
         """Read what has come: the more at once, the longer the lane has been behind."""

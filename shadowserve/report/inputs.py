@@ -9,14 +9,22 @@ import orjson
 
 from shadowserve.legible import legible
 from shadowserve.schema.disclosure import Disclosure, Rule
+from shadowserve.wire.infer import PROTOCOL as INFER
 
 LONGEST_VALUE = 2_000
 MOST_ROWS = 20
 _WRAPPED = ("dataframe_records", "instances", "inputs", "rows")
 
 
-def shown(body: bytes | None, disclosure: Disclosure) -> dict[str, Any] | None:
+def shown(body: bytes, disclosure: Disclosure, *, protocol: str) -> dict[str, Any] | None:
     """Return a request's inputs by column; None where the body is no JSON with named columns.
+
+    Parameters
+    ----------
+    body : bytes
+    disclosure : Disclosure
+    protocol : str
+        What the body was read by: what looks alike in two protocols names its columns at another place.
 
     Returns
     -------
@@ -25,11 +33,11 @@ def shown(body: bytes | None, disclosure: Disclosure) -> dict[str, Any] | None:
         column whose values may not be seen. A dropped column is left out.
     """
     try:
-        told = orjson.loads(body or b"")
+        told = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
     columns: dict[str, list[Any] | None] = {}
-    for row in _rows(told):
+    for row in _tensors(told) if protocol == INFER.name else _rows(told):
         for name, value in row.items():
             rule = disclosure.rule(name)
             if rule is Rule.SHOWN:
@@ -39,6 +47,14 @@ def shown(body: bytes | None, disclosure: Disclosure) -> dict[str, Any] | None:
             elif rule is not Rule.DROPPED:
                 columns[name] = None
     return columns or None
+
+
+def _tensors(told: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield each tensor's data by its own name."""
+    tensors = told.get("inputs") if isinstance(told, dict) else None
+    for one in tensors if isinstance(tensors, list) else ():
+        if isinstance(one, dict) and isinstance(one.get("name"), str) and "data" in one:
+            yield from _by_column({one["name"]: one["data"]})
 
 
 def _rows(told: Any) -> Iterator[Mapping[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 from shadowserve.comparison.timing import outermost
 from shadowserve.journal import reader
 from shadowserve.lane.kept import read_kept
-from shadowserve.records import Role
+from shadowserve.records import Request, Role
 from shadowserve.report.inputs import shown
 from shadowserve.report.recorded import request
 from shadowserve.state.deployment import Deployment
@@ -50,17 +50,27 @@ def one_request(
             for role, by_name in steps.items()
             if by_name
         },
-        "inputs": None
-        if options.log_inputs == "none"
-        else shown(_body(places, lane, position), options.disclosure(salt=deployment.salt)),
+        "inputs": _inputs(places, lane, position, deployment),
         "log_inputs": options.log_inputs,
     }
 
 
-def _body(places: Places, lane: LanePlaces, position: int) -> bytes | None:
-    """Return a request's body while it is there: in the journal, or among those that are kept."""
+def _inputs(
+    places: Places, lane: LanePlaces, position: int, deployment: Deployment
+) -> dict[str, Any] | None:
+    if deployment.options.log_inputs == "none":
+        return None
+    found = _request(places, lane, position)
+    if found is None or found.body is None:
+        return None
+    disclosure = deployment.options.disclosure(salt=deployment.salt)
+    return shown(found.body, disclosure, protocol=found.protocol)
+
+
+def _request(places: Places, lane: LanePlaces, position: int) -> Request | None:
+    """Return a request while it is there: in the journal, or among those that are kept."""
     found = reader.find(places.journal, position)
     if found is not None:
-        return found.body
+        return found
     kept = read_kept(lane.kept, [position])
-    return kept[0].request.body if kept else None
+    return kept[0].request if kept else None

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from math import ceil
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import orjson
@@ -69,6 +70,7 @@ class History:
     """The closed windows of lanes, read once: what is closed does not change."""
 
     _known: dict[Path, list[tuple[int, Point]]] = field(default_factory=dict)
+    _one_at_a_time: Lock = field(default_factory=Lock)
 
     def points(self, file: Path) -> list[Point]:
         """Return a lane's windows in their order, joined where they are more than `MOST`.
@@ -78,14 +80,15 @@ class History:
         UnreadableError
             If its file is there and cannot be read.
         """
-        known = self._known.setdefault(file, [])
-        after = known[-1][0] if known else -1
-        for window in closed_windows(file, after=after):
-            metrics = ((window.n, orjson.loads(window.metrics)),)
-            since, until = window.opened_ns / 1e9, window.closed_ns / 1e9
-            known.append((window.number, Point(since, until, window.n, metrics)))
-        width = ceil(len(known) / MOST) or 1
-        points = [point for _, point in known]
+        with self._one_at_a_time:
+            known = self._known.setdefault(file, [])
+            after = known[-1][0] if known else -1
+            for window in closed_windows(file, after=after):
+                metrics = ((window.n, orjson.loads(window.metrics)),)
+                since, until = window.opened_ns / 1e9, window.closed_ns / 1e9
+                known.append((window.number, Point(since, until, window.n, metrics)))
+            points = [point for _, point in known]
+        width = ceil(len(points) / MOST) or 1
         return [_joined(points[i : i + width]) for i in range(0, len(points), width)]
 
 

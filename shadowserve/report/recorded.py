@@ -18,6 +18,8 @@ from shadowserve.lane import tables
 from shadowserve.state.lane_reading import open_comparisons, open_pieces
 from shadowserve.state.places import LanePlaces
 
+_LOST = (OSError, pa.ArrowInvalid)
+"""What reading a part raises that has just gone, to make room, or that a loss of power has cut short."""
 LATEST = 2_000
 """Requests whose answers are laid side by side in a picture."""
 
@@ -49,7 +51,7 @@ def _holding(lane: LanePlaces, position: int) -> Iterator[pa.Table]:
         if int(least) <= position <= int(most):
             try:
                 yield pq.read_table(part, filters=[("position", "=", position)])
-            except FileNotFoundError:  # it has just gone, to make room
+            except _LOST:
                 continue
     rows = _open(lane.state)
     yield rows.filter(pa.compute.equal(rows["position"], position))
@@ -69,7 +71,7 @@ def latest_answers(lane: LanePlaces, *, most: int = LATEST) -> list[tuple[Any, A
             break
         try:
             found.append(pq.read_table(part, columns=names))
-        except FileNotFoundError:
+        except _LOST:
             continue
     pairs: list[tuple[Any, Any]] = []
     for row in (row for one in found for row in one.to_pylist()):

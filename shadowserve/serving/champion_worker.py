@@ -139,6 +139,6 @@ class ChampionWorker:
         self.counters.set("ready", 0)
         if self.champion is not None:
             self.champion.close()
+        self.journal.close()  # what is answered is sealed before anything is waited for
         if self.large is not None:
             self.large.close()
-        self.journal.close()

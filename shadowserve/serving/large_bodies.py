@@ -67,7 +67,8 @@ class LargeBodies:
     """
 
     def __init__(self, schema: Schema, *, model: str, version: int, title: str) -> None:
-        self._schema = schema
+        # Read here it goes without the type hint too: that runs the model's code, on the model's own thread.
+        self._schema = schema.without_hint()
         self._beginning = Beginning(PlainSchema.of(schema), model, version, title, os.getpid())
         # One thread, which lives as long as the worker: Linux ends a child with the thread that began it.
         self._hands = ThreadPoolExecutor(1, thread_name_prefix="large-bodies")
@@ -102,14 +103,18 @@ class LargeBodies:
 
     def close(self) -> None:
         """End the parser."""
+        if (process := self._process) is not None:
+            process.kill()  # whatever the thread waits for is over then
         self._hands.submit(self._end)
         self._hands.shutdown()
 
     def _parse(self, protocol: Protocol, body: bytes, content_type: str, *, strict: bool) -> Parsed:
-        for _ in range(MAX_DEATHS):
+        for deaths in range(MAX_DEATHS):
             try:
                 line = self._started()
             except _NoParser:
+                if deaths:
+                    break  # what has ended a parser does not come near the champion
                 if strict:
                     refuse_nan(body)
                 return protocol.timed_parse(body, content_type, self._schema)

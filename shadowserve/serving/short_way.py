@@ -186,18 +186,20 @@ class ShortWay:
 
     def _submit(self) -> None:
         line, self._line = self._line, []
-        works = []
+        works, refused = [], []
         for asked, end in zip(line, self._handler.works_of(line), strict=True):
             if not isinstance(end, BaseException):
                 works.append(end)
             elif type(asked.done) is _Reply:
-                self._refuse(asked.done.exchange, end)
-                # After the answer: no caller waits for what only challengers use.
-                self._handler.keep(asked.protocol, asked.headers, asked.body, end)
+                refused.append((asked, asked.done.exchange, end))
         for work in self._handler.submit(works) if works else ():
             done = work.done
             if type(done) is _Reply:
                 self._refuse(done.exchange, Overloaded())
+        for asked, exchange, end in refused:
+            self._refuse(exchange, end)
+            # After the answer: no caller waits for what only challengers use.
+            self._handler.keep(asked.protocol, asked.headers, asked.body, end)
 
     def _refuse(self, exchange: Exchange, error: BaseException) -> None:
         claim: _Claim = exchange.claim

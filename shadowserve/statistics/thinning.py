@@ -131,6 +131,10 @@ class Thinning(Stored):
             self.since_ns = now_ns
         return bool(was)
 
+    def rest(self) -> None:
+        """Judge no pace over the time until the next look: the lane stands still on purpose."""
+        self._looked_ns = 0
+
     def look(self, lag_s: float, *, now_ns: int) -> bool:
         """Decide, now and then, whether later blocks are thinned more or less; tell whether that changed.
 

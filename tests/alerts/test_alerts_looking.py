@@ -117,6 +117,14 @@ def test_no_alert_holds_a_value_though_reports_may_show_it(empty):
     assert "s3cret" not in empty.places.alerts.read_text()
 
 
+def test_a_lane_whose_file_is_damaged_is_told_of(empty):
+    lane_is(empty, "degraded")
+    lane = empty.places.lane(CHALLENGER.role, CHALLENGER.version)
+    lane.state.write_bytes(b"no database " * 1_000)
+    assert [event.about for event in empty.look()] == ["lane"]
+    assert empty.look() == []
+
+
 def lane_is(watcher: Watcher, state: str) -> None:
     Condition(state, "s3cret reason").write(
         watcher.places.lane(CHALLENGER.role, CHALLENGER.version)

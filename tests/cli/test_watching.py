@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 import time
+from functools import partial
 
 import pytest
 from click.testing import CliRunner
@@ -102,7 +103,9 @@ def test_a_line_is_news_where_something_happened_and_not_where_counts_grew(score
 
 def watching(places, *words: str, **options) -> subprocess.Popen:
     command = [*COMMAND, "--state-dir", str(places.root), "--interval", "0.2s", *words]
-    return subprocess.Popen(command, **options)
+    # Whoever runs the tests in the background may have told them to ignore it.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(command, preexec_fn=heed, **options)
 
 
 def test_in_a_pipe_it_is_a_line_for_each_change_and_ends_by_ctrl_c(scored):

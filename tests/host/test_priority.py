@@ -144,4 +144,4 @@ def test_what_a_process_starts_once_it_has_settled_loads_like_any_other(tmp_path
     one.start()
     assert one.wait(60)
     may = os.geteuid() == 0
-    assert one.log.read_text() in (["True 5\n"] if may else ["True 5\n", "False 5\n"])
+    assert one.log.read_text() in (["True 10\n"] if may else ["True 10\n", "False 10\n"])

@@ -25,15 +25,6 @@ from shadowserve.state import deployment as deployments
 HOSTILE = "<script>alert('1')</script> \x1b[2J \u202e & \"it's\" | `so`"
 
 
-def some_differ(share: float):
-    """A version that answers otherwise for a share of all ages."""
-
-    def said(frame, params):
-        return double(frame, params) + 50.0 * (frame["age"] % 100 < 100 * share).to_numpy()
-
-    return said
-
-
 def tripled(frame, params):
     return 3 * double(frame, params)
 
@@ -170,7 +161,9 @@ def test_what_is_not_found_now_can_be_withdrawn_by_kind_and_by_id(state):
 
 
 def test_of_several_that_are_meant_none_is_accepted_and_all_are_listed(tmp_path):
-    state = shadowed(tmp_path, opaque(some_differ(0.3)))
+    sent = [{"age": float(n % 100), "title": "red"} for n in range(1_600)]
+    at_both_ends = opaque(lambda f, p: double(f, p) + 50.0 * ~f["age"].between(15, 84).to_numpy())
+    state = shadowed(tmp_path, at_both_ends, sent=sent)
     slices = [one for one in reported(state)["findings"] if one["kind"] == "slice_divergence"]
     assert len(slices) > 1
     assert len({one["id"] for one in slices}) == len(slices)

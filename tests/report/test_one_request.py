@@ -108,32 +108,45 @@ def test_hostile_names_and_answers_are_text(name):
 
 
 ROW = {"text": SECRET, "user": "ann", "n": 3}
-FORMS = [
-    {"dataframe_records": [ROW]},
-    {"dataframe_split": {"columns": list(ROW), "data": [list(ROW.values())]}},
-    {"instances": [ROW]},
-    {"inputs": {name: [value] for name, value in ROW.items()}},
-    {"rows": [ROW]},
+TENSORS = [
+    {"name": name, "datatype": "BYTES", "shape": [1], "data": [value]}
+    for name, value in ROW.items()
 ]
+FORMS = {
+    "records": ("invocations", {"dataframe_records": [ROW]}),
+    "split": (
+        "invocations",
+        {"dataframe_split": {"columns": list(ROW), "data": [list(ROW.values())]}},
+    ),
+    "instances": ("invocations", {"instances": [ROW]}),
+    "inputs": ("invocations", {"inputs": {name: [value] for name, value in ROW.items()}}),
+    "rows": ("predict", {"rows": [ROW]}),
+    "tensors": ("infer", {"inputs": TENSORS}),
+}
 
 
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: next(iter(form)))
+@pytest.mark.parametrize("form", FORMS)
 def test_values_are_seen_of_the_columns_that_are_named_alone(form):
-    body = json.dumps(form).encode()
-    assert shown(body, Disclosure(b"s", log=("n",))) == {"text": None, "user": None, "n": ["3"]}
-    everything = shown(body, Disclosure(b"s", log="all", hashed=("user",), dropped=("text",)))
-    assert everything == {"user": None, "n": ["3"]}
-    assert SECRET not in str(shown(body, Disclosure(b"s")))
+    protocol, document = FORMS[form]
+    body = json.dumps(document).encode()
+    one = shown(body, Disclosure(b"s", log=("n",)), protocol=protocol)
+    assert one == {"text": None, "user": None, "n": ["3"]}
+    everything = Disclosure(b"s", log="all", hashed=("user",), dropped=("text",))
+    assert shown(body, everything, protocol=protocol) == {"user": None, "n": ["3"]}
+    # A tensor's parts are no columns, whatever a team has named.
+    for log in ("none", ("name", "data", "shape")):
+        assert SECRET not in str(shown(body, Disclosure(b"s", log=log), protocol=protocol))
 
 
-@pytest.mark.parametrize("body", [None, b"", b"{", b"3", b"[]", b'{"rows": 3}', b'{"instances": [1]}', b'{"dataframe_split": {"data": 3}}', b'{"dataframe_split": {"columns": null, "data": [3]}}'])  # fmt: skip
-def test_what_has_no_named_columns_shows_nothing(body):
-    assert shown(body, Disclosure(b"s", log="all")) is None
+@pytest.mark.parametrize("protocol", ["invocations", "infer"])
+@pytest.mark.parametrize("body", [b"", b"{", b"3", b"[]", b'{"rows": 3}', b'{"instances": [1]}', b'{"dataframe_split": {"data": 3}}', b'{"dataframe_split": {"columns": null, "data": [3]}}'])  # fmt: skip
+def test_what_has_no_named_columns_shows_nothing(body, protocol):
+    assert shown(body, Disclosure(b"s", log="all"), protocol=protocol) is None
 
 
 def test_a_value_is_bounded_and_acts_on_nothing():
     body = json.dumps({"rows": [{"a": "x" * 10**6}, {"a": "\x1b[31m\u202e"}]}).encode()
-    first, second = shown(body, Disclosure(b"s", log="all"))["a"]
+    first, second = shown(body, Disclosure(b"s", log="all"), protocol="predict")["a"]
     assert len(first) == LONGEST_VALUE
     assert second == "\\x1b[31m\\u202e"
 

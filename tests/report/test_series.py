@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -100,6 +101,24 @@ def test_a_part_that_has_gone_is_no_fault(places):
         part.unlink()
     assert request(own(places), 3) is None
     assert latest_answers(own(places)) == []
+
+
+def test_a_part_that_was_cut_short_hides_no_other(places):
+    close_windows(places, CHALLENGER, 2)
+    first, newest = sorted(own(places).parts.glob("*.parquet"))
+    newest.write_bytes(newest.read_bytes()[:100])
+    (own(places).parts / "1-999.parquet").write_bytes(b"")
+    assert len(latest_answers(own(places))) > 0
+    assert request(own(places), int(first.stem.split("-")[0]))["outcome"] == "both_ok"
+    assert request(own(places), int(newest.stem.split("-")[1])) is None
+
+
+def test_a_history_that_several_ask_at_once_is_read_once(places):
+    close_windows(places, CHALLENGER, 40)
+    history = History()
+    with ThreadPoolExecutor(8) as askers:
+        told = list(askers.map(history.points, [own(places).state] * 16))
+    assert [len(points) for points in told] == [40] * 16
 
 
 def test_the_latest_answers_are_of_the_newest_parts(places):

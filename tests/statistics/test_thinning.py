@@ -80,6 +80,15 @@ def test_what_a_block_gets_is_fixed_when_it_is_first_read_also_by_the_next_proce
     assert again.told((0, 9)) is None
 
 
+def test_standing_still_on_purpose_is_no_falling_behind():
+    thinning, lag = Thinning(), 600.0
+    for n in range(90):  # catching up in ten minutes, but for half a minute in five
+        still = n % 15 == 14
+        lag = lag + TURN_S if still else lag - TURN_S
+        thinning.rest() if still else thinning.look(lag, now_ns=10**18 + n * LOOK_NS)
+        assert thinning.now == 1.0
+
+
 def test_a_clock_that_is_set_back_neither_stops_nor_hurries_it():
     thinning = Thinning()
     looked(thinning, [100, 200])

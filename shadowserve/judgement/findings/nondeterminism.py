@@ -24,6 +24,8 @@ NONDETERMINISM = FindingKind(
 
 DEPENDS = "depends on batch"
 """The place that page and catalogue know this way by; parts of reports are found by it."""
+PROBABILITIES = "probabilities"
+"""What differs where the answers hardly do: another thing to accept than answers that differ."""
 FEWEST_OCCASIONS = 2
 """A version that has changed for good differs from its first answers once, in all that is scored again then."""
 SO_DOES = ", and as far as measured so does the champion"
@@ -150,8 +152,9 @@ def _scattering(known: Facts, learned: Learned, policy: Policy) -> Finding:
         severity=Severity.WARNING,
         told="disagrees with itself in its probabilities on {share} of requests scored twice, in its answers "
         f"on {share(learned.noise.again.mean)}{{theirs}}. Is a seed missing?",
-        output="probabilities",
+        output=PROBABILITIES,
         measure="self_disagreement",
+        aspect=PROBABILITIES,
     )
 
 
@@ -170,6 +173,7 @@ def _batch_dependent(known: Facts, learned: Learned, policy: Policy, *, of_score
         output=DEPENDS,
         harmless=known.control is None and not known.shared,
         measure="batch_disagreement",
+        aspect=PROBABILITIES if of_scores else "",
     )
 
 
@@ -183,6 +187,7 @@ def _measured(
     told: str,
     output: str,
     measure: str,
+    aspect: str = "",
     harmless: bool = False,
 ) -> Finding:
     """Tell of a share of requests; a note if for all that is known the champion has it too.
@@ -208,6 +213,7 @@ def _measured(
         where=Where(output=output),
         effect=Effect(measure, own.mean, low, high, "share", _mean_of(theirs), "control"),
         examples=tuple(learned.noise.examples),
+        aspect=aspect,
     )
 
 

@@ -99,4 +99,5 @@ def _shift(
         ),
         where=Where(output=place),
         effect=Effect("shift", mean.mean, low, high, "probability", 0.0, "control"),
+        aspect=place,
     )

@@ -14,7 +14,6 @@ raises: the object itself then raises in its own words.
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import is_
 from typing import Any
 
 import numpy as np
@@ -49,7 +48,11 @@ REVIEWED = {
 }
 _FAILURES = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, Warning)
 
-Held = tuple[tuple[dict[str, Any], tuple[Any, ...]], ...]
+_MEMO = "_stop_words_id"
+"""What a vectorizer notes at its first call in each process: an address, and nothing of what it does."""
+_NOTHING = object()
+
+Held = tuple[tuple[dict[str, Any], dict[str, Any]], ...]
 
 
 class AskedOnce:
@@ -123,7 +126,9 @@ class AskedOnce:
     def _is_as_it_was(self) -> bool:
         """Whether all attributes are the very objects that they were when the plan was made."""
         return all(
-            len(now) == len(then) and all(map(is_, now.values(), then)) for now, then in self._held
+            len(now) - (_MEMO in now) == len(then)
+            and all(now.get(name, _NOTHING) is value for name, value in then.items())
+            for now, then in self._held
         )
 
 
@@ -151,8 +156,12 @@ def asked_once(model: Any, own: Callable[[Any], Any]) -> AskedOnce | None:
         spared,
         layout=REVIEWED[name],
         gaps=_takes_gaps(model),
-        held=tuple((vars(part), tuple(vars(part).values())) for part in _parts(model)),
+        held=tuple((vars(part), _lasting(part)) for part in _parts(model)),
     )
+
+
+def _lasting(part: Any) -> dict[str, Any]:
+    return {name: value for name, value in vars(part).items() if name != _MEMO}
 
 
 def _parts(model: Any) -> list[Any]:
