@@ -154,7 +154,7 @@ class Lane:
             self.flush()
             self.commits.close_window(merged=wider - 1, totals=self._totals())
 
-    def _look_at_backlog(self, *, catching_up: bool) -> None:
+    def _look_at_backlog(self, *, catching_up: bool = False) -> None:
         """Once a second: how far behind the lane is, and whether it needs more processes.
 
         What has gathered while the lane stood still is no sign that one process is too few.
