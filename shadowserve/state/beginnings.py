@@ -62,3 +62,9 @@ def read(folder: Path, process: str) -> Beginning | None:
         return Beginning.of(json.loads((folder / f"began-{process}.json").read_text("utf-8")))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def clear(folder: Path) -> None:
+    """Take away what the processes of an ended start left: the next one's are others."""
+    for path in folder.glob("began-*.json"):
+        path.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from shadowserve.errors import ModelError
 from shadowserve.http import certificate
 from shadowserve.legible import counted
 from shadowserve.settings.settings import Settings
-from shadowserve.state import counters, departed, presence
+from shadowserve.state import beginnings, counters, departed, presence
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.lane_reading import snapshot
 from shadowserve.state.places import Places
@@ -259,6 +259,7 @@ class Supervisor:
     def _sweep(self) -> None:
         if self.sweeper is not None:
             self.sweeper.close()
+        beginnings.clear(self.places.scratch)
 
     def _close_data_plane(self) -> None:
         if self.stand_in is not None:

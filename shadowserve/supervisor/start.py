@@ -24,6 +24,7 @@ from shadowserve.host import stages
 from shadowserve.journal.local_disk import refuse_network
 from shadowserve.settings.options import Options
 from shadowserve.settings.settings import Settings, flag_of
+from shadowserve.state import beginnings
 from shadowserve.state import deployment as deployments
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.family import challengers_before
@@ -217,6 +218,7 @@ def scratch_directory(places: Places) -> Path:
     scratch = places.scratch
     scratch.mkdir(mode=0o700, exist_ok=True)
     shutil.rmtree(places.copies, ignore_errors=True)  # of processes long dead
+    beginnings.clear(scratch)
     for path in scratch.glob("*.db"):  # Prometheus's maps of processes long dead
         path.unlink(missing_ok=True)
     return scratch
