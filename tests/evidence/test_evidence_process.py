@@ -137,10 +137,17 @@ def test_it_waits_for_this_starts_deployment(tmp_path: Path) -> None:
     served = deployment(uri)
     places = state_directory(tmp_path, served)
     with evidence(places, deployment(uri, start="a later start"), tmp_path / "log") as process:
-        time.sleep(3.0)
+        wait_for(lambda: heeds(process.pid, signal.SIGTERM))
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
     assert not (places.root / "evidence.json").exists()
+
+
+def heeds(pid: int, number: int) -> bool:
+    """Tell whether a process has said what a signal is to do."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
 
 
 @contextmanager
