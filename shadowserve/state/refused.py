@@ -14,6 +14,7 @@ import struct
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,7 +86,9 @@ class Refusals:
         """Keep a request in a while, if it is its turn and fits; never waits and never raises."""
         if self._full or len(body) > MOST_BYTES or not self._room.acquire(blocking=False):
             return
-        self._thread.submit(self._write, Refused(protocol, content_type[:200], body))
+        # Where no thread can be started it waits in line, and the room that it takes stays taken.
+        with suppress(RuntimeError):
+            self._thread.submit(self._write, Refused(protocol, content_type[:200], body))
 
     def close(self) -> None:
         """Write what waits, and close the file."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -372,6 +376,34 @@ def test_other_threads_see_their_own_configuration(strict: Any) -> None:
         thread.join()
     assert seen
     assert all(seen)
+
+
+LOADED = """
+import pickle, sys
+from rig.model_shapes import rows_of
+from shadowserve.scorer import featurization
+from shadowserve.scorer.featurization.asked_once import AskedOnce
+model = pickle.load(open(sys.argv[1], "rb"))
+plan = featurization.compile(model)
+plan.stock(rows_of(1))
+steps = {op.call for op in (*plan.ops, *plan.columnar_ops) if isinstance(op.call, AskedOnce)}
+print(len(steps), all(step._is_as_it_was() for step in steps))
+"""
+
+
+def test_steps_are_spared_in_another_process_than_the_one_that_fitted_them(tmp_path: Path) -> None:
+    """A vectorizer notes an address at its first call in each process."""
+    film_words = TfidfVectorizer(stop_words=["the", "a"])
+    model = model_of(*STRICT[:3], ("text", film_words, "story"))
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(model))
+    told = subprocess.run(
+        [sys.executable, "-c", LOADED, str(tmp_path / "model.pkl")],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert told.stdout.split()[1:] == ["True"], told.stderr
+    assert int(told.stdout.split()[0]) >= 5
 
 
 def test_what_a_signal_handler_raises_ends_the_call() -> None:

@@ -209,6 +209,26 @@ def test_a_body_that_kills_two_parsers_is_refused_and_the_next_is_not():
         large.close()
 
 
+class LastOne(Doomed):
+    """A parser that is killed as soon as it has begun, and that no other can follow: memory is short."""
+
+    def _start(self):
+        if self.killed:
+            raise OSError("no process can be made")
+        return super()._start()
+
+
+def test_what_has_killed_a_parser_never_comes_near_the_champion():
+    large = opened(LastOne)
+    try:
+        with pytest.raises(RequestError, match="ended over it") as refused:
+            typed(large, WHOLE)
+        assert refused.value.status == 500
+        assert typed(large, WHOLE).rows.n_rows == len(EIGHT)  # another one, which has killed none
+    finally:
+        large.close()
+
+
 def test_a_parser_killed_amid_a_body_costs_nothing_but_time(large):
     """It stands still with a part of the body read, and is killed."""
     typed(large, WHOLE)
@@ -251,6 +271,18 @@ def test_where_none_can_be_started_bodies_are_parsed_here(monkeypatch):
             typed(large, BODIES["NaN"][0], strict=True)
     finally:
         large.close()
+
+
+def test_a_type_hint_is_tried_on_the_models_own_thread_alone(monkeypatch):
+    """It is the model's code, and changes what belongs to the whole process."""
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    tried = []
+    large = opened(schema=replace(Schema.from_signature(None), fits=tried.append))
+    try:
+        typed(large, orjson.dumps({"inputs": [["a"]] * 90_000}))
+    finally:
+        large.close()
+    assert tried == []
 
 
 def test_a_fault_of_ours_is_told_without_values(large, caplog):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 
 import pytest
@@ -153,6 +154,55 @@ def test_what_follows_a_known_head_too_early_is_read_as_ever(tmp_path):
             caller.sendall(other)  # perhaps before the first is answered
             assert [_answer(caller), _answer(caller)] == whole + second
         assert answers(port, sent + b"X")[0][0] == b"HTTP/1.1 400 Bad Request"
+        until(lambda: plane.counts.in_hand == 0)
+
+
+def test_after_a_head_that_closes_nothing_more_is_read_however_often_it_came(tmp_path):
+    """What comes behind it, before its answer, is no HTTP; the parser leaves it, and so must we."""
+    held = threading.Event()
+
+    def slow(frame, params):
+        held.wait(10)
+        return frame["age"].to_numpy()
+
+    closing = asking(GOOD, TYPE + b"connection: close\r\n")
+    with served(tmp_path, opaque(slow)) as (plane, port):
+        held.set()
+        whole = [answers(port, closing) for _ in range(2)]
+        held.clear()
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as caller:
+            caller.sendall(closing)
+            until(lambda: plane.counts.in_hand == 1)
+            caller.sendall(b"\x00 no HTTP\r\n\r\n")
+            time.sleep(0.05)  # it has been read by then, or the answer is right all the sooner
+            held.set()
+            assert [_answer(caller)] == whole[1]
+        until(lambda: plane.counts.in_hand == 0)
+
+
+def test_what_cannot_be_kept_of_a_refusal_costs_its_neighbours_nothing(tmp_path, monkeypatch):
+    """In one turn of the loop a body that is refused, and one that is fine."""
+    with served(tmp_path) as (plane, port):
+        (good,) = answers(port, asking(GOOD))
+
+        def no_thread(*_):
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(plane.plane.scoring, "keep", no_thread)
+        callers = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(2)]
+        for caller in callers:
+            caller.sendall(asking(GOOD)[:-1])
+        until(lambda: plane.counts.in_hand == 2)
+        gate = threading.Event()
+        next(iter(BoundedHead.open)).loop.call_soon_threadsafe(gate.wait, 10)
+        callers[0].sendall(b"?")  # the last byte of a document that is none
+        callers[1].sendall(GOOD[-1:])
+        time.sleep(0.1)
+        gate.set()
+        assert _answer(callers[0])[0] == b"HTTP/1.1 400 Bad Request"
+        assert _answer(callers[1]) == good
+        for caller in callers:
+            caller.close()
         until(lambda: plane.counts.in_hand == 0)
 
 

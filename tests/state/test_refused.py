@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import threading
 
 import pytest
 
@@ -49,6 +50,21 @@ def schema(signature):
 
 def trying(places, signature=WIDER):
     return RefusedRequests(places, schema(signature), TABLE)
+
+
+def test_where_no_thread_can_be_started_nothing_is_raised_and_it_is_kept_later(
+    tmp_path, monkeypatch
+):
+    def limited(_self):
+        raise RuntimeError("can't start new thread")
+
+    keeper = Refusals(tmp_path / "0.refused")
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", limited)
+        keeper.keep("invocations", JSON, b"first")
+    keeper.keep("invocations", JSON, b"second")
+    keeper.close()
+    assert kept(tmp_path / "0.refused") == [b"first", b"second"]
 
 
 def test_what_the_champion_refuses_is_kept_and_what_it_takes_is_not(tmp_path):
