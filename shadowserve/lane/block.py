@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from shadowserve.comparison.bursts import ControlTime
 from shadowserve.lane.intake import Turn
 from shadowserve.lane.observing import Typed
-from shadowserve.lane.scorers import Ticket
+from shadowserve.lane.ticket import Ticket
 from shadowserve.records import Observation, Outcome, Request
 
 NOTHING = Observation()

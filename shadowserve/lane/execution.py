@@ -23,7 +23,7 @@ from shadowserve.lane.deaths import Deaths, ended
 from shadowserve.lane.looking import Looking
 from shadowserve.lane.observing import Typed
 from shadowserve.lane.parts import Parts
-from shadowserve.lane.scorers import Ticket
+from shadowserve.lane.ticket import Ticket
 from shadowserve.records import Observation, Request, Times, sequence_of, worker_of
 from shadowserve.state.inflight import TYPING
 from shadowserve.statistics import spent

@@ -5,124 +5,41 @@ knows stays in one process and in order. It hands out batches as they were cut f
 answers in that order, whoever was first. What nobody has begun when it comes to it, it scores itself.
 
 A scorer that dies costs the requests in its hands one try: each is scored once more, by itself, by a scorer;
-its second death is its outcome. Deadline and memory are looked at whenever the lane waits or hands out.
+its second death is its outcome. Of a request that was scored before, one death is enough to let it be.
+Deadline and memory are looked at whenever the lane waits or hands out.
 """
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import select
 import socket
-import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from shadowserve.ending import ending
-from shadowserve.host import clock
-from shadowserve.host.pulse import Pulse
-from shadowserve.lane import frames
 from shadowserve.lane.deaths import FATAL, Deaths
 from shadowserve.lane.observing import Typed
+from shadowserve.lane.scorer_handle import Process, ScorerHandle
 from shadowserve.lane.staffing import Staffing
-from shadowserve.records import Observation
-from shadowserve.state import inflight
+from shadowserve.lane.ticket import Job, Ticket
+from shadowserve.records import Fault, Observation
 from shadowserve.state.death import Death
-
-_log = logging.getLogger("shadowserve.lane")
 
 AHEAD = 16
 """Blocks that are read ahead of the oldest that is not taken in."""
 IN_HAND = 2
 """Batches that a scorer has at most: one that it scores, one that waits for it."""
-MAX_BARREN = 5
 MAX_SAME = 5
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+"""So many deaths from outside with one request in hand, and they are the request's."""
 LOOK_NS = 50 * 10**6
-LONG_LOAD_S = 120.0
-"""A scorer that loads for longer is told of."""
-READ_BYTES = 1 << 20
 WAIT_S = 0.02
 END_S = 1.0
+NOT_SURVIVED = Observation(fault=Fault("ScorerDied", None, "", ""))
+"""A second scoring that a scorer died of."""
 _FROM_OUTSIDE = (-9, -15, -2, -1)
-_NOT_OURS = (ValueError, LookupError, TypeError, AttributeError, struct.error)
-"""What reading a frame raises that no scorer of ours would write; a model's code may write to any descriptor."""
-
-
-class Process(Protocol):
-    """What a scorer's process can be asked; `subprocess.Popen` is one."""
-
-    pid: int
-
-    def poll(self) -> int | None:
-        """Return how it ended, None while it runs."""
-
-    def kill(self) -> None:
-        """End it now."""
-
-
-@dataclass(slots=True)
-class Ticket:
-    """A batch that was handed out.
-
-    Attributes
-    ----------
-    seen : mapping of position to Observation
-    fatal : set of position
-        Requests whose scorers have died twice.
-    by : mapping of position to int
-        Number of the scorer that scored it; what the lane's own process scored is not in it.
-    spent_ns : int
-        What scoring took.
-    """
-
-    left: int
-    by: dict[int, int] = field(default_factory=dict)
-    seen: dict[int, Observation] = field(default_factory=dict)
-    fatal: set[int] = field(default_factory=set)
-    spent_ns: int = 0
-
-
-@dataclass(slots=True)
-class _Job:
-    number: int
-    ticket: Ticket
-    batch: Sequence[Typed]
-    blamed: bool = False
-
-
-@dataclass(slots=True)
-class _Scorer:
-    number: int
-    mark: Path
-    process: Process | None = None
-    line: socket.socket | None = None
-    held: frames.Frames = field(default_factory=frames.Frames)
-    out: bytearray = field(default_factory=bytearray)
-    jobs: deque[_Job] = field(default_factory=deque)
-    ready: bool = False
-    given_up: str | None = None
-    cause: str | None = None
-    barren: int = 0
-    again_ns: int = 0
-    begun_ns: int = 0
-    pulse: Pulse = field(default_factory=Pulse)
-
-    def why(self, now_ns: int) -> str | None:
-        """Say why it does not work: it was given up, or loads for longer than loading takes."""
-        if self.given_up or self.process is None or self.line is None or self.ready:
-            return self.given_up
-        waited_s = (now_ns - self.begun_ns) / 1e9
-        if waited_s < LONG_LOAD_S:
-            return None
-        return (
-            f"has been loading for {waited_s // 60:.0f} min; it may wait for a lock that the lane's own "
-            "process holds"
-        )
 
 
 class Scorers:
@@ -162,14 +79,12 @@ class Scorers:
     ) -> None:
         self._start = start
         self._deaths = deaths
-        self._incarnation = incarnation
         self._deadline_s = deadline_s
         self._memory_bytes = memory_bytes
-        self._scorers = [_Scorer(k, mark(k)) for k in range(1, n + 1)]
+        self._scorers = [ScorerHandle(k, mark(k), incarnation) for k in range(1, n + 1)]
         self._staffing = staffing
         self._wanted = n if staffing is None else 0
-        self._spent_ns = 0
-        self._waiting: deque[_Job] = deque()
+        self._waiting: deque[Job] = deque()
         self._numbers = 0
         self._silent = False
         self._looked_ns = 0
@@ -211,7 +126,9 @@ class Scorers:
         passed_ns : int
             Since the last time.
         """
-        spent_ns, self._spent_ns = self._spent_ns, 0
+        spent_ns = 0
+        for one in self._scorers:
+            spent_ns, one.spent_ns = spent_ns + one.spent_ns, 0
         if self._staffing is None:
             return
         busy = own_busy + spent_ns / max(1, passed_ns)
@@ -248,8 +165,7 @@ class Scorers:
                 self._waiting.remove(own)
                 began_ns = time.monotonic_ns()
                 seen = score(own.batch)
-                ticket.spent_ns += time.monotonic_ns() - began_ns
-                _take(own, seen)
+                own.take(seen, spent_ns=time.monotonic_ns() - began_ns)
             elif ticket.left:
                 self._wait(WAIT_S)
                 meanwhile()
@@ -265,20 +181,21 @@ class Scorers:
         Returns
         -------
         Observation or None
-            None where the lane's own process is that other one, where no scorer can do it now, or where
-            two did not survive it.
+            None where the lane's own process is that other one, or where no scorer can do it now; with a
+            fault where one did not survive it: the lane's own process is not to try.
         """
         if by or self._silent or not any(one.ready for one in self._scorers):
             return None
         ticket = Ticket(1)
-        self._waiting.appendleft(self._job(ticket, [typed], blamed=True))
+        self._waiting.appendleft(self._job(ticket, [typed], blamed=True, second=True))
         # One that has to load first is not waited for.
         while ticket.left and any(one.ready for one in self._scorers):
             self.turn()
             if ticket.left:
                 self._wait(WAIT_S)
         self._waiting = deque(job for job in self._waiting if job.ticket is not ticket)
-        return ticket.seen.get(typed.request.position)
+        position = typed.request.position
+        return NOT_SURVIVED if position in ticket.fatal else ticket.seen.get(position)
 
     @contextlib.contextmanager
     def silence(self, meanwhile: Callable[[], None] = lambda: None) -> Iterator[None]:
@@ -310,13 +227,13 @@ class Scorers:
                 one.process = None  # it was dismissed, and has ended
             if one.process is None:
                 if wanted and one.given_up is None and now_ns >= one.again_ns:
-                    self._begin(one)
+                    one.begin(self._start)
                 continue
             if not wanted and not one.jobs:
-                self._dismiss(one)
+                one.dismiss()
                 continue
             self._exchange(one)
-            if look and one.process is not None:
+            if look:
                 self._enforce(one)
         while self._waiting and not self._silent:
             free = [
@@ -343,158 +260,69 @@ class Scorers:
                 one.process.kill()
                 one.process.poll()
 
-    def _job(self, ticket: Ticket, batch: Sequence[Typed], *, blamed: bool = False) -> _Job:
+    def _job(
+        self, ticket: Ticket, batch: Sequence[Typed], *, blamed: bool = False, second: bool = False
+    ) -> Job:
         self._numbers += 1
-        return _Job(self._numbers, ticket, batch, blamed)
+        return Job(self._numbers, ticket, batch, blamed, second)
 
-    def _begin(self, one: _Scorer) -> None:
-        own, theirs = socket.socketpair()
-        try:
-            with theirs:
-                one.process = self._start(one.number, theirs)
-        except OSError as error:  # no room for another process is no reason to end the lane
-            own.close()
-            self._pause(one, set(), f"it cannot be started: {error.strerror}")
-            return
-        own.setblocking(False)
-        one.line, one.held, one.out = own, frames.Frames(), bytearray()
-        one.ready, one.cause, one.begun_ns = False, None, time.monotonic_ns()
-
-    def _dismiss(self, one: _Scorer) -> None:
-        """Let a scorer end that has nothing in hand and is not needed any more."""
-        if one.line is not None:
-            one.line.close()
-            one.line, one.ready = None, False
-
-    def _hand(self, one: _Scorer, job: _Job) -> None:
-        told, bodies = frames.of_requests([typed.request for typed in job.batch])
-        head = {"incarnation": self._incarnation, "number": job.number, "requests": told}
-        one.out += frames.frame(head, bodies)
-        one.jobs.append(job)
+    def _hand(self, one: ScorerHandle, job: Job) -> None:
+        one.hand(job)
         self._exchange(one)
 
-    def _exchange(self, one: _Scorer) -> None:
-        """Write and read what can be, without waiting; deal with a death."""
-        if one.line is None or one.process is None:
-            return
-        alive = one.process.poll() is None
-        try:
-            if one.out and alive:
-                with contextlib.suppress(BlockingIOError):
-                    del one.out[: one.line.send(one.out)]
-            while True:
-                read = one.line.recv(READ_BYTES)
-                if not read:
-                    alive = False
-                    break
-                for head, rest in one.held.feed(read):
-                    self._hear(one, head, rest)
-        except BlockingIOError:
-            pass
-        except (OSError, *_NOT_OURS):
-            alive = False
-        if not alive:
+    def _exchange(self, one: ScorerHandle) -> None:
+        if not one.exchange():
             self._bury(one)
 
-    def _hear(self, one: _Scorer, head: dict[str, object], rest: bytes) -> None:
-        if head["incarnation"] != self._incarnation:
-            raise ValueError("a frame of another process")
-        if "ready" in head:
-            one.ready = True
-        elif "refused" in head:
-            one.given_up = f"it cannot load: {head['refused']}"
-            _log.error("scorer %d cannot work: %s", one.number, head["refused"])
-        else:
-            job = one.jobs[0]
-            if head["number"] != job.number:
-                raise ValueError("an answer to another batch")
-            seen = frames.observations_of(head["seen"], rest)  # type: ignore[arg-type]
-            if len(seen) != len(job.batch):
-                raise ValueError("an answer of another length")
-            one.jobs.popleft()
-            one.barren = 0
-            spent_ns = int(head["spent_ns"])  # type: ignore[call-overload]
-            job.ticket.spent_ns += spent_ns
-            self._spent_ns += spent_ns
-            _take(job, seen)
-            job.ticket.by |= {typed.request.position: one.number for typed in job.batch}
+    def _enforce(self, one: ScorerHandle) -> None:
+        """End a scorer that is beyond its deadline or its memory."""
+        cause = one.beyond(deadline_s=self._deadline_s, memory_bytes=self._memory_bytes)
+        if cause is not None:
+            one.cause = cause
+            self._bury(one)
 
-    def _enforce(self, one: _Scorer) -> None:
-        """End a scorer that has had the same in hand past the deadline, or takes too much memory."""
-        process = one.process
-        if process is None:
-            return
-        mark = inflight.read(one.mark)
-        in_hand = mark.pid == process.pid and bool(mark.positions)
-        seen_s = one.pulse.still_s((mark.pid, mark.started_ns) if in_hand else None)
-        if in_hand and min(seen_s, mark.worked_ns() / 1e9) >= self._deadline_s:
-            one.cause = "deadline"
-        elif (clock.own_bytes(process.pid) or 0) > self._memory_bytes:
-            one.cause = "memory"
-        else:
-            return
-        process.kill()
-        while process.poll() is None:
-            time.sleep(0.001)
-        self._bury(one)
-
-    def _bury(self, one: _Scorer) -> None:
+    def _bury(self, one: ScorerHandle) -> None:
         """Count a death against what was in hand, and hand it out again."""
-        process, line = one.process, one.line
-        if process is None or line is None:
+        code, mark = one.end()
+        if code is None:
             return
-        if process.poll() is None:  # it closed its end, or answers what nobody asked
-            process.kill()
-            while process.poll() is None:
-                time.sleep(0.001)
-        line.close()
-        mark = inflight.read(one.mark)
-        in_hand = set(mark.positions) if mark.pid == process.pid else set()
-        code = process.poll()
-        one.process = one.line = None
-        one.ready = False
+        in_hand = set(mark.positions) if mark else set()
         cause = one.cause or ("outside" if code in _FROM_OUTSIDE else "crash")
         if in_hand and cause == "outside":
             cause = self._or_its_own(min(in_hand))
         lost, one.jobs = one.jobs, deque()
         if one.given_up is None:
-            self._pause(one, in_hand, ending(code))
-        if in_hand and cause != "outside":
+            one.pause(ending(code), n_in_hand=len(in_hand))
+        blamed = in_hand if cause != "outside" else set()
+        if blamed and mark and not (lost and lost[0].second):
             self._deaths.count(
                 Death(
                     id=f"{mark.pid}-{mark.started_ns}",
-                    positions=tuple(in_hand),
+                    positions=tuple(blamed),
                     cause=cause,
                     step=mark.step,
                     worked_ms=mark.worked_ns() / 1e6,
                 )
             )
         for job in reversed(lost):
-            self._again(job, in_hand if cause != "outside" else set())
+            self._again(job, blamed)
 
     def _or_its_own(self, first: int) -> str:
         """Doubt that deaths come from outside which come with the same request in hand every time."""
         self._outside[first] = self._outside.get(first, 0) + 1
         return "crash" if self._outside[first] % MAX_SAME == 0 else "outside"
 
-    def _pause(self, one: _Scorer, in_hand: set[int], how: str) -> None:
-        _log.warning("scorer %d ended (%s), %d in hand", one.number, how, len(in_hand))
-        one.barren = 0 if in_hand else one.barren + 1
-        if one.barren >= MAX_BARREN:
-            one.given_up = f"it ended {one.barren} times without progress, {how}"
-        pause_s = 0.0 if in_hand else FIRST_PAUSE_S * 2 ** max(0, one.barren - 1)
-        one.again_ns = time.monotonic_ns() + int(min(LONGEST_PAUSE_S, pause_s) * 1e9)
-
-    def _again(self, job: _Job, blamed: set[int]) -> None:
-        """Hand out again what a dead scorer had: the blamed each by itself, unless that was its second."""
+    def _again(self, job: Job, blamed: set[int]) -> None:
+        """Hand out again what a dead scorer had: the blamed each by itself, unless that was its last try."""
         rest = [typed for typed in job.batch if typed.request.position not in blamed]
         if rest:
-            self._waiting.appendleft(self._job(job.ticket, rest))
+            again = self._job(job.ticket, rest, blamed=job.blamed, second=job.second)
+            self._waiting.appendleft(again)
         for typed in job.batch:
             place = typed.request.position
             if place not in blamed:
                 continue
-            if self._deaths.of(place) >= FATAL:
+            if job.second or self._deaths.of(place) >= FATAL:
                 job.ticket.fatal.add(place)
                 job.ticket.left -= 1
             else:
@@ -502,17 +330,8 @@ class Scorers:
 
     def _wait(self, seconds: float) -> None:
         """Wait until a scorer says something, or dies."""
-        lines = [one.line for one in self._scorers if one.line is not None]
+        lines = {one.line: one.has_to_send for one in self._scorers if one.line is not None}
         if lines:
-            select.select(lines, [one for one in lines if self._has_to_send(one)], [], seconds)
+            select.select([*lines], [line for line, sends in lines.items() if sends], [], seconds)
         else:
             time.sleep(seconds)
-
-    def _has_to_send(self, line: socket.socket) -> bool:
-        return any(one.line is line and one.out for one in self._scorers)
-
-
-def _take(job: _Job, seen: Sequence[Observation]) -> None:
-    for typed, observation in zip(job.batch, seen, strict=True):
-        job.ticket.seen[typed.request.position] = observation
-    job.ticket.left -= len(job.batch)

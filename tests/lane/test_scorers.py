@@ -29,7 +29,7 @@ from rig.lane import (
 from rig.lane import lane as made_lane
 from rig.scoring import double, native, opaque, pipeline
 from shadowserve.comparison.learned import Learned
-from shadowserve.lane import backlog, rescoring, scorers
+from shadowserve.lane import backlog, rescoring, scorer_handle
 from shadowserve.lane.frames import (
     Frames,
     frame,
@@ -39,7 +39,7 @@ from shadowserve.lane.frames import (
     requests_of,
 )
 from shadowserve.lane.intake import turn
-from shadowserve.lane.scorers import Scorers
+from shadowserve.lane.scorers import NOT_SURVIVED, Scorers
 from shadowserve.records import Fault, Observation, Times
 from shadowserve.state.lane_reading import snapshot
 from shadowserve.statistics.measuring import Measuring, Plan
@@ -240,7 +240,7 @@ def test_a_scorer_that_cannot_load_is_said_and_the_lane_goes_on(tmp_path):
 
 
 def test_a_scorer_that_ends_again_and_again_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(scorers, "FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(scorer_handle, "FIRST_PAUSE_S", 0.0)
     places = places_at(tmp_path)
     answer(places, records(300))
     it = made_lane(places, opaque(double))
@@ -289,7 +289,7 @@ ODD = {
 
 @pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
 def test_what_no_scorer_would_say_costs_the_lane_nothing(tmp_path, monkeypatch, odd):
-    monkeypatch.setattr(scorers, "FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(scorer_handle, "FIRST_PAUSE_S", 0.0)
     places = places_at(tmp_path)
     answer(places, records(300))
     it = made_lane(places, opaque(double))
@@ -304,7 +304,7 @@ def test_what_no_scorer_would_say_costs_the_lane_nothing(tmp_path, monkeypatch, 
 
 
 def test_an_answer_that_comes_before_any_question_costs_the_lane_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(scorers, "FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(scorer_handle, "FIRST_PAUSE_S", 0.0)
     places = places_at(tmp_path)
     it = made_lane(places, opaque(double))
     it.parts.scorers = Scorers(
@@ -319,7 +319,7 @@ def test_an_answer_that_comes_before_any_question_costs_the_lane_nothing(tmp_pat
 
 
 def test_a_scorer_that_cannot_be_started_is_said_and_the_lane_goes_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(scorers, "FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(scorer_handle, "FIRST_PAUSE_S", 0.0)
     places = places_at(tmp_path)
     answer(places, records(300))
     it = made_lane(places, opaque(double))
@@ -485,8 +485,11 @@ def test_a_second_scoring_that_kills_a_scorer_each_time_ends_nobody_else(tmp_pat
 
     it = made_lane(places, opaque(dies_elsewhere), scorers=1)
     wait_for_scorers(it)
-    assert it.execution.elsewhere(it.parts.observer.typed(sent), 0) is None
+    # Told as a fault: the lane's own process is not to try what a scorer died of.
+    assert it.execution.elsewhere(it.parts.observer.typed(sent), 0) is NOT_SURVIVED
     assert not it.parts.scorers._waiting
+    # Its outcome is that of the first scoring, also for a lane that begins anew before it has committed.
+    assert it.execution.deaths.of(sent.position) == 0
     close(it)
 
 
@@ -572,7 +575,7 @@ def test_one_that_is_given_back_ends_what_it_has_in_hand(tmp_path, monkeypatch):
 
 def test_a_scorer_that_waits_for_the_lanes_own_lock_is_told_of(tmp_path, monkeypatch):
     """A version that may not be loaded twice may refuse, which is said, or wait for ever."""
-    monkeypatch.setattr(scorers, "LONG_LOAD_S", 0.0)
+    monkeypatch.setattr(scorer_handle, "LONG_LOAD_S", 0.0)
     places = places_at(tmp_path)
     answer(places, records(300))
     it = made_lane(places, opaque(double))
