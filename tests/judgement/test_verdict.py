@@ -227,6 +227,17 @@ def test_accepting_one_thing_excuses_no_other(other):
     assert judged(accepted(timed(other, times=1.5), *all_of_them)).verdict is Verdict.PROMOTE
 
 
+def test_where_a_lane_has_thinned_no_limit_is_excused(other):
+    """What was left out is weighed by the limit, and not by the finding that was accepted."""
+    learned = copy.copy(other.learned)
+    learned.weighed = copy.copy(learned.weighed)
+    learned.weighed.left_out = 40.0
+    known = accepted(dataclasses.replace(other, learned=learned), "prediction_divergence")
+    judgement = judged(known)
+    assert not any(limit.accepted for limit in judgement.limits)
+    assert judgement.verdict is Verdict.REJECT
+
+
 def test_what_is_accepted_is_no_coverage(other):
     judgement = judged(accepted(other, "prediction_divergence"), min_requests=1_000)
     assert judgement.verdict is Verdict.CONTINUE

@@ -20,6 +20,7 @@ from shadowserve.labels import Losses, learn, take
 from shadowserve.labels.far import Answers, FarOff
 from shadowserve.labels.pairs import Pair
 from shadowserve.settings.policy import Policy
+from shadowserve.state.acceptances import Acceptance
 
 N, LABELLED = 2_000, 1_400
 
@@ -79,6 +80,26 @@ def test_absurd_answers_of_the_champion_are_not_held_against_the_challenger(alik
     losses = learned(tmp_path, range(LABELLED, N, 5), side="champion")
     assert limits(alike, losses)[1]["errors"].state == "kept"
     assert (losses.far.own, losses.far.theirs) == (0, len(range(LABELLED, N, 5)))
+
+
+def test_who_accepts_failures_has_accepted_no_answers_that_are_far_off(tmp_path):
+    """The limit counts both, the finding failures alone."""
+
+    def fail(frame, params):
+        if (frame["age"] % 10 == 0).any():
+            raise ValueError
+        return double(frame, params)
+
+    known = timed(known_of(tmp_path / "failing", opaque(fail), rescore=True))
+    policy = Policy.of({"min_requests": 100, "max_error_rate": 0.02})
+    (found,) = [one for one in look(known, policy) if one.kind == "error_rate"]
+    said = Acceptance(
+        4, found.id, found.kind, found.severity.value, {}, None, found.effect.value, "Meant.", "ann"
+    )
+    known = dataclasses.replace(known, acceptances={found.id: said})
+    assert limits(known, learned(tmp_path / "near", ()))[1]["errors"].accepted == found.id
+    far = limits(known, learned(tmp_path / "far", range(LABELLED, N, 5)))[1]["errors"]
+    assert (far.state, far.accepted) == ("broken", None)
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,21 @@ def test_a_version_that_depends_on_its_batch_is_named(tmp_path):
     assert found(known)["nondeterminism"].severity is Severity.NOTE
 
 
+def test_answers_that_depend_on_the_batch_are_another_finding_than_probabilities(tmp_path):
+    """Accepting that a few probabilities do excuses no answer."""
+    ids = []
+    for of in (
+        lambda differs: Differing([False] * 8, differs),
+        lambda differs: Differing(differs, []),
+    ):
+        own = known_of(tmp_path / str(len(ids)), opaque(double), n=60)
+        for _ in range(30):
+            still = Differing([False] * 8, [False] * 8)
+            own.learned.noise.add(again=still, together=of([True] * 8), positions=range(8))
+        ids.append(found(own)["nondeterminism"].id)
+    assert ids[0] != ids[1]
+
+
 @pytest.mark.parametrize(
     ("shared", "champion", "severities"),
     [

@@ -70,6 +70,19 @@ def test_the_class_that_moved_most_is_named(tmp_path):
     assert one.effect.value == pytest.approx(0.1)
 
 
+def test_another_class_that_moves_is_another_finding_though_it_moves_by_less(tmp_path):
+    """Accepting the one excuses no other."""
+    known = known_of(tmp_path, opaque(double), n=30)
+    control = np.random.default_rng(2).dirichlet([5, 5, 5], 400)
+    labels = ("a", "b", "c")
+    ids = [
+        found(scored(known, control + np.array(moved), control, (labels, labels)))["score_shift"].id
+        for moved in ([-0.04, -0.06, 0.10], [-0.04, 0.09, -0.05], [-0.05, -0.06, 0.11])
+    ]
+    assert ids[0] != ids[1]
+    assert ids[0] == ids[2]
+
+
 def test_probabilities_in_another_order_of_classes_have_not_moved(tmp_path):
     yes = np.random.default_rng(0).uniform(0.1, 0.9, 300)
     known = known_of(tmp_path, opaque(double), n=30)
