@@ -22,7 +22,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pyarrow.parquet as pq
 
 from rig import tiny
@@ -82,16 +81,6 @@ class Outcome:
         )
 
 
-def scorers(served: Served) -> list[psutil.Process]:
-    """Return the challenger's scorers that have loaded and titled themselves."""
-    found = []
-    for process in served.processes():
-        with suppress(psutil.NoSuchProcess):
-            if " ".join(process.cmdline()).startswith("shadowserve scorer challenger"):
-                found.append(process)
-    return found
-
-
 def run(root: Path, store: tiny.Store, *, kills: int, seed: int, processes: int = 3) -> Outcome:
     """Serve, kill so often, let the lane catch up, and count."""
     chance, killed, began = random.Random(seed), Counter[str](), time.monotonic()
@@ -99,9 +88,9 @@ def run(root: Path, store: tiny.Store, *, kills: int, seed: int, processes: int 
     with Served(root, store, *options) as served:
         with Load(served, callers=CALLERS, pause_s=0.002) as load:
             while sum(killed.values()) < kills:
-                served.until(lambda: scorers(served), "a scorer at work")
+                served.until(lambda: served.scorers(), "a scorer at work")
                 time.sleep(chance.uniform(*PAUSE_S))
-                victims = [("scorer", one.pid) for one in scorers(served)]
+                victims = [("scorer", one.pid) for one in served.scorers()]
                 victims += [("recorder", pid)] if (pid := served.lane_pid(tiny.BETTER)) else []
                 if not victims:
                     continue

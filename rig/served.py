@@ -167,6 +167,14 @@ class Served:
                 return process.pid
         return 0
 
+    def scorers(self) -> list[psutil.Process]:
+        """Return the challengers' scorers that have loaded and titled themselves."""
+        return [
+            one
+            for one in self.processes()
+            if _title(one).startswith("shadowserve scorer challenger")
+        ]
+
     def titled(self, title: str) -> int:
         """Return the id of the process whose title begins so; 0 if there is none."""
         found = (process.pid for process in self.processes() if _title(process).startswith(title))

@@ -7,31 +7,19 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from rig.judging import shadowed
-from rig.scoring import double, opaque
 from shadowserve.cli import main
 from shadowserve.host.person import person
-from shadowserve.state import deployment as deployments
 
 KIND = "prediction_divergence"
 
 
-@pytest.fixture(scope="module")
-def scored(tmp_path_factory):
-    places, served = shadowed(
-        tmp_path_factory.mktemp("scored"), opaque(lambda f, p: 3 * double(f, p))
-    )
-    deployments.write(places, served)
-    return places
-
-
 @pytest.fixture
-def run(scored, tmp_path, monkeypatch):
+def run(differing, tmp_path, monkeypatch):
     """Run a command on the state directory of a version that differs."""
-    scored.accepted.unlink(missing_ok=True)
+    differing.accepted.unlink(missing_ok=True)
     monkeypatch.chdir(tmp_path)
     return lambda *words: CliRunner().invoke(
-        main, [*map(str, words), "--state-dir", str(scored.root)]
+        main, [*map(str, words), "--state-dir", str(differing.root)]
     )
 
 
@@ -101,20 +89,20 @@ def test_where_nothing_was_served_there_is_nothing_to_accept(run, tmp_path):
     assert told.exit_code == 4
 
 
-def test_a_damaged_file_is_exit_code_4_for_whoever_asks(run, scored):
-    scored.accepted.write_text("{")
+def test_a_damaged_file_is_exit_code_4_for_whoever_asks(run, differing):
+    differing.accepted.write_text("{")
     for command in (("findings",), ("report",), ("verdict",), ("accept", KIND, "--reason", "so")):
         told = run(*command)
         assert told.exit_code == 4, command
         assert "accepted.json" in told.stderr
 
 
-def test_what_is_gone_is_listed_as_accepted_and_not_found(run, scored):
+def test_what_is_gone_is_listed_as_accepted_and_not_found(run, differing):
     run("accept", KIND, "--reason", "Meant so.")
-    kept = scored.accepted.read_text()
+    kept = differing.accepted.read_text()
     told = json.loads(kept)
     told["events"][0]["finding"] = "0123abcd"
-    scored.accepted.write_text(json.dumps(told))
+    differing.accepted.write_text(json.dumps(told))
     words = " ".join(run("findings").stdout.split())
     assert f"0123abcd {KIND}" in words
     assert "not found now" in words

@@ -7,27 +7,15 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from rig.judging import shadowed
 from rig.report import text_of
-from rig.scoring import double, opaque
 from shadowserve.cli import main
-from shadowserve.state import deployment as deployments
-
-
-@pytest.fixture(scope="module")
-def scored(tmp_path_factory):
-    places, served = shadowed(
-        tmp_path_factory.mktemp("scored"), opaque(lambda f, p: 3 * double(f, p))
-    )
-    deployments.write(places, served)
-    return places
 
 
 @pytest.fixture
-def run(scored, tmp_path, monkeypatch):
+def run(differing, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return lambda *words: CliRunner().invoke(
-        main, ["report", *words, "--state-dir", str(scored.root)]
+        main, ["report", *words, "--state-dir", str(differing.root)]
     )
 
 

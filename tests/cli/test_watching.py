@@ -17,10 +17,8 @@ from functools import partial
 import pytest
 from click.testing import CliRunner
 
-from rig.judging import shadowed
 from rig.printed import printed
 from rig.report import finding, report
-from rig.scoring import double, opaque
 from shadowserve.cli import main
 from shadowserve.cli.glance import Glance, now, texts
 from shadowserve.state import deployment as deployments
@@ -30,12 +28,8 @@ COMMAND = [sys.executable, "-m", "shadowserve.cli", "watch"]
 
 
 @pytest.fixture(scope="module")
-def scored(tmp_path_factory):
-    places, served = shadowed(
-        tmp_path_factory.mktemp("scored"), opaque(lambda f, p: 3 * double(f, p))
-    )
-    deployments.write(places, served)
-    return places, served
+def scored(differing):
+    return differing, deployments.read(differing)
 
 
 def once(places, *words: str):

@@ -6,7 +6,6 @@ import os
 import signal
 from contextlib import suppress
 
-import psutil
 import pytest
 
 from rig import tiny
@@ -17,30 +16,20 @@ pytestmark = [pytest.mark.live, pytest.mark.timeout(400)]
 KILLS = 3
 
 
-def scorers(served: Served) -> list[psutil.Process]:
-    """Return the scorers that have loaded and titled themselves."""
-    found = []
-    for process in served.processes():
-        with suppress(psutil.NoSuchProcess):
-            if " ".join(process.cmdline()).startswith("shadowserve scorer challenger"):
-                found.append(process)
-    return found
-
-
 @pytest.mark.parametrize("victim", ["scorer", "lane"])
 def test_what_is_killed_under_load_loses_nothing_and_counts_nothing_twice(tmp_path, store, victim):
     options = ("--no-control", "--lane-processes", "2")
     with Served(tmp_path, store, *options) as served:
         with Load(served, callers=8, pause_s=0.002) as load:
             for _ in range(KILLS):
-                served.until(lambda: scorers(served), "a scorer at work")
+                served.until(lambda: served.scorers(), "a scorer at work")
                 asked, before = load.n, served.lane(tiny.BETTER)["both_ok"]
                 served.until(lambda asked=asked: load.n > asked + 200, "more requests")
                 served.until(
                     lambda before=before: served.lane(tiny.BETTER)["both_ok"] > before,
                     "the lane to go on",
                 )
-                living = scorers(served)
+                living = served.scorers()
                 pid = (
                     living[0].pid if victim == "scorer" and living else served.lane_pid(tiny.BETTER)
                 )
