@@ -17,7 +17,6 @@ Columns are microseconds of CPU of a request, each part without those within it;
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import os
 import shutil
@@ -43,6 +42,8 @@ from benchmarks.ceiling import Ours
 from benchmarks.client import apart
 from rig.deployment import deployment
 from rig.journal import TIMES, request
+from shadowserve import ambience
+from shadowserve.host import gc_freeze
 from shadowserve.journal.reader import extent
 from shadowserve.journal.writer import Writer
 from shadowserve.lane import commits, execution, looking, process
@@ -393,8 +394,8 @@ def in_process(
         if profile is None:
             for owner, method, part in WRAPPED:
                 spent.wrap(owner(lane), method, part)
-        gc.collect()
-        gc.freeze()
+        gc_freeze.settle()
+        ambience.spare_collections()
         run: Callable[[], Any] = lane.run
         if profile is not None:
             import cProfile

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import decimal
+import gc
 import os
 import signal
 import sys
@@ -285,3 +286,89 @@ def test_a_process_whose_model_closes_its_files_ends_before_it_writes_into_anoth
     code = in_a_child(child)
     assert code == FILES_CLOSED
     assert "closed the files" in ending(code)
+
+
+class Cyclic:
+    """Garbage that only a collection finds."""
+
+    def __init__(self):
+        self.me = self
+
+
+def litter(n):
+    return [Cyclic() for _ in range(n)]
+
+
+def test_garbage_is_collected_in_a_models_calls_and_between_them_when_it_is_asked_for(tmp_path):
+    def run():
+        limit = gc.get_threshold()[0]
+        ambience.spare_collections()
+        ambience.spare_collections()  # asked twice, it is spared once
+        gc.collect()
+        before = collections()
+        litter(3 * limit)
+        assert not gc.isenabled()
+        assert collections() == before
+        assert ambience.within(gc.isenabled)
+        assert not gc.isenabled()
+        assert collections() > before  # what was due was collected before the call
+        assert not any(isinstance(one, Cyclic) for one in gc.get_objects())
+        before = collections()
+        ambience.collect()
+        assert collections() == before  # nothing is due
+        litter(3 * limit)
+        ambience.collect()
+        assert collections() > before
+        before = collections()
+        ambience.within(litter, 3 * limit)
+        assert collections() > before  # of itself, within the call
+
+    in_a_claimed_process(tmp_path, run)
+
+
+def test_a_model_that_turns_the_collector_off_finds_it_off_and_nobody_collects_for_it(tmp_path):
+    def run():
+        ambience.spare_collections()
+        ambience.within(gc.disable)
+        gc.collect()
+        before = collections()
+        litter(3 * gc.get_threshold()[0])
+        ambience.collect()
+        assert not ambience.within(gc.isenabled)
+        assert collections() == before
+        ambience.within(gc.enable)
+        assert ambience.within(gc.isenabled)
+
+    in_a_claimed_process(tmp_path, run)
+
+
+def test_a_call_that_raises_or_calls_back_leaves_the_collector_off(tmp_path):
+    def run():
+        ambience.spare_collections()
+        with pytest.raises(ZeroDivisionError):
+            ambience.within(lambda: 1 / 0)
+        assert not gc.isenabled()
+        assert ambience.within(lambda: (ambience.within(gc.isenabled), gc.isenabled())) == (
+            True,
+            True,
+        )
+        assert not gc.isenabled()
+
+    in_a_claimed_process(tmp_path, run)
+
+
+def test_where_nothing_was_spared_the_collector_is_let_be(tmp_path):
+    def run():
+        assert gc.isenabled()
+        gc.collect()
+        before = collections()
+        ambience.collect()
+        ambience.within(lambda: None)
+        assert gc.isenabled()
+        assert collections() == before
+
+    in_a_claimed_process(tmp_path, run)
+
+
+def collections():
+    return sum(one["collections"] for one in gc.get_stats())

@@ -60,6 +60,7 @@ def main(arguments: Sequence[str]) -> int:
         _give_up(name, places, error)
         return GAVE_UP
     gc_freeze.settle()
+    ambience.spare_collections()
     priority.settle()
     stages.reached("state")
     beginnings.tell(places.scratch, str(name))

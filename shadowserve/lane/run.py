@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 
+from shadowserve import ambience
 from shadowserve.comparison.comparisons import Comparisons
 from shadowserve.journal.reader import Batch
 from shadowserve.lane.block import Block
@@ -200,6 +201,7 @@ class Lane:
 
     def _idle(self) -> None:
         """Wait a little for requests, or for a challenger that asks for a turn."""
+        ambience.collect()
         if self.parts.answering is None:
             time.sleep(IDLE_S)
         else:
@@ -214,6 +216,7 @@ class Lane:
     def flush(self) -> None:
         """Commit what was scored, and say whether the version fits."""
         self._settle_condition(self.commits.flush())
+        ambience.collect()  # when all that the flush was of is gone
 
     def _settle_condition(self, comparisons: Comparisons) -> None:
         """Say `incompatible` while every request lacks a column, `running` once one fits."""
