@@ -1,6 +1,7 @@
 """The records that travel: a journaled request, and what one role observed of it.
 
-They are frozen where they are made. A `Request` is the champion worker's own account, written
+They are frozen where they are made. Those that every request has are named tuples, which take a third of
+a frozen class's time to make. A `Request` is the champion worker's own account, written
 before the answer leaves; an `Observation` is what a lane saw when it scored the same request.
 """
 
@@ -110,8 +111,7 @@ class Outcome(StrEnum):
     """
 
 
-@dataclass(frozen=True, slots=True)
-class Times:
+class Times(NamedTuple):
     """How long one role took, split into phases and steps.
 
     Parameters
@@ -243,8 +243,7 @@ class Fault:
     column: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(NamedTuple):
     """What one role did for one request: its answer or fault, and its times.
 
     Parameters

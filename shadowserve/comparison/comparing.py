@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,8 +35,7 @@ From fewer, whole numbers that happen to be small pass for labels. Until then ea
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Scoring:
+class Scoring(NamedTuple):
     """A journaled request with the lane's observation of it, before comparison.
 
     Parameters
@@ -87,8 +86,7 @@ class Scoring:
         return Outcome.CHALLENGER_ERROR if champion_ok else Outcome.BOTH_ERROR
 
 
-@dataclass(frozen=True, slots=True)
-class Outputs:
+class Outputs(NamedTuple):
     """Both answers of one request as JSON values, one a row.
 
     Parameters

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Protocol
 
 from shadowserve.comparison.comparing import Comparer, Scoring
@@ -79,8 +78,8 @@ def _failed(lane: Learner, scoring: Scoring, fault: Fault) -> Scoring:
     """Return the request as one that failed: the champion's answer at fault, or the lane's."""
     request, seen = scoring.request, scoring.observation
     # Without rows and sizes: what cannot be taken in may lie there.
-    bare = replace(scoring, rows=None, sizes={})
+    bare = scoring._replace(rows=None, sizes={})
     if not lane.comparer.reads(request):
         request = request._replace(status=500, answer=to_json(fault))
-        return replace(bare, request=request, observation=replace(seen, scores=None))
-    return replace(bare, observation=Observation(fault=fault))
+        return bare._replace(request=request, observation=seen._replace(scores=None))
+    return bare._replace(observation=Observation(fault=fault))

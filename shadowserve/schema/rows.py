@@ -9,18 +9,17 @@ neighbours.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 ColumnName = str | int
 _TEXT = pd.Series(["text"]).dtype
+_NO_PARAMS: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(NamedTuple):
     """Typed values of one or more requests.
 
     Parameters
@@ -44,7 +43,7 @@ class Rows:
     columns: Mapping[ColumnName, np.ndarray]
     n_rows: int
     tensor: np.ndarray | Mapping[str, np.ndarray] | None = None
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = _NO_PARAMS
     extra: tuple[str, ...] = ()
     text: frozenset[ColumnName] = frozenset()
     untyped: frozenset[ColumnName] = frozenset()
@@ -100,7 +99,7 @@ class Rows:
             tensor = {name: change(values) for name, values in tensor.items()}
         whole = tensor if tensor is not None else columns
         first = whole if isinstance(whole, np.ndarray) else next(iter(whole.values()))
-        return replace(self, columns=columns, tensor=tensor, n_rows=len(first))
+        return self._replace(columns=columns, tensor=tensor, n_rows=len(first))
 
 
 def _other(values: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Protocol
 
@@ -183,8 +183,7 @@ def in_units(example: Rows) -> list[Rows]:
     if not dates:
         return []
     return [
-        replace(
-            example,
+        example._replace(
             columns={
                 name: values.astype(f"M8[{unit}]") if name in dates else values
                 for name, values in example.columns.items()

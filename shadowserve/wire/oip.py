@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from shadowserve.errors import AnswerError, RequestError
@@ -59,7 +58,7 @@ def type_request(document: Any, schema: Schema) -> tuple[Rows, str | None]:
     table = table_of(document["inputs"])
     rows = _typed(table, schema)
     params, ignored = schema.type_params(document.get("parameters"))
-    return replace(rows, params=params, extra=rows.extra + ignored), request_id
+    return rows._replace(params=params, extra=rows.extra + ignored), request_id
 
 
 def _check_outputs(asked: Any) -> None:

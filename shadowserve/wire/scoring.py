@@ -8,7 +8,6 @@ so a value means the same in every form.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from shadowserve.errors import RequestError
@@ -55,7 +54,7 @@ def type_scoring(document: Any, schema: Schema) -> Rows:
     if given is None and not schema.params:
         return rows
     params, ignored = schema.type_params(given)
-    return replace(rows, params=params, extra=rows.extra + ignored)
+    return rows._replace(params=params, extra=rows.extra + ignored)
 
 
 def lone_record(document: Any) -> dict[str, Any] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import numpy as np
@@ -156,9 +156,9 @@ def test_times_sizes_and_probabilities_are_what_each_request_says(many):
         inner = (("model/look up", ("a",), 3, 2),) if place % 6 == 0 else ()
         scores = many if place % 4 or many is None else None
         scores = many if place < 200 else scores
-        seen = replace(one.observation, scores=scores, inner=inner, starved_ns=place)
+        seen = one.observation._replace(scores=scores, inner=inner, starved_ns=place)
         packed = champion[place % len(champion) if place >= 20 else 0].pack()
-        changed.append(replace(one, request=one.request._replace(times=packed), observation=seen))
+        changed.append(one._replace(request=one.request._replace(times=packed), observation=seen))
     for part in (changed[:20], changed[:200], changed):  # all alike, then less and less
         side = Comparer(TABLE).compare(part)
         found = recorder().comparisons(part, side, Units())
@@ -171,7 +171,7 @@ def test_times_sizes_and_probabilities_are_what_each_request_says(many):
 def test_times_that_hold_no_phases_are_refused_whole():
     for broken in (b"", b"x" * 12, b"x" * 56):
         given = scorings([1.5, 2.5])
-        given[1] = replace(given[1], request=given[1].request._replace(times=broken))
+        given[1] = given[1]._replace(request=given[1].request._replace(times=broken))
         with pytest.raises(ValueError, match=f"{len(broken)} bytes came"):
             recorder().comparisons(given, None, Units())
 
