@@ -12,7 +12,7 @@ from shadowserve.comparison.comparing import Scoring
 from shadowserve.comparison.comparisons import Comparisons
 from shadowserve.comparison.doubt import Doubt
 from shadowserve.comparison.episodes import Episodes
-from shadowserve.comparison.outputs import columns_of, searching
+from shadowserve.comparison.outputs import Shared, searching
 from shadowserve.records import Comparison, Fault, Outcome
 from shadowserve.schema.disclosure import Disclosure
 from shadowserve.statistics.sequential import MeanSequence, paired_mean
@@ -103,11 +103,17 @@ class Failures(Stored):
             if fault is not None:
                 self._count(fault, int(told.position[at]))
 
-    def add_slices(self, scorings: Sequence[Scoring], *, disclosure: Disclosure) -> None:
+    def add_slices(
+        self,
+        scorings: Sequence[Scoring],
+        *,
+        disclosure: Disclosure,
+        shared: Shared | None = None,
+    ) -> None:
         """Search for the part of the traffic on which errors fall, over typed columns."""
         # A fault is told of a request; of several rows it is not known which was at fault.
         typed = [one for one in scorings if one.rows is not None and one.rows.n_rows == 1]
-        columns = columns_of(typed)
+        columns = (shared or Shared()).columns_of(typed)
         if columns is None:
             return
         self.slices = searching(self.slices, columns, disclosure)

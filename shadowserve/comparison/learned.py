@@ -20,7 +20,7 @@ from shadowserve.comparison.elapsed import Elapsed
 from shadowserve.comparison.failures import Failures, Noise, Poison
 from shadowserve.comparison.lasting import Answers, Lasting
 from shadowserve.comparison.milestones import Milestones
-from shadowserve.comparison.outputs import Outputs
+from shadowserve.comparison.outputs import Outputs, Shared
 from shadowserve.comparison.pairing import Pairing
 from shadowserve.comparison.replayed import Replayed
 from shadowserve.comparison.timing import RoleTiming
@@ -139,12 +139,13 @@ class Learned:
         judged = np.flatnonzero(first[: len(scorings)])
         every = len(judged) == len(scorings)
         scored_first = scorings if every else [scorings[at] for at in judged.tolist()]
-        self.failures.add_slices(scored_first, disclosure=disclosure)
+        shared = Shared()
+        self.failures.add_slices(scored_first, disclosure=disclosure, shared=shared)
         if side is not None and divergence is not None:
             ok = told.ended(Outcome.BOTH_OK)
             self.outputs.add(
                 side, told.taken(ok), divergence, disclosure=disclosure,
-                first=first[ok], lately=told.lately[ok],
+                first=first[ok], lately=told.lately[ok], shared=shared,
             )  # fmt: skip
         # Only after the outputs of the flush: the slices count a second scoring of rows that they
         # know.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import is_
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,7 +21,7 @@ from shadowserve.schema.disclosure import Disclosure
 from shadowserve.state.lane_reading import summary
 from shadowserve.statistics.changepoint import ChangeDetector
 from shadowserve.statistics.sequential import MeanSequence, paired_mean
-from shadowserve.statistics.slices import SliceSearch, kind_of
+from shadowserve.statistics.slices import Columns, SliceSearch, kind_of
 from shadowserve.statistics.stored import Stored, listed, maybe, of, plain
 from shadowserve.statistics.tally import Worst
 
@@ -98,6 +99,7 @@ class Outputs(Stored):
         disclosure: Disclosure,
         first: np.ndarray | None = None,
         lately: np.ndarray | None = None,
+        shared: Shared | None = None,
     ) -> None:
         """Take in the requests that both sides answered.
 
@@ -105,6 +107,8 @@ class Outputs(Stored):
         ----------
         first, lately : ndarray of shape (n_requests,), bool, optional
             Which of them are the first of their unit, ever and lately (`units`); by default all.
+        shared : Shared, optional
+            Columns that were laid out already.
         """
         told = Comparisons.of(comparisons)
         every = np.ones(len(told), dtype=np.bool_)
@@ -140,7 +144,8 @@ class Outputs(Stored):
         if self.first_differing is None and differing.any():
             self.first_differing = int(positions[differing][0])
         graded = self.tally.of.graded(self.tally.parts, side.compared)
-        members = self._add_slices(side, graded, first=first, disclosure=disclosure)
+        columns = (shared or Shared()).columns_of(side.scorings)
+        members = self._add_slices(side, columns, graded, first=first, disclosure=disclosure)
         if members is not None and self.slices is not None:
             # A label is of a request; in one of many rows it is not known which row it is about.
             n_rows = np.diff([*side.starts, len(by_row)])[first]
@@ -186,15 +191,20 @@ class Outputs(Stored):
         return found
 
     def _add_slices(
-        self, side: Side, by_row: np.ndarray, *, first: np.ndarray, disclosure: Disclosure
+        self,
+        side: Side,
+        columns: Columns | None,
+        by_row: np.ndarray,
+        *,
+        first: np.ndarray,
+        disclosure: Disclosure,
     ) -> np.ndarray | None:
         """Search slices over typed columns of each unit's first; requests are laid end to end."""
-        columns = columns_of(side.scorings)
         if columns is None or len(next(iter(columns.values()))) != len(by_row):
             return None
         # A request counts or does not count with all of its rows.
         rows = np.repeat(first, np.diff([*side.starts, len(by_row)]))
-        columns = {name: values[rows] for name, values in columns.items()}
+        columns = columns.taken(rows)
         self.slices = searching(self.slices, columns, disclosure)
         if not self.slices.fits(columns):
             return None
@@ -235,7 +245,7 @@ def searching(
     return SliceSearch(kinds, disclosure=disclosure)
 
 
-def columns_of(scorings: Sequence[Scoring]) -> dict[Any, np.ndarray] | None:
+def columns_of(scorings: Sequence[Scoring]) -> Columns | None:
     """Lay the columns that all requests have end to end; None where they share none."""
     rows = [one.rows for one in scorings if one.rows is not None]
     if len(rows) != len(scorings) or not rows or not rows[0].columns:
@@ -244,4 +254,18 @@ def columns_of(scorings: Sequence[Scoring]) -> dict[Any, np.ndarray] | None:
     names = [name for name in rows[0].columns if all(name in part.columns for part in rows)]
     if not names:
         return None
-    return {name: np.concatenate([part.columns[name] for part in rows]) for name in names}
+    return Columns({name: np.concatenate([part.columns[name] for part in rows]) for name in names})
+
+
+class Shared:
+    """The columns of one flush, laid out once for the searches that look at the same requests."""
+
+    def __init__(self) -> None:
+        self._of: Sequence[Scoring] = ()
+        self._columns: Columns | None = None
+
+    def columns_of(self, scorings: Sequence[Scoring]) -> Columns | None:
+        """Return what `columns_of` does; the same as the last time for the same requests."""
+        if len(scorings) != len(self._of) or not all(map(is_, scorings, self._of)):
+            self._of, self._columns = scorings, columns_of(scorings)
+        return self._columns

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from shadowserve.statistics.slices.canonical import Kind
 from shadowserve.statistics.slices.cells import BoolArray, range_of, runs
+from shadowserve.statistics.slices.columns import Column
 from shadowserve.statistics.slices.condition import Condition
 
 BINS = 8
@@ -42,8 +43,9 @@ class NumberCells:
             octiles = np.quantile(first[np.isfinite(first)], np.arange(1, BINS) / BINS)
             self.edges = np.unique([float(f"{edge:.3g}") for edge in octiles])
 
-    def members(self, values: NDArray[np.float64], *, counted: bool = True) -> BoolArray:  # noqa: ARG002
+    def members(self, column: Column, *, counted: bool = True) -> BoolArray:  # noqa: ARG002
         """Which cell each row is in: shape (n_rows, size), the last cell is "missing"."""
+        values = column.values
         cells = np.searchsorted(self.edges, values, side="right")
         # NaN sorts beyond every edge and would pass for the largest number.
         cells[np.isnan(values)] = BINS

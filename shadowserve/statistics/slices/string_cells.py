@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from shadowserve.schema.disclosure import Disclosure, Rule
 from shadowserve.statistics.slices.canonical import Kind
 from shadowserve.statistics.slices.cells import BoolArray, range_of, runs
+from shadowserve.statistics.slices.columns import Column
 from shadowserve.statistics.slices.condition import Condition
 
 LENGTH_BINS = 4
@@ -74,28 +74,35 @@ class StringCells:
             if count >= 3:
                 self.slots[key] = len(self.slots)
 
-    def members(self, values: NDArray[Any], *, counted: bool = True) -> BoolArray:
+    def members(self, column: Column, *, counted: bool = True) -> BoolArray:
         """Which cells each row is in: shape (n_rows, size), the last cell is "missing".
 
         Values without a cell are counted, for `promote`, unless these rows were counted before.
         """
-        # A value is looked up, and hashed, once a batch however many rows bear it.
-        codes, unique = pd.factorize(values)
-        kinds = np.zeros((len(unique) + 1, self.size), dtype=np.bool_)
-        kinds[-1, -1] = True  # the code of a missing value is -1
         if self.text:
-            lengths = [len(value) for value in unique]
-            bins = VALUES + np.searchsorted(self.edges, lengths, side="right")
-            kinds[np.arange(len(unique)), bins] = True
-            return np.asarray(kinds[codes], dtype=np.bool_)
-        times = np.bincount(codes + 1, minlength=len(unique) + 1).tolist()
-        for code, value in enumerate(unique):
-            for key in self._keys(value):
+            lengths = column.lengths
+            cells = VALUES + np.searchsorted(self.edges, lengths, side="right")
+            cells[lengths < 0] = self.size - 1
+            inside = np.zeros((lengths.size, self.size), dtype=np.bool_)
+            inside[np.arange(lengths.size), cells] = True
+            return inside
+        # A value is looked up, and hashed, once a batch however many rows bear it.
+        kinds = np.zeros((len(column.distinct) + 1, self.size), dtype=np.bool_)
+        kinds[-1, -1] = True  # the code of a missing value is -1
+        for code, keys in enumerate(self._named(column)):
+            for key in keys:
                 if key in self.slots:
                     kinds[code, self.slots[key]] = True
                 elif counted:
-                    self._waiting[key] += times[code + 1]
-        return np.asarray(kinds[codes], dtype=np.bool_)
+                    self._waiting[key] += column.times[code]
+        return np.asarray(kinds[column.codes], dtype=np.bool_)
+
+    def _named(self, column: Column) -> list[list[str]]:
+        """Return the keys of each distinct value; searches under one rule name them alike."""
+        rule = (self.many, self._rule, self._disclosure.salt)
+        if rule not in column.keys:
+            column.keys[rule] = [self._keys(value) for value in column.distinct]
+        return column.keys[rule]
 
     def promote(self, *, n_rows: int) -> list[int]:
         """Give a cell to values that have become frequent among `n_rows`; return the new cells."""
