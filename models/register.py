@@ -124,14 +124,14 @@ def _register(
     import mlflow
 
     training = recipe.training()
-    signature = _signature(recipes, recipe)
+    described = signature(recipes, recipe)
     with threadpool_limits(1):  # the same sums in the same order, and no fight for busy cores
         model = recipe.build().fit(training.rows, training.target)
     with mlflow.start_run(experiment_id=experiment_id, run_name=training.name) as run:
-        _describe_training(client, run.info.run_id, training, signature.inputs)
+        _describe_training(client, run.info.run_id, training, described.inputs)
         if recipes.items:
             client.log_dict(run.info.run_id, recipes.items(), "items.json")
-        info = _log(recipes, recipe, model, training, signature)
+        info = _log(recipes, recipe, model, training, described)
     if not client.search_registered_models(f"name = '{recipes.name}'"):
         client.create_registered_model(recipes.name)
     version = client.create_model_version(
@@ -196,7 +196,8 @@ def _log(
     return mlflow.sklearn.log_model(model, serialization_format="cloudpickle", **shared)
 
 
-def _signature(recipes: ModelRecipes, recipe: Recipe) -> ModelSignature:
+def signature(recipes: ModelRecipes, recipe: Recipe) -> ModelSignature:
+    """Return a version's signature; a column that may be null is not required."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema, TensorSpec
 

@@ -8,8 +8,8 @@ Asked are shadowserve with a challenger and the control, shadowserve with the ch
 peers, each in a virtual environment of its own (made once, kept under the user's cache directory) with
 the same scikit-learn, numpy and pandas; each as its documentation leads one to serve a model, with one
 worker and one thread. The limits are a bare uvicorn application that parses the same JSON and answers a
-constant, and `predict` of ready frames. Models: a pipeline of text, category and numbers, and a
-constant. 500 different rows are cycled; each server first has to answer 20 of them as the model does.
+constant, and `predict` of ready frames. Models: a pipeline of text, category and numbers, a
+constant, and the demo's films, which rank. 500 different rows are cycled; each server first has to answer 20 of them as the model does.
 
 Rounds alternate, in turning order, and all processes of those that are not asked stand still (SIGSTOP).
 The client (`benchmarks.client`) keeps to the last core, and one of its connections waits for no other.
@@ -127,10 +127,11 @@ class Bench:
     def __init__(self, asked: argparse.Namespace, keep: Any) -> None:
         self._asked = asked
         self._keep = keep
-        self._rows = models.rows()
+        self._rows: list[dict[str, Any]] = []
 
     def run(self, name: str) -> None:
         """Measure one model."""
+        self._rows = models.MODELS[name].rows(models.N_ROWS)
         with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
             stored = models.store(name, Path(folder))
             servers = list(self._started(stored, Path(folder), stack))
@@ -177,7 +178,7 @@ class Bench:
             "MLFLOW_DISABLE_TELEMETRY": "true",
         }  # fmt: skip
         if server.wants:  # as in its activated environment: some start others by name
-            env |= {"PEER_MODEL": str(stored.file), "PYTHONPATH": str(ROOT),
+            env |= {"PEER_MODEL": str(stored.file), "PYTHONPATH": os.pathsep.join(map(str, (ROOT, *stored.modules))),
                     "PATH": f"{interpreter.parent}{os.pathsep}{os.environ['PATH']}"}  # fmt: skip
         ready = f"http://127.0.0.1:{place.port}{server.ready}"
         began = time.monotonic()

@@ -57,10 +57,10 @@ class Server:
     path: str
     ready: str
     form: Callable[[Sequence[Row]], Any]
-    read: Callable[[Any], list[float]]
+    read: Callable[[Any], list[Any]]
     wants: Sequence[str] = ()
     shows: Sequence[str] = ()
-    models: Sequence[str] = ("pipeline", "constant")
+    models: Sequence[str] = ("pipeline", "constant", "films")
     kind: str = "peer"
 
 
@@ -168,7 +168,7 @@ SERVERS = (
     Server(
         "MLServer, adaptive batching", _mlserver, "/v2/models/model/infer", "/v2/models/model/ready",
         _infer, lambda told: told["outputs"][0]["data"],
-        ("mlserver", "mlserver-sklearn"), ("mlserver",),
+        ("mlserver", "mlserver-sklearn"), ("mlserver",), ("pipeline", "constant"),
     ),
     Server(
         "LitServe, batching", _lit, "/predict", "/health",
