@@ -41,6 +41,8 @@ class BoundedHead(HttpToolsProtocol):
     """Loop time since when an exchange is over and nothing has come; uvicorn times its own cycles itself."""
     _between = True
     """Whether the next byte begins a request."""
+    _parting: RequestError | None = None
+    """What is said, once all that came before is answered, before the connection is closed."""
     _piece: bytes | None = None
     """What came in one piece, where a request could begin, until the end of one was read in it."""
     open: ClassVar[set[Any]] = set()
@@ -74,7 +76,7 @@ class BoundedHead(HttpToolsProtocol):
         super().data_received(data)
         # Counted over pieces: a head that comes byte by byte must not be without end.
         self._in_vain = 0 if self._further else self._in_vain + len(data)
-        if self._in_vain > MAX_HEAD and not self.transport.is_closing():
+        if self._in_vain > MAX_HEAD:
             self._refuse()
 
     def on_message_begin(self) -> None:
@@ -88,7 +90,10 @@ class BoundedHead(HttpToolsProtocol):
         """Hang up on callers whose head takes longer; to be called now and then, on the event loop."""
         # A copy, since hanging up changes the set.
         for one in list(cls.open):
-            if one._since is not None and one.loop.time() - one._since > seconds:
+            if one._since is not None and one._others_wait():
+                # Nothing may be read meanwhile, so that the rest of the head may lie here unread.
+                one._since = one.loop.time()
+            elif one._since is not None and one.loop.time() - one._since > seconds:
                 one.give_up(seconds)
             idle = one._idle_since
             if idle is not None and one.loop.time() - idle > one.timeout_keep_alive:
@@ -100,9 +105,8 @@ class BoundedHead(HttpToolsProtocol):
     def give_up(self, seconds: float) -> None:
         """Answer 408, and hang up."""
         self._since = None
-        if not self.transport.is_closing():
-            says = f"The request's head did not come within {seconds:g} s, the limit here."
-            self._hang_up(RequestError(says, code="head_timeout", status=408))
+        says = f"The request's head did not come within {seconds:g} s, the limit here."
+        self._hang_up(RequestError(says, code="head_timeout", status=408))
 
     def shutdown(self) -> None:
         """Part with the caller: after the answer that it waits for, or for a request that is on its way."""
@@ -194,6 +198,8 @@ class BoundedHead(HttpToolsProtocol):
         lone = type(cycle) is Exchange and not self.pipeline and not self.flow.read_paused
         if not lone or self.transport.is_closing():
             super().on_response_complete()
+            if self._parting is not None:
+                self._hang_up(self._parting)
             return
         self.server_state.total_requests += 1
         self._idle_since = self.loop.time()
@@ -202,7 +208,21 @@ class BoundedHead(HttpToolsProtocol):
         says = f"The request's head is larger than {MAX_HEAD // 2**10} KiB, the limit here."
         self._hang_up(RequestError(says, code="head_too_large", status=431))
 
+    def _others_wait(self) -> bool:
+        """Whether an answer is due to a request before the one that is being read."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            return False
+        return not cycle.more_body or bool(self.pipeline)
+
     def _hang_up(self, error: RequestError) -> None:
+        """Say what is wrong, in its turn, and close the connection; until then nothing more is read."""
+        if self.transport.is_closing():
+            return
+        if self._others_wait():
+            self._parting = error
+            self.flow.pause_reading()
+            return
         request_id = new_id()
         head = [(b"x-request-id", request_id.encode())]
         self.transport.write(refusal(error, request_id=request_id, head=head).raw())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import uvicorn
@@ -32,10 +34,10 @@ async def echo(scope, receive, send):
 
 
 @contextlib.contextmanager
-def serving() -> Iterator[uvicorn.Server]:
+def serving(app: Any = echo) -> Iterator[uvicorn.Server]:
     """A server with the protocol, on a thread of its own."""
     config = uvicorn.Config(
-        echo, port=0, http=BoundedHead, log_config=None, lifespan="off", loop="asyncio"
+        app, port=0, http=BoundedHead, log_config=None, lifespan="off", loop="asyncio"
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -163,3 +165,75 @@ def test_a_request_that_is_on_its_way_at_a_stop_is_answered():
                 pass
             caller.sendall(LAST)
             assert answered(caller) == 200
+
+
+@contextlib.contextmanager
+def held_back(sent: bytes) -> Iterator[tuple[socket.socket, Callable[[], list[int]]]]:
+    """Send what begins with a request; give the caller, and what lets it be answered and reads statuses."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    async def held(scope, receive, send):
+        begun.set()
+        while not go_on.is_set():
+            await asyncio.sleep(0)
+        await echo(scope, receive, send)
+
+    def statuses() -> list[int]:
+        go_on.set()
+        came = bytearray()
+        with contextlib.suppress(ConnectionError):
+            while more := caller.recv(2**16):
+                came += more
+        return [int(answer[:3]) for answer in bytes(came).split(b"HTTP/1.1 ")[1:]]
+
+    with serving(held) as server:
+        where = server.servers[0].sockets[0].getsockname()
+        with socket.create_connection(where, timeout=20) as caller:
+            caller.sendall(sent)
+            assert begun.wait(20)
+            try:
+                yield caller, statuses
+            finally:
+                go_on.set()
+
+
+def hastened(seconds: float) -> None:
+    """Have the only connection looked at."""
+    (one,) = BoundedHead.open
+    looked = threading.Event()
+
+    def look() -> None:
+        BoundedHead.hasten(seconds)
+        looked.set()
+
+    one.loop.call_soon_threadsafe(look)
+    assert looked.wait(20)
+
+
+@pytest.mark.parametrize("ahead", [1, 3])
+def test_a_head_that_waits_behind_answers_has_its_time_once_they_are_given(ahead):
+    """The server reads no further meanwhile: what is late may lie at its own door."""
+    with held_back(GOOD * ahead + b"POST / HTTP/1.1\r\nhost: ") as (caller, statuses):
+        hastened(0.0)
+        caller.sendall(b"x\r\nconnection: close\r\n\r\n")
+        assert statuses() == [200] * ahead + [200]
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [b"POST / HTTP/1.1\r\nx-a: ", HEAD + b"transfer-encoding: chunked\r\n\r\n0\r\nx-a: "],
+    ids=["a head", "a trailer"],
+)
+@pytest.mark.parametrize("ahead", [1, 3])
+def test_a_head_without_end_never_takes_the_place_of_an_answer_that_is_due(ahead, begun):
+    with held_back(GOOD * ahead + begun) as (caller, statuses):
+        sending = threading.Thread(target=endlessly, args=(caller,))
+        sending.start()
+        assert statuses() == [200] * ahead + [431]
+        sending.join()
+
+
+def endlessly(caller: socket.socket) -> None:
+    """Send more of a head than is taken; until hung up on."""
+    with contextlib.suppress(ConnectionError):
+        caller.sendall(b"a" * FAR)
