@@ -44,9 +44,11 @@ def serving(app: Any = echo) -> Iterator[uvicorn.Server]:
     thread.start()
     while not server.started:
         pass
-    yield server
-    server.should_exit = True
-    thread.join()
+    try:
+        yield server
+    finally:  # else a test that fails keeps the interpreter from ending
+        server.should_exit = True
+        thread.join()
 
 
 @pytest.fixture(scope="module")
