@@ -35,6 +35,20 @@ def block_of(position: int) -> tuple[int, int]:
     return worker_of(position), (sequence_of(position) - 1) // BURST_EVERY
 
 
+def blocks_of(positions: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the block of each of many positions.
+
+    Examples
+    --------
+    >>> blocks_of([1, 201, 200])
+    [(0, 0), (0, 1), (0, 0)]
+    """
+    places = np.array(positions, dtype=np.int64)
+    firsts = places - (sequence_of(places) - 1) % BURST_EVERY
+    known = {first: block_of(first) for first in np.unique(firsts).tolist()}
+    return [known[first] for first in firsts.tolist()]
+
+
 def burst_of(position: int) -> tuple[int, int] | None:
     """Return the burst and the place in it, None between bursts.
 

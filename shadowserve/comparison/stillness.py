@@ -108,9 +108,10 @@ class Stillness(Stored):
         if self.usual.is_label:
             self._places = [max(set(side), key=side.count) for side in (theirs, own)]
             return
-        ranges = [_usual_range(side) for side in (theirs, own)]
-        if ranges[0] <= self.usual.least_range:
+        usual_range = _usual_range(theirs)
+        if usual_range <= self.usual.least_range:
             return
+        ranges = [usual_range, _usual_range(own)]
         self._places = [float(np.median(side)) for side in (theirs, own)]
         width = STILL_SHARE * ranges[0] / 2
         scaled = self.usual.any_unit and _is_scaled(theirs, own, ranges, self._places)

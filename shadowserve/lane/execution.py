@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 from shadowserve.comparison import memory
-from shadowserve.comparison.bursts import block_of, burst_of
+from shadowserve.comparison.bursts import blocks_of, burst_of
 from shadowserve.comparison.comparing import Scoring
 from shadowserve.faults import fault_of, tell
 from shadowserve.lane.batch_size import MOST_BYTES, BatchSize
@@ -359,7 +359,7 @@ class Execution:
 
 def _blocks(requests: Sequence[Request]) -> Iterator[tuple[int, int]]:
     """Yield the blocks that requests lie in, each once, in order."""
-    yield from dict.fromkeys(block_of(one.position) for one in requests)
+    yield from dict.fromkeys(blocks_of([one.position for one in requests]))
 
 
 def _as_recorded(request: Request) -> tuple[bytes | None, Times | None]:

@@ -8,7 +8,7 @@ then bursts, then others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,6 +117,36 @@ class LargeInputs:
                 self._limits[column] = max(self._limits.get(column, 0.0), size)
             self._waiting.setdefault(column, []).append(size)
         self._n += 1
+        if self._n % LARGE_FROM == 0:
+            self._limit()
+        return large
+
+    def are_large(self, requests: Sequence[Mapping[str, int]]) -> list[bool]:
+        """Tell of many requests what `is_large` tells of each in turn."""
+        found: list[bool] = []
+        while len(found) < len(requests):
+            # Between two hundreds the limits stay, so that a column can be looked at as a whole.
+            left = LARGE_FROM - self._n % LARGE_FROM
+            part = requests[len(found) : len(found) + left]
+            names = part[0].keys()
+            if self._n < LARGE_FROM or any(own.keys() != names for own in part):
+                found += [self.is_large(own) for own in part]
+            else:
+                found += self._are_large(
+                    {name: [own[name] for own in part] for name in names}, part
+                )
+        return found
+
+    def _are_large(
+        self, columns: Mapping[str, list[int]], part: Sequence[Mapping[str, int]]
+    ) -> list[bool]:
+        large = [False] * len(part)
+        for column, seen in columns.items():
+            limit = self._limits.get(column, np.inf)
+            if max(seen) > limit:
+                large = [known or size > limit for known, size in zip(large, seen, strict=True)]
+            self._waiting.setdefault(column, []).extend(seen)
+        self._n += len(part)
         if self._n % LARGE_FROM == 0:
             self._limit()
         return large

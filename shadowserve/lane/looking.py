@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from shadowserve.comparison.bursts import block_of, in_bursts, is_chosen
+from shadowserve.comparison.bursts import block_of, blocks_of, in_bursts, is_chosen
 from shadowserve.lane.block import Block, Work
 from shadowserve.lane.commits import Commits
 from shadowserve.lane.deaths import FATAL, Deaths
@@ -62,16 +62,13 @@ class Looking:
         """
         died = {one.position: n for one in requests if (n := self._deaths.of(one.position))}
         # What a process died of is tried again, whatever is thinned by now: its outcome is owed.
-        share_of = {
-            one.position: 1.0 if one.position in died else shares[block_of(one.position)]
-            for one in requests
-        }
+        share_of = _shares(requests, shares, died)
         left = self._unsettled(requests, died, share_of, block)
         typed = self._typed(left, died)
         if self._parts.entity is not None:
             typed = [one for one in typed if self._is_kept(one, share_of, block)]
         sizes = [self._commits.sizes.of(one.rows) for one in typed]
-        large = [self._large.is_large(own) for own in sizes]
+        large = self._large.are_large(sizes)
         for _ in range(sum(large)):
             self._commits.learned.measuring.large()
         places = [one.request.position for one in typed]
@@ -146,6 +143,19 @@ class Looking:
         return found
 
 
+def _shares(
+    requests: Sequence[Request],
+    shares: Mapping[tuple[int, int], float],
+    died: Mapping[int, int],
+) -> dict[int, float]:
+    """Return what share of requests like each one is scored, by position."""
+    places = [one.position for one in requests]
+    if all(share == 1 for share in shares.values()):
+        return dict.fromkeys(places, 1.0)
+    both = zip(places, blocks_of(places), strict=True)
+    return {place: 1.0 if place in died else shares[block] for place, block in both}
+
+
 def turns(
     positions: Sequence[int], large: Sequence[bool], *, role: Role, plans: Plans, batched: bool
 ) -> list[Turn]:
@@ -160,8 +170,9 @@ def turns(
     bursts, drawn = in_bursts(places), hash_positions(places)
     made: dict[tuple[tuple[int, int], bool, bool, bool], Turn] = {}
     found = []
-    for place, big, burst, chance in zip(positions, large, bursts.tolist(), drawn.tolist(), strict=True):  # fmt: skip
-        plan = plans[key := block_of(place)]
+    told = zip(positions, blocks_of(positions), large, bursts.tolist(), drawn.tolist(), strict=True)
+    for place, key, big, burst, chance in told:
+        plan = plans[key]
         burst = burst and is_chosen(place, plan.bursts)
         alone = burst or chance < (max(plan.large, plan.others) if big else plan.others)
         known = made.get((key, big, burst, alone))

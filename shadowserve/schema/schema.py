@@ -239,8 +239,8 @@ class Schema:
                     columns[name] = caster([record.get(key) for record in records])
         except Exception:  # whose fault it is, and which, is told of it by itself
             return None
-        places = range(len(records))
-        cut = [[each[at : at + 1] for at in places] for each in columns.values()]
+        # Going through a column of rows takes half of what cutting it does.
+        cut = [list(each.reshape(len(each), 1, *each.shape[1:])) for each in columns.values()]
         names = tuple(columns)
         return [
             self._rows(

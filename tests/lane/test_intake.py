@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadowserve.comparison.bursts import burst_of, is_chosen
+from shadowserve.comparison.bursts import block_of, blocks_of, burst_of, is_chosen
 from shadowserve.lane.intake import (
     MOST_SIZED,
     InputSizes,
@@ -140,3 +140,46 @@ def test_only_so_many_columns_are_sized_and_the_known_ones_always_are():
     strange = {f"c{n}": "x" for n in range(MOST_SIZED)}
     assert len(sizes.of(texts(**strange))) == MOST_SIZED - 1
     assert sizes.of(texts(text="four", another="x")) == {"text": 4}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_of_many_requests_those_are_large_that_are_large_in_turn(seed):
+    chance = np.random.default_rng(seed)
+
+    def drawn():
+        sizes = {"text": int(chance.integers(0, 50)), "more": int(chance.pareto(1.5) * 10)}
+        if seed % 2:  # without a signature callers name columns at will
+            for name in list(sizes):
+                if chance.random() < 0.1:
+                    del sizes[name]
+            if chance.random() < 0.05:
+                sizes[f"of-{chance.integers(9)}"] = int(chance.integers(1000))
+        return sizes
+
+    together, single = LargeInputs(), LargeInputs()
+    n_large = 0
+    for n in (1, 0, 98, 1, 1, 99, 64, 30, 3):  # of many more the sketch keeps some by chance
+        requests = [drawn() for _ in range(n)]
+        found = together.are_large(requests)
+        assert found == [single.is_large(own) for own in requests]
+        n_large += sum(found)
+    assert 3 < n_large < 150
+    assert together._limits == single._limits
+    assert together._waiting == single._waiting
+
+
+def test_requests_without_sizes_are_not_large():
+    large = LargeInputs()
+    for _ in range(3):
+        assert large.are_large([{}] * 90) == [False] * 90
+    assert large.are_large([{"text": 1}] * 90) == [False] * 90
+
+
+def test_the_blocks_of_many_positions_are_those_of_each():
+    places = [
+        position(worker, n)
+        for n in (1, 199, 200, 201, 400, 10**9, 2**40 - 1)
+        for worker in (0, 5, 2**22)
+    ]
+    assert blocks_of(places) == [block_of(place) for place in places]
+    assert blocks_of([]) == []

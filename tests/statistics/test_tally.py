@@ -264,6 +264,39 @@ def test_worst_prefers_the_earlier_of_equal_rows_and_passes_over_nan() -> None:
     assert [row["position"] for row in it.rows()] == [5, 5]
 
 
+class Told(list):
+    """Payloads that know how often one was asked for."""
+
+    asked = 0
+
+    def __getitem__(self, at):
+        self.asked += 1
+        return super().__getitem__(at)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_worst_of_many_equal_rows_is_what_sorting_all_of_them_gives(seed):
+    rng = np.random.default_rng(seed)
+    keys = rng.integers(0, 3, 600) * 0.5 if seed else np.zeros(600)
+    keys[rng.random(600) < 0.05] = rng.choice([np.nan, np.inf, -0.0])
+    positions, payloads = rng.permutation(300).repeat(2), Told(f"id-{at}" for at in range(600))
+    it = Worst(20)
+    for part in np.array_split(np.arange(600), [1, 1, 30, 400]):
+        it.add(keys[part], positions[part], Told(payloads[at] for at in part.tolist()))
+    known = [at for at in range(600) if np.isfinite(keys[at])]
+    rows = [(float(keys[at]), -int(positions[at]), json.dumps(payloads[at])) for at in known]
+    expected = sorted(rows, reverse=True)[:20]
+    assert [(r["key"], -r["position"], json.dumps(r["payload"])) for r in it.rows()] == expected
+
+
+def test_worst_encodes_nothing_of_equal_rows_that_come_too_late():
+    it, payloads = Worst(10), Told(["x"] * 1_000)
+    it.add(np.zeros(10), np.arange(10), payloads)
+    before = payloads.asked
+    it.add(np.zeros(1_000), np.arange(10, 1_010), payloads)
+    assert payloads.asked == before == 10
+
+
 def test_hashed_positions_are_even_and_another_salt_is_another_order() -> None:
     found = hash_positions(np.arange(50_000))
     assert np.histogram(found, bins=10, range=(0, 1))[0] == pytest.approx(5_000, rel=0.06)

@@ -62,7 +62,8 @@ class Worst(Stored):
         keep = np.isfinite(keys)
         if len(self._heap) == self.size:
             # Not above alone: of equal keys the earlier position is to stay.
-            keep &= keys >= self._heap[0][0]
+            least, at, _ = self._heap[0]
+            keep &= (keys > least) | ((keys == least) & (positions <= -at))
         for i in np.flatnonzero(keep).tolist():
             payload = "null" if payloads is None else json.dumps(payloads[i], sort_keys=True)
             # The position counts downwards, so that of equal keys the smallest tuple is the latest row.
