@@ -12,6 +12,8 @@ Of `--raising` a share of requests makes v4 raise, after all of the call's work 
 models and journals from run to run.
 
 Columns are microseconds of CPU of a request, each part without those within it; `other` is what no part holds.
+The first thousand requests of a lane are timed alone, whatever that takes: `later_rps` and `later_cpu` are of what
+comes after the first 5,000.
 """
 
 from __future__ import annotations
@@ -76,6 +78,8 @@ MARK = "raise-here"
 """A text that makes a challenger raise, where it is told to."""
 RAISING, MEASURING = "BENCH_RAISING", "BENCH_MEASURING"
 BEHIND_NS = 3_600 * 10**9
+FIRST = 5_000
+"""Requests of a lane's beginning: the first thousand are timed alone, and a backlog has more of the others."""
 CITIES = [f"city-{n:02}" for n in range(20)]
 
 
@@ -302,17 +306,41 @@ WRAPPED: tuple[tuple[Callable[[Lane], Any], str, str], ...] = (
 )
 
 
+class Later:
+    """Where a lane's beginning ended, and when: in seconds of the clock, and of CPU."""
+
+    def __init__(self) -> None:
+        self.at: tuple[int, float, float] | None = None
+
+    def look(self, done: int) -> None:
+        """Note when the first `FIRST` requests are dealt with."""
+        if self.at is None and done >= FIRST:
+            self.at = done, time.perf_counter(), time.process_time()
+
+    def told(self, n: int) -> dict[str, float]:
+        """Return requests a second and CPU microseconds of a request since; nothing of fewer requests."""
+        if self.at is None or self.at[0] >= n:
+            return {}
+        done, began, cpu = self.at
+        seconds, spent = time.perf_counter() - began, time.process_time() - cpu
+        return {"later_rps": (n - done) / seconds, "later_cpu": spent / (n - done) * 1e6}
+
+
 @contextmanager
-def built(places: Places, made: Deployment) -> Iterator[Lane]:
+def built(places: Places, made: Deployment, later: Later) -> Iterator[Lane]:
     """Build the lane as its process does, here."""
     lane = process.build(CHALLENGER, places, made)
     lane.parts.schedule = Schedule(
         time.time_ns(), ""
     )  # its first blocks: no lane stands still in them
     goal = extent(places.journal).last
-    lane.parts.stopping = lambda: all(
-        lane.parts.tail.cursor.get(worker, 0) >= last for worker, last in goal.items()
-    )
+
+    def is_done() -> bool:
+        cursor = lane.parts.tail.cursor
+        later.look(sum(cursor.values()))
+        return all(cursor.get(worker, 0) >= last for worker, last in goal.items())
+
+    lane.parts.stopping = is_done
     try:
         yield lane
     finally:
@@ -389,7 +417,8 @@ def in_process(
     places: Places, made: Deployment, *, n: int, profile: str | None = None
 ) -> dict[str, float]:
     """Let a lane catch up here; return requests a second and microseconds of a request by part."""
-    with built(places, made) as lane:
+    later = Later()
+    with built(places, made, later) as lane:
         spent = Parts()
         if profile is None:
             for owner, method, part in WRAPPED:
@@ -405,6 +434,7 @@ def in_process(
         cpu = time.process_time()
         seconds = timed(run)
         cpu = time.process_time() - cpu
+        after = later.told(n)
         if profile is not None:
             profiler.dump_stats(profile)
         known = {part: ns / n / 1e3 for part, ns in spent.spent_ns.items()}
@@ -412,7 +442,7 @@ def in_process(
     assert sum(outcomes.values()) == n, outcomes
     whole = seconds / n * 1e6
     return {
-        "rps": n / seconds, "us": whole, "cpu": cpu / n * 1e6, **known,
+        "rps": n / seconds, "us": whole, "cpu": cpu / n * 1e6, **after, **known,
         "other": cpu / n * 1e6 - sum(known.values()), "errors": outcomes.get("challenger_error", 0),
     }  # fmt: skip
 
@@ -533,6 +563,8 @@ def _one(
                 line |= {part: round(value, 1) for part, value in told.items()}
                 if champion:
                     line["of_champion"] = round(told["rps"] / champion, 2)
+                    if "later_rps" in told:
+                        line["later_of_champion"] = round(told["later_rps"] / champion, 2)
                 if asked.evidence:
                     windows, each = evidence(places, made, home / "evidence")
                     line |= {"windows": windows, "evidence_ms": round(each, 1)}
