@@ -356,6 +356,33 @@ def test_frames_share_no_memory_with_each_other_or_the_request() -> None:
         assert difference(values, before[name]) == ""
 
 
+@pytest.mark.parametrize("n_rows", [0, 1, 3])
+def test_an_index_that_a_model_names_is_nameless_for_the_next_request(n_rows) -> None:
+    rows = rows_of(3).part(0, n_rows)
+    for _ in range(2):
+        columns = Columns.of_rows(rows)
+        frames = columns.whole(), columns.frame(NUMBERS, pd.Index(NUMBERS))
+        for frame in (*frames, columns.series("story").to_frame()):
+            assert frame.index.name is None
+            assert type(frame.index) is pd.RangeIndex
+            frame.index.name = "touched"
+        assert columns.index.name is None
+
+
+@pytest.mark.parametrize("texts", [["a"], [""], ["\0", "\U0001f600", "a" * 70_000, "a\nb"]])
+def test_texts_are_held_as_a_frame_holds_them(texts) -> None:
+    rows = Rows(columns={"x": np.array(texts, dtype=object)}, n_rows=len(texts))
+    own, stock = Columns.of_rows(rows).array("x"), rows.frame()["x"].array
+    assert type(own) is type(stock)
+    assert own.dtype == stock.dtype
+    assert own.tolist() == stock.tolist() == texts
+    held = [getattr(one, "_pa_array", None) for one in (own, stock)]
+    assert held[0] is None or (held[0].type, held[0].num_chunks) == (
+        held[1].type,
+        held[1].num_chunks,
+    )
+
+
 def test_names_that_are_numbers_are_laid_out_alike() -> None:
     rows = Rows(columns={0: np.zeros(2), 1: np.ones(2)}, n_rows=2)
     assert difference(rows.frame(), Columns.of_rows(rows).whole()) == ""

@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from sklearn.utils import _safe_indexing
 
 from shadowserve.schema.rows import Rows
@@ -60,7 +61,7 @@ class Columns:
     def of_rows(cls, rows: Rows) -> Columns:
         """Take the columns of typed rows, under the index that `Rows.frame` would give."""
         arrays = {**rows.columns, **rows.missing_text()} if rows.text else rows.columns
-        columns = cls(arrays, pd.RangeIndex(rows.n_rows))
+        columns = cls(arrays, _index(rows.n_rows))
         columns._typed.update({name: arrays[name] for name in rows.untyped})
         columns.untyped = rows.untyped
         return columns
@@ -143,11 +144,18 @@ class Columns:
         """
         arrays = [self.array(name) for name in names]
         if create_dataframe_from_blocks is None or not len(self.index):
-            return pd.DataFrame(dict(zip(names, arrays, strict=True)), index=self.index, copy=True)
+            told, index = dict(zip(names, arrays, strict=True)), self.index.view()
+            return pd.DataFrame(told, index=index, copy=True)
         frame: pd.DataFrame = create_dataframe_from_blocks(
             _blocks(arrays), index=self.index.view(), columns=labels.view()
         )
         return frame
+
+
+@lru_cache(maxsize=64)
+def _index(n_rows: int) -> pd.Index:
+    """Make the index of so many rows once for all runs; frames get a view of it, which they may name."""
+    return pd.RangeIndex(n_rows)
 
 
 @lru_cache(maxsize=256)
@@ -193,6 +201,9 @@ def _text(values: np.ndarray) -> Any:
     if isinstance(_TEXT, np.dtype):
         return values
     make: Any = _TEXT.construct_array_type()
+    if getattr(_TEXT, "storage", None) == "pyarrow":
+        # They are known to be texts, which pandas would look for once more.
+        return make(pa.array(values, type=pa.large_string()), dtype=_TEXT)
     return make._from_sequence(values, dtype=_TEXT)
 
 
