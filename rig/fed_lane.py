@@ -11,7 +11,8 @@ import orjson
 from shadowserve.comparison.bursts import BurstRecord
 from shadowserve.comparison.comparing import Comparer, Scoring
 from shadowserve.comparison.learned import Learned
-from shadowserve.judgement.facts import Facts, Pair
+from shadowserve.judgement.facts import Facts
+from shadowserve.judgement.pairs import Pair
 from shadowserve.lane.recording import Recorder, burst_row
 from shadowserve.records import Outcome, Role
 from shadowserve.schema.disclosure import Disclosure

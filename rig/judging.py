@@ -15,8 +15,9 @@ from rig.lane import answer, records, work
 from rig.scoring import double, opaque
 from shadowserve.comparison.bursts import BURST_EVERY, BURST_WARMUP, burst_of
 from shadowserve.comparison.pairing import Pairing
-from shadowserve.judgement.facts import Facts, Pair, gather
+from shadowserve.judgement.facts import Facts, gather
 from shadowserve.judgement.findings import Finding, look
+from shadowserve.judgement.pairs import Pair
 from shadowserve.records import position
 from shadowserve.scorer.scorer import Scorer
 from shadowserve.settings.policy import Policy

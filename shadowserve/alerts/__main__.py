@@ -22,6 +22,7 @@ from shadowserve.alerts.sending import Sender
 from shadowserve.faults import fault_of
 from shadowserve.host.leash import watch_parent
 from shadowserve.report import build
+from shadowserve.report.memory import Memory as ReportMemory
 from shadowserve.settings.alerting import Alerting
 from shadowserve.state import deployment as deployments
 from shadowserve.state.deployment import Deployment, LaneName
@@ -65,6 +66,7 @@ class Alerts:
         self._files_at = self._report_at = 0.0
         self._seen: dict[int, tuple[object, float]] = {}
         self._told = ""
+        self._read = ReportMemory()
 
     def turn(self) -> None:
         """Look at what is due, and send what is due; whatever goes wrong is told once, and nothing ends."""
@@ -108,7 +110,9 @@ class Alerts:
         if news == known and time.monotonic() - at <= AT_LEAST_S:
             return
         self._seen[name.version] = (news, time.monotonic())
-        report = build.build(self._places, self._deployment, challenger=name.version)
+        report = build.build(
+            self._places, self._deployment, challenger=name.version, memory=self._read
+        )
         if self._looker.at_report(name.version, report):
             self._memory.write(self._places)
 

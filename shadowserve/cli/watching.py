@@ -19,6 +19,7 @@ from shadowserve.cli.options import state_dir_option
 from shadowserve.cli.terminal import screen
 from shadowserve.errors import SettingsError, ShadowserveError
 from shadowserve.report import build
+from shadowserve.report.memory import Memory
 from shadowserve.settings.spellings import duration
 from shadowserve.state import ledger
 from shadowserve.state.deployment import Deployment
@@ -76,12 +77,15 @@ def watch(challenger: str | None, once: bool, interval: str, state_dir: str | No
 def _looks(state_dir: str | None, number: int | None, *, seconds: float) -> Iterator[Glance]:
     """Yield a glance at a time, for ever; what cannot be read now is told beside the last that could."""
     last: Glance | None = None
+    memory, of = Memory(), ""
     while True:
         began = time.process_time()
         try:
             # Anew each time: another deployment may have begun in the same place.
             places, deployment = present(state_dir)
-            last = _look(places, deployment, number)
+            if deployment.id != of:
+                memory, of = Memory(), deployment.id
+            last = _look(places, deployment, number, memory)
         except ShadowserveError as error:
             if last is None:
                 raise
@@ -90,15 +94,16 @@ def _looks(state_dir: str | None, number: int | None, *, seconds: float) -> Iter
         time.sleep(max(seconds, (time.process_time() - began) / SHARE))
 
 
-def _look(places: Places, deployment: Deployment, number: int | None) -> Glance:
+def _look(
+    places: Places, deployment: Deployment, number: int | None, memory: Memory | None = None
+) -> Glance:
     served = running(places) is not None
     status = ledger.read(places, deployment).to_status(served=served)
     report, trouble = None, ""
     if number is not None:
         try:
-            report = build.build(
-                places, deployment, challenger=build.number_of(deployment, f"v{number}")
-            )
+            wanted = build.number_of(deployment, f"v{number}")
+            report = build.build(places, deployment, challenger=wanted, memory=memory)
         except ShadowserveError as error:
             trouble = str(error)
     return Glance(status, report, trouble, now())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from shadowserve.console.board import Board
 from shadowserve.console.callers import is_local, named
 from shadowserve.console.responses import JSON, as_json, refused, response
 from shadowserve.errors import RequestError, ShadowserveError, UnreadableError
@@ -16,6 +18,7 @@ from shadowserve.http.asgi import ClientGone, read_pieces
 from shadowserve.http.refusals import steering_refusal
 from shadowserve.report import accepting, build
 from shadowserve.settings.spellings import duration
+from shadowserve.state import acceptances
 from shadowserve.state import deployment as deployments
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.places import Places
@@ -36,13 +39,16 @@ class Acceptance:
     ----------
     places : Places
         The state directory.
+    board : Board
+        Has the report.
     guarded : bool
         Whether every caller has shown the token. Else only this machine is heard: what is accepted decides
         what is promoted.
     """
 
-    def __init__(self, places: Places, *, guarded: bool) -> None:
+    def __init__(self, places: Places, board: Board, *, guarded: bool) -> None:
         self._places = places
+        self._board = board
         self._guarded = guarded
 
     async def accept(self, request: Request) -> Response:
@@ -65,8 +71,7 @@ class Acceptance:
             return refused("starting", "Nothing is served yet.", status=503)
         by = named(request, asked.get("by") or "")
         try:
-            # Off the loop: a report is built, and health checks must not wait for it.
-            return as_json(await asyncio.to_thread(self._done, deployment, what, asked, by))
+            return as_json(await self._done(deployment, what, asked, by))
         except accepting.NotFoundError as error:
             return refused("no_such_finding", str(error), status=404)
         except accepting.AmbiguousError as error:
@@ -79,7 +84,7 @@ class Acceptance:
             told = f"The state directory cannot be written ({error.strerror}). Free space there and ask again."
             return refused("unwritable", told, status=503)
 
-    def _done(
+    async def _done(
         self, deployment: Deployment, what: str, asked: Mapping[str, Any], by: str
     ) -> dict[str, Any]:
         given = asked.get("challenger")
@@ -87,17 +92,21 @@ class Acceptance:
         wanted = accepting.Wanted(
             asked["finding"], asked.get("step"), tuple(asked.get("columns") or ())
         )
+        say: Callable[..., acceptances.Acceptance]
         if what == "withdraw":
-            said = accepting.withdraw(
-                self._places, deployment, wanted,
-                challenger=number, by=by, reason=asked.get("reason") or "",
-            )  # fmt: skip
+            say = partial(accepting.withdraw, reason=asked.get("reason") or "")
         else:
-            said = accepting.accept(
-                self._places, deployment, wanted,
-                challenger=number, by=by, reason=asked.get("reason") or "", lasts_s=_seconds(asked),
-            )  # fmt: skip
-        report = build.build(self._places, deployment, challenger=number)
+            seen = (await self._board.anew(deployment, number)).report
+            say = partial(
+                accepting.accept,
+                reason=asked.get("reason") or "",
+                lasts_s=_seconds(asked),
+                report=seen,
+            )
+        said = await asyncio.to_thread(
+            say, self._places, deployment, wanted, challenger=number, by=by
+        )
+        report = (await self._board.anew(deployment, number)).report
         return {**accepting.told(said), "verdict": report["verdict"]}
 
     async def _asked(self, request: Request, what: str) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
@@ -21,6 +22,7 @@ from shadowserve.console.responses import as_json, as_text, refused, response
 from shadowserve.console.site import Site
 from shadowserve.console.tap import Tap
 from shadowserve.errors import RequestError, ShadowserveError, UnreadableError
+from shadowserve.faults import fault_of
 from shadowserve.http.asgi import ClientGone, read_pieces
 from shadowserve.http.refusals import steering_refusal
 from shadowserve.report import build
@@ -31,6 +33,8 @@ from shadowserve.state.places import Places
 
 MAX_LABELS = 16 * 2**20
 """Bytes of labels in one request."""
+
+_log = logging.getLogger("shadowserve.console")
 
 LABELS_MEDIA = ("application/json", "application/x-ndjson", "application/jsonl")
 
@@ -58,7 +62,7 @@ class Console:
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
-        said = Acceptance(self._places, guarded=self._guarded)
+        said = Acceptance(self._places, self._board, guarded=self._guarded)
         return Starlette(
             routes=[
                 *self._site.routes(),
@@ -126,18 +130,33 @@ class Console:
     async def report(self, request: Request) -> Response:
         """Return one challenger's report; ``?challenger=4`` picks it."""
         wanted = request.query_params.get("challenger")
-        return await self._told(
-            lambda deployment: build.build(
-                self._places, deployment, challenger=build.number_of(deployment, wanted)
-            )
-        )
+
+        async def made(deployment: Deployment) -> Mapping[str, Any]:
+            number = build.number_of(deployment, wanted)
+            told = (await self._board.anew(deployment, number)).report
+            return {name: part for name, part in told.items() if name != "now"}
+
+        return await self._answered(made)
 
     async def metrics(self, _request: Request) -> Response:
         """Return what Prometheus collects here."""
         try:
-            return as_text(await asyncio.to_thread(self._metrics.text))
+            deployment = deployments.read(self._places)
+            reports = {}
+            if deployment is not None:
+                for one in deployment.challengers:
+                    reports[one.number] = await self._report_of(deployment, one.number)
+            return as_text(await asyncio.to_thread(self._metrics.text, reports))
         except ShadowserveError as error:
             return refused("unreadable", str(error), status=503)
+
+    async def _report_of(self, deployment: Deployment, number: int) -> Mapping[str, Any] | None:
+        try:
+            return (await self._board.latest(deployment, number)).report
+        except Exception as error:  # told as such: lanes and evidence must be seen all the same
+            fault = fault_of(error)
+            _log.error("no report of v%d: %s at %s", number, fault.type, fault.frame)
+            return None
 
     async def labels(self, request: Request) -> Response:
         """Take labels, all or none: a JSON list of ``{"request_id", "label"}``, or one a line.
@@ -166,11 +185,18 @@ class Console:
 
     async def _told(self, tell: Callable[[Deployment], Any]) -> Response:
         """Read and compute off the loop, so that health checks are never held up."""
+
+        async def told(deployment: Deployment) -> Any:
+            return await asyncio.to_thread(tell, deployment)
+
+        return await self._answered(told)
+
+    async def _answered(self, tell: Callable[[Deployment], Awaitable[Any]]) -> Response:
         deployment = deployments.read(self._places)
         if deployment is None:
             return refused("starting", "Nothing is served yet.", status=503)
         try:
-            return as_json(await asyncio.to_thread(tell, deployment))
+            return as_json(await tell(deployment))
         except UnreadableError as error:
             return refused("unreadable", str(error), status=503)
         except labelled.LabelsError as error:

@@ -1,5 +1,7 @@
 """What all viewers see: one report built for a challenger at each tick, however many look.
 
+Pages, programs that ask for the report and Prometheus all have theirs from here.
+
 While somebody looks a report may take a twentieth of a CPU, so that on a slow machine ticks are further apart.
 While nobody does, one is made each minute at most, for a hundredth of a CPU, so that the first look need not wait
 for it.
@@ -14,7 +16,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,7 +25,7 @@ from typing import Any
 from shadowserve.errors import ShadowserveError
 from shadowserve.faults import fault_of
 from shadowserve.report import build
-from shadowserve.report.over_time import History
+from shadowserve.report.memory import Memory
 from shadowserve.state import deployment as deployments
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.places import Places
@@ -49,7 +51,7 @@ class Picture:
     Parameters
     ----------
     report : mapping
-        With ``now``: requests a second since the picture before.
+        With ``now``: requests a second lately.
     made : float
         By the monotonic clock.
     took_s : float
@@ -85,13 +87,14 @@ class Board:
     """The newest picture of each challenger of one state directory."""
 
     places: Places
-    history: History = field(default_factory=History)
+    memory: Memory = field(default_factory=Memory)
     _pictures: dict[int, Picture] = field(default_factory=dict)
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
     _builder: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, "report", initializer=_step_back)
     )
     _building: dict[int, asyncio.Task[None]] = field(default_factory=dict)
+    _counted: dict[int, _Counted] = field(default_factory=dict)
     _n: int = 0
     _changes: int = 0
     _name: str = field(default_factory=partial(secrets.token_hex, 4))
@@ -104,10 +107,31 @@ class Board:
         ShadowserveError
             If the state directory cannot be read.
         """
-        if (known := self._current(deployment, challenger)) is not None:
+        return await self._found(deployment, challenger, lambda known: known.due_in_s > 0)
+
+    async def anew(self, deployment: Deployment, challenger: int) -> Picture:
+        """Return a picture that was begun after this was asked; all who ask meanwhile get the same.
+
+        Raises
+        ------
+        ShadowserveError
+            If the state directory cannot be read.
+        """
+        asked = time.monotonic()
+        return await self._found(deployment, challenger, lambda known: known.made >= asked)
+
+    async def _found(
+        self, deployment: Deployment, challenger: int, serves: Callable[[Picture], bool]
+    ) -> Picture:
+        def at_hand() -> Picture | None:
+            known = self._pictures.get(challenger)
+            is_same = known is not None and known.deployment == deployment.id
+            return known if known is not None and is_same and serves(known) else None
+
+        if (known := at_hand()) is not None:
             return known
         async with self._one_at_a_time:
-            if (known := self._current(deployment, challenger)) is not None:
+            if (known := at_hand()) is not None:
                 return known
             loop = asyncio.get_running_loop()
             while True:
@@ -161,35 +185,43 @@ class Board:
         self._changes += 1
         self._pictures.clear()
 
-    def _current(self, deployment: Deployment, challenger: int) -> Picture | None:
-        known = self._pictures.get(challenger)
-        if known is None or known.deployment != deployment.id or not known.due_in_s:
-            return None
-        return known
-
     def _make(self, deployment: Deployment, challenger: int) -> Picture:
         began, cpu = time.monotonic(), time.thread_time()
-        report = build.build(self.places, deployment, challenger=challenger, history=self.history)
-        before = self._pictures.get(challenger)
-        if before is not None and before.deployment != deployment.id:
-            before = None
+        report = build.build(self.places, deployment, challenger=challenger, memory=self.memory)
+        before = self._counted.get(challenger)
+        if before is None or before.deployment != deployment.id:
+            before = _Counted(deployment.id, None)
+        self._counted[challenger] = counted = before.then(
+            began, report["ledger"]["journal"]["appended"]
+        )
         self._n += 1
         return Picture(
             deployment.id,
-            {**report, "now": _rate(before, report, began)},
+            {**report, "now": counted.rate},
             began,
             time.thread_time() - cpu,
             f"{self._name}-{self._n}",
         )
 
 
-def _rate(before: Picture | None, report: Mapping[str, Any], now: float) -> dict[str, float] | None:
-    """Return how many requests a second were journaled since the picture before."""
-    if before is None:
-        return None
-    over_s = now - before.made
-    came = report["ledger"]["journal"]["appended"] - before.report["ledger"]["journal"]["appended"]
-    return {"rate_per_s": max(came, 0) / over_s, "over_s": round(over_s, 1)} if over_s > 0 else None
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """How many requests were journaled at a moment, and the rate until then."""
+
+    deployment: str
+    at: float | None
+    n: int = 0
+    rate: Mapping[str, float] | None = None
+
+    def then(self, now: float, n: int) -> _Counted:
+        """Return the same of a later moment: a rate is told over `LEAST_S` at least."""
+        if self.at is None:
+            return _Counted(self.deployment, now, n)
+        over_s = now - self.at
+        if over_s < LEAST_S:
+            return self
+        rate = {"rate_per_s": max(n - self.n, 0) / over_s, "over_s": round(over_s, 1)}
+        return _Counted(self.deployment, now, n, rate)
 
 
 def _step_back() -> None:

@@ -6,7 +6,6 @@ deployment: its lanes, its challengers, and our own words.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -15,11 +14,9 @@ from typing import Any
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from shadowserve.faults import fault_of
 from shadowserve.judgement.findings.finding import Severity
 from shadowserve.judgement.verdict import Verdict
 from shadowserve.records import Outcome
-from shadowserve.report import build
 from shadowserve.state import arrival, ledger
 from shadowserve.state import deployment as deployments
 from shadowserve.state.deployment import Deployment
@@ -30,10 +27,11 @@ from shadowserve.state.metrics import of_deployment
 from shadowserve.state.places import Places
 
 KEPT_S = 5.0
-"""How long a reading is told again: a report takes tenths of a second, and anybody may ask."""
+"""How long a reading is told again: anybody may ask."""
 
 _LANE = ("role", "version")
-_log = logging.getLogger("shadowserve.console")
+
+Reports = Mapping[int, Mapping[str, Any] | None]
 
 
 class Exposition:
@@ -50,8 +48,13 @@ class Exposition:
         self._reading = threading.Lock()
         self._text, self._until = b"", 0.0
 
-    def text(self) -> bytes:
+    def text(self, reports: Reports) -> bytes:
         """Return all series; what was read a moment ago is told again.
+
+        Parameters
+        ----------
+        reports : mapping of version number to report
+            Of each challenger; None where there is none to be had.
 
         Raises
         ------
@@ -61,7 +64,7 @@ class Exposition:
         with self._reading:  # several scrapers share one reading
             if time.monotonic() >= self._until:
                 registry = CollectorRegistry()
-                registry.register(_Read(self._places))
+                registry.register(_Read(self._places, reports))
                 self._text = generate_latest(registry)
                 self._until = time.monotonic() + KEPT_S
             return self._text
@@ -70,8 +73,9 @@ class Exposition:
 class _Read:
     """One reading, as a collector."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: Places, reports: Reports) -> None:
         self._places = places
+        self._reports = reports
 
     def describe(self) -> list[Metric]:
         """Name nothing beforehand: a registry would read everything to learn the names."""
@@ -96,7 +100,7 @@ class _Read:
             "Age of the oldest closed window that has not arrived in MLflow; 0 where none waits.",
             value=_age_s(self._places, deployment),
         )
-        yield from _reports(self._places, deployment)
+        yield from _reports(self._reports)
 
 
 def _info(deployment: Deployment) -> Metric:
@@ -147,7 +151,7 @@ def _age_s(places: Places, deployment: Deployment) -> float:
     return 0.0 if oldest is None else max(0.0, (time.time_ns() - oldest) / 1e9)
 
 
-def _reports(places: Places, deployment: Deployment) -> Iterator[Metric]:
+def _reports(reports: Reports) -> Iterator[Metric]:
     own = ["challenger"]
     readable = GaugeMetricFamily(
         "shadowserve_report_readable", "1 where the report can be built, else 0.", labels=own
@@ -171,9 +175,8 @@ def _reports(places: Places, deployment: Deployment) -> Iterator[Metric]:
         "The same of the control: what the champion's version disagrees with itself.",
         labels=own,
     )
-    for version in deployment.challengers:
-        who = [str(version.number)]
-        report = _report(places, deployment, version.number)
+    for number, report in reports.items():
+        who = [str(number)]
         readable.add_metric(who, float(report is not None))
         if report is None:
             continue
@@ -194,12 +197,3 @@ def _reports(places: Places, deployment: Deployment) -> Iterator[Metric]:
             if value is not None:
                 family.add_metric(who, value)
     yield from (readable, verdict, findings, compared, apart, noise)
-
-
-def _report(places: Places, deployment: Deployment, challenger: int) -> Mapping[str, Any] | None:
-    try:
-        return build.build(places, deployment, challenger=challenger)
-    except Exception as error:  # told as such: lanes and evidence must be seen all the same
-        fault = fault_of(error)
-        _log.error("no report of v%d: %s at %s", challenger, fault.type, fault.frame)
-        return None

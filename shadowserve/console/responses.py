@@ -32,7 +32,12 @@ def refused(code: str, message: str, *, status: int, **more: Any) -> Response:
 
 def as_json(value: Any, *, status: int = 200) -> Response:
     """Answer with a JSON value."""
-    return Response(orjson.dumps(value), status, media_type=JSON)
+    return as_encoded(orjson.dumps(value), status=status)
+
+
+def as_encoded(value: bytes, *, status: int = 200) -> Response:
+    """Answer with a JSON value that is encoded already."""
+    return Response(value, status, media_type=JSON)
 
 
 def as_html(text: str, *, status: int = 200) -> Response:

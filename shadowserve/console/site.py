@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
 from hmac import compare_digest
-from typing import Any
 from urllib.parse import parse_qs, urlencode
 
 import orjson
@@ -17,7 +17,7 @@ from starlette.routing import Route
 from shadowserve.console import pages
 from shadowserve.console.board import Board, Picture
 from shadowserve.console.pages import Steering, View
-from shadowserve.console.responses import as_asset, as_html, as_json, refused
+from shadowserve.console.responses import as_asset, as_encoded, as_html, as_json, refused
 from shadowserve.errors import RequestError, ShadowserveError, UnreadableError
 from shadowserve.http.asgi import ClientGone, read_pieces
 from shadowserve.report import build
@@ -49,6 +49,7 @@ class Site:
         self._board = board
         self._mark = secrets.token_urlsafe(24)
         self._streams = 0
+        self._newest: dict[int | None, _Shown] = {}
 
     def routes(self) -> list[Route]:
         """Return what is served."""
@@ -77,14 +78,15 @@ class Site:
             return as_html(pages.waiting(told), status=503)
         try:
             wanted = self._wanted(deployment, request)
-            view, newest = await self._view(deployment, wanted, wait=False)
+            shown = await self._shown(deployment, wanted, wait=False)
         # An open page asks again by itself, so it gets a page, and a status that a probe understands.
         except UnreadableError as error:
             return as_html(pages.waiting(str(error), state="trouble"), status=503)
         except ShadowserveError as error:
             return as_html(pages.waiting(str(error), state="trouble"), status=400)
-        told = pages.page(view, challenger=_named(wanted), tick=newest.tick, every_s=newest.every_s)
-        return as_html(told)
+        every_s = shown.newest.every_s
+        page = pages.page(shown.view, challenger=_named(wanted), tick=shown.tick, every_s=every_s)
+        return as_html(page)
 
     async def request(self, request: Request) -> Response:
         """Return the page of one request: ``?position=162``."""
@@ -106,7 +108,7 @@ class Site:
         step = request.query_params.get("step", "")
 
         def read(deployment: Deployment, number: int) -> str | None:
-            return pages.of_step(self._places, self._board.history, deployment, number, step)
+            return pages.of_step(self._places, self._board.memory.history, deployment, number, step)
 
         return await self._aside(request, read, "No step was named.")
 
@@ -128,8 +130,8 @@ class Site:
 
     async def live(self, request: Request) -> Response:
         """Return what has changed since a tick, once."""
-        told = await self._news(request, _Seen())
-        return as_json(told, status=200 if told is not None else 503)
+        told = await self._news(request, _Viewer(request.query_params.get("tick")))
+        return as_encoded(told or b"null", status=200 if told is not None else 503)
 
     async def events(self, request: Request) -> Response:
         """Return what changes as a stream of server-sent events, one at each tick."""
@@ -145,28 +147,29 @@ class Site:
         self._streams += 1
         try:
             yield b"retry: 3000\n\n"
-            seen = _Seen()
+            viewer = _Viewer(request.query_params.get("tick"))
             while not await request.is_disconnected():
-                news = await self._news(request, seen)
+                news = await self._news(request, viewer)
                 if news is not None:
-                    yield b"data: " + orjson.dumps(news) + b"\n\n"
-                await asyncio.sleep(seen.wait_s)
+                    yield b"data: " + news + b"\n\n"
+                await asyncio.sleep(viewer.wait_s)
         finally:
             self._streams -= 1
 
-    async def _news(self, request: Request, seen: _Seen) -> dict[str, Any] | None:
-        """Return what a page lacks; with what it has already noted."""
+    async def _news(self, request: Request, viewer: _Viewer) -> bytes | None:
+        """Return what a viewer lacks, encoded; and note that it is sent."""
         deployment = deployments.read(self._places)
         if deployment is None or not deployment.challengers:
             return None
         try:
-            wanted = self._wanted(deployment, request)
-            view, newest = await self._view(deployment, wanted)
+            shown = await self._shown(deployment, self._wanted(deployment, request))
         except ShadowserveError as error:
-            return {"trouble": str(error)}
-        seen.wait_s = max(newest.due_in_s, 0.2)
-        changed = seen.changed(view, newest, request.query_params.get("tick"))
-        return {"tick": newest.tick, "every": newest.every_s, "title": view.title, "parts": changed}
+            return orjson.dumps({"trouble": str(error)})
+        viewer.wait_s = max(shown.newest.due_in_s, 0.2)
+        # A page that was written of this very picture has all of it.
+        before = shown if viewer.tick == shown.tick else viewer.seen
+        viewer.tick, viewer.seen = shown.tick, shown
+        return shown.news(since=before)
 
     def _wanted(self, deployment: Deployment, request: Request) -> int | None:
         """Return the challenger asked for; None for the overview of several."""
@@ -177,17 +180,27 @@ class Site:
             given = None
         return build.number_of(deployment, given)
 
-    async def _view(
+    async def _shown(
         self, deployment: Deployment, wanted: int | None, *, wait: bool = True
-    ) -> tuple[View, Picture]:
+    ) -> _Shown:
+        """Return what a page shows now: laid out once, however many look."""
         numbers = [version.number for version in deployment.challengers]
         asked = numbers if wanted is None else [wanted]
         look = self._board.latest if wait else self._board.at_hand
         found = [await look(deployment, number) for number in asked]
         steering = Steering(self._mark, paused=self._places.paused.exists())
-        if wanted is None:
-            return pages.of_all([one.report for one in found], numbers, steering), found[-1]
-        return pages.of_challenger(found[0].report, numbers, steering), found[0]
+        # Another process may pause lanes between two pictures.
+        tick = "+".join((*(one.tick for one in found), *(["paused"] if steering.paused else [])))
+        known = self._newest.get(wanted)
+        if known is None or known.tick != tick:
+            reports = [one.report for one in found]
+            view = (
+                pages.of_all(reports, numbers, steering)
+                if wanted is None
+                else pages.of_challenger(reports[0], numbers, steering)
+            )
+            self._newest[wanted] = known = _Shown(tick, view, found[-1])
+        return known
 
     async def pause(self, request: Request) -> Response:
         """Let lanes skip what comes."""
@@ -225,21 +238,33 @@ class Site:
         return as_json({"paused": paused})
 
 
-class _Seen:
-    """What one viewer has: the parts as they were sent last."""
+@dataclass(slots=True)
+class _Shown:
+    """What a page shows at one tick, and what was told of it to those who had seen others."""
 
-    def __init__(self) -> None:
-        self._parts: dict[str, str] | None = None
-        self.wait_s = 1.0
+    tick: str
+    view: View
+    newest: Picture
+    _told: dict[str, bytes] = field(default_factory=dict)
 
-    def changed(self, view: View, newest: Picture, tick: str | None) -> Mapping[str, str]:
-        """Return the parts that the viewer lacks, and note that they are sent."""
-        # A page that was written of this very picture has all of it.
-        if self._parts is None:
-            self._parts = dict(view.parts) if tick == newest.tick else {}
-        found = {name: part for name, part in view.parts.items() if self._parts.get(name) != part}
-        self._parts = dict(view.parts)
-        return found
+    def news(self, *, since: _Shown | None) -> bytes:
+        """Return what is new to whoever has seen that, encoded; all of it to whoever has seen nothing."""
+        before = since.tick if since is not None else ""
+        if before not in self._told:
+            had = since.view.parts if since is not None else {}
+            parts = {name: one for name, one in self.view.parts.items() if had.get(name) != one}
+            told = {"tick": self.tick, "every": self.newest.every_s, "title": self.view.title}
+            self._told[before] = orjson.dumps({**told, "parts": parts})
+        return self._told[before]
+
+
+@dataclass(slots=True)
+class _Viewer:
+    """One who looks: what was sent last, and when there is more."""
+
+    tick: str | None
+    seen: _Shown | None = None
+    wait_s: float = 1.0
 
 
 def _named(wanted: int | None) -> str:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from setproctitle import setproctitle
 
@@ -31,6 +31,9 @@ from shadowserve.state import deployment as deployments
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.places import Places
 from shadowserve.versions.stores import redact
+
+if TYPE_CHECKING:
+    from shadowserve.report.memory import Memory
 
 FLUSH_S = 15.0
 PAIR_S = 3.0
@@ -61,7 +64,7 @@ def main() -> int:
     deployment = _wait_for(places, os.environ["SHADOWSERVE_START"])
     if held is None or deployment is None:
         return 0
-    carrier = Carrier(places, deployment, report=_report)
+    carrier = Carrier(places, deployment, report=_Reports(deployment.id))
     threading.Thread(target=_end_by_deadline, args=(carrier,), daemon=True).start()
     owner = Owner(places, deployment, kind_compared)
     labels = threading.Thread(target=owner.run, args=(_stop,), daemon=True)
@@ -80,10 +83,22 @@ def _settle(places: Places) -> None:
     beginnings.tell(places.scratch, "evidence")
 
 
-def _report(places: Places, deployment: Deployment, challenger: int) -> Mapping[str, Any]:
-    from shadowserve.report import build
+class _Reports:
+    """Builds reports; what it has read of the deployment that is served it need not read again."""
 
-    return build.build(places, deployment, challenger=challenger)
+    def __init__(self, served: str) -> None:
+        self._served = served
+        self._memory: Memory | None = None
+
+    def __call__(
+        self, places: Places, deployment: Deployment, challenger: int
+    ) -> Mapping[str, Any]:
+        from shadowserve.report import build
+        from shadowserve.report.memory import Memory
+
+        self._memory = self._memory or Memory()
+        memory = self._memory if deployment.id == self._served else None
+        return build.build(places, deployment, challenger=challenger, memory=memory)
 
 
 def _talk() -> None:

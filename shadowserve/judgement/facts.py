@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -10,47 +10,21 @@ from typing import Any
 import numpy as np
 
 from shadowserve import labels
-from shadowserve.comparison.bursts import BurstRecord, burst_of
 from shadowserve.comparison.learned import Learned
 from shadowserve.comparison.milestones import Moment
 from shadowserve.divergence import KindTally
+from shadowserve.judgement.lanes import Lanes
+from shadowserve.judgement.pairs import Pair, bursts, first_of_each
 from shadowserve.labels import Losses
-from shadowserve.records import Role, worker_of
+from shadowserve.records import Role
 from shadowserve.state import acceptances, sharing
 from shadowserve.state import ledger as ledgers
 from shadowserve.state.acceptances import Acceptance
 from shadowserve.state.deployment import Deployment
-from shadowserve.state.lane_reading import Snapshot, snapshot
 from shadowserve.state.ledger_entries import LaneLedger, Ledger
 from shadowserve.state.places import Places
 from shadowserve.statistics.paired import PairedBursts
 from shadowserve.versions.version import Version
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """One request of a burst as challenger and control both scored it.
-
-    Parameters
-    ----------
-    challenger_ms, control_ms : float or None
-        None where the times do not count (warm-up, scored in a batch).
-    arrived_ns : int
-        By the wall clock; 0 where an earlier release kept the pair.
-    server_ms : float
-        What the server took of the answer besides the model.
-    """
-
-    position: int
-    challenger_ms: float | None
-    control_ms: float | None
-    challenger_steps: Sequence[float]
-    control_steps: Sequence[float]
-    challenger_scores: Sequence[float] | None
-    control_scores: Sequence[float] | None
-    unit: int | None = None
-    arrived_ns: int = 0
-    server_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +129,11 @@ class Facts:
         return self.learned is not None and self.learned.pairing.paired.n_bursts > 0
 
     @cached_property
+    def bursts(self) -> list[list[Pair]]:
+        """The pairs that both lanes timed, by burst, in the order of arrival."""
+        return bursts(self.pairs)
+
+    @cached_property
     def paired(self) -> PairedBursts:
         """What callers wait with the challenger beside the control, burst by burst.
 
@@ -164,7 +143,7 @@ class Facts:
             return self.learned.pairing.paired
         margin = self.deployment.options.policy.latency_margin
         paired = PairedBursts(margin=margin)
-        for burst in bursts(self.pairs):
+        for burst in self.bursts:
             paired.add(
                 burst[0].arrived_ns,
                 [pair.control_ms or 0.0 for pair in burst],
@@ -181,7 +160,7 @@ class Facts:
         """
         both = [
             (p.challenger_scores, p.control_scores)
-            for p in _first_of_each(self.pairs)
+            for p in first_of_each(self.pairs)
             if p.challenger_scores is not None and p.control_scores is not None
         ]
         if not both or any(
@@ -209,29 +188,36 @@ class Facts:
         )
 
 
-def gather(places: Places, deployment: Deployment, *, challenger: int) -> Facts:
-    """Gather what is known of a challenger now."""
+def gather(
+    places: Places, deployment: Deployment, *, challenger: int, lanes: Lanes | None = None
+) -> Facts:
+    """Gather what is known of a challenger now.
+
+    Parameters
+    ----------
+    lanes : Lanes, optional
+        Remembers what it has read, for whoever asks often.
+    """
     ledger = ledgers.read(places, deployment)
     lane = next(
         entry
         for entry in ledger.lanes
         if entry.name.role is Role.CHALLENGER and entry.name.version == challenger
     )
-    own = snapshot(places.lane(Role.CHALLENGER, challenger).state)
-    control_state = places.lane(Role.CONTROL, deployment.champion.number).state
-    control = snapshot(control_state) if deployment.control else None
-    # One snapshot of each lane for all findings: read twice, two of them could contradict each
-    # other.
-    learned = _learned(own)
+    control = places.lane(Role.CONTROL, deployment.champion.number).state
+    both = (lanes or Lanes()).read(
+        places.lane(Role.CHALLENGER, challenger).state, control if deployment.control else None
+    )
+    learned = both.learned
     return Facts(
         deployment=deployment,
         challenger=deployment.version(challenger),
         ledger=ledger,
         lane=lane,
         learned=learned,
-        control=_learned(control) if control else None,
-        pairs=_pairs(own, control) if control else (),
-        windows=own.windows,
+        control=both.control,
+        pairs=both.pairs,
+        windows=both.windows,
         shared=_shared(places, deployment),
         acceptances=acceptances.standing(acceptances.read(places, deployment.id), challenger),
         losses=labels.learn(
@@ -252,47 +238,6 @@ def _shared(places: Places, deployment: Deployment) -> bool:
         return not deployment.tapped
     shown = sharing.remembered(places.shown(champion.digest, deployment.options.method))
     return decided.batched or (decided.earnable and shown.earned is not None)
-
-
-def _learned(seen: Snapshot) -> Learned | None:
-    return Learned.from_state(seen.summaries) if seen.summaries else None
-
-
-def _pairs(own: Snapshot, control: Snapshot) -> tuple[Pair, ...]:
-    theirs = {position: record for position, _, _, record in control.bursts}
-    found = []
-    for position, _, _, record in own.bursts:
-        if position in theirs:
-            a, b = BurstRecord.decode(record), BurstRecord.decode(theirs[position])
-            found.append(
-                Pair(
-                    position, a.ms, b.ms, a.steps, b.steps, a.scores, b.scores, a.unit, a.at, a.server_ms,
-                )
-            )  # fmt: skip
-    return tuple(sorted(found, key=lambda pair: pair.arrived_ns))
-
-
-def bursts(pairs: Iterable[Pair]) -> list[list[Pair]]:
-    """Return the pairs that both lanes timed, by burst, in the order of arrival."""
-    found: dict[tuple[int, int], list[Pair]] = {}
-    for pair in pairs:
-        # Times are None or 0 for the warm-up at a burst's beginning; log ratios need both.
-        burst = burst_of(pair.position)
-        if burst is not None and pair.control_ms and pair.challenger_ms:
-            found.setdefault((worker_of(pair.position), burst[0]), []).append(pair)
-    return sorted(found.values(), key=lambda burst: burst[0].arrived_ns)
-
-
-def _first_of_each(pairs: Iterable[Pair]) -> list[Pair]:
-    """Return the first pair of each unit; those without an entity are units of their own."""
-    seen: set[int] = set()
-    kept = []
-    for pair in pairs:
-        if pair.unit is None or pair.unit not in seen:
-            kept.append(pair)
-        if pair.unit is not None:
-            seen.add(pair.unit)
-    return kept
 
 
 def _columns(scores: np.ndarray, own: Sequence[Any], classes: Sequence[Any]) -> np.ndarray:

@@ -103,8 +103,7 @@ def _disagreement(known: Facts, policy: Policy) -> Limit:
     outputs = known.learned.outputs
     # Broken shares alpha, since any one limit may reject; kept does not, since all must hold
     # together.
-    low, _ = above_noise(known, outputs, alpha=policy.alpha / LIMITS)
-    _, high = above_noise(known, outputs, alpha=policy.alpha)
+    low, high = above_noise(known, outputs, alpha=policy.alpha, alpha_low=policy.alpha / LIMITS)
     stands = Standing(max(low, 0.0), high, limit, "share")
     says = f"Disagreement above the noise lies between {share(max(low, 0.0))} and {share(high)}; {share(limit)} is allowed."
     if high < limit:

@@ -77,6 +77,7 @@ def accept(
     reason: str,
     by: str,
     lasts_s: float | None = None,
+    report: Told | None = None,
 ) -> Acceptance:
     """Accept one finding as it stands now, and return what is remembered of it.
 
@@ -88,6 +89,8 @@ def accept(
         Who says so.
     lasts_s : float, optional
         For how long; without it until it is withdrawn, or the finding outgrows it.
+    report : mapping, optional
+        Where a report has just been built.
 
     Raises
     ------
@@ -97,7 +100,8 @@ def accept(
         If the reason says nothing or too much, or too many are accepted already.
     """
     reason = acceptances.checked(reason)
-    report = build.build(places, deployment, challenger=challenger)
+    if report is None:
+        report = build.build(places, deployment, challenger=challenger)
     found = _the_one(report["findings"], wanted, what=f"finding of v{challenger}")
     effect = found["effect"] or {}
     said = Acceptance(

@@ -19,7 +19,8 @@ from shadowserve.labels.losses import by_request
 from shadowserve.legible import counted
 from shadowserve.report import quiet, times
 from shadowserve.report.joint import joint
-from shadowserve.report.over_time import History, over_time
+from shadowserve.report.memory import Memory
+from shadowserve.report.over_time import over_time
 from shadowserve.report.recorded import latest_answers
 from shadowserve.settings.policy import Policy
 from shadowserve.state.deployment import Deployment
@@ -61,7 +62,7 @@ def policy_of(deployment: Deployment, challenger: int) -> Policy:
 
 
 def build(
-    places: Places, deployment: Deployment, *, challenger: int, history: History | None = None
+    places: Places, deployment: Deployment, *, challenger: int, memory: Memory | None = None
 ) -> dict[str, Any]:
     """Return the contract's report of one challenger, as it stands now.
 
@@ -72,10 +73,11 @@ def build(
     deployment : Deployment
     challenger : int
         Version number.
-    history : History, optional
-        Keeps the closed windows for whoever asks often.
+    memory : Memory, optional
+        Keeps what was read for the next report, for whoever asks often.
     """
-    known = gather(places, deployment, challenger=challenger)
+    memory = memory or Memory()
+    known = gather(places, deployment, challenger=challenger, lanes=memory.lanes)
     policy = policy_of(deployment, challenger)
     findings = look(known, policy)
     judgement = judge(known, findings, policy)
@@ -96,7 +98,7 @@ def build(
         "acceptances": list(_acceptances(known, findings)),
         "labels": _labels(known, policy),
         "divergence": _divergence(known, places),
-        "over_time": over_time(places, known, findings, history),
+        "over_time": over_time(places, known, findings, memory.history),
         "latency": times.latency(known, policy),
         "features": list(times.features(known)),
         "notes": _notes(known),

@@ -70,6 +70,7 @@ class History:
     """The closed windows of lanes, read once: what is closed does not change."""
 
     _known: dict[Path, list[tuple[int, Point]]] = field(default_factory=dict)
+    _series: dict[Path, tuple[int, dict[str, Any]]] = field(default_factory=dict)
     _one_at_a_time: Lock = field(default_factory=Lock)
 
     def points(self, file: Path) -> list[Point]:
@@ -81,15 +82,36 @@ class History:
             If its file is there and cannot be read.
         """
         with self._one_at_a_time:
-            known = self._known.setdefault(file, [])
-            after = known[-1][0] if known else -1
-            for window in closed_windows(file, after=after):
-                metrics = ((window.n, orjson.loads(window.metrics)),)
-                since, until = window.opened_ns / 1e9, window.closed_ns / 1e9
-                known.append((window.number, Point(since, until, window.n, metrics)))
-            points = [point for _, point in known]
-        width = ceil(len(points) / MOST) or 1
-        return [_joined(points[i : i + width]) for i in range(0, len(points), width)]
+            return _few([point for _, point in self._read(file)])
+
+    def series(self, file: Path, name: LaneName) -> dict[str, Any]:
+        """Return a lane's windows as columns; what was told before is told again until one closes.
+
+        Raises
+        ------
+        UnreadableError
+            If its file is there and cannot be read.
+        """
+        with self._one_at_a_time:
+            known = self._read(file)
+            if file not in self._series or self._series[file][0] != len(known):
+                points = _few([point for _, point in known])
+                self._series[file] = (len(known), _series(points, name))
+            return self._series[file][1]
+
+    def _read(self, file: Path) -> list[tuple[int, Point]]:
+        known = self._known.setdefault(file, [])
+        after = known[-1][0] if known else -1
+        for window in closed_windows(file, after=after):
+            metrics = ((window.n, orjson.loads(window.metrics)),)
+            since, until = window.opened_ns / 1e9, window.closed_ns / 1e9
+            known.append((window.number, Point(since, until, window.n, metrics)))
+        return known
+
+
+def _few(points: Sequence[Point]) -> list[Point]:
+    width = ceil(len(points) / MOST) or 1
+    return [_joined(points[i : i + width]) for i in range(0, len(points), width)]
 
 
 def _joined(points: Sequence[Point]) -> Point:
@@ -125,7 +147,7 @@ def over_time(
     lanes = [("challenger", known.lane.name)]
     lanes += [("control", control)] if known.deployment.control else []
     return {
-        **{told: _series(history.points(_file(places, name)), name) for told, name in lanes},
+        **{told: history.series(_file(places, name), name) for told, name in lanes},
         "events": list(_events(known, findings)),
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,16 +18,25 @@ _NAMES = frozenset(("ledger", "cursor", "death", "summary", "comparison", "burst
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One consistent reading of a lane's file, for those who only read."""
+    """One consistent reading of a lane's file, for those who only read.
+
+    Parameters
+    ----------
+    bursts : sequence of (position, burst, place, record)
+        In the order of positions, without those that were left out.
+    burst_positions : set of int
+        Of all that the file keeps.
+    """
 
     outcomes: Mapping[str, int]
     cursor: Mapping[int, int]
     summaries: Mapping[str, bytes]
     bursts: Sequence[tuple[int, int, int, bytes]]
+    burst_positions: Set[int] = frozenset()
     windows: int = 0
 
 
-def snapshot(path: Path, *, whole: bool = True) -> Snapshot:
+def snapshot(path: Path, *, whole: bool = True, without: Set[int] = frozenset()) -> Snapshot:
     """Read a lane's file in one transaction.
 
     Parameters
@@ -36,6 +45,8 @@ def snapshot(path: Path, *, whole: bool = True) -> Snapshot:
         Missing means that the lane never started: all is empty.
     whole : bool
         Whether summaries and bursts are read too, or only what the ledger needs.
+    without : set of int
+        Positions whose records of bursts are known already, and are left out.
 
     Raises
     ------
@@ -45,13 +56,22 @@ def snapshot(path: Path, *, whole: bool = True) -> Snapshot:
     with _looking(path) as connection:
         # One transaction sees one commit: cursor and counts from two would not balance.
         connection.execute("BEGIN")
+        kept = {place for (place,) in _if(whole, connection, "SELECT position FROM burst")}
         return Snapshot(
             cursor=dict(connection.execute("SELECT worker, sequence FROM cursor")),
             outcomes=dict(connection.execute("SELECT outcome, n FROM ledger")),
             summaries=dict(_if(whole, connection, "SELECT name, state FROM summary")),
-            bursts=list(_if(whole, connection, "SELECT * FROM burst ORDER BY position")),
+            bursts=_bursts(connection, kept - without) if kept else [],
+            burst_positions=kept,
             windows=connection.execute("SELECT count(*) FROM window").fetchone()[0],
         )
+
+
+def _bursts(connection: sqlite3.Connection, wanted: Set[int]) -> list[tuple[int, int, int, bytes]]:
+    query = (
+        "SELECT * FROM burst WHERE position IN (SELECT value FROM json_each(?)) ORDER BY position"
+    )
+    return connection.execute(query, (json.dumps(sorted(wanted)),)).fetchall()
 
 
 def summary(path: Path, name: str) -> bytes | None:

@@ -176,12 +176,13 @@ def robust_line(shape: FloatArray, ms: FloatArray) -> tuple[FloatArray, FloatArr
     fixed = np.full(n_shapes, np.median(ms))
     variable = np.zeros(n_shapes)
     noise = np.ones(n_shapes)
+    log_ms = np.log(ms)
     for turn in range(16):
         predicted = fixed[:, None] + variable[:, None] * shape
-        errors = np.log(ms) - np.log(predicted)
+        errors = log_ms - np.log(predicted)
         # 1.4826 turns a median deviation into a normal one's standard deviation. Below 2 % a fit of
         # equal timings would take every other one for an outlier.
-        noise = np.maximum(1.4826 * np.median(np.abs(errors), axis=1), 0.02)
+        noise = np.maximum(1.4826 * _medians(np.abs(errors)), 0.02)
         # Logarithms first, which let a poor start find the large inputs; then the errors fitted.
         size = np.abs(errors if turn < 8 else ms / predicted - 1)
         # Huber's 1.345 keeps 95 % of the precision of least squares where the noise is normal.
@@ -190,12 +191,21 @@ def robust_line(shape: FloatArray, ms: FloatArray) -> tuple[FloatArray, FloatArr
     return fixed, variable, noise
 
 
+def _medians(rows: FloatArray) -> FloatArray:
+    """Return each row's median; several times as fast as NumPy's, which also looks for NaN."""
+    half = rows.shape[1] // 2
+    if rows.shape[1] % 2:
+        return np.asarray(np.partition(rows, half, axis=1)[:, half])
+    return np.asarray(np.partition(rows, (half - 1, half), axis=1)[:, half - 1 : half + 1].mean(1))
+
+
 def _weighted_line(
     shape: FloatArray, ms: FloatArray, weights: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Weighted least squares with an intercept, neither cost negative."""
-    w, wx, wy = weights.sum(1), (weights * shape).sum(1), (weights * ms).sum(1)
-    wxx, wxy = (weights * shape**2).sum(1), (weights * shape * ms).sum(1)
+    weighted = weights * shape
+    w, wx, wy = weights.sum(1), weighted.sum(1), weights @ ms
+    wxx, wxy = np.einsum("ij,ij->i", weighted, shape), weighted @ ms
     determinant = w * wxx - wx**2
     # Where sizes do not differ, dividing by infinity gives slope 0, and the mean as the fixed cost.
     safe = np.where(determinant > 1e-12 * w * wxx, determinant, np.inf)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -120,14 +121,9 @@ def test_traffic_now_is_what_came_since_the_report_before(places):
     async def look() -> list:
         board = Board(places)
         first = await board.latest(deployment(NOWHERE), 4)
-        board._pictures[4] = dict_replace(first)
-        return [first.report["now"], (await board.latest(deployment(NOWHERE), 4)).report["now"]]
-
-    def dict_replace(picture):
         # As if it had been made a minute ago.
-        return type(picture)(
-            picture.deployment, picture.report, picture.made - 60, 0.1, picture.tick
-        )
+        board._counted[4] = replace(board._counted[4], at=first.made - 60)
+        return [first.report["now"], (await board.anew(deployment(NOWHERE), 4)).report["now"]]
 
     first, second = asyncio.run(look())
     assert first is None

@@ -10,7 +10,8 @@ import pytest
 from rig.judging import known_of, shadowed, timed
 from rig.scoring import double, native, opaque, pipeline
 from shadowserve.comparison.bursts import burst_of
-from shadowserve.judgement.facts import Pair, bursts, gather
+from shadowserve.judgement.facts import gather
+from shadowserve.judgement.pairs import Pair, bursts
 from shadowserve.records import position
 
 

@@ -28,9 +28,9 @@ def own(places: Places):
     return places.lane(CHALLENGER.role, CHALLENGER.version)
 
 
-def told(places: Places, history: History | None = None) -> dict:
+def told(places: Places) -> dict:
     served = deployment("sqlite:///none.db", control=True)
-    return build.build(places, served, challenger=4, history=history)
+    return build.build(places, served, challenger=4)
 
 
 def test_each_window_is_a_point_of_the_series_beside_the_controls(places):

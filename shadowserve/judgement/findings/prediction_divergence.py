@@ -108,15 +108,19 @@ def _next(outputs: Outputs) -> str:
     return " Look at the worst requests before switching: the report names them."
 
 
-def above_noise(known: Facts, outputs: Outputs, *, alpha: float) -> tuple[float, float]:
-    """Return the interval of the challenger's disagreement above the control's.
+def above_noise(
+    known: Facts, outputs: Outputs, *, alpha: float, alpha_low: float | None = None
+) -> tuple[float, float]:
+    """Return the interval of the challenger's disagreement above the control's; the lower end at a level of its own.
 
     The control is the champion scored again: what it disagrees on is noise. Without a control the
     noise is taken to be none.
     """
     if known.control is None or known.control.outputs.judged.n == 0:
-        return outputs.judged.interval(alpha)
-    return difference(outputs.judged, known.control.outputs.judged, alpha=alpha)
+        low, high = outputs.judged.interval(alpha)
+        return low if alpha_low is None else outputs.judged.interval(alpha_low)[0], high
+    theirs = known.control.outputs.judged
+    return difference(outputs.judged, theirs, alpha=alpha, alpha_low=alpha_low)
 
 
 def _may_be_apart(known: Facts, outputs: Outputs, policy: Policy, *, alpha: float) -> bool:

@@ -182,8 +182,17 @@ def log_e_difference(a: MeanSequence, b: MeanSequence, margin: float = 0.0) -> f
     return float(best.fun)
 
 
-def difference(a: MeanSequence, b: MeanSequence, *, alpha: float) -> tuple[float, float]:
+def difference(
+    a: MeanSequence, b: MeanSequence, *, alpha: float, alpha_low: float | None = None
+) -> tuple[float, float]:
     """Range of ``mean(a) - mean(b)`` for two streams of different requests, valid at every look.
+
+    Parameters
+    ----------
+    alpha : float
+        Half of it is the probability that the upper end is ever wrong.
+    alpha_low : float, optional
+        The same of the lower end; by default as much.
 
     Returns
     -------
@@ -193,10 +202,10 @@ def difference(a: MeanSequence, b: MeanSequence, *, alpha: float) -> tuple[float
     width = a.high - a.low
     if a.n == 0 or b.n == 0:
         return -width, width
-    threshold = log(2 / alpha)
+    below, above = log(2 / (alpha_low or alpha)), log(2 / alpha)
     centre = a.mean - b.mean
-    low = _crossing(lambda d: log_e_difference(a, b, d) - threshold, -width, centre)
-    high = -_crossing(lambda d: log_e_difference(b, a, d) - threshold, -width, -centre)
+    low = _crossing(lambda d: log_e_difference(a, b, d) - below, -width, centre)
+    high = -_crossing(lambda d: log_e_difference(b, a, d) - above, -width, -centre)
     return low, high
 
 

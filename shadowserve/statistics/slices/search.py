@@ -65,6 +65,7 @@ class SliceSearch:
         self, columns: Mapping[ColumnName, Kind], *, disclosure: Disclosure = NOTHING_SHOWN
     ) -> None:
         self._counts = CellCounts(columns, disclosure=disclosure)
+        self._found: dict[tuple[float, frozenset[ColumnName]], list[Slice]] = {}
 
     @property
     def names(self) -> tuple[ColumnName, ...]:
@@ -116,6 +117,7 @@ class SliceSearch:
         ndarray of shape (n_rows, n_cells), bool, or None
             Which cells each row is in, none for one that was left out. None until cells are fixed.
         """
+        self._found.clear()
         return self._counts.add(columns, disagreement)
 
     def add_again(self, columns: Mapping[ColumnName, NDArray[Any]], same: FloatArray) -> None:
@@ -128,6 +130,7 @@ class SliceSearch:
         same : ndarray of shape (n_rows,), float64
             1 where a row differs as before, 0 where it does not, NaN where it did not differ.
         """
+        self._found.clear()
         self._counts.add_again(columns, same)
 
     def findings(self, alpha: float, *, show: Collection[ColumnName] = ()) -> list[Slice]:
@@ -146,6 +149,13 @@ class SliceSearch:
         list of Slice
             At most five; empty before 256 rows.
         """
+        # Findings and report ask the same of the same counts.
+        asked = (alpha, frozenset(show))
+        if asked not in self._found:
+            self._found[asked] = self._strongest(alpha, show=show)
+        return list(self._found[asked])
+
+    def _strongest(self, alpha: float, *, show: Collection[ColumnName]) -> list[Slice]:
         if not self._counts.total:
             return []
         left = proven_singles(self._counts, alpha) + proven_pairs(self._counts, alpha)

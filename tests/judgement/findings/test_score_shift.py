@@ -10,8 +10,8 @@ import pytest
 from rig.deployment import OPTIONS, deployment
 from rig.judging import found, known_of
 from rig.scoring import double, opaque
-from shadowserve.judgement.facts import Pair
 from shadowserve.judgement.findings import Severity
+from shadowserve.judgement.pairs import Pair
 
 
 def scored(known, challenger, control, classes=((0, 1), (0, 1))):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 
 from shadowserve.comparison.timing import StepTiming
-from shadowserve.judgement.facts import Facts, bursts
+from shadowserve.judgement.facts import Facts
 from shadowserve.judgement.findings.finding import Effect, Finding, Severity, Where
 from shadowserve.judgement.findings.kind import Needs, finds
 from shadowserve.judgement.findings.slow_feature.growing import growing
@@ -126,7 +126,7 @@ def _proven_slower(step: Step, policy: Policy) -> bool:
     at = list(control.lane.steps).index(step.name)
     index = list(step.learned.lane.steps).index(step.name)
     levels = []
-    for burst in bursts(step.known.pairs):
+    for burst in step.known.bursts:
         both = [
             (pair.control_steps[at], pair.challenger_steps[index])
             for pair in burst

@@ -15,7 +15,7 @@ import numpy as np
 
 from shadowserve.comparison.learned import Learned
 from shadowserve.comparison.timing import RoleTiming, StepTiming, outermost
-from shadowserve.judgement.facts import Facts, bursts
+from shadowserve.judgement.facts import Facts
 
 MIN_TIMED = 30
 LEAST_PAIRS = 16
@@ -124,7 +124,7 @@ def whole_more_ms(known: Facts, learned: Learned) -> float:
     """
     pairs = [
         (pair.challenger_ms or 0.0) - (pair.control_ms or 0.0)
-        for burst in bursts(known.pairs)
+        for burst in known.bursts
         for pair in burst
     ]
     if len(pairs) >= LEAST_PAIRS:
