@@ -86,16 +86,28 @@ class Plan:
         return alone + self.in_bursts * self.bursts * (1 - alone)
 
 
-@dataclass(slots=True)
+@dataclass
 class _Faded:
+    def __post_init__(self) -> None:
+        self._before = self._numbers()
+
     def fade(self, passed_ns: float, horizon_ns: float) -> None:
-        """Let all of it count less, as time passes."""
-        left = math.exp(-passed_ns / horizon_ns)
-        for one in fields(self):
-            setattr(self, one.name, getattr(self, one.name) * left)
+        """Let what was there count less, as time passes, and what came meanwhile as if it had come evenly.
+
+        Time and what it went to must fade alike: a read may take longer than the horizon.
+        """
+        ages = passed_ns / horizon_ns
+        left, evenly = math.exp(-ages), -math.expm1(-ages) / ages if ages > 0 else 1.0
+        for one, before in zip(fields(self), self._before, strict=True):
+            came = getattr(self, one.name) - before
+            setattr(self, one.name, before * left + came * evenly)
+        self._before = self._numbers()
+
+    def _numbers(self) -> tuple[float, ...]:
+        return tuple(getattr(self, one.name) for one in fields(self))
 
 
-@dataclass(slots=True)
+@dataclass
 class _Load(_Faded):
     """What came and what was done lately; requests, and nanoseconds."""
 
@@ -108,7 +120,7 @@ class _Load(_Faded):
     again_ns: float = 0.0
 
 
-@dataclass(slots=True)
+@dataclass
 class _Costs(_Faded):
     """What it took, remembered for longer: few are timed, and a mean of few is a guess."""
 
@@ -270,9 +282,9 @@ class Measuring(Stored):
     def pass_time(self, ns: int) -> None:
         """Let a lane's time pass, idle or not."""
         self.wall_ns += ns
+        self._load.wall_ns += ns
         self._load.fade(ns, LOAD_NS)
         self._costs.fade(ns, COSTS_NS)
-        self._load.wall_ns += ns
 
     def together(self, ns: int, *, rows: int) -> None:
         """Take in a call of several requests."""

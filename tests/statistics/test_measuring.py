@@ -41,9 +41,14 @@ class Traffic:
 
 @dataclass
 class Played:
-    """One simulated lane, and what it timed."""
+    """One simulated lane, and what it timed.
+
+    A lane tells of its time once for each read, which may be long: of 512 requests, each slow alone.
+    """
 
     traffic: Traffic
+    call_ms: float = CALL_MS
+    read: int = READ
     role: Role = Role.CHALLENGER
     budget: Measuring = field(default_factory=Measuring)
     now_ms: float = 0.0
@@ -53,6 +58,7 @@ class Played:
     first_ms: tuple[float, float] = (0.0, 0.0)
     timed: list[int] = field(default_factory=list)
     shares: list[float] = field(default_factory=list)
+    untold_ms: float = 0.0
 
     def run(self, upto=None):
         end = upto or len(self.traffic.own)
@@ -61,7 +67,7 @@ class Played:
             if self.traffic.gap_ms:
                 came = min(came, int(self.now_ms / self.traffic.gap_ms) + 1)
             if came > self.place:
-                self._read(min(came, self.place + READ))
+                self._read(min(came, self.place + self.read))
             else:
                 self._pass((self.place + 1) * self.traffic.gap_ms - self.now_ms)
             if self.place <= FIRST:
@@ -70,9 +76,14 @@ class Played:
 
     def _pass(self, ms):
         self.now_ms += ms
-        self.budget.pass_time(int(ms * 1e6))
+        self.untold_ms += ms
+
+    def _tell(self):
+        self.budget.pass_time(int(self.untold_ms * 1e6))
+        self.untold_ms = 0.0
 
     def _read(self, stop):
+        self._tell()
         places = [position(self.traffic.worker, i + 1) for i in range(self.place, stop)]
         self.budget.read(len(places))
         plans = {block: self.budget.plan(block) for block in map(block_of, places)}
@@ -86,12 +97,12 @@ class Played:
             elif what.score:
                 among, rows = among + own * ROW_MS, rows + 1
         if rows:
-            self.budget.together(int((CALL_MS + among) * 1e6), rows=rows)
-            self._pass(CALL_MS + among)
+            self.budget.together(int((self.call_ms + among) * 1e6), rows=rows)
+            self._pass(self.call_ms + among)
         self.place = stop
 
     def _alone(self, i, own, what):
-        ms = own * (CALL_MS + ROW_MS)
+        ms = own * (self.call_ms + ROW_MS)
         self.budget.alone(int(ms * 1e6), rows=1, burst=what.burst)
         self._pass(ms)
         self.excess_ms += ms - own * ROW_MS
@@ -204,8 +215,10 @@ def test_what_no_request_decides_about_itself():
 
 def test_a_restart_goes_on_with_the_same_shares():
     traffic = Traffic.drawn(1.0, seed=5, n=6_000)
-    whole = Played(traffic).run()
-    half = Played(traffic).run(3_000)
+    whole, half = Played(traffic).run(3_000), Played(traffic).run(3_000)
+    for lane in (whole, half):
+        lane._tell()  # as a lane does before it commits
+    whole.run()
     half.budget = Measuring.from_state(orjson.loads(orjson.dumps(half.budget.state())))
     assert half.run().timed == whole.timed
     assert half.shares == whole.shares
@@ -266,3 +279,43 @@ def test_large_inputs_are_thinned_only_where_they_alone_are_too_many():
         budget.pass_time(2 * 10**9)
     assert few.plan((0, 12)).large == 1.0
     assert 0.001 < many.plan((0, 12)).large < 0.5
+
+
+@pytest.mark.parametrize(
+    ("call_ms", "read", "n", "most"),
+    [(0.5, 512, 12_000, 0.25), (6.0, 64, 12_000, 0.32), (6.0, 512, 12_000, 0.32), (60.0, 512, 40_000, 0.5)],
+)  # fmt: skip
+def test_a_model_that_is_slow_alone_is_measured_for_little_more_where_time_is_told_seldom(
+    call_ms, read, n, most
+):
+    """A thousandth of the requests is timed whatever it costs, and what the first took is not known at once."""
+    lane = Played(Traffic.drawn(0.0, seed=1, n=n), call_ms=call_ms, read=read).run()
+    assert lane.measuring < most
+    assert len(lane.timed) > 600
+
+
+@pytest.mark.parametrize("idle_s", [20, 3_600])
+def test_an_hour_without_requests_is_no_credit_for_the_burst_after_it(idle_s):
+    lane = Played(Traffic.drawn(0.0, seed=2, n=12_000), call_ms=6.0, read=512)
+    lane.run(upto=3_000)
+    began, spent = lane.now_ms, lane.excess_ms
+    lane._pass(idle_s * 1e3)
+    lane.run()
+    burst_ms = lane.now_ms - began - idle_s * 1e3
+    # A fifth of what is remembered of the idle time, ten seconds, and of the burst's own; and one read's.
+    assert lane.excess_ms - spent < 0.3 * burst_ms + 0.25 * 10_000 + 512 * 6
+
+
+def test_time_told_in_pieces_is_time_told_at_once():
+    one, other = Measuring(), Measuring()
+    for budget, pieces in ((one, 1), (other, 50)):
+        for _ in range(20):
+            for _ in range(pieces):
+                budget.read(1_000 // pieces)
+                budget.together(10**8 // pieces, rows=1_000 // pieces)
+                budget.alone(5 * 10**9 // pieces, rows=50 // pieces, n=50 // pieces)
+                budget.pass_time(8 * 10**9 // pieces)
+    plans = one.plan((0, 50)), other.plan((0, 50))
+    assert plans[0].bursts == pytest.approx(plans[1].bursts, rel=0.1)
+    assert plans[0].others == pytest.approx(plans[1].others, rel=0.1)
+    assert one.share_lately == pytest.approx(other.share_lately, rel=0.1)
