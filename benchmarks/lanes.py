@@ -337,7 +337,7 @@ def built(places: Places, made: Deployment, later: Later) -> Iterator[Lane]:
 
     def is_done() -> bool:
         cursor = lane.parts.tail.cursor
-        later.look(sum(cursor.values()))
+        later.look(lane.commits.learned.requests)  # all that was read by then is committed, too
         return all(cursor.get(worker, 0) >= last for worker, last in goal.items())
 
     lane.parts.stopping = is_done
