@@ -46,6 +46,12 @@ class DamagedError(UnreadableError):
     """A file of the state directory is damaged: what it held cannot be read again."""
 
 
+class PromotionError(ShadowserveError):
+    """An alias may not be moved, or did not stay where it was moved to."""
+
+    exit_code = 3
+
+
 class ModelError(ShadowserveError):
     """A version cannot be loaded, or cannot answer its own input example."""
 

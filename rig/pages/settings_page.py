@@ -38,6 +38,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "deadline", "when_behind", "lane_memory", "lane_processes", "lane_priority", "placement", "lane_network",
         "rescore",
     ),
+    "The switch": ("alias", "max_age"),
     "What is compared": ("output_kind", "ignore_outputs", "entity", "entity_header"),
     "What leaves the journal": (
         "log_inputs", "hash_inputs", "drop_inputs", "keep_prints", "pass_env",
@@ -63,6 +64,7 @@ TAKES = {
     names.pin: "a [pin](start.md#pins)",
     names.pins: "[pins](start.md#pins)",
     names.log_inputs: "`none`, `all`, or names of columns",
+    names.alias: "the name of an alias, with or without its `@`",
     names.digests: "SHA-256 digests, 64 hexadecimal digits each",
     names.hosts: "names, `*.corp.example`, or `*`",
     names.origins: "origins such as `https://shop.example`, or `*`",

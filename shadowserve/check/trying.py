@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,56 @@ def try_out(
         },
         default=str,
     )
-    command = [sys.executable, "-m", "shadowserve.check", str(path)]
+    told = within("shadowserve.check", path, asked, environment=environment, patience_s=patience_s)
+    if told.late:
+        return Trial(
+            failure=f"{version.pin} was not ready within {patience_s:g} s. "
+            "Does it wait for something?"
+        )
+    if told.ended is not None:
+        return Trial(
+            failure=f"{version.pin} ended its process while it was loaded or tried "
+            f"({told.ended}). Try it where it was trained."
+        )
+    return Trial.from_dict(json.loads(told.answer))
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a process that runs a model said.
+
+    Parameters
+    ----------
+    answer : str
+        What it wrote; empty where it did not come to its end.
+    ended : str or None
+        How it died; None where it did not.
+    late : bool
+        Whether it was killed since it took too long.
+    """
+
+    answer: str = ""
+    ended: str | None = None
+    late: bool = False
+
+
+def within(
+    module: str,
+    path: Path,
+    asked: str,
+    *,
+    environment: Mapping[str, str] | None = None,
+    patience_s: float = PATIENCE_S,
+) -> Told:
+    """Run a module in a process of its own, which may load a model that crashes or hangs.
+
+    Parameters
+    ----------
+    module : str
+        Run with a version's files as its argument; asked on stdin, it answers on stdout.
+    """
     with subprocess.Popen(
-        command,
+        [sys.executable, "-m", module, str(path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         # What a model prints may hold values.
@@ -77,16 +125,8 @@ def try_out(
         try:
             answer, _ = process.communicate(asked, timeout=patience_s)
         except subprocess.TimeoutExpired:
-            return Trial(
-                failure=f"{version.pin} was not ready within {patience_s:g} s. "
-                "Does it wait for something?"
-            )
+            return Told(late=True)
         finally:  # leave nothing behind: neither the process nor what it started
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-    if process.returncode != 0:
-        return Trial(
-            failure=f"{version.pin} ended its process while it was loaded or tried "
-            f"({ending(process.returncode)}). Try it where it was trained."
-        )
-    return Trial.from_dict(json.loads(answer))
+    return Told(answer) if process.returncode == 0 else Told(ended=ending(process.returncode))

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 
 from shadowserve.cli.looking import present
-from shadowserve.cli.options import state_dir_option
+from shadowserve.cli.options import deployment_option, state_dir_option
 from shadowserve.cli.terminal import SEVERITIES, VERDICTS, as_json, line, print_json, screen
 from shadowserve.errors import SettingsError
 from shadowserve.host.person import person
@@ -27,15 +27,18 @@ _CHALLENGER = click.option(
 @click.command(short_help="List what is wrong with a challenger, each finding by its id.")
 @_CHALLENGER
 @state_dir_option
+@deployment_option
 @as_json
-def findings(challenger: str | None, state_dir: str | None, as_json: bool) -> None:
+def findings(
+    challenger: str | None, state_dir: str | None, which: str | None, as_json: bool
+) -> None:
     """List the findings on a challenger with their ids, and what is accepted of them.
 
     An id stays the same for as long as it is the same finding.
 
     Example: shadowserve findings --challenger v4
     """
-    places, deployment = present(state_dir)
+    places, deployment = present(state_dir, which)
     number = build.number_of(deployment, challenger)
     report = build.build(places, deployment, challenger=number)
     names = ("deployment", "model", "champion", "challenger", "verdict", "findings", "acceptances")

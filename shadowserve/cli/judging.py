@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from shadowserve.cli.looking import present
-from shadowserve.cli.options import state_dir_option
+from shadowserve.cli.options import deployment_option, state_dir_option
 from shadowserve.cli.terminal import VERDICTS, as_json, grid, line, print_json, row, screen
 from shadowserve.judgement.verdict import Verdict
 from shadowserve.legible import counted
@@ -26,15 +26,18 @@ _UNITS = ((86_400.0, "days"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
     "--challenger", metavar="PIN", default=None, help="Which challenger, by default the first."
 )
 @state_dir_option
+@deployment_option
 @as_json
-def verdict(challenger: str | None, state_dir: str | None, as_json: bool) -> None:
+def verdict(
+    challenger: str | None, state_dir: str | None, which: str | None, as_json: bool
+) -> None:
     """Judge a challenger by the deployment's policy, as things stand now.
 
     Exit codes: 0 promote, 1 continue, 3 reject; 2 misuse, 4 nothing to be reached.
 
     Example: shadowserve verdict --challenger v4 && ./switch.sh
     """
-    places, deployment = present(state_dir)
+    places, deployment = present(state_dir, which)
     number = reports.number_of(deployment, challenger)
     told = summary(reports.build(places, deployment, challenger=number))
     if as_json:

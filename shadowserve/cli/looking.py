@@ -8,7 +8,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from shadowserve.cli.options import options, state_dir_of, state_dir_option
+from shadowserve.cli.options import deployment_option, options, state_dir_of, state_dir_option
 from shadowserve.cli.terminal import as_json, grid, json_text, line, print_json, row, screen
 from shadowserve.cli.writing import STDOUT, write
 from shadowserve.errors import SettingsError, UnreachableError
@@ -20,6 +20,7 @@ from shadowserve.state import deployment as deployments
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.places import Places
 from shadowserve.state.presence import running
+from shadowserve.state.shelves import find
 from shadowserve.versions.stores import preflight, uris
 
 
@@ -75,19 +76,21 @@ def pins(as_json: bool, **flags: Any) -> None:
 
 @click.command(short_help="Show what became of every request.")
 @state_dir_option
+@deployment_option
 @as_json
-def status(state_dir: str | None, as_json: bool) -> None:
+def status(state_dir: str | None, which: str | None, as_json: bool) -> None:
     """Show the ledger: requests answered, journaled, and scored by each lane.
 
     Example: shadowserve status --json
     """
-    places, deployment = present(state_dir)
+    places, deployment = present(state_dir, which)
     counted = ledger.read(places, deployment)
     told = counted.to_status(served=running(places) is not None)
     if as_json:
         print_json(told)
         return
-    besides = [f"{one.role} v{one.version} is scored {one}" for one in counted.batching]
+    besides = [f"switch: {counted.switch.says}"] if counted.switch else []
+    besides += [f"{one.role} v{one.version} is scored {one}" for one in counted.batching]
     print_status(told, screen(), besides=[*besides, *map(str, (*counted.times, *counted.costs))])
 
 
@@ -180,6 +183,7 @@ def _to_file(flag: str, name: str, what: str) -> Callable[..., Any]:
 
 @click.command(short_help="Show divergence, slow features, findings and verdict.")
 @state_dir_option
+@deployment_option
 @click.option(
     "--challenger", metavar="PIN", default=None, help="Which challenger, by default the first."
 )
@@ -188,6 +192,7 @@ def _to_file(flag: str, name: str, what: str) -> Callable[..., Any]:
 @_to_file("--json", "as_json", "JSON for programs")
 def report(
     state_dir: str | None,
+    which: str | None,
     challenger: str | None,
     html: str | None,
     markdown: str | None,
@@ -211,7 +216,7 @@ def report(
         (as_json, json_text),
     )
     wanted = _wanted(forms)
-    places, deployment = present(state_dir)
+    places, deployment = present(state_dir, which)
     told = reports.build(places, deployment, challenger=reports.number_of(deployment, challenger))
     for target, form in wanted:
         write(target, form(told))
@@ -231,16 +236,25 @@ def _wanted(
     return wanted
 
 
-def present(given: str | None) -> tuple[Places, Deployment]:
-    """Return the state directory and its deployment.
+def present(given: str | None, which: str | None = None) -> tuple[Places, Deployment]:
+    """Return the state directory and its deployment, or an archived one and where it lies.
+
+    Parameters
+    ----------
+    which : str, optional
+        Id of a deployment; the present one where not given.
 
     Raises
     ------
     UnreachableError
-        If nothing was ever served from it.
+        If nothing was ever served from it, or no deployment of that id is kept.
     """
     places = Places(state_dir_of(given).resolve())
-    deployment = deployments.read(places)
+    if which is not None:
+        found = find(places, which)
+        places, deployment = found.places, found.deployment
+    else:
+        deployment = deployments.read(places)
     if deployment is None:
         raise UnreachableError(
             f"Nothing has been served from {places.root}. Start 'shadowserve serve', or give --state-dir."

@@ -61,6 +61,17 @@ def state_dir_option(command: Command) -> Command:
     return options("state_dir")(command)
 
 
+def deployment_option(command: Command) -> Command:
+    """Add `--deployment` to a command that also looks at what is archived."""
+    return click.option(
+        "--deployment",
+        "which",
+        metavar="ID",
+        default=None,
+        help="One of 'shadowserve deployments', by default the present one.",
+    )(command)
+
+
 def state_dir_of(given: str | None) -> Path:
     """Return the state directory as flag, variable, file or default say."""
     return load({"state_dir": given}).state_dir

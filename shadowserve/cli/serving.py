@@ -27,7 +27,11 @@ from shadowserve.supervisor.run import Supervisor
 from shadowserve.supervisor.waiting import wait_for_evidence, wait_for_lanes
 from shadowserve.versions.stores import preflight, uris
 
-SERVE_OPTIONS = tuple(name for name, option in FIELDS.items() if option.metadata["flag"])
+OF_OTHERS = ("alias", "max_age")
+"""Settings of commands that look at what was served."""
+SERVE_OPTIONS = tuple(
+    name for name, option in FIELDS.items() if option.metadata["flag"] and name not in OF_OTHERS
+)
 
 EVIDENCE_S = 20.0
 """How long a start looks whether evidence arrives before it goes on without having told."""

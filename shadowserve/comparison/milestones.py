@@ -47,12 +47,20 @@ class Milestones(Stored):
         "met": plain.at("_met").young,
         "apart": keyed(plain).at("_apart").young,
         "notes": keyed(each(tupled)).at("_notes").young,
+        "latest": plain.at("_latest").young,
     }
 
     def __init__(self) -> None:
         self._met = 0
         self._apart: dict[int, int] = {}
         self._notes: dict[int, list[tuple[int, int, int]]] = {}
+        self._latest = 0
+
+    @property
+    def latest_wall_ns(self) -> int | None:
+        """When the latest request arrived, since the epoch; a little earlier where an earlier release wrote it."""
+        noted = max((own[-1][2] for own in self._notes.values() if own), default=0)
+        return max(self._latest, noted) or None
 
     def add(self, positions: ArrayLike, arrived_wall_ns: ArrayLike) -> None:
         """Take in requests in the order in which the lane met them."""
@@ -62,6 +70,7 @@ class Milestones(Stored):
             own = np.flatnonzero(workers == worker)
             self._add(worker, sequence_of(places[own]), self._met + 1 + own, when[own])
         self._met += len(places)
+        self._latest = max(self._latest, int(when.max(initial=0)))
 
     def _add(
         self, worker: int, sequences: np.ndarray, numbers: np.ndarray, when: np.ndarray

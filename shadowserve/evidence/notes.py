@@ -110,6 +110,7 @@ def of_run(
         f"{_on(report)}",
         "",
         *_findings(report.get("findings", ())),
+        *([f"**{plain(switch['says'])}**"] if (switch := report.get("switch")) else []),
         "",
         *_figures(report, champion=champion, challenger=lane.version),
         "",

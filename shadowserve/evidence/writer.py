@@ -34,7 +34,7 @@ from shadowserve.evidence.undelivered import UndeliveredError
 from shadowserve.faults import fault_of
 from shadowserve.labels.working_copy import working_copy
 from shadowserve.records import Role
-from shadowserve.state import acceptances
+from shadowserve.state import acceptances, switches
 from shadowserve.state.deployment import Deployment, LaneName
 from shadowserve.state.lane_file import Window
 from shadowserve.state.lane_reading import closed_windows, snapshot
@@ -132,11 +132,12 @@ class Writer:
         """
         for lane in self.deployment.lanes:
             seen = snapshot(self._files(lane).state)
-            # Labels change a report long after the last request, and so does what the team accepts.
+            # Labels change a report long after the last request; so does what the team accepts or promotes.
             news = (
                 seen.outcomes,
                 _labels(self.places.labels),
                 accepted.news(self.places, self.deployment.id),
+                switches.read(self.places, self.deployment.id),
             )
             if seen.outcomes and self._published.get(lane) != news:
                 with self._watched(lane) as runs:

@@ -90,7 +90,7 @@ def build(
     table = dict(protocols(deployment.model, deployment.champion.number))
     observer = Observer(scorer, table, mark=inflight.step)
     learned = _learned(state.summaries(), scorer, options.policy)
-    comparer = _comparer(deployment, scorer, table, places=places)
+    comparer = comparer_of(deployment, scorer, table, places=places)
     rescorer = Rescorer(
         observer,
         table,
@@ -277,13 +277,14 @@ def _company(lane: Lane, deployment: Deployment, table: Mapping[str, Protocol]) 
     )
 
 
-def _comparer(
+def comparer_of(
     deployment: Deployment,
     scorer: Scorer,
     table: Mapping[str, Protocol],
     *,
     places: Places,
 ) -> Comparer:
+    """Return what lays a version's answers beside the champion's, as the deployment was asked to."""
     outputs = (deployment.champion.signature or {}).get("outputs")
     champion = places.classes(deployment.champion.number)
     return Comparer(

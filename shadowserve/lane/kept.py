@@ -132,6 +132,16 @@ class KeptRequests:
         self._n = connection.execute("SELECT count(*) FROM kept").fetchone()[0]
 
 
+def positions_of(path: Path, most: int) -> list[int]:
+    """Return the positions of the newest requests that a lane has kept."""
+    if not path.exists():
+        return []
+    query = "SELECT position FROM kept ORDER BY arrived_wall_ns DESC LIMIT ?"
+    address = f"{path.resolve().as_uri()}?mode=rw"
+    with closing(sqlite3.connect(address, uri=True, timeout=10.0)) as connection:
+        return [place for (place,) in connection.execute(query, (most,))]
+
+
 def read_kept(path: Path, positions: Collection[int]) -> list[Kept]:
     """Read some of the requests that a lane has kept; what is gone is left out."""
     if not path.exists() or not positions:

@@ -23,6 +23,7 @@ from shadowserve.report.memory import Memory
 from shadowserve.report.over_time import over_time
 from shadowserve.report.recorded import latest_answers
 from shadowserve.settings.policy import Policy
+from shadowserve.state import switches
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.places import Places
 from shadowserve.versions import pins
@@ -81,6 +82,7 @@ def build(
     policy = policy_of(deployment, challenger)
     findings = look(known, policy)
     judgement = judge(known, findings, policy)
+    switch = _switch(places, deployment, challenger)
     told = {
         "schema": SCHEMA,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -92,6 +94,8 @@ def build(
         "compared": known.learned.outputs.disagreement.n if known.learned else 0,
         "rate_per_s": known.rate_per_s,
         "windows": known.windows,
+        "latest": _latest(known),
+        "switch": switch,
         "verdict": judgement.verdict.value,
         "judgement": judgement.to_dict(),
         "findings": [_dated(known, finding) for finding in findings],
@@ -101,7 +105,7 @@ def build(
         "over_time": over_time(places, known, findings, memory.history),
         "latency": times.latency(known, policy),
         "features": list(times.features(known)),
-        "notes": _notes(known),
+        "notes": [*_notes(known), *([switch["says"]] if switch else [])],
         "unseen": list(_unseen(known)),
         "refused": _refused(known),
         "slices": _slices(known, policy),
@@ -115,6 +119,22 @@ def build(
     }
     plain: dict[str, Any] = _plain(told)
     return plain
+
+
+def _latest(known: Facts) -> str | None:
+    """Return when the last request arrived that this rests on."""
+    latest = known.learned.milestones.latest_wall_ns if known.learned else None
+    return None if latest is None else _time(latest)
+
+
+def _switch(places: Places, deployment: Deployment, challenger: int) -> dict[str, Any] | None:
+    """Return the last move of an alias that this deployment gave grounds to, of or from this challenger."""
+    own = [
+        one
+        for one in switches.read(places, deployment.id)
+        if challenger in (one.successor, one.former)
+    ]
+    return {**own[-1].to_dict(), "says": own[-1].says} if own else None
 
 
 def _labels(known: Facts, policy: Policy) -> dict[str, Any] | None:

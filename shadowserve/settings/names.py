@@ -29,6 +29,18 @@ def pin(value: object) -> str:
     return written
 
 
+def alias(value: object) -> str:
+    """Read the name of an alias, without its ``@``."""
+    name = spellings.text(value).removeprefix("@")
+    try:
+        parse(f"@{name}")
+    except PinError as error:
+        raise ValueError(
+            f"{name!r} is no alias: letters, digits, '_' and '-', and neither 'latest' nor 'v3'."
+        ) from error
+    return name
+
+
 def pins(value: object) -> tuple[str, ...]:
     """Read several pins."""
     return tuple(pin(part) for part in spellings.texts(value))

@@ -82,6 +82,24 @@ class Settings:
             spellings.text, "--model NAME", "Registered model; by default the registry's only one."
         ),
     )
+    alias: str = field(
+        default="champion",
+        metadata=_about(
+            names.alias,
+            "--alias NAME",
+            "Alias of the registry that says which version is the champion.",
+            default="champion",
+        ),
+    )
+    max_age: float = field(
+        default=7 * 86_400.0,
+        metadata=_about(
+            spellings.duration,
+            "--max-age DURATION",
+            "How long ago the last request that a verdict rests on may lie when it is promoted by.",
+            default="7d",
+        ),
+    )
     tracking_uri: str | None = field(
         default=None,
         metadata=_about(

@@ -122,6 +122,15 @@ def delivered(path: Path) -> dict[str, int]:
         return {}
 
 
+def run_ids(path: Path) -> dict[str, str]:
+    """Return the id of each lane's run; none of a lane of which nothing was written."""
+    try:
+        lanes = json.loads(path.read_text())["lanes"]
+        return {name: str(lane["run_id"]) for name, lane in lanes.items() if lane.get("run_id")}
+    except (OSError, ValueError, LookupError, AttributeError, TypeError):
+        return {}
+
+
 def of(told: Mapping[str, Any]) -> Arrival:
     """Return what a status or a report says of the evidence."""
     return Arrival(**{**told, "late": tuple(_late(one) for one in told.get("late", ()))})

@@ -226,6 +226,7 @@ def archive(places: Places, deployment: Deployment) -> Path:
         places.counting,
         places.evidence,
         places.accepted,
+        places.switched,
         places.alerts,
         places.labels,
         places.label_sets,

@@ -14,6 +14,7 @@ from shadowserve.state.arrival import Arrival
 from shadowserve.state.batching import Batching
 from shadowserve.state.behind import Behind
 from shadowserve.state.deployment import LaneName
+from shadowserve.state.switches import Switch
 from shadowserve.statistics.measuring import Measuring
 from shadowserve.statistics.switchback import Cost
 
@@ -137,6 +138,8 @@ class Ledger:
         How evidence fares on its way to MLflow.
     times : tuple of LaneTime
         Where the lanes' time goes, of those that have begun.
+    switch : Switch or None
+        The last move of an alias that rests on this deployment.
     """
 
     deployment: str
@@ -151,6 +154,7 @@ class Ledger:
     batching: tuple[Batching, ...] = ()
     ends: Mapping[str, endings.Ends] = field(default_factory=dict)
     times: tuple[LaneTime, ...] = ()
+    switch: Switch | None = None
 
     @property
     def balanced(self) -> bool:
@@ -184,6 +188,9 @@ class Ledger:
             "cost_to_callers": [asdict(cost) for cost in self.costs],
             "lane_time": [one.to_dict() for one in self.times],
             "evidence": self.arrival.to_dict(),
+            "switch": None
+            if self.switch is None
+            else {**self.switch.to_dict(), "says": self.switch.says},
         }
 
     def to_dict(self) -> dict[str, Any]:

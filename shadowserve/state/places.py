@@ -31,6 +31,7 @@
         evidence.lock           held by the evidence writer
         accepted.json           findings that the team has accepted
         accepted.lock           held by whoever writes it
+        switched.json           moves of the alias that rest on this deployment
         alerts.json             what alerts have seen, wait to tell and told
         alerts.lock             held by the process that sends them
         labels.db               what turned out to be true, by request id
@@ -219,6 +220,11 @@ class Places:
     def accepted_lock(self) -> Path:
         """Held by whoever writes it."""
         return self.root / "accepted.lock"
+
+    @property
+    def switched(self) -> Path:
+        """Moves of the alias that rest on this deployment; missing until there is one."""
+        return self.root / "switched.json"
 
     @property
     def alerts(self) -> Path:

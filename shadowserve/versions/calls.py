@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from shadowserve.errors import RegistryError, ShadowserveError, UnreachableError
 from shadowserve.versions import downloads
+from shadowserve.versions.lock_names import is_lock
 from shadowserve.versions.pins import Pin
 from shadowserve.versions.stores import Uris, redact
 
@@ -24,6 +25,7 @@ LOGGED_MODEL = re.compile(r"models:/(m-[0-9a-f]{32})")
 _REGISTERED = re.compile(r"models:/([^/]+)/([0-9]+)")
 # A registry whose names lead in a circle must not hold up the start for ever.
 _MAX_HOPS = 5
+_REFUSALS = {"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"}
 _PAGE = 200
 """Entries a page: few calls, and answers that a slow server still gives within a call's patience."""
 
@@ -54,7 +56,53 @@ class Calls:
 
     def models(self) -> list[str]:
         """Names of all registered models, sorted; empty in an empty registry."""
+        return [name for name in self.registered() if not is_lock(name)]
+
+    def registered(self) -> list[str]:
+        """Names of all that is registered as a model, locks of promotions too, sorted."""
         return sorted(model.name for model in self.pages("search_registered_models"))
+
+    def register(self, name: str, *, tags: Mapping[str, str], said: str) -> bool:
+        """Register a model without versions, in one step; False where the name is taken.
+
+        Parameters
+        ----------
+        said : str
+            What its page says.
+        """
+        from mlflow.exceptions import MlflowException
+
+        with self.reaching():
+            try:
+                self.client.create_registered_model(name, tags=dict(tags), description=said)
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_ALREADY_EXISTS":
+                    return False
+                raise
+        return True
+
+    def unregister(self, name: str) -> None:
+        """Delete a registered model; nothing where it is gone."""
+        with self._unless_missing():
+            self.client.delete_registered_model(name)
+
+    def model_tags(self, name: str) -> dict[str, str] | None:
+        """Return a registered model's tags; None where there is no such model."""
+        found: list[dict[str, str]] = []
+        with self._unless_missing():
+            found.append(dict(self.client.get_registered_model(name).tags))
+        return found[0] if found else None
+
+    def set_alias(self, model: str, alias: str, number: int) -> None:
+        """Let an alias stand for a version, whatever it stood for."""
+        with self.reaching():
+            self.client.set_registered_model_alias(model, alias, str(number))
+
+    def tag_version(self, pin: Pin, tags: Mapping[str, str]) -> None:
+        """Set tags of a version; those of the same name are replaced."""
+        for name, value in tags.items():
+            with self.reaching():
+                self.client.set_model_version_tag(pin.model, str(pin.version), name, value)
 
     def entities(self, model: str) -> list[Any]:
         """Return what the registry records of all versions of a model, oldest first.
@@ -182,6 +230,18 @@ class Calls:
                 return
 
     @contextmanager
+    def _unless_missing(self) -> Iterator[None]:
+        """Let a block be where what it asks for is not there."""
+        from mlflow.exceptions import MlflowException
+
+        with self.reaching():
+            try:
+                yield
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+
+    @contextmanager
     def reaching(self, missing: Callable[[], ShadowserveError] | None = None) -> Iterator[None]:
         """Turn what MLflow and its clients raise into one clear, redacted line."""
         try:
@@ -206,6 +266,11 @@ def _unusable(error: Exception, addresses: Uris) -> ShadowserveError:
         return RegistryError(
             f"Store {addresses} was made by another MLflow than this one. Take a backup, then run "
             "'mlflow db upgrade' on it, or install the MLflow that made it."
+        )
+    if getattr(error, "error_code", None) in _REFUSALS or "readonly database" in lines[0]:
+        return UnreachableError(
+            f"The registry at {addresses} does not let this user do that ({lines[0][:200]}). Ask for the rights, or "
+            "do it as somebody who has them."
         )
     return UnreachableError(
         f"The registry at {addresses} cannot be used ({type(error).__name__}: {lines[0][:200]}). "

@@ -130,6 +130,26 @@ class Registry:
                 repository.download_artifacts(name, folder)
             return with_manifest(version, read_manifest(Path(folder), pin=pin))
 
+    def identified(self, pin: Pin) -> Version:
+        """Return what tells a version from another one of its number, as the registry has it at this moment.
+
+        Returns
+        -------
+        Version
+            With digest and size where the files lie on this machine, read anew.
+
+        Raises
+        ------
+        RegistryError
+            No such version, or its files are gone.
+        """
+        version = self._recorded(self.calls.entity(pin), {})
+        here = local(self.calls.location(pin))
+        if here is None:
+            return version
+        digest, size_bytes = digest_of(existing(here, pin))
+        return replace(version, digest=digest, size_bytes=size_bytes)
+
     def versions(self, model: str) -> list[Version]:
         """All versions of a model, oldest first, with what the registry and the runs tell.
 
