@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shadowserve.errors import ShadowserveError, UnreachableError
-from shadowserve.versions.whereabouts import Whereabouts
 from shadowserve.versions.calls import Calls
 from shadowserve.versions.lock_names import is_lock, root_of
+from shadowserve.versions.whereabouts import Whereabouts
 
 WAIT_S = 20.0
 """How long a promoter waits for another one."""

@@ -12,11 +12,11 @@ import pytest
 from mlflow import MlflowClient
 
 from rig.registry import make_store
-from shadowserve.versions.whereabouts import Whereabouts
 from shadowserve.versions import switch_lock
 from shadowserve.versions.calls import Calls
 from shadowserve.versions.stores import Uris
 from shadowserve.versions.switch_lock import HeldError, SwitchLock
+from shadowserve.versions.whereabouts import Whereabouts
 
 NAME = "films-shadowserve-switching"
 DIES = """
