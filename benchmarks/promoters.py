@@ -31,6 +31,7 @@ from shadowserve.state.switches import TAG
 from shadowserve.versions.pins import Pin
 from shadowserve.versions.registry import Registry
 from shadowserve.versions.stores import Uris
+from shadowserve.versions.switch_lock import HeldError
 
 WON, REFUSED, OTHER = 10, 11, 12
 SPREAD_S = 0.1
@@ -79,7 +80,7 @@ def _runner(uri: str, folder: Path, number: int, at_s: float) -> int:
         time.sleep(max(0.0, at_s - time.monotonic()))
         promote(registry, Pin("films", number), Places(folder), wanted)
         end = WON
-    except PromotionError:
+    except (PromotionError, HeldError):  # told that the alias was moved, or who is at it for long
         end = REFUSED
     except ShadowserveError as error:
         sys.stderr.write(f"{number}: {error}\n")
@@ -101,6 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for n in range(given.races):
             winner, _ = race(uri, root / "state", seed=given.seed + n)
             winners[winner] += 1
+            if (n + 1) % 20 == 0:
+                print(f"{n + 1} races, {time.monotonic() - began_s:.0f} s", file=sys.stderr)
         spent_s = time.monotonic() - began_s
     print(f"{given.races} races, one winner each, in {spent_s:.0f} s")
     print(", ".join(f"films:{number} won {n}" for number, n in sorted(winners.items())))

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -32,7 +33,9 @@ with SwitchLock(Calls(Uris(uri, uri)), "films").held(by="ann@shop", intent="v4")
 
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory):
-    return make_store(tmp_path_factory.mktemp("registry")).uris.tracking
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow's own, on first use
+        return make_store(tmp_path_factory.mktemp("registry")).uris.tracking
 
 
 @pytest.fixture
