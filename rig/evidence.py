@@ -132,7 +132,7 @@ def close_windows(
     metrics: Mapping[str, float] | None = None,
 ) -> list[Window]:
     """Let a lane work through some more windows, as `Lane` does, and return them as closed."""
-    own = places.lane(lane.role, lane.version)
+    own = places.lane(lane.role, lane.version, lane.stay)
     state = LaneState(own.state)
     known = state.summaries()
     learned = Learned.from_state(known) if known else Learned(_STEPS, _STEPS)

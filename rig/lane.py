@@ -28,6 +28,7 @@ from shadowserve.journal.reader import JournalReader
 from shadowserve.journal.writer import Writer
 from shadowserve.lane.building import backlog_of
 from shadowserve.lane.frames import frame
+from shadowserve.lane.members import Members
 from shadowserve.lane.observing import Observer
 from shadowserve.lane.parts import Parts
 from shadowserve.lane.rescoring import Rescorer
@@ -157,7 +158,8 @@ def lane(
     made = Lane(parts)
     if parts.rescorer is not None:
         parts.rescorer.elsewhere = made.execution.elsewhere
-    parts.backlog = backlog_of(made, [CHALLENGER], when_behind=when_behind)
+    members = Members(places, deployment())
+    parts.backlog = backlog_of(made, members, when_behind=when_behind)
     if scorers:
         parts.scorers = Scorers(
             scorers,
@@ -170,7 +172,7 @@ def lane(
             staffing=staffing,
         )
     if rescore:
-        parts.seconds = seconds(made, [CHALLENGER], control=CONTROL)
+        parts.seconds = seconds(made, members, control=CONTROL)
     parts.learned.classes = scorer.loaded.classes
     if parts.learned.outputs.tally is not None:
         parts.comparer.resume(parts.learned.outputs.tally)

@@ -38,8 +38,8 @@ TOLD_BY_LINE = ("settings/", "labels/", "supervisor/refusals.py")
 """Where faults are also yielded, collected or raised as built-in errors, to be told together."""
 REFUSED = "refused"
 """The console's function that answers with a code and a message."""
-SAID = {"say", "_say", "_give_up"}
-"""What the supervisor's modules call to tell of something that goes on."""
+SAID = {"say", "_say", "_give_up", "refuse", "_refuse"}
+"""What the supervisor's modules call to tell of something that goes on, or to refuse a command."""
 VALUE = "…"
 _LEAST_WORDS = 3
 

@@ -21,11 +21,13 @@ from shadowserve.alerts.memory import Memory
 from shadowserve.alerts.sending import Sender
 from shadowserve.faults import fault_of
 from shadowserve.host.leash import watch_parent
+from shadowserve.records import Role
 from shadowserve.report import build
 from shadowserve.report.memory import Memory as ReportMemory
 from shadowserve.settings.alerting import Alerting
 from shadowserve.state import deployment as deployments
 from shadowserve.state.deployment import Deployment, LaneName
+from shadowserve.state.following import Followed
 from shadowserve.state.lane_reading import snapshot
 from shadowserve.state.places import Places
 
@@ -52,7 +54,7 @@ class Alerts:
     """
 
     def __init__(self, places: Places, deployment: Deployment, alerting: Alerting) -> None:
-        self._places, self._deployment = places, deployment
+        self._places, self._followed = places, Followed(places, deployment)
         self._memory: Memory = memories.read(places, deployment.id)
         self._looker = Looker(
             places, deployment, self._memory, alerting.on, alerting.evidence_after
@@ -64,12 +66,13 @@ class Alerts:
         }
         self._sender = Sender(places, self._memory, alerting, names)
         self._files_at = self._report_at = 0.0
-        self._seen: dict[int, tuple[object, float]] = {}
+        self._seen: dict[LaneName, tuple[object, float]] = {}
         self._told = ""
         self._read = ReportMemory()
 
     def turn(self) -> None:
         """Look at what is due, and send what is due; whatever goes wrong is told once, and nothing ends."""
+        self._looker.deployment = self._followed.now()
         for step in (self._look_at_files, self._look_at_reports, self._sender.turn):
             self._try(step)
 
@@ -94,24 +97,26 @@ class Alerts:
         if time.monotonic() < self._report_at:
             return
         began = time.process_time()
-        for name in self._deployment.lanes[: len(self._deployment.challengers)]:
+        for name in self._looker.deployment.lanes:
+            if name.role is not Role.CHALLENGER:
+                continue
             self._try(partial(self._look_at, name))
         spent = time.process_time() - began
         self._report_at = time.monotonic() + max(REPORT_S, spent / SHARE)
 
     def _look_at(self, name: LaneName) -> None:
         """Look at a challenger's report where something may be new."""
-        state = self._places.lane(name.role, name.version).state
+        state = self._places.lane(name.role, name.version, name.stay).state
         news = (
             snapshot(state, whole=False).cursor,
             *map(_changed, (self._places.labels, self._places.accepted)),
         )
-        known, at = self._seen.get(name.version, (None, 0.0))
+        known, at = self._seen.get(name, (None, 0.0))
         if news == known and time.monotonic() - at <= AT_LEAST_S:
             return
-        self._seen[name.version] = (news, time.monotonic())
+        self._seen[name] = (news, time.monotonic())
         report = build.build(
-            self._places, self._deployment, challenger=name.version, memory=self._read
+            self._places, self._looker.deployment, challenger=name.version, memory=self._read
         )
         if self._looker.at_report(name.version, report):
             self._memory.write(self._places)

@@ -78,9 +78,7 @@ class Looker:
             if finding["severity"] not in ALARMS or (said and said["holds"]):
                 continue
             # Once for each severity, and once more for each time that it has outgrown what was accepted.
-            sign = (
-                f"{challenger} {finding['id']} {finding['severity']} {said['at'] if said else ''}"
-            )
+            sign = f"{self._key(challenger)} {finding['id']} {finding['severity']} {said['at'] if said else ''}"
             if sign in self.memory.alarms:
                 continue
             facts = {name: finding[name] for name in ("id", "kind", "severity")}
@@ -95,18 +93,24 @@ class Looker:
             yield event
 
     def _of_verdict(self, challenger: int, report: Mapping[str, Any]) -> Iterator[Event]:
-        before = self.memory.verdicts.get(str(challenger), FIRST)
+        key = self._key(challenger)
+        before = self.memory.verdicts.get(key, FIRST)
         now = report["verdict"]
-        self.memory.verdicts[str(challenger)] = now
+        self.memory.verdicts[key] = now
         if now != before:
             yield self._event(
                 "verdict", verdict_changed(challenger, before, now),
                 challenger=challenger, verdict=now, was=before,
             )  # fmt: skip
 
+    def _key(self, challenger: int) -> str:
+        """Return what a challenger is remembered by: one that comes again is another."""
+        stay = self.deployment.stay_of(challenger).number
+        return str(challenger) if stay == 1 else f"{challenger}-{stay}"
+
     def _of_lanes(self) -> Iterator[Event]:
         for name in self.deployment.lanes:
-            state, _ = condition(self.places.lane(name.role, name.version))
+            state, _ = condition(self.places.lane(name.role, name.version, name.stay))
             before = self.memory.lanes.get(str(name), "running")
             # A start says nothing yet: a lane that fails again after it is no news.
             if state == "starting" or state == before:
@@ -139,7 +143,7 @@ class Looker:
         arrived = arrival.delivered(self.places.arrival)
         waited = [0.0]
         for name in self.deployment.lanes:
-            state = self.places.lane(name.role, name.version).state
+            state = self.places.lane(name.role, name.version, name.stay).state
             # A lane whose file cannot be read is told of by its own state.
             with suppress(UnreadableError):
                 closed = closed_windows(state, after=arrived.get(str(name), 0) - 1)[:1]

@@ -30,6 +30,7 @@ _MODULES = {
     "accept": "accepting",
     "alerts": "alerting",
     "labels": "labelling",
+    "challengers": "challenging",
     "pause": "steering",
     "resume": "steering",
 }

@@ -35,6 +35,11 @@ def opening(
     lines = [f"Deployment     {deployment.id} ({story})"]
     lines += [_version_line("Champion", deployment.champion)]
     lines += [_version_line("Challenger", version) for version in deployment.challengers]
+    if deployment.asked is not None:
+        lines.append(
+            "Challengers    as they joined and left while serving, whatever --challenger names; "
+            "'shadowserve challengers' changes them"
+        )
     told = (parity.said(deployment.champion, version) for version in deployment.challengers)
     lines += [f"Typing         {typing}" for typing in told if typing]
     lines += [*answers(deployment), *_judging(deployment)]

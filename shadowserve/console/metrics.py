@@ -142,7 +142,8 @@ def _age_s(places: Places, deployment: Deployment) -> float:
     arrived = arrival.delivered(places.arrival)
     closed = [
         oldest_closed_ns(
-            places.lane(lane.role, lane.version).state, after=arrived.get(str(lane), 0) - 1
+            places.lane(lane.role, lane.version, lane.stay).state,
+            after=arrived.get(str(lane), 0) - 1,
         )
         for lane in deployment.lanes
     ]

@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from shadowserve.errors import ShadowserveError
+from shadowserve.evidence.leaving import close_window
 from shadowserve.evidence.undelivered import UndeliveredError
 from shadowserve.evidence.writer import Writer
 from shadowserve.faults import fault_of
-from shadowserve.lane.open_window import OpenWindow
 from shadowserve.state import deployment as deployments
 from shadowserve.state.deployment import Deployment
-from shadowserve.state.lane_file import LaneState
 from shadowserve.state.places import Places
 
 FIRST_PAUSE_S = 30.0
@@ -111,14 +110,5 @@ def _left_behind(places: Places) -> Iterator[Writer]:
 
 def close_windows(places: Places, deployment: Deployment) -> None:
     """Close what the lanes of an archived deployment left open."""
-    for name in deployment.lanes:
-        lane = places.lane(name.role, name.version)
-        if not lane.state.exists():
-            continue
-        state = LaneState(lane.state)
-        try:
-            window = OpenWindow(state, lane.parts, name.role)
-            window.take_up()
-            window.close()
-        finally:
-            state.close()
+    for name in (*deployment.lanes, *deployment.left_lanes):
+        close_window(places, name)

@@ -17,6 +17,7 @@ from shadowserve.evidence.undelivered import UndeliveredError
 from shadowserve.evidence.writer import Report, Writer
 from shadowserve.faults import fault_of
 from shadowserve.state.deployment import Deployment
+from shadowserve.state.following import Followed
 from shadowserve.state.pace import Pace
 from shadowserve.state.places import Places
 
@@ -38,6 +39,7 @@ class Carrier:
     def __init__(
         self, places: Places, deployment: Deployment, *, report: Report | None = None
     ) -> None:
+        self._followed = Followed(places, deployment)
         self.writer = Writer(places, deployment, report=report)
         self.condition = Condition(places.arrival)
         self.pace = Pace(places.wider)
@@ -79,7 +81,9 @@ class Carrier:
             _log.info("all closed windows have arrived.")
 
     def _turn(self) -> None:
+        self.writer.take(self._followed.now())
         self.writer.turn()
+        self.writer.take_leave()
         if time.monotonic() >= self._publish_at:
             self.writer.publish()
             self._publish_at = time.monotonic() + PUBLISH_S
@@ -91,7 +95,9 @@ class Carrier:
     def _last(self) -> None:
         """Bring what can be brought: a window that is refused keeps no run open."""
         failures = []
-        for bring in (self.writer.turn, self.writer.publish, self.writer.finish):
+        self.writer.take(self._followed.now())
+        writer = self.writer
+        for bring in (writer.turn, writer.take_leave, writer.publish, writer.finish):
             try:
                 bring()
             except UndeliveredError as error:

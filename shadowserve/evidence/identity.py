@@ -34,14 +34,15 @@ def experiment_name(deployment: Deployment) -> str:
 
 
 def run_name(deployment: Deployment, lane: LaneName) -> str:
-    """Return ``v3 vs v4``, or ``v3 vs v3 control``."""
+    """Return ``v3 vs v4``, ``v3 vs v4-2`` when v4 came again, or ``v3 vs v3 control``."""
     suffix = " control" if lane.role is Role.CONTROL else ""
-    return f"v{deployment.champion.number} vs v{lane.version}{suffix}"
+    again = f"-{lane.stay}" if lane.stay > 1 else ""
+    return f"v{deployment.champion.number} vs v{lane.version}{again}{suffix}"
 
 
 def models(deployment: Deployment, lane: LaneName) -> list[str]:
     """Return the ids of the logged models that a lane compares, as far as versions have one."""
-    versions = (deployment.champion, deployment.version(lane.version))
+    versions = (deployment.champion, deployment.version_of(lane))
     return list(dict.fromkeys(one.model_id for one in versions if one.model_id))
 
 
@@ -110,14 +111,14 @@ def tags(deployment: Deployment, lane: LaneName) -> dict[str, str]:
         "mlflow.source.name": "shadowserve",
         "mlflow.loggedArtifacts": json.dumps(tables),
         **dict(_told("champion", deployment.champion)),
-        **dict(_told(lane.role.value, deployment.version(lane.version))),
+        **dict(_told(lane.role.value, deployment.version_of(lane))),
         **_typing(deployment, lane),
     }
 
 
 def _typing(deployment: Deployment, lane: LaneName) -> dict[str, str]:
     """Tell where one of the two has no signature, so that both are typed by one rule."""
-    told = parity.said(deployment.champion, deployment.version(lane.version))
+    told = parity.said(deployment.champion, deployment.version_of(lane))
     return {"shadowserve.typing": told} if told else {}
 
 

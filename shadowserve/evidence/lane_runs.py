@@ -11,6 +11,7 @@ from shadowserve.evidence import identity, notes
 from shadowserve.evidence.shipped import Shipped
 from shadowserve.evidence.sink import Sink
 from shadowserve.evidence.undelivered import UndeliveredError
+from shadowserve.records import Role
 from shadowserve.state.deployment import Deployment, LaneName
 
 _log = logging.getLogger("shadowserve.evidence")
@@ -41,7 +42,7 @@ class LaneRuns:
     def __init__(self, store: Sink, shipped: Shipped, deployment: Deployment) -> None:
         self.store = store
         self._shipped = shipped
-        self._deployment = deployment
+        self.deployment = deployment
         self._open: dict[LaneName, str] = {}
         self._experiment: str | None = None
 
@@ -49,9 +50,9 @@ class LaneRuns:
     def experiment(self) -> str:
         """Id of the experiment; looked up once."""
         if self._experiment is None:
-            name = identity.experiment_name(self._deployment)
+            name = identity.experiment_name(self.deployment)
             found = self.store.experiment(name)
-            text = notes.of_experiment(self._deployment, found)
+            text = notes.of_experiment(self.deployment, found)
             with _spared(f"experiment {name} has no note of ours"):
                 self.store.annotate_experiment(found, text, tags=identity.VIEWS)
             self._experiment = found
@@ -76,7 +77,7 @@ class LaneRuns:
                 run_id = self._make(lane)
                 self._describe(lane, run_id)
             with _spared(f"the run of {lane} is not linked to its models"):
-                self.store.take_models(run_id, identity.models(self._deployment, lane))
+                self.store.take_models(run_id, identity.models(self.deployment, lane))
             self._shipped.finish(str(lane), finished=False)
             self._open[lane] = run_id
         return self._open[lane]
@@ -94,21 +95,28 @@ class LaneRuns:
         ended_ms : mapping of LaneName to int, optional
             When each ended, since the epoch; now if not given.
         """
-        for (
-            lane
-        ) in self._deployment.lanes:  # those in doubt too: a refused window keeps none going on
-            run_id = self._shipped.run_id(str(lane))
-            if run_id is not None and not self._shipped.is_finished(str(lane)):
-                self.store.finish(run_id, ended_ms=(ended_ms or {}).get(lane))
-                self._shipped.finish(str(lane))
+        # Those in doubt too: a refused window keeps none going on.
+        for lane in (*self.deployment.lanes, *self.deployment.left_lanes):
+            self.finish_one(lane, ended_ms=(ended_ms or {}).get(lane))
+
+    def finish_one(self, lane: LaneName, *, ended_ms: int | None = None) -> None:
+        """Mark a lane's run as finished, if it has one that goes on."""
+        run_id = self._shipped.run_id(str(lane))
+        if run_id is not None and not self._shipped.is_finished(str(lane)):
+            self.store.finish(run_id, ended_ms=ended_ms)
+            self._shipped.finish(str(lane))
+            self._open.pop(lane, None)
 
     def _make(self, lane: LaneName) -> str:
-        started = datetime.fromisoformat(self._deployment.started)
+        joined = None
+        if lane.role is Role.CHALLENGER:
+            joined = self.deployment.until(lane).stay_of(lane.version).joined
+        started = datetime.fromisoformat(joined or self.deployment.started)
         run_id = self.store.run(
             self.experiment,
-            name=identity.run_name(self._deployment, lane),
-            key=identity.key(self._deployment, lane),
-            tags=identity.tags(self._deployment, lane),
+            name=identity.run_name(self.deployment, lane),
+            key=identity.key(self.deployment, lane),
+            tags=identity.tags(self.deployment, lane),
             started_ms=int(started.timestamp() * 1000),
         )
         self._shipped.begin(str(lane), run_id)
@@ -117,6 +125,6 @@ class LaneRuns:
     def _describe(self, lane: LaneName, run_id: str) -> None:
         self.store.describe(
             run_id,
-            tags=identity.tags(self._deployment, lane),
-            params=identity.params(self._deployment, lane),
+            tags=identity.tags(self.deployment, lane),
+            params=identity.params(self.deployment, lane),
         )

@@ -25,8 +25,8 @@ def outstanding(places: Places, deployment: Deployment) -> int:
     shipped = Shipped(places.evidence, deployment.id)
     try:
         n = 0
-        for lane in deployment.lanes:
-            state = places.lane(lane.role, lane.version).state
+        for lane in (*deployment.lanes, *deployment.left_lanes):
+            state = places.lane(lane.role, lane.version, lane.stay).state
             n += len(closed_windows(state, after=shipped.delivered(str(lane))))
             n += any(True for kept in (open_comparisons, open_pieces) for _ in kept(state))
         return n

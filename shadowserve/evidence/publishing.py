@@ -59,17 +59,18 @@ def report_files(
 
 
 def _divergence(report: Mapping[str, Any], places: Places, deployment: Deployment) -> str | None:
+    shown = deployment.lane_of(int(report["challenger"])) if "challenger" in report else None
     lanes = {
         lane.role.value: [
             figures.Moment(at_ns / 1e9, value)
             for at_ns, value in series(
-                places.lane(lane.role, lane.version).state,
+                places.lane(lane.role, lane.version, lane.stay).state,
                 "divergence/disagreement",
                 most=MOST_WINDOWS,
             )
         ]
-        for lane in deployment.lanes
-        if lane.role is Role.CONTROL or lane.version == report.get("challenger")
+        for lane in (*deployment.lanes, *deployment.left_lanes)
+        if lane.role is Role.CONTROL or lane == shown
     }
     names = {
         "challenger": f"v{report.get('challenger')} beside v{deployment.champion.number}",
@@ -96,7 +97,7 @@ def publish_notes(
     if not report or not (verdict := report.get("verdict")):
         return
     runs.store.annotate(run_id, notes.of_run(deployment, lane, report, **where))
-    version = deployment.version(lane.version)
+    version = deployment.version_of(lane)
     try:
         runs.store.tag_version(
             deployment.model,

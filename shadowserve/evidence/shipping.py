@@ -52,7 +52,7 @@ class Shipping:
         self._trace_refusals = 0
 
     def _files(self, lane: LaneName) -> LanePlaces:
-        return self._places.lane(lane.role, lane.version)
+        return self._places.lane(lane.role, lane.version, lane.stay)
 
     def ship(self, lane: LaneName, windows: Sequence[Window], runs: LaneRuns) -> None:
         """Carry a few windows: their metrics together, then each one's part and traces."""

@@ -19,6 +19,7 @@ import orjson
 from shadowserve.errors import UnreadableError
 from shadowserve.evidence import accepted, bounding, links, parts
 from shadowserve.evidence.lane_runs import LaneRuns
+from shadowserve.evidence.leaving import close_window, has_ended, leaving
 from shadowserve.evidence.publishing import (
     RESTARTS,
     VERDICT,
@@ -104,6 +105,19 @@ class Writer:
         self._pages: dict[LaneName, str] = {}
         self.counts = {lane: self._count(lane) for lane in deployment.lanes}
 
+    def take(self, deployment: Deployment) -> None:
+        """Go on with the same deployment, whoever has joined it or left."""
+        if deployment == self.deployment:
+            return
+        self.deployment = deployment
+        if self._runs is not None:
+            self._runs.deployment = deployment
+
+    @property
+    def lanes(self) -> tuple[LaneName, ...]:
+        """The lanes of which something may have yet to arrive: those that work, then those that have left."""
+        return (*self.deployment.lanes, *leaving(self.places, self.deployment, self._shipped))
+
     @property
     def waiting(self) -> int:
         """How many closed windows of all lanes have not arrived, as last counted."""
@@ -117,7 +131,7 @@ class Writer:
         UndeliveredError
             The first failure, after every lane had its turn, or at once where nobody answers.
         """
-        failures = [error for lane in self.deployment.lanes for error in self._try(lane)]
+        failures = [error for lane in self.lanes for error in self._try(lane)]
         self._bound_parts()
         if failures:
             raise failures[0]
@@ -131,27 +145,49 @@ class Writer:
             As `turn`, but at the first failure.
         """
         for lane in self.deployment.lanes:
-            seen = snapshot(self._files(lane).state)
-            # Labels change a report long after the last request; so does what the team accepts or promotes.
-            news = (
-                seen.outcomes,
-                _labels(self.places.labels),
-                accepted.news(self.places, self.deployment.id),
-                switches.read(self.places, self.deployment.id),
-            )
-            if seen.outcomes and self._published.get(lane) != news:
-                with self._watched(lane) as runs:
-                    publish_tables(runs.store, runs.of(lane), seen.summaries)
-                    if rest := self.shipping.rest.get(lane):
-                        text = orjson.dumps(rest).decode()
-                        runs.store.put_text(runs.of(lane), text, bounding.TABLE)
-                    self._publish_report(lane, runs)
-                self._published[lane] = news
+            self._publish(lane)
+
+    def _publish(self, lane: LaneName) -> None:
+        seen = snapshot(self._files(lane).state)
+        # Labels change a report long after the last request; so does what the team accepts or promotes.
+        news = (
+            seen.outcomes,
+            _labels(self.places.labels),
+            accepted.news(self.places, self.deployment.id),
+            switches.read(self.places, self.deployment.id),
+        )
+        if seen.outcomes and self._published.get(lane) != news:
+            with self._watched(lane) as runs:
+                publish_tables(runs.store, runs.of(lane), seen.summaries)
+                if rest := self.shipping.rest.get(lane):
+                    text = orjson.dumps(rest).decode()
+                    runs.store.put_text(runs.of(lane), text, bounding.TABLE)
+                self._publish_report(lane, runs)
+            self._published[lane] = news
+
+    def take_leave(self) -> None:
+        """Bring what the lanes that have left and ended still have, and finish their runs.
+
+        Raises
+        ------
+        UndeliveredError
+            As `turn`, but at the first failure.
+        """
+        for lane in leaving(self.places, self.deployment, self._shipped):
+            if not has_ended(self.places, lane):
+                continue
+            close_window(self.places, lane)
+            for error in self._try(lane):
+                raise error
+            self._publish(lane)
+            with self._watched(lane) as runs:
+                runs.finish_one(lane)
+            self.counts[lane] = self._count(lane)
 
     @property
     def unfinished(self) -> bool:
         """Whether a run of a lane was begun and not marked as finished."""
-        names = [str(lane) for lane in self.deployment.lanes]
+        names = [str(lane) for lane in (*self.deployment.lanes, *self.deployment.left_lanes)]
         return any(self._shipped.run_id(n) and not self._shipped.is_finished(n) for n in names)
 
     def prove(self) -> None:
@@ -183,7 +219,7 @@ class Writer:
     def _ended_ms(self) -> dict[LaneName, int]:
         windows = {
             lane: closed_windows(self._files(lane).state, after=-1)[-1:]
-            for lane in self.deployment.lanes
+            for lane in (*self.deployment.lanes, *self.deployment.left_lanes)
         }
         return {lane: last[0].closed_ns // 10**6 for lane, last in windows.items() if last}
 
@@ -218,7 +254,7 @@ class Writer:
             raise
 
     def _files(self, lane: LaneName) -> LanePlaces:
-        return self.places.lane(lane.role, lane.version)
+        return self.places.lane(lane.role, lane.version, lane.stay)
 
     def _closed(self, lane: LaneName) -> list[Window]:
         """Return the windows that wait, in order and without a gap."""
@@ -243,8 +279,9 @@ class Writer:
         if self._report is None or lane.role is not Role.CHALLENGER:
             return
         try:
-            report = self._report(self.places, self.deployment, lane.version)
-            files = report_files(report, self.places, self.deployment)
+            as_it_was = self.deployment.until(lane)
+            report = self._report(self.places, as_it_was, lane.version)
+            files = report_files(report, self.places, as_it_was)
             said = acceptances.read(self.places, self.deployment.id)
         except Exception as error:  # a report that fails must not hold up the windows
             fault = fault_of(error)
@@ -259,14 +296,14 @@ class Writer:
         accepted.publish_accepted(runs.store, run_id, said, challenger=lane.version)
         if verdict := report.get("verdict"):
             runs.store.tag(run_id, {VERDICT: str(verdict)})
-        publish_notes(lane, runs, self.deployment, report)
+        publish_notes(lane, runs, as_it_was, report)
 
     def _bound_parts(self) -> None:
         """Keep the newest parts of all lanes, whether MLflow takes them or not."""
         if time.monotonic() < self._bound_at:
             return
         self._bound_at = time.monotonic() + BOUND_S
-        waiting = {lane: self._closed(lane) for lane in self.deployment.lanes}
+        waiting = {lane: self._closed(lane) for lane in self.lanes}
         _, lost = parts.bound(
             {
                 self._files(lane).parts: frozenset(w.part or "" for w in w_)

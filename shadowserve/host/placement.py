@@ -47,6 +47,8 @@ class Placement:
         What all processes are confined to, where the user named CPUs.
     pinned : bool
         False where the user wants no process to have a CPU of its own.
+    spare : int
+        How many CPUs may be busy beside the champion's workers.
     """
 
     workers: tuple[int, ...]
@@ -56,6 +58,11 @@ class Placement:
     others: frozenset[int] = field(default=frozenset(), repr=False)
     within: frozenset[int] | None = field(default=None, repr=False)
     pinned: bool = field(default=True, repr=False)
+    spare: int = field(default=0, repr=False)
+
+    def is_crowded(self, lanes: int) -> bool:
+        """Whether so many lanes are more than the CPUs that may be busy beside the champion's workers."""
+        return lanes > 1 and lanes > self.spare
 
     @property
     def shares_core(self) -> bool:
@@ -176,6 +183,7 @@ def place(
         # The same number in all roles, or a sum in another order would pass for a disagreement.
         threads=max(1, usable // (workers + scoring)),
         one_at_a_time=lanes > 1 and lanes > usable - workers,
+        spare=usable - workers,
         within=None if named is None else frozenset(allowed),
         pinned=wanted != OFF,
     )

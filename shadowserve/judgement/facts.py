@@ -199,19 +199,17 @@ def gather(
         Remembers what it has read, for whoever asks often.
     """
     ledger = ledgers.read(places, deployment)
-    lane = next(
-        entry
-        for entry in ledger.lanes
-        if entry.name.role is Role.CHALLENGER and entry.name.version == challenger
-    )
+    name = deployment.lane_of(challenger)
+    lane = next(entry for entry in (*ledger.lanes, *ledger.left) if entry.name == name)
     control = places.lane(Role.CONTROL, deployment.champion.number).state
     both = (lanes or Lanes()).read(
-        places.lane(Role.CHALLENGER, challenger).state, control if deployment.control else None
+        places.lane(name.role, name.version, name.stay).state,
+        control if deployment.control else None,
     )
     learned = both.learned
     return Facts(
         deployment=deployment,
-        challenger=deployment.version(challenger),
+        challenger=deployment.version_of(name),
         ledger=ledger,
         lane=lane,
         learned=learned,

@@ -25,8 +25,8 @@ _READ = (
 
 def copy_answers(store: LabelStore, places: Places, deployment: Deployment) -> None:
     """Copy what every lane has recorded since the last time, part by part."""
-    for name in deployment.lanes:
-        lane, files = str(name), places.lane(name.role, name.version)
+    for name in (*deployment.lanes, *deployment.left_lanes):
+        lane, files = str(name), places.lane(name.role, name.version, name.stay)
         known = store.known_parts(lane)
         for path in sorted(files.parts.glob("*.parquet")):
             # A part never changes once it is there, so it is read once.

@@ -21,6 +21,7 @@ from shadowserve.labels.pairing import Kinds, pair
 from shadowserve.labels.reading import LabelsError, Raw
 from shadowserve.labels.taking import Taken, take_in
 from shadowserve.state.deployment import Deployment
+from shadowserve.state.following import Followed
 from shadowserve.state.places import Places
 
 LOOK_S = 0.1
@@ -79,7 +80,8 @@ class Owner:
     """
 
     def __init__(self, places: Places, deployment: Deployment, kinds: Kinds) -> None:
-        self._places, self._deployment, self._kinds = places, deployment, kinds
+        self._places, self._kinds = places, kinds
+        self._followed = Followed(places, deployment)
         self._pair_at = 0.0
 
     def run(self, stop: threading.Event) -> None:
@@ -104,10 +106,11 @@ class Owner:
     def turn(self) -> None:
         """Take what waits, and now and then pair; whatever happens, the next turn tries again."""
         try:
-            found = take_waiting(self._places, self._deployment)
+            deployment = self._followed.now()
+            found = take_waiting(self._places, deployment)
             if found or time.monotonic() >= self._pair_at:
                 self._pair_at = time.monotonic() + PAIR_S
-                pair(self._places, self._deployment, self._kinds)
+                pair(self._places, deployment, self._kinds)
         except Exception as error:  # a full disk, or a loss of the team's own
             fault = fault_of(error)
             _log.warning("labels cannot be paired now: %s at %s", fault.type, fault.frame)

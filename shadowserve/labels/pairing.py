@@ -62,7 +62,9 @@ class Pairing:
             lane=str(challenger),
             control=control,
             classes=classes.told(places.classes(deployment.champion.number)),
-            cells=partial(cells_of, places.lane(challenger.role, challenger.version).state),
+            cells=partial(
+                cells_of, places.lane(challenger.role, challenger.version, challenger.stay).state
+            ),
             terms=Terms.of(deployment.options.policy),
             kind=kind,
         )
@@ -136,9 +138,9 @@ def pair(places: Places, deployment: Deployment, kinds: Kinds) -> None:
         return
     with LabelStore(places.labels) as store:
         copy_answers(store, places, deployment)
-        for lane in deployment.lanes:
+        for lane in (*deployment.lanes, *deployment.left_lanes):
             if lane.role == "challenger":
-                kind = kinds(places.lane(lane.role, lane.version).state)
+                kind = kinds(places.lane(lane.role, lane.version, lane.stay).state)
                 _pair_one(store, Pairing.of(places, deployment, lane, kind))
 
 

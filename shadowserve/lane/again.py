@@ -219,11 +219,11 @@ def _fails(seen: Observation, kind: str) -> bool:
     return seen.fault is not None if kind == ERROR else seen.fault is None and seen.nonfinite > 0
 
 
-def asked_by(files: Sequence[Path]) -> Callable[[], frozenset[int]]:
+def asked_by(files: Callable[[], Sequence[Path]]) -> Callable[[], frozenset[int]]:
     """Return what tells the positions that challengers' lanes ask for, by their state files."""
 
     def wanted() -> frozenset[int]:
-        told = (summary(file, "lasting") for file in files)
+        told = (summary(file, "lasting") for file in files())
         return frozenset(place for one in told if one for place in orjson.loads(one)["asked"])
 
     return wanted

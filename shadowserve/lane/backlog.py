@@ -42,8 +42,8 @@ class Backlog:
         Commits one summary by itself: a share that changes must outlive the process before a request is
         read under it.
     when_behind : WhenBehind
-    challengers : sequence of Path, optional
-        State files of the lanes that a control follows; None for a challenger.
+    challengers : callable, optional
+        Gives the state files of the lanes that a control follows; None for a challenger.
     """
 
     def __init__(
@@ -53,13 +53,14 @@ class Backlog:
         learned: Callable[[], Learned],
         remember: Remember,
         when_behind: WhenBehind = WhenBehind.SCORE_ALL,
-        challengers: Sequence[Path] | None = None,
+        challengers: Callable[[], Sequence[Path]] | None = None,
     ) -> None:
         self._places = places
         self._learned = learned
         self._remember = remember
         self._when_behind = when_behind
-        self._others = None if challengers is None else [_Other(file) for file in challengers]
+        self._challengers = challengers
+        self._others: dict[Path, _Other] = {}
         self._looked_ns = time.monotonic_ns()
         self._came: int | None = None
         self._dealt = 0
@@ -69,7 +70,7 @@ class Backlog:
         """Take in what was read: the age of its oldest request is how far behind the lane was."""
         oldest = min((one.arrived_wall_ns for one in batch.requests), default=None)
         # A control that has read all that it may waits for challengers, however old that is.
-        waits = self._others is not None and len(batch.requests) < FULL
+        waits = self._challengers is not None and len(batch.requests) < FULL
         late = oldest is not None and not waits
         self.lag_s = max(0.0, (time.time_ns() - (oldest or 0)) / 1e9) if late else 0.0
 
@@ -80,10 +81,13 @@ class Backlog:
     def share(self, block: Block) -> float:
         """Return the share of a block that is scored; fixed when it is first asked for."""
         thinning = self._learned().thinning
-        if self._others is None:
+        if self._challengers is None:
             return thinning.share(block)
         if thinning.told(block) is None:
-            found = [share for one in self._others if (share := one.share(block)) is not None]
+            files = self._challengers()
+            self._others = {file: self._others.get(file) or _Other(file) for file in files}
+            shares = (one.share(block) for one in self._others.values())
+            found = [share for share in shares if share is not None]
             return thinning.share(block, given=max(found, default=1.0))
         return thinning.share(block)
 
@@ -109,13 +113,13 @@ class Backlog:
         learned.headway.pass_time(passed_ns, came=max(0, came - before), dealt=self._dealt)
         learned.headway.processes, learned.headway.most = processes, most
         self._looked_ns, self._came, self._dealt = now_ns, came, 0
-        if self._others is None:
+        if self._challengers is None:
             self._thin(learned.thinning)
         return passed_ns
 
     def rest(self) -> None:
         """Let time pass in which the lane stands still on purpose: it does not fall behind by it."""
-        if self._others is None:
+        if self._challengers is None:
             self._learned().thinning.rest()
 
     def _thin(self, thinning: Thinning) -> None:

@@ -8,7 +8,7 @@ import secrets
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from shadowserve.comparison.comparing import Comparer
@@ -20,12 +20,13 @@ from shadowserve.journal.reader import JournalReader
 from shadowserve.lane.backlog import Backlog
 from shadowserve.lane.company import Company
 from shadowserve.lane.line import Line
-from shadowserve.lane.lock import ONE_AT_A_TIME, ScoringLock
+from shadowserve.lane.lock import ScoringLock
+from shadowserve.lane.members import Members, follow
 from shadowserve.lane.observing import Observer
 from shadowserve.lane.parts import Parts
 from shadowserve.lane.refused import RefusedRequests
 from shadowserve.lane.rescoring import Rescorer
-from shadowserve.lane.run import Lane, follow
+from shadowserve.lane.run import Lane
 from shadowserve.lane.scorers import Scorers
 from shadowserve.lane.seconds import seconds
 from shadowserve.lane.staffing import ROOM, Staffing
@@ -69,9 +70,9 @@ def build(
     ModelError
         If the version cannot be loaded or fails on its own example.
     """
-    files = places.lane(name.role, name.version)
+    files = places.lane(name.role, name.version, name.stay)
     files.make()
-    version, options = deployment.version(name.version), deployment.options
+    version, options = deployment.version_of(name), deployment.options
     path = copies.own(Path(deployment.files[name.version]), places.copies / str(name))
     scorer = scoring.open_version(
         version,
@@ -116,25 +117,25 @@ def build(
         entity=options.entity,
         categories=scorer.loaded.categories(),
         memory_bytes=options.lane_memory,
-        lock=ScoringLock(places.scoring_lock) if ONE_AT_A_TIME in os.environ else None,
+        lock=ScoringLock(places.scoring_lock),
     )
-    challengers = [n for n in deployment.lanes if n.role is Role.CHALLENGER]
+    members = Members(places, deployment)
     lane = Lane(parts)
     rescorer.elsewhere = lane.execution.elsewhere
-    take_turns(lane, deployment)
+    take_turns(lane, deployment, members)
     parts.backlog = backlog_of(
         lane,
-        challengers,
+        members,
         when_behind=WhenBehind(os.environ.get(WHEN_BEHIND_VARIABLE, WhenBehind.SCORE_ALL)),
     )
     parts.scorers = _scorers(lane, deployment)
     if name.role is Role.CONTROL:
-        parts.limit = follow(places, challengers)
+        parts.limit = follow(members, lambda: parts.tail.cursor)
     else:
         parts.refused = RefusedRequests(places, scorer.schema, table)
     if options.rescore:
         controls = [n for n in deployment.lanes if n.role is Role.CONTROL]
-        parts.seconds = seconds(lane, challengers, control=next(iter(controls), None))
+        parts.seconds = seconds(lane, members, control=next(iter(controls), None))
         parts.company = _company(lane, deployment, table)
     if learned.outputs.tally is not None:
         parts.comparer.resume(learned.outputs.tally)
@@ -144,19 +145,20 @@ def build(
 
 def backlog_of(
     lane: Lane,
-    challengers: Sequence[LaneName],
+    members: Members,
     *,
     when_behind: WhenBehind = WhenBehind.SCORE_ALL,
 ) -> Backlog:
     """Return what a lane has before it; a control thins what its challengers have thinned."""
-    places = lane.parts.places
-    files = [places.lane(name.role, name.version).state for name in challengers]
+    is_control = lane.parts.name.role is Role.CONTROL
     return Backlog(
-        places,
+        lane.parts.places,
         learned=lambda: lane.commits.learned,
         remember=lane.commits.remember,
         when_behind=when_behind,
-        challengers=files if lane.parts.name.role is Role.CONTROL else None,
+        challengers=(lambda: [one.state for one in members.files().values()])
+        if is_control
+        else None,
     )
 
 
@@ -233,7 +235,7 @@ def _learned(known: Mapping[str, bytes], scorer: Scorer, policy: Policy) -> Lear
     return learned
 
 
-def take_turns(lane: Lane, deployment: Deployment) -> None:
+def take_turns(lane: Lane, deployment: Deployment, members: Members) -> None:
     """Connect a lane with those that it takes turns with; without a control there are none."""
     places, repeat = lane.parts.places, deployment.options.rescore
     if not deployment.control:
@@ -248,11 +250,7 @@ def take_turns(lane: Lane, deployment: Deployment) -> None:
         )
         return
     lane.parts.answering = Answering(
-        [
-            Line(*places.turns(one.version))
-            for one in deployment.lanes
-            if one.role is Role.CHALLENGER
-        ],
+        members.lines,
         journal=places.journal,
         observer=lane.parts.observer,
         inflight=lane.parts.inflight,

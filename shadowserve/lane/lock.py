@@ -1,7 +1,8 @@
 """Lanes that share a core score one at a time, so that none is timed while another has its caches.
 
 The control times in bursts while the challenger works on. On one core the two would share its caches,
-and the version that works the less would look slower than it is: by 10 to 15 % where it was measured.
+and the version that works the less would look slower than it is: by 10 to 15 % where it was measured. Lanes
+take the lock while `Places.crowded` is there: they may become more, or fewer, while they work.
 """
 
 from __future__ import annotations
@@ -12,9 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-ONE_AT_A_TIME = "SHADOWSERVE_ONE_AT_A_TIME"
-"""Variable that the supervisor sets for lanes that have fewer CPUs than they are."""
 
 PATIENCE_S = 1.0
 """A hung lane holds the lock until it is ended: the others wait so long, and go on beside it."""

@@ -54,7 +54,7 @@ class Parts:
     entity : str or None
         Column with the user or entity of a request.
     lock : ScoringLock or None
-        None where each lane has a CPU of its own.
+        Taken while lanes are more than the CPUs that they have.
     seconds : sequence of Second
         What scores some requests a second time later.
     asking : Asking or None
@@ -109,4 +109,4 @@ class Parts:
     @property
     def files(self) -> LanePlaces:
         """The lane's own files."""
-        return self.places.lane(self.name.role, self.name.version)
+        return self.places.lane(self.name.role, self.name.version, self.name.stay)

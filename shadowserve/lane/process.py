@@ -41,7 +41,6 @@ def main(arguments: Sequence[str]) -> int:
     """Run one lane until SIGTERM; return the exit code."""
     stages.reached("imports")
     role, version, root = arguments
-    name = LaneName(Role(role), int(version.removeprefix("v")))
     places = Places(Path(root))
     setproctitle(f"shadowserve lane {role} {version} {root}")
     watch_parent(int(os.environ.get("SHADOWSERVE_PARENT", os.getppid())))
@@ -51,6 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     if deployment is None:
         sys.stderr.write(f"No deployment in {root}: a lane is started by 'shadowserve serve'.\n")
         return 2
+    name = deployment.lane_named(Role(role), int(version.removeprefix("v")))
     silence_others(os.environ.get(PRINTS))
     try:
         lane = build(name, places, deployment, stopping=lambda: _stopped)
@@ -84,7 +84,7 @@ def _give_up(name: LaneName, places: Places, error: BaseException) -> None:
     known = isinstance(error, ShadowserveError)
     reason = str(error) if known else f"{fault_of(error).type} at {fault_of(error).frame}"
     _log.error("lane %s cannot work: %s", name, reason)
-    Condition("degraded", reason).write(places.lane(name.role, name.version))
+    Condition("degraded", reason).write(places.lane(name.role, name.version, name.stay))
 
 
 def _passes(error: BaseException) -> bool:

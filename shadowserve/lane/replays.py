@@ -217,11 +217,11 @@ def ask(
     return Seen(alone=alike and all(apart), other=not alike and not all(apart), look=look)
 
 
-def asked_by(files: Mapping[int, Path]) -> Callable[[], dict[int, list[int]]]:
+def asked_by(files: Callable[[], Mapping[int, Path]]) -> Callable[[], dict[int, list[int]]]:
     """Return what tells the old requests that challengers' lanes have asked, by their state files."""
 
     def asked() -> dict[int, list[int]]:
-        told = {version: summary(file, "replayed") for version, file in files.items()}
+        told = {version: summary(file, "replayed") for version, file in files().items()}
         trials = {v: orjson.loads(one)["trial"] for v, one in told.items() if one}
         return {
             v: [place for place, *_ in trial["seen"]] if trial else []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 
 from shadowserve import ambience
@@ -21,11 +21,8 @@ from shadowserve.lane.scorers import AHEAD
 from shadowserve.lane.totals import totals
 from shadowserve.records import Outcome, Request
 from shadowserve.state import pace
-from shadowserve.state.deployment import LaneName
-from shadowserve.state.lane_condition import Condition, condition
-from shadowserve.state.lane_reading import snapshot
+from shadowserve.state.lane_condition import Condition
 from shadowserve.state.pauses import Pauses
-from shadowserve.state.places import Places
 from shadowserve.statistics import switchback
 from shadowserve.statistics.spent import READ
 
@@ -107,11 +104,8 @@ class Lane:
         if self.parts.backlog is not None:
             self.parts.backlog.read(batch)
         wanted, paused = self._outside_pauses(batch.requests)
-        held = (
-            self.parts.lock.held(meanwhile=self.execution.answer)
-            if self.parts.lock and wanted
-            else nullcontext(True)
-        )
+        lock = self.parts.lock if self.parts.places.crowded.exists() else None
+        held = lock.held(meanwhile=self.execution.answer) if lock and wanted else nullcontext(True)
         with held as undisturbed:
             block = self.execution.begin(wanted, undisturbed=undisturbed)
             block.cursor = batch.cursor
@@ -124,7 +118,7 @@ class Lane:
             if came or not self._ahead:
                 self._ahead.append(block)
             # Whoever holds the lock is done with it when it lets go.
-            ahead = bool(batch.requests) and self.parts.lock is None
+            ahead = bool(batch.requests) and lock is None
             scorers = self.parts.scorers
             several = scorers is not None and scorers.any_at_work
             self._finish(most=AHEAD if ahead and several else 0)
@@ -230,20 +224,3 @@ class Lane:
         ]
         if lacking and self.commits.learned.outputs.disagreement.n == 0:
             self.say("incompatible", f"missing_column:{lacking[-1]}")
-
-
-def follow(
-    places: Places, challengers: Sequence[LaneName]
-) -> Callable[[], Mapping[int, int] | None]:
-    """Return the control's limit: the least advanced challenger that is at work."""
-
-    def limit() -> Mapping[int, int] | None:
-        lanes = [places.lane(name.role, name.version) for name in challengers]
-        active = [lane for lane in lanes if condition(lane).state in ("running", "starting")]
-        if not active:
-            return None
-        cursors = [snapshot(lane.state, whole=False).cursor for lane in active]
-        workers = {worker for cursor in cursors for worker in cursor}
-        return {worker: min(c.get(worker, 0) for c in cursors) for worker in workers}
-
-    return limit

@@ -40,7 +40,6 @@ READ_BYTES = 1 << 20
 def main(arguments: Sequence[str]) -> int:
     """Score until the lane goes away; return the exit code."""
     role, version, number, root, descriptor, incarnation = arguments
-    name = LaneName(Role(role), int(version.removeprefix("v")))
     places = Places(Path(root))
     setproctitle(f"shadowserve scorer {role} {version} {number} {root}")
     watch_parent(int(os.environ.get("SHADOWSERVE_PARENT", os.getppid())))
@@ -51,6 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     deployment = deployments.read(places)
     if deployment is None:
         return 2
+    name = deployment.lane_named(Role(role), int(version.removeprefix("v")))
     try:
         observer, inflight = load(name, places, deployment, number=int(number))
     except (
@@ -78,7 +78,7 @@ def load(
     ModelError
         If the version cannot be loaded or fails on its own example.
     """
-    version = deployment.version(name.version)
+    version = deployment.version_of(name)
     own = copies.own(Path(deployment.files[name.version]), places.copies / f"{name}-{number}")
     scorer = scoring.open_version(
         version,
@@ -86,7 +86,7 @@ def load(
         options=deployment.options,
         champion=deployment.champion if name.role is Role.CHALLENGER else None,
     )
-    inflight = InFlight(places.lane(name.role, name.version).scorer(number))
+    inflight = InFlight(places.lane(name.role, name.version, name.stay).scorer(number))
     table = dict(protocols(deployment.model, deployment.champion.number))
     return Observer(scoring.warm(scorer), table, mark=inflight.step), inflight
 

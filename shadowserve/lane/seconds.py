@@ -6,15 +6,14 @@ from collections.abc import Sequence
 
 from shadowserve.lane import again, replays
 from shadowserve.lane.again import Second
-from shadowserve.lane.kept import KeptRequests, read_kept
+from shadowserve.lane.kept import Kept, KeptRequests, read_kept
+from shadowserve.lane.members import Members
 from shadowserve.lane.run import Lane
 from shadowserve.records import Role
 from shadowserve.state.deployment import LaneName
 
 
-def seconds(
-    lane: Lane, challengers: Sequence[LaneName], *, control: LaneName | None
-) -> list[Second]:
+def seconds(lane: Lane, members: Members, *, control: LaneName | None) -> list[Second]:
     """Return what scores some of a lane's requests a second time later.
 
     Parameters
@@ -25,12 +24,10 @@ def seconds(
     mark, rescorer = lane.parts.inflight.mark, lane.parts.rescorer
     if rescorer is None:
         return []
-    files = {one.version: lane.parts.places.lane(one.role, one.version) for one in challengers}
     if lane.parts.name.role is Role.CONTROL:
-        states = {version: file.state for version, file in files.items()}
         answers, wanted = (
             lambda: lane.commits.learned.answers,
-            again.asked_by(list(states.values())),
+            again.asked_by(lambda: [one.state for one in members.files().values()]),
         )
         return [
             again.AgainForOthers(lane.parts.observer, answers, wanted, mark),
@@ -38,8 +35,8 @@ def seconds(
                 lambda: lane.commits.learned,
                 lane.parts.observer,
                 rescorer.differ,
-                replays.asked_by(states),
-                lambda version, positions: read_kept(files[version].kept, positions),
+                replays.asked_by(lambda: {v: one.state for v, one in members.files().items()}),
+                lambda version, positions: _kept_of(members, version, positions),
                 mark,
             ),
         ]
@@ -59,7 +56,8 @@ def seconds(
         KeptRequests(own),
         lambda positions: read_kept(own, positions),
         replays.answered_by(
-            lane.parts.places.lane(control.role, control.version).state, lane.parts.name.version
+            lane.parts.places.lane(control.role, control.version, control.stay).state,
+            lane.parts.name.version,
         )
         if control
         else lambda: None,
@@ -68,3 +66,9 @@ def seconds(
     # Only an answer that was given twice, alike, can later be found to have changed.
     rescorer.steady = asked.keep
     return [tried, asked]
+
+
+def _kept_of(members: Members, version: int, positions: Sequence[int]) -> list[Kept]:
+    """Return old requests that a challenger's lane has kept; none of one that has left meanwhile."""
+    lane = members.files().get(version)
+    return read_kept(lane.kept, positions) if lane else []

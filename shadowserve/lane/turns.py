@@ -178,8 +178,8 @@ class Answering:
 
     Parameters
     ----------
-    lines : sequence of Line
-        One to each challenger.
+    lines : callable
+        Gives one to each challenger: they come and go.
     journal : Path
         Where requests are read.
     observer, inflight, warmth
@@ -194,7 +194,7 @@ class Answering:
 
     def __init__(
         self,
-        lines: Sequence[Line],
+        lines: Callable[[], Sequence[Line]],
         *,
         journal: Path,
         observer: Observer,
@@ -205,7 +205,7 @@ class Answering:
         clock: Stopwatch | None = None,
     ) -> None:
         self._clock = clock or Stopwatch()
-        self._lines = {line.fileno(): line for line in lines}
+        self._lines = lines
         self._journal = journal
         self._observer = observer
         self._inflight = inflight
@@ -216,12 +216,13 @@ class Answering:
 
     def serve(self, seconds: float = 0.0) -> None:
         """Come to whoever asks, waiting for them so long; then until nobody asks any more."""
-        while ready := poll(list(self._lines.values()), seconds):
+        lines = {line.fileno(): line for line in self._lines()}
+        while ready := poll(list(lines.values()), seconds):
             for fd in ready:
-                asked = [m for m in self._lines[fd].read() if m.word is Word.COME]
+                asked = [m for m in lines[fd].read() if m.word is Word.COME]
                 # Only the last question, and only while its asker still waits.
                 if asked and asked[-1].until_ns > time.monotonic_ns():
-                    self._come(self._lines[fd], asked[-1])
+                    self._come(lines[fd], asked[-1])
             seconds = ATTENTIVE_S
 
     def taken(self, position: int) -> Taken | None:
@@ -266,7 +267,7 @@ class Answering:
 
     def close(self) -> None:
         """Close the lines."""
-        for line in self._lines.values():
+        for line in self._lines():
             line.close()
 
 

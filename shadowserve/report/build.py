@@ -195,14 +195,15 @@ def _divergence(known: Facts, places: Places) -> dict[str, Any]:
     if known.tally.of.of_numbers:
         # A lane keeps no pairs of numbers; what it recorded of the latest requests shows how they lie.
         name = known.lane.name
-        told["joint"] = joint(latest_answers(places.lane(name.role, name.version)))
+        told["joint"] = joint(latest_answers(places.lane(name.role, name.version, name.stay)))
     return told
 
 
 def _notes(known: Facts) -> list[str]:
     """Return what is not measured as one would expect: opaque steps, batches, library versions."""
+    joined = list(_joined(known))
     if known.learned is None:
-        return []
+        return joined
     noise = known.learned.noise
     proved = f"timed walk compared with the model's own path {counted(noise.proofs, 'time')}"
     broken = (
@@ -213,11 +214,23 @@ def _notes(known: Facts) -> list[str]:
     revised = known.learned.outputs.revised
     behind = f"{known.name} is not up to date: {known.lane.behind}"
     return [
+        *joined,
         *([behind] if known.lane.behind else []),
         *known.learned.notes,
         *revised,
         *([proved + broken] if noise.proofs else []),
     ]
+
+
+def _joined(known: Facts) -> Iterator[str]:
+    """Say since when a newcomer takes part, and how many challengers this champion has had with it."""
+    stay = known.deployment.stay_of(known.challenger.number)
+    if stay.joined is not None:
+        k = known.deployment.place_of(known.challenger.number)
+        yield (
+            f"{known.name} joined behind request {known.lane.before:,} ({stay.joined}): what is said here counts "
+            f"what came since. With it this champion has had {counted(k, 'challenger')}, which share one alpha"
+        )
 
 
 def _refused(known: Facts) -> dict[str, Any]:

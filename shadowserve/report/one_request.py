@@ -27,7 +27,8 @@ def one_request(
         ``inputs`` by column (`inputs.shown`), None where values may not be seen or the body has gone;
         ``log_inputs`` as the team has said.
     """
-    lane = places.lane(Role.CHALLENGER, challenger)
+    name = deployment.lane_of(challenger)
+    lane = places.lane(name.role, name.version, name.stay)
     own = request(lane, position)
     if own is None:
         return None

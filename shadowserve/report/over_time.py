@@ -177,7 +177,7 @@ def _step(points: Sequence[Point], prefix: str) -> dict[str, Any]:
 
 
 def _file(places: Places, name: LaneName) -> Path:
-    return places.lane(name.role, name.version).state
+    return places.lane(name.role, name.version, name.stay).state
 
 
 def _series(points: Sequence[Point], name: LaneName) -> dict[str, Any]:

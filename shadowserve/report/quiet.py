@@ -25,7 +25,7 @@ def read(places: Places, known: Facts) -> dict[str, Any]:
     now = time.time()
     lanes = []
     for one in known.ledger.lanes:
-        file = places.lane(one.name.role, one.name.version).state
+        file = places.lane(one.name.role, one.name.version, one.name.stay).state
         quiet_s = _quiet_s(now, (file, file.with_name(f"{file.name}-wal")))
         at_work = one.state in ("starting", "running") and one.pending > 0
         # What has only just come is no sign: the lane may have had nothing to do until then.
@@ -43,7 +43,10 @@ def read(places: Places, known: Facts) -> dict[str, Any]:
 
 def _evidence(places: Places, known: Facts, now: float) -> dict[str, Any]:
     quiet_s = _quiet_s(now, (places.arrival,))
-    parts = [places.lane(one.name.role, one.name.version).parts for one in known.ledger.lanes]
+    parts = [
+        places.lane(one.name.role, one.name.version, one.name.stay).parts
+        for one in known.ledger.lanes
+    ]
     # A part that the writer has not seen since it was written, however long ago that was.
     newest = max(
         (_written(part) for parts_of in parts for part in parts_of.glob("*.parquet")), default=0.0

@@ -12,7 +12,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -21,19 +21,26 @@ from shadowserve.errors import StateError
 from shadowserve.records import Role
 from shadowserve.settings.options import Options
 from shadowserve.state.files import write_whole
-from shadowserve.state.places import Places
+from shadowserve.state.places import Places, folder_of
+from shadowserve.state.stays import Left, Stay
 from shadowserve.versions.version import Version
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class LaneName:
-    """A lane's role and version number."""
+    """A lane's role and version number, and which stay of that version it is."""
 
     role: Role
     version: int
+    stay: int = 1
 
     def __str__(self) -> str:
-        return f"{self.role.value} v{self.version}"
+        return self.folder.replace("-", " ", 1)
+
+    @property
+    def folder(self) -> str:
+        """Name of its directory, and its key wherever lanes are told apart by a text."""
+        return folder_of(self.role, self.version, self.stay)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,12 @@ class Deployment:
         Where evidence goes, without credentials: those are told to the evidence writer alone.
     options : Options
         The settings that reach workers and lanes.
+    stays : mapping of version number to Stay
+        Of the challengers, once one has joined or left.
+    left : tuple of Left
+        Challengers that have left, in that order.
+    asked : tuple of int or None
+        The challengers that the command line named, once others have joined or left; None until then.
     """
 
     id: str
@@ -72,6 +85,9 @@ class Deployment:
     salt: str
     tracking_uri: str
     options: Options = field(default_factory=Options)
+    stays: Mapping[int, Stay] = field(default_factory=dict)
+    left: tuple[Left, ...] = ()
+    asked: tuple[int, ...] | None = None
 
     @property
     def model(self) -> str:
@@ -86,23 +102,89 @@ class Deployment:
     @property
     def lanes(self) -> tuple[LaneName, ...]:
         """Challengers in order, then the control."""
-        names = [LaneName(Role.CHALLENGER, version.number) for version in self.challengers]
+        names = [self._named(one.number, self.stay_of(one.number)) for one in self.challengers]
         if self.control:
             names.append(LaneName(Role.CONTROL, self.champion.number))
         return tuple(names)
 
-    def version(self, number: int) -> Version:
-        """Return one of the served versions by number.
+    @property
+    def left_lanes(self) -> tuple[LaneName, ...]:
+        """Those of the challengers that have left, in that order."""
+        return tuple(self._named(one.version.number, one.stay) for one in self.left)
+
+    def lane_named(self, role: Role, version: int) -> LaneName:
+        """Return the lane that a process is started for, by role and version number.
 
         Raises
         ------
         LookupError
-            If no served version has it.
+            If the deployment never had such a challenger.
         """
-        for version in (self.champion, *self.challengers):
+        return self.lane_of(version) if role is Role.CHALLENGER else LaneName(role, version)
+
+    def lane_of(self, challenger: int) -> LaneName:
+        """Return a challenger's lane; of one that has left, its last stay's.
+
+        Raises
+        ------
+        LookupError
+            If the deployment never had it.
+        """
+        return self._named(challenger, self.stay_of(challenger))
+
+    def _named(self, challenger: int, stay: Stay) -> LaneName:
+        return LaneName(Role.CHALLENGER, challenger, stay.number)
+
+    def version(self, number: int) -> Version:
+        """Return one of the served versions by number, or one that has left.
+
+        Raises
+        ------
+        LookupError
+            If no version has it.
+        """
+        gone = (one.version for one in reversed(self.left))
+        for version in (self.champion, *self.challengers, *gone):
             if version.number == number:
                 return version
         raise LookupError(f"Version {number} is not part of this deployment.")
+
+    def version_of(self, lane: LaneName) -> Version:
+        """Return what a lane scores with; a version may be another at its next stay, logged anew.
+
+        Raises
+        ------
+        LookupError
+            As `version`.
+        """
+        gone = zip(self.left_lanes, self.left, strict=True)
+        return next((one.version for name, one in gone if name == lane), self.version(lane.version))
+
+    def until(self, lane: LaneName) -> Deployment:
+        """Return the deployment as it was when a challenger left it: no later stay of that version is known."""
+        if lane not in self.left_lanes:
+            return self
+        return replace(
+            self,
+            challengers=tuple(one for one in self.challengers if one.number != lane.version),
+            left=self.left[: self.left_lanes.index(lane) + 1],
+        )
+
+    def stay_of(self, challenger: int) -> Stay:
+        """Return a challenger's stay; of one that has left, the last.
+
+        Raises
+        ------
+        LookupError
+            If the deployment never had it.
+        """
+        for place, version in enumerate(self.challengers, start=1):
+            if version.number == challenger:
+                return self.stays.get(challenger) or Stay(place)
+        for one in reversed(self.left):
+            if one.version.number == challenger:
+                return one.stay
+        raise LookupError(f"Version {challenger} is no challenger of this deployment.")
 
     def place_of(self, challenger: int) -> int:
         """Return which challenger of this champion a version is, from 1, those of earlier deployments first.
@@ -112,10 +194,7 @@ class Deployment:
         LookupError
             If no challenger has the number.
         """
-        for place, version in enumerate(self.challengers, start=1):
-            if version.number == challenger:
-                return self.options.challengers_before + place
-        raise LookupError(f"Version {challenger} is no challenger of this deployment.")
+        return self.options.challengers_before + self.stay_of(challenger).place
 
     def same_as(self, other: Deployment) -> bool:
         """Tell whether two deployments serve the same files alike, so that one can resume the other."""
@@ -143,9 +222,20 @@ class Deployment:
                 "salt": self.salt,
                 "tracking_uri": self.tracking_uri,
                 "options": self.options.to_dict(),
+                **self._changed(),
             },
             indent=1,
         )
+
+    def _changed(self) -> dict[str, object]:
+        """Return what came with joining and leaving; nothing of it stands in the file before that."""
+        if self.asked is None:
+            return {}
+        return {
+            "stays": {str(number): asdict(stay) for number, stay in self.stays.items()},
+            "left": [one.to_dict() for one in self.left],
+            "asked": self.asked,
+        }
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -158,6 +248,9 @@ class Deployment:
                 "challengers": tuple(Version.from_dict(v) for v in raw["challengers"]),
                 "files": {int(number): path for number, path in raw["files"].items()},
                 "options": Options.of(raw["options"]),
+                "stays": {int(n): Stay(**stay) for n, stay in raw.get("stays", {}).items()},
+                "left": tuple(map(Left.from_dict, raw.get("left", ()))),
+                "asked": tuple(raw["asked"]) if "asked" in raw else None,
             }
         )
 

@@ -59,7 +59,7 @@ def of_worker(index: int) -> str:
 
 def of_lane(name: LaneName) -> str:
     """Return the key of a lane."""
-    return f"{name.role.value}-v{name.version}"
+    return name.folder
 
 
 def note(places: Places, who: str, cause: str, **detail: Any) -> None:

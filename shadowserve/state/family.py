@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from shadowserve.errors import ShadowserveError
 from shadowserve.records import Outcome, Role
 from shadowserve.state import deployment as deployments
-from shadowserve.state.deployment import Deployment
+from shadowserve.state.deployment import Deployment, LaneName
 from shadowserve.state.lane_reading import snapshot
 from shadowserve.state.places import Places
 
@@ -26,10 +26,11 @@ def challengers_before(places: Places, deployment: Deployment) -> int:
         The state directory; those that its archive has forgotten count no more.
     """
     return sum(
-        _was_tried(places_of, one, number)
+        was_tried(places_of, one, name)
         for places_of, one in _archived(places)
         if (one.model, one.champion.number) == (deployment.model, deployment.champion.number)
-        for number in (version.number for version in one.challengers)
+        for name in (*one.lanes, *one.left_lanes)
+        if name.role is Role.CHALLENGER
     )
 
 
@@ -40,9 +41,11 @@ def _archived(places: Places) -> Iterator[tuple[Places, Deployment]]:
                 yield Places(shelf), one
 
 
-def _was_tried(places: Places, deployment: Deployment, challenger: int) -> bool:
+def was_tried(places: Places, deployment: Deployment, name: LaneName) -> bool:
+    """Tell whether a challenger has been compared on as many requests as a verdict takes."""
     with contextlib.suppress(ShadowserveError, OSError):
-        outcomes = snapshot(places.lane(Role.CHALLENGER, challenger).state, whole=False).outcomes
+        file = places.lane(name.role, name.version, name.stay).state
+        outcomes = snapshot(file, whole=False).outcomes
         least = deployment.options.policy.min_requests
         return bool(outcomes.get(Outcome.BOTH_OK.value, 0) >= least)
     return False

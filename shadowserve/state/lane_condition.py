@@ -11,6 +11,8 @@ from shadowserve.state.places import LanePlaces
 
 STATES = ("starting", "running", "degraded", "incompatible", "paused")
 """All that a lane can be in."""
+LEFT = "left"
+"""What it is in once a challenger has left and its process has ended."""
 LONG_START_S = 120.0
 """After how long a lane that still loads is told of."""
 
@@ -21,7 +23,8 @@ class Condition(NamedTuple):
     Parameters
     ----------
     state : str
-        ``starting``, ``running``, ``degraded``, ``incompatible`` or, of a running one, ``paused``.
+        ``starting``, ``running``, ``degraded``, ``incompatible`` or, of a running one, ``paused``; ``left`` once
+        a challenger has left and its process has ended.
     reason : str or None
         Why, in words or as a code with what it is about.
     """

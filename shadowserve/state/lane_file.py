@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ Unwritable = sqlite3.OperationalError
 TABLES = """
 CREATE TABLE IF NOT EXISTS ledger (outcome TEXT PRIMARY KEY, n INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS cursor (worker INTEGER PRIMARY KEY, sequence INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS joined (worker INTEGER PRIMARY KEY, sequence INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS death (
     position INTEGER PRIMARY KEY, n INTEGER, cause TEXT, detail TEXT, last TEXT
 );
@@ -128,6 +130,12 @@ class LaneState:
         self._connection.execute("PRAGMA synchronous=OFF")
         self._connection.executescript(TABLES)
         self._burst_rows = burst_rows
+
+    def join(self, after: Mapping[int, int]) -> None:
+        """Begin behind some sequences, by worker: what came before is none of this lane's."""
+        with self._connection as connection:
+            for table in ("cursor", "joined"):
+                connection.executemany(f"INSERT INTO {table} VALUES (?, ?)", after.items())  # noqa: S608
 
     def cursor(self) -> dict[int, int]:
         """Return the last sequence dealt with, by worker."""

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from shadowserve.errors import UnreadableError
@@ -26,6 +26,8 @@ class Snapshot:
         In the order of positions, without those that were left out.
     burst_positions : set of int
         Of all that the file keeps.
+    joined : mapping of worker to sequence
+        Behind what it began; empty where it was there from the start.
     """
 
     outcomes: Mapping[str, int]
@@ -34,6 +36,7 @@ class Snapshot:
     bursts: Sequence[tuple[int, int, int, bytes]]
     burst_positions: Set[int] = frozenset()
     windows: int = 0
+    joined: Mapping[int, int] = field(default_factory=dict)
 
 
 def snapshot(path: Path, *, whole: bool = True, without: Set[int] = frozenset()) -> Snapshot:
@@ -64,6 +67,7 @@ def snapshot(path: Path, *, whole: bool = True, without: Set[int] = frozenset())
             bursts=_bursts(connection, kept - without) if kept else [],
             burst_positions=kept,
             windows=connection.execute("SELECT count(*) FROM window").fetchone()[0],
+            joined=dict(_joined(connection)),
         )
 
 
@@ -72,6 +76,13 @@ def _bursts(connection: sqlite3.Connection, wanted: Set[int]) -> list[tuple[int,
         "SELECT * FROM burst WHERE position IN (SELECT value FROM json_each(?)) ORDER BY position"
     )
     return connection.execute(query, (json.dumps(sorted(wanted)),)).fetchall()
+
+
+def _joined(connection: sqlite3.Connection) -> Iterable[tuple[int, int]]:
+    present = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'joined'"
+    if connection.execute(present).fetchone() is None:  # an earlier release wrote it
+        return ()
+    return connection.execute("SELECT worker, sequence FROM joined")
 
 
 def summary(path: Path, name: str) -> bytes | None:

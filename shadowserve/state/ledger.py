@@ -57,8 +57,8 @@ def read(places: Places, deployment: Deployment) -> Ledger:
 
 def _cursors(places: Places, deployment: Deployment) -> dict[LaneName, Snapshot]:
     return {
-        name: snapshot(places.lane(name.role, name.version).state, whole=False)
-        for name in deployment.lanes
+        name: snapshot(places.lane(name.role, name.version, name.stay).state, whole=False)
+        for name in (*deployment.lanes, *deployment.left_lanes)
     }
 
 
@@ -82,10 +82,17 @@ def _read(places: Places, deployment: Deployment, lanes: Mapping[LaneName, Snaps
         journal_bytes=reach.bytes,
         lanes=_told(
             replace(
-                _lane(places, name, seen.outcomes, seen.cursor, bound),
+                _lane(places, name, lanes[name], bound),
                 ends=known.get(endings.of_lane(name), endings.Ends()),
             )
-            for name, seen in lanes.items()
+            for name in deployment.lanes
+        ),
+        left=tuple(
+            replace(
+                _left(places, name, lanes[name], bound),
+                ends=known.get(endings.of_lane(name), endings.Ends()),
+            )
+            for name in deployment.left_lanes
         ),
         met=unknown_columns.read(places.all_unknown_columns()),
         costs=_costs(places, deployment),
@@ -132,7 +139,7 @@ def _batching(places: Places, deployment: Deployment) -> Iterator[Batching]:
 def _costs(places: Places, deployment: Deployment) -> tuple[Cost, ...]:
     """Return what the first lane that has measured it says; all measure the same callers."""
     for name in deployment.lanes:
-        written = summary(places.lane(name.role, name.version).state, "harm")
+        written = summary(places.lane(name.role, name.version, name.stay).state, "harm")
         costs = CallerCost.from_state(orjson.loads(written)).costs() if written else []
         if costs:
             return tuple(costs)
@@ -142,7 +149,7 @@ def _costs(places: Places, deployment: Deployment) -> tuple[Cost, ...]:
 def _times(places: Places, deployment: Deployment) -> Iterator[LaneTime]:
     """Yield where the time of each lane goes that has said so."""
     for name in deployment.lanes:
-        file = places.lane(name.role, name.version).state
+        file = places.lane(name.role, name.version, name.stay).state
         spent, measured = summary(file, "spent"), summary(file, "measuring")
         if spent and measured:
             lately = Spent.from_state(orjson.loads(spent)).shares()
@@ -154,21 +161,30 @@ def _sum(left: counters.Counts, right: counters.Counts) -> counters.Counts:
     return counters.Counts(**{name: getattr(left, name) + getattr(right, name) for name in names})
 
 
-def _lane(
-    places: Places,
-    name: LaneName,
-    outcomes: Mapping[str, int],
-    cursor: Mapping[int, int],
-    bound: Mapping[int, int],
-) -> LaneLedger:
-    left = reader.backlog(places.journal, cursor=cursor, bound=bound)
-    counted = {Outcome(outcome): n for outcome, n in outcomes.items()}
+def _left(places: Places, name: LaneName, seen: Snapshot, bound: Mapping[int, int]) -> LaneLedger:
+    """Return the account of a lane that has left: what came after it is none of its own."""
+    state, reason = condition(places.lane(name.role, name.version, name.stay))
+    return LaneLedger(
+        name=name,
+        state=state,
+        reason=reason,
+        outcomes={Outcome(outcome): n for outcome, n in seen.outcomes.items()},
+        pending=0,
+        lag_seconds=0.0,
+        joined=seen.joined,
+        after=sum(max(0, end - seen.cursor.get(worker, 0)) for worker, end in bound.items()),
+    )
+
+
+def _lane(places: Places, name: LaneName, seen: Snapshot, bound: Mapping[int, int]) -> LaneLedger:
+    left = reader.backlog(places.journal, cursor=seen.cursor, bound=bound)
+    counted = {Outcome(outcome): n for outcome, n in seen.outcomes.items()}
     for outcome, n in (
         (Outcome.SKIPPED_BUDGET, left.deleted),
         (Outcome.SKIPPED_LOST, left.lost),
     ):
         counted[outcome] = counted.get(outcome, 0) + n
-    state, reason = condition(places.lane(name.role, name.version))
+    state, reason = condition(places.lane(name.role, name.version, name.stay))
     oldest, now_ns = left.oldest_wall_ns, time.time_ns()
     # A wall clock that was set back would make a lag below zero.
     lag_s = 0.0 if oldest is None else max(0.0, (now_ns - oldest) / 1e9)
@@ -180,6 +196,7 @@ def _lane(
         outcomes=counted,
         pending=left.pending,
         lag_seconds=lag_s,
+        joined=seen.joined,
         behind=_behind(places, name, lag_s=lag_s, pending=left.pending, now_s=now_ns / 1e9)
         if state == "running" and not places.paused.exists()
         else None,
@@ -199,7 +216,7 @@ def _told(lanes: Iterable[LaneLedger]) -> tuple[LaneLedger, ...]:
 def _behind(
     places: Places, name: LaneName, *, lag_s: float, pending: int, now_s: float
 ) -> Behind | None:
-    file = places.lane(name.role, name.version).state
+    file = places.lane(name.role, name.version, name.stay).state
     written = [summary(file, one) for one in ("headway", "thinning")]
     pace, thinned = (orjson.loads(one) if one else None for one in written)
     return behind(

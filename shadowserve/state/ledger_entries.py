@@ -43,6 +43,10 @@ class LaneLedger:
         How its processes ended so far.
     behind : Behind or None
         How far it is behind; None where it keeps up.
+    joined : mapping of worker to sequence
+        Where it joined; empty where it was there from the start.
+    after : int or None
+        Requests that came after it had left; None where it has not.
     """
 
     name: LaneName
@@ -53,11 +57,23 @@ class LaneLedger:
     lag_seconds: float
     ends: endings.Ends = field(default_factory=endings.Ends)
     behind: Behind | None = None
+    joined: Mapping[int, int] = field(default_factory=dict)
+    after: int | None = None
+
+    @property
+    def before(self) -> int:
+        """Requests that were journaled before it joined."""
+        return sum(self.joined.values())
 
     @property
     def total(self) -> int:
-        """Outcomes and pending together; equals the journal's `appended`."""
+        """Outcomes and pending together: the requests that were meant for it."""
         return sum(self.outcomes.values()) + self.pending
+
+    @property
+    def accounted(self) -> int:
+        """All requests, by its account: before it joined, meant for it, and after it left; equals the journal's `appended`."""
+        return self.before + self.total + (self.after or 0)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the lane's part of the contract."""
@@ -80,8 +96,16 @@ class LaneLedger:
             "pending": self.pending,
             "lag_seconds": round(self.lag_seconds, 3),
             "behind": None if self.behind is None else self.behind.to_dict(),
+            "joined": self._joined(),
+            **({} if self.after is None else {"stay": self.name.stay, "after": self.after}),
             **self.ends.to_dict(),
         }
+
+    def _joined(self) -> dict[str, Any] | None:
+        if not self.joined:
+            return None
+        position = {str(worker): sequence for worker, sequence in sorted(self.joined.items())}
+        return {"position": position, "before": self.before}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +164,8 @@ class Ledger:
         Where the lanes' time goes, of those that have begun.
     switch : Switch or None
         The last move of an alias that rests on this deployment.
+    left : tuple of LaneLedger
+        Challengers that have left.
     """
 
     deployment: str
@@ -155,6 +181,7 @@ class Ledger:
     ends: Mapping[str, endings.Ends] = field(default_factory=dict)
     times: tuple[LaneTime, ...] = ()
     switch: Switch | None = None
+    left: tuple[LaneLedger, ...] = ()
 
     @property
     def balanced(self) -> bool:
@@ -162,7 +189,8 @@ class Ledger:
         counted = self.champion
         # Two sums that are written by different hands: what was answered, and what became of it.
         journaled = counted.answered + counted.failed == counted.appended + counted.append_failed
-        return journaled and all(lane.total == counted.appended for lane in self.lanes)
+        lanes = (*self.lanes, *self.left)
+        return journaled and all(lane.accounted == counted.appended for lane in lanes)
 
     def to_status(self, *, served: bool = True) -> dict[str, Any]:
         """Return the contract's JSON, with the names of unknown columns, which no report holds, and costs.
@@ -222,5 +250,6 @@ class Ledger:
                 "bytes": self.journal_bytes,
             },
             "lanes": [lane.to_dict() for lane in self.lanes],
+            "left": [lane.to_dict() for lane in self.left],
             "balanced": self.balanced,
         }

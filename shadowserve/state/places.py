@@ -6,6 +6,7 @@
         deployment.json         what is served, as resolved at start
         supervisor.json         the running supervisor's process id and ports
         lock                    held by the running supervisor
+        desk.sock               where commands ask it
         run/                    what lives for one start only
         champion_failed.json    why a champion worker gave up
         paused, resume          the team's wishes, as empty files
@@ -16,13 +17,14 @@
         counters/<worker>.codes how often it refused, by code
         journal/<worker>-<n>.db segments
         journal/<worker>.refused requests that were refused, for challengers to try
-        lanes/<role>-v<version>/
+        lanes/<role>-v<version>/    and with -2 behind it, if the version came again
             state.db            cursor, ledger, summaries
             lane.json           state and reason
             inflight.bin        what is in hand
             death.json          how the last process ended
             kept.db             old requests, to ask the version again
             comparisons/        Parquet parts
+        lanes/crowded           exists while lanes score one at a time
         lanes/lock, lanes/next  held by the lane that scores, and by the one that waits
         models/<digest>/        downloaded versions
         sharing/<digest>-…      whether callers' requests may share a call, and what has shown it
@@ -116,6 +118,11 @@ class Places:
     def lock(self) -> Path:
         """Held by the running supervisor."""
         return self.root / "lock"
+
+    @property
+    def desk(self) -> Path:
+        """Socket at which commands ask the running supervisor."""
+        return self.root / "desk.sock"
 
     @property
     def scratch(self) -> Path:
@@ -311,13 +318,18 @@ class Places:
         """Locks of the lane that scores, and of the one that is next."""
         return self.lanes / "lock", self.lanes / "next"
 
+    @property
+    def crowded(self) -> Path:
+        """Exists while lanes are more than the CPUs that they have: then they score one at a time."""
+        return self.lanes / "crowded"
+
     def turns(self, version: int) -> tuple[Path, Path]:
         """Pipes from a challenger to the control, and back."""
         return self.lanes / f"turn-v{version}", self.lanes / f"turned-v{version}"
 
-    def lane(self, role: Role, version: int) -> LanePlaces:
-        """One lane's files."""
-        return LanePlaces(self.lanes / f"{role.value}-v{version}")
+    def lane(self, role: Role, version: int, stay: int = 1) -> LanePlaces:
+        """One lane's files, each stay of a version its own."""
+        return LanePlaces(self.lanes / folder_of(role, version, stay))
 
     def make(self) -> None:
         """Create the directories, readable by their owner only."""
@@ -325,6 +337,17 @@ class Places:
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in names:
             _make_private(self.root / name)
+
+
+def folder_of(role: Role, version: int, stay: int = 1) -> str:
+    """Return the name of a lane's directory.
+
+    Examples
+    --------
+    >>> folder_of(Role.CHALLENGER, 4), folder_of(Role.CHALLENGER, 4, 2)
+    ('challenger-v4', 'challenger-v4-2')
+    """
+    return f"{role.value}-v{version}" + (f"-{stay}" if stay > 1 else "")
 
 
 def _make_private(directory: Path) -> None:

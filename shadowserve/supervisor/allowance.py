@@ -29,8 +29,8 @@ class Allowance:
     ----------
     given : int
         Bytes that `--lane-memory` allows.
-    lanes : int
-        How many share what the champion leaves.
+    lanes : callable
+        How many share what the champion leaves, by now.
     champions : callable
         Process ids of the champion's workers.
     limit : callable
@@ -38,7 +38,7 @@ class Allowance:
     """
 
     given: int
-    lanes: int
+    lanes: Callable[[], int]
     champions: Callable[[], Iterable[int]]
     limit: Callable[[], int | None] = clock.memory_limit_bytes
 
@@ -49,7 +49,7 @@ class Allowance:
             return self.given
         # Measured now and not declared: what a model takes is known only once it is loaded.
         used = sum(clock.own_bytes(pid) or 0 for pid in self.champions())
-        left = (limit * (1 - RESERVE) - used) / max(1, self.lanes)
+        left = (limit * (1 - RESERVE) - used) / max(1, self.lanes())
         # Below the least a lane would be killed at import, again and again, and never say why.
         return max(LEAST_BYTES, min(self.given, int(left)))
 

@@ -106,7 +106,7 @@ class Child:
 
     def end(self, *, deadline_s: float) -> bool:
         """Send SIGTERM, wait, then SIGKILL the process group. True if SIGTERM was enough."""
-        self._hasten()
+        self.hasten()
         self.signal(signal.SIGTERM)
         by_itself = self.wait(deadline_s)
         self.kill()
@@ -116,7 +116,7 @@ class Child:
         """End it and all that it started, now."""
         if self.process is None:
             return
-        self._hasten()
+        self.hasten()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.wait(5.0)
@@ -125,7 +125,7 @@ class Child:
         """Have it write where all its threads are into its log, before it is killed."""
         if STACKS is None or not self.running:
             return
-        self._hasten()
+        self.hasten()
         before = self._log_bytes()
         self.signal(STACKS)
         until = time.monotonic() + patience_s
@@ -148,7 +148,7 @@ class Child:
             return False
         return True
 
-    def _hasten(self) -> None:
+    def hasten(self) -> None:
         """Let a background process end soon, however busy its CPUs are."""
         if self.idle and self.running:
             step_forward(self.pid)

@@ -1,6 +1,6 @@
 """How every process of a deployment is started: its command, environment, CPUs and log.
 
-What a process is told stands here and nowhere else. Only the evidence writer sees the team's
+What a process is told stands here and nowhere else. Only the evidence writer and the joiner see the team's
 credentials, only the ports' own processes inherit the callers' token, only alerts know their receiver.
 """
 
@@ -19,7 +19,6 @@ from shadowserve.host.priority import Priority
 from shadowserve.host.private_log import PRINTS
 from shadowserve.http import certificate, tokens
 from shadowserve.journal import writer
-from shadowserve.lane.lock import ONE_AT_A_TIME
 from shadowserve.serving.bentoml_worker import worker_command, worker_environment
 from shadowserve.settings import gate as gates
 from shadowserve.settings import lane_processes
@@ -111,7 +110,7 @@ class Processes:
         lanes : int
             How many lanes share the CPUs.
         """
-        places = self.places.lane(name.role, name.version)
+        places = self.places.lane(name.role, name.version, name.stay)
         places.make()
         command = ("-m", "shadowserve.lane.process", name.role.value, f"v{name.version}")
         child = Child(
@@ -120,7 +119,6 @@ class Processes:
             env={
                 **self._environment(name.role.value),
                 **self._prints(f"lane-{name.role.value}-v{name.version}"),
-                **({ONE_AT_A_TIME: "1"} if self.placement.one_at_a_time else {}),
                 lane_processes.VARIABLE: str(self.lane_processes(name, lanes=lanes)),
                 **self._as_needed(name),
                 WHEN_BEHIND_VARIABLE: self.settings.when_behind,
@@ -168,6 +166,23 @@ class Processes:
                 "SHADOWSERVE_REGISTRY_URI": self.addresses.registry,
             },
             log=self.places.logs / "evidence.log",
+            idle=True,
+            cpus=self.placement.background,
+        )
+
+    def joiner(self, question: int, answers: int) -> Child:
+        """Make the process that fetches and checks a version that is to join; it inherits two descriptors."""
+        return Child(
+            name="joiner",
+            command=("-m", "shadowserve.supervisor.joiner", str(question), str(answers)),
+            env={
+                **self._environment("evidence"),
+                **self._background(),
+                "SHADOWSERVE_TRACKING_URI": self.addresses.tracking,
+                "SHADOWSERVE_REGISTRY_URI": self.addresses.registry,
+            },
+            log=self.places.logs / "joiner.log",
+            pass_fds=(question, answers),
             idle=True,
             cpus=self.placement.background,
         )

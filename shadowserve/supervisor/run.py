@@ -19,15 +19,17 @@ from shadowserve.http import certificate
 from shadowserve.legible import counted
 from shadowserve.settings.settings import Settings
 from shadowserve.state import beginnings, counters, departed, presence
-from shadowserve.state.deployment import Deployment
+from shadowserve.state.deployment import Deployment, LaneName
 from shadowserve.state.lane_reading import snapshot
 from shadowserve.state.places import Places
 from shadowserve.supervisor import logs
 from shadowserve.supervisor.allowance import Allowance
 from shadowserve.supervisor.attempts import Attempts
 from shadowserve.supervisor.child import Child
+from shadowserve.supervisor.desk import Desk, Question, Visitor
 from shadowserve.supervisor.draining import drain
 from shadowserve.supervisor.keeping import Keeper
+from shadowserve.supervisor.membership import Membership
 from shadowserve.supervisor.news import EvidenceNews, last_words
 from shadowserve.supervisor.orphans import Sweeper
 from shadowserve.supervisor.processes import Processes
@@ -84,6 +86,8 @@ class Supervisor:
     keeper: Keeper = field(init=False)
     workers: Workers = field(init=False)
     attempts: Attempts = field(init=False)
+    membership: Membership | None = None
+    desk: Desk | None = None
     _was_ready: bool = False
 
     def __post_init__(self) -> None:
@@ -102,6 +106,22 @@ class Supervisor:
         if self.data_socket is not None:
             self._open_data_plane(self.data_socket)
         self._write_down()
+        self._open_desk()
+
+    def _open_desk(self) -> None:
+        try:
+            self.desk = Desk(self.places, self._answer)
+        except OSError as error:  # callers come first: what is served is served without it
+            self.say(
+                f"Note           no command can ask this supervisor: {self.places.desk} cannot be made "
+                f"({error.strerror}). Challengers join and leave with a restart."
+            )
+
+    def _answer(self, visitor: Visitor, question: Question) -> None:
+        if self.membership is None:
+            visitor.refuse("The deployment is starting. Try again in a moment.", exit_code=4)
+        else:
+            self.membership.answer(visitor, question)
 
     def _open_data_plane(self, listener: socket.socket) -> None:
         numbers = range(self.settings.workers)
@@ -139,7 +159,7 @@ class Supervisor:
         self.places.arrival.unlink(missing_ok=True)  # what an earlier start wrote is past
         self.news = EvidenceNews(self.places)
         n_lanes = len(deployment.lanes)
-        self.lanes = [self.processes.lane(name, lanes=n_lanes) for name in deployment.lanes]
+        self.lanes = [self._watch(name, n_lanes) for name in deployment.lanes]
         scoring = sum(
             self.processes.lane_processes(name, lanes=n_lanes) for name in deployment.lanes
         )
@@ -149,16 +169,34 @@ class Supervisor:
                 f"{counted(self.processes.placement.n_cpus, 'CPU')}: more do not make them faster. "
                 "Give --lane-processes a smaller number."
             )
-        allowance = Allowance(self.settings.lane_memory, scoring, self._champions)
         for watch in self.lanes:
-            watch.say = self.say
-            watch.allowance = allowance
             watch.expect()
+        self.membership = Membership(
+            self.places,
+            self.settings,
+            self.processes,
+            deployment,
+            self.lanes,
+            watch=lambda name: self._watch(name, len(self.lanes) + 1),
+            say=self.say,
+        )
         self.helpers = [self.processes.console(self.console_socket), self.processes.evidence()]
         if (alerts := self.processes.alerts()) is not None:
             self.helpers.append(alerts)
         for child in self.helpers:
             child.start()
+
+    def _watch(self, name: LaneName, n_lanes: int) -> LaneWatch:
+        """Make what looks after a lane; the memory that is left is shared by all that score by then."""
+        watch = self.processes.lane(name, lanes=n_lanes)
+        watch.say = self.say
+        watch.allowance = Allowance(self.settings.lane_memory, self._scoring, self._champions)
+        return watch
+
+    def _scoring(self) -> int:
+        n_lanes = len(self.lanes)
+        names = (watch.name for watch in self.lanes)
+        return sum(self.processes.lane_processes(name, lanes=n_lanes) for name in names)
 
     def wait_until_ready(self) -> bool:
         """Wait for the champion; False if a stop was asked for meanwhile.
@@ -184,6 +222,7 @@ class Supervisor:
             # being replaced.
             self.attempts.attempt(self.workers.look)
             self.attempts.attempt(self._look_after_lanes)
+            self.attempts.attempt(self._look_at_desk)
             if time.monotonic_ns() >= chores_ns:
                 self.attempts.attempt(self._chores)
                 chores_ns = time.monotonic_ns() + int(CHORES_S * 1e9)
@@ -197,8 +236,17 @@ class Supervisor:
             if not child.running and waited_ns >= HELPER_PAUSE_S * 1e9:
                 child.start()
 
+    def _look_at_desk(self) -> None:
+        if self.desk is not None:
+            self.desk.turn()
+        if self.membership is not None:
+            self.membership.turn()
+            self.deployment = self.membership.deployment
+
     def end(self) -> None:
         """Drain: finish requests, let lanes catch up, let evidence arrive, end everything."""
+        if self.desk is not None:
+            self.desk.close("The deployment is being stopped; nothing has changed.")
         self._let_balancers_turn_away()
         self.leaving = True  # from here on the stand-in takes whoever still comes
         # Workers first: what they still answer must lie in the journal before lanes are asked to
@@ -210,6 +258,8 @@ class Supervisor:
         self.attempts.attempt(self._drain_lanes)
         for watch in self.lanes:
             watch.child.end(deadline_s=5.0)
+        if self.membership is not None:
+            self.membership.end()
         self.attempts.attempt(self._keep_journal)
         # The evidence writer before the console, so that the page is there until the last window
         # has arrived.
@@ -247,6 +297,10 @@ class Supervisor:
     def kill(self) -> None:
         """End everything now; used when the start failed."""
         self._close_data_plane()
+        if self.desk is not None:
+            self.desk.close("The deployment could not be started.")
+        if self.membership is not None:
+            self.membership.kill()
         for child in (
             *self.workers.children,
             *(watch.child for watch in self.lanes),
@@ -298,10 +352,15 @@ class Supervisor:
 
     def _own_processes(self) -> set[int]:
         known = [*self.workers.children, *(watch.child for watch in self.lanes), *self.helpers]
+        if (members := self.membership) is not None:
+            known += [*members.children, *(watch.child for watch in members.watches)]
         return {child.pid for child in known} | ({self.sweeper.pid} if self.sweeper else set())
 
     def _keep_journal(self) -> None:
-        cursors = [snapshot(watch.places.state, whole=False).cursor for watch in self.lanes]
+        members = self.membership
+        watches = self.lanes if members is None else members.watches
+        cursors = [snapshot(watch.places.state, whole=False).cursor for watch in watches]
+        cursors += [] if members is None else members.holds
         found = self.places.all_counters().items()
         counted = {worker: counters.read(path).sequence for worker, path in found}
         self.keeper.keep(cursors=cursors, counted=counted)

@@ -18,13 +18,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from shadowserve.errors import JournalError, ModelError, UnreachableError
+from shadowserve.errors import JournalError, ModelError, RegistryError, UnreachableError
 from shadowserve.host import stages
 from shadowserve.journal.local_disk import refuse_network
 from shadowserve.settings.options import Options
 from shadowserve.settings.settings import Settings, flag_of
-from shadowserve.state import beginnings
+from shadowserve.state import beginnings, joining
 from shadowserve.state import deployment as deployments
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.family import challengers_before
@@ -33,6 +34,9 @@ from shadowserve.state.presence import running
 from shadowserve.supervisor.refusals import file_faults, refuse_columns, refuse_other_models
 from shadowserve.versions import pins
 from shadowserve.versions.stores import Uris, redact
+
+if TYPE_CHECKING:
+    from shadowserve.versions.registry import Registry
 
 OPEN_FILES = 65_536
 
@@ -136,10 +140,14 @@ def resolve(
     registry = Registry(addresses, say=say)
     stages.reached("registry's client")
     champion = registry.resolve(pins.parse(settings.champion), settings.model)
-    challengers = [
-        registry.resolve(pins.parse(text), champion.model) for text in settings.challengers
-    ]
-    refuse_other_models(champion, challengers)
+    recorded = _recorded(places, champion)
+    if recorded is None:
+        challengers = [
+            registry.resolve(pins.parse(text), champion.model) for text in settings.challengers
+        ]
+        refuse_other_models(champion, challengers)
+    else:
+        challengers = list(_still_there(registry, places, recorded, say))
     stages.reached("pins")
     fetched = registry.fetch_all((champion, *challengers), places.models)
     faults = [fault for found in fetched.values() for fault in file_faults(settings, found.version)]
@@ -157,7 +165,30 @@ def resolve(
         salt=secrets.token_hex(16),
         tracking_uri=redact(addresses.tracking),
         options=Options.from_settings(settings),
+        asked=None if recorded is None else recorded.asked,
     )
+
+
+def _recorded(places: Places, champion: pins.Pin) -> Deployment | None:
+    """Return the directory's deployment of this champion if challengers have joined or left it: they hold."""
+    present = deployments.read(places)
+    if present is None or present.asked is None or present.champion.pin != champion:
+        return None
+    return present
+
+
+def _still_there(
+    registry: Registry, places: Places, recorded: Deployment, say: Callable[[str], None]
+) -> Iterator[pins.Pin]:
+    """Yield the recorded challengers; one that the registry no longer has leaves, and callers are served all the same."""
+    for version in recorded.challengers:
+        try:
+            yield registry.resolve(pins.parse(str(version.pin)))
+        except RegistryError as error:
+            at = datetime.now(UTC).isoformat(timespec="seconds")
+            recorded = joining.without(places, recorded, version.number, at=at)
+            deployments.write(places, recorded)
+            say(f"Left           {version.pin}, which had joined while serving: {error}")
 
 
 def settle(places: Places, wanted: Deployment, *, fresh: bool = False) -> tuple[Deployment, str]:
@@ -183,6 +214,9 @@ def settle(places: Places, wanted: Deployment, *, fresh: bool = False) -> tuple[
             salt=present.salt,
             started=present.started,
             options=replace(wanted.options, challengers_before=before),
+            stays=present.stays,
+            left=present.left,
+            asked=present.asked,
         )
         story = "resumed"
     elif present is not None:

@@ -20,7 +20,7 @@ from shadowserve.journal import segment_file
 from shadowserve.journal.segment_file import segments
 from shadowserve.lane import commits, run, windows
 from shadowserve.lane.batch_size import FIRST_ROWS
-from shadowserve.lane.run import follow
+from shadowserve.lane.members import Members, follow
 from shadowserve.records import Times
 from shadowserve.schema.disclosure import Disclosure
 from shadowserve.state import inflight, ledger
@@ -333,7 +333,7 @@ def test_the_largest_inputs_are_scored_by_the_control_too(tmp_path):
 def test_the_control_never_passes_the_challenger(tmp_path):
     places = places_at(tmp_path)
     answer(places, records(100))
-    limit = follow(places, [CHALLENGER])
+    limit = follow(Members(places, deployment()), dict)
     assert limit() == {}  # the challenger is starting, at nothing
     work(places, upto=30)
     reached = snapshot(places.lane(CHALLENGER.role, 4).state).cursor
@@ -350,7 +350,7 @@ def test_the_control_never_passes_the_challenger(tmp_path):
 def test_the_control_waits_for_no_challenger_that_has_given_up(tmp_path):
     places = places_at(tmp_path)
     places.lane(CHALLENGER.role, 4).condition.write_text('{"state": "degraded", "reason": "x"}')
-    assert follow(places, [CHALLENGER])() is None
+    assert follow(Members(places, deployment()), dict)() is None
 
 
 def test_of_a_dropped_column_no_size_is_kept(tmp_path):

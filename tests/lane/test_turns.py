@@ -17,6 +17,7 @@ from shadowserve.comparison.learned import Learned
 from shadowserve.lane import turns
 from shadowserve.lane.building import take_turns
 from shadowserve.lane.line import Line, Message, Word
+from shadowserve.lane.members import Members
 from shadowserve.lane.turns import Asking
 from shadowserve.records import Observation, position
 from shadowserve.state.lane_reading import snapshot
@@ -51,14 +52,14 @@ def together(tmp_path, *, n=600, rescore=True, challenger=double):
 
     def control():
         own = lane(places, opaque(double, number=3), name=CONTROL, rescore=rescore)
-        take_turns(own, served)
+        take_turns(own, served, Members(own.parts.places, served))
         end = time.monotonic() + 60
         run(places, own, until=lambda: (done.is_set() and own.parts.tail.cursor.get(0, 0) >= n) or time.monotonic() > end)  # fmt: skip
 
     thread = threading.Thread(target=control)
     thread.start()
     own = lane(places, opaque(challenger), rescore=rescore)
-    take_turns(own, served)
+    take_turns(own, served, Members(own.parts.places, served))
     run(places, own, until=lambda: own.parts.tail.cursor.get(0, 0) >= n)
     done.set()
     thread.join()
@@ -180,7 +181,7 @@ def test_a_question_that_was_given_up_is_not_answered(tmp_path):
     places = made(tmp_path, CHALLENGER, CONTROL)
     answer(places, records(20), champion=opaque(double, number=3))
     own = lane(places, opaque(double, number=3), name=CONTROL)
-    take_turns(own, deployment())
+    take_turns(own, deployment(), Members(own.parts.places, deployment()))
     own.take_up()
     forth, back = places.turns(4)
     line = Line(back, forth)
@@ -201,7 +202,7 @@ def test_a_paused_control_and_one_that_died_of_the_request_refuse(tmp_path):
     places = made(tmp_path, CHALLENGER, CONTROL)
     answer(places, records(20), champion=opaque(double, number=3))
     own = lane(places, opaque(double, number=3), name=CONTROL)
-    take_turns(own, deployment())
+    take_turns(own, deployment(), Members(own.parts.places, deployment()))
     own.take_up()
     assert not own.execution.refuses(3)
     own.execution.deaths._counted[3] = (1, "crash")

@@ -19,7 +19,7 @@ GIB = 2**30
 
 
 def allowance(given=4 * GIB, *, lanes=2, limit=None, champions=()):
-    return Allowance(given, lanes, lambda: champions, lambda: limit)
+    return Allowance(given, lambda: lanes, lambda: champions, lambda: limit)
 
 
 def test_without_a_container_a_lane_may_have_what_was_given():

@@ -12,7 +12,6 @@ from shadowserve.errors import ModelError
 from shadowserve.host.placement import place
 from shadowserve.host.pulse import Pulse
 from shadowserve.http.tokens import VARIABLE
-from shadowserve.lane.lock import ONE_AT_A_TIME
 from shadowserve.records import Role
 from shadowserve.settings.settings import Settings
 from shadowserve.state import ends
@@ -166,15 +165,6 @@ def test_every_process_is_told_its_role(supervisor):
     ]
     roles = [child.env["SHADOWSERVE_ROLE"] for child in children]
     assert roles == ["champion", "challenger", "control"]
-
-
-@pytest.mark.parametrize("alone", [True, False])
-def test_lanes_are_told_to_score_one_at_a_time_where_they_share_cpus(supervisor, alone):
-    it, _ = supervisor
-    placement = replace(it.processes.placement, one_at_a_time=alone)
-    processes = replace(it.processes, placement=placement)
-    assert (ONE_AT_A_TIME in processes.lane(LaneName(Role.CHALLENGER, 4)).child.env) is alone
-    assert ONE_AT_A_TIME not in processes.worker(0, it.data_socket).env
 
 
 def test_the_ports_own_processes_inherit_the_token_and_lanes_do_not(supervisor, tmp_path):
