@@ -28,13 +28,15 @@ PATIENCE_S = 180.0
 COMMAND = str(Path(sys.executable).with_name("shadowserve"))
 
 
-def run(*arguments: str, cwd: Path | None = None, **environ: str) -> subprocess.CompletedProcess:
+def run(
+    *arguments: str, cwd: Path | None = None, timeout_s: float = 120.0, **environ: str
+) -> subprocess.CompletedProcess:
     """Run a command of shadowserve to its end."""
     return subprocess.run(
         [COMMAND, *arguments],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=timeout_s,
         cwd=cwd,
         env={**os.environ, **environ},
         check=False,

@@ -13,7 +13,7 @@ from shadowserve.cli.options import state_dir_of, state_dir_option
 from shadowserve.cli.terminal import as_json, grid, line, print_json, row, screen
 from shadowserve.errors import SettingsError, UnreachableError
 from shadowserve.records import Outcome
-from shadowserve.report import build
+from shadowserve.settings.policy import Policy
 from shadowserve.settings.spellings import duration
 from shadowserve.state import ledger
 from shadowserve.state.deployment import Deployment
@@ -130,6 +130,7 @@ def _told(places: Places, deployment: Deployment) -> dict[str, Any]:
             now = visiting.ask(places, {"ask": "list"}, tell=lambda _: None)
         except (UnreachableError, visiting.RefusedError):
             now = {}  # what is on disk is told all the same
+    policy = Policy.of(deployment.options.verdict)
     lanes = [one for one in known.lanes if one.name.role == "challenger"]
     left = dict(zip(deployment.left_lanes, deployment.left, strict=True))
     return {
@@ -141,7 +142,7 @@ def _told(places: Places, deployment: Deployment) -> dict[str, Any]:
                 **_of(one),
                 "joined": deployment.stay_of(one.name.version).joined,
                 "challenger": deployment.place_of(one.name.version),
-                "alpha": build.policy_of(deployment, one.name.version).alpha,
+                "alpha": policy.of_challenger(deployment.place_of(one.name.version)).alpha,
             }
             for one in lanes
         ],

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from shadowserve.cli import announcement, beginning
+from shadowserve.cli import again, announcement, beginning
 from shadowserve.cli.options import options
 from shadowserve.host import claims, stages
 from shadowserve.host.claims import Claims
@@ -45,12 +45,16 @@ def serve(**flags: Any) -> None:
     Callers get the champion's answers. Divergence, step times and findings go to MLflow and to the
     console; 'shadowserve status' and 'shadowserve report' show them from another shell.
 
+    Given again while it runs, it asks what runs: other challengers join and leave, and no process is restarted.
+
     With --tap nobody is answered here: a server elsewhere sends copies of its requests and answers.
 
     Example: shadowserve serve --champion v3 --challenger v4
     """
     stages.begin(stages.own_beginning_ns())
     settings = load(flags, required=("champion",))
+    if again.ask_the_running(settings, say=_say):
+        return
     with running(settings, say=_say) as supervisor:
         wait_for_lanes(supervisor)
         _say(announcement.lanes_line(supervisor))

@@ -208,6 +208,11 @@ class Deployment:
         own, theirs = _identity(self), _identity(other)
         return [name for name in own if own[name] != theirs[name]]
 
+    def frozen_in(self, options: Options) -> list[str]:
+        """Return which options that its sums rest on are others in these."""
+        own, theirs = self.options.to_dict(), options.to_dict()
+        return [name for name in _FROZEN if _text(own[name]) != _text(theirs[name])]
+
     def to_json(self) -> str:
         """Encode for the deployment file."""
         return json.dumps(
@@ -269,8 +274,12 @@ def _identity(deployment: Deployment) -> dict[str, object]:
         "champion": served,
         "challengers": tuple((one.number, one.digest) for one in deployment.challengers),
         "control": deployment.control,
-        **{name: json.dumps(options[name], sort_keys=True) for name in _FROZEN},
+        **{name: _text(options[name]) for name in _FROZEN},
     }
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, sort_keys=True)
 
 
 def new_id(model: str) -> str:

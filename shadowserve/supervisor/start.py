@@ -222,7 +222,7 @@ def settle(places: Places, wanted: Deployment, *, fresh: bool = False) -> tuple[
     elif present is not None:
         shelf = deployments.archive(places, present)
         places.make()
-        why = f", for {_listed(changed)} changed" if changed else ""
+        why = f", for {listed(changed)} changed" if changed else ""
         story = f"new{why}; {present.id} is archived in {shelf}"
     if story != "resumed":
         tried = challengers_before(places, wanted)
@@ -231,7 +231,7 @@ def settle(places: Places, wanted: Deployment, *, fresh: bool = False) -> tuple[
     return wanted, story
 
 
-def _listed(changed: Sequence[str]) -> str:
+def listed(changed: Sequence[str]) -> str:
     """Name what has changed as people write it: a flag, or what is served."""
     served = ("champion", "challengers", "control", "verdict")
     names = [name if name in served else flag_of(name) for name in changed]

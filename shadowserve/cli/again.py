@@ -1,0 +1,113 @@
+"""`serve` given again while one runs: it asks the running supervisor instead of starting another.
+
+The same pins change nothing. Other challengers join and leave. Another champion, or other options that running
+statistics rest on, need a restart, and that is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from shadowserve.errors import JournalError
+from shadowserve.settings.options import Options
+from shadowserve.settings.settings import Settings
+from shadowserve.state import deployment as deployments
+from shadowserve.state.deployment import Deployment
+from shadowserve.state.places import Places
+from shadowserve.state.presence import running
+from shadowserve.supervisor import visiting
+from shadowserve.supervisor.start import listed
+from shadowserve.versions import pins
+from shadowserve.versions.pins import Pin, Reference
+from shadowserve.versions.stores import preflight, uris
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the command names, as fixed versions."""
+
+    champion: Pin
+    challengers: tuple[Pin, ...]
+
+
+def ask_the_running(settings: Settings, *, say: Callable[[str], None]) -> bool:
+    """Ask the supervisor that serves from the state directory, if there is one; False if there is none.
+
+    Raises
+    ------
+    JournalError
+        If what is asked for needs a restart.
+    ShadowserveError
+        Whatever a challenger that is to join or leave has against it.
+    """
+    places = Places(settings.state_dir.resolve())
+    found = running(places)
+    if found is None or (deployment := deployments.read(places)) is None:
+        return False
+    who = f"process {found['pid']}" if "pid" in found else "another process"
+    asked = _resolved(settings, deployment)
+    _refuse_restart(settings, deployment, asked, places, who)
+    numbers = [one.number for one in deployment.challengers]
+    wanted = [pin.version for pin in asked.challengers]
+    if set(wanted) in (set(numbers), set(deployment.asked or numbers)):
+        joined = f"; its challengers are {_labels(numbers)}" if set(wanted) != set(numbers) else ""
+        say(f"{deployment.champion.pin} is served already ({who}){joined}. Nothing has changed.")
+        return True
+    # Those that join come first: a deployment keeps one challenger at least.
+    for number in (number for number in wanted if number not in numbers):
+        end = visiting.ask(places, {"ask": "add", "pin": f"v{number}"}, tell=say)
+        say(f"{end['joined']} runs.")
+    for number in (number for number in numbers if number not in wanted):
+        end = visiting.ask(places, {"ask": "remove", "pin": f"v{number}"}, tell=say)
+        say(f"{end['left']} has left.")
+    say(f"{deployment.champion.pin} is served on ({who}), with {_labels(wanted)}.")
+    return True
+
+
+def _refuse_restart(
+    settings: Settings, deployment: Deployment, asked: _Asked, places: Places, who: str
+) -> None:
+    served = deployment.champion.pin
+    if asked.champion.model != served.model:
+        raise JournalError(
+            f"Another 'shadowserve serve' runs on {places.root} ({who}). "
+            "Stop it, or give --state-dir another directory."
+        )
+    if asked.champion != served:
+        raise JournalError(
+            f"{served} is served from {places.root} ({who}); another champion needs a restart. Stop it with "
+            f"'kill {who.removeprefix('process ')}', then give this command again."
+        )
+    changed = deployment.frozen_in(Options.from_settings(settings))
+    changed += ["control"] if deployment.control != settings.control else []
+    if changed:
+        raise JournalError(
+            f"{served} is served from {places.root} ({who}); another {listed(changed)} begins a new deployment, "
+            f"which needs a restart. Stop it with 'kill {who.removeprefix('process ')}', then give this command "
+            "again."
+        )
+
+
+def _resolved(settings: Settings, deployment: Deployment) -> _Asked:
+    """Return what the command names; only aliases are looked up."""
+    references = [pins.parse(text) for text in (settings.champion or "", *settings.challengers)]
+    model = settings.model or deployment.model
+    if all(one.version is not None for one in references):
+        champion, *others = (_pin(one, model) for one in references)
+        return _Asked(champion, tuple(others))
+    from shadowserve.versions.registry import Registry  # imports MLflow: seconds
+
+    addresses = uris(settings.tracking_uri, settings.registry_uri)
+    preflight(addresses)
+    registry = Registry(addresses)
+    champion, *others = (registry.resolve(one, model) for one in references)
+    return _Asked(champion, tuple(others))
+
+
+def _pin(reference: Reference, model: str) -> Pin:
+    return Pin(reference.model or model, reference.version or 0)
+
+
+def _labels(numbers: Iterable[int]) -> str:
+    return ", ".join(f"v{number}" for number in numbers) or "no challenger"

@@ -1,0 +1,124 @@
+"""`serve` given again while one runs: it asks, and never starts a second one beside it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from rig.deployment import CHALLENGER, CONTROL, deployment, made
+from rig.scoring import version
+from shadowserve.cli.again import ask_the_running
+from shadowserve.errors import ShadowserveError
+from shadowserve.settings.options import Options
+from shadowserve.settings.settings import Settings
+from shadowserve.state import deployment as deployments
+from shadowserve.state import presence
+from shadowserve.supervisor.desk import Desk
+
+SERVED = Options.from_settings(Settings())
+
+
+@contextmanager
+def serving(tmp_path, served, refuses=None):
+    """A supervisor that holds the directory and does at once what it is asked for."""
+    places = made(tmp_path, CHALLENGER, CONTROL)
+    deployments.write(places, served)
+    presence.tell(places, data=("127.0.0.1", 1), console=("127.0.0.1", 2))
+    asked: list[tuple[str, str]] = []
+
+    def answer(visitor, question) -> None:
+        asked.append((question["ask"], question["pin"]))
+        if refuses == question["pin"]:
+            visitor.refuse("It cannot be compared.", exit_code=3)
+        else:
+            visitor.end(joined=question["pin"], left=question["pin"])
+
+    over = threading.Event()
+    desk = Desk(places, answer)
+
+    def turn() -> None:
+        while not over.is_set():
+            desk.turn()
+            time.sleep(0.001)
+
+    held = os.open(places.lock, os.O_CREAT | os.O_RDWR, 0o600)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    thread = threading.Thread(target=turn)
+    thread.start()
+    try:
+        yield asked
+    finally:
+        over.set()
+        thread.join()
+        desk.close("over")
+        os.close(held)
+
+
+def give(tmp_path, *challengers: str, champion: str = "v3", **changes) -> list[str]:
+    said: list[str] = []
+    settings = Settings(
+        champion=champion, challengers=challengers, state_dir=tmp_path, model="films", **changes
+    )
+    assert ask_the_running(settings, say=said.append)
+    return said
+
+
+def test_where_nothing_runs_nothing_is_asked(tmp_path):
+    settings = Settings(champion="v3", challengers=("v4",), state_dir=tmp_path)
+    assert not ask_the_running(settings, say=print)
+
+
+def test_the_same_command_changes_nothing(tmp_path):
+    with serving(tmp_path, deployment(options=SERVED)) as asked:
+        (said,) = give(tmp_path, "v4")
+        assert f"films:3 is served already (process {os.getpid()})" in said
+        assert "Nothing has changed" in said
+        assert asked == []
+
+
+def test_others_join_first_and_then_those_leave_that_are_not_named(tmp_path):
+    with serving(tmp_path, deployment(options=SERVED)) as asked:
+        said = give(tmp_path, "films:5", "6")
+        assert asked == [("add", "v5"), ("add", "v6"), ("remove", "v4")]
+        assert said[-1].endswith("with v5, v6.")
+
+
+def test_the_command_that_began_it_does_not_undo_who_has_joined_since(tmp_path):
+    served = deployment(options=SERVED, challengers=(version(4), version(5)), asked=(4,))
+    with serving(tmp_path, served) as asked:
+        (said,) = give(tmp_path, "v4")
+        assert "its challengers are v4, v5" in said
+        assert asked == []
+        give(tmp_path, "v5")
+        assert asked == [("remove", "v4")]
+
+
+def test_what_cannot_join_is_told_and_nobody_leaves_for_it(tmp_path):
+    with serving(tmp_path, deployment(options=SERVED), refuses="v5") as asked:
+        with pytest.raises(ShadowserveError, match="cannot be compared") as raised:
+            give(tmp_path, "v5")
+        assert raised.value.exit_code == 3
+        assert asked == [("add", "v5")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"champion": "v4"}, "another champion needs a restart. Stop it with 'kill "),
+        ({"champion": "other:3"}, "Another 'shadowserve serve' runs on"),
+        ({"entity": "user"}, "another --entity begins a new deployment"),
+        ({"verdict": {"alpha": 0.01}}, "another verdict begins a new deployment"),
+        ({"control": False}, "another control begins a new deployment"),
+    ],
+)
+def test_what_needs_a_restart_is_refused_with_the_next_step(tmp_path, changes, says):
+    with serving(tmp_path, deployment(options=SERVED)) as asked:
+        with pytest.raises(ShadowserveError, match=r"runs on|restart") as raised:
+            give(tmp_path, "v4", **changes)
+        assert says in str(raised.value)
+        assert asked == []
