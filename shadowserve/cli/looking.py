@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -138,9 +138,8 @@ def print_status(told: Mapping[str, Any], out: Console, *, besides: Sequence[str
             f"{lane['lag_seconds']:.1f}",
         )
     out.print(table)
-    for lane in told["lanes"]:
-        if lane.get("behind"):
-            line(out, f"{lane['role']} v{lane['version']}: {lane['behind']['says']}")
+    for text in _beside_lanes(told):
+        line(out, text)
     seen = arrival.of(told["evidence"])
     line(out, f"evidence: {seen}")
     # Without a server's address there is nothing to open.
@@ -152,6 +151,19 @@ def print_status(told: Mapping[str, Any], out: Console, *, besides: Sequence[str
         line(out, "The ledger balances.")
     else:
         line(out, ("The ledger does not balance.", "bold red"))
+
+
+def _beside_lanes(told: Mapping[str, Any]) -> Iterator[str]:
+    """Yield who joined when, how far lanes are behind, and who has left."""
+    for lane in told["lanes"]:
+        name = f"{lane['role']} v{lane['version']}"
+        if joined := lane.get("joined"):
+            yield f"{name} joined behind {counted(joined['before'], 'request')}"
+        if lane.get("behind"):
+            yield f"{name}: {lane['behind']['says']}"
+    for lane in told.get("left", ()):
+        both = counted(lane["both_ok"], "request")
+        yield f"{lane['role']} v{lane['version']} has left; it compared {both}"
 
 
 def _ended(told: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:

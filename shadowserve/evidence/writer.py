@@ -103,7 +103,7 @@ class Writer:
         self._runs: LaneRuns | None = None
         self._published: dict[LaneName, object] = {}
         self._pages: dict[LaneName, str] = {}
-        self.counts = {lane: self._count(lane) for lane in deployment.lanes}
+        self.counts = {lane: self._count(lane) for lane in self.lanes}
 
     def take(self, deployment: Deployment) -> None:
         """Go on with the same deployment, whoever has joined it or left."""

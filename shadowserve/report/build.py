@@ -32,7 +32,7 @@ SCHEMA = "shadowserve/report/1"
 
 
 def number_of(deployment: Deployment, given: str | None) -> int:
-    """Return the challenger's version number that was asked for, by default the first's.
+    """Return the challenger's version number that was asked for, also of one that has left; by default the first's.
 
     Raises
     ------
@@ -43,7 +43,8 @@ def number_of(deployment: Deployment, given: str | None) -> int:
     if given is None and numbers:
         return numbers[0]
     wanted = pins.parse(given).version if given is not None else None
-    if wanted not in numbers:
+    gone = [one.version.number for one in deployment.left]
+    if wanted not in (*numbers, *gone):
         known = ", ".join(f"v{number}" for number in numbers) or "none"
         raise SettingsError(f"No such challenger in this deployment. Its challengers: {known}.")
     return wanted

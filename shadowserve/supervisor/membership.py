@@ -202,7 +202,11 @@ class Membership:
             opened.callback(os.close, theirs)
             os.set_blocking(answers, False)
             child = self.processes.joiner(file.fileno(), theirs)
-            child.start()
+            try:
+                child.start()
+            except OSError:
+                os.close(answers)
+                raise
         return _Joining(pin, since, child, answers, visitor)
 
     def _hear(self, one: _Joining) -> None:
@@ -274,6 +278,8 @@ class Membership:
     def _look_at(self, name: LaneName, visitor: Visitor, told: str | None) -> None:
         """Tell who waits for a newcomer's lane how it fares."""
         self._waiting.remove((name, visitor, told))
+        if visitor.gone or visitor.ended:
+            return
         state, reason = condition(self.places.lane(name.role, name.version, name.stay))
         if name not in self.deployment.lanes:
             visitor.refuse(f"{name} has left again.")
