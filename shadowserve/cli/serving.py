@@ -146,7 +146,9 @@ class running:  # noqa: N801 - reads as a verb
             # Bringing files may wait long for a server, and nothing is served yet that had to be
             # finished.
             with supervisor.stop_signals.ending_at_once():
-                wanted = start.resolve(settings, addresses, places, start=start_token, say=say)
+                wanted = start.resolve(
+                    settings, addresses, places, start=start_token, fresh=self._fresh, say=say
+                )
             stages.reached("files")
             deployment, story = start.settle(places, wanted, fresh=self._fresh)
             if forgotten := forget(places, older_than_s=settings.retention):

@@ -126,9 +126,15 @@ def resolve(
     places: Places,
     *,
     start: str,
+    fresh: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> Deployment:
     """Resolve the pins, bring the files here, and say what will be served.
+
+    Parameters
+    ----------
+    fresh : bool
+        Whether what was served from the directory before, and who joined it, is of no concern.
 
     Raises
     ------
@@ -140,7 +146,7 @@ def resolve(
     registry = Registry(addresses, say=say)
     stages.reached("registry's client")
     champion = registry.resolve(pins.parse(settings.champion), settings.model)
-    recorded = _recorded(places, champion)
+    recorded = None if fresh else _recorded(places, champion)
     if recorded is None:
         challengers = [
             registry.resolve(pins.parse(text), champion.model) for text in settings.challengers

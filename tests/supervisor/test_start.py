@@ -17,6 +17,7 @@ from shadowserve.records import Outcome
 from shadowserve.report import build
 from shadowserve.settings.loading import load
 from shadowserve.state import deployment as deployments
+from shadowserve.state import joining
 from shadowserve.state.lane_file import LaneState, Progress
 from shadowserve.state.places import Places
 from shadowserve.supervisor import refusals, start
@@ -178,3 +179,22 @@ def test_as_many_files_may_be_open_as_the_system_lets():
 def test_an_address_that_this_machine_does_not_have_is_the_hosts_fault(what, flag, host):
     with pytest.raises(UnreachableError, match=f"no address of this machine. Give {flag} "):
         start.listen(host, 0, what=what)
+
+
+def test_who_joined_and_left_holds_over_a_start_and_over_another_policy(tmp_path):
+    places = made(tmp_path, CHALLENGER)
+    first, _ = start.settle(places, deployment())
+    five = joining.joined(first, version(5), path="/models/5", at=first.started)
+    changed = joining.without(places, five, 4, at=first.started)
+    deployments.write(places, changed)
+    wanted = deployment(id="x", start="later", challengers=(version(5),), asked=(4,))
+    again, story = start.settle(places, wanted)
+    assert story == "resumed"
+    assert (again.stays, again.left, again.asked) == (changed.stays, changed.left, (4,))
+    assert again.place_of(5) == 2
+    stricter = dataclasses.replace(
+        wanted, id="y", options=dataclasses.replace(wanted.options, verdict={"alpha": 0.01})
+    )
+    new, story = start.settle(places, stricter)
+    assert story.startswith("new, for verdict changed")
+    assert (new.asked, new.left, new.place_of(5)) == ((4,), (), 1)
