@@ -110,7 +110,7 @@ def recorded(places: Places, deployment: Deployment, number: int) -> Iterator[Re
                     seen.add(request.position)
                     yield request
     lane = next(one for one in deployment.lanes if one.version == number)
-    kept = places.lane(lane.role, lane.version).kept
+    kept = places.lane(lane.role, lane.version, lane.stay).kept
     for one in read_kept(kept, [place for place in positions_of(kept, MOST) if place not in seen]):
         yield one.request
 

@@ -11,7 +11,7 @@ from shadowserve.errors import ShadowserveError, UnreachableError
 from shadowserve.legible import quoted
 from shadowserve.records import Role
 from shadowserve.state import deployment as deployments
-from shadowserve.state.deployment import Deployment
+from shadowserve.state.deployment import Deployment, LaneName
 from shadowserve.state.lane_reading import snapshot
 from shadowserve.state.places import Places
 from shadowserve.state.presence import running
@@ -68,11 +68,12 @@ class Shelf:
         """How many requests each challenger's lane has dealt with, by label; None where that cannot be read."""
         if self.deployment is None:
             return {}
-        return {one.pin.label: self._dealt_with(one.number) for one in self.deployment.challengers}
+        lanes = (one for one in self.deployment.lanes if one.role is Role.CHALLENGER)
+        return {f"v{one.version}": self._dealt_with(one) for one in lanes}
 
-    def _dealt_with(self, number: int) -> int | None:
+    def _dealt_with(self, name: LaneName) -> int | None:
         try:
-            lane = self.places.lane(Role.CHALLENGER, number)
+            lane = self.places.lane(name.role, name.version, name.stay)
             return sum(snapshot(lane.state, whole=False).outcomes.values())
         except ShadowserveError:
             return None
