@@ -24,7 +24,7 @@ from shadowserve.state.presence import running
 from shadowserve.supervisor import visiting
 
 
-@click.group()
+@click.group(short_help="Let challengers join or leave while everything is served; list them.")
 def challengers() -> None:
     """Let a challenger join or leave while everything is served, or list them.
 
