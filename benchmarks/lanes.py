@@ -480,7 +480,7 @@ def _done(path: Path) -> int:
 
 def evidence(places: Places, made: Deployment, folder: Path) -> tuple[int, float]:
     """Carry what the lane wrote to a fresh MLflow; return windows and CPU milliseconds of each."""
-    from rig.evidence import fresh_store
+    from rig.stores import fresh_store
     from shadowserve.evidence.store import Store
     from shadowserve.evidence.writer import Writer as Carrier
     from shadowserve.report.build import build

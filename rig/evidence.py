@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
 import json
-import shutil
-import tempfile
 import time
-import warnings
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -30,25 +25,6 @@ from shadowserve.versions.version import Version
 CHALLENGER = LaneName(Role.CHALLENGER, 4)
 CONTROL = LaneName(Role.CONTROL, 3)
 SECRET = "s3cret-value"
-
-
-@cache
-def _template() -> Path:
-    """One empty MLflow database, made once: its schema takes seconds."""
-    folder = tempfile.TemporaryDirectory(prefix="shadowserve-tests-")
-    atexit.register(folder.cleanup)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MLflow's own, on import and first use
-        from mlflow import MlflowClient
-
-        MlflowClient(f"sqlite:///{folder.name}/mlflow.db").search_experiments()
-    return Path(folder.name) / "mlflow.db"
-
-
-def fresh_store(folder: Path) -> str:
-    """Return the address of an empty MLflow database in a folder."""
-    shutil.copy(_template(), folder / "mlflow.db")
-    return f"sqlite:///{folder}/mlflow.db"
 
 
 def client(uri: str):

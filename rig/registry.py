@@ -26,6 +26,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from rig.stores import fresh_store
 from shadowserve.versions.stores import Uris
 
 with warnings.catch_warnings():
@@ -67,7 +68,7 @@ def make_store(root: Path) -> Store:
     ``films``: v1 a ridge-free line with a signature, an example, training data and alias
     ``champion``; v2 classes with another signature and another data set.
     """
-    uri = f"sqlite:///{root}/mlflow.db"
+    uri = fresh_store(root)
     client = MlflowClient(uri, uri)
     store = Store(Uris(uri, uri), root, client)
     client.create_experiment("train", artifact_location=(root / "artifacts").as_uri())

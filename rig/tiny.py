@@ -7,6 +7,7 @@ versions do what a word in it says: exit, hang, hold the interpreter, leak, rais
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 import warnings
@@ -60,7 +61,9 @@ def register(root: Path) -> Store:
     import mlflow
     from mlflow.models import infer_signature
 
-    store = Store(f"sqlite:///{root / 'mlflow.db'}", root / "mlflow.db")
+    from rig.stores import fresh_store
+
+    store = Store(fresh_store(root), root / "mlflow.db")
     client = mlflow.MlflowClient(store.uri, store.uri)
     rows = frame()
     target = rows["x"] * 2.0 + rows["note"].str.len()
@@ -114,9 +117,19 @@ def shipped() -> Any:
 
 def registered(root: Path, script: str = __file__) -> Store:
     """Register all versions of a script from a process of its own, whose imports end with it."""
-    made = subprocess.run([sys.executable, script, str(root)], capture_output=True, text=True)
+    made = subprocess.run(
+        [sys.executable, script, str(root)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+    )
     if made.returncode:
         raise SystemExit(made.stderr)
+    return at(root)
+
+
+def at(root: Path) -> Store:
+    """Return the registry that was made in a folder."""
     return Store(f"sqlite:///{root / 'mlflow.db'}", root / "mlflow.db")
 
 

@@ -9,7 +9,9 @@ import tempfile
 import pytest
 from hypothesis import settings
 
-from rig import ports
+from rig import once, ports
+
+once.place()  # before workers are started, which share it
 
 # Before anything imports MLflow, BentoML or matplotlib: they read their variables once.
 _home = tempfile.TemporaryDirectory(prefix="shadowserve-home-", ignore_cleanup_errors=True)

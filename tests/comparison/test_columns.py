@@ -109,8 +109,9 @@ def test_every_field_of_a_comparison_is_what_it_is_one_by_one(kind):
         alone += recorder().comparisons([one], single.compare([one]), units)
     assert len(together) == len(given) > 150
     for one, other in zip(together, alone, strict=True):
+        wanted = asdict(other)
         for name, value in asdict(one).items():
-            assert same(value, asdict(other)[name]), (kind, one.position, name)
+            assert same(value, wanted[name]), (kind, one.position, name)
     assert sum(one.disagreement is not None for one in together) > 100
     writable = [one for one in together if _is_writable(one)]
     assert len(writable) > 100

@@ -53,7 +53,7 @@ def comparison(draw):
     )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(comparison(), max_size=12), st.randoms())
 def test_what_lies_by_columns_is_read_back_as_it_was(given_, chance):
     told = Comparisons.of(given_)
@@ -73,7 +73,7 @@ def in_names_order(comparisons):
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(comparison(), min_size=1, max_size=12, unique_by=lambda c: c.position))
 def test_the_table_of_columns_is_the_table_of_records(given_):
     own = in_names_order(given_)
@@ -97,7 +97,7 @@ def test_names_without_end_take_no_matrix():
     assert told.has("7-3").tolist() == [n == 7 for n in range(500)]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(comparison(), min_size=1, max_size=12), st.booleans())
 def test_times_by_columns_are_the_times_one_by_one(calls, lane):
     """The sums of all calls at once and of one call after the other are alike."""

@@ -14,10 +14,10 @@ from rig.evidence import (
     client,
     close_windows,
     deployment,
-    fresh_store,
     state_directory,
     version,
 )
+from rig.stores import fresh_store
 from shadowserve.evidence.links import VIEW
 from shadowserve.evidence.notes import BEGIN, NOTE
 from shadowserve.evidence.store import Store

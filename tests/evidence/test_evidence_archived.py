@@ -12,9 +12,9 @@ from rig.evidence import (
     close_windows,
     comparison,
     deployment,
-    fresh_store,
     state_directory,
 )
+from rig.stores import fresh_store
 from shadowserve.evidence.archived import Archived
 from shadowserve.evidence.carrying import Carrier
 from shadowserve.evidence.outstanding import outstanding

@@ -23,10 +23,10 @@ from rig.evidence import (
     client,
     close_windows,
     deployment,
-    fresh_store,
     state_directory,
 )
 from rig.ports import free_port
+from rig.stores import fresh_store
 from shadowserve.labels import take
 from shadowserve.labels.owner import owning
 from shadowserve.labels.store import LabelStore

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from rig.evidence import fresh_store
+from rig.stores import fresh_store
 from shadowserve.evidence.store import Store
 from shadowserve.evidence.undelivered import UndeliveredError
 

@@ -16,11 +16,11 @@ from rig.evidence import (
     client,
     close_windows,
     deployment,
-    fresh_store,
     state_directory,
     version,
 )
 from rig.labels import answers, work
+from rig.stores import fresh_store
 from shadowserve.evidence.names import safe_name
 from shadowserve.evidence.store import Store
 from shadowserve.evidence.undelivered import UndeliveredError

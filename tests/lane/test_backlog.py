@@ -54,9 +54,9 @@ def scored(places, name=CHALLENGER):
 
 
 def test_a_lane_that_is_told_nothing_scores_all_however_late(tmp_path):
-    places = places_at(tmp_path)
+    places = places_at(tmp_path, 1_000)
     work(places)
-    assert told(places) == {"both_ok": N}
+    assert told(places) == {"both_ok": 1_000}
 
 
 def test_a_lane_that_may_thin_scores_a_share_of_the_blocks_and_counts_the_rest(tmp_path):

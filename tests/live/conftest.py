@@ -1,4 +1,4 @@
-"""One registry of small versions for all live tests; one deployment where tests can share it."""
+"""One registry of small versions for all live tests of a run; one deployment where tests can share it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 import pytest
 
 from rig import tiny
+from rig.once import once
 from rig.served import Served
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory) -> tiny.Store:
+def store() -> tiny.Store:
     """The registry of tiny versions."""
-    return tiny.registered(tmp_path_factory.mktemp("registry"))
+    return tiny.at(once("tiny", tiny.registered))
 
 
 @pytest.fixture(scope="session")
-def paired_store(tmp_path_factory) -> tiny.Store:
+def paired_store() -> tiny.Store:
     """The registry of models that MLflow's server serves too."""
-    return tiny.registered(
-        tmp_path_factory.mktemp("paired"), str(Path(__file__).with_name("paired.py"))
-    )
+    script = str(Path(__file__).with_name("paired.py"))
+    return tiny.at(once("paired", lambda root: tiny.registered(root, script)))
 
 
 @pytest.fixture(scope="session")

@@ -177,7 +177,9 @@ def register(root: Path) -> str:
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
     from mlflow.types.schema import Array, Object, Property
 
-    uri = f"sqlite:///{root / 'mlflow.db'}"
+    from rig.stores import fresh_store
+
+    uri = fresh_store(root)
     mlflow.set_tracking_uri(uri)
     mlflow.set_experiment(
         experiment_id=mlflow.create_experiment("t", artifact_location=str(root / "artifacts"))

@@ -27,9 +27,9 @@ from rig.evidence import (
     client,
     close_windows,
     deployment,
-    fresh_store,
     state_directory,
 )
+from rig.stores import fresh_store
 from shadowserve.evidence import store
 from shadowserve.evidence.carrying import Carrier
 from shadowserve.state import pace

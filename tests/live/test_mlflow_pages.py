@@ -35,7 +35,7 @@ localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true');
 localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false');
 """
 # MLflow's own invitations, which lie over what is to be seen.
-REQUESTS = 1_500
+REQUESTS = 800
 PATIENCE_MS = 60_000
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import time
 
@@ -94,19 +93,18 @@ def test_a_poisonous_request_ends_alone_and_is_named(served, word, outcome):
     assert settled(served)["balanced"]
 
 
-def test_twenty_deaths_from_outside_cost_nothing_and_are_no_finding(served):
-    """Surroundings: the lane killed with SIGKILL 20 times during traffic."""
+def test_deaths_from_outside_cost_nothing_and_are_no_finding(served):
+    """Surroundings: the lane is killed with SIGKILL during traffic, as it loads, begins and works."""
     known = [f["message"] for f in poison(served, tiny.TRICKY)]
     before = lane(settled(served), tiny.TRICKY)
     killed = set()
-    rng = random.Random(1)
     with Load(served, callers=2, pause_s=0.01) as load:
-        while len(killed) < 20:
+        for lived_s in (0.2, 1.0, 3.0, 0.2, 1.0, 3.0):
             served.until(lambda: served.lane_pid(tiny.TRICKY) not in killed | {0}, "a new lane")
-            time.sleep(rng.choice([0.2, 1.0, 3.0]))
+            time.sleep(lived_s)
             killed.add(pid := served.lane_pid(tiny.TRICKY))
             os.kill(pid, signal.SIGKILL)
-    assert len(killed) == 20
+    assert len(killed) == 6
     assert set(load.told) == {"200"}
     assert load.wrong == 0
     after = settled(served)
@@ -146,37 +144,3 @@ def test_a_degraded_lane_is_tried_again_on_resume(served):
     served.until(lambda: served.lane(tiny.UNLOADABLE)["state"] == "degraded", "its failure")
     told = served.lane(tiny.UNLOADABLE)
     assert told["pending"] == served.ledger()["journal"]["appended"]
-
-
-def test_a_leak_is_stopped_at_the_limit_and_named(tmp_path, store):
-    """F15: a megabyte a request; the champion's answers do not change."""
-    options = ("--lane-memory", "950MiB", "--no-control")
-    with Served(tmp_path, store, *options, challengers=(tiny.LEAKY,)) as served:
-        first = served.lane_pid(tiny.LEAKY)
-        with Load(served, callers=1) as load:
-            served.until(lambda: load.n >= 50, "warming")
-        leaked = [served.post("leak" * 3).status_code for _ in range(720)]
-        assert set(leaked) | set(map(int, load.told)) == {200}
-        told = served.settled()
-        assert told["balanced"]
-        assert served.lane_pid(tiny.LEAKY) != first
-        (mine,) = told["lanes"]
-        assert mine["both_ok"] + mine["crashed"] == told["journal"]["appended"]
-        assert served.findings("memory_growth", tiny.LEAKY)
-
-
-@pytest.mark.parametrize("rate", ["0", "0.3"])
-def test_the_sample_rate_is_exact_at_zero_and_decided_by_request(tmp_path, store, rate):
-    with Served(tmp_path, store, "--sample-rate", rate, "--no-control") as served:
-        for i in range(200):
-            assert served.post(**{"X-Request-ID": f"id-{i}"}).status_code == 200
-        told = served.settled()
-        first = told["lanes"][0]
-        assert first["sampled_out"] + first["both_ok"] == 200
-        if rate == "0":
-            assert first["sampled_out"] == 200
-        else:
-            assert 100 < first["sampled_out"] < 180
-        for i in range(200):
-            assert served.post(**{"X-Request-ID": f"id-{i}"}).status_code == 200
-        assert served.settled()["lanes"][0]["sampled_out"] == 2 * first["sampled_out"]

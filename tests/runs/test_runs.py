@@ -13,9 +13,9 @@ from rig.evidence import (
     CONTROL,
     close_windows,
     deployment,
-    fresh_store,
     state_directory,
 )
+from rig.stores import fresh_store
 from shadowserve import runs
 from shadowserve.errors import RegistryError, UnreachableError
 from shadowserve.evidence.writer import Writer

@@ -25,8 +25,8 @@ def few_callers(monkeypatch):
 
 @pytest.mark.parametrize("kind", range(6))
 def test_no_drawn_model_leaks_as_champion_or_challenger(kind):
-    """Ten of each kind; 'python -m benchmarks.neighbours' draws them all, and as many as one likes."""
-    for seed in range(6 * kind + kind, 6 * 40, 6 * 4):
+    """Five of each kind; 'python -m benchmarks.neighbours' draws them all, and as many as one likes."""
+    for seed in range(6 * kind + kind, 6 * 40, 6 * 8):
         found = neighbours.leaks_under_auto(seed)
         assert (found.wrong_as_champion, found.wrong_as_challenger) == (0, 0), found
 

@@ -95,9 +95,10 @@ class Failing(PythonModel):
 
 
 @pytest.mark.parametrize(
-    "model", [Centred(), Mean(), Ranked()], ids=lambda model: type(model).__name__
+    ("model", "n_rows"),
+    [(Centred(), 1), (Mean(), 3), (Ranked(), 3)],
+    ids=lambda given: given if isinstance(given, int) else type(given).__name__,
 )
-@pytest.mark.parametrize("n_rows", [1, 3])
 def test_unknown_code_is_served_row_by_row_whatever_made_up_rows_show(tmp_path, model, n_rows):
     name = f"scoring-{type(model).__name__}-{n_rows}"
     scorer = opened(tmp_path, name, model, input_example=FRAME[:n_rows])
@@ -126,15 +127,15 @@ class Factorized(PythonModel):
 
 
 @pytest.mark.parametrize(
-    ("model", "example"),
+    ("model", "example", "batch"),
     [
-        (Sorted(), FRAME[:1]),
-        (HalfNoisy(), FRAME[:1]),
-        (Factorized(), pd.DataFrame({"s": ["Oslo"]})),
+        (Sorted(), FRAME[:1], "on"),
+        (Sorted(), FRAME[:1], "earned"),
+        (HalfNoisy(), FRAME[:1], "earned"),
+        (Factorized(), pd.DataFrame({"s": ["Oslo"]}), "on"),
     ],
-    ids=["sorted", "half-noisy", "factorized"],
+    ids=["sorted on", "sorted earned", "half-noisy", "factorized"],
 )
-@pytest.mark.parametrize("batch", ["on", "earned"])
 def test_what_the_tries_show_to_depend_on_company_is_not_batched_though_asked_for(
     tmp_path, model, example, batch
 ):
