@@ -23,10 +23,10 @@ demo: $(READY)
 # All that CI runs: format, lint and types, the quick suite, then real servers and processes.
 test: check quick
 	$(BIN)/pytest -q -n auto --dist loadfile -m "live and not alone"
-	$(BIN)/pytest -q -m "live and alone"
+	$(BIN)/pytest -q -m "live and alone" tests/live
 
 quick: $(READY)
-	$(BIN)/pytest -q -n auto --dist worksteal -m "not live"
+	$(BIN)/pytest -q -n auto --dist worksteal -m "not live" --ignore tests/live
 
 check: $(READY)
 	$(BIN)/ruff format --check .

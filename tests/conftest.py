@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import tempfile
 
@@ -31,6 +32,12 @@ os.environ |= {
 # A deadline is a timing assertion, which a busy machine breaks; a failure prints how to have it again.
 settings.register_profile("house", deadline=None, print_blob=True)
 settings.load_profile("house")
+
+
+def pytest_collection_finish() -> None:
+    """Leave libraries and tests out of later collections, of which a lane asks for one each time it commits."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -137,7 +137,7 @@ def test_whoever_has_read_enough_ends_it(scored):
         assert "Traceback" not in process.stderr.read()
 
 
-@pytest.mark.parametrize(("width", "height"), [(120, 40), (40, 24), (20, 5), (1, 1)])
+@pytest.mark.parametrize(("width", "height"), [(120, 40), (20, 5), (1, 1)])
 def test_in_a_terminal_it_fits_however_small_it_is(scored, width, height):
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))

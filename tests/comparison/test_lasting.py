@@ -93,10 +93,10 @@ def test_lasting_and_answers_go_on_after_a_restart():
 @pytest.mark.parametrize("p", [0.5, 1 / 3, 1 / 7])
 def test_signs_that_come_by_chance_ever_pass_no_oftener_than_alpha(p):
     chance, wrong = np.random.default_rng(0), 0
-    for _ in range(400):
+    for _ in range(200):
         total = np.cumsum(chance.random(200) < p)
         wrong += any(log_e_sign(int(k), n + 1, p) >= log(20) for n, k in enumerate(total))
-    assert wrong / 400 <= 0.05
+    assert wrong / 200 <= 0.05
 
 
 def test_twelve_to_none_are_proof_and_five_to_none_are_not():

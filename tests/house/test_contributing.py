@@ -32,3 +32,12 @@ def test_every_recipe_has_few_steps_and_a_test_that_follows_them():
         assert f"### {name}\n" in TEXT
         assert len(re.findall(r"^\d\. ", recipe, re.MULTILINE)) <= 3
         assert re.search(r"`tests/[\w/]+\.py` adds", recipe), name
+
+
+def test_make_finds_what_is_live_and_what_must_run_alone():
+    """The quick suite passes `tests/live` by, and what runs alone is looked for there only."""
+    live, alone = (f"pytest.mark.{name}" for name in ("live", "alone"))
+    texts = {path: path.read_text() for path in (ROOT / "tests").rglob("test_*.py")}
+    there = {path for path in texts if path.parent == ROOT / "tests/live"}
+    assert [str(path) for path in there if live not in texts[path]] == []
+    assert [str(path) for path in texts.keys() - there if alone in texts[path]] == []

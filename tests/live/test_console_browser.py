@@ -22,11 +22,10 @@ from playwright.sync_api import Browser, Page, expect
 from rig.browser import chromium
 from rig.ports import free_port
 from rig.served import COMMAND
-from rig.stores import films_store
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 
-REQUESTS = 600
+REQUESTS = 1_000
 WIDTHS = {"desk": (1_400, 900), "phone": (390, 844)}
 SEEN = [(width, scheme) for width in WIDTHS for scheme in ("light", "dark")]
 PATIENCE_MS = 60_000
@@ -40,7 +39,7 @@ def console(tmp_path_factory) -> Iterator[str]:
     talk = (root / "talk.txt").open("wb")
     command = [COMMAND, "demo", "--keep", "--requests", str(REQUESTS), "--port", "0"]
     demo = subprocess.Popen(
-        [*command, "--console-port", str(port), "--tracking-uri", films_store(root)],
+        [*command, "--console-port", str(port), "--tracking-uri", f"sqlite:///{root}/mlflow.db"],
         cwd=root, stdout=talk, stderr=talk,
         # So that they are not starved by other tests beside them.
         env={**os.environ, "SHADOWSERVE_LANE_PRIORITY": "normal"},

@@ -19,7 +19,6 @@ from rig.pages import command
 from rig.pages.blocks import PROSE, ROOT, RUN, Block, blocks, indented, pages
 from rig.pages.interpreter import Interpreter
 from rig.served import Served
-from rig.stores import films_store
 from shadowserve.settings.loading import load
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
@@ -55,9 +54,12 @@ class Place:
 def place(tmp_path_factory) -> Iterator[Place]:
     """Films v3 with v4 in its shadow, some requests later."""
     root = tmp_path_factory.mktemp("docs")
-    uri = films_store(root)
+    uri = f"sqlite:///{root / 'mlflow.db'}"
+    train = [sys.executable, "-m", "models.register", "--tracking-uri", uri, "--only", "films"]
     environ = {name: value for name, value in os.environ.items() if not name.startswith(SECRETS)}
     environ["PYTHONPATH"] = str(ROOT)
+    made = subprocess.run(train, cwd=root, env=environ, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
     (root / "shadowserve.toml").write_bytes((ROOT / "shadowserve.toml").read_bytes())
     (root / ".venv/bin").mkdir(parents=True)
     (root / ".venv/bin/activate").write_text("")

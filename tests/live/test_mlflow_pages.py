@@ -35,7 +35,7 @@ localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true');
 localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false');
 """
 # MLflow's own invitations, which lie over what is to be seen.
-REQUESTS = 800
+REQUESTS = 1_500
 PATIENCE_MS = 60_000
 
 

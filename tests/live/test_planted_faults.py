@@ -144,3 +144,20 @@ def test_a_degraded_lane_is_tried_again_on_resume(served):
     served.until(lambda: served.lane(tiny.UNLOADABLE)["state"] == "degraded", "its failure")
     told = served.lane(tiny.UNLOADABLE)
     assert told["pending"] == served.ledger()["journal"]["appended"]
+
+
+def test_a_leak_is_stopped_at_the_limit_and_named(tmp_path, store):
+    """F15: a megabyte a request; the champion's answers do not change."""
+    options = ("--lane-memory", "950MiB", "--no-control")
+    with Served(tmp_path, store, *options, challengers=(tiny.LEAKY,)) as served:
+        first = served.lane_pid(tiny.LEAKY)
+        with Load(served, callers=1) as load:
+            served.until(lambda: load.n >= 50, "warming")
+        leaked = [served.post("leak" * 3).status_code for _ in range(720)]
+        assert set(leaked) | set(map(int, load.told)) == {200}
+        told = served.settled()
+        assert told["balanced"]
+        assert served.lane_pid(tiny.LEAKY) != first
+        (mine,) = told["lanes"]
+        assert mine["both_ok"] + mine["crashed"] == told["journal"]["appended"]
+        assert served.findings("memory_growth", tiny.LEAKY)

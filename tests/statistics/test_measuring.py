@@ -142,7 +142,7 @@ LOADS = {"light": 50.0, "busy": 3.0, "behind": 0.0}
 
 @pytest.mark.parametrize("load", LOADS)
 def test_figures_are_unbiased_and_measuring_takes_a_fifth_at_most_at_every_load(load):
-    played = runs(LOADS[load], n_runs=12, n=30_000)
+    played = runs(LOADS[load], n_runs=6, n=30_000)
     told = np.array([one.of_slow() for one in played])
     off = told[:, 0].mean() - told[:, 2].mean()
     assert abs(off) < 3 * np.sqrt((told[:, 1] ** 2).sum()) / len(played)
@@ -174,7 +174,7 @@ def test_a_first_thousand_that_costs_too_much_is_cut_short():
 def test_where_slow_requests_come_in_spells_they_are_counted_as_often_as_they_are(load):
     """What a spell costs lowers the shares of the blocks after it: their weights say so."""
     rng, told = np.random.default_rng(0), []
-    for seed in range(24):
+    for seed in range(12):
         n, slow, at = 30_000, np.zeros(30_000, dtype=bool), 0
         while at < n:
             at += int(rng.exponential(475))
@@ -190,7 +190,7 @@ def test_where_slow_requests_come_in_spells_they_are_counted_as_often_as_they_ar
 def test_traffic_that_comes_round_is_seen_whole():
     """Five hundred rows over and over, the slow ones side by side: bursts at fixed places never met them."""
     slow, off = np.resize(np.arange(500) // 25 == 10, 40_000), []
-    for seed in range(24):
+    for seed in range(12):
         estimate, _, truth = (
             Played(Traffic.drawn(0.0, seed=seed, slow=slow, n=40_000)).run().of_slow()
         )
