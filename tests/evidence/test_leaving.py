@@ -7,15 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rig.evidence import (
-    CHALLENGER,
-    client,
-    close_windows,
-    deployment,
-    fresh_store,
-    state_directory,
-    version,
-)
+from rig.evidence import CHALLENGER, client, close_windows, deployment, state_directory, version
+from rig.stores import fresh_store
 from shadowserve.evidence.carrying import Carrier
 from shadowserve.evidence.outstanding import outstanding
 from shadowserve.evidence.writer import Writer
