@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from shadowserve.evidence import links
-from shadowserve.legible import counted, legible
+from shadowserve.legible import counted
 from shadowserve.records import Role
+from shadowserve.report.markdown import text as as_text
 from shadowserve.report.wording import compared, mark, percent, short, spaced
 from shadowserve.state.deployment import Deployment, LaneName
 
@@ -22,8 +24,8 @@ MOST = 5_000
 """Characters of a whole note that every store takes."""
 MOST_FINDINGS, MOST_SAID, LEAST = 8, 480, 200
 
+plain = partial(as_text, most=MOST_SAID)
 _OURS = re.compile(f"{re.escape(BEGIN)}(?:(?!{re.escape(BEGIN)}).)*?{re.escape(END)}", re.DOTALL)
-_ACTS = re.compile(r"([\\`*_{}\[\]()#+!|~])")
 
 
 def with_block(known: str, text: str) -> str:
@@ -51,20 +53,6 @@ def with_block(known: str, text: str) -> str:
     if room < min(LEAST, len(text)):
         return f"{before}{after}" if found else known
     return f"{before}{BEGIN}\n{_cut(text, room)}\n{END}{after}"
-
-
-def plain(text: object, *, most: int = MOST_SAID) -> str:
-    r"""Return a text that Markdown and HTML show as it is: nothing in it is a mark, a link or an element.
-
-    Examples
-    --------
-    >>> plain("<b>a_b</b> [x](y)")
-    '&lt;b&gt;a\\_b&lt;/b&gt; \\[x\\]\\(y\\)'
-    """
-    shown = " ".join(legible(text, most=most).split())
-    shown = shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    # A bare address would become a link.
-    return _ACTS.sub(r"\\\1", shown).replace("://", ":&#47;/")
 
 
 def of_experiment(deployment: Deployment, experiment_id: str) -> str:

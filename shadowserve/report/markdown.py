@@ -58,7 +58,9 @@ def text(words: object, *, most: int = LONGEST_TEXT) -> str:
     # Where a line begins with it, it would be a heading, a list, a quotation or a rule.
     shown = _AT_THE_BEGINNING.sub(lambda m: f"{m[1]}{_beginning(m[2])}", shown)
     # Neither a backslash nor an entity keeps a forge from calling somebody by it.
-    return _MENTION.sub(r"\1&#8203;", shown)
+    shown = _MENTION.sub(r"\1&#8203;", shown)
+    # A bare address would become a link.
+    return shown.replace("://", ":&#47;/")
 
 
 def _beginning(mark: str) -> str:

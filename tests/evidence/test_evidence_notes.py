@@ -6,10 +6,13 @@ import re
 from typing import Any
 
 import pytest
+from markdown_it import MarkdownIt
 
 from rig.evidence import CHALLENGER, deployment
+from rig.report import Reader
 from shadowserve.evidence import links, notes
-from shadowserve.evidence.notes import BEGIN, END, MOST, plain, with_block
+from shadowserve.evidence.notes import BEGIN, END, MOST, with_block
+from shadowserve.report import markdown
 
 WHERE = {"experiment_id": "2", "run_id": "c0ffee"}
 HOSTILE = (
@@ -53,9 +56,12 @@ def test_what_the_team_has_accepted_is_marked_with_who_and_why():
         "holds": True, "ended": None, "by": "ann@shop", "at": "2026-11-30T14:00:00+00:00", "until": None,
         "reason": "Meant <so>.", "severity": "critical", "value": 1.8,
     }  # fmt: skip
-    text = of_run(report(findings=[{**finding("It gets slow."), "accepted": said}]))
-    assert f"  - {plain('Accepted by ann@shop on 2026-11-30: Meant <so>.')}" in text.splitlines()
-    assert "<so>" not in text
+    told = of_run(report(findings=[{**finding("It gets slow."), "accepted": said}]))
+    assert (
+        f"  - {markdown.text('Accepted by ann@shop on 2026-11-30: Meant <so>.')}"
+        in told.splitlines()
+    )
+    assert "<so>" not in told
 
 
 def test_a_runs_note_begins_with_the_verdict_and_leads_on():
@@ -90,14 +96,12 @@ def test_a_report_of_another_release_says_what_it_can():
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_name_acts(name):
-    told = plain(name)
-    assert "<" not in told
-    assert "\n" not in told
-    bare = re.sub(r"&(?:lt|gt|amp|#47);", "", told)
-    assert not re.search(r"(?<!\\)[\[\]()`*_|#!&]", bare)
-    assert "://" not in told
-    assert told.isprintable()
-    assert len(told) < 1_200
+    written, harmless = (
+        Reader(MarkdownIt("gfm-like", {"linkify": False}).render(of_run(report(one))))
+        for one in (name, "harmless")
+    )
+    assert written.elements == harmless.elements
+    assert not {"\x1b", "\u202e"} & set("".join(written.text))
     text = with_block("Ours.", of_run(report(name)))
     assert (text.count(BEGIN), text.count(END)) == (1, 1)
 

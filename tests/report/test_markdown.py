@@ -103,6 +103,11 @@ def test_nobody_is_called_and_nothing_is_linked(name):
     assert not re.search(r"[@#]\w", read(text(name)).text)
 
 
+def test_a_bare_address_is_no_link():
+    assert "://" not in text("ask http://elsewhere/a#12")
+    assert read(text("ask http://elsewhere/a")).text.strip() == "ask http://elsewhere/a"
+
+
 def test_a_comment_holds_it_however_much_is_found():
     told = report(findings=[finding(message="x" * 4_000) for _ in range(200)])
     written = render(told)
