@@ -18,6 +18,7 @@ from shadowserve.evidence.shipped import Shipped
 from shadowserve.evidence.traces import Sides, traces_of
 from shadowserve.evidence.undelivered import UndeliveredError
 from shadowserve.records import Role
+from shadowserve.report.one_request import inputs_of
 from shadowserve.state.deployment import Deployment, LaneName
 from shadowserve.state.lane_file import Window
 from shadowserve.state.lane_reading import snapshot
@@ -113,7 +114,14 @@ class Shipping:
             Role.CHAMPION: tables.step_columns(summaries, "champion"),
             lane.role: tables.step_columns(summaries, "lane"),
         }
-        sides = Sides(runs.of(lane), lane, self._deployment.champion.number, columns)
+        deployment = self._deployment
+        sides = Sides(
+            runs.of(lane),
+            lane,
+            deployment.champion.number,
+            columns,
+            inputs=lambda place: inputs_of(self._places, self._files(lane), place, deployment),
+        )
         try:
             runs.store.trace(runs.experiment, traces_of(part, sides))
             self._trace_refusals = 0

@@ -2,7 +2,8 @@
 
 The slowest and the most divergent requests are taken. Champion and lane are drawn side by side from
 the request's arrival, whenever the lane came to it. A trace's id follows from run and position, so
-that writing it twice makes one trace. Spans carry sizes, times and answers, never a value of the request.
+that writing it twice makes one trace. Spans carry sizes, times and answers; of the request's values those of the
+columns that the team lets be seen, as long as its body is here.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ _COLUMNS = [
 ]  # fmt: skip
 MOST_ANSWER, MOST_PREVIEW, MOST_TAG = 2_000, 400, 200
 """Characters of an answer in a span, of what a list of traces shows, and of a name in a tag."""
+MOST_INPUTS = 4_000
+"""Characters of a request's values; columns beyond them are counted."""
 _TOLD = ("position", "request_id", "n_rows", "outcome", "disagreement", "response_ms", "lag_ms")
 
 
@@ -45,12 +48,15 @@ class Sides:
         The champion's version number.
     columns : mapping of role to (mapping of step to columns)
         What each step reads, as far as it is known.
+    inputs : callable
+        A position to the request's values by column, as `report.inputs.shown` tells them; None for none.
     """
 
     run_id: str
     lane: LaneName
     champion: int
     columns: Mapping[Role, Mapping[str, Sequence[str]]]
+    inputs: Callable[[int], Mapping[str, Sequence[str] | None] | None] = lambda _: None
 
 
 Trace = tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]
@@ -78,7 +84,8 @@ def chosen(rows: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], s
 
 def _trace(row: Mapping[str, Any], why: str, sides: Sides) -> Trace:
     trace_hex = _digest(f"{sides.run_id}/{row['position']}", 16).hex()
-    spans = list(_spans(row, trace_hex, sides))
+    asked = _asked(row, sides)
+    spans = list(_spans(row, trace_hex, sides, asked))
     began_ns = row["arrived_wall_ns"]
     ended_ns = max(span["end_time_unix_nano"] for span in spans)
     failed = row["outcome"] != "both_ok"
@@ -88,7 +95,7 @@ def _trace(row: Mapping[str, Any], why: str, sides: Sides) -> Trace:
         "request_time": began_ns // 10**6,
         "execution_duration": (ended_ns - began_ns) // 10**6,
         "state": "ERROR" if failed else "OK",
-        "request_preview": _preview(_asked(row)),
+        "request_preview": _preview(asked),
         "response_preview": _preview(_answered(row, sides)),
         "trace_metadata": {"mlflow.sourceRun": sides.run_id, "mlflow.trace_schema.version": "3"},
         "tags": {
@@ -102,24 +109,41 @@ def _trace(row: Mapping[str, Any], why: str, sides: Sides) -> Trace:
     return info, spans
 
 
-def _spans(row: Mapping[str, Any], trace_hex: str, sides: Sides) -> Iterator[dict[str, Any]]:
+def _spans(
+    row: Mapping[str, Any], trace_hex: str, sides: Sides, asked: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
     began_ns = row["arrived_wall_ns"]
     own = sides.lane
     halves = [
-        *_half(row, trace_hex, sides, Role.CHAMPION, sides.champion, key="champion"),
-        *_half(row, trace_hex, sides, own.role, own.version, key="lane"),
+        *_half(row, trace_hex, sides, asked, Role.CHAMPION, sides.champion, key="champion"),
+        *_half(row, trace_hex, sides, asked, own.role, own.version, key="lane"),
     ]
     ended_ns = max(span["end_time_unix_nano"] for span in halves)
     # NaN has no form in JSON.
     told = {name: None if row[name] != row[name] else row[name] for name in _TOLD}
-    told |= {_INPUTS: _asked(row), _OUTPUTS: _answered(row, sides)}
+    told |= {_INPUTS: asked, _OUTPUTS: _answered(row, sides)}
     yield _span(trace_hex, ("request",), None, began_ns, ended_ns, told)
     yield from halves
 
 
-def _asked(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what may be told of a request: how large it was."""
-    return {"rows": row["n_rows"], "sizes": dict(row["sizes"] or ())}
+def _asked(row: Mapping[str, Any], sides: Sides) -> dict[str, Any]:
+    """Return what may be told of a request: how large it was, and the values that may be seen."""
+    told = {"rows": row["n_rows"], "sizes": dict(row["sizes"] or ())}
+    seen = {
+        name: values
+        for name, values in (sides.inputs(row["position"]) or {}).items()
+        if values is not None
+    }
+    if not seen:
+        return told
+    room, kept = MOST_INPUTS, {}
+    for name, values in seen.items():
+        room -= len(name) + sum(map(len, values))
+        if room < 0:
+            break
+        kept[name] = values[0] if len(values) == 1 else list(values)
+    more = len(seen) - len(kept)
+    return {**told, "values": kept, **({"columns_left_out": more} if more else {})}
 
 
 def _answered(row: Mapping[str, Any], sides: Sides) -> dict[str, Any]:
@@ -154,7 +178,14 @@ def _dearest(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _half(
-    row: Mapping[str, Any], trace_hex: str, sides: Sides, role: Role, version: int, *, key: str
+    row: Mapping[str, Any],
+    trace_hex: str,
+    sides: Sides,
+    asked: Mapping[str, Any],
+    role: Role,
+    version: int,
+    *,
+    key: str,
 ) -> Iterator[dict[str, Any]]:
     """Yield one role's span and, below it, its steps one after the other."""
     if row[f"{key}_ms"] is None:
@@ -173,7 +204,7 @@ def _half(
     # Named parts lie within steps, so that the steps may add up to more than the whole.
     ends_ns = max(at_ns, began_ns + int(row[f"{key}_ms"] * 1e6))
     answer = _bounded(row[f"{key}_prediction"])
-    told = {**about, "sizes": sizes, "ms": row[f"{key}_ms"], _INPUTS: _asked(row), _OUTPUTS: answer}
+    told = {**about, "sizes": sizes, "ms": row[f"{key}_ms"], _INPUTS: asked, _OUTPUTS: answer}
     yield _span(trace_hex, (name,), "request", began_ns, ends_ns, told)
 
 

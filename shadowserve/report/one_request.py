@@ -51,24 +51,25 @@ def one_request(
             for role, by_name in steps.items()
             if by_name
         },
-        "inputs": _inputs(places, lane, position, deployment),
+        "inputs": inputs_of(places, lane, position, deployment),
         "log_inputs": options.log_inputs,
     }
 
 
-def _inputs(
+def inputs_of(
     places: Places, lane: LanePlaces, position: int, deployment: Deployment
 ) -> dict[str, Any] | None:
+    """Return a request's inputs by column, as `inputs.shown` does; None where no value may be seen, or its body has gone."""
     if deployment.options.log_inputs == "none":
         return None
-    found = _request(places, lane, position)
+    found = held(places, lane, position)
     if found is None or found.body is None:
         return None
     disclosure = deployment.options.disclosure(salt=deployment.salt)
     return shown(found.body, disclosure, protocol=found.protocol)
 
 
-def _request(places: Places, lane: LanePlaces, position: int) -> Request | None:
+def held(places: Places, lane: LanePlaces, position: int) -> Request | None:
     """Return a request while it is there: in the journal, or among those that are kept."""
     found = reader.find(places.journal, position)
     if found is not None:

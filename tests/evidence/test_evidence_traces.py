@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from rig.evidence import CHALLENGER, comparison
-from shadowserve.evidence.traces import Sides, chosen, traces_of
+from shadowserve.evidence.traces import MOST_PREVIEW, Sides, chosen, traces_of
 from shadowserve.lane import windows
 from shadowserve.records import Role
 
@@ -101,3 +101,22 @@ def test_a_champion_that_was_batched_is_not_drawn(tmp_path) -> None:
     path = part(tmp_path, {"champion_ms": None, "champion_steps": {}})
     ((_, spans),) = traces_of(path, SIDES)
     assert [s["name"] for s in spans] == ["request", "description", "estimator", "challenger v4"]
+
+
+def test_values_that_may_be_seen_are_a_traces_inputs_and_no_others(tmp_path) -> None:
+    seen = {"text": ["red car"], "b": None}
+    sides = replace(SIDES, inputs=lambda place: seen if place == 1 else None)
+    told = {
+        info["client_request_id"]: json.loads(spans[0]["attributes"]["mlflow.spanInputs"])
+        for info, spans in traces_of(part(tmp_path, {}, {}), sides)
+    }
+    assert [one["values"] for one in told.values() if "values" in one] == [{"text": "red car"}]
+
+
+def test_values_in_a_trace_are_bounded_and_what_is_left_out_is_counted(tmp_path) -> None:
+    seen = {"a": ["x" * 1_500] * 2, "b": ["y" * 1_500], "c": ["z"]}
+    ((info, spans),) = traces_of(part(tmp_path, {}), replace(SIDES, inputs=lambda _: seen))
+    told = json.loads(spans[0]["attributes"]["mlflow.spanInputs"])
+    assert told["values"] == {"a": ["x" * 1_500] * 2}
+    assert told["columns_left_out"] == 2
+    assert len(info["request_preview"]) <= MOST_PREVIEW

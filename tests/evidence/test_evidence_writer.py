@@ -19,12 +19,14 @@ from rig.evidence import (
     state_directory,
     version,
 )
+from rig.journal import append
 from rig.labels import answers, work
 from rig.stores import fresh_store
 from shadowserve.evidence.names import safe_name
 from shadowserve.evidence.store import Store
 from shadowserve.evidence.undelivered import UndeliveredError
 from shadowserve.evidence.writer import Writer
+from shadowserve.journal.writer import Writer as JournalWriter
 from shadowserve.labels import take
 from shadowserve.records import Outcome
 from shadowserve.report import build
@@ -74,6 +76,27 @@ def local_parts(places: Places, lane=CHALLENGER) -> list[str]:
 def traces_of(uri: str, served: Deployment) -> list:
     found = client(uri).get_experiment_by_name(f"shadowserve/{served.model}")
     return client(uri).search_traces(locations=[found.experiment_id], max_results=100)
+
+
+@pytest.mark.parametrize(("log_inputs", "shown"), [("text", True), ("none", False)])
+def test_a_trace_shows_the_values_that_may_leave_and_none_that_may_not(
+    uri: str, tmp_path: Path, log_inputs: str, shown: bool
+) -> None:
+    served = deployment(uri, options={"log_inputs": ["text"] if log_inputs == "text" else "none"})
+    places = state_directory(tmp_path, served)
+    sent = {"dataframe_records": [{"text": "a red car", "secret": "4711"}]}
+    journal = JournalWriter(places.journal, worker=0)
+    append(journal, 10, body=json.dumps(sent).encode())
+    journal.close()
+    close_windows(places, CHALLENGER, 1)
+    writer = Writer(places, served, report=lambda *_: {"verdict": "reject", "model": "films"})
+    writer.turn()
+    writer.finish()
+    found = traces_of(uri, served)
+    told = [json.dumps([one.data.spans[0].inputs, one.info.request_preview]) for one in found]
+    assert told
+    assert all(("a red car" in one) == shown for one in told)
+    assert not any("4711" in one for one in told)
 
 
 def test_a_lanes_windows_arrive_with_all_that_belongs_to_them(uri: str, tmp_path: Path) -> None:
