@@ -20,6 +20,12 @@ _THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS", "BLIS_NUM_THREADS",
 )  # fmt: skip
 
+
+def one_thread() -> dict[str, str]:
+    """Return the environment that keeps BLAS and OpenMP to one thread, as in every role."""
+    return dict.fromkeys(_THREAD_VARIABLES, "1")
+
+
 AUTO: Literal["auto"] = "auto"
 OFF: Literal["off"] = "off"
 Wanted = Literal["auto", "off"] | tuple[int, ...]

@@ -7,7 +7,7 @@ were deleted before they could be read, so that the ledger still balances.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -275,6 +275,18 @@ def _lost(directory: Path, worker: int, *, after: int, found: list[Request], gap
         return 0
     upto = sequence_of(found[0].position) - 1 if found else after + gap
     return min(gap, lost.count(directory, worker=worker, after=after, upto=upto))
+
+
+def positions(directory: Path, *, request_id: str | None = None) -> Iterator[int]:
+    """Yield the positions of the requests that are there, or of those with an id."""
+    for segment in segments(directory):
+        with reading(segment) as connection:
+            if request_id is None:
+                found = connection.execute("SELECT position FROM request WHERE body IS NOT NULL")
+            else:
+                query = "SELECT position FROM request WHERE request_id = ?"
+                found = connection.execute(query, (request_id,))
+            yield from (place for (place,) in found.fetchall())
 
 
 def find(directory: Path, place: int) -> Request | None:

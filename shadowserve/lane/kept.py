@@ -151,6 +151,15 @@ def read_kept(path: Path, positions: Collection[int]) -> list[Kept]:
         return [_read(row) for row in connection.execute(_READ, (json.dumps(list(positions)),))]
 
 
+def kept_positions(path: Path) -> list[int]:
+    """Return the positions of all requests that a lane has kept."""
+    if not path.exists():
+        return []
+    address = f"{path.resolve().as_uri()}?mode=rw"
+    with closing(sqlite3.connect(address, uri=True, timeout=10.0)) as connection:
+        return [place for (place,) in connection.execute("SELECT position FROM kept")]
+
+
 def _read(row: Sequence[object]) -> Kept:
     position, arrived, protocol, content_type, body, answer, n_rows, lane_answer = row
     request = Request(

@@ -1,7 +1,7 @@
 """Evidence for notebooks: lanes, comparisons, metrics and reports as data frames and dicts.
 
 Everything comes from MLflow, where a lane's run holds it, except `local_comparisons` and
-`scan_local_comparisons`, which read the parts where the lane wrote them.
+`scan_local_comparisons`, which read the parts where the lane wrote them, and `replay_request`, which reads the journal.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shadowserve.errors import RegistryError
+from shadowserve.runs.replay import Replayed, replay_request, replayable_requests
 from shadowserve.runs.scan import Comparisons
 from shadowserve.state.places import LanePlaces, Places
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "Comparisons", "comparisons", "lanes", "local_comparisons", "read_report", "scan_comparisons",
-    "scan_local_comparisons", "window_metrics",
+    "Comparisons", "Replayed", "comparisons", "lanes", "local_comparisons", "read_report", "replay_request",
+    "replayable_requests", "scan_comparisons", "scan_local_comparisons", "window_metrics",
 ]  # fmt: skip
 
 Folder = str | os.PathLike[str]

@@ -11,7 +11,9 @@ from jsonschema import Draft202012Validator
 from nbclient import NotebookClient
 
 import shadowserve
+from rig import tiny
 from rig.served import Load, Served
+from shadowserve.errors import RegistryError, SettingsError
 
 # The first test waits for a whole deployment, which counts as its own time.
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
@@ -37,6 +39,7 @@ def evidence(tmp_path_factory, store) -> Path:
 def test_a_notebook_runs_on_what_a_deployment_left(path, evidence, monkeypatch):
     monkeypatch.chdir(evidence)
     monkeypatch.setenv("SHADOWSERVE_MODEL", "tiny")
+    monkeypatch.setenv("SHADOWSERVE_STATE_DIR", str(evidence / "state"))
     monkeypatch.delenv("MPLBACKEND", raising=False)  # the kernel's own shows figures in cells
     notebook = nbformat.read(path, as_version=4)
     place = {"metadata": {"path": str(evidence)}}
@@ -66,5 +69,37 @@ def test_the_published_report_is_what_the_published_schema_says(evidence):
     assert [fault.message for fault in Draft202012Validator(schema).iter_errors(told)] == []
 
 
+def test_a_request_is_scored_again_by_both_versions_and_walked_side_by_side(evidence):
+    state = evidence / "state"
+    here = shadowserve.replayable_requests(state)
+    assert len(here) >= 1
+    place = int(here["position"].iloc[0])
+    again = shadowserve.replay_request(state, place)
+    assert again.as_answered
+    assert (again.champion, again.challenger) == (f"v{tiny.CHAMPION}", f"v{tiny.BETTER}")
+    assert again.answers.keys() == {"champion", "challenger"}
+    assert again.steps["same"].notna().any()
+    known = here.dropna(subset="request_id").iloc[0]
+    by_id = shadowserve.replay_request(state, known["request_id"], show_values=True)
+    assert by_id.position == known["position"]
+    # Values stay home until they are asked for.
+    assert set(again.inputs.values()) == {None}
+    assert None not in by_id.inputs.values()
+    assert set(again.visible) < set(by_id.visible) == set(by_id.steps.index)
+    with pytest.raises(SettingsError, match="show_values=True"):
+        again.values(next(step for step in again.steps.index if step not in again.visible))
+    assert len(by_id.values(by_id.visible[0])) >= 1
+
+
+def test_what_is_not_here_any_longer_is_told_as_that(evidence):
+    for request, told in ((10**9, "no longer here"), ("who?", "No request with the id 'who\\?'")):
+        with pytest.raises(RegistryError, match=told):
+            shadowserve.replay_request(evidence / "state", request)
+    with pytest.raises(RegistryError, match="No deployment in"):
+        shadowserve.replayable_requests(evidence)
+
+
 def test_the_demos_notebook_is_among_them():
-    assert {"explore_divergence", "slow_features"} <= {path.stem for path in NOTEBOOKS}
+    assert {"explore_divergence", "replay_a_request", "slow_features"} <= {
+        path.stem for path in NOTEBOOKS
+    }
