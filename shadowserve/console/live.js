@@ -9,6 +9,7 @@
   let tick = main.dataset.tick || "";
   let every = Number(main.dataset.every) || 5;
   let heard = Date.now();
+  const empty = main.querySelector("[data-part]") ? null : main.querySelector(".empty"); // a page that waits for a report
   let source = null, poll = 0, newer = 0, trouble = "", cut = false;
 
   const clock = (ms) => new Date(ms).toLocaleTimeString([], { hour12: false });
@@ -18,13 +19,14 @@
     const age = Math.max(0, Math.round((Date.now() - heard) / 1000));
     const late = age > 3 * every + 5;
     let said = "";
-    if (trouble) said = `${trouble} What you see is from ${clock(heard)}.`;
+    if (trouble && empty) empty.textContent = trouble; // nothing else is seen that could be old
+    else if (trouble) said = `${trouble} What you see is from ${clock(heard)}.`;
     else if (late && cut) said = `Disconnected. Trying again; what you see is from ${clock(heard)}.`;
     else if (late) said = `No news for ${age} s; what you see is from ${clock(heard)}.`;
     if (banner.textContent !== said) banner.textContent = said;
     banner.hidden = !said;
     main.classList.toggle("old", Boolean(said));
-    pulse.classList.toggle("stale", Boolean(said) || cut);
+    pulse.classList.toggle("stale", Boolean(said || trouble) || cut);
     pulse.textContent = `Updated ${clock(heard)}` + (age > 1 ? `, ${age} s ago` : "") + (cut ? ", reconnecting" : "");
   }
 

@@ -32,6 +32,12 @@ ALL = "all"
 """What stands for the overview where a challenger is asked for."""
 MOST_STREAMS = 256
 LONGEST_FORM = 4_096
+_NOTHING = (
+    "Nothing is served yet. 'shadowserve serve' begins a deployment; it shows here by itself."
+)
+_NO_CHALLENGER = (
+    "No challenger is served. 'shadowserve challengers add v4' puts one in the shadow."
+)
 _TYPES = {"style.css": "text/css", "live.js": "text/javascript"}
 
 
@@ -74,7 +80,7 @@ class Site:
         """Return the page of a challenger, or of several the overview; ``?challenger=4`` picks one."""
         deployment = deployments.read(self._places)
         if deployment is None or not deployment.challengers:
-            told = "Nothing is served yet." if deployment is None else "No challenger is served."
+            told = _NOTHING if deployment is None else _NO_CHALLENGER
             return as_html(pages.waiting(told), status=503)
         try:
             wanted = self._wanted(deployment, request)

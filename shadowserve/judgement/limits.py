@@ -74,14 +74,14 @@ def _coverage(known: Facts, policy: Policy) -> Limit:
     stands = Standing(n, n, policy.min_requests, "requests")
     by = "" if unit.name == "request" else f" They count as {unit.n} different {unit.name!r}."
     if n >= policy.min_requests:
-        says = f"{n} requests were answered by both.{by}"
+        says = f"{n:,} requests were answered by both.{by}"
         return Limit("coverage", "kept", says, stands=stands)
     more = policy.min_requests - n
     state = f" ({known.lane.state}: {known.lane.reason})" if known.lane.reason else ""
     return Limit(
         "coverage",
         "undecided",
-        f"{n} of {policy.min_requests} requests compared{state}.",
+        f"{n:,} of {policy.min_requests:,} requests compared{state}.",
         more,
         stands,
     )
