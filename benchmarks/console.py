@@ -2,7 +2,9 @@
 
 ``python -m benchmarks.console STATE`` copies a stopped deployment's state directory (that of a demo, say) and
 fills the copy with as much as a lane ever keeps: 20,000 requests of bursts in either lane, and 1,600 closed windows,
-which is what a million requests leave. Summaries are of bounded size and stay as they are.
+which is what a million requests leave. Summaries are of bounded size and stay as they are. ``made anew`` is what a
+button's page takes, ``after commits`` what each tick takes while traffic comes: both lanes have written all of their
+summaries anew, and a burst. A tick for fifty streams is one report, one page and fifty answers.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -25,6 +28,7 @@ from shadowserve.state.places import Places
 BURST_ROWS = 20_000
 WINDOWS = 1_600
 LOOKS = 5
+STREAMS = 50
 
 
 def widened(state: Path) -> None:
@@ -50,30 +54,55 @@ def widened(state: Path) -> None:
     connection.close()
 
 
+def committed(state: Path) -> None:
+    """Let a lane commit: the same again in other bytes, and the oldest burst for a new one."""
+    with closing(sqlite3.connect(state)) as file, file:
+        file.execute("UPDATE summary SET state = CAST(state || ' ' AS BLOB)")
+        file.execute(
+            "INSERT INTO burst SELECT position + (SELECT max(position) FROM burst), burst, place, record "
+            "FROM burst ORDER BY position LIMIT 20"
+        )
+        oldest = "SELECT position FROM burst ORDER BY position LIMIT 20"
+        file.execute(f"DELETE FROM burst WHERE position IN ({oldest})")
+
+
 async def asked(places: Places) -> None:
     """Print what the first page takes at first, while it is fresh, and each time it is due."""
     console = Console(places)
     transport = httpx.ASGITransport(console.app())
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        cold, page = await timed(client)
-        warm = [(await timed(client))[0] for _ in range(LOOKS)]
-        due = []
-        for _ in range(LOOKS):
-            console.outdate()  # as if a button had been pressed
-            due.append((await timed(client))[0])
+    states = list(places.root.glob("lanes/*/state.db"))
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://localhost", timeout=60
+    ) as client:
+        page = (await client.get("/")).text
         files = sum(len(asset(name)[0]) for name in ("style.css", "live.js"))
         print(f"page {len(page) / 1e3:.1f} kB, style and script {files / 1e3:.1f} kB")
-        print(f"first look {cold:.0f} ms of CPU")
-        print(f"fresh      {statistics.median(warm):.0f} ms of CPU")
-        print(f"made anew  {statistics.median(due):.0f} ms of CPU")
+        fresh = Console(places)
+        first = httpx.AsyncClient(
+            transport=httpx.ASGITransport(fresh.app()), base_url="http://localhost"
+        )
+        print(f"first look      {await timed(first):.0f} ms of CPU")
+        await first.aclose()
+        told = {"fresh": ("/", 1, False, False), "made anew": ("/", 1, True, False),
+                "after commits": ("/", 1, True, True), "report.json": ("/report.json", 1, True, True),
+                "metrics": ("/metrics", 1, True, True), "50 streams": ("/live.json", STREAMS, True, True)}  # fmt: skip
+        for name, (path, n, outdated, commits) in told.items():
+            took = []
+            for _ in range(LOOKS):
+                for state in states if commits else ():
+                    committed(state)
+                if outdated:
+                    console.outdate()  # as if it were due
+                took.append(await timed(client, path, n=n))
+            print(f"{name:<15} {statistics.median(took):.0f} ms of CPU, {max(took):.0f} at most")
 
 
-async def timed(client: httpx.AsyncClient) -> tuple[float, str]:
-    """Return the CPU time of one look in ms, and the page."""
+async def timed(client: httpx.AsyncClient, path: str = "/", *, n: int = 1) -> float:
+    """Return the CPU time of so many looks at once, in ms."""
     began = time.process_time()
-    answer = await client.get("/")
-    answer.raise_for_status()
-    return 1e3 * (time.process_time() - began), answer.text
+    for answer in await asyncio.gather(*(client.get(path) for _ in range(n))):
+        answer.raise_for_status()
+    return 1e3 * (time.process_time() - began)
 
 
 def main() -> None:

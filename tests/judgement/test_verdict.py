@@ -55,7 +55,7 @@ def test_too_few_requests_are_no_verdict(same):
     assert judgement.verdict is Verdict.CONTINUE
     (coverage, *_) = judgement.limits
     assert (coverage.state, coverage.more) == ("undecided", 580)
-    assert "420 of 1000" in judgement.reasons[0]
+    assert "420 of 1,000" in judgement.reasons[0]
 
 
 def test_nothing_compared_is_not_agreement(tmp_path):
