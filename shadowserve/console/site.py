@@ -35,9 +35,7 @@ LONGEST_FORM = 4_096
 _NOTHING = (
     "Nothing is served yet. 'shadowserve serve' begins a deployment; it shows here by itself."
 )
-_NO_CHALLENGER = (
-    "No challenger is served. 'shadowserve challengers add v4' puts one in the shadow."
-)
+_NO_CHALLENGER = "No challenger is served. 'shadowserve challengers add v4' puts one in the shadow."
 _TYPES = {"style.css": "text/css", "live.js": "text/javascript"}
 
 
