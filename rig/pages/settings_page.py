@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from shadowserve.cli import main
-from shadowserve.settings import lane_processes, names, spellings
+from shadowserve.settings import adapting, lane_processes, names, spellings
 from shadowserve.settings.alerting import ABOUT, SHAPES, Alerting
 from shadowserve.settings.policy import Policy
 from shadowserve.settings.settings import FIELDS
@@ -39,7 +39,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "rescore",
     ),
     "The switch": ("alias", "max_age"),
-    "What is compared": ("output_kind", "ignore_outputs", "entity", "entity_header"),
+    "What is compared": ("output_kind", "adapt_output", "ignore_outputs", "entity", "entity_header"),
     "What leaves the journal": (
         "log_inputs", "hash_inputs", "drop_inputs", "keep_prints", "pass_env",
     ),
@@ -61,6 +61,7 @@ TAKES = {
     spellings.header_name: "the name of a header",
     spellings.placement: "`auto`, `off`, or CPUs such as `0,4-6`",
     lane_processes.read: "a whole number of at least 1, or `auto`; `4=3` for version 4",
+    adapting.read: "`module:function`; `4=module:function` for version 4",
     names.pin: "a [pin](start.md#pins)",
     names.pins: "[pins](start.md#pins)",
     names.log_inputs: "`none`, `all`, or names of columns",

@@ -202,7 +202,7 @@ def _timed(scorer: Scorer, sent: bytes, repeats: int) -> Passage:
         phases.append((*before, scored.featurization_ns, scored.inference_ns, encode_ns))
         steps.append(scored.wall_ns)
     answers = by_row(INVOCATIONS.read(answer), parsed.rows.n_rows)
-    classes = scorer.loaded.classes
+    classes = scorer.classes
     proba = scorer.loaded.method == "predict_proba"
     kind = detect(
         (scorer.version.signature or {}).get("outputs"),

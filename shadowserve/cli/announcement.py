@@ -9,6 +9,7 @@ from shadowserve import withheld
 from shadowserve.host import clock
 from shadowserve.host.leash import SUPPORTED
 from shadowserve.records import Role
+from shadowserve.settings.adapting import adapter_of
 from shadowserve.settings.alerting import Alerting
 from shadowserve.settings.policy import Policy
 from shadowserve.settings.settings import Settings
@@ -42,7 +43,7 @@ def opening(
         )
     told = (parity.said(deployment.champion, version) for version in deployment.challengers)
     lines += [f"Typing         {typing}" for typing in told if typing]
-    lines += [*answers(deployment), *_judging(deployment)]
+    lines += [*answers(deployment), *_adapting(deployment), *_judging(deployment)]
     if settings.tap:
         lines.append(
             f"Data plane     none: a server elsewhere answers with {deployment.champion.pin} and "
@@ -160,11 +161,25 @@ def answers(deployment: Deployment) -> list[str]:
     ]
 
 
+def _adapting(deployment: Deployment) -> list[str]:
+    """Say which challengers' answers are put into another form before they are compared, and by what."""
+    given = deployment.options
+    named = [(one, adapter_of(given.adapt_output, one.number)) for one in deployment.challengers]
+    return [
+        f"Adapter        {deployment.name_of(one.number)} is compared as {name} makes it (sha256 "
+        f"{given.adapters.get(name, '')[:12]}); callers never get that"
+        for one, name in named
+        if name is not None
+    ]
+
+
 def _judging(deployment: Deployment) -> list[str]:
     """Say what each challenger is judged by, as it is frozen now."""
     table = deployment.options.verdict
     judged = {
-        one.pin.label: Policy.of(table).of_challenger(deployment.place_of(one.number))
+        deployment.name_of(one.number): Policy.of(table).of_challenger(
+            deployment.place_of(one.number)
+        )
         for one in deployment.challengers
     }
     lines = [f"Judged         {one} {of.describe()}" for one, of in judged.items()]

@@ -23,6 +23,7 @@ from shadowserve.cli.options import options
 from shadowserve.cli.terminal import as_json, grid, line, print_json, row, screen
 from shadowserve.errors import StateError
 from shadowserve.host.placement import place
+from shadowserve.scorer import adapting
 from shadowserve.scorer.loading import input_example
 from shadowserve.settings import lane_processes
 from shadowserve.settings.loading import load
@@ -30,7 +31,7 @@ from shadowserve.settings.options import Options
 from shadowserve.settings.settings import Settings
 from shadowserve.state.deployment import read
 from shadowserve.state.places import Places
-from shadowserve.supervisor.refusals import file_faults, refuse_other_models
+from shadowserve.supervisor.refusals import file_faults, refuse_adapters, refuse_clashes
 from shadowserve.versions import pins
 from shadowserve.versions.stores import preflight, uris
 
@@ -40,7 +41,7 @@ INCOMPATIBLE = 3
 @click.command(short_help="Try both versions out, without traffic.")
 @options(
     "champion", "challengers", "model", "tracking_uri", "registry_uri", "state_dir", "method",
-    "output_kind", "max_body", "batch", "probe", "one_job", "strict_versions", "allow_digests", "pass_env",
+    "output_kind", "adapt_output", "max_body", "batch", "probe", "one_job", "strict_versions", "allow_digests", "pass_env",
 )  # fmt: skip
 @as_json
 def check(as_json: bool, **flags: Any) -> None:
@@ -99,7 +100,8 @@ def _checks(
     challengers = [
         registry.resolve(pins.parse(text), champion.model) for text in settings.challengers
     ]
-    refuse_other_models(champion, challengers)
+    refuse_clashes(champion, challengers)
+    refuse_adapters(settings, challengers)
     found = registry.fetch_all((champion, *challengers), cache, spared=spared)
     fetched = [found[pin] for pin in (champion, *challengers)]
     body = input_example(fetched[0].path)
@@ -123,6 +125,7 @@ def _checks(
     }
 
     options = Options.from_settings(settings)
+    adapting.digests(settings.adapt_output)  # what cannot be imported is misuse, and told at once
 
     def tried_out(one: Any) -> Trial:
         # What is refused is not even loaded, since loading may run its code.

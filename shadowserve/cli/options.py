@@ -20,6 +20,7 @@ _MANY = (
     "allow_origins",
     "pass_env",
     "lane_processes",
+    "adapt_output",
 )
 Command = Callable[..., Any]
 

@@ -124,6 +124,7 @@ def _typing(deployment: Deployment, lane: LaneName) -> dict[str, str]:
 
 def _told(role: str, version: Version) -> Iterator[tuple[str, str]]:
     facts = {
+        "model": version.model,
         "version": str(version.number),
         "digest": version.digest,
         "model_id": version.model_id,

@@ -169,7 +169,8 @@ def _linked(experiment_id: str, run_id: str, where: Mapping[str, tuple[str, ...]
 
 
 def _version(deployment: Deployment, number: int) -> str:
-    return f"[{plain(deployment.model)} v{number}]({links.version(deployment.model, number)})"
+    model = deployment.version(number).model
+    return f"[{plain(model)} v{number}]({links.version(model, number)})"
 
 
 def _cut(text: str, most: int) -> str:

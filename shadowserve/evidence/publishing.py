@@ -100,7 +100,7 @@ def publish_notes(
     version = deployment.version_of(lane)
     try:
         runs.store.tag_version(
-            deployment.model,
+            version.model,
             lane.version,
             run_id=version.run_id,
             tags={VERDICT: str(verdict), "shadowserve.run_id": run_id},

@@ -230,7 +230,7 @@ def _learned(known: Mapping[str, bytes], scorer: Scorer, policy: Policy) -> Lear
     learned = Learned.from_state(known) if known else fresh
     if "pairing" not in known:
         learned.pairing = fresh.pairing
-    learned.classes = scorer.loaded.classes
+    learned.classes = scorer.classes
     learned.made_of, learned.ways = classes_of(scorer.plan), ways_of(scorer.loaded.native)
     return learned
 
@@ -289,7 +289,7 @@ def comparer_of(
         table,
         output_kind=deployment.options.output_kind,
         signature=json.loads(outputs) if isinstance(outputs, str) else outputs,
-        classes=scorer.loaded.classes,
+        classes=scorer.classes,
         proba=deployment.options.by_probability,
         ignore=deployment.options.ignore_outputs,
         champion_classes=lambda: classes.told(champion),

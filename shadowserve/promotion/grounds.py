@@ -94,6 +94,12 @@ def grounds_of(
         How old the last request that the verdict rests on may be.
     """
     deployment = deployments.read(places)
+    if deployment is not None and pin.model != deployment.model:
+        told = (
+            f"{pin} is of another model than {deployment.champion.pin}, and an alias stands for versions of its own "
+            f"model. Register its files as a version of {deployment.model}, and compare that."
+        )
+        return Grounds(None, None, None, (Objection("model", told),))
     if deployment is None:
         told = (
             f"Nothing has been served from {places.root}, so there is no verdict on {pin}. Give --state-dir, or "

@@ -22,6 +22,7 @@ from shadowserve.report.joint import joint
 from shadowserve.report.memory import Memory
 from shadowserve.report.over_time import over_time
 from shadowserve.report.recorded import latest_answers
+from shadowserve.settings.adapting import adapter_of
 from shadowserve.settings.policy import Policy
 from shadowserve.state import switches
 from shadowserve.state.deployment import Deployment
@@ -91,6 +92,8 @@ def build(
         "model": deployment.model,
         "champion": deployment.champion.number,
         "challenger": challenger,
+        "challenger_model": known.challenger.model,
+        "adapter": _adapter(deployment, challenger),
         "requests": known.lane.total,
         "compared": known.learned.outputs.disagreement.n if known.learned else 0,
         "rate_per_s": known.rate_per_s,
@@ -126,6 +129,14 @@ def _latest(known: Facts) -> str | None:
     """Return when the last request arrived that this rests on."""
     latest = known.learned.milestones.latest_wall_ns if known.learned else None
     return None if latest is None else _time(latest)
+
+
+def _adapter(deployment: Deployment, challenger: int) -> dict[str, str | None] | None:
+    """Return the function that puts the challenger's answers into the champion's form; None where there is none."""
+    name = adapter_of(deployment.options.adapt_output, challenger)
+    if name is None:
+        return None
+    return {"name": name, "digest": deployment.options.adapters.get(name)}
 
 
 def _switch(places: Places, deployment: Deployment, challenger: int) -> dict[str, Any] | None:

@@ -54,7 +54,11 @@ def percent(value: float | None) -> str:
 def versions(report: Told) -> str:
     """Say which versions a report is of, as far as it has them."""
     roles = ("champion", "challenger")
-    return ", ".join(f"{role} v{report[role]}" for role in roles if role in report)
+    other = report.get("challenger_model", report.get("model")) != report.get("model")
+    names = {role: f"v{report[role]}" for role in roles if role in report}
+    if other and "challenger" in names:
+        names["challenger"] = f"{report['challenger_model']}:{report['challenger']}"
+    return ", ".join(f"{role} {name}" for role, name in names.items())
 
 
 def compared(report: Told) -> str:

@@ -18,6 +18,7 @@ from shadowserve.errors import AlignmentError
 from shadowserve.schema.rows import Rows
 from shadowserve.schema.schema import Schema
 from shadowserve.scorer import featurization
+from shadowserve.scorer.adapting import Adapter
 from shadowserve.scorer.loading import Loaded
 from shadowserve.state.sharing import Sharing
 from shadowserve.steps import InnerStep, StepTimes, timed_call
@@ -76,6 +77,8 @@ class Scorer:
         Why requests share a call or not, and what may change that.
     multi_output : bool
         Whether several rows are answered with a list of arrays, one an output; known since loading.
+    adapter : Adapter or None
+        What puts the output into the champion's form; a challenger's alone.
     """
 
     version: Version
@@ -87,11 +90,17 @@ class Scorer:
     step_names: StepNames = field(default=(("predict", ()),))
     sharing: Sharing = field(default_factory=Sharing)
     multi_output: bool = False
+    adapter: Adapter | None = None
 
     @property
     def batched(self) -> bool:
         """Whether rows of several requests share a call from the start."""
         return self.sharing.batched
+
+    @property
+    def classes(self) -> list[Any] | None:
+        """Class labels of what is compared; None where an adapter makes something else of them."""
+        return self.loaded.classes if self.adapter is None else None
 
     def with_plan(self, plan: featurization.Plan) -> Scorer:
         """Return the same version timed by another plan of it."""
@@ -163,6 +172,8 @@ class Scorer:
         return wire.split(output, lengths, multi_output=self.multi_output)
 
     def _scored(self, output: Any, times: StepTimes, scores: Any) -> Scored:
+        if self.adapter is not None:
+            output = self.adapter(output)
         # A walk that stood aside has no times by step.
         wall_ns = times.wall_ns if len(times.wall_ns) == len(self.step_names) else ()
         inference_ns = wall_ns[-1] if wall_ns else times.total_ns

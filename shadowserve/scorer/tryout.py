@@ -13,7 +13,7 @@ from shadowserve.errors import AlignmentError, AnswerError, ModelError, Shadowse
 from shadowserve.faults import fault_of
 from shadowserve.schema.rows import Rows
 from shadowserve.schema.schema import Schema
-from shadowserve.scorer import featurization, parity, probing
+from shadowserve.scorer import adapting, featurization, parity, probing
 from shadowserve.scorer.loading import Loaded
 from shadowserve.scorer.scorer import Scorer, step_names_of
 from shadowserve.settings.options import DEFAULTS, Options
@@ -62,15 +62,19 @@ def tried(
         probe=options.probe,
         tries=calls,
     )
+    adapter = None if champion is None else adapting.of(options, version)
+    if adapter is not None:
+        notes = (*notes, f"its answers are compared as {adapter.name} makes them")
     scorer = Scorer(
         version,
         loaded,
         plan,
         schema,
         notes=notes,
+        adapter=adapter,
         step_names=(("predict", ()),) if plan is None else step_names_of(plan),
         sharing=sharing,
-        multi_output=loaded.multi_output,
+        multi_output=loaded.multi_output and adapter is None,
     )
     if trying is not None:
         scorer = _probed(scorer, trying)
@@ -193,6 +197,11 @@ def failure_of(version: Version, error: BaseException) -> ModelError:
     if isinstance(error, AlignmentError | AnswerError):
         return ModelError(f"{version.pin} loads, but cannot be served. {error}")
     fault = fault_of(error)
+    if fault.step == adapting.STEP:
+        return ModelError(
+            f"{version.pin} answers its own input example, and its adapter fails on that: {fault.type} at "
+            f"{fault.frame}. Mend it, or leave --adapt-output away."
+        )
     return ModelError(
         f"{version.pin} loads, but fails on its own input example: {fault.type} at {fault.frame}. "
         "Was it trained with other library versions? 'shadowserve check' compares them."

@@ -25,6 +25,8 @@ class Options:
     ----------
     challengers_before : int
         How many challengers earlier deployments of this champion had; no setting, since it is counted.
+    adapters : mapping of name to SHA-256
+        The source of each function of `adapt_output`, as it was at the start.
     """
 
     method: str = _as_set("method")
@@ -39,6 +41,7 @@ class Options:
     batch: str = _as_set("batch")
     probe: str = _as_set("probe")
     rescore: bool = _as_set("rescore")
+    adapt_output: tuple[str, ...] = _as_set("adapt_output")
     one_job: bool = _as_set("one_job")
     deadline: float = _as_set("deadline")
     journal_budget: int = _as_set("journal_budget")
@@ -48,6 +51,7 @@ class Options:
     verdict: Mapping[str, Any] = _as_set("verdict")
     tap: bool = _as_set("tap")
     challengers_before: int = 0
+    adapters: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
@@ -61,8 +65,9 @@ class Options:
         return cls.of({name: getattr(settings, name) for name in _NAMES if name in FIELDS})
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all options by name, as JSON-able values."""
-        return {name: _plain(getattr(self, name)) for name in _NAMES}
+        """Return all options by name, as JSON-able values; young ones where they are set."""
+        told = {name: _plain(getattr(self, name)) for name in _NAMES}
+        return {name: value for name, value in told.items() if value or name not in _YOUNG}
 
     @property
     def policy(self) -> Policy:
@@ -85,6 +90,9 @@ class Options:
 
 
 _NAMES = tuple(option.name for option in fields(Options))
+
+_YOUNG = ("adapt_output", "adapters")
+"""Those that no file of an earlier release holds; where they are not set, ours does not either."""
 
 DEFAULTS = Options()
 """Those of a team that set nothing."""

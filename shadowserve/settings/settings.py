@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from shadowserve.settings import lane_processes, names, spellings
+from shadowserve.settings import adapting, lane_processes, names, spellings
 from shadowserve.settings.sources import FILE
 from shadowserve.settings.vocabulary import METHODS, Kind, WhenBehind
 
@@ -390,6 +390,14 @@ class Settings:
             spellings.texts,
             "--ignore-outputs FIELD,...",
             "Fields of the answer that say nothing, such as a random id; never compared.",
+        ),
+    )
+    adapt_output: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(
+            adapting.read,
+            "--adapt-output MODULE:FUNCTION",
+            "Function that puts a challenger's output into the champion's form, or 4=… for version 4; may be given more than once.",
         ),
     )
     one_job: bool = field(

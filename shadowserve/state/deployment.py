@@ -186,6 +186,11 @@ class Deployment:
                 return one.stay
         raise LookupError(f"Version {challenger} is no challenger of this deployment.")
 
+    def name_of(self, number: int) -> str:
+        """Return a version as people call it: ``v4``, and with its model's name where that is another one's."""
+        pin = self.version(number).pin
+        return pin.label if pin.model == self.model else str(pin)
+
     def place_of(self, challenger: int) -> int:
         """Return which challenger of this champion a version is, from 1, those of earlier deployments first.
 
@@ -262,6 +267,7 @@ class Deployment:
 
 _FROZEN = (
     "method", "output_kind", "tap", "entity", "entity_header", "ignore_outputs", "sample_rate", "verdict",
+    "adapt_output", "adapters",
 )  # fmt: skip
 """Options that what is summed depends on."""
 
@@ -274,7 +280,7 @@ def _identity(deployment: Deployment) -> dict[str, object]:
         "champion": served,
         "challengers": tuple((one.number, one.digest) for one in deployment.challengers),
         "control": deployment.control,
-        **{name: _text(options[name]) for name in _FROZEN},
+        **{name: _text(options.get(name)) for name in _FROZEN},
     }
 
 

@@ -8,6 +8,7 @@ from shadowserve.errors import SettingsError
 from shadowserve.host import isolation
 from shadowserve.http import certificate, tokens
 from shadowserve.journal import writer
+from shadowserve.settings import adapting
 from shadowserve.settings.policy import Policy
 from shadowserve.settings.settings import Settings, flag_of
 from shadowserve.settings.spellings import size_text
@@ -83,6 +84,24 @@ def file_faults(settings: Settings, version: Version) -> list[str]:
     return faults
 
 
+def refuse_adapters(settings: Settings, challengers: Sequence[pins.Pin]) -> None:
+    """Refuse adapters of versions that are not in the shadow: the champion's answers are never adapted.
+
+    Raises
+    ------
+    SettingsError
+    """
+    known = [pin.version for pin in challengers]
+    strange = [
+        f"v{number}" for number in adapting.named(settings.adapt_output) if number not in known
+    ]
+    if strange:
+        shadowed = ", ".join(f"v{number}" for number in known) or "none"
+        raise SettingsError(
+            f"{flag_of('adapt_output')}: {', '.join(strange)} is no challenger. Challengers: {shadowed}."
+        )
+
+
 def refuse_columns(settings: Settings, versions: Sequence[Version]) -> None:
     """Refuse columns to show, hash or drop that no version takes: a slip would show a value.
 
@@ -127,18 +146,19 @@ def _columns(version: Version) -> list[str]:
     return [str(column.name) for column in Schema.from_signature(version.signature).columns]
 
 
-def refuse_other_models(champion: pins.Pin, challengers: list[pins.Pin]) -> None:
-    """Refuse challengers of another model, and one given twice.
+def refuse_clashes(champion: pins.Pin, challengers: list[pins.Pin]) -> None:
+    """Refuse a challenger given twice, and versions of two models with one number.
 
     Raises
     ------
     SettingsError
     """
     for pin in challengers:
-        if pin.model != champion.model:
-            raise SettingsError(
-                f"Champion {champion} and challenger {pin} are versions of different models. "
-                "Register the challenger as a version of the champion's model."
-            )
+        for other in (champion, *challengers):
+            if pin.version == other.version and pin.model != other.model:
+                raise SettingsError(
+                    f"{other} and {pin} have the same number, by which lanes and their files are told apart. "
+                    "Register one of them once more, so that it gets another number."
+                )
         if challengers.count(pin) > 1:
             raise SettingsError(f"Challenger {pin} is given twice. Once is enough.")

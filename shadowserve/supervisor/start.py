@@ -31,7 +31,12 @@ from shadowserve.state.deployment import Deployment
 from shadowserve.state.family import challengers_before
 from shadowserve.state.places import Places
 from shadowserve.state.presence import running
-from shadowserve.supervisor.refusals import file_faults, refuse_columns, refuse_other_models
+from shadowserve.supervisor.refusals import (
+    file_faults,
+    refuse_adapters,
+    refuse_clashes,
+    refuse_columns,
+)
 from shadowserve.versions import pins
 from shadowserve.versions.stores import Uris, redact
 
@@ -143,6 +148,7 @@ def resolve(
     """
     from shadowserve.versions.registry import Registry
 
+    adapters = _adapters(settings)
     registry = Registry(addresses, say=say)
     stages.reached("registry's client")
     champion = registry.resolve(pins.parse(settings.champion), settings.model)
@@ -151,7 +157,8 @@ def resolve(
         challengers = [
             registry.resolve(pins.parse(text), champion.model) for text in settings.challengers
         ]
-        refuse_other_models(champion, challengers)
+        refuse_clashes(champion, challengers)
+        refuse_adapters(settings, challengers)
     else:
         challengers = list(_still_there(registry, places, recorded, say))
     stages.reached("pins")
@@ -170,7 +177,7 @@ def resolve(
         start=start,
         salt=secrets.token_hex(16),
         tracking_uri=redact(addresses.tracking),
-        options=Options.from_settings(settings),
+        options=replace(Options.from_settings(settings), adapters=adapters),
         asked=None if recorded is None else recorded.asked,
     )
 
@@ -195,6 +202,15 @@ def _still_there(
             recorded = joining.without(places, recorded, version.number, at=at)
             deployments.write(places, recorded)
             say(f"Left           {version.pin}, which had joined while serving: {error}")
+
+
+def _adapters(settings: Settings) -> dict[str, str]:
+    """Return the digests of adapters' sources, once each can be imported."""
+    if not settings.adapt_output:
+        return {}
+    from shadowserve.scorer import adapting  # imports pandas, which workers need not wait for
+
+    return adapting.digests(settings.adapt_output)
 
 
 def settle(places: Places, wanted: Deployment, *, fresh: bool = False) -> tuple[Deployment, str]:
