@@ -217,9 +217,7 @@ def _latency(known: Facts, policy: Policy) -> Limit:
     needed = paired.needed(alpha=policy.alpha, alpha_low=policy.alpha / LIMITS)
     more = _requests(known, needed)
     if not found.n_bursts:
-        says = (
-            f"{paired.n_bursts} bursts of requests were timed by both; {STRETCHES} are the least."
-        )
+        says = f"{counted(paired.n_bursts, 'burst of requests was', 'bursts of requests were')} timed by both; {STRETCHES} are the least."
         return Limit("latency", "undecided", says, more)
     says = waited(paired, found)
     stands = Standing(found.low, found.high, 1 + paired.margin, "ratio")

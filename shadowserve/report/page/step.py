@@ -54,16 +54,20 @@ def step_page(history: Mapping[str, Any], step: str, *, model: str, challenger: 
         dots(
             x,
             y,
-            [
-                (at, ms)
-                for at, ms in zip(one["until"], one["max_ms"], strict=True)
-                if ms is not None
-            ],
+            [(at, ms) for at, ms in zip(one["until"], one[key], strict=True) if ms is not None],
             css=role,
             height=HEIGHT,
         )
         for role, one in timed.items()
+        # Of one window there is no line to see.
+        for key in (_LINES if len(one["until"]) == 1 else ("max_ms",))
     ]
+    single = all(len(one["until"]) == 1 for one in timed.values())
+    about = (
+        "Dots: median, p99 and slowest of the one window so far."
+        if single
+        else "Dots: the slowest of each window."
+    )
     columns = ("until", "n", "p50_ms", "p99_ms", "max_ms")
     rows = [
         (element(f"span.{role}", role), moment(at), f"{n:,}", *map(short, ms))
@@ -75,7 +79,7 @@ def step_page(history: Mapping[str, Any], step: str, *, model: str, challenger: 
         head,
         element(
             "p.note",
-            "Of requests that were scored alone, on a logarithmic axis. Dots: the slowest of each window. Time in UTC, when a lane's window closed.",
+            f"Of requests that were scored alone, on a logarithmic axis. {about} Time in UTC, when a lane's window closed.",
         ),
         legend(names),
         plot(
