@@ -372,3 +372,31 @@ def test_check_tells_the_limit_of_bodies_that_serve_would_hold():
     told = json.loads(run("small", "v1", "v2", "--max-body", "20B").stdout)
     assert told["bodies"]["limit"] == 20
     assert told["bodies"]["example"] > 20
+
+
+FORMS = """
+def doubled(output):
+    return 2 * output
+
+def failing(output):
+    raise ValueError(output)
+"""
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("name", ["forms:doubled", "forms:failing"])
+def test_an_adapter_is_tried_on_the_examples_and_one_that_raises_is_a_failure(
+    tmp_path, monkeypatch, name
+):
+    (tmp_path / "forms.py").write_text(FORMS)
+    monkeypatch.chdir(tmp_path)
+    one = fetched("films", 1, tmp_path)
+    options = Options.of({"adapt_output": (name,)})
+    bare = try_out(one.version, one.path)
+    trial = try_out(one.version, one.path, options=options, champion=one.version)
+    if name == "forms:failing":
+        assert "its adapter fails on that: ValueError at forms.py" in trial.failure
+        assert "leave --adapt-output away" in trial.failure
+    else:
+        assert trial.own.answers == [2 * value for value in bare.own.answers]
+        assert "its answers are compared as forms:doubled makes them" in trial.notes

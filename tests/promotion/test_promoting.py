@@ -137,7 +137,7 @@ def test_a_verdict_of_too_few_requests_is_none(here):
     rewritten(here, options=replace(served.options, verdict=strict))
     done = asked(here, "v4")
     assert codes(done) == ["coverage", "verdict"]
-    assert "420 of 1000" in " ".join(one.says for one in done.objections)
+    assert "420 of 1,000 requests compared" in " ".join(one.says for one in done.objections)
     assert here.champion() == 3
 
 

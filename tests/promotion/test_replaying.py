@@ -30,6 +30,7 @@ def files_of(here, tmp_path, number):
     return path
 
 
+@pytest.mark.live
 def test_a_version_that_answers_all_alike_has_nothing_against_it(replayable):
     found = asked(replayable)
     assert found == Replayed(n=300)
@@ -56,6 +57,7 @@ def in_place_of_four(here, path, model, **columns):
     return {"challengers": (other,), "files": {3: "", 4: str(path)}}
 
 
+@pytest.mark.live
 def test_answers_in_another_form_are_counted_by_form(replayable, tmp_path):
     found = asked(replayable, **in_place_of_four(replayable, tmp_path / "m", pipeline(labels=True)))
     assert (found.n, found.refused, sum(found.changed.values())) == (300, {}, 300)
@@ -63,6 +65,7 @@ def test_answers_in_another_form_are_counted_by_form(replayable, tmp_path):
     assert one.code == "form"
 
 
+@pytest.mark.live
 def test_requests_that_it_refuses_are_counted_by_why(replayable, tmp_path):
     found = asked(replayable, **in_place_of_four(replayable, tmp_path / "m", pipeline(), z=1.0))
     assert (found.n, sum(found.refused.values()), found.changed) == (300, 300, {})
@@ -71,6 +74,7 @@ def test_requests_that_it_refuses_are_counted_by_why(replayable, tmp_path):
     assert "in schema" in one.says
 
 
+@pytest.mark.live
 def test_files_that_no_longer_load_are_told(replayable, tmp_path):
     path = files_of(replayable, tmp_path, 4)
     (path / "MLmodel").write_text("spoilt: [")
