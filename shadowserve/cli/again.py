@@ -48,6 +48,9 @@ def ask_the_running(settings: Settings, *, say: Callable[[str], None]) -> bool:
     who = f"process {found['pid']}" if "pid" in found else "another process"
     asked = _resolved(settings, deployment)
     _refuse_restart(settings, deployment, asked, places, who)
+    # One that is being stopped must not pass for one that serves: whoever waits for an exit code of 0 would be
+    # left with nobody.
+    visiting.ask(places, {"ask": "list"}, tell=say)
     numbers = [one.number for one in deployment.challengers]
     wanted = [pin.version for pin in asked.challengers]
     if set(wanted) in (set(numbers), set(deployment.asked or numbers)):

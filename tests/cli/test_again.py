@@ -18,6 +18,7 @@ from shadowserve.settings.options import Options
 from shadowserve.settings.settings import Settings
 from shadowserve.state import deployment as deployments
 from shadowserve.state import presence
+from shadowserve.state.places import Places
 from shadowserve.supervisor.desk import Desk
 
 SERVED = Options.from_settings(Settings())
@@ -32,6 +33,9 @@ def serving(tmp_path, served, refuses=None):
     asked: list[tuple[str, str]] = []
 
     def answer(visitor, question) -> None:
+        if question["ask"] == "list":
+            visitor.end(joining=None)
+            return
         asked.append((question["ask"], question["pin"]))
         if refuses == question["pin"]:
             visitor.refuse("It cannot be compared.", exit_code=3)
@@ -104,6 +108,14 @@ def test_what_cannot_join_is_told_and_nobody_leaves_for_it(tmp_path):
             give(tmp_path, "v5")
         assert raised.value.exit_code == 3
         assert asked == [("add", "v5")]
+
+
+def test_one_that_is_being_stopped_does_not_pass_for_one_that_serves(tmp_path):
+    with serving(tmp_path, deployment(options=SERVED)):
+        Places(tmp_path).desk.unlink()  # closed first of all in a stop
+        with pytest.raises(ShadowserveError, match="being stopped") as raised:
+            give(tmp_path, "v4")
+        assert raised.value.exit_code == 4
 
 
 @pytest.mark.parametrize(
