@@ -6,22 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
-from rich.console import Console
 
-from shadowserve.cli.looking import present
 from shadowserve.cli.options import state_dir_of, state_dir_option
-from shadowserve.cli.terminal import as_json, grid, line, print_json, row, screen
-from shadowserve.errors import SettingsError, UnreachableError
-from shadowserve.records import Outcome
-from shadowserve.settings.policy import Policy
+from shadowserve.cli.terminal import as_json, line, print_json, screen
+from shadowserve.errors import SettingsError
 from shadowserve.settings.spellings import duration
-from shadowserve.state import ledger
-from shadowserve.state.deployment import Deployment
-from shadowserve.state.joining import NOW, START
-from shadowserve.state.ledger_entries import LaneLedger
 from shadowserve.state.places import Places
-from shadowserve.state.presence import running
 from shadowserve.supervisor import visiting
+
+NOW, START = "now", "start"
+"""Words that `--from` knows."""
 
 
 @click.group(short_help="Let challengers join or leave while everything is served; list them.")
@@ -113,74 +107,11 @@ def list_(state_dir: str | None, as_json: bool) -> None:
 
     Example: shadowserve challengers list
     """
-    places, deployment = present(state_dir)
-    told = _told(places, deployment)
+    # Reading ledgers takes what joining and leaving need not wait for.
+    from shadowserve.cli import membership
+
+    told = membership.told(state_dir)
     if as_json:
         print_json(told)
     else:
-        _print(told, screen())
-
-
-def _told(places: Places, deployment: Deployment) -> dict[str, Any]:
-    known = ledger.read(places, deployment)
-    served = running(places) is not None
-    now: Mapping[str, Any] = {}
-    if served:
-        try:
-            now = visiting.ask(places, {"ask": "list"}, tell=lambda _: None)
-        except (UnreachableError, visiting.RefusedError):
-            now = {}  # what is on disk is told all the same
-    policy = Policy.of(deployment.options.verdict)
-    lanes = [one for one in known.lanes if one.name.role == "challenger"]
-    left = dict(zip(deployment.left_lanes, deployment.left, strict=True))
-    return {
-        "deployment": deployment.id,
-        "champion": deployment.champion.number,
-        "served": served,
-        "challengers": [
-            {
-                **_of(one),
-                "joined": deployment.stay_of(one.name.version).joined,
-                "challenger": deployment.place_of(one.name.version),
-                "alpha": policy.of_challenger(deployment.place_of(one.name.version)).alpha,
-            }
-            for one in lanes
-        ],
-        "left": [
-            {**_of(one), "joined": left[one.name].stay.joined, "at": left[one.name].at}
-            for one in known.left
-        ],
-        "joining": now.get("joining"),
-        "last_refused": now.get("last_refused"),
-    }
-
-
-def _of(one: LaneLedger) -> dict[str, Any]:
-    return {
-        "lane": str(one.name),
-        "version": one.name.version,
-        "stay": one.name.stay,
-        "state": one.state,
-        "reason": one.reason,
-        "before": one.before,
-        "compared": one.outcomes.get(Outcome.BOTH_OK, 0),
-        "pending": one.pending,
-    }
-
-
-def _print(told: Mapping[str, Any], out: Console) -> None:
-    table = grid("challenger", "state", "since", "compared", "pending", "alpha")
-    for one in told["challengers"]:
-        since = f"request {one['before'] + 1:,}, {one['joined']}" if one["joined"] else "the start"
-        alpha = f"{one['alpha']:.3g} (challenger {one['challenger']})"
-        row(table, one["lane"], one["state"], since, one["compared"], one["pending"], alpha)
-    for one in told["left"]:
-        row(table, one["lane"], "left", f"left {one['at']}", one["compared"], "", "")
-    out.print(table)
-    for one in told["challengers"]:
-        if one["reason"]:
-            line(out, f"{one['lane']} {one['state']}: {one['reason']}")
-    if told["joining"]:
-        line(out, f"On its way: {told['joining']['pin']}: {told['joining']['told']}")
-    if told["last_refused"]:
-        line(out, f"Refused last: {told['last_refused']}")
+        membership.show(told, screen())
