@@ -31,6 +31,10 @@ def told(state_dir: str | None) -> dict[str, Any]:
             now = {}  # what is on disk is told all the same
     policy = Policy.of(deployment.options.verdict)
     lanes = [one for one in known.lanes if one.name.role == "challenger"]
+    states = {
+        (lane["role"], lane["version"]): lane["state"]
+        for lane in known.to_status(served=served)["lanes"]
+    }
     left = dict(zip(deployment.left_lanes, deployment.left, strict=True))
     return {
         "deployment": deployment.id,
@@ -39,6 +43,7 @@ def told(state_dir: str | None) -> dict[str, Any]:
         "challengers": [
             {
                 **_of(one),
+                "state": states[one.name.role.value, one.name.version],
                 "joined": deployment.stay_of(one.name.version).joined,
                 "challenger": deployment.place_of(one.name.version),
                 "alpha": policy.of_challenger(deployment.place_of(one.name.version)).alpha,
