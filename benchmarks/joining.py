@@ -196,7 +196,7 @@ def shares(calls: Calls, loading: list[tuple[float, float]], began: float) -> di
     }
 
 
-def play(root: Path, *, joins: int, seed: int) -> bool:
+def play(root: Path, *, joins: int, seed: int, seconds: float) -> bool:
     """Play all rounds; print what came of them, and return whether everything fits."""
     chance, killed = random.Random(seed), Counter[str]()
     loading: list[tuple[float, float]] = []
@@ -207,6 +207,9 @@ def play(root: Path, *, joins: int, seed: int) -> bool:
             served.until(lambda: callers.n > 1_000, "some traffic before")
             began = time.monotonic()
             for number in range(joins):
+                if time.monotonic() - began > seconds:
+                    joins = number
+                    break
                 version, victim = chance.choice(NEWCOMERS), chance.choice(VICTIMS)
                 start, ran, tries = one_round(served, version, victim, chance, killed)
                 loading.append((start, ran))
@@ -248,12 +251,15 @@ def _outcomes(lane: dict[str, Any]) -> int:
     return sum(lane[name] for name in names) + sum(lane["skipped"].values()) + lane["pending"]
 
 
-def play_supervisor(root: Path, *, joins: int, seed: int) -> bool:
+def play_supervisor(root: Path, *, joins: int, seed: int, seconds: float) -> bool:
     """Kill the supervisor in the middle of each joining; return whether each start balances."""
     chance, fine = random.Random(seed), True
     store = tiny.registered(root / "registry")
     with Served(root / "served", store, "--lane-priority", "normal") as served:
+        began = time.monotonic()
         for number in range(joins):
+            if time.monotonic() - began > seconds:
+                break
             with Callers(served) as callers:
                 served.until(lambda callers=callers: callers.n > 200, "some traffic")
                 command(served, "add", f"v{tiny.SLOW}", "--no-wait")
@@ -276,13 +282,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--joins", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=1e9, help="begin no round after so many")
     parser.add_argument("--supervisor", action="store_true", help="kill the supervisor instead")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="shadowserve-joining-") as folder:
         root = Path(folder)
         (root / "registry").mkdir()
         how = play_supervisor if asked.supervisor else play
-        return 0 if how(root, joins=asked.joins, seed=asked.seed) else 1
+        return 0 if how(root, joins=asked.joins, seed=asked.seed, seconds=asked.seconds) else 1
 
 
 if __name__ == "__main__":
