@@ -40,7 +40,7 @@ from shadowserve.state import deployment as deployments
 from shadowserve.state import ledger
 from shadowserve.state.places import Places
 
-CALLERS, PAUSE_S = 4, 0.005
+CALLERS, PAUSE_S = 4, 0.04
 WANTED = 200
 """Requests that each newcomer compares at least."""
 ENDS_S = 240.0
@@ -201,10 +201,10 @@ def play(root: Path, *, joins: int, seed: int, seconds: float) -> bool:
     chance, killed = random.Random(seed), Counter[str]()
     loading: list[tuple[float, float]] = []
     store = tiny.registered(root / "registry")
-    with Served(root / "served", store, "--lane-priority", "normal") as served:
+    with Served(root / "served", store) as served:
         worker = served.worker_pid()
         with Watched(served) as watched, Callers(served) as callers:
-            served.until(lambda: callers.n > 1_000, "some traffic before")
+            served.until(lambda: callers.n > 500, "some traffic before")
             began = time.monotonic()
             for number in range(joins):
                 if time.monotonic() - began > seconds:
@@ -255,7 +255,7 @@ def play_supervisor(root: Path, *, joins: int, seed: int, seconds: float) -> boo
     """Kill the supervisor in the middle of each joining; return whether each start balances."""
     chance, fine = random.Random(seed), True
     store = tiny.registered(root / "registry")
-    with Served(root / "served", store, "--lane-priority", "normal") as served:
+    with Served(root / "served", store) as served:
         began = time.monotonic()
         for number in range(joins):
             if time.monotonic() - began > seconds:

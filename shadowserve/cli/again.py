@@ -51,20 +51,20 @@ def ask_the_running(settings: Settings, *, say: Callable[[str], None]) -> bool:
     # One that is being stopped must not pass for one that serves: whoever waits for an exit code of 0 would be
     # left with nobody.
     visiting.ask(places, {"ask": "list"}, tell=say)
-    numbers = [one.number for one in deployment.challengers]
-    wanted = [pin.version for pin in asked.challengers]
-    if set(wanted) in (set(numbers), set(deployment.asked or numbers)):
-        joined = f"; its challengers are {_labels(numbers)}" if set(wanted) != set(numbers) else ""
+    present, wanted = [one.pin for one in deployment.challengers], list(asked.challengers)
+    began_it = {pin.version for pin in wanted} == set(deployment.asked or ())
+    if began_it or set(wanted) == set(present):
+        joined = f"; its challengers are {_listed(present)}" if set(wanted) != set(present) else ""
         say(f"{deployment.champion.pin} is served already ({who}){joined}. Nothing has changed.")
         return True
     # Those that join come first: a deployment keeps one challenger at least.
-    for number in (number for number in wanted if number not in numbers):
-        end = visiting.ask(places, {"ask": "add", "pin": f"v{number}"}, tell=say)
+    for pin in (pin for pin in wanted if pin not in present):
+        end = visiting.ask(places, {"ask": "add", "pin": str(pin)}, tell=say)
         say(f"{end['joined']} runs.")
-    for number in (number for number in numbers if number not in wanted):
-        end = visiting.ask(places, {"ask": "remove", "pin": f"v{number}"}, tell=say)
+    for pin in (pin for pin in present if pin not in wanted):
+        end = visiting.ask(places, {"ask": "remove", "pin": str(pin)}, tell=say)
         say(f"{end['left']} has left.")
-    say(f"{deployment.champion.pin} is served on ({who}), with {_labels(wanted)}.")
+    say(f"{deployment.champion.pin} is served on ({who}), with {_listed(wanted)}.")
     return True
 
 
@@ -112,5 +112,5 @@ def _pin(reference: Reference, model: str) -> Pin:
     return Pin(reference.model or model, reference.version or 0)
 
 
-def _labels(numbers: Iterable[int]) -> str:
-    return ", ".join(f"v{number}" for number in numbers) or "no challenger"
+def _listed(challengers: Iterable[Pin]) -> str:
+    return ", ".join(map(str, challengers)) or "no challenger"

@@ -214,9 +214,11 @@ class Deployment:
         return [name for name in own if own[name] != theirs[name]]
 
     def frozen_in(self, options: Options) -> list[str]:
-        """Return which options that its sums rest on are others in these."""
+        """Return which options that its sums rest on are others in these, as far as a command names them."""
         own, theirs = self.options.to_dict(), options.to_dict()
-        return [name for name in _FROZEN if _text(own[name]) != _text(theirs[name])]
+        # What adapters are made of is looked up at a start, and no setting.
+        named = [name for name in _FROZEN if name != "adapters"]
+        return [name for name in named if _text(own[name]) != _text(theirs[name])]
 
     def to_json(self) -> str:
         """Encode for the deployment file."""

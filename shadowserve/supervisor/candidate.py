@@ -86,12 +86,13 @@ def refuse_member(deployment: Deployment, pin: Pin) -> None:
     ------
     ShadowserveError
     """
-    if pin.model != deployment.model:
-        raise NotJoinedError(
-            f"{pin} is a version of another model than {deployment.model}, which is served here. Name a "
-            f"version of {deployment.model}.",
-            2,
-        )
+    for other in (deployment.champion.pin, *(one.pin for one in deployment.challengers)):
+        if pin.version == other.version and pin.model != other.model:
+            raise NotJoinedError(
+                f"{other} and {pin} have the same number, by which lanes and their files are told apart. Register "
+                f"{pin} once more, so that it gets another number.",
+                2,
+            )
     if pin.version == deployment.champion.number:
         raise NotJoinedError(
             f"{pin} is the champion itself; its control lane compares it with itself. Name another version.",

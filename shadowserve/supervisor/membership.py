@@ -342,13 +342,14 @@ class Membership:
             If it is none, or the last.
         """
         reference = pins.parse(text)
-        numbers = [one.number for one in self.deployment.challengers]
+        members = {one.number: one.model for one in self.deployment.challengers}
+        numbers = list(members)
         if reference.version is None:
             raise ShadowserveError(
                 f"{text} may be another version by now. Name the number; the challengers are {_listed(numbers)}."
             )
-        here = reference.model in (None, self.deployment.model)
-        if not here or reference.version not in numbers:
+        own = members.get(reference.version)
+        if own is None or reference.model not in (None, own):
             raise ShadowserveError(
                 f"{text} is no challenger of this deployment. Its challengers: {_listed(numbers)}."
             )

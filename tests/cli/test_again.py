@@ -88,26 +88,26 @@ def test_the_same_command_changes_nothing(tmp_path):
 def test_others_join_first_and_then_those_leave_that_are_not_named(tmp_path):
     with serving(tmp_path, deployment(options=SERVED)) as asked:
         said = give(tmp_path, "films:5", "6")
-        assert asked == [("add", "v5"), ("add", "v6"), ("remove", "v4")]
-        assert said[-1].endswith("with v5, v6.")
+        assert asked == [("add", "films:5"), ("add", "films:6"), ("remove", "films:4")]
+        assert said[-1].endswith("with films:5, films:6.")
 
 
 def test_the_command_that_began_it_does_not_undo_who_has_joined_since(tmp_path):
     served = deployment(options=SERVED, challengers=(version(4), version(5)), asked=(4,))
     with serving(tmp_path, served) as asked:
         (said,) = give(tmp_path, "v4")
-        assert "its challengers are v4, v5" in said
+        assert "its challengers are films:4, films:5" in said
         assert asked == []
         give(tmp_path, "v5")
-        assert asked == [("remove", "v4")]
+        assert asked == [("remove", "films:4")]
 
 
 def test_what_cannot_join_is_told_and_nobody_leaves_for_it(tmp_path):
-    with serving(tmp_path, deployment(options=SERVED), refuses="v5") as asked:
+    with serving(tmp_path, deployment(options=SERVED), refuses="films:5") as asked:
         with pytest.raises(ShadowserveError, match="cannot be compared") as raised:
             give(tmp_path, "v5")
         assert raised.value.exit_code == 3
-        assert asked == [("add", "v5")]
+        assert asked == [("add", "films:5")]
 
 
 def test_one_that_is_being_stopped_does_not_pass_for_one_that_serves(tmp_path):

@@ -92,7 +92,7 @@ def test_a_challenger_joins_and_leaves_while_everybody_else_goes_on(tmp_path, st
                 (("add", "v9"), 2, "challenger already"),
                 (("add", "1"), 2, "the champion itself"),
                 (("add", "v77"), 2, "77"),
-                (("add", "films:2"), 2, "another model"),
+                (("add", "films:8"), 2, "have the same number"),
                 (("add", str(tiny.WANTING)), 3, "cannot be compared"),
                 (("remove", "v2"), 2, "no challenger"),
             ):
