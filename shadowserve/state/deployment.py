@@ -218,7 +218,7 @@ class Deployment:
         own, theirs = self.options.to_dict(), options.to_dict()
         # What adapters are made of is looked up at a start, and no setting.
         named = [name for name in _FROZEN if name != "adapters"]
-        return [name for name in named if _text(own[name]) != _text(theirs[name])]
+        return [name for name in named if _text(own.get(name)) != _text(theirs.get(name))]
 
     def to_json(self) -> str:
         """Encode for the deployment file."""
