@@ -154,14 +154,14 @@ def _steering(report: Report, steering: Steering) -> Html:
         told = "Lanes stand still: what comes is counted as skipped. Callers notice nothing."
         buttons.append(_button("resume", "Resume scoring", report, steering))
     else:
-        told = ""
+        told = f"Callers get v{report['champion']}'s answers alone. A pause stops the lanes; callers notice nothing."
         buttons.append(_button("pause", "Pause scoring", report, steering))
         if given_up:
             told = (
                 f"{given_up[0]['role']} v{given_up[0]['version']} has given up; its requests wait."
             )
             buttons.append(_button("resume", "Try again", report, steering))
-    return element("div.steering", buttons, element("p.note", told) if told else None)
+    return element("div.steering", buttons, element("p.note", told))
 
 
 def _button(action: str, says: str, report: Report, steering: Steering) -> Html:

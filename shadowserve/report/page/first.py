@@ -110,7 +110,9 @@ def _limits(report: Report) -> Html | None:
     if not limits:
         return None
     return element(
-        "div.limits", element("h2", "How far from each answer"), [_limit(one) for one in limits]
+        "div.limits",
+        element("h2", "How far each limit is from decided"),
+        [_limit(one) for one in limits],
     )
 
 
