@@ -14,7 +14,7 @@ import contextlib
 import hashlib
 import json
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -29,6 +29,19 @@ _PLAIN = (str, bytes, int, float, bool, type(None))
 _UNKNOWN = "unknown"
 
 
+class ToldFaultError(Exception):
+    """An exception of another process, which told its fault and nothing else of it.
+
+    Attributes
+    ----------
+    fault : Fault
+    """
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__()
+        self.fault = fault
+
+
 def fault_of(error: BaseException, *, step: str | None = None) -> Fault:
     """Describe an exception by type, step, frame and a hash of its text. Never raises.
 
@@ -39,6 +52,8 @@ def fault_of(error: BaseException, *, step: str | None = None) -> Fault:
     step : str, optional
         The plan's step that was running; an error's own ``shadowserve_step`` note wins.
     """
+    if type(error) is ToldFaultError:
+        return error.fault if error.fault.step or step is None else replace(error.fault, step=step)
     name = _name(type(error))
     noted = _own_attribute(error, "shadowserve_step")
     own = noted[:MAX_NAME] if type(noted) is str else None

@@ -26,6 +26,7 @@ class Side:
 
     version: Version
     trial: Trial
+    isolated: bool = False
 
     @property
     def name(self) -> str:
@@ -34,7 +35,9 @@ class Side:
 
     @property
     def libraries(self) -> list[str]:
-        """Where the libraries here are not those of training."""
+        """Where the libraries here are not those of training; an isolated version has its own."""
+        if self.isolated:
+            return []
         return library_differences(self.version.libraries)
 
     @property
@@ -52,6 +55,7 @@ class Side:
             "version": self.version.to_dict(),
             "age": self.version.age(),
             "loads": self.loads,
+            "isolated": self.isolated,
             "libraries": self.libraries,
             "trial": self.trial.shown(),
         }

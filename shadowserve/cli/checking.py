@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from shadowserve.check import check as compare
 from shadowserve.check.bodies import Bodies
 from shadowserve.cli.options import options
 from shadowserve.cli.terminal import as_json, grid, line, print_json, row, screen
-from shadowserve.errors import StateError
+from shadowserve.errors import ModelError, StateError
 from shadowserve.host.placement import place
 from shadowserve.scorer import adapting
 from shadowserve.scorer.loading import input_example
@@ -31,7 +31,12 @@ from shadowserve.settings.options import Options
 from shadowserve.settings.settings import Settings
 from shadowserve.state.deployment import read
 from shadowserve.state.places import Places
-from shadowserve.supervisor.refusals import file_faults, refuse_adapters, refuse_clashes
+from shadowserve.supervisor.refusals import (
+    file_faults,
+    isolated_of,
+    refuse_adapters,
+    refuse_clashes,
+)
 from shadowserve.versions import pins
 from shadowserve.versions.stores import preflight, uris
 
@@ -41,7 +46,8 @@ INCOMPATIBLE = 3
 @click.command(short_help="Try both versions out, without traffic.")
 @options(
     "champion", "challengers", "model", "tracking_uri", "registry_uri", "state_dir", "method",
-    "output_kind", "adapt_output", "max_body", "batch", "probe", "one_job", "strict_versions", "allow_digests", "pass_env",
+    "output_kind", "adapt_output", "isolate", "package_index", "wheels", "max_body", "batch", "probe", "one_job",
+    "strict_versions", "allow_digests", "pass_env",
 )  # fmt: skip
 @as_json
 def check(as_json: bool, **flags: Any) -> None:
@@ -102,6 +108,7 @@ def _checks(
     ]
     refuse_clashes(champion, challengers)
     refuse_adapters(settings, challengers)
+    isolated = isolated_of(settings, champion, challengers)
     found = registry.fetch_all((champion, *challengers), cache, spared=spared)
     fetched = [found[pin] for pin in (champion, *challengers)]
     body = input_example(fetched[0].path)
@@ -124,13 +131,16 @@ def _checks(
         **placement.environment(),
     }
 
-    options = Options.from_settings(settings)
+    options = replace(Options.from_settings(settings), isolate=isolated)
     adapting.digests(settings.adapt_output)  # what cannot be imported is misuse, and told at once
 
     def tried_out(one: Any) -> Trial:
+        own = one is not fetched[0] and options.isolates(one.version)
         # What is refused is not even loaded, since loading may run its code.
-        if faults := file_faults(settings, one.version):
+        if faults := file_faults(settings, one.version, isolated=own):
             return Trial(failure=" ".join(faults))
+        if own and (failure := _made(one, options, index=settings.package_index)):
+            return Trial(failure=failure)
         return try_out(
             one.version,
             one.path,
@@ -143,9 +153,31 @@ def _checks(
     with ThreadPoolExecutor(2) as pool:
         tried = pool.map(tried_out, fetched)
         first, *others = [
-            Side(one.version, trial) for one, trial in zip(fetched, tried, strict=True)
+            Side(
+                one.version, trial, isolated=one is not fetched[0] and options.isolates(one.version)
+            )
+            for one, trial in zip(fetched, tried, strict=True)
         ]
     return [compare(first, other, output_kind=settings.output_kind) for other in others], body
+
+
+def _made(one: Any, options: Options, *, index: str | None) -> str | None:
+    """Make a version's environment and say what it is; return why it cannot be made, if so."""
+    from shadowserve.scorer.isolated.making import make
+
+    label = one.version.pin.label
+
+    def say(text: str) -> None:
+        click.echo(f"The environment of {label} is {text} ...", err=True)
+
+    try:
+        found = make(one.version, one.path, options, index=index, say=say)
+    except ModelError as error:
+        return str(error)
+    click.echo(f"The environment of {label}: {found.told}.", err=True)
+    for left in found.left_out:
+        click.echo(f"  not installed: {left}", err=True)
+    return None
 
 
 def print_check(found: Check, out: Console) -> None:
@@ -187,6 +219,8 @@ def _training(side: Mapping[str, Any]) -> str:
 
 
 def _libraries(side: Mapping[str, Any]) -> str:
+    if side["isolated"]:
+        return "its own environment"
     return "; ".join(side["libraries"]) or "as in training"
 
 

@@ -21,6 +21,7 @@ _MANY = (
     "pass_env",
     "lane_processes",
     "adapt_output",
+    "isolate",
 )
 Command = Callable[..., Any]
 

@@ -11,7 +11,7 @@ KEPT_WHOLE = 101
 """The first notes show warm-up and plateau; beyond them a long run keeps every second."""
 
 
-def note(notes: list[tuple[int, int]], n: int) -> None:
+def note(notes: list[tuple[int, int]], n: int, *, pid: int | None = None) -> None:
     """Note the memory of its own after `n` requests: every `EVERY`, sooner when it grew by `STEP` bytes.
 
     Parameters
@@ -19,8 +19,10 @@ def note(notes: list[tuple[int, int]], n: int) -> None:
     notes : list of (requests, bytes)
         Extended in place, and thinned beyond `MOST_NOTES`. Nothing is noted where the system does
         not tell.
+    pid : int, optional
+        The process that scores; by default this one.
     """
-    used = own_bytes()
+    used = own_bytes(pid)
     if used is None:
         return
     last, before = notes[-1] if notes else (-EVERY, 0)

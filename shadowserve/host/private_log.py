@@ -109,6 +109,11 @@ def _opened(prints: str | None) -> int:
     return os.open(os.devnull, os.O_WRONLY)
 
 
+def log_descriptor() -> int | None:
+    """Return the descriptor of this process's own log, for a process that is to write there; None without one."""
+    return _LOGS[-1].fileno() if _LOGS else None
+
+
 def tell_stacks() -> None:
     """Write the frames of all threads into the log; they name files, lines and functions, no values."""
     for log in _LOGS:

@@ -126,7 +126,8 @@ class Execution:
         self._kept += len(block.work)
         if self._kept >= MEMORY_LOOK:
             self._kept = 0
-            memory.note(self._commits.learned.memory, self._commits.n_requests)
+            pid = self._parts.observer.scorer.pid
+            memory.note(self._commits.learned.memory, self._commits.n_requests, pid=pid)
         self._parts.inflight.clear()
 
     @property

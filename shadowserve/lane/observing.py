@@ -10,13 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from shadowserve import ambience, wire
+from shadowserve import wire
 from shadowserve.faults import fault_of
 from shadowserve.host.clock import Starvation
 from shadowserve.lane.clean_times import Clean
 from shadowserve.records import Observation, Request, Times
 from shadowserve.schema.rows import Rows, concat
-from shadowserve.scorer import featurization
 from shadowserve.scorer.scorer import Scored, Scorer
 from shadowserve.wire.protocols import Protocol
 from shadowserve.wire.together import parse_all
@@ -151,6 +150,8 @@ class Observer:
             rows = concat([typed.rows for typed in taken if typed.rows is not None])
             scored = self.scorer.score(rows, scores=True, mark=self._mark)
             starved_ns = (self._starvation.delay_ns() or 0) - delay_ns
+            if scored.starved_ns is not None:
+                starved_ns = scored.starved_ns
             answers, holes = self._answers(taken, scored.output)
         except BaseException as error:  # a model's sys.exit() is its fault, not the lane's end
             fault = fault_of(error, step=self._running_step())
@@ -217,18 +218,14 @@ class Observer:
             False where they differ although the model agrees with itself: from here on that part
             is timed as one opaque step, and the scorer's notes say so.
         """
-        plan = self.scorer.plan
-        if plan is None or typed.rows is None:
+        if typed.rows is None:
             return True
         try:
-            if ambience.within(featurization.check_identity, plan, typed.rows).holds:
-                return True
-            self.scorer = self.scorer.with_plan(
-                ambience.within(featurization.verify, plan, typed.rows)
-            )
+            coarser = self.scorer.proven(typed.rows)
         except BaseException:  # the model's own path failed: there is nothing to compare
             return True
-        return False
+        self.scorer = coarser or self.scorer
+        return coarser is None
 
     def _encode(self, typed: Typed, output: object) -> bytes:
         encode = partial(self.protocols[typed.request.protocol].encode, echo=typed.echo)

@@ -62,6 +62,9 @@ def main(arguments: Sequence[str]) -> int:
     gc_freeze.settle()
     ambience.spare_collections()
     priority.settle()
+    lane.parts.observer.scorer.settle(
+        starved=lane.parts.inflight.starve, memory_bytes=lane.parts.memory_bytes
+    )
     stages.reached("state")
     beginnings.tell(places.scratch, str(name))
     try:

@@ -63,6 +63,7 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     gc_freeze.settle()
     priority.settle()
+    observer.scorer.settle(starved=inflight.starve, memory_bytes=deployment.options.lane_memory)
     line.sendall(frames.frame({"incarnation": incarnation, "ready": True}))
     serve(line, observer, inflight, incarnation=incarnation)
     return 0

@@ -6,7 +6,7 @@ alike whatever its role.
 
 from __future__ import annotations
 
-from collections.abc import MutableSequence, Sequence
+from collections.abc import Callable, MutableSequence, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -45,6 +45,8 @@ class Scored:
         Probabilities, where they were asked for and the version has them.
     total_cpu_ns : int
         CPU time of the whole call, what lies between steps included.
+    starved_ns : int or None
+        What the scoring thread of another process waited for a CPU; None where it was this thread.
     """
 
     output: Any
@@ -55,6 +57,11 @@ class Scored:
     inner: tuple[InnerStep, ...] = ()
     scores: np.ndarray | None = None
     total_cpu_ns: int = 0
+    starved_ns: int | None = None
+
+    def starved_elsewhere(self, starved_ns: int) -> Scored:
+        """Return the same, made by a thread of another process that waited so long for a CPU."""
+        return replace(self, starved_ns=starved_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +132,37 @@ class Scorer:
         """Whether labels are served while probabilities exist."""
         plan = self.plan
         return plan is not None and plan.method == "predict" and "predict_proba" in plan.methods
+
+    @property
+    def pid(self) -> int | None:
+        """The process that the version runs in, where it is not this one."""
+        return None
+
+    def settle(self, *, starved: Callable[[int], None], memory_bytes: int | None) -> None:
+        """Say that all is loaded; an isolated version's process steps back, and is watched from here on.
+
+        Parameters
+        ----------
+        starved : callable
+            Is told for how many nanoseconds the running call has waited for a CPU.
+        memory_bytes : int or None
+            What the process may hold.
+        """
+
+    def proven(self, rows: Rows) -> Scorer | None:
+        """Compare the timed walk with the model's own path, bit for bit.
+
+        Returns
+        -------
+        Scorer or None
+            Timed by a coarser walk where they differ although the model agrees with itself; else None.
+        """
+        if (
+            self.plan is None
+            or ambience.within(featurization.check_identity, self.plan, rows).holds
+        ):
+            return None
+        return self.with_plan(ambience.within(featurization.verify, self.plan, rows))
 
     def score(
         self,

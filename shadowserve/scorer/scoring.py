@@ -60,6 +60,10 @@ def open_version(
     """
     identity(version, path)
     stages.reached("files")
+    if champion is not None and options.isolates(version):
+        from shadowserve.scorer.isolated.opening import open_isolated
+
+        return open_isolated(version, path, options=options, champion=champion)
 
     def fresh() -> Loaded:
         return ambience.within(

@@ -24,7 +24,6 @@ from pathlib import Path
 from types import ModuleType
 
 from shadowserve.errors import ModelError
-from shadowserve.versions.version import digest_of
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -181,6 +180,9 @@ def _same_code(module: ModuleType, folder: Path, name: str) -> bool:
         origin = getattr(module, "__file__", None)
         shipped = next(folder.glob(f"{name}.*"))
         return origin is not None and Path(origin).read_bytes() == shipped.read_bytes()
+    # Imported here, since an isolated version's process has no reader of MLflow's files.
+    from shadowserve.versions.version import digest_of
+
     # A namespace package has several places and no file.
     places = [Path(place) for place in getattr(module, "__path__", [])]
     return any(place.is_dir() and digest_of(place) == digest_of(shipped) for place in places)

@@ -6,7 +6,9 @@ Nothing of it is proof for versions without an input example; what was tried is 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from shadowserve import ambience, wire
 from shadowserve.errors import AlignmentError, AnswerError, ModelError, ShadowserveError
@@ -19,6 +21,8 @@ from shadowserve.scorer.scorer import Scorer, step_names_of
 from shadowserve.settings.options import DEFAULTS, Options
 from shadowserve.state.sharing import Sharing
 from shadowserve.versions.version import Version
+
+Walked = Callable[[Rows | None], tuple[featurization.Plan | None, tuple[str, ...], int]]
 
 _UNNAMED = (
     "has neither a signature nor names of features: columns reach it under the names and in the "
@@ -37,8 +41,17 @@ def tried(
     *,
     options: Options = DEFAULTS,
     champion: Version | None = None,
+    walked: Walked | None = None,
+    made: Callable[..., Scorer] = Scorer,
 ) -> Scorer:
     """Make a scorer of what was loaded, and try it out as far as it was asked for.
+
+    Parameters
+    ----------
+    walked : callable, optional
+        Given the example or None, returns the timed walk that is proven on it, notes, and calls made.
+    made : callable
+        Makes the scorer.
 
     Raises
     ------
@@ -48,7 +61,8 @@ def tried(
     schema, typing = _schema(version, loaded, champion)
     example = example_of(loaded, schema, version)
     trying = None if options.probe == "none" else example
-    plan, notes, calls = _plan(loaded, options.method, trying)
+    walked = walked or partial(_plan, loaded, options.method)
+    plan, notes, calls = walked(trying)
     if typing is not None:
         notes = (*notes, typing)
     if schema.is_open:
@@ -65,7 +79,7 @@ def tried(
     adapter = None if champion is None else adapting.of(options, version)
     if adapter is not None:
         notes = (*notes, f"its answers are compared as {adapter.name} makes them")
-    scorer = Scorer(
+    scorer = made(
         version,
         loaded,
         plan,

@@ -46,6 +46,16 @@ def pins(value: object) -> tuple[str, ...]:
     return tuple(pin(part) for part in spellings.texts(value))
 
 
+def index(value: object) -> str:
+    """Read the address of a package index, as uv and pip take it."""
+    address = spellings.text(value)
+    if not address.startswith(("https://", "http://", "file://")):
+        raise ValueError(
+            f"{address.partition('@')[2] or address!r} is no address. Write it like https://pypi.example/simple."
+        )
+    return address
+
+
 def log_inputs(value: object) -> LogInputs:
     """Read which columns may be shown: a column called ``all`` must be listed with another one."""
     word = value.strip() if isinstance(value, str) else ""

@@ -9,6 +9,8 @@ from typing import Any, Self
 from shadowserve.schema.disclosure import Disclosure
 from shadowserve.settings.policy import Policy
 from shadowserve.settings.settings import FIELDS, Settings
+from shadowserve.versions.version import Version
+from shadowserve.withheld import without_credentials
 
 
 def _as_set(name: str) -> Any:
@@ -27,6 +29,10 @@ class Options:
         How many challengers earlier deployments of this champion had; no setting, since it is counted.
     adapters : mapping of name to SHA-256
         The source of each function of `adapt_output`, as it was at the start.
+    isolate : tuple of str
+        The versions, each as its pin is written in full.
+    package_index : str or None
+        Without credentials: it stands in a file.
     """
 
     method: str = _as_set("method")
@@ -50,6 +56,9 @@ class Options:
     lane_memory: int = _as_set("lane_memory")
     verdict: Mapping[str, Any] = _as_set("verdict")
     tap: bool = _as_set("tap")
+    isolate: tuple[str, ...] = _as_set("isolate")
+    package_index: str | None = _as_set("package_index")
+    wheels: str | None = None
     challengers_before: int = 0
     adapters: Mapping[str, str] = field(default_factory=dict)
 
@@ -62,7 +71,15 @@ class Options:
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
         """Take over what was set."""
-        return cls.of({name: getattr(settings, name) for name in _NAMES if name in FIELDS})
+        given = {name: getattr(settings, name) for name in _NAMES if name in FIELDS}
+        index = settings.package_index
+        given["package_index"] = None if index is None else without_credentials(index)
+        given["wheels"] = None if settings.wheels is None else str(settings.wheels.resolve())
+        return cls.of(given)
+
+    def isolates(self, version: Version) -> bool:
+        """Whether a challenger runs in an environment of its own."""
+        return str(version.pin) in self.isolate
 
     def to_dict(self) -> dict[str, Any]:
         """Return all options by name, as JSON-able values; young ones where they are set."""
@@ -91,7 +108,7 @@ class Options:
 
 _NAMES = tuple(option.name for option in fields(Options))
 
-_YOUNG = ("adapt_output", "adapters")
+_YOUNG = ("adapt_output", "adapters", "isolate", "package_index", "wheels")
 """Those that no file of an earlier release holds; where they are not set, ours does not either."""
 
 DEFAULTS = Options()

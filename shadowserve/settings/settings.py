@@ -299,6 +299,30 @@ class Settings:
             default="score-all",
         ),
     )
+    isolate: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(
+            names.pins,
+            "--isolate PIN",
+            "Challenger that runs in an environment of its own, made from its recorded requirements; may be given more than once.",
+        ),
+    )
+    package_index: str | None = field(
+        default=None,
+        metadata=_about(
+            names.index,
+            "--index URL",
+            "Package index for --isolate; by default as uv or pip is configured.",
+        ),
+    )
+    wheels: Path | None = field(
+        default=None,
+        metadata=_about(
+            spellings.path,
+            "--wheels DIR",
+            "Folder of wheels for --isolate; no index is asked.",
+        ),
+    )
     method: str = field(
         default="predict",
         metadata=_about(

@@ -40,3 +40,7 @@ class Kind(StrEnum):
     VECTOR = "vector"
     MULTI = "multi"
     RECORD = "record"
+
+
+PACKAGE_INDEX = "SHADOWSERVE_PACKAGE_INDEX"
+"""Variable that tells who makes environments the index's address with its credentials, which stand in no file."""

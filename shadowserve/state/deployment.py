@@ -191,6 +191,10 @@ class Deployment:
         pin = self.version(number).pin
         return pin.label if pin.model == self.model else str(pin)
 
+    def isolates(self, name: LaneName) -> bool:
+        """Whether a lane's version runs in an environment of its own."""
+        return name.role is Role.CHALLENGER and self.options.isolates(self.version_of(name))
+
     def place_of(self, challenger: int) -> int:
         """Return which challenger of this champion a version is, from 1, those of earlier deployments first.
 

@@ -24,11 +24,13 @@ GAVE_UP = 17
 """Exit code of a lane that has said itself why it cannot go on."""
 NO_ROOM = 75
 """Exit code of a lane whose state file could not be written; sysexits.h calls it a passing failure."""
+TOO_LARGE = 76
+"""Exit code of a lane whose isolated version took more memory than it may."""
 TYPING = -2
 """The step while a request is typed."""
 _HEAD = struct.Struct("<6q")
 _WORD = struct.Struct("<q")
-_STARTED = 5 * 8
+_DELAY, _STARTED = 2 * 8, 5 * 8
 _STEP_WORD = 4
 _SIZE = _HEAD.size + 8 * MAX_IN_HAND
 
@@ -75,6 +77,7 @@ class InFlight:
         self._pid = os.getpid()
         self._tid = threading.get_native_id()
         self._starvation = Starvation()  # of this thread: mark and score on one
+        self._delay_ns = 0
 
     def mark(self, positions: Sequence[int], *, step: int = -1) -> None:
         """Say which positions are about to be typed or scored, at most `MAX_IN_HAND`.
@@ -83,10 +86,14 @@ class InFlight:
         """
         _WORD.pack_into(self._map, _STARTED, 0)
         struct.pack_into(f"<{len(positions)}q", self._map, _HEAD.size, *positions)
-        delay = self._starvation.delay_ns() or 0
+        delay = self._delay_ns = self._starvation.delay_ns() or 0
         _HEAD.pack_into(self._map, 0, self._pid, self._tid, delay, len(positions), step, 0)
         # Only now is it in hand: the deadline counts from what is complete.
         _WORD.pack_into(self._map, _STARTED, time.monotonic_ns())
+
+    def starve(self, elsewhere_ns: int) -> None:
+        """Say for how long the thread of another process, which scores what is in hand, waited for a CPU."""
+        _WORD.pack_into(self._map, _DELAY, self._delay_ns - elsewhere_ns)
 
     def clear(self) -> None:
         """Say that nothing is in hand."""

@@ -25,7 +25,8 @@ from shadowserve.settings import lane_processes
 from shadowserve.settings.alerting import Alerting
 from shadowserve.settings.gate import Gate
 from shadowserve.settings.settings import Settings
-from shadowserve.settings.vocabulary import WHEN_BEHIND_VARIABLE
+from shadowserve.settings.vocabulary import PACKAGE_INDEX, WHEN_BEHIND_VARIABLE
+from shadowserve.state import deployment as deployments
 from shadowserve.state import ends
 from shadowserve.state.deployment import LaneName
 from shadowserve.state.places import Places
@@ -112,6 +113,8 @@ class Processes:
         """
         places = self.places.lane(name.role, name.version, name.stay)
         places.make()
+        known = deployments.read(self.places)
+        isolated = known is not None and name in known.lanes and known.isolates(name)
         command = ("-m", "shadowserve.lane.process", name.role.value, f"v{name.version}")
         child = Child(
             name=f"lane {name}",
@@ -136,7 +139,28 @@ class Processes:
             deadline_s=self.settings.deadline,
             memory_bytes=self.settings.lane_memory,
             note=partial(ends.note, self.places, ends.of_lane(name)),
+            maker=self._maker(name) if isolated else None,
         )
+
+    def _maker(self, name: LaneName) -> Child:
+        """Make the process that makes the environment of a lane's version; it may use the network."""
+        index = self.settings.package_index
+        passed = [one for one in os.environ if one.startswith(("UV_", "PIP_"))]
+        return Child(
+            name=f"environment of {name}",
+            command=(
+                "-m", "shadowserve.scorer.isolated.making", name.role.value, f"v{name.version}",
+                str(self.places.root),
+            ),
+            env={
+                **self._environment("environment", passed=passed),
+                **({PACKAGE_INDEX: index} if index else {}),
+                **self._background(),
+            },
+            log=self.places.logs / f"environment-v{name.version}.log",
+            idle=True,
+            cpus=self.placement.background,
+        )  # fmt: skip
 
     def console(self, listener: socket.socket) -> Child:
         """Make the console, which inherits its socket."""
@@ -201,7 +225,7 @@ class Processes:
             cpus=self.placement.background,
         )
 
-    def _environment(self, role: str) -> dict[str, str]:
+    def _environment(self, role: str, *, passed: Sequence[str] = ()) -> dict[str, str]:
         environ: Mapping[str, str] = os.environ
         if role in ("console", "alerts"):
             # They run no model, yet they read what models wrote: they have no use for secrets either.
@@ -209,7 +233,7 @@ class Processes:
         elif role != "evidence":
             environ = withheld.for_models(
                 os.environ,
-                passed=self.settings.pass_env,
+                passed=(*self.settings.pass_env, *passed),
                 tracking=self.addresses.tracking,
                 registry=self.addresses.registry,
             )

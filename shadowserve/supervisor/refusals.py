@@ -64,8 +64,13 @@ def refuse_budget(settings: Settings) -> None:
         )
 
 
-def file_faults(settings: Settings, version: Version) -> list[str]:
+def file_faults(settings: Settings, version: Version, *, isolated: bool = False) -> list[str]:
     """Say why files may not be loaded: not on the list of digests, or trained with other libraries.
+
+    Parameters
+    ----------
+    isolated : bool
+        Whether it runs in an environment of its own.
 
     Returns
     -------
@@ -75,7 +80,10 @@ def file_faults(settings: Settings, version: Version) -> list[str]:
     faults = []
     if settings.allow_digests and version.digest not in settings.allow_digests:
         faults.append(f"{version.pin} has digest {version.digest}, which no --allow-digest names.")
-    differences = library_differences(version.libraries) if settings.strict_versions else []
+    strict = (
+        settings.strict_versions and not isolated
+    )  # in its own environment these are as recorded
+    differences = library_differences(version.libraries) if strict else []
     if differences:
         faults.append(
             f"{version.pin} was trained with other libraries: {'; '.join(differences)}. "
@@ -144,6 +152,57 @@ def _columns(version: Version) -> list[str]:
     from shadowserve.schema.schema import Schema  # imports pandas, which workers need not wait for
 
     return [str(column.name) for column in Schema.from_signature(version.signature).columns]
+
+
+def isolated_of(
+    settings: Settings,
+    champion: pins.Pin,
+    challengers: Sequence[pins.Pin],
+    *,
+    recorded: bool = False,
+) -> tuple[str, ...]:
+    """Return the versions that run in environments of their own, as their pins are written in full.
+
+    Parameters
+    ----------
+    champion, challengers : Pin, sequence of Pin
+        As resolved, in the order of the settings.
+    recorded : bool
+        Whether the challengers are those that joined before; one that has left since is passed over.
+
+    Raises
+    ------
+    SettingsError
+        If one is no challenger: the champion's answers come from the server's own libraries.
+    """
+    found: list[str] = []
+    written = list(map(str, challengers)) if recorded else settings.challengers
+    for text in settings.isolate:
+        known = [
+            pin
+            for one, pin in zip(written, challengers, strict=True)
+            if _means(text, one, pin)
+        ]
+        if not known and _means(text, settings.champion, champion):
+            raise SettingsError(
+                f"{flag_of('isolate')} {text}: {champion} is the champion, and only challengers run isolated. To "
+                "serve it, install what it was trained with beside this server."
+            )
+        if not known and not recorded:
+            raise SettingsError(
+                f"{flag_of('isolate')} {text} names none of the challengers: {', '.join(map(str, challengers))}. "
+                "Give the pin of one of them."
+            )
+        found += map(str, known)
+    return tuple(dict.fromkeys(found))
+
+
+def _means(text: str, written: str, pin: pins.Pin) -> bool:
+    """Whether a text names a pin that was written so: an alias is not looked up twice."""
+    asked = pins.parse(text)
+    if asked.version is None:
+        return asked == pins.parse(written)
+    return asked.version == pin.version and asked.model in (None, pin.model)
 
 
 def refuse_clashes(champion: pins.Pin, challengers: list[pins.Pin]) -> None:

@@ -33,6 +33,7 @@ from shadowserve.state.places import Places
 from shadowserve.state.presence import running
 from shadowserve.supervisor.refusals import (
     file_faults,
+    isolated_of,
     refuse_adapters,
     refuse_clashes,
     refuse_columns,
@@ -161,9 +162,14 @@ def resolve(
         refuse_adapters(settings, challengers)
     else:
         challengers = list(_still_there(registry, places, recorded, say))
+    isolated = isolated_of(settings, champion, challengers, recorded=recorded is not None)
     stages.reached("pins")
     fetched = registry.fetch_all((champion, *challengers), places.models)
-    faults = [fault for found in fetched.values() for fault in file_faults(settings, found.version)]
+    faults = [
+        fault
+        for pin, found in fetched.items()
+        for fault in file_faults(settings, found.version, isolated=str(pin) in isolated)
+    ]
     if faults:
         raise ModelError("\n".join(faults))
     refuse_columns(settings, [found.version for found in fetched.values()])
@@ -177,7 +183,7 @@ def resolve(
         start=start,
         salt=secrets.token_hex(16),
         tracking_uri=redact(addresses.tracking),
-        options=replace(Options.from_settings(settings), adapters=adapters),
+        options=replace(Options.from_settings(settings), adapters=adapters, isolate=isolated),
         asked=None if recorded is None else recorded.asked,
     )
 

@@ -22,7 +22,7 @@ from shadowserve.settings.spellings import size_text
 from shadowserve.state import inflight
 from shadowserve.state.death import Death
 from shadowserve.state.deployment import LaneName
-from shadowserve.state.inflight import GAVE_UP, NO_ROOM
+from shadowserve.state.inflight import GAVE_UP, NO_ROOM, TOO_LARGE
 from shadowserve.state.lane_condition import Condition, condition
 from shadowserve.state.lane_reading import snapshot
 from shadowserve.state.places import LanePlaces
@@ -64,6 +64,8 @@ class LaneWatch:
         Tells the user, one line a call.
     allowance : Allowance, optional
         Tells at each start how much that is.
+    maker : Child, optional
+        Makes, before each start, the environment that an isolated version needs; at once where it is there.
     """
 
     name: LaneName
@@ -74,6 +76,7 @@ class LaneWatch:
     note: Callable[..., None] = lambda *_, **__: None
     say: Callable[[str], None] = lambda _: None
     allowance: Allowance | None = None
+    maker: Child | None = None
     barren_deaths: int = 0
     quick_poisonings: int = 0
     start_again_ns: int = 0
@@ -93,8 +96,14 @@ class LaneWatch:
         self._say("starting", None)
 
     def start(self) -> None:
-        """Start the lane's process."""
+        """Start the lane's process, after the one that makes what it needs."""
         self._say("starting", None)
+        if self.maker is None:
+            self._begin()
+        else:
+            self.maker.start()
+
+    def _begin(self) -> None:
         self._cause = self._overdue = None
         self._oom_kills = kernel_kills()
         if self.allowance is not None:
@@ -106,7 +115,9 @@ class LaneWatch:
         """Enforce deadline and memory on a live lane; deal with a dead one."""
         if self.degraded:
             return
-        if self.child.running:
+        if self.maker is not None and self.maker.process is not None:
+            self._look_at_maker(self.maker)
+        elif self.child.running:
             self._enforce()
         elif self.child.process is not None:
             self._bury()
@@ -120,6 +131,19 @@ class LaneWatch:
             self.barren_deaths = self.quick_poisonings = 0
         elif condition(self.places).state == "degraded":
             self._again = True  # it has said so already, and is about to end
+
+    def _look_at_maker(self, maker: Child) -> None:
+        """Start the lane once what it needs is there; a maker that failed has said why."""
+        code = maker.exit_code
+        if code is None:
+            return
+        maker.process = None
+        if code == 0:
+            self._begin()
+        elif code == GAVE_UP:
+            self.degraded, self._again = not self._again, False
+        else:
+            self._barren(f"its environment was not made, {ending(code)}")
 
     def _enforce(self) -> None:
         if self._is_overdue():
@@ -255,7 +279,7 @@ class LaneWatch:
     def _ending(self, code: int | None, cause: str) -> str:
         if cause != "memory":
             return ending(code)
-        if self._cause != "memory":
+        if self._cause != "memory" and code != TOO_LARGE:
             return "the kernel ended it for want of memory; give the machine or container more"
         if self.allowance is not None:
             return self.allowance.told(self.memory_bytes)
@@ -274,6 +298,8 @@ class LaneWatch:
     def _why(self) -> str:
         if self._cause is not None:
             return self._cause
+        if self.child.exit_code == TOO_LARGE:
+            return "memory"
         if self.child.exit_code == -signal.SIGKILL:
             # SIGKILL tells nothing of its sender; only the kernel counts those that it sends for
             # memory.

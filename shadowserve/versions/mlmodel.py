@@ -120,13 +120,17 @@ def read_manifest(path: Path, *, pin: Pin | None = None) -> Manifest:
     )
 
 
-def library_differences(libraries: Mapping[str, str]) -> list[str]:
+def library_differences(
+    libraries: Mapping[str, str], *, running: Mapping[str, str] | None = None
+) -> list[str]:
     """Where this process runs other library versions than a model was trained with.
 
     Parameters
     ----------
     libraries : mapping of str to str
         Distribution to version, as in `Manifest`. Python is compared by minor version only.
+    running : mapping of str to str, optional
+        What is installed elsewhere; by default what is installed here.
 
     Returns
     -------
@@ -140,9 +144,9 @@ def library_differences(libraries: Mapping[str, str]) -> list[str]:
     """
     found = []
     for name, trained in sorted(libraries.items()):
-        running = _running(name)
-        if _comparable(name, trained) != _comparable(name, running):
-            here = f"{running} here" if running else "missing here"
+        own = _running(name) if running is None else running.get(name)
+        if _comparable(name, trained) != _comparable(name, own):
+            here = f"{own} here" if own else "missing here"
             found.append(f"{name} {trained} in training, {here}")
     return found
 
