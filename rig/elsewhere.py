@@ -17,8 +17,9 @@ import yaml
 
 from rig.tiny import Store
 from shadowserve.scorer.isolated import environments
-from shadowserve.scorer.isolated.environments import Environment, Source
+from shadowserve.scorer.isolated.environments import Source
 from shadowserve.scorer.isolated.requirements import Requirements
+from shadowserve.state.isolation import Environment
 from shadowserve.versions.mlmodel import read_manifest
 from shadowserve.versions.version import Version, digest_of
 

@@ -91,7 +91,8 @@ def status(state_dir: str | None, which: str | None, as_json: bool) -> None:
         return
     besides = [f"switch: {counted.switch.says}"] if counted.switch else []
     besides += [f"{one.role} v{one.version} is scored {one}" for one in counted.batching]
-    print_status(told, screen(), besides=[*besides, *map(str, (*counted.times, *counted.costs))])
+    besides += map(str, (*counted.isolated, *counted.times, *counted.costs))
+    print_status(told, screen(), besides=besides)
 
 
 def print_status(told: Mapping[str, Any], out: Console, *, besides: Sequence[str] = ()) -> None:

@@ -39,7 +39,7 @@ from shadowserve.scorer.scorer import Scorer
 from shadowserve.settings import lane_processes
 from shadowserve.settings.policy import Policy
 from shadowserve.settings.vocabulary import WHEN_BEHIND_VARIABLE, WhenBehind
-from shadowserve.state import classes, sharing, threads
+from shadowserve.state import classes, isolation, sharing, threads
 from shadowserve.state.deployment import Deployment, LaneName
 from shadowserve.state.inflight import InFlight
 from shadowserve.state.lane_condition import condition
@@ -83,6 +83,8 @@ def build(
     scorer = scoring.warm(scorer)
     stages.reached("warming")
     sharing.tell(places.sharing(name.role, name.version), scorer.sharing)
+    if scorer.environment is not None:
+        isolation.tell(files.environment, scorer.environment)
     threads.tell(places.loaded(name.role, name.version), scorer.loaded.threads)
     state = LaneState(files.state)
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:

@@ -109,6 +109,9 @@ def build(
         "over_time": over_time(places, known, findings, memory.history),
         "latency": times.latency(known, policy),
         "features": list(times.features(known)),
+        "isolated": next(
+            (one.to_dict() for one in known.ledger.isolated if one.version == challenger), None
+        ),
         "notes": [*_notes(known), *([switch["says"]] if switch else [])],
         "unseen": list(_unseen(known)),
         "refused": _refused(known),

@@ -20,6 +20,7 @@ from shadowserve.schema.schema import Schema
 from shadowserve.scorer import featurization
 from shadowserve.scorer.adapting import Adapter
 from shadowserve.scorer.loading import Loaded
+from shadowserve.state.isolation import Environment
 from shadowserve.state.sharing import Sharing
 from shadowserve.steps import InnerStep, StepTimes, timed_call
 from shadowserve.versions.version import Version
@@ -136,6 +137,11 @@ class Scorer:
     @property
     def pid(self) -> int | None:
         """The process that the version runs in, where it is not this one."""
+        return None
+
+    @property
+    def environment(self) -> Environment | None:
+        """What the version runs in, where that is an environment of its own."""
         return None
 
     def settle(self, *, starved: Callable[[int], None], memory_bytes: int | None) -> None:

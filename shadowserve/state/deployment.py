@@ -284,7 +284,11 @@ def _identity(deployment: Deployment) -> dict[str, object]:
     options = deployment.options.to_dict()
     return {
         "champion": served,
-        "challengers": tuple((one.number, one.digest) for one in deployment.challengers),
+        # What a challenger runs in, too: with other libraries it may answer otherwise.
+        "challengers": tuple(
+            (one.number, one.digest, deployment.options.isolates(one))
+            for one in deployment.challengers
+        ),
         "control": deployment.control,
         **{name: _text(options.get(name)) for name in _FROZEN},
     }

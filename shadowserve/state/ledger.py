@@ -16,7 +16,7 @@ import orjson
 
 from shadowserve.journal import reader
 from shadowserve.records import Outcome, Role
-from shadowserve.state import arrival, counters, switches, unknown_columns
+from shadowserve.state import arrival, counters, isolation, switches, unknown_columns
 from shadowserve.state import ends as endings
 from shadowserve.state.batching import Batching, batching
 from shadowserve.state.behind import Behind, behind
@@ -100,6 +100,7 @@ def _read(places: Places, deployment: Deployment, lanes: Mapping[LaneName, Snaps
         batching=tuple(_batching(places, deployment)),
         ends=known,
         times=tuple(_times(places, deployment)),
+        isolated=tuple(isolation.all_told(places, deployment)),
         switch=next(reversed(switches.read(places, deployment.id)), None),
     )
 

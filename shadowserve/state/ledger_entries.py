@@ -15,6 +15,7 @@ from shadowserve.state.batching import Batching
 from shadowserve.state.behind import Behind
 from shadowserve.state.deployment import LaneName
 from shadowserve.state.switches import Switch
+from shadowserve.state.isolation import Isolated
 from shadowserve.statistics.measuring import Measuring
 from shadowserve.statistics.switchback import Cost
 
@@ -166,6 +167,8 @@ class Ledger:
         The last move of an alias that rests on this deployment.
     left : tuple of LaneLedger
         Challengers that have left.
+    isolated : tuple of Isolated
+        In what those challengers run that have an environment of their own.
     """
 
     deployment: str
@@ -182,6 +185,7 @@ class Ledger:
     times: tuple[LaneTime, ...] = ()
     switch: Switch | None = None
     left: tuple[LaneLedger, ...] = ()
+    isolated: tuple[Isolated, ...] = ()
 
     @property
     def balanced(self) -> bool:
@@ -219,6 +223,7 @@ class Ledger:
             "switch": None
             if self.switch is None
             else {**self.switch.to_dict(), "says": self.switch.says},
+            "isolated": [one.to_dict() for one in self.isolated],
         }
 
     def to_dict(self) -> dict[str, Any]:

@@ -73,6 +73,11 @@ class LanePlaces:
         """The in-flight mark."""
         return self.root / "inflight.bin"
 
+    @property
+    def environment(self) -> Path:
+        """In what its version runs, where that is isolated."""
+        return self.root / "environment.json"
+
     def scorer(self, number: int) -> Path:
         """Return the in-flight mark of one of its further scorers."""
         return self.root / f"scorer-{number}.bin"

@@ -18,15 +18,15 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import Any, Self
 
 from shadowserve.errors import ModelError
 from shadowserve.host.leash import tie_to_parent
 from shadowserve.scorer.isolated import interpreters, tools
 from shadowserve.scorer.isolated.requirements import Requirements
+from shadowserve.state.isolation import Environment
 
 RECORD = "environment.json"
 """Written last, within: a folder without it is no environment."""
@@ -35,58 +35,6 @@ FORM = 1
 TELL_S = 5.0
 WAIT_S = 0.2
 MOST_SAID = 65_536
-_MB = 1e6
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """One environment, whole.
-
-    Parameters
-    ----------
-    path : str
-        Its folder.
-    python : str
-        Full version of its interpreter.
-    libraries : mapping of str to str
-        What is installed in it, by distribution.
-    size_bytes : int
-        Of its files.
-    seconds : float
-        What making it took.
-    made_by : str
-        ``uv`` or ``pip``.
-    left_out : tuple of str
-        What was recorded and not installed, with the reason.
-    """
-
-    path: str
-    python: str
-    libraries: Mapping[str, str] = field(default_factory=dict)
-    size_bytes: int = 0
-    seconds: float = 0.0
-    made_by: str = ""
-    left_out: tuple[str, ...] = ()
-
-    @property
-    def interpreter(self) -> Path:
-        """What runs in it."""
-        return Path(self.path, "bin", "python")
-
-    @property
-    def told(self) -> str:
-        """Its size and what it took, for people."""
-        n = len(self.libraries)
-        return f"Python {self.python}, {n} packages, {self.size_bytes / _MB:,.0f} MB, made by {self.made_by} in {self.seconds:.1f} s"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the record as JSON-able values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` wrote."""
-        return cls(**{**values, "left_out": tuple(values.get("left_out", ()))})
 
 
 @dataclass(frozen=True, slots=True)

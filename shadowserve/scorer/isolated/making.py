@@ -19,14 +19,13 @@ from shadowserve.errors import ModelError
 from shadowserve.host.leash import watch_parent
 from shadowserve.records import Role
 from shadowserve.scorer.isolated import environments
-from shadowserve.scorer.isolated.environments import Environment
 from shadowserve.scorer.isolated.opening import source_of
 from shadowserve.scorer.isolated.requirements import of_version
 from shadowserve.settings.options import Options
 from shadowserve.settings.vocabulary import PACKAGE_INDEX
 from shadowserve.state import deployment as deployments
-from shadowserve.state.deployment import LaneName
 from shadowserve.state.inflight import GAVE_UP
+from shadowserve.state.isolation import Environment
 from shadowserve.state.lane_condition import Condition
 from shadowserve.state.places import Places
 from shadowserve.versions.version import Version
@@ -66,18 +65,19 @@ def main(arguments: Sequence[str]) -> int:
     role, number, root = arguments
     setproctitle(f"shadowserve environment {role} {number} {root}")
     watch_parent(int(os.environ.get("SHADOWSERVE_PARENT", os.getppid())))
-    places, name = Places(Path(root)), LaneName(Role(role), int(number.removeprefix("v")))
+    places = Places(Path(root))
     deployment = deployments.read(places)
     if deployment is None:
         return 2
-    lane = places.lane(name.role, name.version)
+    name = deployment.lane_named(Role(role), int(number.removeprefix("v")))
+    lane = places.lane(name.role, name.version, name.stay)
 
     def say(text: str) -> None:
         Condition("starting", f"its environment is {text}").write(lane)
 
     try:
         make(
-            deployment.version(name.version),
+            deployment.version_of(name),
             Path(deployment.files[name.version]),
             deployment.options,
             index=os.environ.get(PACKAGE_INDEX),

@@ -11,7 +11,7 @@ from shadowserve.host import stages
 from shadowserve.schema.rows import Rows
 from shadowserve.scorer.featurization import Plan
 from shadowserve.scorer.isolated import environments, neutral
-from shadowserve.scorer.isolated.environments import Environment, Source
+from shadowserve.scorer.isolated.environments import Source
 from shadowserve.scorer.isolated.folder import folder_in
 from shadowserve.scorer.isolated.line import Line
 from shadowserve.scorer.isolated.remote import IsolatedScorer, loaded_of, plan_of, told_of
@@ -19,6 +19,7 @@ from shadowserve.scorer.isolated.requirements import of_version
 from shadowserve.scorer.scorer import Scorer
 from shadowserve.scorer.tryout import tried
 from shadowserve.settings.options import Options
+from shadowserve.state.isolation import Environment
 from shadowserve.versions.mlmodel import library_differences, read_flavors
 from shadowserve.versions.version import Version
 
@@ -94,7 +95,7 @@ def open_isolated(
         options=options,
         champion=champion,
         walked=walked,
-        made=partial(IsolatedScorer, line=line),
+        made=partial(IsolatedScorer, line=line, runs_in=environment),
     )
     stages.reached("trying")
     if scorer.sharing.unknown is not None and scorer.sharing.tries:

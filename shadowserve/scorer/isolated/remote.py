@@ -21,6 +21,7 @@ from shadowserve.scorer.loading.calling import completed
 from shadowserve.scorer.loading.examples import input_example
 from shadowserve.scorer.loading.kinds import kinds_of_example
 from shadowserve.scorer.scorer import Scored, Scorer
+from shadowserve.state.isolation import Environment
 from shadowserve.steps import InnerStep, StepTimes
 
 
@@ -32,9 +33,11 @@ class IsolatedScorer(Scorer):
     ----------
     line : Line
         To the version's process.
+    runs_in : Environment
     """
 
     line: Line = field(kw_only=True)
+    runs_in: Environment = field(kw_only=True)
 
     @property
     def has_scores(self) -> bool:
@@ -46,6 +49,11 @@ class IsolatedScorer(Scorer):
     def pid(self) -> int | None:
         """The version's process."""
         return self.line.pid
+
+    @property
+    def environment(self) -> Environment | None:
+        """What the version runs in."""
+        return self.runs_in
 
     def settle(self, *, starved: Callable[[int], None], memory_bytes: int | None) -> None:
         """Let the version's process step back as this one does, and hear what is to be watched of it."""
