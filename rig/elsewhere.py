@@ -7,8 +7,9 @@ here, since the environment of an isolated version of scikit-learn has no MLflow
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
+import sysconfig
+import venv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ import yaml
 from rig.tiny import Store
 from shadowserve.scorer.isolated import environments
 from shadowserve.scorer.isolated.environments import Source
-from shadowserve.scorer.isolated.requirements import Requirements
+from shadowserve.scorer.isolated.opening import source_of
+from shadowserve.scorer.isolated.requirements import Requirements, of_version
+from shadowserve.settings.options import Options
 from shadowserve.state.isolation import Environment
 from shadowserve.versions.mlmodel import read_manifest
 from shadowserve.versions.version import Version, digest_of
@@ -145,7 +148,19 @@ def _train_here(folder: Path, made: Environment) -> None:
     write(folder, own, lines=(f"scikit-learn=={number}",))
 
 
-def copied(folder: Path, to: Path) -> Path:
-    """Return a copy of a model's folder, to be changed."""
-    shutil.copytree(folder, to)
-    return to
+def lent(version: Version, path: Path, options: Options) -> Path:
+    """Make the environment that a version wants from this interpreter's own packages; nothing is installed.
+
+    Returns
+    -------
+    Path
+        Its folder of packages, to which a test may add what it likes.
+    """
+    wanted, source = of_version(version, path), source_of(options)
+    folder = environments.cache_folder() / environments.key_of(wanted, source)
+    venv.create(folder, with_pip=False, symlinks=True)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    (packages / "lent.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    made = Environment(str(folder), python=version.libraries["python"], made_by="uv")
+    (folder / environments.RECORD).write_text(json.dumps(made.to_dict()))
+    return packages

@@ -36,7 +36,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "Lanes": (
         "deadline", "when_behind", "lane_memory", "lane_processes", "lane_priority", "placement", "lane_network",
-        "rescore",
+        "rescore", "isolate", "package_index", "wheels",
     ),
     "The switch": ("alias", "max_age"),
     "What is compared": ("output_kind", "adapt_output", "ignore_outputs", "entity", "entity_header"),
@@ -69,6 +69,7 @@ TAKES = {
     names.digests: "SHA-256 digests, 64 hexadecimal digits each",
     names.hosts: "names, `*.corp.example`, or `*`",
     names.origins: "origins such as `https://shop.example`, or `*`",
+    names.index: "an address such as `https://pypi.example/simple`",
     names.root_path: "a path that begins with `/`",
 }
 """What a reader takes, with its unit, as people write it."""

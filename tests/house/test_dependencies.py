@@ -11,7 +11,8 @@ from sources import PACKAGE, ROOT, imports
 
 CHOSEN_BY_UVICORN = {"httptools", "uvloop"}
 OF_A_MODEL = {
-    "onnx"
+    "onnx",
+    "skops",
 }  # read where a model of that kind is loaded, and done without where it is missing
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 

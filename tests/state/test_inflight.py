@@ -109,3 +109,16 @@ def test_the_mark_outlives_its_process(path):
     seen = inflight.read(path)
     assert (seen.positions, seen.step) == ((5,), 1)
     assert seen.worked_ns() > 0  # of a process that is gone: nothing can be taken out
+
+
+def test_what_another_process_waited_for_a_cpu_is_no_work(path):
+    mark = InFlight(path)
+    mark.mark([7])
+    waited_ns = 10**12
+    mark.starve(waited_ns)
+    assert inflight.read(path).worked_ns() == 0
+    mark.starve(0)
+    mark.mark([8])
+    assert inflight.read(path).positions == (8,)
+    assert inflight.read(path).run_delay_ns >= 0
+    mark.close()

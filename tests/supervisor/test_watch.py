@@ -11,6 +11,7 @@ import pytest
 
 from rig.deployment import CHALLENGER, made
 from shadowserve.records import Outcome
+from shadowserve.state.inflight import TOO_LARGE
 from shadowserve.state.lane_condition import condition
 from shadowserve.state.lane_file import LaneState, Progress
 from shadowserve.supervisor import watch as watching
@@ -317,3 +318,57 @@ def test_a_call_that_ends_when_its_stacks_are_asked_for_was_overdue_all_the_same
     assert death(lane)["positions"] == [5, 6]
     assert death(lane)["cause"] == "deadline"
     assert lane.barren_deaths == 0
+
+
+@pytest.fixture
+def isolated(lane, tmp_path):
+    """A lane whose environment is made before."""
+    lane.maker = Child(name="maker", command=(), env={**os.environ}, log=tmp_path / "maker.log")
+    lane.child.command = ("-c", "import time; print('at work', flush=True); time.sleep(60)")
+    yield lane
+    lane.maker.kill()
+
+
+def made_by(lane, program):
+    lane.maker.command = ("-c", program)
+    lane.start()
+    until(lambda: not lane.maker.running)
+    lane.look()
+
+
+def test_a_lane_begins_once_its_environment_is_made(isolated):
+    isolated.maker.command = ("-c", "import time; time.sleep(60)")
+    isolated.start()
+    isolated.look()
+    assert not isolated.child.running
+    isolated.maker.kill()
+    isolated.maker.process = None
+    made_by(isolated, "pass")
+    assert isolated.child.running
+    isolated.look()
+    assert not isolated.degraded
+
+
+def test_an_environment_that_cannot_be_made_gives_the_lane_up_until_somebody_says_resume(isolated):
+    made_by(isolated, f"raise SystemExit({GAVE_UP})")
+    assert isolated.degraded
+    assert not isolated.child.running
+    isolated.resume()
+    isolated.maker.command = ("-c", "pass")
+    isolated.look()
+    until(lambda: not isolated.maker.running)
+    isolated.look()
+    assert isolated.child.running
+
+
+def test_a_maker_that_is_killed_is_started_again_after_a_pause(isolated):
+    made_by(isolated, "import os; os.kill(os.getpid(), 9)")
+    assert not isolated.degraded
+    assert isolated.start_again_ns > time.monotonic_ns()
+    assert "its environment was not made" in condition(isolated.places).reason
+
+
+def test_an_isolated_versions_memory_is_the_lanes_cause(lane):
+    start(lane, f"sys.exit({TOO_LARGE})")
+    ended(lane)
+    assert death(lane)["cause"] == "memory"

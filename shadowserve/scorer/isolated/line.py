@@ -62,6 +62,8 @@ class Line:
 
     Attributes
     ----------
+    ended : callable
+        As given; by default this process ends alike.
     starved : callable
         Is told how many nanoseconds of the running call the version's thread has waited for a CPU.
     memory_bytes : int or None
@@ -76,7 +78,7 @@ class Line:
         title: str,
         ended: Callable[[int], Any] | None = None,
     ) -> None:
-        self._ended = end_alike if ended is None else ended
+        self.ended = end_alike if ended is None else ended
         self.starved: Callable[[int], None] = lambda _: None
         self.memory_bytes: int | None = None
         self._own, theirs = socket.socketpair()
@@ -127,6 +129,8 @@ class Line:
                 mark[0] = self._step[0]
             return _done(head), given
         except OSError:
+            if mark is not None:
+                mark[0] = self._step[0]  # whoever asks why it died asks in which step
             self._gone()
         except _NOT_OURS as error:
             if isinstance(error, ModelError | AnswerError):
@@ -143,11 +147,11 @@ class Line:
         ModelError
             If it cannot be loaded, or its process ended by itself before it was.
         """
-        ended, self._ended = self._ended, lambda code: ended(code) if code < 0 else None
+        ended, self.ended = self.ended, lambda code: ended(code) if code < 0 else None
         try:
             facts, parts = self.ask("open", told)
         finally:
-            self._ended = ended
+            self.ended = ended
         found: dict[str, Any] = neutral.read(facts, parts)
         return found
 
@@ -184,7 +188,7 @@ class Line:
             _log.error("the version's process took %d MB", used // 10**6)
             self.process.kill()
             self.process.wait()
-            self._ended(TOO_LARGE)
+            self.ended(TOO_LARGE)
 
     def _gone(self, *, code: int | None = None) -> NoReturn:
         """End as the process has ended."""
@@ -195,7 +199,7 @@ class Line:
             self.process.wait()
         found = self.process.returncode if code is None else code
         _log.error("the version's own process ended (%s)", ending(found))
-        self._ended(found)
+        self.ended(found)
         raise ModelError(
             f"the version's own process ended before it was loaded ({ending(found)}). Its log says more; if its "
             "environment is damaged, delete that folder, and it is made again."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -66,42 +67,46 @@ def open_isolated(
         )
     title = f"shadowserve isolated {version.pin}"
     line = Line(environment.interpreter, folder_in(environments.cache_folder()), title=title)
-    told = {
-        "path": str(path.resolve()),
-        "flavors": read_flavors(path, pin=version.pin)["flavors"],
-        "method": options.method,
-        "one_job": options.one_job,
-        "name": str(version.pin),
-    }
-    facts = line.open(told)
-    stages.reached("loading")
-    loaded = loaded_of(facts, path, line)
-
-    def walked(example: Rows | None) -> tuple[Plan | None, tuple[str, ...], int]:
-        if example is None or facts["steps"] is None:
-            found: Any = {**facts, "calls": 0}
-        else:
-            told, parts = told_of(example)
-            found = neutral.read(*line.ask("verify", told, parts))
-        if found["steps"] is None:
-            return None, (*loaded.warnings, said_of(version, environment)), found["calls"]
-        plan = plan_of(found, method=facts["method"])
-        notes = (*loaded.warnings, *plan.notes, said_of(version, environment))
-        return plan, notes, found["calls"]
-
-    scorer = tried(
-        version,
-        loaded,
-        options=options,
-        champion=champion,
-        walked=walked,
-        made=partial(IsolatedScorer, line=line, runs_in=environment),
-    )
-    stages.reached("trying")
-    if scorer.sharing.unknown is not None and scorer.sharing.tries:
-        line.ask("anew")
-        stages.reached("loading anew")
+    try:
+        facts = line.open(
+            {
+                "path": str(path.resolve()),
+                "flavors": read_flavors(path, pin=version.pin)["flavors"],
+                "method": options.method,
+                "one_job": options.one_job,
+                "name": str(version.pin),
+            }
+        )
+        stages.reached("loading")
+        scorer = tried(
+            version,
+            loaded_of(facts, path, line),
+            options=options,
+            champion=champion,
+            walked=partial(_walked, line, facts, said=said_of(version, environment)),
+            made=partial(IsolatedScorer, line=line, runs_in=environment),
+        )
+        stages.reached("trying")
+        if scorer.sharing.unknown is not None and scorer.sharing.tries:
+            line.ask("anew")
+            stages.reached("loading anew")
+    except BaseException:
+        line.close()
+        raise
     return scorer
+
+
+def _walked(
+    line: Line, facts: Mapping[str, Any], example: Rows | None, *, said: str
+) -> tuple[Plan | None, tuple[str, ...], int]:
+    """Have the timed walk proven on the example, by the library that it is to run with."""
+    found: Mapping[str, Any] = {**facts, "calls": 0}
+    if example is not None and facts["steps"] is not None:
+        told, parts = told_of(example)
+        found = neutral.read(*line.ask("verify", told, parts))
+    notes = (*facts["warnings"], *found["plan_notes"], said)
+    plan = None if found["steps"] is None else plan_of(found, method=facts["method"])
+    return plan, notes, found["calls"]
 
 
 def said_of(version: Version, environment: Environment) -> str:

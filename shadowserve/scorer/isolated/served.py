@@ -85,7 +85,7 @@ class Served:
     @property
     def _own(self) -> Instance:
         if self._instance is None:
-            raise ModelError("nothing is loaded yet.")
+            raise LookupError("nothing is loaded")
         return self._instance
 
     def _open(self, told: Mapping[str, Any], _parts: list[Any]) -> dict[str, Any]:

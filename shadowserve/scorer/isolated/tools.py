@@ -104,9 +104,9 @@ class Tool:
         if hashed:
             asked.append("--require-hashes")
         if wheels is not None:
-            asked += ["--no-index", "--find-links", str(wheels)]
+            asked += ["--no-index", "-f", str(wheels)]
         elif index is not None:
-            asked += ["--index-url", index]
+            asked += ["-i", index]
         return begun + asked
 
 
