@@ -16,10 +16,16 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from sklearn.utils import _safe_indexing
 
 from shadowserve.schema.rows import Rows
+
+try:
+    import pyarrow as pa
+except (
+    ImportError
+):  # an isolated version's environment may have none; then pandas holds texts without it
+    pa = None
 
 try:
     from pandas.api.internals import (  # type: ignore[import-not-found]
