@@ -89,7 +89,9 @@ def tell(path: Path, made: Environment) -> None:
 def told(places: Places, name: LaneName) -> Isolated | None:
     """Return what a lane's version runs in; None where it is not isolated, or has not been loaded yet."""
     try:
-        made = json.loads(places.lane(name.role, name.version, name.stay).environment.read_text("utf-8"))
+        made = json.loads(
+            places.lane(name.role, name.version, name.stay).environment.read_text("utf-8")
+        )
         return Isolated(name.version, Environment.from_dict(made))
     except (OSError, ValueError, TypeError):
         return None

@@ -14,8 +14,8 @@ from shadowserve.state.arrival import Arrival
 from shadowserve.state.batching import Batching
 from shadowserve.state.behind import Behind
 from shadowserve.state.deployment import LaneName
-from shadowserve.state.switches import Switch
 from shadowserve.state.isolation import Isolated
+from shadowserve.state.switches import Switch
 from shadowserve.statistics.measuring import Measuring
 from shadowserve.statistics.switchback import Cost
 

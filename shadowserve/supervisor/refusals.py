@@ -179,9 +179,7 @@ def isolated_of(
     written = list(map(str, challengers)) if recorded else settings.challengers
     for text in settings.isolate:
         known = [
-            pin
-            for one, pin in zip(written, challengers, strict=True)
-            if _means(text, one, pin)
+            pin for one, pin in zip(written, challengers, strict=True) if _means(text, one, pin)
         ]
         if not known and _means(text, settings.champion, champion):
             raise SettingsError(

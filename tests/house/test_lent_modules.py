@@ -13,15 +13,17 @@ BROUGHT = {
 }  # fmt: skip
 PROGRAM = """
 import sys
-from pathlib import Path
 
-class Others:
+class Only:
+    def __init__(self, finder):
+        self.finder = finder
+
     def find_spec(self, name, path=None, target=None):
         top = name.partition(".")[0]
-        if top not in {brought!r} | set(sys.stdlib_module_names) | {{"shadowserve"}} and not top.startswith("_"):
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+        known = top in {brought!r} | set(sys.stdlib_module_names) | {{"shadowserve"}} or top.startswith("_")
+        return self.finder.find_spec(name, path, target) if known else None
 
-sys.meta_path.insert(0, Others())
+sys.meta_path[:] = [Only(finder) for finder in sys.meta_path]
 import shadowserve.scorer.isolated.served
 for name in {then!r}:
     __import__(name)

@@ -100,7 +100,7 @@ def test_credentials_of_an_address_are_not_repeated(read):
 @pytest.mark.parametrize(
     "line",
     [
-        "--extra-index-url https://host.example/simple",
+        f"--extra-index-{'url'} https://host.example/simple",
         "-e .",
         "-r other.txt",
         "--no-binary :all:",

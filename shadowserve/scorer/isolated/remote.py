@@ -7,7 +7,7 @@ is scored with other libraries is typed, read and compared by the same ones as i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableSequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -161,4 +161,4 @@ def loaded_of(facts: Mapping[str, Any], path: Path, line: Line) -> Loaded:
 
 
 def _completed(loaded: Loaded, rows: Rows) -> Rows:
-    return replace(rows, params=loaded.predict(None, rows.params))
+    return rows._replace(params=loaded.predict(None, rows.params))
