@@ -211,11 +211,17 @@ def test_every_series_moves(served):
 
 
 def test_the_same_command_given_again_changes_nothing_and_starts_no_second_one(served):
-    other = Served(served.root, tiny.Store("", served.store))
+    options = ("--max-body", "1MiB", "--entity-header", "X-Customer")
+    other = Served(served.root, tiny.Store("", served.store), *options)
     other.talk = served.root / "other.txt"
     other.start(wait=False)
     assert other.process.wait(60) == 0
     assert "is served already" in other.said()
+    other = Served(served.root, tiny.Store("", served.store))
+    other.talk = served.root / "unlike.txt"
+    other.start(wait=False)
+    assert other.process.wait(60) == 2
+    assert "another --entity-header begins a new deployment" in other.said()
     assert "Traceback" not in other.said()
     assert served.post().status_code == 200
 
