@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from rig import elsewhere
-from rig.served import Served
+from rig.served import Served, run
 from shadowserve.errors import ModelError
 from shadowserve.scorer import scoring
 
@@ -61,3 +63,15 @@ def test_both_are_compared_like_any_other_challenger(served):
     assert told["divergence"]["kind"] == "number"
     # The same rows, the same estimator, another release of the library.
     assert told["divergence"]["measures"]["absolute"]["max"] < 1e-6
+
+
+def test_status_and_report_say_in_what_they_run(served, made):
+    told = json.loads(run("status", "--json", "--state-dir", str(served.state)).stdout)
+    assert [one["version"] for one in told["isolated"]] == [OLDER, LACKING]
+    (older, lacking) = told["isolated"]
+    assert older["libraries"]["scikit-learn"] == "1.5.2"
+    assert older["path"] == lacking["path"] == made.path
+    assert served.report(OLDER)["isolated"] == older
+    assert any("runs isolated" in note for note in served.report(OLDER)["notes"])
+    lines = run("status", "--state-dir", str(served.state)).stdout
+    assert "hallenger v2 runs isolated: Python 3.11" in " ".join(lines.split())
