@@ -86,7 +86,8 @@ def rows_of(connection: sqlite3.Connection, *, after: int, limit: int) -> Iterat
     """Yield the requests beyond a position, at most so many, and no more once `READ_BYTES` are read."""
     size = 0
     query = "SELECT * FROM request WHERE position > ? ORDER BY position LIMIT ?"
-    for request in map(Request._make, connection.execute(query, (after, limit))):
+    for row in connection.execute(query, (after, limit)):
+        request = Request(*row)  # an earlier release wrote rows that name nobody
         yield request
         size += len(request.body or b"") + len(request.answer)
         if size >= READ_BYTES:

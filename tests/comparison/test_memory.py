@@ -10,7 +10,7 @@ from shadowserve.comparison import memory
 @pytest.fixture
 def holds(monkeypatch):
     def hold(used):
-        monkeypatch.setattr(memory, "own_bytes", lambda: used)
+        monkeypatch.setattr(memory, "own_bytes", lambda _pid=None: used)
 
     hold(2**30)
     return hold

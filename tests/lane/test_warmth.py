@@ -123,6 +123,7 @@ def test_beside_another_lane_on_its_cpu_nothing_is_paired(tmp_path):
     places = Places(tmp_path)
     places.make()
     answer(places, [record(n) for n in range(1, 326)])
+    places.crowded.touch()
     own = lane(places, opaque(double), rescore=True)
     own.parts.lock = ScoringLock(places.scoring_lock, patience_s=0.0)
     other = ScoringLock(places.scoring_lock)
