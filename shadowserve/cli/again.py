@@ -42,7 +42,8 @@ def ask_the_running(settings: Settings, *, say: Callable[[str], None]) -> bool:
         Whatever a challenger that is to join or leave has against it.
     """
     places = Places(settings.state_dir.resolve())
-    found = running(places)
+    # What is there and no directory is refused by the start, which knows what to say of it.
+    found = running(places) if places.root.is_dir() else None
     if found is None or (deployment := deployments.read(places)) is None:
         return False
     who = f"process {found['pid']}" if "pid" in found else "another process"
