@@ -6,7 +6,6 @@ import atexit
 import gc
 import os
 import tempfile
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -39,13 +38,6 @@ def pytest_collection_finish() -> None:
     """Leave libraries and tests out of later collections, of which a lane asks for one each time it commits."""
     gc.collect()
     gc.freeze()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _no_serving_environment() -> Iterator[None]:
-    """Take back what MLflow's scoring server, run within a test, tells all that comes after it."""
-    yield
-    os.environ.pop("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", None)
 
 
 @pytest.fixture
