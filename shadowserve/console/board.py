@@ -16,7 +16,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,7 +27,7 @@ from shadowserve.faults import fault_of
 from shadowserve.report import build
 from shadowserve.report.memory import Memory
 from shadowserve.state import deployment as deployments
-from shadowserve.state.deployment import Deployment
+from shadowserve.state.deployment import Deployment, LaneName
 from shadowserve.state.places import Places
 
 LEAST_S = 5.0
@@ -84,17 +84,20 @@ class Picture:
 
 @dataclass(slots=True)
 class Board:
-    """The newest picture of each challenger of one state directory."""
+    """The newest picture of each challenger of one state directory.
+
+    A challenger that has left and comes again has a lane of its own, and no picture of the stay before.
+    """
 
     places: Places
     memory: Memory = field(default_factory=Memory)
-    _pictures: dict[int, Picture] = field(default_factory=dict)
+    _pictures: dict[LaneName, Picture] = field(default_factory=dict)
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
     _builder: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, "report", initializer=_step_back)
     )
     _building: dict[int, asyncio.Task[None]] = field(default_factory=dict)
-    _counted: dict[int, _Counted] = field(default_factory=dict)
+    _counted: dict[LaneName, _Counted] = field(default_factory=dict)
     _n: int = 0
     _changes: int = 0
     _name: str = field(default_factory=partial(secrets.token_hex, 4))
@@ -123,8 +126,10 @@ class Board:
     async def _found(
         self, deployment: Deployment, challenger: int, serves: Callable[[Picture], bool]
     ) -> Picture:
+        lane = deployment.lane_of(challenger)
+
         def at_hand() -> Picture | None:
-            known = self._pictures.get(challenger)
+            known = self._pictures.get(lane)
             is_same = known is not None and known.deployment == deployment.id
             return known if known is not None and is_same and serves(known) else None
 
@@ -138,7 +143,8 @@ class Board:
                 changes = self._changes
                 made = await loop.run_in_executor(self._builder, self._make, deployment, challenger)
                 if changes == self._changes:  # else it may show what has been changed since
-                    self._pictures[challenger] = made
+                    self._pictures[lane] = made
+                    self._keep({*deployment.lanes, lane})
                     return made
 
     async def at_hand(self, deployment: Deployment, challenger: int) -> Picture:
@@ -149,7 +155,7 @@ class Board:
         ShadowserveError
             As `latest`, where there is none.
         """
-        known = self._pictures.get(challenger)
+        known = self._pictures.get(deployment.lane_of(challenger))
         if known is None or known.deployment != deployment.id or known.age_s > OLD_S:
             return await self.latest(deployment, challenger)
         if not known.due_in_s and challenger not in self._building:
@@ -185,15 +191,20 @@ class Board:
         self._changes += 1
         self._pictures.clear()
 
+    def _keep(self, lanes: Set[LaneName]) -> None:
+        """Forget all other lanes: challengers come and go for years."""
+        for known in (self._pictures, self._counted):
+            for gone in known.keys() - lanes:
+                del known[gone]
+
     def _make(self, deployment: Deployment, challenger: int) -> Picture:
         began, cpu = time.monotonic(), time.thread_time()
         report = build.build(self.places, deployment, challenger=challenger, memory=self.memory)
-        before = self._counted.get(challenger)
+        lane = deployment.lane_of(challenger)
+        before = self._counted.get(lane)
         if before is None or before.deployment != deployment.id:
             before = _Counted(deployment.id, None)
-        self._counted[challenger] = counted = before.then(
-            began, report["ledger"]["journal"]["appended"]
-        )
+        self._counted[lane] = counted = before.then(began, report["ledger"]["journal"]["appended"])
         self._n += 1
         return Picture(
             deployment.id,

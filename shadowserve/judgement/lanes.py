@@ -6,7 +6,7 @@ follows from them. A record never changes: new ones come, and the oldest make ro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -77,6 +77,13 @@ class Lanes:
             pairs = self._paired(own, challenger.bursts, theirs.bursts)
             return Both(challenger.learned, theirs.learned, pairs, challenger.windows)
 
+    def keep(self, files: Collection[Path]) -> None:
+        """Forget all other files: challengers come and go for years."""
+        with self._one_at_a_time:
+            for known in (self._known, self._pairs):
+                for gone in known.keys() - set(files):
+                    del known[gone]
+
     def _read(self, path: Path) -> _Lane:
         known = self._known.setdefault(path, _Lane())
         # The newest known record is read again: where it is another, so is the whole file.
@@ -87,8 +94,9 @@ class Lanes:
             return self._read(path)
         known.windows = seen.windows
         if seen.summaries != known.summaries:
-            known.summaries = seen.summaries
+            # Decoded first: what cannot be read is told of each time, and not once alone.
             known.learned = Learned.from_state(seen.summaries) if seen.summaries else None
+            known.summaries = seen.summaries
         for gone in known.bursts.keys() - seen.burst_positions:
             del known.bursts[gone]
         for position, record in _records(seen):

@@ -80,6 +80,8 @@ def build(
         Keeps what was read for the next report, for whoever asks often.
     """
     memory = memory or Memory()
+    lanes = {*deployment.lanes, deployment.lane_of(challenger)}
+    memory.keep([places.lane(one.role, one.version, one.stay).state for one in lanes])
     known = gather(places, deployment, challenger=challenger, lanes=memory.lanes)
     policy = policy_of(deployment, challenger)
     findings = look(known, policy)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from shadowserve.judgement.lanes import Lanes
 from shadowserve.report.over_time import History
@@ -17,3 +19,8 @@ class Memory:
 
     lanes: Lanes = field(default_factory=Lanes)
     history: History = field(default_factory=History)
+
+    def keep(self, files: Collection[Path]) -> None:
+        """Forget what was read of all other lanes' files."""
+        self.lanes.keep(files)
+        self.history.keep(files)

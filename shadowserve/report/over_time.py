@@ -6,7 +6,7 @@ of a series: beyond that neighbours are joined.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from math import ceil
@@ -21,6 +21,7 @@ from shadowserve.judgement.findings import Finding
 from shadowserve.records import Role
 from shadowserve.state.deployment import LaneName
 from shadowserve.state.ends import Ends
+from shadowserve.state.lane_file import Window
 from shadowserve.state.lane_reading import closed_windows
 from shadowserve.state.places import Places
 
@@ -99,14 +100,31 @@ class History:
                 self._series[file] = (len(known), _series(points, name))
             return self._series[file][1]
 
+    def keep(self, files: Collection[Path]) -> None:
+        """Forget all other files: challengers come and go for years."""
+        with self._one_at_a_time:
+            for gone in self._known.keys() - set(files):
+                self._forget(gone)
+
     def _read(self, file: Path) -> list[tuple[int, Point]]:
         known = self._known.setdefault(file, [])
-        after = known[-1][0] if known else -1
-        for window in closed_windows(file, after=after):
-            metrics = ((window.n, orjson.loads(window.metrics)),)
-            since, until = window.opened_ns / 1e9, window.closed_ns / 1e9
-            known.append((window.number, Point(since, until, window.n, metrics)))
+        # The newest known window is read again: where it is another, so is the whole file.
+        after = known[-1][0] - 1 if known else -1
+        found = [(window.number, _point(window)) for window in closed_windows(file, after=after)]
+        if known and found[:1] != known[-1:]:
+            self._forget(file)
+            return self._read(file)
+        known.extend(found[1:] if known else found)
         return known
+
+    def _forget(self, file: Path) -> None:
+        del self._known[file]
+        self._series.pop(file, None)
+
+
+def _point(window: Window) -> Point:
+    metrics = ((window.n, orjson.loads(window.metrics)),)
+    return Point(window.opened_ns / 1e9, window.closed_ns / 1e9, window.n, metrics)
 
 
 def _few(points: Sequence[Point]) -> list[Point]:

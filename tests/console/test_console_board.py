@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -14,9 +15,12 @@ from rig.evidence import CHALLENGER, close_windows, deployment, state_directory
 from shadowserve.console import pages
 from shadowserve.console.app import Console
 from shadowserve.console.board import LEAST_S, Board, Picture
+from shadowserve.records import Role
 from shadowserve.report import build
 from shadowserve.report.memory import Memory
+from shadowserve.state.deployment import Deployment
 from shadowserve.state.places import Places
+from shadowserve.state.stays import Left, Stay
 
 NOWHERE = "sqlite:///none.db"
 
@@ -114,6 +118,42 @@ def test_rates_are_told_over_a_turn_at_least_however_often_a_report_is_built(pla
     assert all(one.report["now"] is None for one in later)  # a few ms apart, below LEAST_S
     assert later[-1].made - first.made < LEAST_S
     assert len({first.tick, *(one.tick for one in later)}) == 3
+
+
+def gone(served: Deployment) -> Deployment:
+    """Return a deployment whose only challenger has left, and come again."""
+    (version,) = served.challengers
+    left = Left(version, served.stay_of(4), "2026-01-01T00:01:00+00:00")
+    return replace(served, left=(left,), stays={4: Stay(place=2, number=2)})
+
+
+def test_who_has_left_and_comes_again_is_shown_anew(places):
+    """Whoever looks at once is told nothing of the stay before."""
+    served = deployment(NOWHERE, control=True)
+    close_windows(places, CHALLENGER, 2)
+
+    async def look() -> list[int]:
+        board = Board(places)
+        await board.latest(served, 4)
+        return [(await board.at_hand(one, 4)).report["windows"] for one in (served, gone(served))]
+
+    assert asyncio.run(look()) == [2, 0]
+
+
+def test_of_who_has_left_nothing_is_kept(places):
+    served = deployment(NOWHERE, control=True)
+    close_windows(places, CHALLENGER, 2)
+    board = Board(places)
+
+    async def look() -> None:
+        for one in (served, gone(served)):
+            await board.latest(one, 4)
+
+    asyncio.run(look())
+    kept = {places.lane(Role.CHALLENGER, 4, 2).state, places.lane(Role.CONTROL, 3).state}
+    assert board.memory.lanes._known.keys() == board.memory.history._known.keys() == kept
+    assert len(board.memory.lanes._pairs) == 1
+    assert [name.stay for name in board._pictures] == [name.stay for name in board._counted] == [2]
 
 
 def test_a_report_from_memory_says_what_one_without_says(places):

@@ -13,6 +13,7 @@ from rig.deployment import CHALLENGER, CONTROL, made
 from rig.lane import answer, records, work
 from rig.scoring import double, opaque
 from shadowserve.comparison.bursts import BurstRecord
+from shadowserve.errors import StateError
 from shadowserve.judgement.lanes import Lanes
 from shadowserve.state.lane_file import LaneState, Progress
 from shadowserve.state.places import Places
@@ -97,6 +98,16 @@ def test_a_file_that_is_gone_leaves_nothing_behind(places):
     found = lanes.read(own(places), control(places))
     assert found.learned is None
     assert found.pairs == ()
+
+
+def test_what_cannot_be_read_is_told_of_each_time(places):
+    """Told once alone, it would be a lane that has committed nothing, or what it had known before."""
+    lanes = Lanes()
+    with closing(sqlite3.connect(own(places))) as file, file:
+        file.execute("DELETE FROM summary WHERE name = 'outputs'")
+    for _ in range(2):
+        with pytest.raises(StateError, match="another release"):
+            lanes.read(own(places), control(places))
 
 
 def test_without_a_control_nothing_is_paired(places):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
@@ -52,6 +54,22 @@ def test_a_history_goes_on_where_it_was_and_says_what_a_fresh_one_says(places):
     again = history.points(own(places).state)
     assert again[:2] == first
     assert again == History().points(own(places).state)
+
+
+def test_a_history_of_a_file_that_began_anew_is_read_anew(places):
+    history = History()
+    close_windows(places, CHALLENGER, 2)
+    before = history.series(own(places).state, CHALLENGER)
+    with closing(sqlite3.connect(own(places).state)) as file, file:
+        file.execute(
+            "UPDATE window SET opened_ns = opened_ns + 1000000000, closed_ns = closed_ns + 1000000000"
+        )
+    after = history.series(own(places).state, CHALLENGER)
+    assert after == History().series(own(places).state, CHALLENGER)
+    assert after["until"] == pytest.approx([at + 1 for at in before["until"]])
+    for file in own(places).state.parent.glob("state.db*"):
+        file.unlink()
+    assert history.points(own(places).state) == []
 
 
 def test_many_windows_are_joined_by_means_and_largest_p99(places, tmp_path):
