@@ -10,11 +10,7 @@ from mlflow import MlflowClient
 from rig import tiny
 from rig.served import Served, expected
 
-pytestmark = [
-    pytest.mark.live,
-    pytest.mark.timeout(600),
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader"),  # MLflow's own
-]
+pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 
 FORMS = """
 def shifted(output):
