@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
-_OWN_IDS = Path("/proc/self/ns/pid")
+_PROC = Path("/proc")
+_BOOT = _PROC / "sys/kernel/random/boot_id"
+_OWN_IDS = _PROC / "self/ns/pid"
 _ENDED = ("Z", "X")
 """States of a process that has ended and that its parent has not asked for yet."""
 
@@ -67,6 +68,8 @@ class Whereabouts:
         state, began = _state_of(self.pid)
         if state in ("", *_ENDED):
             return True
+        if self.began and not began:
+            return None  # a process has this id, and whether it is this one is not shown to us
         return bool(self.began and began and began != self.began)
 
 
@@ -77,19 +80,22 @@ def _place() -> str:
 
 
 def _state_of(pid: int) -> tuple[str, str]:
-    """Return a process's state and its beginning; an empty state where there is none."""
-    if not Path("/proc/self/stat").exists():
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return "", ""
-        except PermissionError:  # somebody else's, so it is there
-            return "?", ""
-        return "?", ""
+    """Return a process's state and its beginning; an empty state where there is none, `?` where it is not told."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        text = (_PROC / str(pid) / "stat").read_text(errors="replace")
     except OSError:
-        return "", ""
+        # Elsewhere than on Linux, and where the processes of others are hidden (hidepid), it may run all the same.
+        return ("?" if _is_there(pid) else ""), ""
     # The name stands in brackets and may hold anything, brackets too.
     fields = text.rpartition(")")[2].split()
     return fields[0], fields[19]
+
+
+def _is_there(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True  # somebody else's
+    return True
