@@ -15,6 +15,7 @@ from shadowserve.errors import ShadowserveError
 from shadowserve.judgement.findings.coverage import COVERAGE
 from shadowserve.judgement.verdict import Verdict
 from shadowserve.report import build
+from shadowserve.settings.adapting import adapter_of
 from shadowserve.state import arrival
 from shadowserve.state import deployment as deployments
 from shadowserve.state.deployment import Deployment
@@ -112,6 +113,7 @@ def grounds_of(
     lane = next(one for one in deployment.lanes if one.version == pin.version)
     found = [
         *_registry(deployment, alias, stands_for),
+        *_otherwise(deployment, pin),
         *_digests(deployment, pin, known),
         *_verdict(report, pin),
         *_age(report, pin, max_age_s),
@@ -150,6 +152,23 @@ def _registry(deployment: Deployment, alias: str, stands_for: int | None) -> Ite
             "alias",
             f"Model {deployment.model!r} has no alias @{alias}. Name what is served first: 'shadowserve promote "
             f'v{champion} --force "is served"\', or give --alias the name that you use.',
+        )
+
+
+def _otherwise(deployment: Deployment, pin: Pin) -> Iterator[Objection]:
+    """Yield in what the version was compared otherwise than a champion's worker would run it."""
+    if deployment.options.isolates(deployment.version(pin.version)):
+        yield Objection(
+            "isolated",
+            f"{pin.label} was compared in an environment of its own (--isolate), and a champion runs with the server's "
+            "libraries, with which nobody has compared it. Install its libraries where it is to serve, and compare it "
+            "there without --isolate.",
+        )
+    if (adapter := adapter_of(deployment.options.adapt_output, pin.version)) is not None:
+        yield Objection(
+            "adapted",
+            f"{pin.label} was compared as {adapter} puts its answers (--adapt-output), and a champion's callers get "
+            "them as the model gives them. Register a version that does that itself, and compare it without an adapter.",
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,8 @@ def replay(places: Places, deployment: Deployment, number: int, path: Path) -> R
         scorer = scoring.open_version(
             deployment.version(number),
             path,
-            options=deployment.options,
+            # A champion has neither an environment of its own nor an adapter.
+            options=replace(deployment.options, isolate=(), adapt_output=()),
             champion=deployment.champion,
         )
     except ShadowserveError as error:

@@ -77,8 +77,9 @@ class Switch:
         return {**asdict(self), "against": list(self.against)}
 
     def to_json(self) -> str:
-        """Return it as a text."""
-        return json.dumps(self.to_dict())
+        """Return it as a text, which stands in one tag of a registry."""
+        # Escapes would make a text of another script six times as long.
+        return json.dumps(self.to_dict(), ensure_ascii=False)
 
     def at_time(self, at: str) -> Self:
         """Return it as done at a time."""
@@ -125,7 +126,8 @@ def now() -> str:
 
 def worded(reason: str) -> str:
     """Return a reason as it is kept: one line in which nothing acts."""
-    return legible(" ".join(reason.split()), most=LONGEST_REASON)
+    # What is not printable grows when it is escaped.
+    return legible(" ".join(reason.split()), most=LONGEST_REASON)[:LONGEST_REASON]
 
 
 def read(places: Places, deployment_id: str) -> tuple[Switch, ...]:

@@ -17,6 +17,7 @@ from shadowserve.promotion import grounds, moving
 from shadowserve.promotion.promoting import Wanted, promote, roll_back
 from shadowserve.report import build
 from shadowserve.state import deployment as deployments
+from shadowserve.state import switches
 from shadowserve.state.switches import TAG, Switch
 from shadowserve.versions import pins
 from shadowserve.versions.calls import Calls
@@ -178,6 +179,34 @@ def test_a_champion_that_is_not_the_one_compared_is_told(here):
         "films:3 is not what was compared: registered at 2020-01-01T00:00:00 then"
         in done.objections[0].says
     )
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "says"),
+    [
+        ({"isolate": ("films:4",)}, "isolated", "runs with the server's libraries"),
+        ({"adapt_output": ("forms:euros",)}, "adapted", "as the model gives them"),
+        ({"adapt_output": ("4=forms:euros",)}, "adapted", "compared as forms:euros puts"),
+    ],
+)
+def test_a_version_that_was_compared_otherwise_than_a_champion_runs_needs_force(
+    here, change, code, says
+):
+    served = deployments.read(here.places)
+    rewritten(here, options=replace(served.options, **change))
+    done = asked(here, "v4")
+    assert codes(done) == [code]
+    assert says in done.objections[0].says
+    assert here.champion() == 3
+
+
+@pytest.mark.parametrize(
+    "change", [{"isolate": ("films:7",)}, {"adapt_output": ("7=forms:euros",)}]
+)
+def test_what_was_done_with_another_challenger_says_nothing_against_it(here, change):
+    served = deployments.read(here.places)
+    rewritten(here, options=replace(served.options, **change))
+    assert codes(asked(here, "v4")) == []
 
 
 def test_an_alias_that_was_moved_since_is_told(here):
@@ -357,3 +386,11 @@ def test_a_switch_survives_its_own_text():
     assert Switch.from_json(one.to_json()) == one
     assert Switch.from_json("{") is None
     assert Switch.from_json('{"model": "films"}') is None
+
+
+@pytest.mark.parametrize("character", ["\N{GRINNING FACE}", "\x1b", "\u202e", "\\", "\U000e0001"])
+def test_the_longest_reason_in_any_script_fits_into_a_registrys_tag(character):
+    reason = switches.worded(character * 2_000)
+    one = Switch("films", "champion", 3, 4, "ann@shop", reason, at="now", against=("age",))
+    assert len(one.to_json()) < 5_000  # what MLflow's table holds; PostgreSQL refuses more
+    assert Switch.from_json(one.to_json()) == one

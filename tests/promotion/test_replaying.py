@@ -37,6 +37,13 @@ def test_a_version_that_answers_all_alike_has_nothing_against_it(replayable):
     assert list(requests.as_asked(found, 4)) == []
 
 
+@pytest.mark.live
+def test_it_is_asked_as_a_champion_without_an_adapter_or_an_environment_of_its_own(replayable):
+    options = deployments.read(replayable.places).options
+    lane_only = {"adapt_output": ("nowhere:euros",), "isolate": ("films:4",)}
+    assert asked(replayable, options=replace(options, **lane_only)) == Replayed(n=300)
+
+
 def in_place_of_four(here, path, model, **columns):
     """Return what to change so that other files are films:4's."""
     frame = pd.DataFrame([{**record(n), **columns} for n in range(8)])
