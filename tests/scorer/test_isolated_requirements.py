@@ -70,25 +70,56 @@ def test_a_requirement_of_our_own_name_is_lent_and_not_installed(read):
     assert any(left.startswith("shadowserve") for left in wanted.left_out)
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "git+https://host.example/team/private.git@main",
-        "private @ git+ssh://git@host.example/private.git",
-        "private @ https://host.example/private-1.0-py3-none-any.whl",
-        "private @ file:///srv/private",
-        "https://host.example/private-1.0-py3-none-any.whl",
-        "./private",
-        "../private-1.0-py3-none-any.whl",
-        "/srv/wheels/private-1.0-py3-none-any.whl",
-        "wheels/private-1.0-py3-none-any.whl",
-        "private[extra] @ https://host.example/p.whl",
-        "private@https://host.example/p.whl",
-    ],
-)
+PLACES = [
+    "git+https://host.example/team/private.git@main",
+    "private @ git+ssh://git@host.example/private.git",
+    "private @ https://host.example/private-1.0-py3-none-any.whl",
+    "private @ file:///srv/private",
+    "https://host.example/private-1.0-py3-none-any.whl",
+    "./private",
+    "../private-1.0-py3-none-any.whl",
+    "/srv/wheels/private-1.0-py3-none-any.whl",
+    "wheels/private-1.0-py3-none-any.whl",
+    "private-1.0-py3-none-any.whl",
+    "private-1.0.tar.gz",
+    "private[extra] @ https://host.example/p.whl",
+    "private[extra]@file:p.whl",
+    "private@https://host.example/p.whl",
+    f"private @ https://host.example/p.whl {HASH}",
+]
+OPTIONS = [
+    f"--extra-index-{'url'} https://host.example/simple",
+    "-e .",
+    "-r other.txt",
+    "--no-binary :all:",
+    "--pre",
+]
+
+
+@pytest.mark.parametrize("line", PLACES)
 def test_a_path_or_an_address_is_refused(read, line):
     with pytest.raises(ModelError, match="a path or an address"):
         read("scikit-learn==1.5.2", line)
+
+
+@pytest.mark.parametrize("line", PLACES)
+def test_a_path_or_an_address_in_the_constraints_is_refused_too(read, line):
+    (read.path / "constraints.txt").write_text(f"scipy==1.13.1\n{line}\n")
+    with pytest.raises(ModelError, match="a path or an address"):
+        read("-c constraints.txt", "scikit-learn==1.5.2")
+
+
+@pytest.mark.parametrize("line", OPTIONS)
+def test_an_option_in_the_constraints_is_refused_too(read, line):
+    (read.path / "constraints.txt").write_text(f"{line}\n")
+    with pytest.raises(ModelError, match=r"in its constraints\.txt.*is yours to say"):
+        read("scikit-learn==1.5.2")
+
+
+def test_a_name_that_stands_in_lines_for_several_pythons_keeps_all_of_them(read):
+    told = ('numpy==1.26.4; python_version >= "3.11"', 'numpy==1.24.4; python_version < "3.11"')
+    lines = read("scikit-learn==1.5.2", *told).lines
+    assert [line for line in lines if line.startswith("numpy")] == sorted(told)
 
 
 def test_credentials_of_an_address_are_not_repeated(read):
@@ -97,16 +128,7 @@ def test_credentials_of_an_address_are_not_repeated(read):
     assert "s3cret" not in str(raised.value)
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        f"--extra-index-{'url'} https://host.example/simple",
-        "-e .",
-        "-r other.txt",
-        "--no-binary :all:",
-        "--pre",
-    ],
-)
+@pytest.mark.parametrize("line", OPTIONS)
 def test_an_option_is_refused(read, line):
     with pytest.raises(ModelError, match="is yours to say"):
         read("scikit-learn==1.5.2", line)

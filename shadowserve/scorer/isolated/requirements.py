@@ -7,7 +7,7 @@ that the version itself names, is refused: a version must not choose where the s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,12 @@ from shadowserve.versions.mlmodel import read_flavors
 from shadowserve.versions.version import Version
 
 FILE = "requirements.txt"
+BOUNDS = "constraints.txt"
 LEAST_PYTHON = (3, 10)
 _NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(.*)", re.DOTALL)
-_VCS = ("git+", "hg+", "svn+", "bzr+")
+_ARCHIVES = (".whl", ".zip", ".tar", ".gz", ".bz2", ".xz", ".tgz", ".tbz", ".txz", ".egg")
+_PLACES = frozenset("@/\\")
+"""No name, bound or extra holds one of these; whatever is an address or a path does."""
 _OURS = "shadowserve"
 _WITHOUT_MLFLOW = ("sklearn",)
 """Flavors that are loaded without MLflow; all others need the one that they were recorded with."""
@@ -52,7 +55,7 @@ class Requirements:
     @property
     def hashed(self) -> bool:
         """Whether every requirement bears a hash, so that nothing else may be installed."""
-        return all("--hash=" in line for line in self.lines)
+        return all(map(_bears_hash, self.lines))
 
 
 def of_version(version: Version, path: Path) -> Requirements:
@@ -70,7 +73,10 @@ def of_version(version: Version, path: Path) -> Requirements:
     """
     content = read_flavors(path, pin=version.pin)
     python = _python(version)
-    recorded = dict(_recorded(path, version))
+    recorded: dict[str, list[str]] = {}
+    # One name may stand in several lines, each for another Python.
+    for name, line in _recorded(path, version):
+        recorded.setdefault(name, []).append(line)
     if not recorded:
         raise ModelError(
             f"{version.pin} records no requirements, so no environment can be made for it. Log it again with "
@@ -83,18 +89,18 @@ def of_version(version: Version, path: Path) -> Requirements:
         gone = [name for name in _OF_MLFLOW if recorded.pop(name, None)]
         left_out += [f"{name} (scikit-learn's flavor is loaded without it)" for name in gone]
     elif not any(name in recorded for name in _OF_MLFLOW):
-        recorded["mlflow"] = _exactly("mlflow", content.get("mlflow_version"))
+        recorded["mlflow"] = [_exactly("mlflow", content.get("mlflow_version"))]
     for name, line in _implied(content):
-        recorded.setdefault(name, line)
-    hashed = [line for line in recorded.values() if "--hash=" in line]
-    if hashed and len(hashed) < len(recorded):
-        bare = next(name for name, line in recorded.items() if "--hash=" not in line)
+        recorded.setdefault(name, [line])
+    lines = sorted(line for own in recorded.values() for line in own)
+    bare = next((name for name, own in recorded.items() if not all(map(_bears_hash, own))), None)
+    if bare is not None and any(map(_bears_hash, lines)):
         raise ModelError(
             f"{version.pin} records hashes for some of its requirements and none for {bare}. Log it again with "
             "all of them, or without."
         )
-    constraints = tuple(sorted(_lines(path / "constraints.txt")))
-    return Requirements(python, tuple(sorted(recorded.values())), constraints, tuple(left_out))
+    bounds = sorted(line for _, line in _named(_lines(path / BOUNDS), BOUNDS, version))
+    return Requirements(python, tuple(lines), tuple(bounds), tuple(left_out))
 
 
 def _python(version: Version) -> str:
@@ -117,16 +123,20 @@ def _python(version: Version) -> str:
 
 def _recorded(path: Path, version: Version) -> Iterator[tuple[str, str]]:
     lines = _lines(path / FILE) or _of_conda(path / "conda.yaml")
+    own = (f"-c {BOUNDS}", f"--constraint {BOUNDS}")
+    return _named((line for line in lines if line not in own), FILE, version)
+
+
+def _named(lines: Iterable[str], file: str, version: Version) -> Iterator[tuple[str, str]]:
+    """Yield each line with the name of what it asks for; an option, a path and an address are refused."""
     for line in lines:
-        if line in ("-c constraints.txt", "--constraint constraints.txt"):
-            continue
         if line.startswith("-"):
             raise ModelError(
-                f"{version.pin} has the option {_shown(line)} in its {FILE}. Where packages come from is yours to "
+                f"{version.pin} has the option {_shown(line)} in its {file}. Where packages come from is yours to "
                 "say: give --index or --wheels, and log the version again without the option."
             )
         found = _NAME.fullmatch(line)
-        if found is None or _is_place(found[2]) or _is_place(line):
+        if found is None or _is_place(line):
             raise ModelError(
                 f"{version.pin} requires {_shown(line)}, which is a path or an address. Publish it as a wheel "
                 "(--index, or a folder for --wheels), and log the version again with its name and number."
@@ -134,17 +144,16 @@ def _recorded(path: Path, version: Version) -> Iterator[tuple[str, str]]:
         yield _canonical(found[1]), line
 
 
+def _bears_hash(line: str) -> bool:
+    return "--hash=" in line
+
+
 def _is_place(text: str) -> bool:
     """Whether a requirement names where it lies, and not what it is."""
     head = text.split(";", 1)[0].strip().lower()
-    before = head.split("--hash=", 1)[0]
-    return (
-        before.startswith(("@", ".", "/", *_VCS))
-        or "://" in before
-        or " @ " in before
-        or "/" in before
-        or "\\" in before
-    )
+    before = head.split("--hash=", 1)[0].strip()
+    # A file's bare name is looked for in the directory where the server was started.
+    return before.endswith(_ARCHIVES) or not _PLACES.isdisjoint(before)
 
 
 def _shown(line: str) -> str:
