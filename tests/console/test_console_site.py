@@ -18,6 +18,7 @@ from shadowserve.console.board import Board
 from shadowserve.state.places import Places
 
 NOWHERE = "sqlite:///none.db"
+LANE = deployment(NOWHERE).lane_of(4)
 BROWSER = {"sec-fetch-site": "same-origin", "sec-fetch-mode": "cors", "user-agent": "Mozilla/5.0"}
 
 
@@ -122,7 +123,7 @@ def test_traffic_now_is_what_came_since_the_report_before(places):
         board = Board(places)
         first = await board.latest(deployment(NOWHERE), 4)
         # As if it had been made a minute ago.
-        board._counted[4] = replace(board._counted[4], at=first.made - 60)
+        board._counted[LANE] = replace(board._counted[LANE], at=first.made - 60)
         return [first.report["now"], (await board.anew(deployment(NOWHERE), 4)).report["now"]]
 
     first, second = asyncio.run(look())
@@ -245,7 +246,7 @@ def test_a_page_does_not_wait_for_a_report_that_is_due_and_gets_the_next_by_its_
     async def look() -> tuple[str, str, str]:
         board = Board(places)
         first = await board.latest(deployment(NOWHERE), 4)
-        board._pictures[4] = type(first)(
+        board._pictures[LANE] = type(first)(
             first.deployment, first.report, first.made - 60, 0.1, first.tick
         )
         at_hand = await board.at_hand(deployment(NOWHERE), 4)
@@ -260,7 +261,7 @@ def test_a_first_look_after_long_waits_for_a_report_of_now(places):
     async def look() -> tuple[str, str]:
         board = Board(places)
         first = await board.latest(deployment(NOWHERE), 4)
-        board._pictures[4] = type(first)(
+        board._pictures[LANE] = type(first)(
             first.deployment, first.report, first.made - 3_600, 0.1, first.tick
         )
         return first.tick, (await board.at_hand(deployment(NOWHERE), 4)).tick
