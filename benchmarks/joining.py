@@ -1,13 +1,17 @@
 """Challengers join and leave again and again under load, with kills: does any caller, answer or count notice?
 
     python -m benchmarks.joining
-    python -m benchmarks.joining --joins 50 --seed 3
+    python -m benchmarks.joining --joins 50 --seed 3 --seconds 480
     python -m benchmarks.joining --joins 5 --supervisor
 
 A deployment answers closed-loop callers while a version joins, compares at least so many requests, and leaves, over
 and over. SIGKILL strikes the newcomer, the control, the standing challenger or the process that checks the newcomer,
 at a random moment of a random half of the rounds. The ledger is read all the time and must balance at every reading. In the
 end the callers' tally and the accounts of all stays are laid side by side; the exit code is 1 if anything does not fit.
+
+Each round says how long its parts took: until the version was found in the registry, fetched and tried beside the
+champion, until it had joined, its lane ran, and it had compared enough. A round that fails is a fault, and what came
+until then is summed up all the same. `--lane-priority normal` is for a machine that others keep busy.
 
 With --supervisor the supervisor is killed in the middle of each joining and started again: then only requests of
 that moment may fail, and each start goes on with who had joined, or without.
@@ -16,7 +20,6 @@ that moment may fail, and each start goes on with who had joined, or without.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import signal
@@ -25,113 +28,58 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 
 from rig import tiny
-from rig.served import Served, expected, run
-from shadowserve.state import deployment as deployments
-from shadowserve.state import ledger
+from rig.served import Load, Served
+from rig.watched import Watched
+from shadowserve.errors import ShadowserveError
+from shadowserve.records import Outcome
 from shadowserve.state.places import Places
+from shadowserve.supervisor import visiting
 
 CALLERS, PAUSE_S = 4, 0.04
 WANTED = 200
 """Requests that each newcomer compares at least."""
-ENDS_S = 240.0
+PATIENCE_S = 300.0
 VICTIMS = ("newcomer", "control", "standing", "joiner", "none", "none", "none", "none")
 NEWCOMERS = (tiny.SLOW, tiny.TALKING, tiny.LEAKY)
+PHASES = {"is fetched": "found", "is tried": "fetched", "joined behind": "joined"}
+"""What the supervisor tells, and the part of a round that ends with it."""
+
+
+class NotPlayedError(Exception):
+    """A round that did not come to its end, and why."""
 
 
 @dataclass(slots=True)
-class Calls:
-    """What callers met: when, for how long, and with what status."""
+class Round:
+    """One joining: which version, whom the kill met, and when each part of it ended."""
 
-    told: Counter[str] = field(default_factory=Counter)
-    wrong: int = 0
-    seen: list[tuple[float, float]] = field(default_factory=list)
+    version: int
+    victim: str
+    began: float = field(default_factory=time.monotonic)
+    ended: dict[str, float] = field(default_factory=dict)
+    tries: int = 0
 
+    def mark(self, part: str) -> None:
+        """A part ends now."""
+        self.ended[part] = time.monotonic() - self.began
 
-class Callers:
-    """Closed-loop callers in the background; each call is timed."""
-
-    def __init__(self, served: Served) -> None:
-        self.calls = Calls()
-        self.url = served.url
-        self._over = threading.Event()
-        self._pool = ThreadPoolExecutor(CALLERS)
-
-    def __enter__(self) -> Callers:
-        self._ends = [self._pool.submit(self._call, i) for i in range(CALLERS)]
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for end in self._ends:
-            end.result()
-
-    @property
-    def n(self) -> int:
-        """Calls that were answered with a 200."""
-        return self.calls.told["200"]
-
-    def _call(self, turn: int) -> None:
-        with httpx.Client(timeout=60.0, trust_env=False) as client:
-            while not self._over.is_set():
-                turn += CALLERS
-                x, note = (turn % 601 - 300) / 100, "n" * (1 + turn % 7)
-                body = {"dataframe_records": [tiny.row(x, note)]}
-                began = time.monotonic()
-                try:
-                    answer = client.post(f"{self.url}/invocations", json=body)
-                    self.calls.told[str(answer.status_code)] += 1
-                    if answer.status_code == 200:
-                        (value,) = answer.json()["predictions"]
-                        self.calls.wrong += abs(value - expected(x, note)) > 0.5
-                except httpx.HTTPError as error:
-                    self.calls.told[type(error).__name__] += 1
-                self.calls.seen.append((began, time.monotonic() - began))
-                time.sleep(PAUSE_S)
+    def __str__(self) -> str:
+        parts = ", ".join(f"{part} {at:.1f}" for part, at in self.ended.items())
+        return f"v{self.version}, {self.victim}, {self.tries} tries: {parts} s"
 
 
-class Watched:
-    """Reads the ledger as often as it can, and keeps what does not balance."""
-
-    def __init__(self, served: Served) -> None:
-        self.places = Places(served.state)
-        self.n, self.unbalanced = 0, list[dict[str, Any]]()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look)
-
-    def _look(self) -> None:
-        while not self._over.wait(0.1):
-            deployment = deployments.read(self.places)
-            assert deployment is not None
-            found = ledger.read(self.places, deployment)
-            self.n += 1
-            if not found.balanced:
-                self.unbalanced.append(found.to_dict())
-
-    def __enter__(self) -> Watched:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-
-def command(served: Served, *arguments: str) -> tuple[int, dict[str, Any], str]:
-    """Run a command of `challengers`; return its exit code, what it says for programs, and its talk."""
-    done = run(
-        "challengers", *arguments, "--json", "--state-dir", str(served.state), timeout_s=ENDS_S
-    )
-    return done.returncode, json.loads(done.stdout) if done.stdout else {}, done.stderr
+def ask(served: Served, told: Any, **question: Any) -> dict[str, Any]:
+    """Ask the supervisor as the commands do; its refusals are raised."""
+    return dict(visiting.ask(Places(served.state), question, tell=told))
 
 
 def strike(served: Served, victim: str, version: int) -> bool:
@@ -150,130 +98,164 @@ def strike(served: Served, victim: str, version: int) -> bool:
     return False
 
 
-def one_round(
-    served: Served, version: int, victim: str, chance: random.Random, killed: Counter[str]
-) -> tuple[float, float, int]:
-    """Let a version join, compare, and leave; return when it began and ran, and how often it was tried."""
-    tries, delay_s = 0, chance.uniform(0.5, 8.0)
+def play_round(served: Served, one: Round, chance: random.Random, killed: Counter[str]) -> None:
+    """Let a version join, compare, and leave.
+
+    Raises
+    ------
+    NotPlayedError
+        If any of it does not come about.
+    """
+    over, delay_s = threading.Event(), chance.uniform(0.5, 8.0)
 
     def kill() -> None:
-        time.sleep(delay_s)
-        killed[victim] += strike(served, victim, version)
+        if not over.wait(delay_s):
+            killed[one.victim] += strike(served, one.victim, one.version)
 
-    striker = threading.Thread(target=kill) if victim != "none" else None
-    began = time.monotonic()
-    if striker:
+    striker = threading.Thread(target=kill)
+    if one.victim != "none":
         striker.start()
+    try:
+        _join(served, one)
+        served.until(
+            lambda: served.lane(one.version)["both_ok"] >= WANTED,
+            f"v{one.version} to compare",
+            seconds=PATIENCE_S,
+        )
+        one.mark("compared")
+        ask(served, lambda _: None, ask="remove", pin=f"v{one.version}")
+        one.mark("left")
+    except (ShadowserveError, AssertionError) as error:
+        raise NotPlayedError(str(error).splitlines()[0]) from error
+    finally:
+        over.set()
+        if striker.ident:
+            striker.join()
+
+
+def _join(served: Served, one: Round) -> None:
+    def hear(told: str) -> None:
+        for said, part in PHASES.items():
+            if said in told:
+                one.mark(part)
+
     while True:
-        tries += 1
-        code, _, said = command(served, "add", f"v{version}")
-        if code == 0:
-            break
-        if victim != "joiner" or "has not joined" not in said:
-            raise SystemExit(f"v{version} did not join: {said}")
-    ran = time.monotonic()
-    served.until(lambda: served.lane(version)["both_ok"] >= WANTED, f"v{version} to compare")
-    if striker:
-        striker.join()
-    code, _, said = command(served, "remove", f"v{version}")
-    if code:
-        raise SystemExit(f"v{version} did not leave: {said}")
-    return began, ran, tries
+        one.tries += 1
+        try:
+            ask(served, hear, ask="add", pin=f"v{one.version}", since="now")
+        except visiting.RefusedError as error:
+            if one.victim != "joiner" or "has not joined" not in str(error):
+                raise
+            continue
+        one.mark("ran")
+        return
 
 
-def shares(calls: Calls, loading: list[tuple[float, float]], began: float) -> dict[str, Any]:
-    """Return callers' times before the first joining, while versions join, and else."""
+def outcomes(lane: dict[str, Any]) -> int:
+    """Return how many requests a lane accounts for, what is pending among them."""
+    counted = sum(lane[name.value] for name in Outcome if name.value in lane)
+    return counted + sum(lane["skipped"].values()) + lane["pending"]
+
+
+def times(load: Load, rounds: Sequence[Round], began: float) -> None:
+    """Print callers' times before the first joining, while versions join, and else."""
     by: dict[str, list[float]] = {"before": [], "joining": [], "else": []}
-    for at, took in calls.seen:
+    loading = [(r.began, r.began + r.ended["ran"]) for r in rounds if "ran" in r.ended]
+    for at, took in load.took:
         name = "before" if at < began else "else"
         if any(start <= at <= end for start, end in loading):
             name = "joining"
         by[name].append(took * 1e3)
-    return {
-        name: {"n": len(ms), "p50": np.quantile(ms, 0.5), "p99": np.quantile(ms, 0.99)}
-        for name, ms in by.items()
-        if ms
-    }
+    for name, ms in by.items():
+        if ms:
+            p50, p99 = np.quantile(ms, [0.5, 0.99])
+            print(f"callers {name}: n {len(ms)}, p50 {p50:.1f} ms, p99 {p99:.1f} ms")
 
 
-def play(root: Path, *, joins: int, seed: int, seconds: float) -> bool:
-    """Play all rounds; print what came of them, and return whether everything fits."""
-    chance, killed = random.Random(seed), Counter[str]()
-    loading: list[tuple[float, float]] = []
-    store = tiny.registered(root / "registry")
-    with Served(root / "served", store) as served:
+def sum_up(rounds: Sequence[Round]) -> None:
+    """Print how long the parts of the rounds took: median and most, seconds since the question."""
+    for part in ("found", "fetched", "joined", "ran", "compared", "left"):
+        took = [r.ended[part] for r in rounds if part in r.ended]
+        if took:
+            print(
+                f"{part:9} median {np.median(took):6.1f} s, most {max(took):6.1f} s, n {len(took)}"
+            )
+
+
+def play(root: Path, *options: str, joins: int, seed: int, seconds: float) -> bool:
+    """Play the rounds; print what came of them, and return whether everything fits."""
+    chance, killed, rounds = random.Random(seed), Counter[str](), list[Round]()
+    faults, told = list[str](), dict[str, Any]()
+    with Served(root / "served", tiny.registered(root / "registry"), *options) as served:
         worker = served.worker_pid()
-        with Watched(served) as watched, Callers(served) as callers:
-            served.until(lambda: callers.n > 500, "some traffic before")
+        with (
+            Watched(served, every_s=0.1) as watched,
+            Load(served, callers=CALLERS, pause_s=PAUSE_S) as load,
+        ):
+            served.until(lambda: load.n > 500, "some traffic before")
             began = time.monotonic()
-            for number in range(joins):
-                if time.monotonic() - began > seconds:
-                    joins = number
+            while len(rounds) < joins and time.monotonic() - began < seconds:
+                one = Round(chance.choice(NEWCOMERS), chance.choice(VICTIMS))
+                rounds.append(one)
+                try:
+                    play_round(served, one, chance, killed)
+                except (NotPlayedError, KeyboardInterrupt) as error:
+                    faults.append(f"round {len(rounds)} (v{one.version}): {error or 'cut off'}")
+                    print(f"{len(rounds):3d} {one}; {faults[-1]}", flush=True)
                     break
-                version, victim = chance.choice(NEWCOMERS), chance.choice(VICTIMS)
-                start, ran, tries = one_round(served, version, victim, chance, killed)
-                loading.append((start, ran))
-                print(
-                    f"{number + 1:3d} v{version} ran after {ran - start:.1f} s, {tries} tries, {victim}",
-                    flush=True,
-                )
-        told = served.settled()
+                print(f"{len(rounds):3d} {one}", flush=True)
+        try:
+            told = served.settled(seconds=PATIENCE_S)
+        except AssertionError as error:
+            faults.append(str(error).splitlines()[0])
+            told = served.ledger()
         same = served.worker_pid() == worker
-    n, calls = callers.n, callers.calls
-    accounts = [one["joined"]["before"] + one["after"] + _outcomes(one) for one in told["left"]]
-    compared = [one["both_ok"] for one in told["left"]]
-    faults = {
-        "callers were told": set(calls.told) != {"200"},
-        "answers changed": calls.wrong > 0,
+    left, n = told["left"], load.n
+    accounts = [one["joined"]["before"] + one["after"] + outcomes(one) for one in left]
+    compared = [one["both_ok"] for one in left]
+    found = {
+        "callers were told": set(load.told) != {"200"},
+        "answers changed": load.wrong > 0,
         "a reading did not balance": bool(watched.unbalanced),
-        "accounts": any(account != n for account in accounts) or len(accounts) != joins,
-        "the standing challenger": _outcomes(told["lanes"][0]) != n,
-        "a newcomer compared too little": min(compared) < WANTED,
+        "accounts": any(account != n for account in accounts)
+        or len(accounts) != sum("left" in r.ended for r in rounds),
+        "the standing challenger": outcomes(told["lanes"][0]) != n,
+        "a newcomer compared too little": bool(compared) and min(compared) < WANTED,
         "the worker was replaced": not same,
     }
-    print(
-        f"{n} requests, {dict(calls.told)}, {calls.wrong} wrong; {joins} joins, kills {dict(killed)}"
-    )
+    faults += [name for name, wrong in found.items() if wrong]
+    print(f"{n} requests, {dict(load.told)}, {load.wrong} wrong; kills {dict(killed)}")
+    print(f"{len(accounts)} of {len(rounds)} joins came to their end")
     print(f"{watched.n} readings of the ledger, {len(watched.unbalanced)} not balanced")
-    print(f"compared by each newcomer: least {min(compared)}, median {np.median(compared):.0f}")
-    for name, of in shares(calls, loading, began).items():
-        print(f"callers {name}: n {of['n']}, p50 {of['p50']:.1f} ms, p99 {of['p99']:.1f} ms")
-    found = [name for name, wrong in faults.items() if wrong]
-    print(f"faults: {', '.join(found) or 'none'}")
-    return not found
+    if compared:
+        print(f"compared by each: least {min(compared)}, median {np.median(compared):.0f}")
+    sum_up(rounds)
+    times(load, rounds, began)
+    print(f"faults: {', '.join(faults) or 'none'}")
+    return not faults
 
 
-def _outcomes(lane: dict[str, Any]) -> int:
-    names = (
-        "both_ok", "challenger_error", "champion_error", "both_error", "timed_out", "crashed",
-        "sampled_out",
-    )  # fmt: skip
-    return sum(lane[name] for name in names) + sum(lane["skipped"].values()) + lane["pending"]
-
-
-def play_supervisor(root: Path, *, joins: int, seed: int, seconds: float) -> bool:
+def play_supervisor(root: Path, *options: str, joins: int, seed: int, seconds: float) -> bool:
     """Kill the supervisor in the middle of each joining; return whether each start balances."""
-    chance, fine = random.Random(seed), True
-    store = tiny.registered(root / "registry")
-    with Served(root / "served", store) as served:
+    chance, fine, pin = random.Random(seed), True, f"v{tiny.SLOW}"
+    with Served(root / "served", tiny.registered(root / "registry"), *options) as served:
         began = time.monotonic()
         for number in range(joins):
             if time.monotonic() - began > seconds:
                 break
-            with Callers(served) as callers:
-                served.until(lambda callers=callers: callers.n > 200, "some traffic")
-                command(served, "add", f"v{tiny.SLOW}", "--no-wait")
+            with Load(served, callers=CALLERS, pause_s=PAUSE_S) as load:
+                served.until(lambda load=load: load.n > 200, "some traffic")
+                ask(served, lambda _: None, ask="add", pin=pin, wait=False)
                 time.sleep(chance.uniform(0.0, 9.0))
                 served.stop(signal.SIGKILL)
             time.sleep(1.5)
             served.start()
-            told = command(served, "list")[1]
-            there = tiny.SLOW in [one["version"] for one in told["challengers"]]
-            ledger_now = served.settled()
-            fine &= ledger_now["balanced"]
-            print(f"{number + 1:3d} joined {there}, balanced {ledger_now['balanced']}", flush=True)
+            told = served.settled(seconds=PATIENCE_S)
+            there = tiny.SLOW in [one["version"] for one in told["lanes"]]
+            fine &= told["balanced"]
+            print(f"{number + 1:3d} joined {there}, balanced {told['balanced']}", flush=True)
             if there:
-                fine &= command(served, "remove", f"v{tiny.SLOW}")[0] == 0
+                ask(served, lambda _: None, ask="remove", pin=pin)
     return fine
 
 
@@ -283,13 +265,19 @@ def main() -> int:
     parser.add_argument("--joins", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=1e9, help="begin no round after so many")
+    parser.add_argument("--lane-priority", default="auto", help="as of 'serve'")
     parser.add_argument("--supervisor", action="store_true", help="kill the supervisor instead")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # sums up, too
+    print(f"load {os.getloadavg()[0]:.1f}", flush=True)
     with tempfile.TemporaryDirectory(prefix="shadowserve-joining-") as folder:
         root = Path(folder)
         (root / "registry").mkdir()
         how = play_supervisor if asked.supervisor else play
-        return 0 if how(root, joins=asked.joins, seed=asked.seed, seconds=asked.seconds) else 1
+        options = ("--lane-priority", asked.lane_priority)
+        fine = how(root, *options, joins=asked.joins, seed=asked.seed, seconds=asked.seconds)
+    print(f"load {os.getloadavg()[0]:.1f}", flush=True)
+    return 0 if fine else 1
 
 
 if __name__ == "__main__":

@@ -259,8 +259,15 @@ class Load:
         How many at once.
     pause_s : float
         What each waits between two calls.
-    check : bool
-        Whether each answer is compared with the champion's own for that row.
+
+    Attributes
+    ----------
+    told : Counter
+        How many calls ended with which status, or in which error.
+    wrong : int
+        Answers that are not the champion's own for that row.
+    took : list of (float, float)
+        When each call began, and its seconds.
     """
 
     def __init__(self, served: Served, *, callers: int = 4, pause_s: float = 0.0) -> None:
@@ -269,6 +276,7 @@ class Load:
         self.pause_s = pause_s
         self.told: Counter[str] = Counter()
         self.wrong = 0
+        self.took: list[tuple[float, float]] = []
         self._stopped = threading.Event()
         self._pool = ThreadPoolExecutor(callers)
 
@@ -295,6 +303,7 @@ class Load:
                 turn += self.callers
                 x, note = (turn % 601 - 300) / 100, "n" * (1 + turn % 7)
                 body = {"dataframe_records": [tiny.row(x, note)]}
+                began = time.monotonic()
                 try:
                     response = client.post(f"{url}/invocations", json=body)
                     self.told[str(response.status_code)] += 1
@@ -303,6 +312,7 @@ class Load:
                         self.wrong += abs(value - expected(x, note)) > 0.5
                 except httpx.HTTPError as error:
                     self.told[type(error).__name__] += 1
+                self.took.append((began, time.monotonic() - began))
                 time.sleep(self.pause_s)
 
 

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from shadowserve.check.trial import try_version
+from shadowserve.host import priority
 from shadowserve.settings.options import Options
 from shadowserve.versions import copies
 from shadowserve.versions.version import Version
@@ -19,6 +20,8 @@ from shadowserve.versions.version import Version
 
 def main(path: str) -> None:
     """Try a version out and print the record."""
+    if priority.VARIABLE in os.environ:  # beside a champion that is served
+        priority.load()
     answer = os.dup(1)
     # By descriptor, since libraries in C print past Python's stdout.
     os.dup2(2, 1)

@@ -73,12 +73,16 @@ def load(environ: Mapping[str, str] = os.environ) -> None:
     """Give the calling process, a child of one that has settled, the claim of one that loads, as far as may be.
 
     A class is inherited: what a lane starts later would never load beside busy strangers. Without the right
-    to raise a priority (CAP_SYS_NICE on Linux) it stays as it is.
+    to raise a priority (CAP_SYS_NICE on Linux) it stays as it is. A session is not: where the process leads
+    one, that has an ordinary claim until now.
     """
+    nice = told(environ).loading_nice
     with contextlib.suppress(OSError):
         if hasattr(os, "SCHED_IDLE"):
             os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-        os.setpriority(os.PRIO_PROCESS, 0, told(environ).loading_nice)
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
+    with contextlib.suppress(OSError):
+        _session_share("self", nice)
 
 
 def settle(environ: Mapping[str, str] = os.environ, *, pid: int = 0) -> None:

@@ -113,6 +113,22 @@ def test_stepping_back_is_for_all_threads_of_a_process(tmp_path):
 @pytest.mark.skipif(
     not Path("/proc/self/autogroup").exists(), reason="the kernel groups no sessions"
 )
+def test_a_session_of_its_own_has_no_larger_claim_than_who_began_it(tmp_path):
+    inner = "from shadowserve.host import priority as p; p.load(); print(open('/proc/self/autogroup').read())"
+    program = (
+        "import subprocess, sys\n"
+        f"subprocess.run([sys.executable, '-c', {inner!r}], check=True, start_new_session=True)"
+    )
+    env = {**os.environ, VARIABLE: Priority.IDLE.value}
+    one = Child(name="joiner", command=("-c", program), env=env, log=tmp_path / "log", idle=True)
+    one.start()
+    assert one.wait(60)
+    assert one.log.read_text().strip().endswith(f"nice {Priority.IDLE.loading_nice}")
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/autogroup").exists(), reason="the kernel groups no sessions"
+)
 def test_a_process_in_somebody_elses_session_slows_nobody_else(tmp_path):
     program = (
         "import subprocess, sys\n"
