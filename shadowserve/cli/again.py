@@ -17,6 +17,7 @@ from shadowserve.state.deployment import Deployment
 from shadowserve.state.places import Places
 from shadowserve.state.presence import running
 from shadowserve.supervisor import visiting
+from shadowserve.supervisor.refusals import isolated_of
 from shadowserve.supervisor.start import listed
 from shadowserve.versions import pins
 from shadowserve.versions.pins import Pin, Reference
@@ -29,6 +30,7 @@ class _Asked:
 
     champion: Pin
     challengers: tuple[Pin, ...]
+    isolated: tuple[str, ...]
 
 
 def ask_the_running(settings: Settings, *, say: Callable[[str], None]) -> bool:
@@ -60,7 +62,8 @@ def ask_the_running(settings: Settings, *, say: Callable[[str], None]) -> bool:
         return True
     # Those that join come first: a deployment keeps one challenger at least.
     for pin in (pin for pin in wanted if pin not in present):
-        end = visiting.ask(places, {"ask": "add", "pin": str(pin)}, tell=say)
+        question = {"ask": "add", "pin": str(pin), "isolate": str(pin) in asked.isolated}
+        end = visiting.ask(places, question, tell=say)
         say(f"{end['joined']} runs.")
     for pin in (pin for pin in present if pin not in wanted):
         end = visiting.ask(places, {"ask": "remove", "pin": str(pin)}, tell=say)
@@ -85,6 +88,7 @@ def _refuse_restart(
         )
     changed = deployment.frozen_in(Options.from_settings(settings))
     changed += ["control"] if deployment.control != settings.control else []
+    changed += ["isolate"] if _isolates_others(deployment, asked) else []
     if changed:
         raise JournalError(
             f"{served} is served from {places.root} ({who}); another {listed(changed)} begins a new deployment, "
@@ -93,20 +97,29 @@ def _refuse_restart(
         )
 
 
+def _isolates_others(deployment: Deployment, asked: _Asked) -> bool:
+    """Whether a challenger that is there from the start would run elsewhere than it does."""
+    return any(
+        deployment.options.isolates(one) != (str(one.pin) in asked.isolated)
+        for one in deployment.challengers
+        if one.pin in asked.challengers and deployment.stay_of(one.number).joined is None
+    )
+
+
 def _resolved(settings: Settings, deployment: Deployment) -> _Asked:
     """Return what the command names; only aliases are looked up."""
     references = [pins.parse(text) for text in (settings.champion or "", *settings.challengers)]
     model = settings.model or deployment.model
     if all(one.version is not None for one in references):
         champion, *others = (_pin(one, model) for one in references)
-        return _Asked(champion, tuple(others))
+        return _Asked(champion, tuple(others), isolated_of(settings, champion, others))
     from shadowserve.versions.registry import Registry  # imports MLflow: seconds
 
     addresses = uris(settings.tracking_uri, settings.registry_uri)
     preflight(addresses)
     registry = Registry(addresses)
     champion, *others = (registry.resolve(one, model) for one in references)
-    return _Asked(champion, tuple(others))
+    return _Asked(champion, tuple(others), isolated_of(settings, champion, others))
 
 
 def _pin(reference: Reference, model: str) -> Pin:

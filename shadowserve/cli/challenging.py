@@ -37,10 +37,17 @@ def challengers() -> None:
     default=NOW,
     help="Which requests it is for: from now on, all that the journal still holds, or of the last 1h. [default: now]",
 )
+@click.option(
+    "--isolate",
+    is_flag=True,
+    help="Run it in an environment of its own, made from its recorded requirements.",
+)
 @click.option("--no-wait", is_flag=True, help="Return once it has begun, not once the lane runs.")
 @state_dir_option
 @as_json
-def add(pin: str, since: str, no_wait: bool, state_dir: str | None, as_json: bool) -> None:
+def add(
+    pin: str, since: str, isolate: bool, no_wait: bool, state_dir: str | None, as_json: bool
+) -> None:
     """Fetch a version, check it beside the champion as 'check' does, and start a lane for it.
 
     What is said of it counts what it has compared since it joined. It stays until it is removed, whatever a later
@@ -49,7 +56,9 @@ def add(pin: str, since: str, no_wait: bool, state_dir: str | None, as_json: boo
 
     Example: shadowserve challengers add v5 --from 1h
     """
-    question = {"ask": "add", "pin": pin, "since": _since(since), "wait": not no_wait}
+    question = {
+        "ask": "add", "pin": pin, "since": _since(since), "wait": not no_wait, "isolate": isolate
+    }  # fmt: skip
     _ask(state_dir, question, as_json=as_json)
 
 

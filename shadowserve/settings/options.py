@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 from shadowserve.schema.disclosure import Disclosure
 from shadowserve.settings.policy import Policy
 from shadowserve.settings.settings import FIELDS, Settings
+from shadowserve.versions.pins import Pin
 from shadowserve.versions.version import Version
 from shadowserve.withheld import without_credentials
 
@@ -80,6 +81,11 @@ class Options:
     def isolates(self, version: Version) -> bool:
         """Whether a challenger runs in an environment of its own."""
         return str(version.pin) in self.isolate
+
+    def isolating(self, pin: Pin, wanted: bool) -> Self:
+        """Return the same with a version that runs in an environment of its own, or that does not."""
+        others = tuple(one for one in self.isolate if one != str(pin))
+        return replace(self, isolate=(*others, str(pin)) if wanted else others)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all options by name, as JSON-able values; young ones where they are set."""

@@ -23,7 +23,9 @@ NOW = "now"
 START = "start"
 
 
-def joined(deployment: Deployment, version: Version, *, path: str, at: str) -> Deployment:
+def joined(
+    deployment: Deployment, version: Version, *, path: str, at: str, isolated: bool = False
+) -> Deployment:
     """Return a deployment with one challenger more, at a place that no judged one has.
 
     Parameters
@@ -32,6 +34,8 @@ def joined(deployment: Deployment, version: Version, *, path: str, at: str) -> D
         Where its files lie.
     at : str
         UTC, ISO 8601.
+    isolated : bool
+        Whether it runs in an environment of its own, whatever an earlier stay of it did.
     """
     settled = _settled(deployment)
     taken = [stay.place for stay in settled.stays.values()]
@@ -43,6 +47,7 @@ def joined(deployment: Deployment, version: Version, *, path: str, at: str) -> D
         challengers=(*settled.challengers, version),
         files={**settled.files, version.number: path},
         stays={**settled.stays, version.number: stay},
+        options=settled.options.isolating(version.pin, isolated),
     )
 
 

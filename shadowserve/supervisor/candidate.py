@@ -40,6 +40,8 @@ class Candidate:
         Secrets of the environment that models may see.
     champion : mapping or None
         What came of trying the champion (`check.Trial`), if it was tried before.
+    isolated : bool
+        Whether it is to run in an environment of its own.
     """
 
     pin: str
@@ -49,6 +51,7 @@ class Candidate:
     strict: bool = False
     passed: tuple[str, ...] = ()
     champion: Mapping[str, Any] | None = None
+    isolated: bool = False
 
     def to_json(self) -> str:
         """Encode for the process."""
@@ -61,6 +64,7 @@ class Candidate:
                 "strict": self.strict,
                 "passed": self.passed,
                 "champion": self.champion,
+                "isolated": self.isolated,
             }
         )
 
@@ -76,6 +80,7 @@ class Candidate:
             strict=raw["strict"],
             passed=tuple(raw["passed"]),
             champion=raw["champion"],
+            isolated=raw["isolated"],
         )
 
 

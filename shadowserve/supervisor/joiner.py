@@ -21,12 +21,14 @@ from setproctitle import setproctitle
 from shadowserve import withheld
 from shadowserve.check import Side, Trial, try_out
 from shadowserve.check import check as compare
-from shadowserve.errors import ShadowserveError
+from shadowserve.errors import ModelError, ShadowserveError
 from shadowserve.faults import fault_of
 from shadowserve.host import priority
 from shadowserve.host.leash import watch_parent
 from shadowserve.scorer.loading import input_example
+from shadowserve.settings.options import Options
 from shadowserve.settings.settings import Settings
+from shadowserve.settings.vocabulary import PACKAGE_INDEX
 from shadowserve.supervisor.candidate import Candidate, NotJoinedError, refuse_member
 from shadowserve.supervisor.refusals import file_faults, refuse_columns
 from shadowserve.versions import pins
@@ -61,19 +63,45 @@ def find(asked: Candidate, out: IO[str]) -> Mapping[str, Any]:
         strict_versions=asked.strict,
         entity=deployment.options.entity,
     )
-    if faults := file_faults(settings, fetched.version):
+    if faults := file_faults(settings, fetched.version, isolated=asked.isolated):
         raise NotJoinedError(" ".join(faults), INCOMPATIBLE)
     refuse_columns(settings, [fetched.version])
+    options = deployment.options.isolating(pin, asked.isolated)
+    if asked.isolated:
+        _make(fetched.version, fetched.path, options, out)
     _tell(out, told=f"{pin} is tried on the examples, beside {deployment.champion.pin}.")
-    champion = _checked(asked, fetched.version, fetched.path, addresses)
+    champion = _checked(asked, fetched.version, fetched.path, addresses, options)
     return {
         "version": fetched.version.to_dict(),
         "path": str(fetched.path.resolve()),
         "champion": champion.to_dict(),
+        "isolated": asked.isolated,
     }
 
 
-def _checked(asked: Candidate, version: Version, path: Path, addresses: Uris) -> Trial:
+def _make(version: Version, path: Path, options: Options, out: IO[str]) -> None:
+    """Make the environment that the version runs in, before it is tried in it.
+
+    Raises
+    ------
+    NotJoinedError
+        If it cannot be made.
+    """
+    from shadowserve.scorer.isolated.making import make
+
+    def say(text: str) -> None:
+        _tell(out, told=f"The environment of {version.pin} is {text}.")
+
+    try:
+        found = make(version, path, options, index=os.environ.get(PACKAGE_INDEX), say=say)
+    except ModelError as error:
+        raise NotJoinedError(str(error), INCOMPATIBLE) from error
+    _tell(out, told=f"{version.pin} runs isolated: {found.told}, in {found.path}.")
+
+
+def _checked(
+    asked: Candidate, version: Version, path: Path, addresses: Uris, options: Options
+) -> Trial:
     """Check the version beside the champion, one after the other; return the champion's trial.
 
     Raises
@@ -95,7 +123,7 @@ def _checked(asked: Candidate, version: Version, path: Path, addresses: Uris) ->
         return try_out(
             one,
             files,
-            options=deployment.options,
+            options=options,
             champion_body=body,
             champion=beside,
             environment=environment,
@@ -105,7 +133,7 @@ def _checked(asked: Candidate, version: Version, path: Path, addresses: Uris) ->
     champion = Trial.from_dict(known) if known else tried(deployment.champion, served, None)
     sides = (
         Side(deployment.champion, champion),
-        Side(version, tried(version, path, deployment.champion)),
+        Side(version, tried(version, path, deployment.champion), isolated=asked.isolated),
     )
     found = compare(*sides, output_kind=deployment.options.output_kind)
     if found.incompatible:

@@ -33,6 +33,7 @@ from shadowserve.supervisor.candidate import Candidate, refuse_member
 from shadowserve.supervisor.child import Child
 from shadowserve.supervisor.desk import Question, Visitor
 from shadowserve.supervisor.processes import Processes
+from shadowserve.supervisor.starving import Starving
 from shadowserve.supervisor.watch import LaneWatch
 from shadowserve.versions import pins
 from shadowserve.versions.version import Version
@@ -57,6 +58,17 @@ class _Joining:
     cancelled_at: float | None = None
     heard: bytearray = field(default_factory=bytearray)
     told: str = "is resolved"
+    starving: Starving = field(default_factory=Starving)
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A visitor that waits for a newcomer's lane to run."""
+
+    name: LaneName
+    visitor: Visitor
+    starving: Starving
+    told: str | None = None
 
 
 @dataclass(slots=True)
@@ -94,7 +106,7 @@ class Membership:
     say: Callable[[str], None]
     _joining: _Joining | None = None
     _leaving: list[_Leaving] = field(default_factory=list)
-    _waiting: list[tuple[LaneName, Visitor, str | None]] = field(default_factory=list)
+    _waiting: list[_Waiting] = field(default_factory=list)
     _champion: Mapping[str, Any] | None = None
     _last: str | None = None
 
@@ -144,7 +156,7 @@ class Membership:
         for one in list(self._leaving):
             self._see_off(one)
         for waiting in list(self._waiting):
-            self._look_at(*waiting)
+            self._look_at(waiting)
 
     def end(self) -> None:
         """End what is on its way in or out."""
@@ -179,12 +191,13 @@ class Membership:
                 f"v{reference.version} is leaving just now. Try again in a moment.", exit_code=4
             )
             return
-        self._joining = self._begin(visitor, text, since)
+        isolated = question.get("isolate") is True
+        self._joining = self._begin(visitor, text, since, isolated=isolated)
         self.say(f"Joining        {text} is fetched and checked")
         if question.get("wait") is False:
             visitor.end(joining=text)
 
-    def _begin(self, visitor: Visitor, pin: str, since: str) -> _Joining:
+    def _begin(self, visitor: Visitor, pin: str, since: str, *, isolated: bool) -> _Joining:
         asked = Candidate(
             pin=pin,
             deployment=self.deployment,
@@ -193,6 +206,7 @@ class Membership:
             strict=self.settings.strict_versions,
             passed=self.settings.pass_env,
             champion=self._champion,
+            isolated=isolated,
         )
         with contextlib.ExitStack() as opened:
             file = opened.enter_context(tempfile.TemporaryFile("w+", dir=self.places.scratch))
@@ -225,6 +239,8 @@ class Membership:
             one.heard = bytearray(rest)
             if self._take(one, json.loads(line)):
                 return
+        if running and (hungry := one.starving.look(one.child)) is not None:
+            one.visitor.tell(hungry)
         if not running:
             how = ending(one.child.exit_code)
             told = f"the process that checks it ended ({how}); {one.child.log} says more."
@@ -244,18 +260,19 @@ class Membership:
         found = said["found"]
         self._champion = found["champion"]
         try:
-            self._join(one, Version.from_dict(found["version"]), str(found["path"]))
+            version, path = Version.from_dict(found["version"]), str(found["path"])
+            self._join(one, version, path, isolated=found.get("isolated", False))
         except (ShadowserveError, OSError, Unwritable) as error:
             known = isinstance(error, ShadowserveError)
             why = str(error) if known else f"its files cannot be written ({error})"
             self._refuse(one, f"{one.pin} has not joined: {why}")
         return True
 
-    def _join(self, one: _Joining, version: Version, path: str) -> None:
+    def _join(self, one: _Joining, version: Version, path: str, *, isolated: bool) -> None:
         """Let it join: from here on all that is journaled is meant for it, too."""
         refuse_member(self.deployment, version.pin)  # somebody else may have come meanwhile
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        wanted = joining.joined(self.deployment, version, path=path, at=at)
+        wanted = joining.joined(self.deployment, version, path=path, at=at, isolated=isolated)
         name = wanted.lane_of(version.number)
         after = joining.place_to_begin(self.places, _moment(one.since))
         joining.begin(self.places, name, after=after)
@@ -273,11 +290,12 @@ class Membership:
         )
         self.say(f"Joined         {told}")
         one.visitor.tell(f"{told}; it is loaded.")
-        self._waiting.append((name, one.visitor, None))
+        self._waiting.append(_Waiting(name, one.visitor, one.starving))
 
-    def _look_at(self, name: LaneName, visitor: Visitor, told: str | None) -> None:
+    def _look_at(self, waiting: _Waiting) -> None:
         """Tell who waits for a newcomer's lane how it fares."""
-        self._waiting.remove((name, visitor, told))
+        name, visitor = waiting.name, waiting.visitor
+        self._waiting.remove(waiting)
         if visitor.gone or visitor.ended:
             return
         state, reason = condition(self.places.lane(name.role, name.version, name.stay))
@@ -292,9 +310,13 @@ class Membership:
                 exit_code=3,
             )
         else:
-            if reason is not None and reason != told:
+            if reason is not None and reason != waiting.told:
                 visitor.tell(f"{name} {reason}.")
-            self._waiting.append((name, visitor, reason))
+            watch = next(one for one in self.lanes if one.name == name)
+            if (hungry := waiting.starving.look(watch.child)) is not None:
+                visitor.tell(hungry)
+            waiting.told = reason
+            self._waiting.append(waiting)
 
     def _refuse(self, one: _Joining, why: str, *, exit_code: int = 4) -> None:
         self._last = why

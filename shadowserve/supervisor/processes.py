@@ -144,7 +144,6 @@ class Processes:
 
     def _maker(self, name: LaneName) -> Child:
         """Make the process that makes the environment of a lane's version; it may use the network."""
-        index = self.settings.package_index
         passed = [one for one in os.environ if one.startswith(("UV_", "PIP_"))]
         return Child(
             name=f"environment of {name}",
@@ -154,7 +153,7 @@ class Processes:
             ),
             env={
                 **self._environment("environment", passed=passed),
-                **({PACKAGE_INDEX: index} if index else {}),
+                **self._index(),
                 **self._background(),
             },
             log=self.places.logs / f"environment-v{name.version}.log",
@@ -201,6 +200,7 @@ class Processes:
             command=("-m", "shadowserve.supervisor.joiner", str(question), str(answers)),
             env={
                 **self._environment("evidence"),
+                **self._index(),
                 **self._background(),
                 "SHADOWSERVE_TRACKING_URI": self.addresses.tracking,
                 "SHADOWSERVE_REGISTRY_URI": self.addresses.registry,
@@ -260,6 +260,11 @@ class Processes:
     def _as_needed(self, name: LaneName) -> dict[str, str]:
         auto = lane_processes.is_auto(self.settings.lane_processes, name.version)
         return {lane_processes.AS_NEEDED: "1"} if auto else {}
+
+    def _index(self) -> dict[str, str]:
+        """Return where packages come from; with its credentials, it is for whoever installs."""
+        index = self.settings.package_index
+        return {PACKAGE_INDEX: index} if index else {}
 
     def _background(self) -> dict[str, str]:
         return {priority.VARIABLE: self.priority.value}

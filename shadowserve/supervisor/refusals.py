@@ -12,6 +12,7 @@ from shadowserve.settings import adapting
 from shadowserve.settings.policy import Policy
 from shadowserve.settings.settings import Settings, flag_of
 from shadowserve.settings.spellings import size_text
+from shadowserve.state.deployment import Deployment
 from shadowserve.versions import pins
 from shadowserve.versions.mlmodel import library_differences
 from shadowserve.versions.version import Version
@@ -159,16 +160,18 @@ def isolated_of(
     champion: pins.Pin,
     challengers: Sequence[pins.Pin],
     *,
-    recorded: bool = False,
+    recorded: Deployment | None = None,
 ) -> tuple[str, ...]:
     """Return the versions that run in environments of their own, as their pins are written in full.
+
+    Who has joined while serving runs as it joined, whatever the settings say.
 
     Parameters
     ----------
     champion, challengers : Pin, sequence of Pin
         As resolved, in the order of the settings.
-    recorded : bool
-        Whether the challengers are those that joined before; one that has left since is passed over.
+    recorded : Deployment, optional
+        That which challengers joined and left before; a setting's one that has left since is passed over.
 
     Raises
     ------
@@ -176,7 +179,7 @@ def isolated_of(
         If one is no challenger: the champion's answers come from the server's own libraries.
     """
     found: list[str] = []
-    written = list(map(str, challengers)) if recorded else settings.challengers
+    written = list(map(str, challengers)) if recorded is not None else settings.challengers
     for text in settings.isolate:
         known = [
             pin for one, pin in zip(written, challengers, strict=True) if _means(text, one, pin)
@@ -186,13 +189,24 @@ def isolated_of(
                 f"{flag_of('isolate')} {text}: {champion} is the champion, and only challengers run isolated. To "
                 "serve it, install what it was trained with beside this server."
             )
-        if not known and not recorded:
+        if not known and recorded is None:
             raise SettingsError(
                 f"{flag_of('isolate')} {text} names none of the challengers: {', '.join(map(str, challengers))}. "
                 "Give the pin of one of them."
             )
         found += map(str, known)
-    return tuple(dict.fromkeys(found))
+    joined = {} if recorded is None else _joined(recorded, challengers)
+    found = [pin for pin in found if pin not in joined]
+    return (*dict.fromkeys(found), *(pin for pin, isolated in joined.items() if isolated))
+
+
+def _joined(recorded: Deployment, challengers: Sequence[pins.Pin]) -> dict[str, bool]:
+    """Return who has joined while serving and is still there, and whether it runs isolated."""
+    return {
+        str(one.pin): recorded.options.isolates(one)
+        for one in recorded.challengers
+        if one.pin in challengers and recorded.stay_of(one.number).joined is not None
+    }
 
 
 def _means(text: str, written: str, pin: pins.Pin) -> bool:

@@ -162,7 +162,7 @@ def resolve(
         refuse_adapters(settings, challengers)
     else:
         challengers = list(_still_there(registry, places, recorded, say))
-    isolated = isolated_of(settings, champion, challengers, recorded=recorded is not None)
+    isolated = isolated_of(settings, champion, challengers, recorded=recorded)
     stages.reached("pins")
     fetched = registry.fetch_all((champion, *challengers), places.models)
     faults = [

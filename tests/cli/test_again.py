@@ -17,10 +17,12 @@ from shadowserve.errors import ShadowserveError
 from shadowserve.settings.options import Options
 from shadowserve.settings.settings import Settings
 from shadowserve.state import deployment as deployments
-from shadowserve.state import presence
+from shadowserve.state import joining, presence
 from shadowserve.state.places import Places
 from shadowserve.supervisor.desk import Desk
 
+isolated: list[str] = []
+"""Those that were to join in an environment of their own."""
 SERVED = Options.from_settings(Settings())
 
 
@@ -31,12 +33,14 @@ def serving(tmp_path, served, refuses=None):
     deployments.write(places, served)
     presence.tell(places, data=("127.0.0.1", 1), console=("127.0.0.1", 2))
     asked: list[tuple[str, str]] = []
+    isolated.clear()
 
     def answer(visitor, question) -> None:
         if question["ask"] == "list":
             visitor.end(joining=None)
             return
         asked.append((question["ask"], question["pin"]))
+        isolated.append(question["pin"]) if question.get("isolate") else None
         if refuses == question["pin"]:
             visitor.refuse("It cannot be compared.", exit_code=3)
         else:
@@ -92,6 +96,21 @@ def test_others_join_first_and_then_those_leave_that_are_not_named(tmp_path):
         assert said[-1].endswith("with films:5, films:6.")
 
 
+def test_what_joins_by_it_runs_isolated_where_the_command_says_so(tmp_path):
+    with serving(tmp_path, deployment(options=SERVED)) as asked:
+        give(tmp_path, "v4", "films:5", "v6", isolate=("v5",))
+        assert asked == [("add", "films:5"), ("add", "films:6")]
+        assert isolated == ["films:5"]
+
+
+def test_who_joined_isolated_stays_so_whatever_the_command_says(tmp_path):
+    at = "2026-01-02T00:00:00+00:00"
+    served = joining.joined(deployment(options=SERVED), version(5), path="/5", at=at, isolated=True)
+    with serving(tmp_path, served) as asked:
+        give(tmp_path, "v4", "v5")
+        assert asked == []
+
+
 def test_the_command_that_began_it_does_not_undo_who_has_joined_since(tmp_path):
     served = deployment(options=SERVED, challengers=(version(4), version(5)), asked=(4,))
     with serving(tmp_path, served) as asked:
@@ -126,6 +145,7 @@ def test_one_that_is_being_stopped_does_not_pass_for_one_that_serves(tmp_path):
         ({"entity": "user"}, "another --entity begins a new deployment"),
         ({"verdict": {"alpha": 0.01}}, "another verdict begins a new deployment"),
         ({"control": False}, "another control begins a new deployment"),
+        ({"isolate": ("v4",)}, "another --isolate begins a new deployment"),
     ],
 )
 def test_what_needs_a_restart_is_refused_with_the_next_step(tmp_path, changes, says):

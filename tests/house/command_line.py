@@ -19,5 +19,7 @@ def commands() -> dict[str, click.Command]:
 
 
 def flags_of(command: click.Command) -> set[str]:
-    """Every way to write one of the command's options."""
-    return {text for p in command.params for text in (*p.opts, *p.secondary_opts)} | {"--help"}
+    """Every way to write one of the command's options, or of those below it."""
+    own = {text for p in command.params for text in (*p.opts, *p.secondary_opts)} | {"--help"}
+    below = command.commands.values() if isinstance(command, click.Group) else ()
+    return own.union(*map(flags_of, below))

@@ -1,4 +1,4 @@
-"""Challengers that the server's libraries cannot load run beside a champion that they can."""
+"""Challengers that the server's libraries cannot load run beside a champion that they can, or join it so."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ pytestmark = [
 
 OLDER, LACKING = 2, 3
 N = 40
+QUICK = ("--lane-priority", "normal")  # whatever else the machine does
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +31,12 @@ def made():
 def served(tmp_path_factory, made):
     store = elsewhere.registered(tmp_path_factory.mktemp("elsewhere"), made)
     root = tmp_path_factory.mktemp("isolated")
-    flags = ("--model", "far", "--isolate", "v2", "--isolate", "far:3", "--strict-versions")
-    with Served(root, store, *flags, challengers=(OLDER, LACKING)) as deployment:
+    flags = ("--model", "far", "--isolate", "v2", "--strict-versions", *QUICK)
+    with Served(root, store, *flags, challengers=(OLDER,)) as deployment:
+        joins = ("challengers", "add", "v3", "--isolate", "--state-dir", str(deployment.state))
+        done = run(*joins, timeout_s=300)
+        assert done.returncode == 0, done.stderr
+        assert "far:3 runs isolated: Python 3.11" in done.stderr
         yield deployment
 
 

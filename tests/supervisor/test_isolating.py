@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from rig.deployment import deployment
+from rig.scoring import version
 from shadowserve.errors import SettingsError
 from shadowserve.settings.loading import load
 from shadowserve.settings.options import Options
+from shadowserve.state import joining
+from shadowserve.state.places import Places
 from shadowserve.supervisor.refusals import file_faults, isolated_of
 from shadowserve.versions.pins import Pin
 from shadowserve.versions.version import Version
@@ -41,6 +47,24 @@ def test_the_champion_is_refused_with_what_to_do():
 def test_what_is_no_challenger_is_refused(text):
     with pytest.raises(SettingsError, match=r"names none of the challengers: films:4, films:5"):
         isolated(text)
+
+
+def test_who_joined_while_serving_runs_as_it_joined():
+    at = "2026-01-02T00:00:00+00:00"
+    served = deployment(options=Options(isolate=("films:4",)))
+    served = joining.joined(served, version(5), path="/5", at=at, isolated=True)
+    served = joining.joined(served, version(6), path="/6", at=at)
+    challengers = [one.pin for one in served.challengers]
+
+    def isolated_again(*texts):
+        return isolated_of(settings(*texts), CHAMPION, challengers, recorded=served)
+
+    assert isolated_again("v4") == ("films:4", "films:5")
+    assert isolated_again() == ("films:5",)
+    assert isolated_again("v4", "v6") == ("films:4", "films:5")
+    left = joining.without(Places(Path("/nowhere")), served, 5, at=at)
+    challengers = [one.pin for one in left.challengers]
+    assert isolated_again("v4", "v5") == ("films:4",)
 
 
 def test_other_libraries_are_no_fault_of_a_version_that_has_its_own():

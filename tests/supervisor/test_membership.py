@@ -130,10 +130,10 @@ def joins(tmp_path, **programs):
 def finds(number: int, *, first: str = "") -> str:
     found = {"version": version(number).to_dict(), "path": "/models/5", "champion": {"x": 1}}
     return (
-        "import json, os, sys\n"
+        f"import json, os, sys\nfound = {found!r}\n"
         f"out = os.fdopen(int(sys.argv[2]), 'w')\n{first}\n"
         f"print(json.dumps({{'told': 'it is fetched'}}), file=out)\n"
-        f"print(json.dumps({{'found': {found!r}}}), file=out)\nout.close()\n"
+        f"print(json.dumps({{'found': found}}), file=out)\nout.close()\n"
     )
 
 
@@ -158,6 +158,22 @@ def test_a_version_joins_and_the_command_waits_until_its_lane_runs(tmp_path):
         it.it.turn()
         assert who.last["joined"] == "challenger v5"
         assert "challenger 2 of this champion (alpha 0.00833)" in " ".join(it.said)
+
+
+def test_a_version_runs_as_it_joined_isolated_or_not(tmp_path):
+    as_asked = """
+asked = os.fdopen(int(sys.argv[1]))
+asked.seek(0)
+found["isolated"] = json.load(asked)["isolated"]
+"""
+    with joins(tmp_path, program=finds(5, first=as_asked)) as it:
+        for isolate in (True, False, True):
+            it.ask(ask="add", pin="v5", isolate=isolate, wait=False)
+            it.until(lambda: len(it.lanes) == 3)
+            served = deployments.read(it.places)
+            assert served.isolates(served.lane_of(5)) is isolate
+            it.ask(ask="remove", pin="v5")
+            it.until(lambda: not it.it.watches[2:])
 
 
 def test_the_champion_is_tried_once_however_many_join(tmp_path):
