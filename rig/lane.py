@@ -286,13 +286,20 @@ def parts(places: Places, name: LaneName = CHALLENGER) -> pd.DataFrame:
     return pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
 
 
-def in_a_child(run: Callable[[], None], *, kill_after_s: float | None = None) -> int:
-    """Run a function in a forked process, kill it if asked to, and return how it ended."""
+def in_a_child(
+    run: Callable[[], None], *, kill_after_s: float | None = None, cpu_s: float | None = None
+) -> int:
+    """Run a function in a forked process, kill it if asked to, and return how it ended.
+
+    `cpu_s` is time that it has worked, so that it gets as far on a busy machine before the kernel ends it.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of forking beside threads, which the child does not use
         pid = os.fork()
     if pid == 0:
         try:
+            if cpu_s is not None:
+                signal.setitimer(signal.ITIMER_PROF, cpu_s)  # SIGPROF ends who does not handle it
             run()
         finally:
             os._exit(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import sys
 import tempfile
 
 import pytest
@@ -13,6 +14,10 @@ from hypothesis import settings
 from rig import once, ports
 
 once.place()  # before workers are started, which share it
+
+# Where images forbid Python to keep what it compiled, each process that a test starts would compile all of us anew.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Before anything imports MLflow, BentoML or matplotlib: they read their variables once.
 _home = tempfile.TemporaryDirectory(prefix="shadowserve-home-", ignore_cleanup_errors=True)

@@ -24,7 +24,10 @@ from shadowserve.cli.glance import Glance, now, texts
 from shadowserve.state import deployment as deployments
 from shadowserve.state import ledger
 
-COMMAND = [sys.executable, "-m", "shadowserve.cli", "watch"]
+# As often as asked for, whatever share of a CPU a look takes.
+OFTEN = "from shadowserve.cli import main, watching; watching.SHARE = 1.0; main()"
+COMMAND = [sys.executable, "-c", OFTEN, "watch"]
+HOME = b"\x1b[H"
 
 
 @pytest.fixture(scope="module")
@@ -137,30 +140,36 @@ def test_whoever_has_read_enough_ends_it(scored):
         assert "Traceback" not in process.stderr.read()
 
 
-@pytest.mark.parametrize(("width", "height"), [(120, 40), (20, 5), (1, 1)])
-def test_in_a_terminal_it_fits_however_small_it_is(scored, width, height):
+def sized(terminal: int, width: int, height: int) -> None:
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+
+
+def test_in_a_terminal_it_fits_however_small_it_becomes(scored):
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+    sized(theirs, 120, 40)
     environ = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
     process = watching(
         scored[0], stdin=theirs, stdout=theirs, stderr=theirs, env={**environ, "TERM": "xterm"}
     )
     os.close(theirs)
-    shown = _read(ours, until=b"as of" if width > 10 else b"\x1b[?1049h", seconds=60)
-    assert process.poll() is None
+    shown = _read(ours, until=b"as of", seconds=60)
+    assert b"reject" in shown
+    assert b"stopped" in shown
+    for width, height in ((20, 5), (1, 1), (120, 40)):
+        sized(ours, width, height)
+        shown = _read(ours, until=HOME, times=3, seconds=60)
+        assert shown.split(HOME)[2].count(b"\n") < height  # drawn for this size, whole
+        assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    shown += _read(ours, until=b"\x1b[?1049l", seconds=60)
+    shown = _read(ours, until=b"\x1b[?1049l", seconds=60)
     os.close(ours)
     assert process.wait(60) == 0
     assert b"Traceback" not in shown
-    if width == 120:
-        assert b"reject" in shown
-        assert b"stopped" in shown
 
 
-def _read(descriptor: int, *, until: bytes, seconds: float) -> bytes:
+def _read(descriptor: int, *, until: bytes, seconds: float, times: int = 1) -> bytes:
     found, deadline = b"", time.monotonic() + seconds
-    while until not in found:
+    while found.count(until) < times:
         assert time.monotonic() < deadline, found
         if select.select([descriptor], [], [], 0.2)[0]:
             try:

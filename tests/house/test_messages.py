@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import pytest
 from sources import ROOT
 
 from rig.pages import messages
@@ -35,9 +34,10 @@ def test_every_code_of_a_refusal_has_a_section():
     assert messages.codes() - set(re.findall(r"`(\w+)`", TITLES)) == set()
 
 
-@pytest.mark.parametrize("section", re.split(r"^### ", PAGE, flags=re.MULTILINE)[1:])
-def test_every_section_says_what_to_do(section):
-    prose = [
-        line for line in section.splitlines()[1:] if line and not line.startswith(("- `", "#"))
-    ]
-    assert len(" ".join(prose).split()) >= 6
+def test_every_section_says_what_to_do():
+    silent = []
+    for section in re.split(r"^### ", PAGE, flags=re.MULTILINE)[1:]:
+        title, *lines = section.splitlines()
+        prose = [line for line in lines if line and not line.startswith(("- `", "#"))]
+        silent += [] if len(" ".join(prose).split()) >= 6 else [title]
+    assert silent == []

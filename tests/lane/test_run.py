@@ -177,7 +177,7 @@ def test_all_workers_requests_are_scored(tmp_path):
     assert parts(places)["position"].is_unique
 
 
-N_KILLED = 1_000
+N_KILLED = 500
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -192,12 +192,12 @@ def test_a_lane_killed_at_any_instant_loses_nothing(tmp_path, monkeypatch, seed)
     answer(places, records(N_KILLED), segment_bytes=280_000)
     deaths = 0
     while told(places).get("both_ok", 0) < N_KILLED:
-        ended = in_a_child(lambda: work(places), kill_after_s=chance.uniform(0.02, 0.2))
+        ended = in_a_child(lambda: work(places), cpu_s=chance.uniform(0.02, 0.2))
         deaths += ended != 0
         counts = told(places)
         assert counts.get("both_ok", 0) + counts.get("pending", 0) == N_KILLED
         assert set(counts) <= {"both_ok", "pending"}
-    assert deaths > 1
+    assert deaths > 3
     work(places)
     rows = parts(places)
     assert sorted(rows["position"]) == list(range(1, N_KILLED + 1))

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import cloudpickle
@@ -31,30 +32,43 @@ HERE = Environment(
 GOOD, OTHER = ({"x": 1.0, "city": "Oslo", "note": note} for note in ("good film", "éclair"))
 
 
-@pytest.fixture(autouse=True)
-def _cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
 @pytest.fixture
 def opened(tmp_path):
     """Open a model isolated, by this interpreter's own packages; each process is ended."""
+    yield from opening_in(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """One pipeline in a process of its own, for all who only ask it."""
+    with contextmanager(opening_in)(tmp_path_factory.mktemp("trained")) as open_it:
+        yield open_it(train.model("pipeline"))
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """One model of nobody's class, which does what a request's note says and lives on."""
+    with contextmanager(opening_in)(tmp_path_factory.mktemp("own")) as open_it:
+        yield open_it(model(as_noted()))
+
+
+def opening_in(folder):
+    """Yield what opens models in environments that lie in a folder; end their processes."""
     lines = []
 
     def open_it(model, *, options=OPTIONS, prepare=lambda packages: None, harmless=True):
-        path = tmp_path / f"model-{len(lines)}"
+        path = folder / f"model-{len(lines)}"
         path.mkdir()
         (path / "model.pkl").write_bytes(cloudpickle.dumps(model))
         elsewhere.write(path, HERE, lines=LINES, serialization_format="cloudpickle")
         version = elsewhere.version(path)
-        folder = environments.cache_folder()
-        if not any(folder.glob("*/lib")):
-            prepare(elsewhere.lent(version, path, options))
-        scorer = scoring.open_version(version, path, options=options, champion=version)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+            if not any(environments.cache_folder().glob("*/lib")):
+                prepare(elsewhere.lent(version, path, options))
+            scorer = scoring.open_version(version, path, options=options, champion=version)
         lines.append(scorer.line)
-        if harmless:
-            scorer = scoring.warm(scorer)
-        return scorer
+        return scoring.warm(scorer) if harmless else scorer
 
     yield open_it
     for line in lines:
@@ -79,9 +93,42 @@ def model(predict, **state):
     return Own()
 
 
-def test_it_answers_bit_for_bit_as_here_and_its_steps_are_timed(opened, tmp_path):
-    pipeline = train.model("pipeline")
-    scorer = opened(pipeline)
+def as_noted():
+    """Return what answers 1 for each row, after what its note says; a function within pickles by value."""
+
+    def predict(self, frame):
+        import os
+        import sys
+        import time
+
+        import shadowserve
+
+        note = frame["note"].iloc[0]
+        if note == "raise":
+            raise ValueError("a secret value")
+        if note == "exit":
+            sys.exit(3)
+        if note == "set":
+            return [{1, 2}]
+        if note == "sleep":
+            time.sleep(0.3)
+        if note == "print":
+            print("a value", flush=True)
+            os.write(2, b"a value")
+        if note == "step":
+            with shadowserve.step("embed", columns=["note"]):
+                return [1.0] * len(frame)
+        return [1.0] * len(frame)
+
+    return predict
+
+
+def asking(scorer, note):
+    return rows_of(scorer, {**GOOD, "note": note})
+
+
+def test_it_answers_bit_for_bit_as_here_and_its_steps_are_timed(trained):
+    pipeline, scorer = train.model("pipeline"), trained
     rows = rows_of(scorer, GOOD, OTHER)
     scored = scorer.score(rows)
     assert scored.output.tobytes() == pipeline.predict(rows.frame()).tobytes()
@@ -107,8 +154,8 @@ def test_a_classifier_has_probabilities_and_labels_there_too(opened):
     assert scorer.loaded.categories()["city"].knows("Oslo")
 
 
-def test_what_it_runs_in_is_said(opened):
-    scorer = opened(train.model("pipeline"))
+def test_what_it_runs_in_is_said(trained):
+    scorer = trained
     assert any(
         note.startswith("runs isolated, in an environment of its own") for note in scorer.notes
     )
@@ -116,32 +163,19 @@ def test_what_it_runs_in_is_said(opened):
     assert not any("other library" in note for note in scorer.notes)
 
 
-def test_an_exception_is_told_by_type_and_step_and_not_by_its_text(opened):
-    def predict(self, frame):
-        if frame["note"].iloc[0] == "éclair":
-            raise ValueError("a secret value")
-        return [1.0] * len(frame)
-
-    scorer = opened(model(predict))
-    mark = [-1]
+def test_an_exception_is_told_by_type_and_step_and_not_by_its_text(own):
     with pytest.raises(ToldFaultError) as raised:
-        scorer.score(rows_of(scorer, OTHER), mark=mark)
+        own.score(asking(own, "raise"), mark=[-1])
     fault = fault_of(raised.value, step="own")
     assert (fault.type, fault.step) == ("ValueError", "own")
     assert "secret" not in repr(raised.value) + repr(fault)
-    assert scorer.score(rows_of(scorer, GOOD)).output == [1.0]
+    assert own.score(rows_of(own, GOOD)).output == [1.0]
 
 
-def test_sys_exit_of_a_model_is_its_requests_fault(opened):
-    def predict(self, frame):
-        if frame["note"].iloc[0] == "éclair":
-            sys.exit(3)
-        return [1.0] * len(frame)
-
-    scorer = opened(model(predict))
+def test_sys_exit_of_a_model_is_its_requests_fault(own):
     with pytest.raises(ToldFaultError):
-        scorer.score(rows_of(scorer, OTHER))
-    assert scorer.score(rows_of(scorer, GOOD)).output == [1.0]
+        own.score(asking(own, "exit"))
+    assert own.score(rows_of(own, GOOD)).output == [1.0]
 
 
 @pytest.mark.parametrize(("harm", "code"), [("exit", 3), ("kill", -signal.SIGKILL)])
@@ -177,14 +211,8 @@ def test_what_a_model_writes_to_every_descriptor_is_no_answer(opened):
     assert told == [1]
 
 
-def test_prints_of_a_model_reach_nobody(opened, capfd):
-    def predict(self, frame):
-        print("a value", flush=True)
-        os.write(2, b"a value")
-        return [1.0] * len(frame)
-
-    scorer = opened(model(predict))
-    assert scorer.score(rows_of(scorer, GOOD)).output == [1.0]
+def test_prints_of_a_model_reach_nobody(own, capfd):
+    assert own.score(asking(own, "print")).output == [1.0]
     assert "a value" not in "".join(capfd.readouterr())
 
 
@@ -196,14 +224,10 @@ def test_an_answer_of_a_type_of_its_own_is_refused_by_name(opened):
         opened(model(predict))
 
 
-def test_an_answer_of_a_type_of_its_own_is_one_requests_error(opened):
-    def predict(self, frame):
-        odd = frame["note"].iloc[0] == "éclair"
-        return [{1, 2}] if odd else [1.0] * len(frame)
-
-    scorer = opened(model(predict))
+def test_an_answer_of_a_type_of_its_own_is_one_requests_error(own):
     with pytest.raises(AnswerError, match=r"builtins\.set"):
-        scorer.score(rows_of(scorer, OTHER))
+        own.score(asking(own, "set"))
+    assert own.score(rows_of(own, GOOD)).output == [1.0]
 
 
 def test_unknown_code_serves_as_it_was_loaded_and_not_as_it_was_tried(opened):
@@ -239,17 +263,10 @@ def test_too_much_memory_ends_it_and_says_so(opened):
     assert told == [TOO_LARGE]
 
 
-def test_what_its_thread_waits_for_a_cpu_is_told_while_it_runs(opened):
-    def predict(self, frame):
-        import time
-
-        if frame["note"].iloc[0] == "éclair":
-            time.sleep(0.3)
-        return [1.0] * len(frame)
-
-    scorer, told = opened(model(predict)), []
-    scorer.settle(starved=told.append, memory_bytes=None)
-    scored = scorer.score(rows_of(scorer, OTHER))
+def test_what_its_thread_waits_for_a_cpu_is_told_while_it_runs(own):
+    told = []
+    own.settle(starved=told.append, memory_bytes=None)
+    scored = own.score(asking(own, "sleep"))
     assert told
     assert all(each >= 0 for each in told)
     assert scored.starved_ns is not None
@@ -284,15 +301,8 @@ def test_start_up_files_and_packages_of_the_environment_do_not_get_before_ours(
     assert Path(found).resolve() == Path(steps.__file__).resolve()
 
 
-def test_steps_that_a_model_names_are_heard(opened):
-    def predict(self, frame):
-        import shadowserve
-
-        with shadowserve.step("embed", columns=["note"]):
-            return [1.0] * len(frame)
-
-    scorer = opened(model(predict))
-    (inner,) = scorer.score(rows_of(scorer, GOOD)).inner
+def test_steps_that_a_model_names_are_heard(own):
+    (inner,) = own.score(asking(own, "step")).inner
     assert (inner.name, inner.columns) == ("own/embed", ("note",))
 
 
