@@ -131,7 +131,7 @@ def _changed(path: Path) -> int:
 
 def main() -> None:
     """Send alerts until the supervisor ends it."""
-    places = Places(Path(os.environ["SHADOWSERVE_STATE_DIR"]))
+    places = Places.of_process(Path(os.environ["SHADOWSERVE_STATE_DIR"]))
     setproctitle(f"shadowserve alerts {places.root}")
     watch_parent(int(os.environ.get("SHADOWSERVE_PARENT", os.getppid())))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")

@@ -36,7 +36,7 @@ def main(descriptor: int, *options: str) -> None:
     setproctitle(f"shadowserve console {root}")
     watch_parent(int(os.environ["SHADOWSERVE_PARENT"]))
     silence_others()
-    places = Places(Path(root))
+    places = Places.of_process(Path(root))
     deployment = deployments.read(places)
     tap = Tap(places, deployment) if deployment is not None and deployment.tapped else None
     token = tokens.from_environment()

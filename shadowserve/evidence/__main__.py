@@ -53,7 +53,7 @@ class _Discreet(logging.Formatter):
 def main() -> int:
     """Carry evidence until SIGTERM; return the exit code."""
     stages.reached("imports")
-    places = Places(Path(os.environ["SHADOWSERVE_STATE_DIR"]))
+    places = Places.of_process(Path(os.environ["SHADOWSERVE_STATE_DIR"]))
     setproctitle(f"shadowserve evidence {places.root}")
     watch_parent(int(os.environ.get("SHADOWSERVE_PARENT", os.getppid())))
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

@@ -13,15 +13,19 @@ class AnswerHead:
     usual : bytes or None
         What follows the request's id in a 200, up to the body's length; None while no version is
         named, or connections are to be closed.
+    succeeded : bool
+        Whether others answer callers by now: what is left here leaves, and nobody is to be turned away.
     """
 
     def __init__(self) -> None:
         self.label = b"none"
         self.usual: bytes | None = None
+        self.succeeded = False
         self._leaving: Head = []
 
     def serve(self, model: str, version: int) -> None:
-        """Name a version, such as ``films/3``."""
+        """Name a version, such as ``films/3``, and keep connections from here on."""
+        self._leaving, self.succeeded = [], False
         self.label = f"{model}/{version}".encode("ascii", "replace")
         self.usual = (
             b"\r\nx-shadowserve-model: %b\r\ncontent-type: application/json\r\ncontent-length: "
@@ -33,8 +37,9 @@ class AnswerHead:
         """Whether no connection is kept beyond its next answer."""
         return bool(self._leaving)
 
-    def leave(self) -> None:
+    def leave(self, *, succeeded: bool = False) -> None:
         """Keep no connection beyond its next answer."""
+        self.succeeded = self.succeeded or succeeded
         self._leaving = [(b"connection", b"close")]
         self.usual = None
 

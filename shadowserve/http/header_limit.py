@@ -45,6 +45,8 @@ class BoundedHead(HttpToolsProtocol):
     """What is said, once all that came before is answered, before the connection is closed."""
     _piece: bytes | None = None
     """What came in one piece, where a request could begin, until the end of one was read in it."""
+    inherited: tuple[float, bool] | None = None
+    """`standing` of a connection that another process had until now."""
     open: ClassVar[set[Any]] = set()
     short_way: ClassVar[Taker | None] = None
     """Who answers small requests without an application between."""
@@ -52,8 +54,30 @@ class BoundedHead(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for a request."""
         super().connection_made(transport)
-        self._since = self.loop.time()
+        idle_s, fresh = self.inherited or (0.0, True)
+        since = self.loop.time() - idle_s
+        self._since, self._idle_since = (since, None) if fresh else (None, since)
         BoundedHead.open.add(self)
+
+    def standing(self) -> tuple[float, bool] | None:
+        """Return for how many seconds a connection has been idle, and whether it ever brought a request.
+
+        None where somebody waits on it, where part of a request has been read, and where it is of no use to another
+        process: what is encrypted is this one's secret, and what is unsent lies in its memory.
+        """
+        if not (self._between and self._is_free()) or self.pipeline or self._in_vain:
+            return None
+        if self.scheme != "http" or self.client is None or self._parting is not None:
+            return None
+        if self.flow.read_paused or self.transport.get_write_buffer_size():
+            return None
+        now, since, timer = self.loop.time(), self._since, self.timeout_keep_alive_task
+        fresh = since is not None
+        if since is None:
+            since = self._idle_since
+        if since is None:  # uvicorn times its own cycles itself
+            since = now if timer is None else timer.when() - self.timeout_keep_alive
+        return max(0.0, now - since), fresh
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""

@@ -68,6 +68,10 @@ class KnownHeads:
             self._heads.clear()
         self._heads[piece[:end]] = Known(len(body), claim, keep_alive)
 
+    def open(self) -> None:
+        """Begin to know some."""
+        self._most = MAX_HEADS
+
     def close(self) -> None:
         """Know none from here on."""
         self._most = 0

@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run one lane until SIGTERM; return the exit code."""
     stages.reached("imports")
     role, version, root = arguments
-    places = Places(Path(root))
+    places = Places.of_process(Path(root))
     setproctitle(f"shadowserve lane {role} {version} {root}")
     watch_parent(int(os.environ.get("SHADOWSERVE_PARENT", os.getppid())))
     stopping.heed(_stop, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))

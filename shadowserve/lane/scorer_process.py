@@ -40,7 +40,7 @@ READ_BYTES = 1 << 20
 def main(arguments: Sequence[str]) -> int:
     """Score until the lane goes away; return the exit code."""
     role, version, number, root, descriptor, incarnation = arguments
-    places = Places(Path(root))
+    places = Places.of_process(Path(root))
     setproctitle(f"shadowserve scorer {role} {version} {number} {root}")
     watch_parent(int(os.environ.get("SHADOWSERVE_PARENT", os.getppid())))
     ambience.claim()

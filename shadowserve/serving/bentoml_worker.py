@@ -11,6 +11,14 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+FIRST_VARIABLE = "SHADOWSERVE_FIRST_WORKER"
+"""Number of the first worker of the generation that a process belongs to."""
+LINE_VARIABLE = "SHADOWSERVE_LINE"
+"""Descriptor at which the supervisor's orders come; not set where nobody hands over."""
+PRIVATE_VARIABLE = "SHADOWSERVE_PRIVATE"
+"""Descriptor at which a worker listens until it is told to open; not set where it opens by itself."""
+FORMER_VARIABLE = "SHADOWSERVE_FORMER"
+"""Folder of the deployment whose recorded requests are asked before this one serves; not set where none are."""
 GAVE_UP_CALL = 70
 """Exit code of a worker whose call of the model did not end; sysexits.h calls it an internal error."""
 

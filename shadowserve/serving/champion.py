@@ -157,6 +157,10 @@ class Champion:
             self._bell.notify()
         self._ended.wait()
 
+    def record_with(self, recorder: BatchRecorder) -> None:
+        """Record elsewhere from here on; to be called while nothing is in line."""
+        self._recorder = recorder
+
     @property
     def in_call(self) -> tuple[Sequence[Work], int]:
         """The requests that are being scored now, and since when by the monotonic clock, in ns."""

@@ -99,9 +99,15 @@ class DataPlane:
         self.scoring.open(ready)
         self.short_way.open(self._scoring_routes(ready.model, ready.version))
 
-    def leave(self) -> None:
-        """Begin to part with callers: no connection is kept beyond its next answer."""
-        self._head.leave()
+    def leave(self, *, succeeded: bool = False) -> None:
+        """Begin to part with callers: no connection is kept beyond its next answer.
+
+        Parameters
+        ----------
+        succeeded : bool
+            Whether others serve by now: then this stays ready until its last caller has gone.
+        """
+        self._head.leave(succeeded=succeeded)
         self.short_way.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -75,7 +75,8 @@ class Information:
         await answer(send, 200, b"{}", [])
 
     async def _readiness(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        ready = not self._head.is_leaving and self._all_ready()
+        head = self._head
+        ready = head.succeeded or (not head.is_leaving and self._all_ready())
         body = json.dumps({"ready": ready, "model": self._head.label.decode()}).encode()
         await answer(send, 200 if ready else 503, body, [])
 

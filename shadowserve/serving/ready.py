@@ -23,6 +23,8 @@ class Ready:
         Headers to the entity that one of them names, and its unit.
     large : LargeBodies, optional
         Parses large bodies apart; without it they are parsed in a thread.
+    former : tuple of int
+        Versions that were the champion before, and that this one took over from.
     """
 
     model: str
@@ -34,3 +36,4 @@ class Ready:
     refusals: Refusals | None = None
     entity_of: Callable[[Headers], Named] = nobody
     large: LargeBodies | None = None
+    former: tuple[int, ...] = ()

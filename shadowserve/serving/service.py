@@ -15,6 +15,7 @@ import logging
 import os
 import queue
 import signal
+import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -33,9 +34,10 @@ from shadowserve.http import header_limit, tokens
 from shadowserve.http.asgi import App, Receive, Scope, Send
 from shadowserve.http.header_limit import BoundedHead
 from shadowserve.http.passage import Crossing, Prefixed
-from shadowserve.serving.bentoml_worker import GAVE_UP_CALL
+from shadowserve.serving.bentoml_worker import GAVE_UP_CALL, PRIVATE_VARIABLE
 from shadowserve.serving.champion_worker import ChampionWorker
 from shadowserve.serving.dataplane import DataPlane
+from shadowserve.serving.orders import Orders
 from shadowserve.serving.patience import LOOK_S
 from shadowserve.settings import gate as gates
 from shadowserve.state.deployment import Deployment
@@ -143,6 +145,8 @@ class _Front:
         if scope["type"] == "lifespan":
             worker = _worker()
             self._beating = asyncio.create_task(_beat(worker, self._plane))
+            if _Server.running is not None:
+                self._orders = Orders.heed(worker, self._plane, _Server.running)
             while not worker.counters.counts().ready:
                 await asyncio.sleep(0.02)
         try:
@@ -163,6 +167,40 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         _Server.running = self
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen: where only the supervisor comes, if it gave such a place."""
+        private = os.environ.get(PRIVATE_VARIABLE)
+        await super().startup(sockets if private is None else [])
+        if private is not None:
+            listener = socket.socket(fileno=int(private))
+            loop = asyncio.get_running_loop()
+            self.servers.append(await loop.create_unix_server(self.protocol, sock=listener))
+
+    def protocol(self) -> BoundedHead:
+        """Make what answers on a connection, as uvicorn does."""
+        made: BoundedHead = self.config.http_protocol_class(  # type: ignore[assignment, call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
+
+    async def open(self, listener: socket.socket) -> None:
+        """Take callers at this socket, and at no other."""
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(
+            self.protocol, sock=listener, ssl=self.config.ssl, backlog=self.config.backlog
+        )
+        self.close()
+        self.servers = [server]
+
+    def close(self) -> None:
+        """Take no more callers."""
+        for server in self.servers:
+            server.close()
+
+    def exit(self) -> None:
+        """End, once everybody has been answered."""
+        self.should_exit = True
 
 
 def start(arguments: Sequence[str]) -> None:

@@ -98,6 +98,7 @@ class ShortWay:
 
     def open(self, routes: Mapping[str, Protocol]) -> None:
         """Begin to take what asks for these paths."""
+        self.heads.open()
         self._routes = {
             f"{self.prefix}{path}".encode(): (path, protocol) for path, protocol in routes.items()
         }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from shadowserve.errors import JournalError, UnreadableError
 from shadowserve.journal import writer
@@ -42,6 +43,19 @@ class WorkerJournal:
         self.counters.set("ready", 0)
         self.counters.set("pid", os.getpid())
         self.unknown_columns = UnknownColumns(places.unknown_columns(worker))
+
+    def move(self, places: Places, worker: int) -> None:
+        """Go on with the files of another deployment; to be called closed."""
+        self._places, self._worker = places, worker
+        self.count_in(places.counters(worker), names=places.unknown_columns(worker))
+
+    def count_in(self, path: Path, *, names: Path) -> None:
+        """Count in other files from here on, as the process that counts there; it is not ready."""
+        self.counters.move(path)
+        for name in ("ready", "busy_ns", "beat_ns", "in_hand"):
+            self.counters.set(name, 0)
+        self.counters.set("pid", os.getpid())
+        self.unknown_columns.move(names)
 
     def open(self, steps: writer.Steps = ()) -> BatchRecorder:
         """Open the journal; where that fails, nothing is recorded until it can be opened.

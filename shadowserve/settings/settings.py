@@ -254,6 +254,32 @@ class Settings:
             default="0s",
         ),
     )
+    drain_timeout: float = field(
+        default=75.0,
+        metadata=_about(
+            spellings.duration,
+            "--drain-timeout DURATION",
+            "How long a handover waits for callers of the former workers whose connections cannot be passed on (TLS).",
+            default="75s",
+        ),
+    )
+    restart: bool = field(
+        default=False,
+        metadata=_about(
+            spellings.switch,
+            "--restart",
+            "Given again while it runs: new workers take over, though nothing else has changed.",
+        ),
+    )
+    warm_former: float = field(
+        default=0.0,
+        metadata=_about(
+            spellings.delay,
+            "--warm-former DURATION",
+            "How long the former champion's workers stay loaded, so that the way back takes a second.",
+            default="0s",
+        ),
+    )
     lane_memory: int = field(
         default=4 * 1024**3,
         metadata=_about(

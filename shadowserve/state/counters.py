@@ -170,6 +170,17 @@ class Counters:
         """Return the counts as they stand."""
         return _counts(tuple(self._cells))
 
+    def move(self, path: Path) -> None:
+        """Go on in another file, from where that one's counts stood; to be called while nothing is counted."""
+        with self._stepping:
+            old_cells, old_map = self._cells, self._map
+            self._map = mapped(path, _SIZE)
+            self._cells = memoryview(self._map).cast("q")
+            old_cells.release()
+            old_map.close()
+            self._refusals.close()
+            self._refusals = RefusalCounts(path.with_suffix(SUFFIX))
+
     def close(self) -> None:
         """Unmap the file; the counts stay in it."""
         self._cells.release()

@@ -73,6 +73,8 @@ class Deployment:
         Challengers that have left, in that order.
     asked : tuple of int or None
         The challengers that the command line named, once others have joined or left; None until then.
+    former : tuple of int
+        Versions that were the champion before, and that this one took over from while they served.
     """
 
     id: str
@@ -88,6 +90,7 @@ class Deployment:
     stays: Mapping[int, Stay] = field(default_factory=dict)
     left: tuple[Left, ...] = ()
     asked: tuple[int, ...] | None = None
+    former: tuple[int, ...] = ()
 
     @property
     def model(self) -> str:
@@ -239,6 +242,7 @@ class Deployment:
                 "tracking_uri": self.tracking_uri,
                 "options": self.options.to_dict(),
                 **self._changed(),
+                **({"former": self.former} if self.former else {}),
             },
             indent=1,
         )
@@ -267,6 +271,7 @@ class Deployment:
                 "stays": {int(n): Stay(**stay) for n, stay in raw.get("stays", {}).items()},
                 "left": tuple(map(Left.from_dict, raw.get("left", ()))),
                 "asked": tuple(raw["asked"]) if "asked" in raw else None,
+                "former": tuple(raw.get("former", ())),
             }
         )
 

@@ -41,15 +41,25 @@
         labels/                 sets of labels that wait for that process
         logs/                   each process's talk
         archive/<deployment>/   earlier deployments
+        present                 names the folder below which the deployment lies that a handover began
+        deployments/<id>/       its files, those from `deployment.json` on that are one deployment's own
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from shadowserve.records import Role
 from shadowserve.state import refusal_counts
+
+HOME_VARIABLE = "SHADOWSERVE_HOME"
+"""Tells a process which deployment's files are its own, whichever is the present one by now."""
+OWN_FOLDER = "deployments"
+_HOMES = re.compile(rf"{OWN_FOLDER}/[A-Za-z0-9_][\w.-]*")
+_ALL_IN_ROOT = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +115,51 @@ class LanePlaces:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The files of one state directory."""
+    """The files of one state directory, and of one deployment in it.
+
+    A deployment's own files lie in the directory itself. Where one begins while another is still served, they lie
+    in a folder of their own, so that nothing that is being written is ever renamed.
+
+    Parameters
+    ----------
+    root : Path
+        The state directory.
+    own : str, optional
+        The folder below it of one deployment; empty for the directory itself. By default the present one's.
+    """
 
     root: Path
+    own: str | None = None
+    home: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        own = present(self.root) if self.own is None else checked(self.own)
+        object.__setattr__(self, "home", self.root / own if own else self.root)
+
+    @classmethod
+    def of_process(cls, root: Path) -> Places:
+        """Return the files of the deployment that this process was started for."""
+        return cls(root, os.environ.get(HOME_VARIABLE))
+
+    @property
+    def folder(self) -> str:
+        """The deployment's own folder below the state directory; empty for the directory itself."""
+        return "" if self.home == self.root else str(self.home.relative_to(self.root))
+
+    @property
+    def present(self) -> Path:
+        """Names the present deployment's own folder; missing while that is the state directory itself."""
+        return self.root / "present"
+
+    @property
+    def handover(self) -> Path:
+        """How the last handover went, or how far it has come."""
+        return self.root / "handover.json"
 
     @property
     def deployment(self) -> Path:
         """What is served."""
-        return self.root / "deployment.json"
+        return self.home / "deployment.json"
 
     @property
     def supervisor(self) -> Path:
@@ -137,7 +184,7 @@ class Places:
     @property
     def champion_failed(self) -> Path:
         """Why a champion worker gave up; missing else."""
-        return self.root / "champion_failed.json"
+        return self.home / "champion_failed.json"
 
     @property
     def archive(self) -> Path:
@@ -152,7 +199,7 @@ class Places:
     @property
     def lanes(self) -> Path:
         """All lanes' directories."""
-        return self.root / "lanes"
+        return self.home / "lanes"
 
     @property
     def paused(self) -> Path:
@@ -177,17 +224,17 @@ class Places:
     @property
     def ends(self) -> Path:
         """How processes of this deployment ended."""
-        return self.root / "ends.json"
+        return self.home / "ends.json"
 
     @property
     def draining(self) -> Path:
         """Exists while a stop lets the lanes catch up: then none stands still."""
-        return self.root / "draining"
+        return self.home / "draining"
 
     @property
     def journal(self) -> Path:
         """The journal's segments."""
-        return self.root / "journal"
+        return self.home / "journal"
 
     def refused(self, worker: int) -> Path:
         """Where one champion worker keeps what it refused, for challengers' lanes to try."""
@@ -206,7 +253,7 @@ class Places:
     @property
     def evidence(self) -> Path:
         """What has reached MLflow."""
-        return self.root / "evidence.db"
+        return self.home / "evidence.db"
 
     @property
     def evidence_lock(self) -> Path:
@@ -216,52 +263,52 @@ class Places:
     @property
     def arrival(self) -> Path:
         """How evidence fares, as its writer last wrote it down."""
-        return self.root / "evidence.json"
+        return self.home / "evidence.json"
 
     @property
     def wider(self) -> Path:
         """How many times wider windows are while MLflow asks for fewer calls; missing else."""
-        return self.root / "wider"
+        return self.home / "wider"
 
     @property
     def accepted(self) -> Path:
         """Findings that the team has accepted, and what was withdrawn; missing until there is one."""
-        return self.root / "accepted.json"
+        return self.home / "accepted.json"
 
     @property
     def accepted_lock(self) -> Path:
         """Held by whoever writes it."""
-        return self.root / "accepted.lock"
+        return self.home / "accepted.lock"
 
     @property
     def switched(self) -> Path:
         """Moves of the alias that rest on this deployment; missing until there is one."""
-        return self.root / "switched.json"
+        return self.home / "switched.json"
 
     @property
     def alerts(self) -> Path:
         """What alerts have seen, what waits to be told, and what was; missing where none are sent."""
-        return self.root / "alerts.json"
+        return self.home / "alerts.json"
 
     @property
     def alerts_lock(self) -> Path:
         """Held by the process that sends them."""
-        return self.root / "alerts.lock"
+        return self.home / "alerts.lock"
 
     @property
     def labels(self) -> Path:
         """What turned out to be true, by request id; missing until a label comes."""
-        return self.root / "labels.db"
+        return self.home / "labels.db"
 
     @property
     def labels_lock(self) -> Path:
         """Held by the one process that writes the labels' file."""
-        return self.root / "labels.lock"
+        return self.home / "labels.lock"
 
     @property
     def label_sets(self) -> Path:
         """Sets of labels that wait for that process; missing until one is handed in."""
-        return self.root / "labels"
+        return self.home / "labels"
 
     @property
     def logs(self) -> Path:
@@ -270,15 +317,15 @@ class Places:
 
     def loaded(self, role: Role, version: int) -> Path:
         """Where whoever has loaded a version says what threads it asks for."""
-        return self.root / "loaded" / f"{role.value}-v{version}"
+        return self.home / "loaded" / f"{role.value}-v{version}"
 
     def classes(self, version: int) -> Path:
         """Where whoever has loaded a version says what classes it has."""
-        return self.root / "loaded" / f"classes-v{version}.json"
+        return self.home / "loaded" / f"classes-v{version}.json"
 
     def sharing(self, role: Role, version: int) -> Path:
         """Where whoever has loaded a version says whether requests share a call of it."""
-        return self.root / "loaded" / f"sharing-{role.value}-v{version}.json"
+        return self.home / "loaded" / f"sharing-{role.value}-v{version}.json"
 
     def mark(self, digest: str | None, method: str) -> Path:
         """Return the byte that begins and ends shared calls of a version's files, in all workers at once."""
@@ -291,7 +338,7 @@ class Places:
     @property
     def counting(self) -> Path:
         """All workers' counters, and the names of unknown columns."""
-        return self.root / "counters"
+        return self.home / "counters"
 
     def counters(self, worker: int) -> Path:
         """One champion worker's counters."""
@@ -338,10 +385,33 @@ class Places:
 
     def make(self) -> None:
         """Create the directories, readable by their owner only."""
-        names = ("journal", "models", "logs", "counters", "loaded", "lanes", "sharing")
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for name in names:
+        for name in ("models", "logs", "sharing"):
             _make_private(self.root / name)
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in ("journal", "counters", "loaded", "lanes"):
+            _make_private(self.home / name)
+
+
+def present(root: Path) -> str:
+    """Return the present deployment's own folder below a state directory; empty for the directory itself."""
+    try:
+        return checked((root / "present").read_text().strip())
+    except (OSError, ValueError):
+        return _ALL_IN_ROOT
+
+
+def checked(own: str) -> str:
+    """Return a deployment's folder as it was given.
+
+    Raises
+    ------
+    ValueError
+        If it is no such folder: whatever names one, nothing elsewhere may be taken for a deployment.
+    """
+    if own and not _HOMES.fullmatch(own):
+        raise ValueError("no folder of a deployment")
+    return own
 
 
 def folder_of(role: Role, version: int, stay: int = 1) -> str:

@@ -80,6 +80,13 @@ class UnknownColumns:
                 return
             self._note(shown)
 
+    def move(self, path: Path) -> None:
+        """Go on in another file; to be called while nothing is met."""
+        self._map.close()
+        self._map = _mapped(path)
+        met = _unpack(self._map[:])
+        self._names, self._more = set(met.names), met.more
+
     def close(self) -> None:
         """Unmap the file; the names stay in it."""
         self._map.close()

@@ -19,7 +19,14 @@ from shadowserve.host.priority import Priority
 from shadowserve.host.private_log import PRINTS
 from shadowserve.http import certificate, tokens
 from shadowserve.journal import writer
-from shadowserve.serving.bentoml_worker import worker_command, worker_environment
+from shadowserve.serving.bentoml_worker import (
+    FIRST_VARIABLE,
+    FORMER_VARIABLE,
+    LINE_VARIABLE,
+    PRIVATE_VARIABLE,
+    worker_command,
+    worker_environment,
+)
 from shadowserve.settings import gate as gates
 from shadowserve.settings import lane_processes
 from shadowserve.settings.alerting import Alerting
@@ -29,7 +36,7 @@ from shadowserve.settings.vocabulary import PACKAGE_INDEX, WHEN_BEHIND_VARIABLE
 from shadowserve.state import deployment as deployments
 from shadowserve.state import ends
 from shadowserve.state.deployment import LaneName
-from shadowserve.state.places import Places
+from shadowserve.state.places import HOME_VARIABLE, Places
 from shadowserve.supervisor.child import Child
 from shadowserve.supervisor.watch import LaneWatch
 from shadowserve.versions.stores import Uris
@@ -75,14 +82,38 @@ class Processes:
         asked = self.settings.lane_priority
         return self.placement.usual_priority if asked == "auto" else Priority(asked)
 
-    def worker(self, index: int, listener: socket.socket) -> Child:
-        """Make a champion worker, which inherits the data plane's socket."""
+    def worker(
+        self,
+        index: int,
+        listener: socket.socket,
+        *,
+        first: int = 0,
+        line: int | None = None,
+        private: int | None = None,
+        former: str | None = None,
+    ) -> Child:
+        """Make a champion worker, which inherits the data plane's socket.
+
+        Parameters
+        ----------
+        index, first : int
+            Which of its generation it is, and that one's first number.
+        line, private : int, optional
+            Descriptors: where it hears orders, and where it listens until it is told to open.
+        former : str, optional
+            Folder of the deployment whose recorded requests it is to answer before it serves.
+        """
         descriptor = listener.fileno()
+        told = {
+            LINE_VARIABLE: line,
+            PRIVATE_VARIABLE: private,
+            FORMER_VARIABLE: former,
+        }
         return Child(
             name=f"champion worker {index}",
             command=worker_command(
                 socket_fd=descriptor,
-                worker=index,
+                worker=first + index,
                 keep_alive_s=self.settings.keep_alive,
                 certificate=self._certificate(),
             ),
@@ -91,10 +122,16 @@ class Processes:
                 **self._token(),
                 **self._gate(self.settings.host, origins=self.settings.allow_origins),
                 **self._prints(f"champion-{index}"),
-                "SHADOWSERVE_WORKER": str(index),
+                "SHADOWSERVE_WORKER": str(first + index),
+                FIRST_VARIABLE: str(first),
+                **{name: str(one) for name, one in told.items() if one is not None},
             },
             log=self.places.logs / f"champion-{index}.log",
-            pass_fds=(descriptor, *self._token_fds()),
+            pass_fds=(
+                descriptor,
+                *(one for one in (line, private) if one is not None),
+                *self._token_fds(),
+            ),
             cpus=self.placement.worker(index),
         )
 
@@ -243,6 +280,7 @@ class Processes:
             **self.placement.environment(),
             "SHADOWSERVE_ROLE": role,
             "SHADOWSERVE_STATE_DIR": str(self.places.root),
+            HOME_VARIABLE: self.places.folder,
             "SHADOWSERVE_START": self.start_token,
             "SHADOWSERVE_WORKERS": str(self.settings.workers),
             "SHADOWSERVE_MAX_BODY": str(self.settings.max_body),

@@ -10,15 +10,16 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from shadowserve.ending import ending
-from shadowserve.errors import ModelError
+from shadowserve.errors import ModelError, ShadowserveError
 from shadowserve.http import certificate
 from shadowserve.legible import counted
 from shadowserve.settings.settings import Settings
-from shadowserve.state import beginnings, counters, departed, presence
+from shadowserve.state import beginnings, counters, departed, homes, presence
+from shadowserve.state import deployment as deployments
 from shadowserve.state.deployment import Deployment, LaneName
 from shadowserve.state.lane_reading import snapshot
 from shadowserve.state.places import Places
@@ -28,12 +29,15 @@ from shadowserve.supervisor.attempts import Attempts
 from shadowserve.supervisor.child import Child
 from shadowserve.supervisor.desk import Desk, Question, Visitor
 from shadowserve.supervisor.draining import drain
+from shadowserve.supervisor.handover import Handover, wanted
 from shadowserve.supervisor.keeping import Keeper
+from shadowserve.supervisor.line import Line
 from shadowserve.supervisor.membership import Membership
 from shadowserve.supervisor.news import EvidenceNews, last_words
 from shadowserve.supervisor.orphans import Sweeper
 from shadowserve.supervisor.processes import Processes
 from shadowserve.supervisor.reaping import Reaper
+from shadowserve.supervisor.resting import Resting
 from shadowserve.supervisor.stop_signals import StopSignals
 from shadowserve.supervisor.watch import LaneWatch
 from shadowserve.supervisor.workers import Workers
@@ -88,6 +92,8 @@ class Supervisor:
     attempts: Attempts = field(init=False)
     membership: Membership | None = None
     desk: Desk | None = None
+    handover: Handover | None = None
+    resting: list[Resting] = field(default_factory=list)
     _was_ready: bool = False
 
     def __post_init__(self) -> None:
@@ -100,6 +106,7 @@ class Supervisor:
         self.stop_signals.heed()
         self.sweeper = Sweeper(self.processes.start_token)
         self.workers.recover()
+        self._shelve_left_behind()
         self.places.champion_failed.unlink(missing_ok=True)
         self.places.draining.unlink(missing_ok=True)
         self.places.stopping.unlink(missing_ok=True)
@@ -107,6 +114,86 @@ class Supervisor:
             self._open_data_plane(self.data_socket)
         self._write_down()
         self._open_desk()
+
+    def _shelve_left_behind(self) -> None:
+        """Bring a handover to its end that was cut off: one deployment is the present one, the other is over."""
+        for places in homes.left_behind(self.places.root):
+            with contextlib.suppress(OSError):  # a full disk: the next start tries it again
+                Workers(places, self.settings.request_timeout, self.say).recover()
+                if (shelf := homes.shelve(places)) is not None:
+                    self.say(
+                        f"Handover       {shelf.name} was cut off in one; it is archived in {shelf}"
+                    )
+
+    def lines(self) -> list[Line]:
+        """Return lines for one generation; none where the system has no such sockets."""
+        with contextlib.suppress(OSError, AttributeError):
+            return [Line() for _ in range(self.settings.workers)]
+        return []
+
+    def free_numbers(self) -> int:
+        """Return the first number of a further generation: no process that lives has one of them."""
+        handover = self.handover.generations if self.handover is not None else []
+        known = [self.workers, *handover, *(one.workers for one in self.resting)]
+        taken = {number for one in known for number in one.numbers}
+        n = self.settings.workers
+        return next(
+            first
+            for first in range(0, counters.STAND_IN * n, n)
+            if taken.isdisjoint(range(first, first + n))
+            and counters.STAND_IN not in range(first, first + n)
+        )
+
+    def resting_for(self, deployment: Deployment) -> Resting | None:
+        """Return workers at rest that can serve a deployment; they rest no longer."""
+        for one in self.resting:
+            if one.can_serve(deployment):
+                self.resting.remove(one)
+                return one
+        return None
+
+    def rest(self, workers: Workers) -> None:
+        """Keep workers that take no callers any more for the way back, instead of those before them."""
+        if self.deployment is None:
+            return
+        for one in self.resting:
+            one.end()
+        until = time.monotonic() + self.settings.warm_former
+        self.resting.append(Resting(workers, self.deployment, until))
+
+    def turn_to(self, places: Places, deployment: Deployment) -> None:
+        """Begin lanes, console and evidence of the deployment that has taken over."""
+        self.places = places
+        self.processes = replace(self.processes, places=places)
+        self.keeper = Keeper(places.journal, self.settings.journal_budget, self.say)
+        self.deploy(deployment)
+
+    def _anybody_accepts(self) -> bool:
+        going = self.handover.going if self.handover is not None else None
+        return self.workers.accept or (going is not None and going.accept)
+
+    def _hand_over(self, visitor: Visitor, question: Question) -> None:
+        """Begin a handover that a command asks for."""
+        present = self.deployment
+        if present is None or self.data_socket is None or not self.workers.lines:
+            visitor.refuse("Nobody answers callers here who could hand over.")
+        elif self.handover is not None:
+            self.handover.hurry = True
+            visitor.refuse(
+                f"{self.handover.deployment.champion.pin} is taking over just now. Try again in a moment.",
+                exit_code=4,
+            )
+        else:
+            try:
+                found, places = wanted(self.places, str(question.get("deployment")), present)
+            except ShadowserveError as error:
+                visitor.refuse(str(error), exit_code=error.exit_code)
+                return
+            if places.home != self.places.home:
+                found = replace(found, start=self.processes.start_token)
+                deployments.write(places, found)
+            self.handover = Handover(self, found, places, visitor)
+            self.say(f"Handover       {found.champion.pin} is loaded beside what is served")
 
     def _open_desk(self) -> None:
         try:
@@ -120,19 +207,26 @@ class Supervisor:
     def _answer(self, visitor: Visitor, question: Question) -> None:
         if self.membership is None:
             visitor.refuse("The deployment is starting. Try again in a moment.", exit_code=4)
+        elif question.get("ask") == "hand over":
+            self._hand_over(visitor, question)
+        elif self.handover is not None and question.get("ask") in ("add", "remove"):
+            pin = self.handover.deployment.champion.pin
+            visitor.refuse(f"{pin} is taking over just now. Try again in a moment.", exit_code=4)
         else:
             self.membership.answer(visitor, question)
 
     def _open_data_plane(self, listener: socket.socket) -> None:
         numbers = range(self.settings.workers)
-        self.workers.begin([self.processes.worker(i, listener) for i in numbers])
+        self.workers.lines = self.lines()
+        told = dict(enumerate(line.descriptor for line in self.workers.lines))
+        self.workers.begin([self.processes.worker(i, listener, line=told.get(i)) for i in numbers])
         # Knows the protocols, which takes pandas: imported while the workers import. Whoever comes
         # before waits in the socket's queue.
         from shadowserve.supervisor.standin import StandIn
 
         self.stand_in = StandIn(
             listener,
-            needed=lambda: self.leaving or not self.workers.accept,
+            needed=lambda: self.leaving or not self._anybody_accepts(),
             why=self._why_nobody_answers,
             label=self._label,
             counters=counters.Counters(self.places.counters(counters.STAND_IN)),
@@ -146,7 +240,9 @@ class Supervisor:
         return host, port
 
     def _champions(self) -> list[int]:
-        return [child.pid for child in self._journaling if child.running]
+        if self.data_socket is None:
+            return [child.pid for child in self._journaling if child.running]
+        return [child.pid for child in self._all_workers() if child.running]
 
     @property
     def _journaling(self) -> list[Child]:
@@ -223,6 +319,7 @@ class Supervisor:
             self.attempts.attempt(self.workers.look)
             self.attempts.attempt(self._look_after_lanes)
             self.attempts.attempt(self._look_at_desk)
+            self.attempts.attempt(self._look_at_handover)
             if time.monotonic_ns() >= chores_ns:
                 self.attempts.attempt(self._chores)
                 chores_ns = time.monotonic_ns() + int(CHORES_S * 1e9)
@@ -243,15 +340,22 @@ class Supervisor:
             self.membership.turn()
             self.deployment = self.membership.deployment
 
+    def _look_at_handover(self) -> None:
+        if self.handover is not None and not self.handover.turn():
+            self.handover = None
+        self.resting = [one for one in self.resting if one.look()]
+
     def end(self) -> None:
         """Drain: finish requests, let lanes catch up, let evidence arrive, end everything."""
         if self.desk is not None:
             self.desk.close("The deployment is being stopped; nothing has changed.")
+        others = self._end_handover()
         self._let_balancers_turn_away()
         self.leaving = True  # from here on the stand-in takes whoever still comes
         # Workers first: what they still answer must lie in the journal before lanes are asked to
         # catch up.
-        self.workers.end(deadline_s=WORKER_END_S)
+        for workers in (self.workers, *others):
+            workers.end(deadline_s=WORKER_END_S)
         if self.data_socket is None:  # the tap closes before the lanes catch up
             for child in self._journaling:
                 child.end(deadline_s=WORKER_END_S)
@@ -271,6 +375,14 @@ class Supervisor:
         self.console_socket.close()
         for told in (self.places.draining, self.places.stopping, self.places.supervisor):
             told.unlink(missing_ok=True)
+
+    def _end_handover(self) -> list[Workers]:
+        """Leave a handover where it stands; return other generations whose workers still run."""
+        others = [one.workers for one in self.resting]
+        if self.handover is not None:
+            self.handover.abandon()
+            others += self.handover.generations
+        return others
 
     def _say_what_arrived(self) -> None:
         if self.deployment is not None:
@@ -302,7 +414,7 @@ class Supervisor:
         if self.membership is not None:
             self.membership.kill()
         for child in (
-            *self.workers.children,
+            *self._all_workers(),
             *(watch.child for watch in self.lanes),
             *self.helpers,
         ):
@@ -351,12 +463,19 @@ class Supervisor:
         departed.merge(self.places.scratch)
 
     def _own_processes(self) -> set[int]:
-        known = [*self.workers.children, *(watch.child for watch in self.lanes), *self.helpers]
+        known = [*self._all_workers(), *(watch.child for watch in self.lanes), *self.helpers]
         if (members := self.membership) is not None:
             known += [*members.children, *(watch.child for watch in members.watches)]
         return {child.pid for child in known} | ({self.sweeper.pid} if self.sweeper else set())
 
+    def _all_workers(self) -> list[Child]:
+        handover = self.handover.generations if self.handover is not None else []
+        known = [self.workers, *handover, *(one.workers for one in self.resting)]
+        return [child for one in known for child in one.children]
+
     def _keep_journal(self) -> None:
+        if self.handover is not None and self.handover.turning:
+            return  # nobody reads meanwhile, and what nobody has read must stay
         members = self.membership
         watches = self.lanes if members is None else members.watches
         cursors = [snapshot(watch.places.state, whole=False).cursor for watch in watches]
@@ -366,9 +485,10 @@ class Supervisor:
         self.keeper.keep(cursors=cursors, counted=counted)
 
     def _champion_ready(self) -> bool:
-        pids = [child.pid for child in self._journaling]
-        counts = [counters.read(self.places.counters(i)) for i in range(len(pids))]
-        return all(c.ready and c.pid == pid for c, pid in zip(counts, pids, strict=True))
+        if self.data_socket is not None:
+            return bool(self.workers.children) and self.workers.all_accept
+        counted = counters.read(self.places.counters(0))
+        return all(counted.ready and counted.pid == child.pid for child in self._journaling)
 
     def _raise_if_failed(self) -> None:
         """End the start with the reason why the champion cannot serve."""

@@ -1,11 +1,15 @@
-"""The champion's workers: replaced when they die or hang, their deaths counted and told."""
+"""A generation of champion workers: replaced when they die or hang, their deaths counted and told.
+
+All of a generation serve one version of one deployment, under numbers of their own. A handover makes another one beside
+it; the two know nothing of each other.
+"""
 
 from __future__ import annotations
 
 import json
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -18,6 +22,7 @@ from shadowserve.state import counters, ends
 from shadowserve.state.ledger import reconcile
 from shadowserve.state.places import Places
 from shadowserve.supervisor.child import Child
+from shadowserve.supervisor.line import Line
 
 STUCK_GRACE_S = 5.0
 """How much later than a worker itself its supervisor gives it up."""
@@ -37,6 +42,10 @@ class Workers:
         Seconds that the model may take for a caller; what takes longer by far is stuck.
     say : callable
         Tells the user, one line a call.
+    first : int
+        Number of the first of them.
+    lines : list of Line
+        To each of them; none where the system lets nobody hand over.
 
     Attributes
     ----------
@@ -47,7 +56,9 @@ class Workers:
     places: Places
     request_timeout: float
     say: Callable[[str], None]
+    first: int = 0
     children: list[Child] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
     deaths: int = 0
     pulses: dict[object, Pulse] = field(default_factory=dict)
     _stuck: dict[int, str] = field(default_factory=dict)
@@ -58,9 +69,16 @@ class Workers:
         for child in children:
             child.start()
 
-    def recover(self) -> None:
+    @property
+    def numbers(self) -> range:
+        """Their numbers, under which they count and journal."""
+        return range(self.first, self.first + len(self.children))
+
+    def recover(self, workers: Iterable[int] | None = None) -> None:
         """Seal and count what earlier workers left; what cannot be sealed now is so later."""
         for worker, path in self.places.all_counters().items():
+            if workers is not None and worker not in workers:
+                continue
             with closing(counters.Counters(path)) as counted:
                 try:
                     _count_lost(counted)
@@ -88,11 +106,11 @@ class Workers:
         """Count a worker's death, and the requests that died with it; tell both."""
         reason = self.failure() or ending(child.exit_code)
         lost = 0
-        with closing(counters.Counters(self.places.counters(index))) as counted:
+        with closing(counters.Counters(self.places.counters(self.first + index))) as counted:
             if counted.counts().pid == child.pid:
                 lost = _count_lost(counted)
         cause = self._stuck.pop(child.pid, None) or _cause(child.exit_code)
-        ends.note(self.places, ends.of_worker(index), cause, exit_code=child.exit_code)
+        ends.note(self.places, ends.of_worker(self.first + index), cause, exit_code=child.exit_code)
         with_it = f", {lost} request{'s' * (lost != 1)} with it" if lost else ""
         self.say(f"{child.name} died ({reason}){with_it}; it is being replaced.")
 
@@ -101,7 +119,7 @@ class Workers:
 
         It gives up a call itself, after answering whoever waits; here it is one that cannot any more.
         """
-        counted = counters.read(self.places.counters(index))
+        counted = counters.read(self.places.counters(self.first + index))
         if counted.pid != child.pid or not (counted.busy_ns or counted.beat_ns):
             return
         asked_s = self.request_timeout
@@ -124,13 +142,19 @@ class Workers:
 
     def accepts(self, index: int) -> bool:
         """Tell whether a worker has come so far that it takes connections: its champion is loaded."""
-        child, counted = self.children[index], counters.read(self.places.counters(index))
+        child = self.children[index]
+        counted = counters.read(self.places.counters(self.first + index))
         return child.running and counted.pid == child.pid and bool(counted.ready)
 
     @property
     def accept(self) -> bool:
         """Whether any of them takes connections."""
         return any(map(self.accepts, range(len(self.children))))
+
+    @property
+    def all_accept(self) -> bool:
+        """Whether all of them do."""
+        return all(map(self.accepts, range(len(self.children))))
 
     def end(self, *, deadline_s: float) -> None:
         """Ask all to finish what they have, and end those that do not in time."""
@@ -140,6 +164,31 @@ class Workers:
         for child in self.children:
             child.wait(until - time.monotonic())
             child.kill()
+
+    def bury_all(self, *, resting: Collection[int] = ()) -> None:
+        """Seal and count what those left that have ended; the others' files are closed already.
+
+        Parameters
+        ----------
+        resting : collection of int
+            Which of them have not ended.
+        """
+        for index, child in enumerate(self.children):
+            if index not in resting and child.exit_code not in (0, None):
+                self.say(f"{child.name} of the former generation died ({ending(child.exit_code)}).")
+                ends.note(
+                    self.places,
+                    ends.of_worker(self.first + index),
+                    _cause(child.exit_code),
+                    exit_code=child.exit_code,
+                )
+        self.recover(self.numbers)
+
+    def retire(self) -> None:
+        """Give no more orders to processes that have ended."""
+        for line in self.lines:
+            line.close()
+        self.lines = []
 
     def failure(self) -> str | None:
         """Return why a worker gave up, in its own words."""

@@ -7,27 +7,37 @@ import os
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
+from rig import tiny
 from rig.deployment import CHALLENGER, CONTROL, deployment, made
+from rig.once import once
 from rig.scoring import version
 from shadowserve.cli.again import ask_the_running
 from shadowserve.errors import ShadowserveError
 from shadowserve.settings.options import Options
 from shadowserve.settings.settings import Settings
 from shadowserve.state import deployment as deployments
-from shadowserve.state import joining, presence
+from shadowserve.state import homes, joining, presence
 from shadowserve.state.places import Places
 from shadowserve.supervisor.desk import Desk
 
 isolated: list[str] = []
 """Those that were to join in an environment of their own."""
+
+
+@pytest.fixture(scope="module")
+def store():
+    return tiny.at(once("tiny", tiny.registered))
+
+
 SERVED = Options.from_settings(Settings())
 
 
 @contextmanager
-def serving(tmp_path, served, refuses=None):
+def serving(tmp_path, served, refuses=None, over=()):
     """A supervisor that holds the directory and does at once what it is asked for."""
     places = made(tmp_path, CHALLENGER, CONTROL)
     deployments.write(places, served)
@@ -39,6 +49,13 @@ def serving(tmp_path, served, refuses=None):
         if question["ask"] == "list":
             visitor.end(joining=None)
             return
+        if question["ask"] == "hand over":
+            asked.append((question["ask"], question["deployment"]))
+            if over:
+                visitor.refuse(over[0], exit_code=3)
+            else:
+                visitor.end(served="films:3", took_s=1.5, deployment=question["deployment"])
+            return
         asked.append((question["ask"], question["pin"]))
         isolated.append(question["pin"]) if question.get("isolate") else None
         if refuses == question["pin"]:
@@ -46,11 +63,11 @@ def serving(tmp_path, served, refuses=None):
         else:
             visitor.end(joined=question["pin"], left=question["pin"])
 
-    over = threading.Event()
+    ended = threading.Event()
     desk = Desk(places, answer)
 
     def turn() -> None:
-        while not over.is_set():
+        while not ended.is_set():
             desk.turn()
             time.sleep(0.001)
 
@@ -61,7 +78,7 @@ def serving(tmp_path, served, refuses=None):
     try:
         yield asked
     finally:
-        over.set()
+        ended.set()
         thread.join()
         desk.close("over")
         os.close(held)
@@ -69,9 +86,8 @@ def serving(tmp_path, served, refuses=None):
 
 def give(tmp_path, *challengers: str, champion: str = "v3", **changes) -> list[str]:
     said: list[str] = []
-    settings = Settings(
-        champion=champion, challengers=challengers, state_dir=tmp_path, model="films", **changes
-    )
+    named = {"champion": champion, "challengers": challengers, "model": "films", **changes}
+    settings = Settings(state_dir=tmp_path, **named)
     assert ask_the_running(settings, say=said.append)
     return said
 
@@ -137,20 +153,62 @@ def test_one_that_is_being_stopped_does_not_pass_for_one_that_serves(tmp_path):
         assert raised.value.exit_code == 4
 
 
+def test_another_model_is_nothing_that_takes_over(tmp_path):
+    with serving(tmp_path, deployment(options=SERVED)) as asked:
+        with pytest.raises(ShadowserveError, match="Another 'shadowserve serve' runs on"):
+            give(tmp_path, "v4", champion="other:3")
+        assert asked == []
+
+
+def test_a_tapped_deployment_is_told_to_restart(tmp_path):
+    tapped = deployment(options=replace(SERVED, tap=True))
+    with serving(tmp_path, tapped) as asked:
+        with pytest.raises(ShadowserveError, match="needs a restart here, which no caller notices"):
+            give(tmp_path, "v4", tap=True, champion="v5")
+        assert asked == []
+
+
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    "changes",
     [
-        ({"champion": "v4"}, "another champion needs a restart. Stop it with 'kill "),
-        ({"champion": "other:3"}, "Another 'shadowserve serve' runs on"),
-        ({"entity": "user"}, "another --entity begins a new deployment"),
-        ({"verdict": {"alpha": 0.01}}, "another verdict begins a new deployment"),
-        ({"control": False}, "another control begins a new deployment"),
-        ({"isolate": ("v4",)}, "another --isolate begins a new deployment"),
+        {"champion": "9"},
+        {"entity": "note"},
+        {"verdict": {"alpha": 0.01}},
+        {"control": False},
     ],
 )
-def test_what_needs_a_restart_is_refused_with_the_next_step(tmp_path, changes, says):
-    with serving(tmp_path, deployment(options=SERVED)) as asked:
-        with pytest.raises(ShadowserveError, match=r"runs on|restart") as raised:
-            give(tmp_path, "v4", **changes)
-        assert says in str(raised.value)
-        assert asked == []
+def test_what_begins_a_new_deployment_is_prepared_and_takes_over(tmp_path, store, changes):
+    """The supervisor is told where it lies; what it refuses is cleared away."""
+    champion, challenger = changes.get("champion", "1"), "8"
+    served = replace(
+        deployment(options=SERVED),
+        champion=replace(version(1), model="tiny"),
+        challengers=(replace(version(8), model="tiny"),),
+        salt="secret",
+    )
+    given = {"tracking_uri": f"sqlite:///{store.path}", "model": "tiny", "entity": None, **changes}
+    refuses: list[str] = []
+    with serving(tmp_path, served, over=refuses) as asked:
+        give(tmp_path, challenger, **{**given, "champion": champion})
+        ((what, found),) = asked
+        assert what == "hand over"
+        home = next(homes.left_behind(tmp_path))
+        prepared = deployments.read(home)
+        assert prepared.id == found != served.id
+        assert prepared.champion.number == int(champion)
+        assert prepared.former == ((1,) if champion != "1" else ())
+        assert prepared.salt != served.salt
+        assert deployments.read(Places(tmp_path)) == served
+        homes.discard(home)
+        refuses.append("It fails on recorded requests.")
+        with pytest.raises(ShadowserveError, match="It fails on recorded requests"):
+            give(tmp_path, challenger, **{**given, "champion": champion})
+        assert list(homes.left_behind(tmp_path)) == []
+
+
+def test_a_restart_asks_for_the_present_deployment_again(tmp_path):
+    served = deployment(options=SERVED)
+    with serving(tmp_path, served) as asked:
+        said = give(tmp_path, "v4", restart=True)
+        assert asked == [("hand over", served.id)]
+        assert said == ["films:3 is served, after 1.5 s."]

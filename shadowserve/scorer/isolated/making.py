@@ -65,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
     role, number, root = arguments
     setproctitle(f"shadowserve environment {role} {number} {root}")
     watch_parent(int(os.environ.get("SHADOWSERVE_PARENT", os.getppid())))
-    places = Places(Path(root))
+    places = Places.of_process(Path(root))
     deployment = deployments.read(places)
     if deployment is None:
         return 2
