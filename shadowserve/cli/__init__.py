@@ -30,6 +30,7 @@ _MODULES = {
     "accept": "accepting",
     "alerts": "alerting",
     "labels": "labelling",
+    "journal": "journaling",
     "challengers": "challenging",
     "pause": "steering",
     "resume": "steering",

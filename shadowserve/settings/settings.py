@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from shadowserve.settings import adapting, lane_processes, names, spellings
+from shadowserve.settings.keeping import Keep, keep
 from shadowserve.settings.sources import FILE
 from shadowserve.settings.vocabulary import METHODS, Kind, WhenBehind
 
@@ -189,6 +190,15 @@ class Settings:
             "--journal-budget SIZE",
             "Disk that the journal may take; beyond it lanes skip the oldest.",
             default="2GiB",
+        ),
+    )
+    keep_journal: Keep | None = field(
+        default=None,
+        metadata=_about(
+            keep,
+            "--keep-journal 7d|50GiB",
+            "How long, or how much, requests and answers are kept after every lane has read them; 7d,50GiB for both.",
+            default="off",
         ),
     )
     retention: float = field(

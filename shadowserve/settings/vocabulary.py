@@ -27,6 +27,9 @@ class WhenBehind(StrEnum):
 WHEN_BEHIND_VARIABLE = "SHADOWSERVE_LANE_WHEN_BEHIND"
 """Variable that tells a lane what it does when it is far behind: a `WhenBehind`."""
 
+ARCHIVE_KEEPS = "SHADOWSERVE_ARCHIVE_KEEPS"
+"""Variable that tells the archivist how long, or how much, it keeps: a `Keep`, spelled."""
+
 
 class Kind(StrEnum):
     """Kinds of output; the values are what `--output-kind` takes."""

@@ -41,6 +41,7 @@
         labels/                 sets of labels that wait for that process
         logs/                   each process's talk
         archive/<deployment>/   earlier deployments
+        journal-archive/        segments that are kept after every lane has read them
         present                 names the folder below which the deployment lies that a handover began
         deployments/<id>/       its files, those from `deployment.json` on that are one deployment's own
 """
@@ -190,6 +191,15 @@ class Places:
     def archive(self) -> Path:
         """Earlier deployments, each a state directory of its own."""
         return self.root / "archive"
+
+    @property
+    def journal_archive(self) -> Path:
+        """Segments of all deployments that are kept after every lane has read them; missing where none are."""
+        return self.root / "journal-archive"
+
+    def archived(self, deployment: str, worker: int, number: int) -> Path:
+        """Where a segment of the journal lies once it is archived."""
+        return self.journal_archive / deployment / f"{worker}-{number}.parquet"
 
     @property
     def shelves(self) -> list[Path]:

@@ -23,11 +23,14 @@ class Keeper:
         Bytes on disk beyond which the oldest sealed segments go, read or not.
     say : callable
         Tells the user, one line a call.
+    archived : callable
+        Whether a segment may go as far as the archive is concerned; always, where none is kept.
     """
 
     directory: Path
     budget: int
     say: Callable[[str], None]
+    archived: Callable[[Segment], bool] = lambda _segment: True
     _sealed: dict[Path, int] = field(default_factory=dict)
 
     def keep(self, *, cursors: Sequence[Mapping[int, int]], counted: Mapping[int, int]) -> None:
@@ -52,7 +55,8 @@ class Keeper:
             known = segment != newest[segment.worker] or counted.get(segment.worker, -1) >= last
             # The newest segment goes only once its worker's counters hold its end: a restart counts
             # from there.
-            if known and all(cursor.get(segment.worker, 0) >= last for cursor in cursors):
+            read = all(cursor.get(segment.worker, 0) >= last for cursor in cursors)
+            if known and read and self.archived(segment):
                 self._remove(segment)
         self.bound()
 
@@ -66,6 +70,11 @@ class Keeper:
             if used <= self.budget:
                 return
             used -= segment.bytes
+            if not self.archived(segment):
+                self.say(
+                    f"Archive        {segment.path.name} leaves the journal before it is archived, for the journal's "
+                    "budget is reached"
+                )
             self._remove(segment)
 
     def _look_at(

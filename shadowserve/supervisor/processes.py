@@ -32,7 +32,7 @@ from shadowserve.settings import lane_processes
 from shadowserve.settings.alerting import Alerting
 from shadowserve.settings.gate import Gate
 from shadowserve.settings.settings import Settings
-from shadowserve.settings.vocabulary import PACKAGE_INDEX, WHEN_BEHIND_VARIABLE
+from shadowserve.settings.vocabulary import ARCHIVE_KEEPS, PACKAGE_INDEX, WHEN_BEHIND_VARIABLE
 from shadowserve.state import deployment as deployments
 from shadowserve.state import ends
 from shadowserve.state.deployment import LaneName
@@ -230,6 +230,24 @@ class Processes:
             cpus=self.placement.background,
         )
 
+    def archivist(self) -> Child | None:
+        """Make the process that archives the journal; None where nothing is kept."""
+        keep = self.settings.keep_journal
+        if keep is None:
+            return None
+        return Child(
+            name="archivist",
+            command=("-m", "shadowserve.archive"),
+            env={
+                **self._environment("archivist"),
+                **self._background(),
+                ARCHIVE_KEEPS: keep.spelled,
+            },
+            log=self.places.logs / "archivist.log",
+            idle=True,
+            cpus=self.placement.background,
+        )
+
     def joiner(self, question: int, answers: int) -> Child:
         """Make the process that fetches and checks a version that is to join; it inherits two descriptors."""
         return Child(
@@ -264,7 +282,7 @@ class Processes:
 
     def _environment(self, role: str, *, passed: Sequence[str] = ()) -> dict[str, str]:
         environ: Mapping[str, str] = os.environ
-        if role in ("console", "alerts"):
+        if role in ("console", "alerts", "archivist"):
             # They run no model, yet they read what models wrote: they have no use for secrets either.
             environ = withheld.for_models(os.environ)
         elif role != "evidence":

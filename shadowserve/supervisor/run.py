@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from shadowserve.ending import ending
 from shadowserve.errors import ModelError, ShadowserveError
 from shadowserve.http import certificate
+from shadowserve.journal.segment_file import Segment
 from shadowserve.legible import counted
 from shadowserve.settings.settings import Settings
 from shadowserve.state import beginnings, counters, departed, homes, presence
@@ -97,7 +98,9 @@ class Supervisor:
     _was_ready: bool = False
 
     def __post_init__(self) -> None:
-        self.keeper = Keeper(self.places.journal, self.settings.journal_budget, self.say)
+        self.keeper = Keeper(
+            self.places.journal, self.settings.journal_budget, self.say, archived=self._is_archived
+        )
         self.attempts = Attempts(self.say)
         self.workers = Workers(self.places, self.settings.request_timeout, self.say)
 
@@ -277,8 +280,8 @@ class Supervisor:
             say=self.say,
         )
         self.helpers = [self.processes.console(self.console_socket), self.processes.evidence()]
-        if (alerts := self.processes.alerts()) is not None:
-            self.helpers.append(alerts)
+        others = (self.processes.archivist(), self.processes.alerts())
+        self.helpers += [child for child in others if child is not None]
         for child in self.helpers:
             child.start()
 
@@ -483,6 +486,12 @@ class Supervisor:
         found = self.places.all_counters().items()
         counted = {worker: counters.read(path).sequence for worker, path in found}
         self.keeper.keep(cursors=cursors, counted=counted)
+
+    def _is_archived(self, segment: Segment) -> bool:
+        """Tell whether the archive lets a segment go: it has it, or keeps nothing."""
+        if self.settings.keep_journal is None or self.deployment is None:
+            return self.settings.keep_journal is None
+        return self.places.archived(self.deployment.id, segment.worker, segment.number).exists()
 
     def _champion_ready(self) -> bool:
         if self.data_socket is not None:
