@@ -9,13 +9,13 @@ from typing import Any
 from rig.deployment import deployment, made
 from rig.journal import request
 from rig.scoring import body, record
-from shadowserve.archive.archivist import Archivist
 from shadowserve.journal.writer import Writer
 from shadowserve.records import Request
 from shadowserve.settings.keeping import Keep
 from shadowserve.state import deployment as deployments
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.places import Places
+from shadowserve.supervisor.archivist import Archivist
 
 FOR_GOOD = Keep(age_s=1e10)
 

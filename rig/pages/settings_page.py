@@ -16,6 +16,7 @@ import click
 from shadowserve.cli import main
 from shadowserve.settings import adapting, lane_processes, names, spellings
 from shadowserve.settings.alerting import ABOUT, SHAPES, Alerting
+from shadowserve.settings.keeping import keep
 from shadowserve.settings.policy import Policy
 from shadowserve.settings.settings import FIELDS
 from shadowserve.settings.sources import FILE, variable_of
@@ -43,7 +44,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "What leaves the journal": (
         "log_inputs", "hash_inputs", "drop_inputs", "keep_prints", "pass_env",
     ),
-    "Disk": ("state_dir", "journal_budget", "retention"),
+    "Disk": ("state_dir", "journal_budget", "keep_journal", "retention"),
 }  # fmt: skip
 REST = "Others"
 
@@ -62,6 +63,7 @@ TAKES = {
     spellings.placement: "`auto`, `off`, or CPUs such as `0,4-6`",
     lane_processes.read: "a whole number of at least 1, or `auto`; `4=3` for version 4",
     adapting.read: "`module:function`; `4=module:function` for version 4",
+    keep: "a duration, a size or both: `7d`, `50GiB`, `7d,50GiB`; or `off`",
     names.pin: "a [pin](start.md#pins)",
     names.pins: "[pins](start.md#pins)",
     names.log_inputs: "`none`, `all`, or names of columns",

@@ -60,12 +60,23 @@ def opening(
         f"{copies} processes hold a model ({sizes / 2**20:.1f} MiB of files)",
         f"Request bodies {places.journal}, readable by you alone, until every lane has scored them "
         f"(at most {size_text(settings.journal_budget)}; {size_text(settings.max_body)} a request)",
+        *_kept(settings, places),
         f"Console        {scheme(settings)}://{settings.console_host}:{console_port}/ (status.json, report.json)",
         f"Evidence       MLflow experiment shadowserve/{deployment.model}",
         *_alerts(settings),
         f"Limits         bodies of {settings.max_body / 2**20:g} MiB, {settings.deadline:g} s a request in a lane",
         _prints(settings, places),
         *_access(settings),
+    ]
+
+
+def _kept(settings: Settings, places: Places) -> list[str]:
+    """Say how long requests are kept beyond that, where they are."""
+    if settings.keep_journal is None:
+        return []
+    return [
+        f"Kept           {settings.keep_journal}, in {places.journal_archive}, readable by you alone; "
+        "'shadowserve journal list' says what"
     ]
 
 

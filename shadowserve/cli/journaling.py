@@ -23,7 +23,7 @@ from shadowserve.settings.spellings import duration, size_text
 from shadowserve.state.places import Places
 
 if TYPE_CHECKING:
-    from shadowserve.archive.past import Past, Source
+    from shadowserve.state.archive.past import Past, Source
 
 
 @click.group(short_help="List, verify and export the requests that are kept.")
@@ -42,7 +42,9 @@ def list_(state_dir: str | None, as_json: bool) -> None:
 
     Example: shadowserve journal list --json
     """
-    from shadowserve.archive.verifying import gaps  # imports pyarrow, as all of the archive does
+    from shadowserve.state.archive.verifying import (
+        gaps,  # imports pyarrow, as all of the archive does
+    )
 
     places, past = _past(state_dir)
     sources = past.sources()
@@ -96,7 +98,7 @@ def verify(state_dir: str | None, as_json: bool) -> None:
 
     Example: shadowserve journal verify
     """
-    from shadowserve.archive.verifying import gaps, verify
+    from shadowserve.state.archive.verifying import gaps, verify
 
     places, past = _past(state_dir)
     sources = past.sources()
@@ -168,9 +170,9 @@ def export(
 
     Example: shadowserve journal export --to requests.parquet --from 1h --log-inputs all
     """
-    from shadowserve.archive.exporting import Wanted
-    from shadowserve.archive.exporting import export as write
-    from shadowserve.archive.layout import Layout
+    from shadowserve.state.archive.exporting import Wanted
+    from shadowserve.state.archive.exporting import export as write
+    from shadowserve.state.archive.layout import Layout
 
     places, past = _past(state_dir)
     name = which or _newest(places, past.sources())
@@ -211,7 +213,7 @@ def export(
 
 
 def _past(state_dir: str | None) -> tuple[Places, Past]:
-    from shadowserve.archive.past import Past
+    from shadowserve.state.archive.past import Past
 
     places = Places(state_dir_of(state_dir).resolve())
     return places, Past(places)

@@ -237,7 +237,7 @@ class Processes:
             return None
         return Child(
             name="archivist",
-            command=("-m", "shadowserve.archive"),
+            command=("-m", "shadowserve.supervisor.archivist"),
             env={
                 **self._environment("archivist"),
                 **self._background(),

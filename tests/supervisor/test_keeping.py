@@ -153,3 +153,23 @@ def test_a_note_that_was_cut_off_is_passed_over(tmp_path):
     assert lost.noted(tmp_path) == [lost.Range(0, 5, 9)]
     assert lost.count(tmp_path, worker=0, after=6, upto=100) == 3
     assert lost.count(tmp_path, worker=1, after=0, upto=100) == 0
+
+
+def test_a_segment_waits_for_the_archive(tmp_path):
+    made = small(tmp_path, n=3)
+    packed = set()
+    it = Keeper(tmp_path, 2**40, lambda _: None, archived=lambda one: one.path in packed)
+    it.keep(cursors=[{0: 3}], counted={0: 3})
+    assert segments(tmp_path) == made
+    packed.add(made[1].path)
+    it.keep(cursors=[{0: 3}], counted={0: 3})
+    assert segments(tmp_path) == [made[0], made[2]]
+
+
+def test_the_budget_goes_before_the_archive_and_says_so(tmp_path):
+    made, said = small(tmp_path, n=3), []
+    it = Keeper(tmp_path, 1, said.append, archived=lambda one: one == made[1])
+    it.keep(cursors=[{}], counted={0: 3})
+    assert segments(tmp_path) == []
+    assert [line.split()[1] for line in said] == [made[0].path.name, made[2].path.name]
+    assert "before it is archived" in said[0]

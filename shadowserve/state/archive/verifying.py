@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from shadowserve.archive.past import ARCHIVE, Past, Source, requests
 from shadowserve.errors import UnreadableError
 from shadowserve.legible import counted
 from shadowserve.records import position
+from shadowserve.state.archive.past import ARCHIVE, Past, Source, requests
 
 
 @dataclass(frozen=True, slots=True)

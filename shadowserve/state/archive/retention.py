@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from shadowserve.archive.holdings import Archived
 from shadowserve.settings.keeping import Keep
+from shadowserve.state.archive.holdings import Archived
 
 
 def beyond(archived: Sequence[Archived], keep: Keep, *, now_ns: int) -> list[Path]:

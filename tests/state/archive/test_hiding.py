@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from rig.archived import archive, journal, of, served
 from rig.deployment import OPTIONS
 from rig.journal import request
-from shadowserve.archive.hiding import Hiding
-from shadowserve.archive.past import Past, requests
 from shadowserve.journal.segment_file import segments
 from shadowserve.schema.disclosure import Disclosure
 from shadowserve.schema.schema import Schema
+from shadowserve.state.archive.hiding import Hiding
+from shadowserve.state.archive.past import Past, requests
 from shadowserve.wire.protocols import protocols
 
 MARK = "m4rk3r"

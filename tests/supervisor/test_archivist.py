@@ -12,14 +12,14 @@ import pytest
 from rig.archived import FOR_GOOD, archive, journal, of, served
 from rig.journal import append, killed
 from rig.scoring import record
-from shadowserve.archive.archivist import Archivist
-from shadowserve.archive.holdings import Archived, Holdings
-from shadowserve.archive.past import Past, requests
-from shadowserve.archive.retention import beyond
 from shadowserve.journal.segment_file import segments
 from shadowserve.journal.writer import Writer
 from shadowserve.settings.keeping import Keep
 from shadowserve.state import deployment as deployments
+from shadowserve.state.archive.holdings import Archived, Holdings
+from shadowserve.state.archive.past import Past, requests
+from shadowserve.state.archive.retention import beyond
+from shadowserve.supervisor.archivist import Archivist
 
 TEN_YEARS_NS = 315_360_000 * 10**9
 
@@ -60,7 +60,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from rig.archived import FOR_GOOD, of
-from shadowserve.archive.archivist import Archivist
+from shadowserve.supervisor.archivist import Archivist
 from shadowserve.state.places import Places
 places = Places(Path(sys.argv[1]))
 archivist = Archivist(places, of(places), FOR_GOOD)
@@ -221,5 +221,5 @@ def test_an_archive_without_its_deployment_is_said(tmp_path, cut):
     old = of(places).id
     places.deployment.unlink()
     (places.journal_archive / old / cut).unlink()
-    with pytest.raises(Exception, match="lacks deployment.json"):
+    with pytest.raises(Exception, match=r"lacks deployment\.json"):
         Past(places).deployment(old)

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from rig.archived import archive, of, served
 from rig.deployment import deployment
-from shadowserve.archive.facts import read_facts
-from shadowserve.archive.packing import pack
-from shadowserve.archive.past import ARCHIVE, JOURNAL, Past, requests
-from shadowserve.archive.verifying import gaps, verify
 from shadowserve.errors import StateError
 from shadowserve.journal.segment_file import segments
 from shadowserve.journal.writer import Writer
 from shadowserve.records import Request, position
+from shadowserve.state.archive.facts import read_facts
+from shadowserve.state.archive.packing import pack
+from shadowserve.state.archive.past import ARCHIVE, JOURNAL, Past, requests
+from shadowserve.state.archive.verifying import gaps, verify
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 ANY = st.builds(
@@ -50,7 +50,7 @@ def test_every_request_comes_back_as_it_was(tmp_path_factory, drawn):
     facts = pack(segment, root / "5-1.parquet", deployment())
     assert facts == read_facts(root / "5-1.parquet")
     assert (facts.first, facts.last, facts.requests) == (1, len(sent), len(sent))
-    from shadowserve.archive.past import Source
+    from shadowserve.state.archive.past import Source
 
     source = Source(ARCHIVE, root / "5-1.parquet", facts, 0)
     assert [one for some in requests(source) for one in some] == sent
@@ -152,7 +152,7 @@ def test_a_later_format_is_said(tmp_path):
     table = pq.read_table(path)
     metadata = {b"shadowserve": b'{"format": "shadowserve/segment/2"}'}
     pq.write_table(table.replace_schema_metadata(metadata), path)
-    with pytest.raises(StateError, match="segment/2.*this release reads"):
+    with pytest.raises(StateError, match=r"segment/2.*this release reads"):
         read_facts(path)
 
 

@@ -18,11 +18,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shadowserve.archive.facts import SUFFIX, Facts, read_facts
-from shadowserve.archive.index import Index
-from shadowserve.errors import StateError
+from shadowserve.errors import StateError, UnreachableError
 from shadowserve.journal.segment_file import Segment, size_of
+from shadowserve.legible import quoted
 from shadowserve.state import deployment as deployments
+from shadowserve.state.archive.facts import SUFFIX, Facts, read_facts
+from shadowserve.state.archive.index import Index
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.places import Places
 
@@ -82,9 +83,15 @@ class Holdings:
 
         Raises
         ------
+        UnreachableError
+            If nothing of it is archived.
         StateError
             If its file is missing or damaged.
         """
+        if not self.place(name).is_dir():
+            raise UnreachableError(
+                f"Nothing of {quoted(name)} is kept in {self.places.root}. 'shadowserve journal list' lists what is."
+            )
         found = deployments.read(Places(self.place(name)))
         if found is None:
             raise StateError(

@@ -14,10 +14,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shadowserve.archive.facts import Facts
 from shadowserve.journal.segment_file import Segment
 from shadowserve.journal.segment_reading import extent_of, reading, rows_of, steps_of
 from shadowserve.records import Request, position, sequence_of
+from shadowserve.state.archive.facts import Facts
 from shadowserve.state.deployment import Deployment
 
 LEVEL = 3

@@ -12,11 +12,11 @@ import pytest
 from rig.archived import archive, journal, of, served
 from rig.deployment import OPTIONS
 from rig.scoring import record
-from shadowserve.archive.exporting import Wanted, export
-from shadowserve.archive.layout import Layout, answer_type
-from shadowserve.archive.past import Past
 from shadowserve.journal.segment_file import segments
 from shadowserve.state import deployment as deployments
+from shadowserve.state.archive.exporting import Wanted, export
+from shadowserve.state.archive.layout import Layout, answer_type
+from shadowserve.state.archive.past import Past
 
 
 def exported(places, target, *, shown="none", **wanted):

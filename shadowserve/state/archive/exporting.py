@@ -11,9 +11,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shadowserve.archive.layout import Layout, Row
-from shadowserve.archive.past import Past, Source, requests
 from shadowserve.records import Request
+from shadowserve.state.archive.layout import Layout, Row
+from shadowserve.state.archive.past import Past, Source, requests
 
 GROUP_ROWS = 65_536
 

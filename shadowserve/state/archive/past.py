@@ -10,14 +10,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shadowserve.archive.facts import Facts
-from shadowserve.archive.holdings import Archived, Holdings
-from shadowserve.archive.packing import GROUP_REQUESTS, facts_of
 from shadowserve.errors import DamagedError
 from shadowserve.journal.segment_file import Segment, segments
 from shadowserve.journal.segment_reading import reading, rows_of
 from shadowserve.records import Request, position
 from shadowserve.state import deployment as deployments
+from shadowserve.state.archive.facts import Facts
+from shadowserve.state.archive.holdings import Archived, Holdings
+from shadowserve.state.archive.packing import GROUP_REQUESTS, facts_of
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.places import Places
 

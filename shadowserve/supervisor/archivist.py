@@ -1,39 +1,55 @@
-"""The archivist: packs each segment once it is sealed, and lets the oldest go.
+"""The archivist: packs each segment once it is sealed, and lets the oldest go, in a process of its own.
 
-It reads the journal beside the lanes and asks nobody. A segment leaves the journal only once it is packed and every
-lane has read it, or when the journal's budget is reached: then what was not packed is gone, and said to be.
+python -m shadowserve.supervisor.archivist
+
+It is there where `--keep-journal` says so, reads the journal beside the lanes and asks nobody. A segment leaves the
+journal only once it is packed and every lane has read it, or when the journal's budget is reached: then what was not
+packed is gone, and said to be.
+Asked to end, it packs what is sealed by then, as far as it comes; the rest waits in the journal for the next start.
 """
 
 from __future__ import annotations
 
+import fcntl
 import logging
+import os
+import signal
+import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from setproctitle import setproctitle
 
-from shadowserve.archive.facts import read_facts
-from shadowserve.archive.hiding import Hiding
-from shadowserve.archive.holdings import Holdings
-from shadowserve.archive.packing import Hide, pack
-from shadowserve.archive.retention import beyond
 from shadowserve.errors import ShadowserveError
 from shadowserve.faults import fault_of
+from shadowserve.host import priority
+from shadowserve.host.leash import watch_parent
 from shadowserve.journal import reader
 from shadowserve.journal.segment_file import Segment, segments
 from shadowserve.schema.schema import Schema
-from shadowserve.settings.keeping import Keep
+from shadowserve.settings.keeping import Keep, keep
+from shadowserve.settings.vocabulary import ARCHIVE_KEEPS
 from shadowserve.state import deployment as deployments
+from shadowserve.state.archive.facts import read_facts
+from shadowserve.state.archive.hiding import Hiding
+from shadowserve.state.archive.holdings import Holdings
+from shadowserve.state.archive.packing import Hide, pack
+from shadowserve.state.archive.retention import beyond
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.places import Places
 
 RETENTION_S = 60.0
+TURN_S = 1.0
+FLUSH_S = 10.0
 
-_log = logging.getLogger("shadowserve.archive")
+_log = logging.getLogger("shadowserve.archivist")
+_stop = threading.Event()
 
 
 @dataclass(slots=True)
@@ -145,13 +161,36 @@ def _hiding(deployment: Deployment) -> Hide | None:
     return Hiding(Schema.from_signature(deployment.champion.signature), disclosure)
 
 
-def waiting(places: Places, deployment: Deployment) -> Iterator[Segment]:
-    """Yield the segments of the journal that are sealed and not packed yet."""
-    holdings = Holdings(places)
-    for segment in segments(places.journal):
-        try:
-            _, last = reader.reach(segment)
-        except ShadowserveError:
-            continue
-        if last is not None and not holdings.file_of(deployment.id, segment).exists():
-            yield segment
+def main() -> int:
+    """Archive until SIGTERM; return the exit code."""
+    places = Places(Path(os.environ["SHADOWSERVE_STATE_DIR"]))
+    setproctitle(f"shadowserve archivist {places.root}")
+    watch_parent(int(os.environ.get("SHADOWSERVE_PARENT", os.getppid())))
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: _stop.set())
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    priority.load()
+    places.journal_archive.mkdir(mode=0o700, exist_ok=True)
+    held = os.open(
+        places.journal_archive / "lock",
+        os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW,
+        0o600,
+    )
+    fcntl.flock(held, fcntl.LOCK_EX)  # one of an earlier start may still be packing
+    start, wanted = os.environ["SHADOWSERVE_START"], keep(os.environ[ARCHIVE_KEEPS]) or Keep()
+    while (deployment := deployments.read(places)) is None or deployment.start != start:
+        if _stop.wait(0.1):
+            return 0
+    archivist = Archivist(places, deployment, wanted)
+    archivist.begin()
+    while not _stop.is_set():
+        if not archivist.turn():
+            _stop.wait(TURN_S)
+    until = time.monotonic() + FLUSH_S
+    while time.monotonic() < until and archivist.turn():
+        pass
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from shadowserve.archive.facts import FORMAT, KEY, Facts
 from shadowserve.errors import StateError
+from shadowserve.state.archive.facts import FORMAT, KEY, Facts
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS segment (

@@ -10,12 +10,12 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from shadowserve.archive.facts import Facts
-from shadowserve.archive.hiding import json_values, text_of
 from shadowserve.errors import AnswerError, RequestError
 from shadowserve.records import Request
 from shadowserve.schema.disclosure import Disclosure, Rule
 from shadowserve.schema.schema import Schema
+from shadowserve.state.archive.facts import Facts
+from shadowserve.state.archive.hiding import json_values, text_of
 from shadowserve.state.deployment import Deployment
 from shadowserve.wire.protocols import protocols
 
