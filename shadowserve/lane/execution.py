@@ -247,8 +247,10 @@ class Execution:
         if one.warmup:  # what it costs is not what others will
             self._measuring.timed += 1
             return
-        batched = self.batches() and times is not None
-        if not batched and times is not None:
+        # Where scorers are at work, all of it is excess: one of them would have scored it meanwhile.
+        here = times is not None and not self._has_scorers
+        batched = here and self.batches()
+        if here and not batched and times is not None:
             spent_ns -= times.work_ns  # which is its way to be scored: no excess
         self._measuring.alone(
             max(0, spent_ns),

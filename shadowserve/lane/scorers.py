@@ -2,7 +2,8 @@
 
 The lane's own process reads, types, times what is scored alone, compares, learns and commits; so what a lane
 knows stays in one process and in order. It hands out batches as they were cut for one process, and takes the
-answers in that order, whoever was first. What nobody has begun when it comes to it, it scores itself.
+answers in that order, whoever was first. What nobody has begun when it comes to it, it scores itself; and while it
+waits for a scorer, it scores what waits for one.
 
 A scorer that dies costs the requests in its hands one try: each is scored once more, by itself, by a scorer;
 its second death is its outcome. Of a request that was scored before, one death is enough to let it be.
@@ -154,14 +155,18 @@ class Scorers:
         Parameters
         ----------
         score : callable
-            Scores here what no scorer has begun.
+            Scores here what no scorer has begun, and meanwhile what waits for one.
         meanwhile : callable
             Done again and again during the wait.
         """
         while ticket.left:
             self.turn()
             own = next((job for job in self._waiting if job.ticket is ticket), None)
-            if own is not None and (not own.blamed or not self.any_at_work):
+            if own is not None and own.blamed and self.any_at_work:
+                own = None
+            elif own is None and ticket.left:
+                own = self._beyond_their_hands()
+            if own is not None:
                 self._waiting.remove(own)
                 began_ns = time.monotonic_ns()
                 seen = score(own.batch)
@@ -169,6 +174,12 @@ class Scorers:
             elif ticket.left:
                 self._wait(WAIT_S)
                 meanwhile()
+
+    def _beyond_their_hands(self) -> Job | None:
+        """Return the next batch that waits while every scorer has its hands full: the lane need not wait with it."""
+        if self._silent or not any(one.ready for one in self._scorers):
+            return None
+        return next((job for job in self._waiting if not job.blamed), None)
 
     def elsewhere(self, typed: Typed, *, by: int) -> Observation | None:
         """Score a request by itself in another process than the first time.
