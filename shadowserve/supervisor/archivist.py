@@ -163,7 +163,7 @@ def _hiding(deployment: Deployment) -> Hide | None:
 
 def main() -> int:
     """Archive until SIGTERM; return the exit code."""
-    places = Places(Path(os.environ["SHADOWSERVE_STATE_DIR"]))
+    places = Places.of_process(Path(os.environ["SHADOWSERVE_STATE_DIR"]))
     setproctitle(f"shadowserve archivist {places.root}")
     watch_parent(int(os.environ.get("SHADOWSERVE_PARENT", os.getppid())))
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

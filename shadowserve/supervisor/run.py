@@ -98,9 +98,7 @@ class Supervisor:
     _was_ready: bool = False
 
     def __post_init__(self) -> None:
-        self.keeper = Keeper(
-            self.places.journal, self.settings.journal_budget, self.say, archived=self._is_archived
-        )
+        self.keeper = self._keeper()
         self.attempts = Attempts(self.say)
         self.workers = Workers(self.places, self.settings.request_timeout, self.say)
 
@@ -168,7 +166,7 @@ class Supervisor:
         """Begin lanes, console and evidence of the deployment that has taken over."""
         self.places = places
         self.processes = replace(self.processes, places=places)
-        self.keeper = Keeper(places.journal, self.settings.journal_budget, self.say)
+        self.keeper = self._keeper()
         self.deploy(deployment)
 
     def _anybody_accepts(self) -> bool:
@@ -486,6 +484,10 @@ class Supervisor:
         found = self.places.all_counters().items()
         counted = {worker: counters.read(path).sequence for worker, path in found}
         self.keeper.keep(cursors=cursors, counted=counted)
+
+    def _keeper(self) -> Keeper:
+        budget = self.settings.journal_budget
+        return Keeper(self.places.journal, budget, self.say, archived=self._is_archived)
 
     def _is_archived(self, segment: Segment) -> bool:
         """Tell whether the archive lets a segment go: it has it, or keeps nothing."""
