@@ -21,8 +21,8 @@ from benchmarks.lanes import journaled, served
 from shadowserve.journal.segment_file import segments
 from shadowserve.journal.writer import Writer
 from shadowserve.records import Request, Times
-from shadowserve.state.archive.packing import pack
-from shadowserve.state.archive.past import ARCHIVE, JOURNAL, Past, Source, requests
+from shadowserve.state.archive.packing import facts_of, pack
+from shadowserve.state.archive.past import ARCHIVE, JOURNAL, Source, requests
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.places import Places
 
@@ -36,14 +36,16 @@ def real(home: Path, made: Deployment, *, n: int, into: Path) -> Places:
     places.make()
     at = time.time_ns()
     writer: Writer | None = None
-    for segment in Past(Places(source)).sources(of=(JOURNAL,)):
-        for some in requests(segment):
+    for segment in segments(Places(source).journal):
+        facts = facts_of(segment, made)
+        assert facts is not None
+        for some in requests(Source(JOURNAL, segment.path, facts, segment.bytes)):
             kept = []
             for one in some:
                 at += int(drawn.exponential(3e5))
                 kept.append(_real(one, at, drawn))
             if writer is None:
-                writer = Writer(places.journal, worker=0, steps=segment.facts.steps)
+                writer = Writer(places.journal, worker=0, steps=facts.steps)
             writer.append(kept)
     assert writer is not None
     writer.close()
