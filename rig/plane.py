@@ -41,6 +41,7 @@ class Plane:
         entity_of = options.pop("entity_of", nobody)
         self._refusals = options.pop("refusals", None)
         self._large = options.pop("large", None)
+        self._former = options.pop("former", ())
         self.plane = DataPlane(
             behind,
             counters=self.serving.counters,
@@ -67,6 +68,7 @@ class Plane:
                     refusals=self._refusals,
                     entity_of=entity_of,
                     large=self._large,
+                    former=self._former,
                 )
             )
         return self

@@ -92,6 +92,10 @@ class Unnoticed:
         self._over.set()
         self._thread.join(PATIENCE_S + 5.0)
 
+    def stop(self) -> None:
+        """Send no more, though the block goes on."""
+        self._over.set()
+
     @property
     def told(self) -> dict[str, int]:
         """How often what came of a request."""

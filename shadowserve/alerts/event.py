@@ -14,7 +14,7 @@ class Event:
     Parameters
     ----------
     about : str
-        ``alarm``, ``verdict``, ``lane``, ``evidence`` or ``test``.
+        ``alarm``, ``verdict``, ``lane``, ``evidence``, ``handover`` or ``test``.
     text : str
         One line for people.
     at : str

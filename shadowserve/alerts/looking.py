@@ -12,8 +12,14 @@ from typing import Any
 from shadowserve.alerts.event import Event
 from shadowserve.alerts.memory import Memory
 from shadowserve.errors import UnreadableError
-from shadowserve.report.wording import alarm, lane_fails, unarrived, verdict_changed
-from shadowserve.state import arrival
+from shadowserve.report.wording import (
+    alarm,
+    lane_fails,
+    not_taken_over,
+    unarrived,
+    verdict_changed,
+)
+from shadowserve.state import arrival, handovers
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.lane_condition import condition
 from shadowserve.state.lane_reading import closed_windows
@@ -56,7 +62,8 @@ class Looker:
         before = (dict(self.memory.lanes), self.memory.evidence)
         self._take(self._of_lanes())
         self._take(self._of_evidence())
-        return before != (self.memory.lanes, self.memory.evidence)
+        refused = self._take(self._of_handover())
+        return refused or before != (self.memory.lanes, self.memory.evidence)
 
     def at_report(self, challenger: int, report: Mapping[str, Any]) -> bool:
         """Look at a challenger's report; True if something is new."""
@@ -126,6 +133,16 @@ class Looker:
         elif late_s > 0 and not self.memory.evidence:
             self.memory.evidence = True
             yield self._event("evidence", unarrived(), waiting=self._arrival().waiting)
+
+    def _of_handover(self) -> Iterator[Event]:
+        last = handovers.read(self.places)
+        if last is not None and last.state == handovers.REFUSED and last.at > self._since():
+            self.memory.handover = last.at
+            yield self._event("handover", not_taken_over(last.coming), version=last.coming)
+
+    def _since(self) -> str:
+        """Return the moment up to which refused handovers are known, or none of this deployment's."""
+        return max(self.memory.handover, self.deployment.started)
 
     def _late_s(self) -> float | None:
         """Return for how long evidence is late beyond what is allowed; 0 while it is not, None once it arrives."""

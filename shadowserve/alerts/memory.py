@@ -74,6 +74,8 @@ class Memory:
         By challenger and by lane, as last seen.
     evidence : bool
         Whether it was seen that evidence does not arrive.
+    handover : str
+        When the last version was refused that was to take over, as it was seen.
     waiting : list of Event
     untold : int
         Events that there was no room for.
@@ -89,6 +91,7 @@ class Memory:
     verdicts: dict[str, str] = field(default_factory=dict)
     lanes: dict[str, str] = field(default_factory=dict)
     evidence: bool = False
+    handover: str = ""
     waiting: list[Event] = field(default_factory=list)
     untold: int = 0
     message: Message | None = None

@@ -90,6 +90,7 @@ def status(state_dir: str | None, which: str | None, as_json: bool) -> None:
         print_json(told)
         return
     besides = [f"switch: {counted.switch.says}"] if counted.switch else []
+    besides += [f"handover: {counted.handing.says}"] if counted.handing else []
     besides += [f"{one.role} v{one.version} is scored {one}" for one in counted.batching]
     besides += map(str, (*counted.isolated, *counted.times, *counted.costs))
     print_status(told, screen(), besides=besides)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from shadowserve.cli.options import options
 from shadowserve.cli.terminal import as_json, line, print_json, screen
-from shadowserve.errors import PromotionError, SettingsError
+from shadowserve.errors import PromotionError, SettingsError, ShadowserveError
 from shadowserve.host.person import person
 from shadowserve.legible import LONGEST_LINE, counted, legible
 from shadowserve.settings.loading import load
@@ -21,6 +22,8 @@ from shadowserve.settings.settings import Settings
 from shadowserve.state import deployment as deployments
 from shadowserve.state import switches
 from shadowserve.state.places import Places
+from shadowserve.state.presence import running
+from shadowserve.supervisor import visiting
 from shadowserve.versions import pins
 from shadowserve.versions.stores import preflight, uris
 
@@ -84,6 +87,8 @@ def promote(
         pin = registry.resolve(reference, _model(settings, places))
         model = pin.model
         done = promoting.promote(registry, pin, places, wanted, say=say)
+    if done.switch is not None:
+        _tell_who_follows(places)
     told = _told(done, model, settings)
     if as_json:
         print_json(told)
@@ -110,6 +115,13 @@ def _words(
         "force": None if force is None else switches.worded(force),
         "reason": switches.worded(reason or ""),
     }
+
+
+def _tell_who_follows(places: Places) -> None:
+    """Let a server on this machine that follows the alias look at once; others look each ten seconds."""
+    with contextlib.suppress(ShadowserveError, OSError):
+        if places.root.is_dir() and running(places) is not None:
+            visiting.ask(places, {"ask": "look"}, tell=lambda _: None)
 
 
 def _model(settings: Settings, places: Places) -> str | None:

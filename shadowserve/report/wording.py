@@ -255,6 +255,17 @@ def lane_fails(lane: str, state: str) -> str:
     return f"The lane of {lane} is {state} and scores nothing. {_more('status')}"
 
 
+def not_taken_over(version: int) -> str:
+    """Say that a version was to take over and did not; why may quote the model, and stands in status.
+
+    Examples
+    --------
+    >>> not_taken_over(4)
+    'v4 did not take over. The former champion answers on; shadowserve status says why.'
+    """
+    return f"v{version} did not take over. The former champion answers on; shadowserve status says why."
+
+
 def unarrived() -> str:
     """Say that evidence does not reach MLflow."""
     return f"Evidence does not arrive in MLflow; it waits on disk. {_more('status')}"

@@ -6,7 +6,7 @@ and metrics itself and hands what BentoML answers (its OpenAPI document, its pag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from shadowserve.errors import RequestError
@@ -88,6 +88,7 @@ class DataPlane:
             self.scoring, self._admission, counters=counters, max_body=max_body
         )
         self._ready: Ready | None = None
+        self._former: frozenset[str] = frozenset()
         self._routes = self._make_routes("", 0)
 
     def open(self, ready: Ready) -> None:
@@ -95,6 +96,7 @@ class DataPlane:
         self._head.serve(ready.model, ready.version)
         self._routes = self._make_routes(ready.model, ready.version)
         self._information.open(ready, guarded=self._guarded)
+        self._former = frozenset(_former_paths(ready)) - self._routes.keys()
         self._ready = ready
         self.scoring.open(ready)
         self.short_way.open(self._scoring_routes(ready.model, ready.version))
@@ -174,6 +176,12 @@ class DataPlane:
         if self._ready is None:
             return NOT_READY
         served = f"{self._ready.model}, version {self._ready.version}"
+        if path in self._former:
+            return RequestError(
+                f"This version is no longer served here; its successor is {served}.",
+                code="gone",
+                status=410,
+            )
         return RequestError(
             f"No such model, version or route here. Served: {served}.", code="not_found", status=404
         )
@@ -189,3 +197,10 @@ class DataPlane:
         head = [*self._head.of(request_id), *(more or ())]
         refused = refusal(error, form_at(scope["path"]), request_id=request_id, head=head)
         await refused.sent(send)
+
+
+def _former_paths(ready: Ready) -> Iterator[str]:
+    """Yield the paths that name a version that was the champion before this one."""
+    for number in ready.former:
+        for protocol in protocols(ready.model, number).values():
+            yield from (route.of(ready.model, number) for route in protocol.routes)

@@ -20,7 +20,7 @@ VARIABLE = "SHADOWSERVE_ALERTING"
 WEBHOOK_VARIABLE = "SHADOWSERVE_ALERTS_WEBHOOK"
 """Where the address may stand instead of in the file."""
 SHAPES = ("json", "slack")
-ABOUT = ("alarm", "verdict", "lane", "evidence")
+ABOUT = ("alarm", "verdict", "lane", "evidence", "handover")
 MOST_PER_HOUR = 360
 
 

@@ -281,6 +281,22 @@ class Settings:
             "Given again while it runs: new workers take over, though nothing else has changed.",
         ),
     )
+    follow: bool = field(
+        default=False,
+        metadata=_about(
+            spellings.switch,
+            "--follow",
+            "Let the version take over that the alias given with --champion is moved to.",
+        ),
+    )
+    keep_former: bool = field(
+        default=False,
+        metadata=_about(
+            spellings.switch,
+            "--keep-former",
+            "Score on with the former champion, as a challenger, once another one has taken over.",
+        ),
+    )
     warm_former: float = field(
         default=0.0,
         metadata=_about(

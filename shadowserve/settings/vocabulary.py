@@ -24,6 +24,8 @@ class WhenBehind(StrEnum):
     """Score a share, evenly by entity, and count the rest as sampled out."""
 
 
+FOLLOW_VARIABLE = "SHADOWSERVE_FOLLOW_AS"
+"""How whoever follows an alias judges a version's files, and whether the former champion stays, as JSON."""
 WHEN_BEHIND_VARIABLE = "SHADOWSERVE_LANE_WHEN_BEHIND"
 """Variable that tells a lane what it does when it is far behind: a `WhenBehind`."""
 

@@ -16,7 +16,7 @@ import orjson
 
 from shadowserve.journal import reader
 from shadowserve.records import Outcome, Role
-from shadowserve.state import arrival, counters, isolation, switches, unknown_columns
+from shadowserve.state import arrival, counters, handovers, isolation, switches, unknown_columns
 from shadowserve.state import ends as endings
 from shadowserve.state.batching import Batching, batching
 from shadowserve.state.behind import Behind, behind
@@ -101,6 +101,7 @@ def _read(places: Places, deployment: Deployment, lanes: Mapping[LaneName, Snaps
         ends=known,
         times=tuple(_times(places, deployment)),
         isolated=tuple(isolation.all_told(places, deployment)),
+        handing=handovers.read(places),
         switch=next(reversed(switches.read(places, deployment.id)), None),
     )
 

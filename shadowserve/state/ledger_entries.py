@@ -14,6 +14,7 @@ from shadowserve.state.arrival import Arrival
 from shadowserve.state.batching import Batching
 from shadowserve.state.behind import Behind
 from shadowserve.state.deployment import LaneName
+from shadowserve.state.handovers import Handing
 from shadowserve.state.isolation import Isolated
 from shadowserve.state.switches import Switch
 from shadowserve.statistics.measuring import Measuring
@@ -163,6 +164,8 @@ class Ledger:
         How evidence fares on its way to MLflow.
     times : tuple of LaneTime
         Where the lanes' time goes, of those that have begun.
+    handing : Handing or None
+        The last handover of the state directory.
     switch : Switch or None
         The last move of an alias that rests on this deployment.
     left : tuple of LaneLedger
@@ -184,6 +187,7 @@ class Ledger:
     ends: Mapping[str, endings.Ends] = field(default_factory=dict)
     times: tuple[LaneTime, ...] = ()
     switch: Switch | None = None
+    handing: Handing | None = None
     left: tuple[LaneLedger, ...] = ()
     isolated: tuple[Isolated, ...] = ()
 
@@ -223,6 +227,7 @@ class Ledger:
             "switch": None
             if self.switch is None
             else {**self.switch.to_dict(), "says": self.switch.says},
+            "handover": None if self.handing is None else self.handing.to_dict(),
             "isolated": [one.to_dict() for one in self.isolated],
         }
 

@@ -25,7 +25,7 @@ CODES = (
     "internal_error", "method_not_allowed", "missing_column", "model_error", "not_a_record", "not_found",
     "not_ready", "other_site", "overloaded", "ragged_rows", "timeout", "too_deep", "too_large",
     "unauthorized", "unknown_host", "unnamed_values", "unsupported_media_type", "wrong_param",
-    "wrong_protocol", "wrong_shape", "wrong_type", "wrong_width",
+    "wrong_protocol", "wrong_shape", "wrong_type", "wrong_width", "gone",
 )  # fmt: skip
 """In the order of their cells: a new one comes last, so that counts of earlier releases stay true."""
 

@@ -10,7 +10,6 @@ It is a step at a time, taken by the supervisor's one loop, which never waits.
 from __future__ import annotations
 
 import contextlib
-import json
 import signal
 import socket
 import time
@@ -28,7 +27,7 @@ from shadowserve.settings.spellings import size_text
 from shadowserve.state import deployment as deployments
 from shadowserve.state import homes
 from shadowserve.state.deployment import Deployment
-from shadowserve.state.files import write_whole
+from shadowserve.state.handovers import DONE, REFUSED, Handing
 from shadowserve.state.places import Places
 from shadowserve.supervisor.child import Child
 from shadowserve.supervisor.desk import Visitor
@@ -44,6 +43,8 @@ ORDER_S = 10.0
 """For an order to be carried out that takes no longer than a turn of an event loop."""
 END_S = 10.0
 """For a process to end that was asked to."""
+HURRIED_S = 0.5
+"""The same where somebody waits for the next handover: what is not brought to its end lies on disk."""
 SPARE = 1.05
 """How much more memory must be free than the workers in service take."""
 _ASKED = b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
@@ -128,6 +129,7 @@ class Handover:
     opened: bool = False
     hurry: bool = False
     _steps: Steps = field(init=False)
+    _former: int | None = None
     _began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -188,7 +190,7 @@ class Handover:
             yield from self._turn_over()
         took_s = time.monotonic() - self._began
         self._say(f"{self.deployment.champion.pin} has taken over, after {took_s:.1f} s")
-        self._note("done")
+        self._note(DONE)
         if self.visitor is not None:
             facts = {"served": str(self.deployment.champion.pin), "took_s": round(took_s, 2)}
             self.visitor.end(deployment=self.deployment.id, **facts)
@@ -390,16 +392,31 @@ class Handover:
         self.turning = True
         lanes, helpers = [watch.child for watch in it.lanes], it.helpers
         it.lanes, it.helpers = [], []
-        yield from _end_all(lanes, deadline_s=5.0)
+        yield from self._end_all(lanes, deadline_s=5.0)
         # The console last, so that the page is there for as long as it can be.
-        yield from _end_all(helpers[1:], deadline_s=END_S + 10.0)
-        yield from _end_all(helpers[:1], deadline_s=END_S)
+        yield from self._end_all(helpers[1:], deadline_s=END_S + 10.0)
+        yield from self._end_all(helpers[:1], deadline_s=END_S)
         former.draining.unlink(missing_ok=True)
         shelf = homes.shelve(former)
         if shelf is not None:
             self._say(f"{shelf.name} is archived in {shelf}")
         it.turn_to(self.places, self.deployment)
         self.turning = False
+
+    def _end_all(self, children: Sequence[Child], *, deadline_s: float) -> Steps:
+        """Ask processes to end, and see that they do; soon where somebody waits for the next handover."""
+        for child in children:
+            child.hasten()
+            child.signal(signal.SIGTERM)
+        began = time.monotonic()
+        while any(child.running for child in children):
+            if time.monotonic() - began > (
+                min(deadline_s, HURRIED_S) if self.hurry else deadline_s
+            ):
+                break
+            yield
+        for child in children:
+            child.kill()
 
     # -- how it goes
 
@@ -414,7 +431,7 @@ class Handover:
             self.coming = None
         if not self.committed and not self.renews:
             homes.discard(self.places)
-        self._note("refused", why)
+        self._note(REFUSED, why)
         self.supervisor.say(f"Handover       {why}")
         if self.visitor is not None:
             self.visitor.refuse(why, exit_code=code)
@@ -426,28 +443,12 @@ class Handover:
 
     def _note(self, state: str, reason: str | None = None) -> None:
         present = self.supervisor.deployment
-        facts = {
-            "state": state,
-            "from": None if present is None else present.champion.number,
-            "to": self.deployment.champion.number,
-            "deployment": self.deployment.id,
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "reason": reason,
-        }
+        if present is not None and self._former is None:
+            self._former = present.champion.number
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        number, id_ = self.deployment.champion.number, self.deployment.id
         with contextlib.suppress(OSError):  # a full disk
-            write_whole(self.places.handover, json.dumps(facts))
-
-
-def _end_all(children: Sequence[Child], *, deadline_s: float) -> Steps:
-    """Ask processes to end, and see that they do."""
-    for child in children:
-        child.hasten()
-        child.signal(signal.SIGTERM)
-    until = time.monotonic() + deadline_s
-    while time.monotonic() < until and any(child.running for child in children):
-        yield
-    for child in children:
-        child.kill()
+            Handing(state, self._former, number, id_, now, reason).write(self.places)
 
 
 def wanted(

@@ -6,6 +6,7 @@ credentials, only the ports' own processes inherit the callers' token, only aler
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from collections.abc import Mapping, Sequence
@@ -32,13 +33,19 @@ from shadowserve.settings import lane_processes
 from shadowserve.settings.alerting import Alerting
 from shadowserve.settings.gate import Gate
 from shadowserve.settings.settings import Settings
-from shadowserve.settings.vocabulary import ARCHIVE_KEEPS, PACKAGE_INDEX, WHEN_BEHIND_VARIABLE
+from shadowserve.settings.vocabulary import (
+    ARCHIVE_KEEPS,
+    FOLLOW_VARIABLE,
+    PACKAGE_INDEX,
+    WHEN_BEHIND_VARIABLE,
+)
 from shadowserve.state import deployment as deployments
 from shadowserve.state import ends
 from shadowserve.state.deployment import LaneName
 from shadowserve.state.places import HOME_VARIABLE, Places
 from shadowserve.supervisor.child import Child
 from shadowserve.supervisor.watch import LaneWatch
+from shadowserve.versions import pins
 from shadowserve.versions.stores import Uris
 
 
@@ -262,6 +269,32 @@ class Processes:
             },
             log=self.places.logs / "joiner.log",
             pass_fds=(question, answers),
+            idle=True,
+            cpus=self.placement.background,
+        )
+
+    def follower(self) -> Child | None:
+        """Make the process that follows the champion's alias; None where nobody follows."""
+        asked, alias = self.settings, pins.parse(self.settings.champion or "v1").alias
+        if not asked.follow or alias is None:
+            return None
+        told = {
+            "keep_former": asked.keep_former,
+            "allow_digests": asked.allow_digests,
+            "strict_versions": asked.strict_versions,
+            "entity": asked.entity,
+        }
+        return Child(
+            name="follower",
+            command=("-m", "shadowserve.supervisor.follower", str(self.places.root), alias),
+            env={
+                **self._environment("evidence"),
+                **self._background(),
+                "SHADOWSERVE_TRACKING_URI": self.addresses.tracking,
+                "SHADOWSERVE_REGISTRY_URI": self.addresses.registry,
+                FOLLOW_VARIABLE: json.dumps(told),
+            },
+            log=self.places.logs / "follower.log",
             idle=True,
             cpus=self.placement.background,
         )

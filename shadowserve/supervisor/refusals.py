@@ -26,6 +26,15 @@ def refuse_settings(settings: Settings) -> None:
     SettingsError
     """
     refuse_budget(settings)
+    if settings.keep_former and not settings.follow:
+        raise SettingsError(
+            f"{flag_of('keep_former')} is of use with {flag_of('follow')} alone. Else name the former champion with "
+            f"{flag_of('challengers')}."
+        )
+    if settings.follow and pins.parse(settings.champion).alias is None:
+        raise SettingsError(
+            f"{flag_of('follow')} follows an alias. Give one with {flag_of('champion')}, such as @champion."
+        )
     if settings.entity is not None and settings.entity_header is not None:
         raise SettingsError(
             f"{flag_of('entity')} and {flag_of('entity_header')} both name a request's entity. "

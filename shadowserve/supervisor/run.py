@@ -7,6 +7,7 @@ it or deletes a read segment, the workers do not notice.
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 import time
 from collections.abc import Callable
@@ -95,6 +96,8 @@ class Supervisor:
     desk: Desk | None = None
     handover: Handover | None = None
     resting: list[Resting] = field(default_factory=list)
+    follower: Child | None = None
+    _patient: tuple[Visitor, Question] | None = None
     _was_ready: bool = False
 
     def __post_init__(self) -> None:
@@ -180,6 +183,9 @@ class Supervisor:
             visitor.refuse("Nobody answers callers here who could hand over.")
         elif self.handover is not None:
             self.handover.hurry = True
+            if question.get("patient") and self._patient is None:
+                self._patient = visitor, question
+                return
             visitor.refuse(
                 f"{self.handover.deployment.champion.pin} is taking over just now. Try again in a moment.",
                 exit_code=4,
@@ -208,6 +214,10 @@ class Supervisor:
     def _answer(self, visitor: Visitor, question: Question) -> None:
         if self.membership is None:
             visitor.refuse("The deployment is starting. Try again in a moment.", exit_code=4)
+        elif question.get("ask") == "look":
+            for child in self._followers:
+                child.signal(signal.SIGUSR1)
+            visitor.end(follows=self.follower is not None)
         elif question.get("ask") == "hand over":
             self._hand_over(visitor, question)
         elif self.handover is not None and question.get("ask") in ("add", "remove"):
@@ -282,6 +292,9 @@ class Supervisor:
         self.helpers += [child for child in others if child is not None]
         for child in self.helpers:
             child.start()
+        if self.follower is None and (follower := self.processes.follower()) is not None:
+            self.follower = follower
+            follower.start()
 
     def _watch(self, name: LaneName, n_lanes: int) -> LaneWatch:
         """Make what looks after a lane; the memory that is left is shared by all that score by then."""
@@ -329,7 +342,7 @@ class Supervisor:
     def _look_after_lanes(self) -> None:
         for watch in self.lanes:
             watch.look()
-        for child in self.helpers:
+        for child in (*self.helpers, *self._followers):
             waited_ns = time.monotonic_ns() - child.started_ns
             if not child.running and waited_ns >= HELPER_PAUSE_S * 1e9:
                 child.start()
@@ -341,15 +354,25 @@ class Supervisor:
             self.membership.turn()
             self.deployment = self.membership.deployment
 
+    @property
+    def _followers(self) -> list[Child]:
+        return [] if self.follower is None else [self.follower]
+
     def _look_at_handover(self) -> None:
         if self.handover is not None and not self.handover.turn():
             self.handover = None
+        if self.handover is None and self._patient is not None:
+            waiting, self._patient = self._patient, None
+            self._hand_over(*waiting)
         self.resting = [one for one in self.resting if one.look()]
 
     def end(self) -> None:
         """Drain: finish requests, let lanes catch up, let evidence arrive, end everything."""
         if self.desk is not None:
             self.desk.close("The deployment is being stopped; nothing has changed.")
+        for child in self._followers:
+            child.kill()
+        self.follower, self._patient = None, None
         others = self._end_handover()
         self._let_balancers_turn_away()
         self.leaving = True  # from here on the stand-in takes whoever still comes
@@ -418,6 +441,7 @@ class Supervisor:
             *self._all_workers(),
             *(watch.child for watch in self.lanes),
             *self.helpers,
+            *self._followers,
         ):
             child.kill()
         self._sweep()
@@ -465,6 +489,7 @@ class Supervisor:
 
     def _own_processes(self) -> set[int]:
         known = [*self._all_workers(), *(watch.child for watch in self.lanes), *self.helpers]
+        known += self._followers
         if (members := self.membership) is not None:
             known += [*members.children, *(watch.child for watch in members.watches)]
         return {child.pid for child in known} | ({self.sweeper.pid} if self.sweeper else set())

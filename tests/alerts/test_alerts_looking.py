@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -18,6 +19,7 @@ from shadowserve.evidence.undelivered import UndeliveredError
 from shadowserve.report import accepting, build
 from shadowserve.report.accepting import Wanted
 from shadowserve.settings.alerting import ABOUT
+from shadowserve.state.handovers import Handing
 from shadowserve.state.lane_condition import Condition
 
 KINDS = ("prediction_divergence", "slice_divergence")
@@ -192,3 +194,18 @@ def test_windows_that_lie_though_nobody_complains_are_evidence_that_does_not_arr
 def test_what_nobody_asked_for_is_not_told(watcher):
     watcher.on = ("verdict",)
     assert [event.about for event in watcher.look(report=True)] == ["verdict"]
+
+
+def test_a_version_that_did_not_take_over_is_told_once(empty):
+    handed = Handing("loading", 3, 5, "films-2", "2999-01-01T00:00:00+00:00")
+    handed.write(empty.places)
+    assert empty.look() == []
+    replace(handed, state="refused", reason="s3cret").write(empty.places)
+    (event,) = empty.look()
+    assert event.about == "handover"
+    assert event.facts == {"version": 5}
+    assert "v5 did not take over" in event.text
+    assert "s3cret" not in event.text
+    assert empty.look() == []
+    replace(handed, state="refused", at="2000-01-01T00:00:00+00:00").write(empty.places)
+    assert empty.look() == []  # before this deployment began

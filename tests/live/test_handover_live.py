@@ -6,11 +6,14 @@ import json
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 import clashing
 import pytest
+from mlflow import MlflowClient
 
 from rig import tiny
 from rig.once import once
@@ -19,6 +22,7 @@ from rig.unnoticed import Unnoticed
 from shadowserve.state import counters, homes, ledger
 from shadowserve.state.places import Places
 from shadowserve.state.shelves import shelves
+from shadowserve.supervisor import visiting
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 
@@ -34,12 +38,16 @@ def clash() -> SimpleNamespace:
     )
 
 
-def served_from(tmp_path, clash, *options: str) -> Served:
+@contextmanager
+def served_from(tmp_path, clash, *options: str, begin: bool = True) -> Iterator[Served]:
     served = Served(tmp_path, clash, *QUICK, *options, challengers=())
     at = served.arguments.index("--model")
     served.arguments[at : at + 4] = []
     served.arguments[:0] = ["--model", "m", "--champion", "1", "--challenger", "2"]
-    return served
+    try:
+        yield served.start() if begin else served
+    finally:
+        served.close()
 
 
 def serve(served: Served, champion: int, challenger: int, *options: str):
@@ -86,6 +94,41 @@ def test_callers_notice_nothing_when_versions_take_over_and_back(tmp_path, clash
         assert served.stop() == 0
 
 
+def test_the_version_that_the_alias_stands_for_takes_over_and_the_way_back_is_short(
+    tmp_path, clash
+):
+    with served_from(
+        tmp_path, clash, "--follow", "--keep-former", "--warm-former", "1h", begin=False
+    ) as served:
+        client = MlflowClient(f"sqlite:///{served.store}", f"sqlite:///{served.store}")
+
+        def move(number: int) -> None:
+            client.set_registered_model_alias("m", "champion", str(number))
+            visiting.ask(Places(served.state), {"ask": "look"}, tell=print)
+
+        client.set_registered_model_alias("m", "champion", "1")
+        served.arguments[3] = "@champion"
+        served.start()
+        with Unnoticed(served.facts["port"], rate=40, idle_s=(2.0, 9.0)) as callers:
+            callers.until_served_by("m/1")
+            move(2)
+            callers.until_served_by("m/2")
+            move(1)  # at once, while the former deployment is brought to its end
+            callers.until_served_by("m/1")
+            gone = served.client.get(f"{served.url}/v2/models/m/versions/2/ready")
+            assert gone.status_code == 410
+            served.until(lambda: state(served) == "done", "it to be done")
+            move(clashing.BROKEN)
+            served.until(lambda: state(served) == "refused", "it to be refused")
+            assert callers.versions.keys() == {"m/1", "m/2"}
+        assert callers.failed == []
+        assert callers.wrong == []
+        assert [(one["role"], one["version"]) for one in served.ledger()["lanes"]] == [
+            ("challenger", 2)
+        ]
+        assert balance(served) == len(callers.calls)
+
+
 @pytest.mark.parametrize("victim", ["supervisor", "coming", "going"])
 def test_after_a_kill_in_the_middle_one_version_answers_and_all_counts_balance(
     tmp_path, clash, victim
@@ -99,7 +142,7 @@ def test_after_a_kill_in_the_middle_one_version_answers_and_all_counts_balance(
             command.join()
             if victim == "supervisor":
                 served.process.wait(30)
-                callers._over.set()
+                callers.stop()
         if victim == "supervisor":
             served.start()
         elif victim == "coming":

@@ -191,3 +191,17 @@ def test_a_server_that_is_stopped_says_so_and_keeps_no_connection(tmp_path):
         assert plane.ask("GET", "/readyz").status_code == 503
         answered = plane.post()
         assert (answered.status_code, answered.headers["connection"]) == (200, "close")
+
+
+def test_a_path_of_a_former_version_is_gone_and_its_successor_named(tmp_path):
+    with Plane(tmp_path, former=(2,)) as plane:
+        for method, path in (
+            ("POST", "/v2/models/films/versions/2/infer"),
+            ("GET", "/v2/models/films/versions/2"),
+        ):
+            answer = plane.ask(method, path)
+            assert answer.status_code == 410
+            assert "its successor is films, version 3" in answer.text
+        assert plane.ask("GET", "/v2/models/films/versions/1").status_code == 404
+        assert plane.ask("GET", "/v2/models/films/versions/3").status_code == 200
+        assert plane.ask("GET", "/v2/models/films").status_code == 200
