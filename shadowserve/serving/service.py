@@ -163,6 +163,7 @@ class _Server(uvicorn.Server):
     """uvicorn's server as BentoML's worker makes it, on a thread that no signal reaches."""
 
     running: _Server | None = None
+    _closed = False
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -176,6 +177,8 @@ class _Server(uvicorn.Server):
             listener = socket.socket(fileno=int(private))
             loop = asyncio.get_running_loop()
             self.servers.append(await loop.create_unix_server(self.protocol, sock=listener))
+        if self._closed:  # told to part before it had begun to listen
+            self.close()
 
     def protocol(self) -> BoundedHead:
         """Make what answers on a connection, as uvicorn does."""
@@ -190,12 +193,14 @@ class _Server(uvicorn.Server):
         server = await loop.create_server(
             self.protocol, sock=listener, ssl=self.config.ssl, backlog=self.config.backlog
         )
-        self.close()
-        self.servers = [server]
+        for other in self.servers:
+            other.close()
+        self.servers, self._closed = [server], False
 
     def close(self) -> None:
-        """Take no more callers."""
-        for server in self.servers:
+        """Take no more callers, also where it has not begun to listen yet."""
+        self._closed = True
+        for server in getattr(self, "servers", ()):
             server.close()
 
     def exit(self) -> None:

@@ -347,6 +347,9 @@ class Handover:
         rests = it.settings.warm_former > 0 and not self.renews
         patience_s = it.settings.drain_timeout
         self._note("parting")
+        for index, child in enumerate(going.children):
+            if not going.accepts(index):  # replaced just now and still loading: it must never open
+                child.kill()
         for index, line in enumerate(going.lines):
             line.done()
             left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
