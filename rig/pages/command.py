@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SHADOWSERVE = str(Path(sys.executable).with_name("shadowserve"))
-FINE = {"verdict": (0, 1, 3), "check": (0, 3)}
+FINE = {"verdict": (0, 1, 3), "check": (0, 3), "promote": (0, 3)}
 READY = "Ready  "
 START_S = 240.0
 
