@@ -49,6 +49,7 @@ def _serve(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as state, tempfile.TemporaryFile("w+") as talk:
         ports = ("CONSOLE_PORT",) if "--tap" in arguments else ("PORT", "CONSOLE_PORT")
         own = {f"SHADOWSERVE_{name}": "0" for name in ports}
+        own["SHADOWSERVE_LANE_PRIORITY"] = "normal"  # whatever else the machine does
         served = subprocess.Popen(
             [SHADOWSERVE, *arguments],
             env={**os.environ, **own, "SHADOWSERVE_STATE_DIR": f"{state}/state"},

@@ -13,6 +13,15 @@ from rig.once import once
 from rig.served import Served
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _lanes_have_a_share(request) -> Iterator[None]:
+    """Beside other tests, which take both cores at times, lanes that run when nobody else does stand still for minutes."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.node.get_closest_marker("alone") is None:
+            patch.setenv("SHADOWSERVE_LANE_PRIORITY", "normal")
+        yield
+
+
 @pytest.fixture(scope="session")
 def store() -> tiny.Store:
     """The registry of tiny versions."""

@@ -41,8 +41,6 @@ def console(tmp_path_factory) -> Iterator[str]:
     demo = subprocess.Popen(
         [*command, "--console-port", str(port), "--tracking-uri", f"sqlite:///{root}/mlflow.db"],
         cwd=root, stdout=talk, stderr=talk,
-        # So that they are not starved by other tests beside them.
-        env={**os.environ, "SHADOWSERVE_LANE_PRIORITY": "normal"},
     )  # fmt: skip
     address = f"http://127.0.0.1:{port}/"
     try:

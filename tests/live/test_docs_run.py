@@ -25,7 +25,6 @@ pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
 
 PAGES = [page for page in pages() if any(block.language in RUN for block in blocks(page))]
 SHADOW = ("--model", "films", "--champion", "v3", "--challenger", "v4", "--batch", "on")
-AT_ONCE = ("--lane-priority", "normal")  # whatever else the machine does
 REQUESTS = 400  # by then each fault of v4 is found
 SECRETS = ("SHADOWSERVE_", "MLFLOW_")
 
@@ -88,7 +87,7 @@ def _served(root: Path, uri: str, state: str, *options: str) -> Served:
     served.talk, served.state = root / f"{state}.txt", root / state
     ports = ("--port", "0", "--console-port", "0")
     where = ("--tracking-uri", uri, "--state-dir", str(served.state))
-    served.arguments = [*options, *AT_ONCE, *(() if "--tap" in options else ports), *where]
+    served.arguments = [*options, *(() if "--tap" in options else ports), *where]
     return served
 
 

@@ -18,7 +18,6 @@ pytestmark = [
 
 OLDER, LACKING = 2, 3
 N = 40
-QUICK = ("--lane-priority", "normal")  # whatever else the machine does
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +30,7 @@ def made():
 def served(tmp_path_factory, made):
     store = elsewhere.registered(tmp_path_factory.mktemp("elsewhere"), made)
     root = tmp_path_factory.mktemp("isolated")
-    flags = ("--model", "far", "--isolate", "v2", "--strict-versions", *QUICK)
+    flags = ("--model", "far", "--isolate", "v2", "--strict-versions")
     with Served(root, store, *flags, challengers=(OLDER,)) as deployment:
         joins = ("challengers", "add", "v3", "--isolate", "--state-dir", str(deployment.state))
         done = run(*joins, timeout_s=300)

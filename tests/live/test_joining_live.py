@@ -19,8 +19,6 @@ from shadowserve.supervisor import visiting
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 
-QUICK = ("--lane-priority", "normal")  # whatever else the machine does
-
 
 def challengers(served: Served, *arguments: str) -> dict:
     """Run a command of `challengers`, and return what it says for programs."""
@@ -48,7 +46,7 @@ def kill_newcomer_and_control(served: Served) -> None:
 
 
 def test_challengers_join_and_leave_through_kills_and_a_restart_finds_who_is_there(tmp_path, store):
-    with Served(tmp_path, store, *QUICK) as served:
+    with Served(tmp_path, store) as served:
         own = {served.worker_pid(), served.lane_pid(tiny.BETTER)}
         with Watched(served) as watched, Load(served, callers=2, pause_s=0.01) as load:
             served.until(lambda: load.n > 50, "some requests before it")

@@ -78,8 +78,6 @@ def site(tmp_path_factory) -> Iterator[Site]:
         capture_output=True,
         text=True,
         timeout=600,
-        # So that lanes are not starved by other tests beside them.
-        env={**os.environ, "SHADOWSERVE_LANE_PRIORITY": "normal"},
     )
     assert made.returncode == 0, made.stdout + made.stderr
     assert f"?{links.LAYOUT}" in made.stderr  # the demo ends with the way there

@@ -34,8 +34,7 @@ def registered_as_other(uri):
 
 def test_it_is_compared_as_its_adapter_makes_it_and_callers_never_meet_that(tmp_path, store):
     options = ("--challenger", "other:2", "--adapt-output", "2=forms:shifted", "--no-control")
-    at_once = ("--lane-priority", "normal")  # whatever else the machine does
-    served = Served(tmp_path, store, *options, *at_once, challengers=())
+    served = Served(tmp_path, store, *options, challengers=())
     client = registered_as_other(f"sqlite:///{served.store}")
     (tmp_path / "forms.py").write_text(FORMS)
     with served:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
@@ -207,10 +208,19 @@ def test_a_caller_that_leaves_is_counted_and_its_request_recorded(served):
     assert after["journal"]["appended"] - before["journal"]["appended"] == 1
 
 
+def schedule(processes: list[int], how: int) -> None:
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError):  # it has ended
+            for thread in Path(f"/proc/{process}/task").iterdir():
+                os.sched_setscheduler(int(thread.name), how, os.sched_param(0))
+
+
 def test_strangers_on_every_core_starve_lanes_and_time_nobody_out(served):
     """Both cores taken: starvation is no timeout and no poison."""
     burn = "while True: pass"
     cores = os.cpu_count() or 1
+    lanes = [served.lane_pid(tiny.BETTER), served.lane_pid(tiny.BURNING, "control")]
+    schedule(lanes, os.SCHED_IDLE)
     strangers = [subprocess.Popen([sys.executable, "-c", burn]) for _ in range(cores)]
     try:
         with Load(served, callers=2, pause_s=0.05) as load:
@@ -220,6 +230,7 @@ def test_strangers_on_every_core_starve_lanes_and_time_nobody_out(served):
         for one in strangers:
             one.kill()
             one.wait()
+        schedule(lanes, os.SCHED_OTHER)
     assert set(load.told) == {"200"}
     told = served.settled()
     assert told["balanced"]
