@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -199,7 +200,8 @@ class Board:
 
     def _make(self, deployment: Deployment, challenger: int) -> Picture:
         began, cpu = time.monotonic(), time.thread_time()
-        report = build.build(self.places, deployment, challenger=challenger, memory=self.memory)
+        with _uncollected():
+            report = build.build(self.places, deployment, challenger=challenger, memory=self.memory)
         lane = deployment.lane_of(challenger)
         before = self._counted.get(lane)
         if before is None or before.deployment != deployment.id:
@@ -233,6 +235,19 @@ class _Counted:
             return self
         rate = {"rate_per_s": max(n - self.n, 0) / over_s, "over_s": round(over_s, 1)}
         return _Counted(self.deployment, now, n, rate)
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Look for no cycles meanwhile: a first report makes a hundred thousand records, and no garbage among them.
+
+    Looking through them again and again was a third of its time.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _step_back() -> None:

@@ -19,6 +19,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from rig import films
 from rig.browser import chromium
 from rig.ports import free_port
 from rig.served import COMMAND
@@ -39,9 +40,11 @@ def console(tmp_path_factory) -> Iterator[str]:
     talk = (root / "talk.txt").open("wb")
     command = [COMMAND, "demo", "--keep", "--requests", str(REQUESTS), "--port", "0"]
     demo = subprocess.Popen(
-        [*command, "--console-port", str(port), "--tracking-uri", f"sqlite:///{root}/mlflow.db"],
-        cwd=root, stdout=talk, stderr=talk,
-    )  # fmt: skip
+        [*command, "--console-port", str(port), "--tracking-uri", films.registry(root)],
+        cwd=root,
+        stdout=talk,
+        stderr=talk,
+    )
     address = f"http://127.0.0.1:{port}/"
     try:
         _await_findings(address, demo, root / "talk.txt")
@@ -241,18 +244,14 @@ def test_ten_tabs_load_and_are_renewed(browser, console):
 def test_a_hidden_tab_closes_its_stream_and_opens_it_again(browser, console):
     with seen(browser, console) as own:
         page = own.page
-        closed = []
-        page.on("requestfailed", lambda request: closed.append(request.url))
-        page.on("requestfinished", lambda request: closed.append(request.url))
         hide = "(hidden) => { Object.defineProperty(document, 'hidden', {value: hidden, configurable: true}); document.dispatchEvent(new Event('visibilitychange')); }"
         expect(page.locator("#pulse")).to_contain_text("Updated", timeout=PATIENCE_MS)
-        page.wait_for_timeout(500)
-        page.evaluate(hide, True)
-        page.wait_for_timeout(500)
-        assert any("/events?" in url for url in closed)
+        with page.expect_event("requestfailed", lambda request: "/events?" in request.url):
+            page.evaluate(hide, True)
         n = sum("/events?" in url for url in own.asked)
-        page.evaluate(hide, False)
-        page.wait_for_timeout(500)
+        with page.expect_request("**/events?*"):
+            page.evaluate(hide, False)
+        expect(page.locator("#pulse")).to_contain_text("Updated", timeout=PATIENCE_MS)
         assert sum("/events?" in url for url in own.asked) == n + 1
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from models import traffic
-from rig import tiny
+from rig import films, tiny
 from rig.pages import command
 from rig.pages.blocks import PROSE, ROOT, RUN, Block, blocks, indented, pages
 from rig.pages.interpreter import Interpreter
@@ -53,12 +53,9 @@ class Place:
 def place(tmp_path_factory) -> Iterator[Place]:
     """Films v3 with v4 in its shadow, some requests later."""
     root = tmp_path_factory.mktemp("docs")
-    uri = f"sqlite:///{root / 'mlflow.db'}"
-    train = [sys.executable, "-m", "models.register", "--tracking-uri", uri, "--only", "films"]
+    uri = films.registry(root)
     environ = {name: value for name, value in os.environ.items() if not name.startswith(SECRETS)}
     environ["PYTHONPATH"] = str(ROOT)
-    made = subprocess.run(train, cwd=root, env=environ, capture_output=True, text=True)
-    assert made.returncode == 0, made.stderr
     (root / "shadowserve.toml").write_bytes((ROOT / "shadowserve.toml").read_bytes())
     (root / ".venv/bin").mkdir(parents=True)
     (root / ".venv/bin/activate").write_text("")
