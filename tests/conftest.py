@@ -32,6 +32,9 @@ os.environ |= {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MPLBACKEND": "agg",
+    # As every role has it. Two workers on two cores would wait for each other's threads, and burn a core doing so.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
 }
 
 # A deadline is a timing assertion, which a busy machine breaks; a failure prints how to have it again.
