@@ -12,6 +12,7 @@ from dataclasses import replace
 import click
 from rich.console import Console, Group
 from rich.live import Live
+from rich.text import Text
 
 from shadowserve.cli.glance import Glance, now, texts
 from shadowserve.cli.looking import present
@@ -111,8 +112,12 @@ def _look(
 
 def _show_once(seen: Glance, out: Console) -> None:
     for text in texts(list(seen.lines(findings=len((seen.report or {}).get("findings", ()))))):
+        indent = len(text.plain) - len(text.plain.lstrip(" "))
         text.no_wrap, text.overflow = False, "fold"
-        out.print(text)
+        # What does not fit goes on below where it began.
+        for line in text[indent:].wrap(out, max(1, out.width - indent)):
+            line.rstrip()
+            out.print(Text(" " * indent).append_text(line), soft_wrap=True)
 
 
 def _live(looks: Iterator[Glance], out: Console) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import pty
 import select
@@ -16,11 +17,13 @@ from functools import partial
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from rig.printed import printed
 from rig.report import finding, report
 from shadowserve.cli import main
 from shadowserve.cli.glance import Glance, now, texts
+from shadowserve.cli.watching import _show_once
 from shadowserve.state import deployment as deployments
 from shadowserve.state import ledger
 
@@ -52,6 +55,18 @@ def test_once_shows_verdict_limits_findings_traffic_coverage_lanes_and_evidence(
         "control v3", "0 pending", "evidence",
     ):  # fmt: skip
         assert words in told.stdout, words
+
+
+def test_what_does_not_fit_goes_on_below_where_it_began(scored):
+    out = Console(width=40, file=io.StringIO(), color_system=None)
+    told = report(findings=[finding(id="0123abcd", message="word " * 30, accepted=None)])
+    _show_once(glance(scored, told), out)
+    lines = out.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 40
+    assert not [line for line in lines if line != line.rstrip()]
+    folded = [line for line in lines if line.strip().startswith("word")]
+    assert len(folded) > 3
+    assert {len(line) - len(line.lstrip()) for line in folded} == {4}
 
 
 def test_a_version_that_is_not_served_is_refused(scored):

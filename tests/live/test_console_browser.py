@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
@@ -18,11 +19,16 @@ import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
+from rich.console import Console, Group
 
 from rig import films
 from rig.browser import chromium
 from rig.ports import free_port
-from rig.served import COMMAND
+from rig.served import COMMAND, run
+from shadowserve.cli.glance import Glance, now, texts
+from shadowserve.state import deployment as deployments
+from shadowserve.state import ledger
+from shadowserve.state.places import Places
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 
@@ -33,9 +39,14 @@ PATIENCE_MS = 60_000
 
 
 @pytest.fixture(scope="module")
-def console(tmp_path_factory) -> Iterator[str]:
+def root(tmp_path_factory) -> Path:
+    """Where the demo runs."""
+    return tmp_path_factory.mktemp("demo")
+
+
+@pytest.fixture(scope="module")
+def console(root) -> Iterator[str]:
     """The address of a demo's console, once both stories are found."""
-    root = tmp_path_factory.mktemp("demo")
     port = free_port()
     talk = (root / "talk.txt").open("wb")
     command = [COMMAND, "demo", "--keep", "--requests", str(REQUESTS), "--port", "0"]
@@ -269,3 +280,47 @@ def test_a_console_that_does_not_answer_makes_the_page_look_old(browser, console
         expect(page.locator("#banner")).to_be_visible(timeout=PATIENCE_MS)
         expect(page.locator("main")).to_have_class("old")
         keep(page, "disconnected")
+
+
+@pytest.mark.parametrize(("width", "scheme"), SEEN)
+def test_the_report_as_a_file_stands_alone(browser, console, root, tmp_path, width, scheme):
+    file = tmp_path / "report.html"
+    made = run("report", "--html", str(file), cwd=root)
+    assert made.returncode == 0, made.stderr
+    with seen(browser, file.as_uri(), width, scheme) as own:
+        page = own.page
+        expect(page.locator("main")).to_contain_text("gets slow on long inputs")
+        assert page.evaluate("document.documentElement.scrollWidth") <= WIDTHS[width][0]
+        assert cut_off(page) == []
+        assert page.get_by_role("button").count() == 0  # nobody there would hear it
+        keep(page, f"file-{width}-{scheme}")
+        page.emulate_media(media="print")
+        keep(page, f"file-{width}-{scheme}-printed")
+        assert own.said == []
+        assert own.elsewhere() == []
+
+
+@pytest.mark.parametrize("width", [120, 60])
+def test_watch_says_the_same_at_a_glance(browser, console, root, width):
+    told = run("watch", "--once", cwd=root).stdout
+    for words in ("reject", "shows nearly everybody the same", "gets slow on long inputs"):
+        assert words in told
+    out = Console(record=True, width=width, file=io.StringIO(), legacy_windows=False)
+    places = Places(root / ".shadowserve")
+    deployment = deployments.read(places)
+    status = ledger.read(places, deployment).to_status(served=True)
+    report = httpx.get(f"{console}report.json", trust_env=False, timeout=60).json()
+    lines = list(Glance(status, report, "", now()).lines(findings=15, messages=width >= 60))
+    out.print(Group(*texts(lines)))
+    with seen_page(browser) as page:
+        page.set_content(out.export_svg(title="shadowserve watch"))
+        keep(page, f"watch-{width}")
+
+
+@contextmanager
+def seen_page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1_400, "height": 900})
+    try:
+        yield context.new_page()
+    finally:
+        context.close()
