@@ -185,7 +185,10 @@ class _Log:
         for power in self._powers():
             x = _at(self.at(power))
             yield element("line.grid", x1=x, x2=x, y1=_at(top), y2=_at(bottom))
-            yield element("text.middle", f"{_power(power)} {unit}", x=x, y=_at(bottom + 18))
+            # A long last number, in its middle, would reach beyond the picture's edge.
+            last = self.at(power) > WIDTH - RIGHT - 1
+            css, at = ("end", _at(WIDTH - 4)) if last else ("middle", x)
+            yield element(f"text.{css}", f"{_power(power)} {unit}", x=at, y=_at(bottom + 18))
 
     def levels(self, unit: str) -> Iterator[Html]:
         """Yield level lines, each with its number to the left."""

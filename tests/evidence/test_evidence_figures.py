@@ -34,6 +34,8 @@ def whole(svg: str | None) -> ElementTree.Element:
     for one in root.iter():
         for name, limit in (("x", width), ("cx", width), ("y", height), ("cy", height)):
             assert 0.0 <= float(one.get(name, 0.0)) <= limit, ElementTree.tostring(one)
+        if one.get("class") == "middle":  # a figure is about seven wide
+            assert float(one.get("x", 0.0)) + 3.5 * len(one.text or "") <= width, one.text
     return root
 
 
