@@ -65,7 +65,7 @@ def place(tmp_path_factory) -> Iterator[Place]:
     # What a model needs besides takes ten seconds to find out, for each that a page logs.
     environ["MLFLOW_REQUIREMENTS_INFERENCE_TIMEOUT"] = "1"
     (root / ".curlrc").write_text("fail-with-body\nsilent\nshow-error\n")
-    served = _served(root, uri, ".shadowserve", *SHADOW)
+    served = _served(root, uri, ".shadowserve", *SHADOW, "--keep-journal", "7d")
     with served:
         for number, record in enumerate(islice(traffic.films(REQUESTS), REQUESTS)):
             answer = served.client.post(
