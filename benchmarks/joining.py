@@ -35,6 +35,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from rig import tiny
 from rig.served import Load, Served
@@ -88,7 +89,7 @@ def strike(served: Served, victim: str, version: int) -> bool:
         "newcomer": lambda: served.lane_pid(version),
         "control": lambda: served.lane_pid(tiny.CHAMPION, "control"),
         "standing": lambda: served.lane_pid(tiny.BETTER),
-        "joiner": lambda: served.titled("shadowserve joiner"),
+        "joiner": lambda: served.titled("shadowserve joiner ") or joiner_that_imports(served),
     }[victim]()
     if not pid:
         return False
@@ -96,6 +97,15 @@ def strike(served: Served, victim: str, version: int) -> bool:
         os.kill(pid, signal.SIGKILL)
         return True
     return False
+
+
+def joiner_that_imports(served: Served) -> int:
+    """Return the id of a joiner that has yet to title itself; 0 if there is none."""
+    for process in served.processes():
+        with suppress(psutil.NoSuchProcess):
+            if "shadowserve.supervisor.joiner" in process.cmdline():
+                return process.pid
+    return 0
 
 
 def play_round(served: Served, one: Round, chance: random.Random, killed: Counter[str]) -> None:
@@ -106,11 +116,14 @@ def play_round(served: Served, one: Round, chance: random.Random, killed: Counte
     NotPlayedError
         If any of it does not come about.
     """
-    over, delay_s = threading.Event(), chance.uniform(0.5, 8.0)
+    over, delay_s = threading.Event(), chance.uniform(0.0, 6.0)
 
     def kill() -> None:
-        if not over.wait(delay_s):
-            killed[one.victim] += strike(served, one.victim, one.version)
+        # A newcomer's lane is there only once it has joined: who is not there yet is waited for.
+        while not over.wait(delay_s):
+            if struck := strike(served, one.victim, one.version):
+                killed[one.victim] += struck
+                return
 
     striker = threading.Thread(target=kill)
     if one.victim != "none":
@@ -200,7 +213,9 @@ def play(root: Path, *options: str, joins: int, seed: int, seconds: float) -> bo
                 try:
                     play_round(served, one, chance, killed)
                 except (NotPlayedError, KeyboardInterrupt) as error:
-                    faults.append(f"round {len(rounds)} (v{one.version}): {error or 'cut off'}")
+                    faults.append(
+                        f"round {len(rounds)} (v{one.version}): {str(error) or 'cut off'}"
+                    )
                     print(f"{len(rounds):3d} {one}; {faults[-1]}", flush=True)
                     break
                 print(f"{len(rounds):3d} {one}", flush=True)

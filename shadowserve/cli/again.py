@@ -61,7 +61,8 @@ def ask_the_running(settings: Settings, *, say: Callable[[str], None]) -> bool:
         _hand_over(settings, deployment, places, changed=changed, say=say)
         return True
     members, wanted = [one.pin for one in deployment.challengers], list(asked.challengers)
-    began_it = {pin.version for pin in wanted} == set(deployment.asked or ())
+    named = {deployment.number_named(pins.parse(str(pin))) for pin in wanted}
+    began_it = bool(wanted) and named == set(deployment.asked or ())
     if began_it or set(wanted) == set(members):
         joined = f"; its challengers are {_listed(members)}" if set(wanted) != set(members) else ""
         say(f"{deployment.champion.pin} is served already ({who}){joined}. Nothing has changed.")
@@ -144,7 +145,8 @@ def _isolates_others(deployment: Deployment, asked: _Asked) -> bool:
     return any(
         deployment.options.isolates(one) != (str(one.pin) in asked.isolated)
         for one in deployment.challengers
-        if one.pin in asked.challengers and deployment.stay_of(one.number).joined is None
+        if one.pin in asked.challengers
+        and deployment.stay_of(deployment.number_of(one)).joined is None
     )
 
 

@@ -14,7 +14,7 @@ from shadowserve.settings.alerting import Alerting
 from shadowserve.settings.policy import Policy
 from shadowserve.settings.settings import Settings
 from shadowserve.settings.spellings import size_text
-from shadowserve.state import batching, sharing, threads
+from shadowserve.state import batching, lane_numbers, sharing, threads
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.lane_condition import condition
 from shadowserve.state.places import Places
@@ -36,6 +36,7 @@ def opening(
     lines = [f"Deployment     {deployment.id} ({story})"]
     lines += [_version_line("Champion", deployment.champion)]
     lines += [_version_line("Challenger", version) for version in deployment.challengers]
+    lines += [f"Challengers    {one}" for one in lane_numbers.told(deployment.lane_numbers)]
     if deployment.asked is not None:
         lines.append(
             "Challengers    as they joined and left while serving, whatever --challenger names; "
@@ -177,7 +178,7 @@ def _adapting(deployment: Deployment) -> list[str]:
     given = deployment.options
     named = [(one, adapter_of(given.adapt_output, one.number)) for one in deployment.challengers]
     return [
-        f"Adapter        {deployment.name_of(one.number)} is compared as {name} makes it (sha256 "
+        f"Adapter        {deployment.name_of(deployment.number_of(one))} is compared as {name} makes it (sha256 "
         f"{given.adapters.get(name, '')[:12]}); callers never get that"
         for one, name in named
         if name is not None
@@ -188,10 +189,8 @@ def _judging(deployment: Deployment) -> list[str]:
     """Say what each challenger is judged by, as it is frozen now."""
     table = deployment.options.verdict
     judged = {
-        deployment.name_of(one.number): Policy.of(table).of_challenger(
-            deployment.place_of(one.number)
-        )
-        for one in deployment.challengers
+        deployment.name_of(number): Policy.of(table).of_challenger(deployment.place_of(number))
+        for number in deployment.numbers
     }
     lines = [f"Judged         {one} {of.describe()}" for one, of in judged.items()]
     margin = table.get("loss_margin", 1.0)

@@ -35,7 +35,7 @@ from shadowserve.supervisor.refusals import (
     file_faults,
     isolated_of,
     refuse_adapters,
-    refuse_clashes,
+    refuse_repeated,
 )
 from shadowserve.versions import pins
 from shadowserve.versions.stores import preflight, uris
@@ -106,7 +106,7 @@ def _checks(
     challengers = [
         registry.resolve(pins.parse(text), champion.model) for text in settings.challengers
     ]
-    refuse_clashes(champion, challengers)
+    refuse_repeated(challengers)
     refuse_adapters(settings, challengers)
     isolated = isolated_of(settings, champion, challengers)
     found = registry.fetch_all((champion, *challengers), cache, spared=spared)

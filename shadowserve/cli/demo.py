@@ -118,7 +118,7 @@ def _show(supervisor: Supervisor, addresses: Any, talk: Console) -> None:
     deployment = supervisor.deployment
     if deployment is None:
         return
-    number = deployment.challengers[0].number
+    number = deployment.numbers[0]
     print_report(reports.build(supervisor.places, deployment, challenger=number), screen())
     ledger = read_ledger(supervisor.places, deployment)
     # Two streams share the terminal: the report has to come out before what follows.

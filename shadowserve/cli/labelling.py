@@ -54,8 +54,8 @@ def labels(
     pair_if_nobody_does(places, deployment, kind_compared)
     told = taken.to_dict()
     told["challengers"] = [
-        {"version": version.number, "labels": _learned(places, deployment, version.number)}
-        for version in deployment.challengers
+        {"version": number, "labels": _learned(places, deployment, number)}
+        for number in deployment.numbers
     ]
     if as_json:
         print_json(told)

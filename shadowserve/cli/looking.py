@@ -15,7 +15,7 @@ from shadowserve.errors import SettingsError, UnreachableError
 from shadowserve.legible import counted
 from shadowserve.report.wording import OUTCOMES, spaced
 from shadowserve.settings.loading import load
-from shadowserve.state import arrival, ledger
+from shadowserve.state import arrival, lane_numbers, ledger
 from shadowserve.state import deployment as deployments
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.places import Places
@@ -92,6 +92,7 @@ def status(state_dir: str | None, which: str | None, as_json: bool) -> None:
     besides = [f"switch: {counted.switch.says}"] if counted.switch else []
     besides += [f"handover: {counted.handing.says}"] if counted.handing else []
     besides += [f"{one.role} v{one.version} is scored {one}" for one in counted.batching]
+    besides += lane_numbers.told(counted.lane_numbers)
     besides += map(str, (*counted.isolated, *counted.times, *counted.costs))
     print_status(told, screen(), besides=besides)
 

@@ -144,8 +144,8 @@ class Console:
             deployment = deployments.read(self._places)
             reports = {}
             if deployment is not None:
-                for one in deployment.challengers:
-                    reports[one.number] = await self._report_of(deployment, one.number)
+                for number in deployment.numbers:
+                    reports[number] = await self._report_of(deployment, number)
             return as_text(await asyncio.to_thread(self._metrics.text, reports))
         except ShadowserveError as error:
             return refused("unreadable", str(error), status=503)

@@ -178,8 +178,8 @@ class Board:
             try:
                 deployment = deployments.read(self.places)
                 if deployment is not None:
-                    for version in deployment.challengers:
-                        took_s += (await self.latest(deployment, version.number)).took_s
+                    for number in deployment.numbers:
+                        took_s += (await self.latest(deployment, number)).took_s
             except ShadowserveError:
                 pass  # whoever asks is told
             except Exception as error:

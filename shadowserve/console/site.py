@@ -188,7 +188,7 @@ class Site:
         self, deployment: Deployment, wanted: int | None, *, wait: bool = True
     ) -> _Shown:
         """Return what a page shows now: laid out once, however many look."""
-        numbers = [version.number for version in deployment.challengers]
+        numbers = list(deployment.numbers)
         asked = numbers if wanted is None else [wanted]
         look = self._board.latest if wait else self._board.at_hand
         found = [await look(deployment, number) for number in asked]

@@ -37,7 +37,7 @@ def run_name(deployment: Deployment, lane: LaneName) -> str:
     """Return ``v3 vs v4``, ``v3 vs v4-2`` when v4 came again, or ``v3 vs v3 control``."""
     suffix = " control" if lane.role is Role.CONTROL else ""
     again = f"-{lane.stay}" if lane.stay > 1 else ""
-    return f"v{deployment.champion.number} vs v{lane.version}{again}{suffix}"
+    return f"v{deployment.champion.number} vs {deployment.label_of(lane)}{again}{suffix}"
 
 
 def models(deployment: Deployment, lane: LaneName) -> list[str]:
@@ -56,7 +56,7 @@ def params(deployment: Deployment, lane: LaneName) -> dict[str, str]:
     return {
         "role": lane.role.value,
         "champion": f"v{deployment.champion.number}",
-        "challenger": f"v{lane.version}",
+        "challenger": deployment.label_of(lane),
         "control": "on" if deployment.control else "off",
         **{name: _short(value) for name, value in _flat(deployment.options.to_dict())},
     }

@@ -94,13 +94,13 @@ def of_run(
     champion = deployment.champion.number
     # MLflow shows the first lines; the rest unfolds.
     lines = [
-        f"**{plain(str(report['verdict']).capitalize())}**: v{lane.version} in the shadow of v{champion}. "
+        f"**{plain(str(report['verdict']).capitalize())}**: {plain(deployment.label_of(lane))} in the shadow of v{champion}. "
         f"{_on(report)}",
         "",
         *_findings(report.get("findings", ())),
         *([f"**{plain(switch['says'])}**"] if (switch := report.get("switch")) else []),
         "",
-        *_figures(report, champion=champion, challenger=lane.version),
+        *_figures(report, champion=f"v{champion}", challenger=deployment.label_of(lane)),
         "",
     ]
     where = {
@@ -148,7 +148,7 @@ def _findings(found: Any) -> Iterator[str]:
         yield "No findings."
 
 
-def _figures(report: Mapping[str, Any], *, champion: int, challenger: int) -> Iterator[str]:
+def _figures(report: Mapping[str, Any], *, champion: str, challenger: str) -> Iterator[str]:
     apart = (report.get("divergence") or {}).get("disagreement") or {}
     if apart.get("mean") is not None:
         floor = report["divergence"].get("noise_floor")
@@ -156,8 +156,8 @@ def _figures(report: Mapping[str, Any], *, champion: int, challenger: int) -> It
         yield f"Mean disagreement {percent(apart['mean'])}{noise} (0 same, 100 % disjoint)."
     times = report.get("latency") or {}
     told = [
-        f"v{number} {short(own['p50_ms'])} ms, at most {short(own['max_ms'])} ms"
-        for role, number in ((Role.CHAMPION, champion), (Role.CHALLENGER, challenger))
+        f"{plain(name)} {short(own['p50_ms'])} ms, at most {short(own['max_ms'])} ms"
+        for role, name in ((Role.CHAMPION, champion), (Role.CHALLENGER, challenger))
         if (own := times.get(role.value)) and own.get("p50_ms") is not None
     ]
     if told:
@@ -169,8 +169,8 @@ def _linked(experiment_id: str, run_id: str, where: Mapping[str, tuple[str, ...]
 
 
 def _version(deployment: Deployment, number: int) -> str:
-    model = deployment.version(number).model
-    return f"[{plain(model)} v{number}]({links.version(model, number)})"
+    pin = deployment.version(number).pin
+    return f"[{plain(pin.model)} {pin.label}]({links.version(pin.model, pin.version)})"
 
 
 def _cut(text: str, most: int) -> str:

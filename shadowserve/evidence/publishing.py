@@ -73,7 +73,7 @@ def _divergence(report: Mapping[str, Any], places: Places, deployment: Deploymen
         if lane.role is Role.CONTROL or lane == shown
     }
     names = {
-        "challenger": f"v{report.get('challenger')} beside v{deployment.champion.number}",
+        "challenger": f"{deployment.label_of(shown) if shown else 'none'} beside v{deployment.champion.number}",
         "control": "control: the noise floor",
     }
     return figures.divergence(lanes, names=names)
@@ -101,7 +101,7 @@ def publish_notes(
     try:
         runs.store.tag_version(
             version.model,
-            lane.version,
+            version.number,
             run_id=version.run_id,
             tags={VERDICT: str(verdict), "shadowserve.run_id": run_id},
             note=notes.of_version(deployment, report, **where),

@@ -107,7 +107,7 @@ class Facts:
     @property
     def name(self) -> str:
         """The challenger as people call it."""
-        return self.deployment.name_of(self.challenger.number)
+        return self.deployment.name_of(self.lane.name.version)
 
     def moment(self, position: int | None) -> Moment | None:
         """Return which request a position is as people count them; None where that is not known."""

@@ -107,14 +107,15 @@ def grounds_of(
             "serve it beside the champion first."
         )
         return Grounds(None, None, None, (Objection("deployment", told),))
-    if not any(one.pin == pin for one in deployment.challengers):
+    version = next((one for one in deployment.challengers if one.pin == pin), None)
+    if version is None:
         return Grounds(None, None, None, (_other_pair(places, deployment, pin),))
-    report = build.build(places, deployment, challenger=pin.version)
-    lane = next(one for one in deployment.lanes if one.version == pin.version)
+    lane = deployment.lane_of(deployment.number_of(version))
+    report = build.build(places, deployment, challenger=lane.version)
     found = [
         *_registry(deployment, alias, stands_for),
-        *_otherwise(deployment, pin),
-        *_digests(deployment, pin, known),
+        *_otherwise(deployment, version),
+        *_digests(deployment, version, known),
         *_verdict(report, pin),
         *_age(report, pin, max_age_s),
         *_acceptances(report),
@@ -155,9 +156,10 @@ def _registry(deployment: Deployment, alias: str, stands_for: int | None) -> Ite
         )
 
 
-def _otherwise(deployment: Deployment, pin: Pin) -> Iterator[Objection]:
+def _otherwise(deployment: Deployment, version: Version) -> Iterator[Objection]:
     """Yield in what the version was compared otherwise than a champion's worker would run it."""
-    if deployment.options.isolates(deployment.version(pin.version)):
+    pin = version.pin
+    if deployment.options.isolates(version):
         yield Objection(
             "isolated",
             f"{pin.label} was compared in an environment of its own (--isolate), and a champion runs with the server's "
@@ -172,8 +174,10 @@ def _otherwise(deployment: Deployment, pin: Pin) -> Iterator[Objection]:
         )
 
 
-def _digests(deployment: Deployment, pin: Pin, known: Mapping[int, Version]) -> Iterator[Objection]:
-    for compared in (deployment.version(pin.version), deployment.champion):
+def _digests(
+    deployment: Deployment, version: Version, known: Mapping[int, Version]
+) -> Iterator[Objection]:
+    for compared in (version, deployment.champion):
         now = known.get(compared.number)
         if now is not None and (reason := changed(compared, now)):
             yield Objection(

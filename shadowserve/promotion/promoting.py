@@ -211,7 +211,8 @@ def _requests(
     if grounds.report is None or grounds.deployment is None:
         return None, grounds.objections
     say(f"Asking again   recorded requests of {pin.label}, in a process of its own")
-    replayed = requests.asked_again(places, grounds.deployment, pin.version)
+    number = grounds.report["challenger"]
+    replayed = requests.asked_again(places, grounds.deployment, number)
     found = [
         *grounds.objections,
         *requests.as_recorded(grounds.report),

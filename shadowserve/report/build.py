@@ -33,20 +33,19 @@ SCHEMA = "shadowserve/report/1"
 
 
 def number_of(deployment: Deployment, given: str | None) -> int:
-    """Return the challenger's version number that was asked for, also of one that has left; by default the first's.
+    """Return the challenger's lane number that was asked for, also of one that has left; by default the first's.
 
     Raises
     ------
     SettingsError
         If there is no such challenger.
     """
-    numbers = [version.number for version in deployment.challengers]
+    numbers = deployment.numbers
     if given is None and numbers:
         return numbers[0]
-    wanted = pins.parse(given).version if given is not None else None
-    gone = [one.version.number for one in deployment.left]
-    if wanted not in (*numbers, *gone):
-        known = ", ".join(f"v{number}" for number in numbers) or "none"
+    wanted = deployment.number_named(pins.parse(given)) if given is not None else None
+    if wanted is None:
+        known = ", ".join(map(deployment.name_of, numbers)) or "none"
         raise SettingsError(f"No such challenger in this deployment. Its challengers: {known}.")
     return wanted
 
@@ -95,6 +94,7 @@ def build(
         "champion": deployment.champion.number,
         "challenger": challenger,
         "challenger_model": known.challenger.model,
+        "challenger_version": known.challenger.number,
         "adapter": _adapter(deployment, challenger),
         "requests": known.lane.total,
         "compared": known.learned.outputs.disagreement.n if known.learned else 0,
@@ -138,7 +138,7 @@ def _latest(known: Facts) -> str | None:
 
 def _adapter(deployment: Deployment, challenger: int) -> dict[str, str | None] | None:
     """Return the function that puts the challenger's answers into the champion's form; None where there is none."""
-    name = adapter_of(deployment.options.adapt_output, challenger)
+    name = adapter_of(deployment.options.adapt_output, deployment.version(challenger).number)
     if name is None:
         return None
     return {"name": name, "digest": deployment.options.adapters.get(name)}
@@ -146,10 +146,11 @@ def _adapter(deployment: Deployment, challenger: int) -> dict[str, str | None] |
 
 def _switch(places: Places, deployment: Deployment, challenger: int) -> dict[str, Any] | None:
     """Return the last move of an alias that this deployment gave grounds to, of or from this challenger."""
+    pin = deployment.version(challenger).pin
     own = [
         one
         for one in switches.read(places, deployment.id)
-        if challenger in (one.successor, one.former)
+        if pin.model == deployment.model and pin.version in (one.successor, one.former)
     ]
     return {**own[-1].to_dict(), "says": own[-1].says} if own else None
 
@@ -241,9 +242,9 @@ def _notes(known: Facts) -> list[str]:
 
 def _joined(known: Facts) -> Iterator[str]:
     """Say since when a newcomer takes part, and how many challengers this champion has had with it."""
-    stay = known.deployment.stay_of(known.challenger.number)
+    stay = known.deployment.stay_of(known.lane.name.version)
     if stay.joined is not None:
-        k = known.deployment.place_of(known.challenger.number)
+        k = known.deployment.place_of(known.lane.name.version)
         yield (
             f"{known.name} joined behind request {known.lane.before:,} ({stay.joined}): what is said here counts "
             f"what came since. With it this champion has had {counted(k, 'challenger')}, which share one alpha"

@@ -57,7 +57,8 @@ def versions(report: Told) -> str:
     other = report.get("challenger_model", report.get("model")) != report.get("model")
     names = {role: f"v{report[role]}" for role in roles if role in report}
     if other and "challenger" in names:
-        names["challenger"] = f"{report['challenger_model']}:{report['challenger']}"
+        number = report.get("challenger_version", report["challenger"])
+        names["challenger"] = f"{report['challenger_model']}:{number}"
     return ", ".join(f"{role} {name}" for role, name in names.items())
 
 

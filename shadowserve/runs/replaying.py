@@ -73,9 +73,7 @@ def _kept_by(deployment: Deployment, name: LaneName) -> tuple[Role, int]:
     """Return the lane that keeps old requests: a challenger's, also where the champion scores."""
     if name.role is Role.CHALLENGER:
         return name.role, name.version
-    return Role.CHALLENGER, int(
-        os.environ.get("SHADOWSERVE_BESIDE", deployment.challengers[0].number)
-    )
+    return Role.CHALLENGER, int(os.environ.get("SHADOWSERVE_BESIDE", deployment.numbers[0]))
 
 
 def _opened(name: LaneName, deployment: Deployment, folder: Path) -> Scorer:

@@ -23,6 +23,7 @@ from shadowserve.settings.options import Options
 from shadowserve.state.files import write_whole
 from shadowserve.state.places import Places, folder_of
 from shadowserve.state.stays import Left, Stay
+from shadowserve.versions.pins import Reference
 from shadowserve.versions.version import Version
 
 
@@ -75,6 +76,9 @@ class Deployment:
         The challengers that the command line named, once others have joined or left; None until then.
     former : tuple of int
         Versions that were the champion before, and that this one took over from while they served.
+    lane_numbers : mapping of pin to int
+        Of the challengers whose lane does not have the version's own number, since a version of another
+        registered name has it. Wherever a challenger's number is asked for here, it is the lane's.
     """
 
     id: str
@@ -91,6 +95,7 @@ class Deployment:
     left: tuple[Left, ...] = ()
     asked: tuple[int, ...] | None = None
     former: tuple[int, ...] = ()
+    lane_numbers: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def model(self) -> str:
@@ -103,9 +108,33 @@ class Deployment:
         return self.options.tap
 
     @property
+    def numbers(self) -> tuple[int, ...]:
+        """The challengers' lane numbers, in their order."""
+        return tuple(map(self.number_of, self.challengers))
+
+    def number_of(self, version: Version) -> int:
+        """Return by which number a challenger's lane is told apart: most often the version's own."""
+        return self.lane_numbers.get(str(version.pin), version.number)
+
+    def number_named(self, reference: Reference) -> int | None:
+        """Return the lane number of what a person named; None if it is no challenger, nor one that has left.
+
+        Without a model's name, a number is the lane's.
+        """
+        known = [*self.challengers, *(one.version for one in reversed(self.left))]
+        for version in known:
+            named = reference.model is not None and (reference.model, reference.version) == (
+                version.model,
+                version.number,
+            )
+            if named or (reference.model is None and reference.version == self.number_of(version)):
+                return self.number_of(version)
+        return None
+
+    @property
     def lanes(self) -> tuple[LaneName, ...]:
         """Challengers in order, then the control."""
-        names = [self._named(one.number, self.stay_of(one.number)) for one in self.challengers]
+        names = [self._named(number, self.stay_of(number)) for number in self.numbers]
         if self.control:
             names.append(LaneName(Role.CONTROL, self.champion.number))
         return tuple(names)
@@ -113,7 +142,7 @@ class Deployment:
     @property
     def left_lanes(self) -> tuple[LaneName, ...]:
         """Those of the challengers that have left, in that order."""
-        return tuple(self._named(one.version.number, one.stay) for one in self.left)
+        return tuple(self._named(self.number_of(one.version), one.stay) for one in self.left)
 
     def lane_named(self, role: Role, version: int) -> LaneName:
         """Return the lane that a process is started for, by role and version number.
@@ -146,9 +175,11 @@ class Deployment:
         LookupError
             If no version has it.
         """
+        if number == self.champion.number:
+            return self.champion
         gone = (one.version for one in reversed(self.left))
-        for version in (self.champion, *self.challengers, *gone):
-            if version.number == number:
+        for version in (*self.challengers, *gone):
+            if self.number_of(version) == number:
                 return version
         raise LookupError(f"Version {number} is not part of this deployment.")
 
@@ -169,7 +200,9 @@ class Deployment:
             return self
         return replace(
             self,
-            challengers=tuple(one for one in self.challengers if one.number != lane.version),
+            challengers=tuple(
+                one for one in self.challengers if self.number_of(one) != lane.version
+            ),
             left=self.left[: self.left_lanes.index(lane) + 1],
         )
 
@@ -181,11 +214,11 @@ class Deployment:
         LookupError
             If the deployment never had it.
         """
-        for place, version in enumerate(self.challengers, start=1):
-            if version.number == challenger:
+        for place, number in enumerate(self.numbers, start=1):
+            if number == challenger:
                 return self.stays.get(challenger) or Stay(place)
         for one in reversed(self.left):
-            if one.version.number == challenger:
+            if self.number_of(one.version) == challenger:
                 return one.stay
         raise LookupError(f"Version {challenger} is no challenger of this deployment.")
 
@@ -193,6 +226,11 @@ class Deployment:
         """Return a version as people call it: ``v4``, and with its model's name where that is another one's."""
         pin = self.version(number).pin
         return pin.label if pin.model == self.model else str(pin)
+
+    def label_of(self, lane: LaneName) -> str:
+        """Return a lane's version as runs are named by it: ``v4``, and its pin where the lane's number is not its own."""
+        pin = self.version_of(lane).pin
+        return pin.label if pin.version == lane.version else str(pin)
 
     def isolates(self, name: LaneName) -> bool:
         """Whether a lane's version runs in an environment of its own."""
@@ -241,6 +279,7 @@ class Deployment:
                 "salt": self.salt,
                 "tracking_uri": self.tracking_uri,
                 "options": self.options.to_dict(),
+                **({"lane_numbers": dict(self.lane_numbers)} if self.lane_numbers else {}),
                 **self._changed(),
                 **({"former": self.former} if self.former else {}),
             },
@@ -272,6 +311,7 @@ class Deployment:
                 "left": tuple(map(Left.from_dict, raw.get("left", ()))),
                 "asked": tuple(raw["asked"]) if "asked" in raw else None,
                 "former": tuple(raw.get("former", ())),
+                "lane_numbers": raw.get("lane_numbers", {}),
             }
         )
 
@@ -291,7 +331,7 @@ def _identity(deployment: Deployment) -> dict[str, object]:
         "champion": served,
         # What a challenger runs in, too: with other libraries it may answer otherwise.
         "challengers": tuple(
-            (one.number, one.digest, deployment.options.isolates(one))
+            (deployment.number_of(one), one.digest, deployment.options.isolates(one))
             for one in deployment.challengers
         ),
         "control": deployment.control,

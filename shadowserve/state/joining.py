@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from shadowserve.journal import beginning, reader
-from shadowserve.state import counters
+from shadowserve.state import counters, lane_numbers
 from shadowserve.state.deployment import Deployment, LaneName
 from shadowserve.state.family import was_tried
 from shadowserve.state.lane_file import LaneState
@@ -40,19 +40,25 @@ def joined(
     settled = _settled(deployment)
     taken = [stay.place for stay in settled.stays.values()]
     taken += [one.stay.place for one in settled.left if one.tried]
-    before = sum(one.version.number == version.number for one in settled.left)
+    came = [*(one.version.pin for one in settled.left), *(one.pin for one in settled.challengers)]
+    numbers = lane_numbers.assigned(
+        settled.champion.pin, [*came, version.pin], known=settled.lane_numbers
+    )
+    number = numbers.get(str(version.pin), version.number)
+    before = sum(settled.number_of(one.version) == number for one in settled.left)
     stay = Stay(place=max(taken, default=0) + 1, number=before + 1, joined=at)
     return replace(
         settled,
         challengers=(*settled.challengers, version),
-        files={**settled.files, version.number: path},
-        stays={**settled.stays, version.number: stay},
+        files={**settled.files, number: path},
+        stays={**settled.stays, number: stay},
+        lane_numbers=numbers,
         options=settled.options.isolating(version.pin, isolated),
     )
 
 
 def without(places: Places, deployment: Deployment, challenger: int, *, at: str) -> Deployment:
-    """Return a deployment that a challenger has left.
+    """Return a deployment that a challenger, named by its lane's number, has left.
 
     Raises
     ------
@@ -60,12 +66,12 @@ def without(places: Places, deployment: Deployment, challenger: int, *, at: str)
         If it is none of its challengers.
     """
     settled = _settled(deployment)
-    version = next(one for one in settled.challengers if one.number == challenger)
+    version = next(one for one in settled.challengers if settled.number_of(one) == challenger)
     tried = was_tried(places, settled, settled.lane_of(challenger))
     gone = Left(version, settled.stays[challenger], at=at, tried=tried)
     return replace(
         settled,
-        challengers=tuple(one for one in settled.challengers if one.number != challenger),
+        challengers=tuple(one for one in settled.challengers if one != version),
         files={number: path for number, path in settled.files.items() if number != challenger},
         stays={number: stay for number, stay in settled.stays.items() if number != challenger},
         left=(*settled.left, gone),
@@ -74,7 +80,7 @@ def without(places: Places, deployment: Deployment, challenger: int, *, at: str)
 
 def _settled(deployment: Deployment) -> Deployment:
     """Freeze each challenger's place, and remember what the command line had asked for."""
-    numbers = tuple(one.number for one in deployment.challengers)
+    numbers = deployment.numbers
     return replace(
         deployment,
         stays={number: deployment.stay_of(number) for number in numbers},

@@ -100,6 +100,7 @@ def _read(places: Places, deployment: Deployment, lanes: Mapping[LaneName, Snaps
         batching=tuple(_batching(places, deployment)),
         ends=known,
         times=tuple(_times(places, deployment)),
+        lane_numbers=deployment.lane_numbers,
         isolated=tuple(isolation.all_told(places, deployment)),
         handing=handovers.read(places),
         switch=next(reversed(switches.read(places, deployment.id)), None),
@@ -130,10 +131,13 @@ def _batching(places: Places, deployment: Deployment) -> Iterator[Batching]:
     method = deployment.options.method
     # Behind a tap nobody here loads the champion to serve; its control is what tells of it.
     champion = Role.CONTROL if deployment.tapped else Role.CHAMPION
-    loaded = [(champion, deployment.champion)]
-    loaded += [(Role.CHALLENGER, version) for version in deployment.challengers]
-    for role, version in loaded:
-        found = batching(places, role, version.number, digest=version.digest, method=method)
+    loaded = [(champion, deployment.champion.number, deployment.champion)]
+    loaded += [
+        (Role.CHALLENGER, deployment.number_of(version), version)
+        for version in deployment.challengers
+    ]
+    for role, number, version in loaded:
+        found = batching(places, role, number, digest=version.digest, method=method)
         if found is not None:
             yield found
 

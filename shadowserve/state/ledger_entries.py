@@ -172,6 +172,8 @@ class Ledger:
         Challengers that have left.
     isolated : tuple of Isolated
         In what those challengers run that have an environment of their own.
+    lane_numbers : mapping of pin to int
+        Of the challengers whose lanes do not have the version's own number.
     """
 
     deployment: str
@@ -190,6 +192,7 @@ class Ledger:
     handing: Handing | None = None
     left: tuple[LaneLedger, ...] = ()
     isolated: tuple[Isolated, ...] = ()
+    lane_numbers: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def balanced(self) -> bool:
@@ -229,6 +232,7 @@ class Ledger:
             else {**self.switch.to_dict(), "says": self.switch.says},
             "handover": None if self.handing is None else self.handing.to_dict(),
             "isolated": [one.to_dict() for one in self.isolated],
+            "lane_numbers": dict(self.lane_numbers),
         }
 
     def to_dict(self) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class Shelf:
             "reason": self.reason,
             "model": known.model if known else None,
             "champion": known.champion.number if known else None,
-            "challengers": [one.number for one in known.challengers] if known else [],
+            "challengers": list(known.numbers) if known else [],
             "started": known.started if known else None,
             "until": self.until,
             "requests": self.requests,

@@ -91,19 +91,12 @@ def refuse_member(deployment: Deployment, pin: Pin) -> None:
     ------
     ShadowserveError
     """
-    for other in (deployment.champion.pin, *(one.pin for one in deployment.challengers)):
-        if pin.version == other.version and pin.model != other.model:
-            raise NotJoinedError(
-                f"{other} and {pin} have the same number, by which lanes and their files are told apart. Register "
-                f"{pin} once more, so that it gets another number.",
-                2,
-            )
-    if pin.version == deployment.champion.number:
+    if pin == deployment.champion.pin:
         raise NotJoinedError(
             f"{pin} is the champion itself; its control lane compares it with itself. Name another version.",
             2,
         )
-    if pin.version in (one.number for one in deployment.challengers):
+    if pin in (one.pin for one in deployment.challengers):
         raise NotJoinedError(
             f"{pin} is a challenger already. 'shadowserve challengers list' shows it.", 2
         )

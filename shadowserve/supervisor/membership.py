@@ -14,7 +14,7 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -175,9 +175,10 @@ class Membership:
     def _add(self, visitor: Visitor, question: Question) -> None:
         text, since = str(question.get("pin")), _checked(question.get("since"))
         reference = pins.parse(text)
+        asked = None
         if reference.version is not None:
-            model = reference.model or self.deployment.model
-            refuse_member(self.deployment, pins.Pin(model, reference.version))
+            asked = pins.Pin(reference.model or self.deployment.model, reference.version)
+            refuse_member(self.deployment, asked)
         if self._joining is not None:
             visitor.refuse(
                 f"{self._joining.pin} is joining just now. Wait for it ('shadowserve challengers list'), or "
@@ -185,11 +186,9 @@ class Membership:
                 exit_code=4,
             )
             return
-        leaving = [one.watch.name.version for one in self._leaving]
-        if reference.version in leaving:
-            visitor.refuse(
-                f"v{reference.version} is leaving just now. Try again in a moment.", exit_code=4
-            )
+        leaving = [self.deployment.version_of(one.watch.name).pin for one in self._leaving]
+        if asked in leaving:
+            visitor.refuse(f"{text} is leaving just now. Try again in a moment.", exit_code=4)
             return
         isolated = question.get("isolate") is True
         self._joining = self._begin(visitor, text, since, isolated=isolated)
@@ -273,7 +272,7 @@ class Membership:
         refuse_member(self.deployment, version.pin)  # somebody else may have come meanwhile
         at = datetime.now(UTC).isoformat(timespec="seconds")
         wanted = joining.joined(self.deployment, version, path=path, at=at, isolated=isolated)
-        name = wanted.lane_of(version.number)
+        name = wanted.lane_of(wanted.number_of(version))
         after = joining.place_to_begin(self.places, _moment(one.since))
         joining.begin(self.places, name, after=after)
         deployments.write(self.places, wanted)
@@ -283,7 +282,7 @@ class Membership:
         watch.expect()
         self.lanes.insert(len(wanted.challengers) - 1, watch)
         self._crowd()
-        k = wanted.place_of(version.number)
+        k = wanted.place_of(name.version)
         told = (
             f"{name} joined behind {sum(after.values()):,} requests, as challenger {k} of this champion "
             f"(alpha {Policy.of(wanted.options.verdict).of_challenger(k).alpha:.3g})"
@@ -364,22 +363,21 @@ class Membership:
             If it is none, or the last.
         """
         reference = pins.parse(text)
-        members = {one.number: one.model for one in self.deployment.challengers}
-        numbers = list(members)
+        names = _listed(self.deployment)
         if reference.version is None:
             raise ShadowserveError(
-                f"{text} may be another version by now. Name the number; the challengers are {_listed(numbers)}."
+                f"{text} may be another version by now. Name the number; the challengers are {names}."
             )
-        own = members.get(reference.version)
-        if own is None or reference.model not in (None, own):
+        number = self.deployment.number_named(reference)
+        if number is None or number not in self.deployment.numbers:
             raise ShadowserveError(
-                f"{text} is no challenger of this deployment. Its challengers: {_listed(numbers)}."
+                f"{text} is no challenger of this deployment. Its challengers: {names}."
             )
-        if len(numbers) == 1:
+        if len(self.deployment.challengers) == 1:
             raise ShadowserveError(
-                f"v{reference.version} is the only challenger. Let another join first, or stop the deployment."
+                f"{text} is the only challenger. Let another join first, or stop the deployment."
             )
-        return reference.version
+        return number
 
     def _see_off(self, one: _Leaving) -> None:
         """Notice the end of a lane that has left, or bring it about."""
@@ -440,5 +438,5 @@ def _moment(since: str) -> str | int:
     return time.time_ns() - int(float(since) * 1e9)
 
 
-def _listed(numbers: Sequence[int]) -> str:
-    return ", ".join(f"v{number}" for number in numbers) or "none"
+def _listed(deployment: Deployment) -> str:
+    return ", ".join(map(deployment.name_of, deployment.numbers)) or "none"

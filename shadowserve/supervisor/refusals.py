@@ -193,7 +193,10 @@ def isolated_of(
         known = [
             pin for one, pin in zip(written, challengers, strict=True) if _means(text, one, pin)
         ]
-        if not known and _means(text, settings.champion, champion):
+        if pins.parse(text).model is None:  # a bare number is one of the champion's model first
+            known = [pin for pin in known if pin.model == champion.model] or known
+        own = any(pin.model == champion.model for pin in known)
+        if not own and _means(text, settings.champion, champion):
             raise SettingsError(
                 f"{flag_of('isolate')} {text}: {champion} is the champion, and only challengers run isolated. To "
                 "serve it, install what it was trained with beside this server."
@@ -214,7 +217,7 @@ def _joined(recorded: Deployment, challengers: Sequence[pins.Pin]) -> dict[str, 
     return {
         str(one.pin): recorded.options.isolates(one)
         for one in recorded.challengers
-        if one.pin in challengers and recorded.stay_of(one.number).joined is not None
+        if one.pin in challengers and recorded.stay_of(recorded.number_of(one)).joined is not None
     }
 
 
@@ -226,19 +229,13 @@ def _means(text: str, written: str, pin: pins.Pin) -> bool:
     return asked.version == pin.version and asked.model in (None, pin.model)
 
 
-def refuse_clashes(champion: pins.Pin, challengers: list[pins.Pin]) -> None:
-    """Refuse a challenger given twice, and versions of two models with one number.
+def refuse_repeated(challengers: Sequence[pins.Pin]) -> None:
+    """Refuse a challenger given twice.
 
     Raises
     ------
     SettingsError
     """
     for pin in challengers:
-        for other in (champion, *challengers):
-            if pin.version == other.version and pin.model != other.model:
-                raise SettingsError(
-                    f"{other} and {pin} have the same number, by which lanes and their files are told apart. "
-                    "Register one of them once more, so that it gets another number."
-                )
         if challengers.count(pin) > 1:
             raise SettingsError(f"Challenger {pin} is given twice. Once is enough.")

@@ -25,7 +25,7 @@ from shadowserve.host import stages
 from shadowserve.journal.local_disk import refuse_network
 from shadowserve.settings.options import Options
 from shadowserve.settings.settings import Settings, flag_of
-from shadowserve.state import beginnings, joining
+from shadowserve.state import beginnings, joining, lane_numbers
 from shadowserve.state import deployment as deployments
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.family import challengers_before
@@ -35,8 +35,8 @@ from shadowserve.supervisor.refusals import (
     file_faults,
     isolated_of,
     refuse_adapters,
-    refuse_clashes,
     refuse_columns,
+    refuse_repeated,
 )
 from shadowserve.versions import pins
 from shadowserve.versions.stores import Uris, redact
@@ -158,7 +158,7 @@ def resolve(
         challengers = [
             registry.resolve(pins.parse(text), champion.model) for text in settings.challengers
         ]
-        refuse_clashes(champion, challengers)
+        refuse_repeated(challengers)
         refuse_adapters(settings, challengers)
     else:
         challengers = list(_still_there(registry, places, recorded, say))
@@ -173,18 +173,26 @@ def resolve(
     if faults:
         raise ModelError("\n".join(faults))
     refuse_columns(settings, [found.version for found in fetched.values()])
+    left = [] if recorded is None else [one.version.pin for one in recorded.left]
+    numbers = lane_numbers.assigned(
+        champion,
+        [*left, *challengers],
+        known=None if recorded is None else recorded.lane_numbers,
+    )
+    files = {numbers.get(str(pin), pin.version): found.path for pin, found in fetched.items()}
     return Deployment(
         id=deployments.new_id(champion.model),
         champion=fetched[champion].version,
         challengers=tuple(fetched[pin].version for pin in challengers),
         control=settings.control,
-        files={pin.version: str(found.path.resolve()) for pin, found in fetched.items()},
+        files={number: str(path.resolve()) for number, path in files.items()},
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         start=start,
         salt=secrets.token_hex(16),
         tracking_uri=redact(addresses.tracking),
         options=replace(Options.from_settings(settings), adapters=adapters, isolate=isolated),
         asked=None if recorded is None else recorded.asked,
+        lane_numbers=numbers,
     )
 
 
@@ -205,7 +213,7 @@ def _still_there(
             yield registry.resolve(pins.parse(str(version.pin)))
         except RegistryError as error:
             at = datetime.now(UTC).isoformat(timespec="seconds")
-            recorded = joining.without(places, recorded, version.number, at=at)
+            recorded = joining.without(places, recorded, recorded.number_of(version), at=at)
             deployments.write(places, recorded)
             say(f"Left           {version.pin}, which had joined while serving: {error}")
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from shadowserve.state import deployment as deployments
+from shadowserve.state import lane_numbers
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.family import challengers_before, was_tried
 from shadowserve.state.places import Places
@@ -52,18 +53,22 @@ def promoted(
     keep_former : bool
         Whether the former champion is scored on, as a challenger.
     """
-    others: Sequence[Version] = [
-        one for one in present.challengers if one.number != champion.number
-    ]
-    if keep_former and present.champion.number != champion.number:
+    others: Sequence[Version] = [one for one in present.challengers if one.pin != champion.pin]
+    lie = {one.pin: present.files[present.number_of(one)] for one in present.challengers}
+    lie |= {present.champion.pin: present.files[present.champion.number]}
+    lie |= {champion.pin: files[champion.number]} if champion.number in files else {}
+    if keep_former and present.champion.pin != champion.pin:
         others = [present.champion, *others]
-    paths = {**present.files, **files}
+    # A version of another model may have had a number that is the champion's now, or the other way round.
+    numbers = lane_numbers.assigned(champion.pin, [one.pin for one in others])
+    paths = {numbers.get(str(one.pin), one.number): lie[one.pin] for one in others}
     wanted = replace(
         present,
         id=deployments.new_id(champion.model),
         champion=champion,
         challengers=tuple(others),
-        files={one.number: paths[one.number] for one in (champion, *others)},
+        files={champion.number: lie[champion.pin], **paths},
+        lane_numbers=numbers,
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         salt=salt,
         stays={},

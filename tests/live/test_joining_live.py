@@ -62,7 +62,7 @@ def test_challengers_join_and_leave_through_kills_and_a_restart_finds_who_is_the
             for arguments, code, says in (
                 (("add", "v9"), 2, "challenger already"),
                 (("add", "1"), 2, "the champion itself"),
-                (("add", "films:8"), 2, "have the same number"),
+                (("add", "tiny:8"), 2, "challenger already"),
                 (("add", str(tiny.WANTING)), 3, "cannot be compared"),
                 (("remove", "v2"), 2, "no challenger"),
             ):

@@ -33,24 +33,32 @@ def registered_as_other(uri):
 
 
 def test_it_is_compared_as_its_adapter_makes_it_and_callers_never_meet_that(tmp_path, store):
-    options = ("--challenger", "other:2", "--adapt-output", "2=forms:shifted", "--no-control")
+    options = ("--challenger", "other:1", "--adapt-output", "1=forms:shifted", "--no-control")
     served = Served(tmp_path, store, *options, challengers=())
     client = registered_as_other(f"sqlite:///{served.store}")
     (tmp_path / "forms.py").write_text(FORMS)
     with served:
-        assert "other:2 is compared as forms:shifted makes it" in served.said()
+        # Its number is the champion's, so its lane has another.
+        assert "challenger v1001 is other:1" in served.said()
+        assert "other:1 is compared as forms:shifted makes it" in served.said()
+        assert served.lane_pid(1001)
         answers = [served.post("nnn", x / 10) for x in range(N)]
         served.settled()
-        report = served.report(2)
+        report = served.report(1001)
+        by_pin = served.client.get(
+            f"{served.console}/report.json", params={"challenger": "other:1"}
+        )
+        assert by_pin.json()["challenger"] == 1001
         assert served.stop(seconds=180.0) == 0
     for x, answer in enumerate(answers):
         (value,) = answer.json()["predictions"]
         assert abs(value - expected(x / 10, "nnn")) < 0.5
         assert answer.headers["X-Shadowserve-Model"] == "tiny/1"
-    assert (report["compared"], report["challenger_model"]) == (N, "other")
+    told = ("compared", "challenger_model", "challenger_version")
+    assert [report[name] for name in told] == [N, "other", 1]
     assert report["adapter"]["name"] == "forms:shifted"
     # Without it both answer alike.
     assert report["divergence"]["disagreement"]["mean"] > 0.9
     # What is told of a version in the registry is told of the right model's.
-    assert "shadowserve.verdict" in client.get_model_version("other", "2").tags
-    assert "shadowserve.verdict" not in client.get_model_version("tiny", "2").tags
+    assert "shadowserve.verdict" in client.get_model_version("other", "1").tags
+    assert "shadowserve.verdict" not in client.get_model_version("tiny", "1").tags

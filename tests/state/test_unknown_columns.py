@@ -123,6 +123,7 @@ def test_the_status_tells_names_and_the_reports_ledger_does_not(tmp_path):
         "served": True,
         "switch": None,
         "isolated": [],
+        "lane_numbers": {},
     }
     assert found.to_status() | more == found.to_dict() | more
     assert "tenure" not in str(found.to_dict())

@@ -196,8 +196,6 @@ open({str(tmp_path / "asked.json")!r}, "w").write(asked.read())"""
     [
         ("v4", "challenger already"),
         ("v3", "the champion itself"),
-        ("other:3", "have the same number"),
-        ("other:4", "have the same number"),
         ("latest", "no fixed version"),
         ("", "Pin is empty"),
     ],
