@@ -86,6 +86,7 @@ def test_what_an_archived_deployment_left_is_packed_sealed_or_not(tmp_path):
     old = of(places)
     writer = Writer(places.journal, worker=0)
     sent += append(writer, 2)
+    writer._spare.exception()  # it is made on another thread, and must not change while it is copied
     copy = tmp_path / "killed"
     shutil.copytree(places.journal, copy)  # as a killed worker leaves it
     writer.close()
