@@ -217,13 +217,6 @@ def test_the_same_command_given_again_changes_nothing_and_starts_no_second_one(s
     other.start(wait=False)
     assert other.process.wait(60) == 0
     assert "is served already" in other.said()
-    other = Served(served.root, tiny.Store("", served.store))
-    other.talk = served.root / "unlike.txt"
-    other.start(wait=False)
-    assert other.process.wait(60) == 2
-    assert "another --entity-header begins a new deployment" in other.said()
-    assert "Traceback" not in other.said()
-    assert served.post().status_code == 200
 
 
 def test_the_start_says_what_runs_where(served):
@@ -257,3 +250,16 @@ def test_answers_are_the_same_bytes_with_and_without_lanes(served, tmp_path, sto
         assert alone.ledger()["lanes"] == []
         assert alone.ledger()["balanced"]
     assert answers(served) == without
+
+
+def test_another_entity_takes_over_as_a_deployment_of_its_own(served):
+    before, pid = served.ledger()["deployment"], served.facts["pid"]
+    other = Served(served.root, tiny.Store("", served.store))
+    other.talk = served.root / "unlike.txt"
+    other.start(wait=False)
+    assert other.process.wait(120) == 0, other.said()
+    assert "has taken over" in other.said()
+    assert "Traceback" not in other.said()
+    assert served.post().status_code == 200
+    assert served.facts["pid"] == pid
+    served.until(lambda: served.ledger()["deployment"] != before, "the new deployment's console")
