@@ -14,7 +14,7 @@ The files are the truth. The index only spares opening each of them; what it lac
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -161,11 +161,3 @@ def _order(path: Path) -> tuple[str, int, int]:
     worker, _, number = path.stem.partition("-")
     whole = worker.isdigit() and number.isdigit()
     return path.parent.name, int(worker) if whole else 0, int(number) if whole else 0
-
-
-def by_deployment(found: Sequence[Archived]) -> Mapping[str, list[Archived]]:
-    """Group segments by their deployment's directory, in order."""
-    groups: dict[str, list[Archived]] = {}
-    for one in found:
-        groups.setdefault(one.path.parent.name, []).append(one)
-    return groups
