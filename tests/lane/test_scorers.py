@@ -30,6 +30,7 @@ from rig.lane import lane as made_lane
 from rig.scoring import double, native, opaque, pipeline
 from shadowserve.comparison.learned import Learned
 from shadowserve.lane import backlog, rescoring, scorer_handle
+from shadowserve.lane.execution import WARMUP_REQUESTS
 from shadowserve.lane.frames import (
     Frames,
     frame,
@@ -589,3 +590,49 @@ def test_a_scorer_that_waits_for_the_lanes_own_lock_is_told_of(tmp_path, monkeyp
     assert "lock" in it.parts.scorers.remark
     close(it)
     assert told(places) == {"both_ok": 300}
+
+
+def test_a_lane_that_waits_for_its_scorer_scores_what_waits_for_one(tmp_path):
+    """The scorer ends its first batch only once the lane has scored a later one: a lane that idled would wait for ever."""
+    released, own = tmp_path / "released", os.getpid()
+
+    def slow(frame, params):
+        until = time.monotonic() + 60
+        while os.getpid() != own and not released.exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        return double(frame, params)
+
+    places = made(tmp_path / "state", CHALLENGER, CONTROL)
+    sent = answer(places, records(8))
+    it = made_lane(places, opaque(slow), scorers=1)
+    scorers, here = it.parts.scorers, []
+    tickets = [scorers.submit([typed]) for typed in it.parts.observer.typed_all(sent)]
+    wait_for_scorers(it)
+    scorers.turn()
+
+    def score(batch):
+        here.extend(one.request.position for one in batch)
+        released.touch()
+        return it.parts.observer.together(batch)
+
+    scorers.collect(tickets[0], score=score)
+    assert released.exists()
+    assert here
+    assert sent[0].position not in here
+    assert tickets[0].by == {sent[0].position: 1}
+    close(it)
+
+
+def test_what_a_lane_times_alone_beside_scorers_counts_whole(tmp_path):
+    """A scorer would have scored it meanwhile; without one only what it costs beyond its own work is excess."""
+    places = made(tmp_path, CHALLENGER, CONTROL)
+    answer(places, records(40))
+    slow = opaque(lambda f, p: time.sleep(0.005) or double(f, p), batched=False)
+    it = made_lane(places, slow, scorers=1)
+    it.take_up()
+    it.turn()
+    measured = it.commits.learned.measuring
+    after_warmup = measured.timed - WARMUP_REQUESTS
+    assert after_warmup > 0
+    assert measured.excess_ns >= after_warmup * 5_000_000
+    close(it)
