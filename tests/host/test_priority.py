@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from rig import busy
 from shadowserve.host.placement import place
 from shadowserve.host.priority import VARIABLE, Priority
 from shadowserve.supervisor.child import Child
@@ -33,19 +32,8 @@ def used_ns(pid):
 @pytest.fixture
 def strangers():
     """Busy processes of somebody else's, each in a session of its own, all on one CPU."""
-    cpu = {min(os.sched_getaffinity(0))}
-    found = [
-        subprocess.Popen(
-            [sys.executable, "-c", SPIN],
-            start_new_session=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, cpu),
-        )
-        for _ in range(STRANGERS)
-    ]
-    yield found
-    for one in found:
-        one.kill()
-        one.wait()
+    with busy.strangers(STRANGERS) as found:
+        yield found
 
 
 def share(tmp_path, strangers, program, priority):

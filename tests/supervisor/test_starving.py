@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from rig import busy
 from shadowserve.host.clock import run_delay_ns
 from shadowserve.supervisor.child import Child
 from shadowserve.supervisor.starving import Starving
@@ -46,19 +45,8 @@ def begun(tmp_path):
 @pytest.fixture
 def strangers():
     """Busy processes of others on that CPU."""
-    cpu = {min(os.sched_getaffinity(0))}
-    found = [
-        subprocess.Popen(
-            [sys.executable, "-c", SPIN],
-            start_new_session=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, cpu),
-        )
-        for _ in range(STRANGERS)
-    ]
-    yield
-    for one in found:
-        one.kill()
-        one.wait()
+    with busy.strangers(STRANGERS):
+        yield
 
 
 def test_one_that_waits_for_a_cpu_most_of_its_life_is_told_and_later_again(
