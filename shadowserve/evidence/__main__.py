@@ -41,6 +41,7 @@ PAIR_S = 3.0
 
 _log = logging.getLogger("shadowserve.evidence")
 _stop = threading.Event()
+_stopped_at = float("inf")
 
 
 class _Discreet(logging.Formatter):
@@ -71,7 +72,7 @@ def main() -> int:
     labels.start()
     carrier.run(_stop, loaded=lambda: _settle(places))
     labels.join(PAIR_S)
-    carrier.flush(until=time.monotonic() + FLUSH_S)
+    carrier.flush(until=_stopped_at + FLUSH_S)
     carrier.say_what_is_left()
     return 0
 
@@ -148,12 +149,14 @@ def _wait_for(places: Places, start: str) -> Deployment | None:
 def _end_by_deadline(carrier: Carrier) -> None:
     """End the process some time after a stop was asked for, whatever call it hangs in."""
     _stop.wait()
-    time.sleep(FLUSH_S + 1.0)
+    time.sleep(max(0.0, _stopped_at + FLUSH_S + 1.0 - time.monotonic()))
     carrier.say_what_is_left()
     os._exit(0)
 
 
 def _on_signal(_number: int, _frame: FrameType | None) -> None:
+    global _stopped_at
+    _stopped_at = min(_stopped_at, time.monotonic())
     _stop.set()
 
 

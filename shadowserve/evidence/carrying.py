@@ -66,9 +66,14 @@ class Carrier:
         until : float
             Monotonic seconds. Where it may pass it is tried until then; else once.
         """
-        while not self._attempt(self._last):
+        while True:
+            began = time.monotonic()
             # What needs somebody does not pass within seconds.
-            if self._hopeless or time.monotonic() + FIRST_PAUSE_S > until:
+            if self._attempt(self._last) or self._hopeless:
+                return
+            took = time.monotonic() - began
+            # A try takes runs up before it ends them: one that was cut off would leave them going on.
+            if time.monotonic() + FIRST_PAUSE_S + 2 * took > until:
                 return
             time.sleep(FIRST_PAUSE_S)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from rig.evidence import CHALLENGER, CONTROL, close_windows, deployment, state_directory
+from shadowserve.evidence.carrying import Carrier
 from shadowserve.evidence.points import Point
 from shadowserve.evidence.sink import Sink
 from shadowserve.evidence.traces import Trace
@@ -132,3 +134,36 @@ def test_what_waits_while_it_is_away_arrives_once_it_is_back(tmp_path):
     writer_to(shelf, places, served).turn()
     (points,) = shelf.points.values()
     assert {step for _, step in points} == {0, 1}
+
+
+class SlowShelf(Shelf):
+    """Takes files never, and its time over everything else."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self.described: list[float] = []
+
+    def describe(self, run_id: str, *, tags: Mapping[str, str], params: Mapping[str, str]) -> None:
+        self.described.append(time.monotonic())
+        super().describe(run_id, tags=tags, params=params)
+        time.sleep(self._seconds)
+
+    def put_file(self, run_id: str, path: Path, folder: str) -> None:
+        raise UndeliveredError("No room on the shelf.", kind="sink_error")
+
+
+def test_an_end_begins_no_try_that_it_could_not_end(tmp_path: Path) -> None:
+    """One that were cut off would leave the run that it took up going on."""
+    served = deployment("nowhere")
+    places = state_directory(tmp_path, served)
+    close_windows(places, CHALLENGER, 1)
+    shelf = SlowShelf(0.35)
+    carrier = Carrier(places, served)
+    carrier.writer = Writer(places, served, connect=lambda: shelf)
+    until = time.monotonic() + 3.25
+    carrier.flush(until=until)
+    (run_id,) = shelf.keys.values()
+    assert run_id in shelf.finished
+    assert max(shelf.described) + 0.35 <= until
+    assert time.monotonic() <= until
