@@ -78,7 +78,7 @@ def type_csv(lines: Sequence[list[str]], schema: Schema, *, header: bool = True)
     types = {column.key: column.type for column in schema.columns}
     table = {
         # An unknown column is carried as text, to be named among those that are ignored.
-        name: _values(types.get(name, "string"), values)
+        name: json_values(types.get(name, "string"), values)
         for name, values in zip(names, fields, strict=True)
     }
     return schema.type_columns(table, n_rows=len(lines))
@@ -135,20 +135,27 @@ def _numbered(fields: Sequence[Sequence[str]], schema: Schema) -> Rows:
             code="wrong_width",
         )
     pairs = zip(schema.columns, fields, strict=True)
-    table = {column.key: _values(column.type, values) for column, values in pairs}
+    table = {column.key: json_values(column.type, values) for column, values in pairs}
     return schema.type_columns(table, n_rows=len(fields[0]))
 
 
 def _tensor(fields: Sequence[Sequence[str]], schema: Schema) -> Rows:
     (lone,) = schema.tensors
     kind = {"bool": "boolean", "str": "string", "object": "string"}.get(lone.dtype, "double")
-    columns = [_values(kind, values) for values in fields]
+    columns = [json_values(kind, values) for values in fields]
     rows = [list(values) for values in zip(*columns, strict=True)]
     flat = len(lone.shape) == 1 and len(columns) == 1
     return schema.type_tensors({None: columns[0] if flat else rows})
 
 
-def _values(kind: str, fields: Sequence[str]) -> list[Any]:
+def json_values(kind: str, fields: Sequence[str]) -> list[Any]:
+    """Return the JSON values that fields of a column stand for; an empty one is null.
+
+    Parameters
+    ----------
+    kind : str
+        The column's type in the signature. What is not of it stays text, for the typing rule to refuse.
+    """
     read = _READERS.get(kind, _text)
     return [None if field == "" else read(field) for field in fields]
 
