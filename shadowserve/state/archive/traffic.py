@@ -117,8 +117,7 @@ def recorded(word: str, places: Places, *, deployment: str | None = None) -> Tra
     if not sources:
         of = f"of {quoted(deployment)} " if deployment is not None else ""
         raise UnreachableError(
-            f"Nothing {of}is kept in {places.root}. 'shadowserve journal list' lists what is; 'shadowserve serve "
-            "--keep-journal 7d' keeps what was served for a week."
+            f"Nothing {of}is kept in {places.root}. 'shadowserve serve --keep-journal 7d' keeps what was served for a week."
         )
     name = max(sources, key=lambda one: one.facts.until_ns).facts.deployment
     own = [one for one in sources if one.facts.deployment == name]
