@@ -36,6 +36,7 @@ from shadowserve.lane.run import Lane
 from shadowserve.lane.scorer_process import serve
 from shadowserve.lane.scorers import Scorers
 from shadowserve.lane.seconds import seconds
+from shadowserve.lane.steady import Steady
 from shadowserve.lane.warmth import Warmth
 from shadowserve.records import Request
 from shadowserve.schema.disclosure import Disclosure
@@ -127,6 +128,7 @@ def lane(
     when_behind: WhenBehind = WhenBehind.SCORE_ALL,
     entity: str | None = None,
     staffing: Any = None,
+    steady: bool = False,
 ) -> Lane:
     """Put a lane together at its cursor, as its process does; further scorers are forked."""
     files = places.lane(name.role, name.version)
@@ -155,11 +157,13 @@ def lane(
     )
     parts.categories = scorer.loaded.categories()
     parts.entity = entity
+    if steady:
+        parts.steady = Steady(places, files.call_rows, deadline_s)
     made = Lane(parts)
     if parts.rescorer is not None:
         parts.rescorer.elsewhere = made.execution.elsewhere
     members = Members(places, deployment())
-    parts.backlog = backlog_of(made, members, when_behind=when_behind)
+    parts.backlog = None if steady else backlog_of(made, members, when_behind=when_behind)
     if scorers:
         parts.scorers = Scorers(
             scorers,

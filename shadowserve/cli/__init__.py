@@ -31,6 +31,7 @@ _MODULES = {
     "alerts": "alerting",
     "labels": "labelling",
     "journal": "journaling",
+    "rescore": "rescoring",
     "challengers": "challenging",
     "pause": "steering",
     "resume": "steering",

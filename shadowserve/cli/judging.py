@@ -12,12 +12,20 @@ from rich.console import Console
 from shadowserve.cli.looking import present
 from shadowserve.cli.options import deployment_option, state_dir_option
 from shadowserve.cli.terminal import VERDICTS, as_json, grid, line, print_json, row, screen
-from shadowserve.judgement.verdict import Verdict
+from shadowserve.judgement.verdict import UNTIMED, Verdict
 from shadowserve.legible import counted
 from shadowserve.report import build as reports
 from shadowserve.report.wording import headline, mark, more, nothing_found, stands_though
 
-_PARTS = ("deployment", "model", "champion", "challenger", "requests", "compared", "rate_per_s")
+_PARTS = (
+    "deployment",
+    "model",
+    "champion",
+    "challenger",
+    "requests",
+    "compared",
+    "rate_per_s",
+)
 _UNITS = ((86_400.0, "days"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
 
 
@@ -65,6 +73,7 @@ def summary(report: Mapping[str, Any]) -> dict[str, Any]:
     limits = [{**limit, "more_seconds": _seconds(limit, rate)} for limit in judgement["limits"]]
     return {
         **{name: report[name] for name in _PARTS},
+        "rescored": report.get("rescored"),  # reports of earlier releases have none
         "verdict": report["verdict"],
         "exit_code": Verdict(report["verdict"]).exit_code,
         "reasons": judgement["reasons"],
@@ -74,6 +83,22 @@ def summary(report: Mapping[str, Any]) -> dict[str, Any]:
         "findings": report["findings"],
         "labels": report["labels"],
     }
+
+
+def print_limits(told: Mapping[str, Any], out: Console) -> None:
+    """Print how each limit of a verdict's summary stands."""
+    table = grid("limit", "stands", "what is known", "still needs")
+    for limit in told["limits"]:
+        row(
+            table,
+            limit["name"],
+            f"{limit['state']}{stands_though(limit)}",
+            limit["says"],
+            _needs(limit),
+        )
+    out.print(table)
+    if told["rescored"]:
+        line(out, f"Rescored       from {told['rescored']}. {UNTIMED}")
 
 
 def _seconds(limit: Mapping[str, Any], rate: float | None) -> float | None:
@@ -86,16 +111,7 @@ def _seconds(limit: Mapping[str, Any], rate: float | None) -> float | None:
 def _print(told: Mapping[str, Any], out: Console) -> None:
     line(out, headline(told))
     line(out, "Verdict: ", (told["verdict"], VERDICTS[told["verdict"]]))
-    table = grid("limit", "stands", "what is known", "still needs")
-    for limit in told["limits"]:
-        row(
-            table,
-            limit["name"],
-            f"{limit['state']}{stands_though(limit)}",
-            limit["says"],
-            _needs(limit),
-        )
-    out.print(table)
+    print_limits(told, out)
     line(out, "Findings" if told["findings"] else nothing_found(told))
     for finding in told["findings"]:
         line(out, f"  {finding['severity']} {finding['kind']}: {finding['message']}")

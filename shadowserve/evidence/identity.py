@@ -108,6 +108,7 @@ def tags(deployment: Deployment, lane: LaneName) -> dict[str, str]:
         "shadowserve.lane": str(lane),
         "shadowserve.role": lane.role.value,
         "shadowserve.model": deployment.model,
+        **({"shadowserve.rescored": deployment.rescored} if deployment.rescored else {}),
         "mlflow.source.name": "shadowserve",
         "mlflow.loggedArtifacts": json.dumps(tables),
         **dict(_told("champion", deployment.champion)),

@@ -52,7 +52,8 @@ class Unit:
 def limits(known: Facts, policy: Policy) -> tuple[Limit, ...]:
     """Return how each limit of the policy stands.
 
-    Labels decide in the place of disagreement once there are enough: an improvement must disagree.
+    Labels decide in the place of disagreement once there are enough: an improvement must disagree. Of requests that
+    were recorded before, none tells what callers would wait.
 
     Parameters
     ----------
@@ -64,7 +65,7 @@ def limits(known: Facts, policy: Policy) -> tuple[Limit, ...]:
         _coverage(known, policy),
         _loss(known, policy) if labelled else _disagreement(known, policy),
         _errors(known, policy),
-        _latency(known, policy),
+        *(() if known.deployment.rescored else (_latency(known, policy),)),
     )
 
 

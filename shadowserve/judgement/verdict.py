@@ -23,6 +23,8 @@ from shadowserve.judgement.limit import Limit
 from shadowserve.judgement.limits import Unit, limits, unit_of
 from shadowserve.settings.policy import Policy
 
+UNTIMED = "Latency was not judged: these requests were recorded before, and scored as quickly as they could be."
+
 
 class Verdict(StrEnum):
     """What to do with a challenger."""
@@ -79,9 +81,10 @@ def judge(known: Facts, findings: Sequence[Finding], policy: Policy) -> Judgemen
     broken = [limit for limit in standings if limit.state == "broken" and not limit.accepted]
     failed = known.learned.failures.rate.n if known.learned else 0
     # A version that fails on everything compares nothing: its failures count as having met traffic.
+    untimed = [UNTIMED] if known.deployment.rescored else []
     covered = max(compared(known), failed) >= policy.min_examples
     if covered and (critical or broken):
-        reasons = [f.message for f in critical] + [limit.says for limit in broken]
+        reasons = [f.message for f in critical] + [limit.says for limit in broken] + untimed
         return Judgement(Verdict.REJECT, tuple(reasons), standings, policy, unit_of(known), rate)
     # Unexplained failures are only a note, yet they must not pass: their cause may be the version.
     alarms = [f for f in deciding if f.severity.is_alarm or _is_open(f, policy)]
@@ -89,9 +92,9 @@ def judge(known: Facts, findings: Sequence[Finding], policy: Policy) -> Judgemen
     waits = [_waits(known)] if known.lane.behind else []
     if not undecided and not alarms:
         accepted = [f"Accepted all the same: {f.message}" for f in findings if not f.decides]
-        reasons = [limit.says for limit in standings] + accepted + waits
+        reasons = [limit.says for limit in standings] + accepted + waits + untimed
         return Judgement(Verdict.PROMOTE, tuple(reasons), standings, policy, unit_of(known), rate)
-    reasons = [limit.says for limit in undecided] + [f.message for f in alarms] + waits
+    reasons = [limit.says for limit in undecided] + [f.message for f in alarms] + waits + untimed
     return Judgement(Verdict.CONTINUE, tuple(reasons), standings, policy, unit_of(known), rate)
 
 

@@ -30,6 +30,7 @@ from shadowserve.lane.run import Lane
 from shadowserve.lane.scorers import Scorers
 from shadowserve.lane.seconds import seconds
 from shadowserve.lane.staffing import ROOM, Staffing
+from shadowserve.lane.steady import Steady
 from shadowserve.lane.turns import Answering, Asking
 from shadowserve.lane.warmth import Warmth
 from shadowserve.records import Role
@@ -49,6 +50,9 @@ from shadowserve.state.places import Places
 from shadowserve.statistics.switchback import Schedule
 from shadowserve.versions import copies
 from shadowserve.wire.protocols import Protocol, protocols
+
+NEVER_NS = 2**62
+"""Where lanes never stand still, they would begin to do so in another century."""
 
 
 def build(
@@ -113,23 +117,27 @@ def build(
         inflight=inflight,
         metrics=RoleMetrics(name.role.value, name.version, steps=[n for n, _ in scorer.step_names]),
         disclosure=options.disclosure(salt=deployment.salt),
-        schedule=Schedule.of(deployment.started, deployment.salt),
+        schedule=Schedule(NEVER_NS, deployment.salt)
+        if deployment.rescored
+        else Schedule.of(deployment.started, deployment.salt),
         warmth=Warmth(observer, inflight, repeat=options.rescore),
         stopping=stopping,
         entity=options.entity,
         categories=scorer.loaded.categories(),
         memory_bytes=options.lane_memory,
         lock=ScoringLock(places.scoring_lock),
+        steady=Steady(places, files.call_rows, options.deadline) if deployment.rescored else None,
     )
     members = Members(places, deployment)
     lane = Lane(parts)
     rescorer.elsewhere = lane.execution.elsewhere
-    take_turns(lane, deployment, members)
-    parts.backlog = backlog_of(
-        lane,
-        members,
-        when_behind=WhenBehind(os.environ.get(WHEN_BEHIND_VARIABLE, WhenBehind.SCORE_ALL)),
-    )
+    if not deployment.rescored:  # there is nothing to be late for, and nothing is timed
+        take_turns(lane, deployment, members)
+        parts.backlog = backlog_of(
+            lane,
+            members,
+            when_behind=WhenBehind(os.environ.get(WHEN_BEHIND_VARIABLE, WhenBehind.SCORE_ALL)),
+        )
     parts.scorers = _scorers(lane, deployment)
     if name.role is Role.CONTROL:
         parts.limit = follow(members, lambda: parts.tail.cursor)

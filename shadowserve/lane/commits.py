@@ -45,7 +45,9 @@ class Commits:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self.learned, self.comparer = parts.learned, parts.comparer
-        self.window = OpenWindow(parts.state, parts.files.parts, parts.name.role)
+        self.window = OpenWindow(
+            parts.state, parts.files.parts, parts.name.role, timed=parts.steady is None
+        )
         self.sizes = InputSizes(self.learned.sizes)
         self.progress = Progress()
         self._remembered: Mapping[str, bytes] = {}
@@ -78,11 +80,15 @@ class Commits:
         self._remembered = {**self._remembered, name: orjson.dumps(state)}
         self._parts.state.commit(Progress(summaries=dict(self._remembered)))
 
+    @property
+    def has_news(self) -> bool:
+        """Whether there is an outcome that is not committed."""
+        return bool(self._scorings or self._skipped or self.progress.outcomes)
+
     def is_due(self, *, idle: bool) -> bool:
         """Whether it is time to commit."""
         waited = time.monotonic_ns() - self._committed_ns
-        has_news = bool(self._scorings or self._skipped or self.progress.outcomes)
-        return has_news and (waited >= COMMIT_NS or (idle and waited >= COMMIT_NS // 4))
+        return self.has_news and (waited >= COMMIT_NS or (idle and waited >= COMMIT_NS // 4))
 
     def flush(self) -> Comparisons:
         """Compare and remember what was scored, and commit it with the cursor; return the comparisons."""

@@ -16,6 +16,7 @@ from shadowserve.comparison import memory
 from shadowserve.comparison.bursts import blocks_of, burst_of
 from shadowserve.comparison.comparing import Scoring
 from shadowserve.faults import fault_of, tell
+from shadowserve.lane import steady
 from shadowserve.lane.batch_size import MOST_BYTES, BatchSize
 from shadowserve.lane.block import Block, Work
 from shadowserve.lane.commits import Commits
@@ -46,6 +47,8 @@ class Execution:
         self._looking = Looking(parts, commits, self.deaths)
         if parts.rescorer is not None:
             parts.rescorer.during = partial(parts.clock.during, spent.AGAIN)
+        if parts.steady is not None and self.deaths.waiting:
+            parts.steady.shrink()
         self.size = BatchSize(memory_bytes=parts.memory_bytes, after_death=self.deaths.waiting)
 
     def refuses(self, place: int) -> bool:
@@ -237,7 +240,7 @@ class Execution:
     def _warms_up(self) -> bool:
         """Whether the process is among its first requests, in the order in which it scores."""
         self._since_start += 1
-        return self._since_start <= WARMUP_REQUESTS
+        return self._since_start <= WARMUP_REQUESTS and self._parts.steady is None
 
     def _account(self, one: Work, spent_ns: int) -> None:
         """Say what it took to score a request alone, to whom the budget is kept."""
@@ -269,6 +272,8 @@ class Execution:
         """Let a request that was answered alone be tried in company; not where times are paired."""
         if self._parts.company is None or answer is None or times is None or typed.rows is None:
             return
+        if self._parts.steady is not None:  # what is shared must not hang on when that was shown
+            return
         if times.batch_requests > 1 or burst_of(typed.request.position) is not None:
             return
         with self._parts.clock.during(spent.AGAIN):
@@ -277,10 +282,14 @@ class Execution:
 
     def batch_rows(self) -> int:
         """Return how many rows share a call: never so many that the deadline is for the batch."""
+        if self._parts.steady is not None and self._parts.steady.call_rows is not None:
+            return self._parts.steady.call_rows
         return self.size.rows(alone_ms=self._commits.learned.usual_ms())
 
     def _cut(self, work: Sequence[Work]) -> Iterator[list[Work]]:
         """Cut what is scored together into calls."""
+        if self._parts.steady is not None and self._parts.steady.call_rows is None and work:
+            self._try_a_call(self._parts.steady, [one.typed for one in work[: steady.TRIED_ROWS]])
         batch: list[Work] = []
         n_rows, n_bytes, most = 0, 0, self.batch_rows()
         for one in work:
@@ -292,6 +301,12 @@ class Execution:
                 batch, n_rows, n_bytes, most = [], 0, 0, self.batch_rows()
         if batch:
             yield batch
+
+    def _try_a_call(self, cuts: steady.Steady, batch: Sequence[Typed]) -> None:
+        """See what a row takes among others, of which nothing is kept."""
+        began_ns = time.monotonic_ns()
+        self._parts.observer.together(batch, hold=self._parts.inflight.mark)
+        cuts.settle((time.monotonic_ns() - began_ns) / 1e6 / len(batch))
 
     def _score_together(self, batch: Sequence[Work]) -> None:
         began_ns, n_rows = time.monotonic_ns(), sum(one.n_rows for one in batch)
@@ -312,6 +327,8 @@ class Execution:
         if not what.score:
             self._offer(typed, *_as_recorded(typed.request))
             return
+        if self._parts.steady is not None:
+            observation = steady.timeless(observation)
         times = observation.times
         alone = what.alone and what.timed and times is not None and times.batch_requests == 1
         scoring = Scoring(

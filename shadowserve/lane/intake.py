@@ -197,6 +197,12 @@ def turn(position: int, *, role: Role, large: bool, plan: Plan, batched: bool) -
     return Turn(score=burst is not None and batched, alone=False, timed=False)
 
 
+def untimed(position: int, *, role: Role, batched: bool) -> Turn:
+    """Decide what a lane does with a request of which nobody asks how long it takes."""
+    scored = role is Role.CHALLENGER or burst_of(position) is not None
+    return Turn(score=scored, alone=not batched, timed=False)
+
+
 def is_kept(share: float, *, position: int, unit: int | None) -> bool:
     """Whether a request is among a share of them: all of an entity's are, or none.
 

@@ -10,7 +10,7 @@ from shadowserve.comparison.bursts import block_of, blocks_of, in_bursts, is_cho
 from shadowserve.lane.block import Block, Work
 from shadowserve.lane.commits import Commits
 from shadowserve.lane.deaths import FATAL, Deaths
-from shadowserve.lane.intake import LargeInputs, Turn, is_kept, turn
+from shadowserve.lane.intake import LargeInputs, Turn, is_kept, turn, untimed
 from shadowserve.lane.observing import Typed
 from shadowserve.lane.parts import Parts
 from shadowserve.records import Outcome, Request, Role
@@ -73,12 +73,16 @@ class Looking:
             self._commits.learned.measuring.large()
         places = [one.request.position for one in typed]
         role = self._parts.name.role
-        decided = turns(places, large, role=role, plans=plans, batched=batched)
+        if self._parts.steady is not None:
+            decided = [untimed(place, role=role, batched=batched) for place in places]
+        else:
+            decided = turns(places, large, role=role, plans=plans, batched=batched)
         work = []
         for place, one, what, own, big in zip(places, typed, decided, sizes, large, strict=True):
             again = place in died
             if again:
-                what = Turn()  # by itself: another death is its own
+                # By itself: another death is its own.
+                what = Turn(timed=self._parts.steady is None)
             if not what.score:
                 block.counts.append((Outcome.SAMPLED_OUT, 1))
             work.append(Work(one, what, own, large=big, died=again, share=share_of[place]))

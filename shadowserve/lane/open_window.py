@@ -14,6 +14,8 @@ from shadowserve.lane import tables, windows
 from shadowserve.records import Role
 from shadowserve.state.lane_file import LaneState, Window
 
+_OF_TIMES = ("latency_ms/", "feature_ms/", "lane_ms/")
+
 
 @dataclass(slots=True)
 class OpenWindow:
@@ -27,6 +29,8 @@ class OpenWindow:
         Directory of the Parquet parts.
     role : Role
         The lane's; names its series.
+    timed : bool
+        Whether there are times to tell of.
     number, n : int
         Which window it is, and how many requests it holds.
     opened_ns : int
@@ -36,6 +40,7 @@ class OpenWindow:
     state: LaneState
     parts: Path
     role: Role
+    timed: bool = True
     number: int = 0
     n: int = 0
     opened_ns: int = 0
@@ -75,6 +80,10 @@ class OpenWindow:
             self.state.outcomes(), before=self.state.last_metrics(), in_window=figures
         )
         figures |= totals or {}
+        if not self.timed:
+            figures = {
+                name: value for name, value in figures.items() if not name.startswith(_OF_TIMES)
+            }
         closed_ns = time.time_ns()
         # Closed before its part is written: a part that is lacking is made up for at the next
         # start.

@@ -16,6 +16,7 @@ from shadowserve.lane.observing import Observer
 from shadowserve.lane.refused import RefusedRequests
 from shadowserve.lane.rescoring import Rescorer
 from shadowserve.lane.scorers import Scorers
+from shadowserve.lane.steady import Steady
 from shadowserve.lane.stopwatch import Stopwatch
 from shadowserve.lane.turns import Answering, Asking
 from shadowserve.lane.warmth import Warmth
@@ -75,6 +76,8 @@ class Parts:
         How far behind the lane is, and what share it scores meanwhile; None where all is scored.
     scorers : Scorers or None
         Further processes of the version; None where the lane's own is the only one.
+    steady : Steady or None
+        Where requests were recorded before: what is recorded of them rests on nothing but them.
     """
 
     name: LaneName
@@ -104,6 +107,7 @@ class Parts:
     memory_bytes: int | None = None
     backlog: Backlog | None = None
     scorers: Scorers | None = None
+    steady: Steady | None = None
     first_state: tuple[str, str | None] = ("running", None)
 
     @property

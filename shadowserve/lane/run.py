@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 
 from shadowserve import ambience
@@ -18,6 +18,7 @@ from shadowserve.lane.commits import Commits
 from shadowserve.lane.execution import Execution
 from shadowserve.lane.parts import Parts
 from shadowserve.lane.scorers import AHEAD
+from shadowserve.lane.steady import Steady
 from shadowserve.lane.totals import totals
 from shadowserve.records import Outcome, Request
 from shadowserve.state import pace
@@ -79,6 +80,9 @@ class Lane:
         # What is handed out and not taken in counts for nothing: the next process scores it again. To wait
         # for it could take longer than a stop may.
         self._ahead.clear()
+        steady = self.parts.steady
+        if steady is not None and not steady.is_over(self._dealt()):
+            return  # cut here, its windows would be others than those of a lane that nobody stopped
         self.flush()
         self._look_at_refused(at_once=True)
         self.commits.close_window(totals=self._totals())
@@ -86,6 +90,8 @@ class Lane:
     def take_up(self) -> None:
         """Go on where the last process stopped, and say that the lane runs."""
         self.commits.take_up()
+        if self.parts.steady is not None:
+            self._close_if_full(self.parts.steady)  # a kill may have come between a commit and this
         self.say(*self.parts.first_state)
 
     def turn(self) -> bool:
@@ -141,6 +147,9 @@ class Lane:
 
     def _settle(self, *, idle: bool) -> None:
         """Commit, and close the window, where it is time."""
+        if self.parts.steady is not None:
+            self._settle_steadily(self.parts.steady, idle=idle)
+            return
         if self.commits.is_due(idle=idle):
             self.flush()
         if self.commits.window.is_full() and self.commits.window.is_full(
@@ -148,6 +157,22 @@ class Lane:
         ):
             self.flush()
             self.commits.close_window(merged=wider - 1, totals=self._totals())
+
+    def _settle_steadily(self, steady: Steady, *, idle: bool) -> None:
+        """Commit, and close the window, after so many requests, and at the end."""
+        over = steady.is_over(self._dealt()) and not self._ahead
+        if not self.commits.has_news or not (over or (steady.is_due(self._dealt()) and not idle)):
+            return
+        self.flush()
+        self._close_if_full(steady)
+
+    def _close_if_full(self, steady: Steady) -> None:
+        if self.commits.window.n >= steady.window_requests(self.commits.window.number):
+            self.commits.close_window(totals=self._totals())
+
+    def _dealt(self) -> Mapping[int, int]:
+        """Return how far the journal is dealt with, committed or not."""
+        return self.commits.progress.cursor or self.parts.state.cursor()
 
     def _look_at_backlog(self, *, catching_up: bool = False) -> None:
         """Once a second: how far behind the lane is, and whether it needs more processes.
@@ -166,6 +191,8 @@ class Lane:
 
     def _read(self) -> Batch:
         """Read what has come: the more at once, the longer the lane has been behind."""
+        if self.parts.steady is not None:
+            return self.parts.steady.read(self.parts.tail, upto=self.parts.limit())
         most = min(max(READ_AHEAD, READ_REQUESTS), READ_REQUESTS << self._full_reads // FULL_READS)
         batch = self.parts.tail.read(most, upto=self.parts.limit())
         found = batch.requests

@@ -109,8 +109,10 @@ def build(
         "labels": _labels(known, policy),
         "divergence": _divergence(known, places),
         "over_time": over_time(places, known, findings, memory.history),
-        "latency": times.latency(known, policy),
-        "features": list(times.features(known)),
+        "rescored": deployment.rescored,
+        # Of recorded requests nothing is timed, and zeros would be taken for times.
+        "latency": {} if deployment.rescored else times.latency(known, policy),
+        "features": [] if deployment.rescored else list(times.features(known)),
         "isolated": next(
             (one.to_dict() for one in known.ledger.isolated if one.version == challenger), None
         ),
@@ -219,7 +221,7 @@ def _divergence(known: Facts, places: Places) -> dict[str, Any]:
 
 def _notes(known: Facts) -> list[str]:
     """Return what is not measured as one would expect: opaque steps, batches, library versions."""
-    joined = list(_joined(known))
+    joined = [*_rescored(known), *_joined(known)]
     if known.learned is None:
         return joined
     noise = known.learned.noise
@@ -238,6 +240,12 @@ def _notes(known: Facts) -> list[str]:
         *revised,
         *([proved + broken] if noise.proofs else []),
     ]
+
+
+def _rescored(known: Facts) -> Iterator[str]:
+    """Say that nobody asked these requests just now."""
+    if known.deployment.rescored:
+        yield f"rescored from {known.deployment.rescored}: latency was not judged"
 
 
 def _joined(known: Facts) -> Iterator[str]:

@@ -34,6 +34,8 @@ class Options:
         The versions, each as its pin is written in full.
     package_index : str or None
         Without credentials: it stands in a file.
+    rescored : str or None
+        Whose recorded requests these are, where nobody asks them just now; no setting, but a command.
     """
 
     method: str = _as_set("method")
@@ -61,6 +63,7 @@ class Options:
     package_index: str | None = _as_set("package_index")
     wheels: str | None = None
     challengers_before: int = 0
+    rescored: str | None = None
     adapters: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -114,7 +117,7 @@ class Options:
 
 _NAMES = tuple(option.name for option in fields(Options))
 
-_YOUNG = ("adapt_output", "adapters", "isolate", "package_index", "wheels")
+_YOUNG = ("adapt_output", "adapters", "isolate", "package_index", "wheels", "rescored")
 """Those that no file of an earlier release holds; where they are not set, ours does not either."""
 
 DEFAULTS = Options()

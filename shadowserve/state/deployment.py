@@ -108,6 +108,11 @@ class Deployment:
         return self.options.tap
 
     @property
+    def rescored(self) -> str | None:
+        """Where its requests were recorded; None where callers ask them."""
+        return self.options.rescored
+
+    @property
     def numbers(self) -> tuple[int, ...]:
         """The challengers' lane numbers, in their order."""
         return tuple(map(self.number_of, self.challengers))

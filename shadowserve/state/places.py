@@ -23,6 +23,7 @@
             inflight.bin        what is in hand
             death.json          how the last process ended
             kept.db             old requests, to ask the version again
+            call_rows           of recorded requests, how many rows share a call
             comparisons/        Parquet parts
         lanes/crowded           exists while lanes score one at a time
         lanes/lock, lanes/next  held by the lane that scores, and by the one that waits
@@ -40,6 +41,11 @@
         labels.lock             held by the process that writes it
         labels/                 sets of labels that wait for that process
         logs/                   each process's talk
+        asked.json, fed.json    of a rescoring: what was asked for, and that all of it lies in the journal
+        feeding.json            of a rescoring: why its source cannot be read on
+        labels.jsonl            of a rescoring: what its table says turned out to be true
+        rescored_whole          of a rescoring: exists once it has ended
+        rescored/<id>/          recorded requests that were scored again, each a state directory of its own
         archive/<deployment>/   earlier deployments
         journal-archive/        segments that are kept after every lane has read them
         present                 names the folder below which the deployment lies that a handover began
@@ -102,6 +108,11 @@ class LanePlaces:
     def kept(self) -> Path:
         """Old requests, with their bodies, to ask the version again."""
         return self.root / "kept.db"
+
+    @property
+    def call_rows(self) -> Path:
+        """How many rows of recorded requests share a call; missing where callers ask."""
+        return self.root / "call_rows"
 
     @property
     def parts(self) -> Path:
@@ -264,6 +275,36 @@ class Places:
     def evidence(self) -> Path:
         """What has reached MLflow."""
         return self.home / "evidence.db"
+
+    @property
+    def fed(self) -> Path:
+        """Says how many recorded requests a rescoring has, once all of them lie in its journal."""
+        return self.home / "fed.json"
+
+    @property
+    def asked(self) -> Path:
+        """What a rescoring was asked for."""
+        return self.root / "asked.json"
+
+    @property
+    def rescored_whole(self) -> Path:
+        """Exists once a rescoring has come to its end."""
+        return self.root / "rescored_whole"
+
+    @property
+    def label_rows(self) -> Path:
+        """A rescoring's labels, one a line, as its table has them."""
+        return self.root / "labels.jsonl"
+
+    @property
+    def feeding(self) -> Path:
+        """Why whoever feeds recorded requests gave up; missing else."""
+        return self.root / "feeding.json"
+
+    @property
+    def rescored(self) -> Path:
+        """One directory a rescoring, each a state directory of its own."""
+        return self.root / "rescored"
 
     @property
     def evidence_lock(self) -> Path:

@@ -255,6 +255,22 @@ class Processes:
             cpus=self.placement.background,
         )
 
+    def feeder(self) -> Child:
+        """Make the process that puts recorded requests into a rescoring's journal, and scores its champion."""
+        return Child(
+            name="feeder",
+            command=("-m", "shadowserve.rescoring.feeding", str(self.places.root)),
+            env={
+                **self._environment("feeder"),
+                **self._prints("feeder"),
+                **self._background(),
+            },
+            log=self.places.logs / "feeder.log",
+            idle=True,
+            network=self.settings.lane_network,
+            cpus=self.placement.background,
+        )
+
     def joiner(self, question: int, answers: int) -> Child:
         """Make the process that fetches and checks a version that is to join; it inherits two descriptors."""
         return Child(

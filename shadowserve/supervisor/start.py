@@ -91,8 +91,13 @@ def allow_open_files(most: int = OPEN_FILES) -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
-def claim(places: Places) -> int:
+def claim(places: Places, *, by: str = "serve") -> int:
     """Make the state directory and hold it for this process; return the held descriptor.
+
+    Parameters
+    ----------
+    by : str
+        The command that holds it.
 
     Raises
     ------
@@ -115,7 +120,7 @@ def claim(places: Places) -> int:
     except BlockingIOError as error:
         os.close(held)
         raise JournalError(
-            f"Another 'shadowserve serve' runs on {places.root}{_who(places)}. "
+            f"Another 'shadowserve {by}' runs on {places.root}{_who(places)}. "
             "Stop it, or give --state-dir another directory."
         ) from error
     return held

@@ -21,6 +21,7 @@ STOREYS = (
     "report",
     "alerts console evidence",
     "promotion runs supervisor",
+    "rescoring",
     "cli",
 )
 FLOORS = {name: floor for floor, storey in enumerate(STOREYS) for name in storey.split()}
@@ -110,8 +111,8 @@ def test_the_house_has_few_rooms_and_no_loose_furniture():
     folders = {name for name, path in modules().items() if path.stem == "__init__" and name}
     rooms = {name for name in folders if "." not in name}
     beside = [p.name for p in (ROOT / "shadowserve").iterdir() if p.is_file()]
-    assert len(rooms) <= 26
-    assert len(STOREYS) <= 11
+    assert len(rooms) <= 28
+    assert len(STOREYS) <= 12
     assert len(beside) <= 12, sorted(beside)
 
 

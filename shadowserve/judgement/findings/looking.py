@@ -54,6 +54,8 @@ LOOKS: list[Look] = [
     lineage.look,
     coverage.look,
 ]
+_OF_TIMES = (slow_feature.look, latency.look, capacity.look)
+"""What they rest on is measured where callers ask, and of no request that was recorded before."""
 _ORDER = (Severity.CRITICAL, Severity.WARNING, Severity.NOTE, Severity.INFO)
 
 
@@ -72,7 +74,8 @@ def look(known: Facts, policy: Policy) -> list[Finding]:
     policy : Policy
         Limits and alpha.
     """
-    of_looks = [(one, one(known, policy)) for one in LOOKS]
+    looks = [one for one in LOOKS if one not in _OF_TIMES or not known.deployment.rescored]
+    of_looks = [(one, one(known, policy)) for one in looks]
     # A wrong yardstick concerns every finding on answers, so that look is heard before the others.
     about_tap = [finding for one, found in of_looks if one is tapped.look for finding in found]
     told = [

@@ -22,7 +22,7 @@ from shadowserve.statistics.sequential import difference
 
 TAPPED = FindingKind(
     "tapped",
-    fires="The tapped server is proven to answer otherwise than the champion's version does.",
+    fires="The tapped server, or what was recorded, is proven to answer otherwise than the champion's version does.",
     share=ALARM_SHARE,
     reported=PREDICTION_DIVERGENCE.name,
 )
@@ -34,7 +34,9 @@ MOSTLY = 0.5
 @finds(TAPPED, COVERAGE)
 def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield what shows that the tapped server is not the champion, or cannot be read."""
-    if known.deployment.tapped:
+    if known.deployment.rescored:
+        yield from _stranger(known, policy)
+    elif known.deployment.tapped:
         yield from _stranger(known, policy)
         yield from _unreadable(known, policy)
 
@@ -65,10 +67,18 @@ def _stranger(known: Facts, policy: Policy) -> Iterator[Finding]:
     if low <= policy.min_disagreement:
         return
     champion, rate = known.champion.pin.label, outputs.intolerant.mean
+    told = (
+        f"The recorded answers are not {champion}'s: {champion}, scored again on the same requests, answers "
+        f"otherwise on {share(rate)} of them. Another version gave them, or its inputs were prepared in another way. "
+        f"Until that is mended, {known.name} is compared with something that is not {champion}; "
+        "--rescore-champion compares it with what the version answers now."
+    )
     yield Finding(
         kind=TAPPED.told,
         severity=Severity.WARNING,
-        message=(
+        message=told
+        if known.deployment.rescored
+        else (
             f"The tapped server does not answer as {champion} does: {champion}, scored here on the same "
             f"requests, answers otherwise on {share(rate)} of them. The server runs another version, "
             "prepares its input in another way, or the middleware adapts requests or answers wrongly. "

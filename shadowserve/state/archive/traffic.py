@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ class Traffic:
         the row's number for their position, and an empty answer where none was recorded.
     hidden : tuple of str
         Columns whose values are not kept, or only as hashes.
+    upto : mapping of worker to sequence
+        How far a state directory's requests had come.
     deployment : Deployment or None
         By which it was recorded; None for a table.
     table : Table or None
@@ -52,6 +54,7 @@ class Traffic:
     total: int | None
     read: Callable[[], Iterator[list[Request]]]
     hidden: tuple[str, ...] = ()
+    upto: Mapping[int, int] = field(default_factory=dict)
     deployment: Deployment | None = None
     table: Table | None = None
 
@@ -64,6 +67,7 @@ def traffic(
     names: Names,
     deployment: str | None = None,
     skip_bad: bool = False,
+    upto: Mapping[int, int] | None = None,
 ) -> Traffic:
     """Open a source of recorded requests.
 
@@ -79,6 +83,8 @@ def traffic(
         Of a table's columns that are no features.
     deployment : str, optional
         Whose requests; by default of whichever was served last.
+    upto : mapping of worker to sequence, optional
+        How far a state directory's requests are read, where they were opened before.
     skip_bad : bool
         Whether a table's bad rows are left out, and counted; else the first raises `TableError`.
 
@@ -90,12 +96,18 @@ def traffic(
         While it is read.
     """
     if source in WORDS:
-        return recorded(source, places, deployment=deployment)
+        return recorded(source, places, deployment=deployment, upto=upto)
     table = Table.open(Path(source), signature=signature, names=names, skip_bad=skip_bad)
     return Traffic(source, table.identity, table.total, table.requests, table=table)
 
 
-def recorded(word: str, places: Places, *, deployment: str | None = None) -> Traffic:
+def recorded(
+    word: str,
+    places: Places,
+    *,
+    deployment: str | None = None,
+    upto: Mapping[int, int] | None = None,
+) -> Traffic:
     """Open what was served from a state directory: one deployment's requests, as far as they have come by now.
 
     Parameters
@@ -104,6 +116,8 @@ def recorded(word: str, places: Places, *, deployment: str | None = None) -> Tra
         ``journal`` or ``archive``.
     deployment : str, optional
         By default whichever was served last.
+    upto : mapping of worker to sequence, optional
+        How far they are read, where they were opened before; workers that are missing are not read.
 
     Raises
     ------
@@ -121,14 +135,26 @@ def recorded(word: str, places: Places, *, deployment: str | None = None) -> Tra
         )
     name = max(sources, key=lambda one: one.facts.until_ns).facts.deployment
     own = [one for one in sources if one.facts.deployment == name]
+    if upto is not None:
+        own = [cut for one in own if (cut := _cut(one, upto.get(one.facts.worker, 0))) is not None]
     return Traffic(
         word,
         (name, *(f"{worker}:{first}-{last}" for worker, first, last in _reach(own))),
         sum(one.facts.requests for one in own),
         lambda: _merged(own),
         tuple(sorted({hidden for one in own for hidden in one.facts.hidden})),
+        {worker: last for worker, _, last in _reach(own)},
         past.deployment(name),
     )
+
+
+def _cut(source: Source, last: int) -> Source | None:
+    """Return a segment as far as a sequence number; None where it begins behind it."""
+    facts = source.facts
+    if facts.first > last:
+        return None
+    kept = facts.requests - max(0, facts.last - last)  # no number is left out
+    return replace(source, facts=replace(facts, last=min(facts.last, last), requests=kept))
 
 
 def _by_worker(sources: list[Source]) -> Iterator[tuple[int, list[Source]]]:
