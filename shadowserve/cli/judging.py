@@ -97,7 +97,7 @@ def print_limits(told: Mapping[str, Any], out: Console) -> None:
             _needs(limit),
         )
     out.print(table)
-    if told["rescored"]:
+    if told.get("rescored"):
         line(out, f"Rescored       from {told['rescored']}. {UNTIMED}")
 
 
