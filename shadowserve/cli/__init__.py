@@ -24,6 +24,7 @@ _MODULES = {
     "watch": "watching",
     "report": "looking",
     "verdict": "judging",
+    "explain": "explaining",
     "deployments": "deploying",
     "findings": "accepting",
     "promote": "promoting",

@@ -12,6 +12,7 @@ from shadowserve.legible import counted
 from shadowserve.report.legend import PARTS, legend
 from shadowserve.report.wording import (
     agreed,
+    cause,
     cost_to_callers,
     examples,
     headline,
@@ -90,6 +91,8 @@ def _print_findings(told: Mapping[str, Any], out: Console) -> None:
         )
         if told_of_it := mark(finding):
             line(out, (f"  {told_of_it}", "bold"))
+        if why := cause(finding):
+            line(out, f"  {why}")
         if numbers := finding.get("example_requests"):
             line(out, (f"  for example {examples(numbers)}", "dim"))
 

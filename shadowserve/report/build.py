@@ -17,7 +17,7 @@ from shadowserve.judgement.findings.slice_divergence import SLICE_DIVERGENCE
 from shadowserve.judgement.verdict import judge
 from shadowserve.labels.losses import by_request
 from shadowserve.legible import counted
-from shadowserve.report import quiet, times
+from shadowserve.report import cause, quiet, times
 from shadowserve.report.joint import joint
 from shadowserve.report.memory import Memory
 from shadowserve.report.over_time import over_time
@@ -86,6 +86,7 @@ def build(
     findings = look(known, policy)
     judgement = judge(known, findings, policy)
     switch = _switch(places, deployment, challenger)
+    why = cause.found(places, deployment, challenger)
     told = {
         "schema": SCHEMA,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -104,7 +105,8 @@ def build(
         "switch": switch,
         "verdict": judgement.verdict.value,
         "judgement": judgement.to_dict(),
-        "findings": [_dated(known, finding) for finding in findings],
+        "findings": [_dated(known, finding, why) for finding in findings],
+        "cause": why,
         "acceptances": list(_acceptances(known, findings)),
         "labels": _labels(known, policy),
         "divergence": _divergence(known, places),
@@ -173,12 +175,13 @@ def _labels(known: Facts, policy: Policy) -> dict[str, Any] | None:
     }
 
 
-def _dated(known: Facts, finding: Finding) -> dict[str, Any]:
-    """Return a finding as JSON, its positions also as people count them."""
+def _dated(known: Facts, finding: Finding, why: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a finding as JSON, its positions also as people count them, and its cause."""
     moment = known.moment(finding.since)
     examples = [known.moment(place) for place in finding.examples]
     return {
         **finding.to_dict(),
+        "cause": cause.of_finding(finding.kind, why),
         "since_request": moment.number if moment else None,
         "since_time": _time(moment.arrived_wall_ns) if moment else None,
         "example_requests": [one.number for one in examples if one is not None],

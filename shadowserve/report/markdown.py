@@ -13,6 +13,7 @@ from typing import Any
 
 from shadowserve.legible import LONGEST_LINE, counted, legible
 from shadowserve.report.wording import (
+    cause,
     examples,
     headline,
     mark,
@@ -87,6 +88,8 @@ def _findings(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"- **{text(one['severity'])}** {text(spaced(one['kind']))}{name}: {text(one['message'])}"
         if said := mark(one):
             yield f"  - {text(said)}"
+        if why := cause(one):
+            yield f"  - {text(why)}"
         if numbers := one.get("example_requests"):
             yield f"  - For example {text(examples(numbers))}"
     if len(found) > MOST_FINDINGS:

@@ -169,6 +169,11 @@ def mark(finding: Told) -> str:
     return accepted(finding["accepted"]) if finding.get("accepted") else ""
 
 
+def cause(finding: Told) -> str:
+    """Say what a finding comes from; empty where nobody has asked `explain`, or it tells of no answers."""
+    return f"cause: {finding['cause']}" if finding.get("cause") else ""
+
+
 def stands_though(limit: Told) -> str:
     """Say that a limit does not decide, since the team has accepted what it tells; empty where it does."""
     return ", accepted" if limit.get("accepted") else ""

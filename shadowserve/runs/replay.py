@@ -181,7 +181,7 @@ def replay_request(
         If a version cannot be loaded, or fails on the request.
     """
     places, deployment, number = _deployed(state_dir, challenger)
-    position = _position(places, number, request, state_dir)
+    position = position_of(places, number, request)
     lane = places.lane(Role.CHALLENGER, number)
     found = held(places, lane, position)
     if found is None:
@@ -234,9 +234,14 @@ def _deployed(
     return places, deployment, build.number_of(deployment, challenger)
 
 
-def _position(
-    places: Places, number: int, request: int | str, state_dir: str | os.PathLike[str]
-) -> int:
+def position_of(places: Places, number: int, request: int | str) -> int:
+    """Return a request's position in the journal; of several with one id the latest's.
+
+    Raises
+    ------
+    RegistryError
+        If no request with the id is on record.
+    """
     if not isinstance(request, str):
         return int(request)
     found = list(reader.positions(places.journal, request_id=request))
@@ -245,7 +250,7 @@ def _position(
         found += told.sql(asked, {"id": request})["position"].tolist() if len(told) else []
     if not found:
         raise RegistryError(
-            f"No request with the id {request!r} is on record in {state_dir}. Take one from "
+            f"No request with the id {request!r} is on record in {places.root}. Take one from "
             "'shadowserve.replayable_requests(state_dir)'."
         )
     return int(max(found))

@@ -65,7 +65,7 @@ def _told(
     if request is None:
         return {"failed": "the request has gone meanwhile"}
     with tempfile.TemporaryDirectory(prefix="shadowserve-replay-") as folder:
-        scorer = _opened(name, deployment, Path(folder))
+        scorer = opened(name, deployment, Path(folder))
         return _replayed(scorer, deployment, request)
 
 
@@ -76,7 +76,14 @@ def _kept_by(deployment: Deployment, name: LaneName) -> tuple[Role, int]:
     return Role.CHALLENGER, int(os.environ.get("SHADOWSERVE_BESIDE", deployment.numbers[0]))
 
 
-def _opened(name: LaneName, deployment: Deployment, folder: Path) -> Scorer:
+def opened(name: LaneName, deployment: Deployment, folder: Path) -> Scorer:
+    """Load one of a deployment's versions from a copy of its files below a folder, and warm it.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be loaded.
+    """
     version = deployment.version(name.version)
     own = copies.own(Path(deployment.files[name.version]), folder / str(name.version))
     champion = deployment.champion if name.role is Role.CHALLENGER else None

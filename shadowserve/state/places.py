@@ -24,6 +24,7 @@
             death.json          how the last process ended
             kept.db             old requests, to ask the version again
             call_rows           of recorded requests, how many rows share a call
+            cause.json          why it answers differently, as last looked into
             comparisons/        Parquet parts
         lanes/crowded           exists while lanes score one at a time
         lanes/lock, lanes/next  held by the lane that scores, and by the one that waits
@@ -113,6 +114,11 @@ class LanePlaces:
     def call_rows(self) -> Path:
         """How many rows of recorded requests share a call; missing where callers ask."""
         return self.root / "call_rows"
+
+    @property
+    def cause(self) -> Path:
+        """Why its version answers differently, as it was last looked into; missing until then."""
+        return self.root / "cause.json"
 
     @property
     def parts(self) -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 
 from shadowserve.report.page.first import numbers
 from shadowserve.report.page.html import Html, element, folded, named, section, table
-from shadowserve.report.wording import examples, mark, nothing_found, short, spaced
+from shadowserve.report.wording import cause, examples, mark, nothing_found, short, spaced
 
 Report = Mapping[str, Any]
 
@@ -35,6 +35,7 @@ def _finding(at: int, one: Mapping[str, Any], acceptance: Html | None) -> Html:
         element("h3", element("b", one["severity"]), " ", spaced(one["kind"])),
         element("p", one["message"]),
         element("p.accepted", told) if (told := mark(one)) else None,
+        element("p.cause", why) if (why := cause(one)) else None,
         element("p.facts", list(_facts(one))),
         acceptance,
         id=f"finding-{at}",

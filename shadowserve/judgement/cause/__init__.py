@@ -1,0 +1,1 @@
+"""Why two versions answer differently: new weights, new features, both, or what cannot be known."""
