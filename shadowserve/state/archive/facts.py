@@ -104,7 +104,7 @@ def read_facts(path: Path) -> Facts:
     """
     try:
         return Facts.of(pq.read_schema(path).metadata, path)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise StateError(
             f"{path} cannot be read ({type(error).__name__}). 'shadowserve journal verify' tells what is damaged."
         ) from error

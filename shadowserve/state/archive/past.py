@@ -17,7 +17,7 @@ from shadowserve.records import Request, position
 from shadowserve.state import deployment as deployments
 from shadowserve.state.archive.facts import Facts
 from shadowserve.state.archive.holdings import Archived, Holdings
-from shadowserve.state.archive.packing import GROUP_REQUESTS, facts_of
+from shadowserve.state.archive.packing import GROUP_REQUESTS, SCHEMA, facts_of
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.places import Places
 
@@ -136,10 +136,20 @@ def _journaled(source: Source) -> Iterator[list[Request]]:
 def _archived(path: Path) -> Iterator[list[Request]]:
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            # No checksum covers the footer, which says what the columns are.
+            if not _is_ours(file.schema_arrow):
+                raise DamagedError(path, "its columns are not those of a segment")
             for batch in file.iter_batches(batch_size=BATCH_REQUESTS):
                 yield [Request(*row) for row in _rows(batch)]
-    except (pa.ArrowException, OSError) as error:
+    except DamagedError:
+        raise
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DamagedError(path, type(error).__name__) from error
+
+
+def _is_ours(schema: pa.Schema) -> bool:
+    """Whether columns are a record's; an earlier release wrote the last one not."""
+    return len(schema) >= len(SCHEMA) - 1 and list(schema) == list(SCHEMA)[: len(schema)]
 
 
 def _rows(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
