@@ -23,6 +23,9 @@ A trillion requests of one worker; 23 bits are left for workers in SQLite's sign
 
 Place = TypeVar("Place", int, np.ndarray)
 
+REPLAY_HEADER = b"x-shadowserve-replay"
+"""Marks a request that was recorded once and is sent again; its value names the replay."""
+
 PHASES = ("queue", "parse", "schema", "featurization", "inference", "encode")
 """What a request passes through, in the order in which times are packed and read again."""
 
@@ -97,6 +100,9 @@ class Outcome(StrEnum):
 
     SAMPLED_OUT = "sampled_out"
     """Only a share is sampled, of all traffic or by a lane that is behind: this one is not in it."""
+
+    REPLAYED = "replayed"
+    """It was sent again by `shadowserve replay`: scored like any other, and nothing is learnt of it."""
 
     SKIPPED_PAUSED = "skipped_paused"
     """The team had paused the lane."""
@@ -200,6 +206,8 @@ class Request(NamedTuple):
         `Times.pack` of the champion.
     unit : int or None
         Salted number of the entity that a header named; see `units`.
+    replay : str or None
+        Which replay sent it; None for a caller's own.
     """
 
     position: int
@@ -214,6 +222,7 @@ class Request(NamedTuple):
     n_rows: int
     times: bytes
     unit: int | None = None
+    replay: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

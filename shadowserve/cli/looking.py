@@ -135,7 +135,7 @@ def print_status(told: Mapping[str, Any], out: Console, *, besides: Sequence[str
             table,
             f"{lane['role']} v{lane['version']}",
             lane["state"] + (f": {lane['reason']}" if lane["reason"] else ""),
-            *(lane[name] for name in OUTCOMES),
+            *(lane.get(name, 0) for name in OUTCOMES),
             sum(lane["skipped"].values()),
             lane["pending"],
             f"{lane['lag_seconds']:.1f}",

@@ -221,6 +221,18 @@ def statuses(directory: Path, *, worker: int, after: int, upto: int) -> dict[int
     return counts
 
 
+def replayed(directory: Path, *, worker: int, after: int, upto: int) -> int:
+    """Count those of them that a replay sent; segments of earlier releases know of none."""
+    found, limits = 0, (position(worker, after), position(worker, upto))
+    query = "SELECT count(replay) FROM request WHERE position > ? AND position <= ?"
+    for segment in segments(directory, worker=worker) if upto > after else ():
+        with suppress(DamagedError), reading(segment) as connection:
+            columns = [row[1] for row in connection.execute("PRAGMA table_info(request)")]
+            if "replay" in columns:
+                found += connection.execute(query, limits).fetchone()[0]
+    return found
+
+
 def backlog(directory: Path, *, cursor: Mapping[int, int], bound: Mapping[int, int]) -> Backlog:
     """Count what lies beyond a cursor, up to a bound.
 

@@ -14,7 +14,7 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS request (
     position INTEGER PRIMARY KEY, request_id TEXT, arrived_wall_ns INTEGER, arrived_ns INTEGER,
     protocol TEXT, content_type TEXT, body BLOB, status INTEGER, answer BLOB, n_rows INTEGER,
-    times BLOB, unit INTEGER
+    times BLOB, unit INTEGER, replay TEXT
 );
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value);
 """

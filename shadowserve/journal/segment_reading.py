@@ -87,7 +87,7 @@ def rows_of(connection: sqlite3.Connection, *, after: int, limit: int) -> Iterat
     size = 0
     query = "SELECT * FROM request WHERE position > ? ORDER BY position LIMIT ?"
     for row in connection.execute(query, (after, limit)):
-        request = Request(*row)  # an earlier release wrote rows that name nobody
+        request = Request(*row)  # rows of an earlier release have fewer columns
         yield request
         size += len(request.body or b"") + len(request.answer)
         if size >= READ_BYTES:

@@ -41,7 +41,7 @@ _ROW_BYTES = 200
 
 _log = logging.getLogger(__name__)
 
-_INSERT = "INSERT INTO request VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO request VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class Writer:

@@ -69,10 +69,15 @@ class Block:
     fatal: set[int] = field(default_factory=set)
     thinned: int = 0
 
-    def thin(self) -> None:
+    def thin(self, request: Request) -> None:
         """Leave one of its requests out, since the lane is behind."""
         self.thinned += 1
-        self.counts.append((Outcome.SAMPLED_OUT, 1))
+        self.leave_out(request)
+
+    def leave_out(self, request: Request) -> None:
+        """Count a request of which nothing is learnt."""
+        again = request.replay is not None
+        self.counts.append((Outcome.REPLAYED if again else Outcome.SAMPLED_OUT, 1))
 
     @property
     def is_scored(self) -> bool:

@@ -119,11 +119,14 @@ class Execution:
             if n:
                 self._commits.progress.count(outcome, n)
         for request in block.poisoned:
-            self._poisoned(request)
+            if request.replay is None:  # what is sent again was counted as that
+                self._poisoned(request)
         # What is scored a second time meanwhile is told apart: measuring has a budget.
         with self._parts.clock.during(spent.RECORD):
             for one in block.work:
-                if one.typed.request.position not in block.fatal:
+                request = one.typed.request
+                # What is sent again was scored like any other, to load the lane; nothing of it is learnt.
+                if request.position not in block.fatal and request.replay is None:
                     self._keep(one)
                 self._hand_out()
         self._kept += len(block.work)

@@ -13,7 +13,7 @@ from shadowserve.lane.deaths import FATAL, Deaths
 from shadowserve.lane.intake import LargeInputs, Turn, is_kept, turn, untimed
 from shadowserve.lane.observing import Typed
 from shadowserve.lane.parts import Parts
-from shadowserve.records import Outcome, Request, Role
+from shadowserve.records import Request, Role
 from shadowserve.state.inflight import TYPING
 from shadowserve.statistics.measuring import Plan
 from shadowserve.statistics.tally import hash_positions
@@ -67,8 +67,7 @@ class Looking:
         typed = self._typed(left, died)
         if self._parts.entity is not None:
             typed = [one for one in typed if self._is_kept(one, share_of, block)]
-        sizes = [self._commits.sizes.of(one.rows) for one in typed]
-        large = self._large.are_large(sizes)
+        sizes, large = self._sized(typed)
         for _ in range(sum(large)):
             self._commits.learned.measuring.large()
         places = [one.request.position for one in typed]
@@ -83,8 +82,8 @@ class Looking:
             if again:
                 # By itself: another death is its own.
                 what = Turn(timed=self._parts.steady is None)
-            if not what.score:
-                block.counts.append((Outcome.SAMPLED_OUT, 1))
+            if not what.score or one.request.replay is not None:
+                block.leave_out(one.request)
             work.append(Work(one, what, own, large=big, died=again, share=share_of[place]))
         return work
 
@@ -99,19 +98,31 @@ class Looking:
         left = []
         for one in requests:
             share = share_of[one.position]
-            if one.body is None:
-                block.counts.append((Outcome.SAMPLED_OUT, 1))
-            elif died.get(one.position, 0) >= FATAL:
+            fatal = died.get(one.position, 0) >= FATAL
+            if one.body is None or (fatal and one.replay is not None):
+                block.leave_out(one)
+            elif fatal:
                 block.poisoned.append(one)
             elif (
                 share < 1
                 and not self._by_column(one)
                 and not is_kept(share, position=one.position, unit=one.unit)
             ):
-                block.thin()
+                block.thin(one)
             else:
                 left.append(one)
         return left
+
+    def _sized(self, typed: Sequence[Typed]) -> tuple[list[dict[str, int]], list[bool]]:
+        """Return each request's sizes, and whether it is large; what is sent again is not asked, and tells nothing."""
+        own = [one for one in typed if one.request.replay is None]
+        sizes = [self._commits.sizes.of(one.rows) for one in own]
+        large = self._large.are_large(sizes)
+        if len(own) == len(typed):
+            return sizes, large
+        known = iter(zip(sizes, large, strict=True))
+        found = [next(known) if one.request.replay is None else ({}, False) for one in typed]
+        return [one for one, _ in found], [big for _, big in found]
 
     def _is_kept(self, typed: Typed, share_of: Mapping[int, float], block: Block) -> bool:
         """Whether a request is scored, where only its typed values say whom it is for."""
@@ -120,7 +131,7 @@ class Looking:
             share_of[place], position=place, unit=self.unit(typed)
         ):
             return True
-        block.thin()
+        block.thin(typed.request)
         return False
 
     def unit(self, typed: Typed) -> int | None:

@@ -136,8 +136,9 @@ class Lane:
             block = self._ahead.popleft()
             self.execution.finish(block)
             if block.requests:
-                for first in range(0, len(block.requests), AGAIN_REQUESTS):
-                    self.execution.again(block.requests[first : first + AGAIN_REQUESTS])
+                own = [one for one in block.requests if one.replay is None]
+                for first in range(0, len(own), AGAIN_REQUESTS):
+                    self.execution.again(own[first : first + AGAIN_REQUESTS])
             self.commits.progress.cursor = block.cursor
             if self.parts.backlog is not None:
                 self.parts.backlog.dealt(len(block.requests))

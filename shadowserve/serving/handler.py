@@ -28,6 +28,7 @@ from shadowserve.http.asgi import (
     request_id_of,
 )
 from shadowserve.http.refusals import refusal
+from shadowserve.records import REPLAY_HEADER
 from shadowserve.schema.schema import Schema
 from shadowserve.serving.champion import Overloaded
 from shadowserve.serving.information import NOT_READY
@@ -44,6 +45,8 @@ from shadowserve.wire.together import outcomes
 
 LARGE_BODY = 64 * 2**10
 """Bytes; a larger body is typed off the event loop, so that it holds up nobody's health checks."""
+MAX_MARK = 64
+"""Bytes of a replay's name that are kept."""
 REFUSED = 400
 """The status of what does not fit the signature."""
 
@@ -157,7 +160,7 @@ class ScoringHandler:
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # ours to mend; the caller gets no plain text, no traceback
-            await answer(send, *self.refusal_of(protocol, request_id, error))
+            await answer(send, *self.refusal_of(protocol, request_id, error, headers))
             # After the answer: no caller waits for what only challengers use.
             self.keep(protocol, headers, body, error)
         else:
@@ -166,10 +169,14 @@ class ScoringHandler:
             self._counters.add("in_hand", -1)
 
     def refusal_of(
-        self, protocol: Protocol, request_id: str, error: BaseException
+        self,
+        protocol: Protocol,
+        request_id: str,
+        error: BaseException,
+        headers: Mapping[bytes, bytes],
     ) -> tuple[int, bytes, Head]:
         """Count what was not taken, and return status, body and headers of its answer."""
-        counted = "rejected"
+        counted = _rejected(again=REPLAY_HEADER in headers)
         if isinstance(error, (Overloaded, Crowded)):
             counted, error = "overloaded", _BUSY
         elif isinstance(error, _NotReady):
@@ -199,6 +206,8 @@ class ScoringHandler:
         refusals = self._ready.refusals if self._ready is not None else None
         if refusals is None or body is None or not isinstance(error, RequestError):
             return
+        if REPLAY_HEADER in headers:
+            return
         if error.status == REFUSED:
             refusals.keep(protocol.name, headers.get(b"content-type", b"").decode("latin-1"), body)
 
@@ -215,7 +224,7 @@ class ScoringHandler:
     def count(self, served: Served, *, gone: bool = False) -> None:
         """Count a request's end; whoever has gone was scored and journaled all the same."""
         if served.refusal is not None:
-            self._counters.add("rejected")
+            self._counters.add(_rejected(again=served.work.replay is not None))
         if served.status != 200:
             self._counters.refuse((served.refusal or _ENDS[served.status]).code)
         if served.nonfinite:
@@ -305,8 +314,8 @@ class ScoringHandler:
 
     def _typed(self, ready: Ready, asked: Asked, parsed: Parsed, content_type: str) -> Work:
         protocol = asked.protocol
-        rows = parsed.rows
-        if rows.extra:
+        rows, replay = parsed.rows, _replay(asked.headers)
+        if rows.extra and replay is None:
             meet(rows.extra, self._counters, self._unknown_columns)
         named, unit = ready.entity_of(asked.headers)
         return Work(
@@ -328,6 +337,7 @@ class ScoringHandler:
             done=asked.done,
             trial=None if ready.schema.fits is None else partial(ready.schema.try_hint, rows),
             unit=unit,
+            replay=replay,
             encode_rows=protocol.encode_rows if parsed.echo is None else None,
         )
 
@@ -342,6 +352,17 @@ def _content_type(headers: Mapping[bytes, bytes]) -> str:
             status=415,
         )
     return content_type
+
+
+def _replay(headers: Mapping[bytes, bytes]) -> str | None:
+    """Return which replay sent a request; None for a caller's own."""
+    mark = headers.get(REPLAY_HEADER)
+    return None if mark is None else mark[:MAX_MARK].decode("latin-1")
+
+
+def _rejected(*, again: bool) -> str:
+    """Return what counts a refusal: what was sent again is no caller's."""
+    return "replay_rejected" if again else "rejected"
 
 
 def _parsed(ready: Ready, asked: Asked, content_type: str, schema: Schema) -> Parsed:

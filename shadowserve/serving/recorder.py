@@ -103,6 +103,7 @@ class BatchRecorder:
         # An interrupted count may have gone through as well; the counters' own sequence tells.
         if not (entry.appended and entry.counting) or self._uncounted():
             failed = sum(request.status != 200 for request in requests)
+            replayed = sum(request.replay is not None for request in requests)
             entry.counting = True
             self._counters.journal_step(
                 answered=len(requests) - failed,
@@ -110,6 +111,8 @@ class BatchRecorder:
                 appended=entry.appended,
                 append_failed=len(requests) - entry.appended,
                 sequence=self._journal.sequence,
+                replayed=replayed,
+                own_ns=requests[-1].arrived_wall_ns if replayed < len(requests) else 0,
             )
         entry.recorded = True
 

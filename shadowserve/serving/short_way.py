@@ -205,7 +205,8 @@ class ShortWay:
     def _refuse(self, exchange: Exchange, error: BaseException) -> None:
         claim: _Claim = exchange.claim
         try:
-            exchange.answer(*self._handler.refusal_of(claim.protocol, claim.request_id, error))
+            told = self._handler.refusal_of(claim.protocol, claim.request_id, error, claim.headers)
+            exchange.answer(*told)
         except BaseException as fault:  # nobody else of the turn waits for this one's fault
             self._handler.tell_broken(claim.request_id, fault)
             exchange.connection.transport.close()

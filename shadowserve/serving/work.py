@@ -55,6 +55,8 @@ class Work:
         Tries the rows by the model's type hint; raises RequestError where they do not fit.
     unit : int, optional
         The entity that a header named; see `units`.
+    replay : str, optional
+        Which replay sent it.
     encode_rows : callable, optional
         The protocol's `encode_rows`, where its answer to this request bears nothing else of its own.
     """
@@ -75,6 +77,7 @@ class Work:
     done: Awaited
     trial: Callable[[], None] | None = None
     unit: int | None = None
+    replay: str | None = None
     encode_rows: Callable[[np.ndarray], list[bytes] | None] | None = None
 
     def phases_ns(self, started_ns: int, *call: int) -> tuple[int, ...]:
@@ -140,6 +143,7 @@ class Served(NamedTuple):
             work.rows.n_rows,
             packed(self.phases_ns, *self.call),
             work.unit,
+            work.replay,
         )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import struct
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,13 +29,20 @@ _PLAIN = (
     "bank",
 )
 _BANKED = ("answered", "failed", "appended", "append_failed", "sequence")
-_LATER = ("beat_ns", "nonfinite", "turned_away", "not_ready", "timed_out", "lost", "in_hand")
+_LATER = (
+    "beat_ns", "nonfinite", "turned_away", "not_ready", "timed_out", "lost", "in_hand",
+    "replayed_0", "replayed_1", "own_ns", "replay_rejected",
+)  # fmt: skip
 """Added behind what earlier releases wrote."""
 _SLOT = {name: index for index, name in enumerate((*_PLAIN, *2 * _BANKED, *_LATER))}
 STAND_IN = 999
 """The number of the supervisor's stand-in among the workers."""
 _WORDS = len(_PLAIN) + 2 * len(_BANKED) + len(_LATER)
 _SIZE = 8 * _WORDS
+_REPLAYED = _SLOT["replayed_0"]
+"""Of either bank, one after the other."""
+_LEAST = _SIZE - 8 * 4
+"""Bytes that a release wrote which knew no replays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,12 @@ class Counts:
         Requests that died with their worker: nobody could answer them.
     in_hand : int
         Requests that the worker has read, or is reading, and has not answered yet.
+    replayed : int
+        Of those that were answered or failed, how many a replay had sent.
+    own_ns : int
+        When the last one came that no replay had sent, since the epoch; 0 before the first.
+    replay_rejected : int
+        Requests of replays that were refused; they are not in `rejected`.
     """
 
     pid: int = 0
@@ -88,13 +102,16 @@ class Counts:
     timed_out: int = 0
     lost: int = 0
     in_hand: int = 0
+    replayed: int = 0
+    own_ns: int = 0
+    replay_rejected: int = 0
 
     @property
     def alive(self) -> bool:
         """Whether the counting process still runs."""
         return self.pid > 0 and is_alive(self.pid)
 
-    def with_journaled(self, by_status: dict[int, int]) -> Counts:
+    def with_journaled(self, by_status: Mapping[int, int], *, replayed: int = 0) -> Counts:
         """Add requests that the journal holds beyond `sequence`: the worker died, or is about to count them."""
         total = sum(by_status.values())
         answered = by_status.get(200, 0)
@@ -104,6 +121,7 @@ class Counts:
             failed=self.failed + total - answered,
             appended=self.appended + total,
             sequence=self.sequence + total,
+            replayed=self.replayed + replayed,
         )
 
 
@@ -149,9 +167,17 @@ class Counters:
         self._cells[_SLOT[name]] = value
 
     def journal_step(
-        self, *, answered: int, failed: int, appended: int, append_failed: int, sequence: int
+        self,
+        *,
+        answered: int,
+        failed: int,
+        appended: int,
+        append_failed: int,
+        sequence: int,
+        replayed: int = 0,
+        own_ns: int = 0,
     ) -> None:
-        """Add what one journal step did, all at once; from any thread. The sequence never falls."""
+        """Add what one journal step did, all at once; from any thread. Neither the sequence nor `own_ns` falls."""
         with self._stepping:
             cells, bank = self._cells, self._cells[_SLOT["bank"]]
             # Five counts change together, and a kill may come between two of them. So they are
@@ -164,6 +190,8 @@ class Counters:
             cells[new + 3] = cells[old + 3] + append_failed
             # Steps of several threads may end in another order than their sequences began.
             cells[new + 4] = max(cells[old + 4], sequence)
+            cells[_REPLAYED + 1 - bank] = cells[_REPLAYED + bank] + replayed
+            cells[_SLOT["own_ns"]] = max(cells[_SLOT["own_ns"]], own_ns)
             cells[_SLOT["bank"]] = 1 - bank
 
     def counts(self) -> Counts:
@@ -193,14 +221,18 @@ def read(path: Path) -> Counts:
     raw = bytes_of(path)
     while raw != (again := bytes_of(path)):  # a journal step fell into the reading
         raw = again
-    # A shorter file is one that is being made: its worker has counted nothing yet.
-    return _counts(struct.unpack_from(f"{_WORDS}q", raw)) if len(raw) >= _SIZE else Counts()
+    # A still shorter file is one that is being made: its worker has counted nothing yet.
+    if len(raw) < _LEAST:
+        return Counts()
+    return _counts(struct.unpack_from(f"{_WORDS}q", raw.ljust(_SIZE, b"\0")))
 
 
 def _counts(cells: tuple[int, ...]) -> Counts:
     plain = dict(zip(_PLAIN, cells, strict=False))
     # Which of the two banks holds; the other is being written, or was when its writer died.
-    start = len(_PLAIN) + plain.pop("bank") * len(_BANKED)
+    bank = plain.pop("bank")
+    start = len(_PLAIN) + bank * len(_BANKED)
     banked = dict(zip(_BANKED, cells[start : start + len(_BANKED)], strict=True))
     later = dict(zip(_LATER, cells[-len(_LATER) :], strict=True))
-    return Counts(**plain, **banked, **later)
+    both = later.pop("replayed_0"), later.pop("replayed_1")
+    return Counts(**plain, **banked, **later, replayed=both[bank])

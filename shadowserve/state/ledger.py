@@ -69,7 +69,8 @@ def _read(places: Places, deployment: Deployment, lanes: Mapping[LaneName, Snaps
     for worker, counted in by_worker.items():
         end = max(reach.last.get(worker, 0), counted.sequence)
         beyond = reader.statuses(places.journal, worker=worker, after=counted.sequence, upto=end)
-        counted = counted.with_journaled(beyond)
+        again = reader.replayed(places.journal, worker=worker, after=counted.sequence, upto=end)
+        counted = counted.with_journaled(beyond, replayed=again)
         # Lanes are measured up to here alone; what comes while this reads is nobody's debt yet.
         bound[worker] = counted.sequence
         total = _sum(total, counted)
@@ -123,6 +124,7 @@ def reconcile(places: Places, counted: counters.Counters, *, worker: int) -> Non
             appended=total,
             append_failed=0,
             sequence=end,
+            replayed=reader.replayed(places.journal, worker=worker, after=known, upto=end),
         )
 
 
@@ -164,7 +166,8 @@ def _times(places: Places, deployment: Deployment) -> Iterator[LaneTime]:
 
 def _sum(left: counters.Counts, right: counters.Counts) -> counters.Counts:
     names = [field.name for field in fields(counters.Counts)]
-    return counters.Counts(**{name: getattr(left, name) + getattr(right, name) for name in names})
+    total = {name: getattr(left, name) + getattr(right, name) for name in names}
+    return counters.Counts(**total | {"own_ns": max(left.own_ns, right.own_ns)})
 
 
 def _left(places: Places, name: LaneName, seen: Snapshot, bound: Mapping[int, int]) -> LaneLedger:

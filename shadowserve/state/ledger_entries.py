@@ -249,6 +249,8 @@ class Ledger:
             "not_ready",
             "timed_out",
             "lost",
+            "replayed",
+            "replay_rejected",
         )
         return {
             "deployment": self.deployment,

@@ -8,6 +8,7 @@ counters, so that they agree with the ledger.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -33,6 +34,7 @@ _COUNTED = (
     "not_ready",
     "timed_out",
     "lost",
+    "replay_rejected",
     "appended",
     "append_failed",
 )
@@ -158,6 +160,18 @@ class _Counted:
             "Values of answers that were NaN or infinite, sent as null.",
             value=sum(counts.nonfinite for counts in counted),
         )
+        yield CounterMetricFamily(
+            "shadowserve_replayed_requests",
+            "Of the requests that were answered or failed, those that a replay had sent.",
+            value=sum(counts.replayed for counts in counted),
+        )
+        own_ns = max((counts.own_ns for counts in counted), default=0)
+        if own_ns:
+            yield GaugeMetricFamily(
+                "shadowserve_last_own_request_age_seconds",
+                "Since the last request came that no replay had sent.",
+                value=max(0.0, (time.time_ns() - own_ns) / 1e9),
+            )
         yield from of_deployment(self._places)
 
 

@@ -14,7 +14,7 @@ from shadowserve.errors import UnreadableError
 from shadowserve.journal import reader as journal_reader
 from shadowserve.journal import segment_file, segment_reading
 from shadowserve.journal import writer as journal_writer
-from shadowserve.journal.reader import JournalReader
+from shadowserve.journal.reader import JournalReader, replayed
 from shadowserve.journal.segment_file import segments
 from shadowserve.journal.writer import Writer
 from shadowserve.records import position, worker_of
@@ -119,7 +119,7 @@ def test_a_reader_that_comes_too_early_waits_and_then_reads(tmp_path, content):
     live = segment_file.create(path)
     segment_file.begin(live, first=1, steps='[["scale", ["age"]]]')
     live.execute(
-        "INSERT INTO request VALUES (1, 'r', 1, 1, 'invocations', '', x'', 200, x'', 1, x'', NULL)"
+        "INSERT INTO request VALUES (1, 'r', 1, 1, 'invocations', '', x'', 200, x'', 1, x'', NULL, NULL)"
     )
     live.commit()
     assert positions(reader.read(10).requests) == [1]
@@ -283,3 +283,26 @@ def test_no_name_of_a_segment_comes_back(tmp_path):
         names |= found
         append(writer)
         writer.close()
+
+
+def test_a_segment_of_a_release_that_knew_no_replays_is_read(tmp_path, monkeypatch):
+    tables = segment_file.TABLES.replace(", replay TEXT", "")
+    assert tables != segment_file.TABLES
+    monkeypatch.setattr(segment_file, "TABLES", tables)
+    old = segment_file.create(tmp_path / "0-0.db")
+    segment_file.begin(old, first=1, steps="[]")
+    old.execute(
+        "INSERT INTO request VALUES (1, 'r', 1, 1, 'invocations', '', x'', 200, x'', 1, x'', NULL)"
+    )
+    segment_file.seal(old, 1)
+    old.close()
+    monkeypatch.undo()
+    writer = Writer(tmp_path, worker=0, after=1)
+    append(writer, 2, replay="r1")
+    writer.close()
+    reader = JournalReader(tmp_path, cursor={})
+    found = reader.read(10).requests + reader.read(10).requests
+    assert [(one.position, one.replay) for one in found] == [(1, None), (2, "r1"), (3, "r1")]
+    reader.close()
+    assert replayed(tmp_path, worker=0, after=0, upto=2) == 1
+    assert replayed(tmp_path, worker=0, after=0, upto=9) == 2

@@ -70,5 +70,5 @@ def test_terminal_and_page_write_the_same_numbers(teller):
 
 def test_what_may_become_of_a_request_is_told_as_the_records_have_it():
     assert wording.OUTCOMES[0] == "both_ok"
-    assert wording.OUTCOMES[-1] == "sampled_out"
+    assert wording.OUTCOMES[-1] == "replayed"
     assert not any("skipped" in name for name in wording.OUTCOMES)

@@ -64,6 +64,11 @@ ASKED = {
     "chunks": asking(GOOD, TYPE + b"transfer-encoding: chunked\r\n"),
     "an empty line before": b"\r\n" + asking(GOOD),
     "HTTP/1.0": asking(GOOD).replace(b"HTTP/1.1", b"HTTP/1.0"),
+    "sent again": asking(GOOD, TYPE + b"x-shadowserve-replay: r1\r\n"),
+    "sent again, refused": asking(b"{", TYPE + b"x-shadowserve-replay: r1\r\n"),
+    "sent again, an unknown column": asking(
+        body({**record(1), "more": 1}), TYPE + b"X-Shadowserve-Replay: r1\r\n"
+    ),
     "an upgrade": asking(GOOD, TYPE + b"connection: upgrade\r\nupgrade: h2c\r\n"),
 }
 

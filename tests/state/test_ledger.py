@@ -30,7 +30,7 @@ CONTRACT = {
     "champion": {
         "version": 3, "answered": 5, "failed": 0, "rejected": 0, "overloaded": 0,
         "client_gone": 0, "extra_columns": 0, "turned_away": 0, "not_ready": 0, "timed_out": 0,
-        "lost": 0, "restarts": 0, "last_end": None,
+        "lost": 0, "replayed": 0, "replay_rejected": 0, "restarts": 0, "last_end": None,
         "ended": {"deadline": 0, "memory": 0, "crash": 0, "outside": 0, "hang": 0},
     },
     "journal": {"appended": 5, "append_failed": 0},
@@ -56,8 +56,8 @@ def test_the_ledger_has_the_contracts_form(places):
     assert challenger == {
         "role": "challenger", "version": 4, "state": "running", "reason": None, "both_ok": 5,
         "challenger_error": 0, "champion_error": 0, "both_error": 0, "timed_out": 0, "crashed": 0,
-        "sampled_out": 0, "skipped": {"paused": 0, "budget": 0, "lost": 0}, "pending": 0, "restarts": 0,
-        "ended": CONTRACT["champion"]["ended"], "last_end": None,
+        "sampled_out": 0, "replayed": 0, "skipped": {"paused": 0, "budget": 0, "lost": 0}, "pending": 0,
+        "restarts": 0, "ended": CONTRACT["champion"]["ended"], "last_end": None,
     }  # fmt: skip
     assert (control["state"], control["pending"]) == ("starting", 5)
     assert control["lag_seconds"] > 0

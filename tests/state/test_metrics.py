@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -70,6 +71,23 @@ def test_counts_are_those_of_all_workers(tmp_path):
     told = {key[1][1]: value for key, value in found.items() if key[0] == "shadowserve_requests_total"}  # fmt: skip
     assert told == {
         "answered": 4, "failed": 2, "rejected": 6, "overloaded": 0, "client_gone": 0,
-        "turned_away": 0, "not_ready": 0, "timed_out": 0, "lost": 0, "appended": 4, "append_failed": 2,
+        "turned_away": 0, "not_ready": 0, "timed_out": 0, "lost": 0, "replay_rejected": 0, "appended": 4,
+        "append_failed": 2,
     }  # fmt: skip
     assert found["shadowserve_nonfinite_values_total",] == 10
+    assert ("shadowserve_last_own_request_age_seconds",) not in found
+
+
+def test_it_tells_how_long_ago_a_caller_came_and_no_replay_counts(tmp_path):
+    places, now_ns = made(tmp_path), time.time_ns()
+    step = {"failed": 0, "append_failed": 0}
+    for worker, (ago_s, replayed) in enumerate([(500, 0), (100, 2), (3_600, 1)]):
+        counted = Counters(places.counters(worker))
+        own_ns = now_ns - ago_s * 10**9
+        counted.journal_step(**step, answered=2, appended=2, sequence=2, replayed=replayed, own_ns=own_ns)  # fmt: skip
+        counted.journal_step(**step, answered=5, appended=5, sequence=7, replayed=5)
+        counted.close()
+    (tmp_path / "maps").mkdir()
+    found = samples(places, tmp_path / "maps")
+    assert 100 <= found["shadowserve_last_own_request_age_seconds",] < 400
+    assert found["shadowserve_replayed_requests_total",] == 18

@@ -19,7 +19,7 @@ MANY_REFUSED = 0.01
 def look(known: Facts, policy: Policy) -> Iterator[Finding]:
     """Yield how many requests were refused, and how many of those the challenger would have taken."""
     counts = known.ledger.champion
-    asked = counts.answered + counts.failed + counts.rejected
+    asked = counts.answered + counts.failed - counts.replayed + counts.rejected
     if counts.rejected < policy.min_examples or counts.rejected < MANY_REFUSED * asked:
         return
     rate = counts.rejected / asked

@@ -27,7 +27,7 @@ def ledger(report: Report) -> Html | None:
         (
             f"{lane['role']} v{lane['version']}",
             lane["state"] + (f": {lane['reason']}" if lane["reason"] else ""),
-            *(f"{lane[name]:,}" for name in OUTCOMES),
+            *(f"{lane.get(name, 0):,}" for name in OUTCOMES),
             f"{sum(lane['skipped'].values()):,}",
             f"{lane['pending']:,}",
         )

@@ -37,10 +37,11 @@ SCHEMA = pa.schema(
         ("n_rows", pa.int32()),
         ("times", pa.binary()),
         ("unit", pa.int64()),
+        ("replay", pa.string()),
     ]
 )
 """A journal's record, column by column; see `records.Request`."""
-_LIKE = ["protocol", "content_type", "status", "n_rows"]
+_LIKE = ["protocol", "content_type", "status", "n_rows", "replay"]
 """Few values, many times: worth a dictionary."""
 
 Hide = Callable[[Request], Request]
