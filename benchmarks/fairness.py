@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks.detection.__main__ import CATCH_UP_S, caught_up, serving
 from models import traffic
 from models.register import ensure
-from shadowserve.cli.replay import Replay
+from shadowserve.cli.demo_traffic import DemoTraffic
 
 VERSION = 3
 LOW, HIGH = 0.97, 1.03
@@ -85,7 +85,7 @@ def play(model: str, uri: str, folder: Path, n: int, seed: int) -> Run:
     alarms: dict[str, None] = {}
     with serving(model, VERSION, VERSION, uri, folder, ()) as facts:
         for start in range(0, n, n // LOOKS):
-            replay = Replay(
+            replay = DemoTraffic(
                 "127.0.0.1",
                 int(facts["port"]),
                 records[start : start + n // LOOKS],

@@ -29,7 +29,7 @@ from benchmarks.detection.expected import ROWS, Row
 from models import traffic
 from models.register import ensure
 from rig.planted import build, requests
-from shadowserve.cli.replay import Replay
+from shadowserve.cli.demo_traffic import DemoTraffic
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 N_REQUESTS = 2_000
@@ -111,7 +111,9 @@ def play(row: Row, uri: str, folder: Path, *, n: int, portion: int = PORTION) ->
             if row.labelled:
                 send_named(data, records[start : start + portion], first=start)
                 continue
-            replay = Replay("127.0.0.1", data, records[start : start + portion], sent=lambda: None)
+            replay = DemoTraffic(
+                "127.0.0.1", data, records[start : start + portion], sent=lambda: None
+            )
             replay.start()
             while not replay.finished:
                 time.sleep(0.02)

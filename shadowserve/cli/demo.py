@@ -12,8 +12,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from shadowserve.cli.demo_traffic import DemoTraffic
 from shadowserve.cli.options import options
-from shadowserve.cli.replay import Replay
 from shadowserve.cli.report_text import print_report
 from shadowserve.cli.serving import running
 from shadowserve.cli.terminal import screen
@@ -94,12 +94,12 @@ def _replay(supervisor: Supervisor, records: Any, n: int, talk: Console) -> None
     )
     with Progress(*columns, console=talk) as progress:
         task = progress.add_task("Real events", total=n)
-        replay = Replay(host, port, records, sent=lambda: progress.advance(task))
-        replay.start()
-        supervisor.run(until=lambda: replay.finished)
-    if replay.failure is not None:
-        raise UnreachableError(f"The replay stopped: {type(replay.failure).__name__}.")
-    told = ", ".join(f"{count} with {status}" for status, count in sorted(replay.statuses.items()))
+        sending = DemoTraffic(host, port, records, sent=lambda: progress.advance(task))
+        sending.start()
+        supervisor.run(until=lambda: sending.finished)
+    if sending.failure is not None:
+        raise UnreachableError(f"The replay stopped: {type(sending.failure).__name__}.")
+    told = ", ".join(f"{count} with {status}" for status, count in sorted(sending.statuses.items()))
     talk.print(f"Callers got    {told}")
 
 

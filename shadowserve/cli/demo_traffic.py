@@ -15,7 +15,7 @@ CLIENTS = 4
 
 
 @dataclass(slots=True)
-class Replay:
+class DemoTraffic:
     """Sends records to a served model, one row a request, until they are all sent.
 
     Parameters
