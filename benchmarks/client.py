@@ -31,54 +31,12 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from shadowserve.replay.incoming import Incoming
+
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_S = 20.0
 """How long an answer may take once no more requests are sent; what is then missing is an error."""
 PIECE = 262_144
-
-
-class Answer:
-    """An HTTP/1.1 answer as it comes in, by Content-Length or in chunks."""
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.keeps = True
-        self._came = bytearray()
-        self._body_at = 0
-        self._wanted: int | None = None
-
-    def take(self, piece: bytes) -> bool:
-        """Take in what came; say whether the answer is whole."""
-        self._came += piece
-        if not self._body_at and not self._head():
-            return False
-        if self._wanted is None:
-            return self._came.endswith(b"0\r\n\r\n")
-        return len(self._came) - self._body_at >= self._wanted
-
-    def body(self) -> bytes:
-        """Return the body of a whole answer."""
-        rest = bytes(self._came[self._body_at :])
-        if self._wanted is not None:
-            return rest
-        told = []
-        while rest:
-            size, _, rest = rest.partition(b"\r\n")
-            told.append(rest[: int(size, 16)])
-            rest = rest[int(size, 16) + 2 :]
-        return b"".join(told)
-
-    def _head(self) -> bool:
-        end = self._came.find(b"\r\n\r\n")
-        if end < 0:
-            return False
-        head = bytes(self._came[:end]).lower()
-        self.status = int(head[9:12])
-        self.keeps = b"\r\nconnection: close" not in head
-        _, found, length = head.partition(b"\r\ncontent-length:")
-        self._wanted = int(length.partition(b"\r\n")[0]) if found else None
-        self._body_at = end + 4
-        return True
 
 
 class Connection:
@@ -97,7 +55,7 @@ class Connection:
 
     def send(self, request: bytes) -> None:
         """Send a whole request; one that the server does not take is found cut off when read."""
-        self.answer = Answer()
+        self.answer = Incoming()
         self.sent = time.perf_counter()
         with suppress(OSError):
             self.socket.sendall(request)

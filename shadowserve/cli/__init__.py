@@ -33,6 +33,7 @@ _MODULES = {
     "labels": "labelling",
     "journal": "journaling",
     "rescore": "rescoring",
+    "replay": "replaying",
     "challengers": "challenging",
     "pause": "steering",
     "resume": "steering",

@@ -20,7 +20,7 @@ STOREYS = (
     "judgement lane",
     "report",
     "alerts console evidence",
-    "promotion runs supervisor",
+    "promotion replay runs supervisor",
     "rescoring",
     "cli",
 )
