@@ -79,8 +79,9 @@ def answer(
         writer.append(made[-1:])
         good = made[-1].status == 200
         counted.journal_step(
-            answered=good, failed=not good, appended=1, append_failed=0, sequence=writer.sequence
-        )
+            answered=good, failed=not good, appended=1, append_failed=0, sequence=writer.sequence,
+            replayed=made[-1].replay is not None,
+        )  # fmt: skip
     writer.close()
     counted.close()
     return made

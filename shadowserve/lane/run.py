@@ -109,7 +109,8 @@ class Lane:
             batch = self._read()
         if self.parts.backlog is not None:
             self.parts.backlog.read(batch)
-        wanted, paused = self._outside_pauses(batch.requests)
+        wanted, missed = self._outside_pauses(batch.requests)
+        again = sum(one.replay is not None for one in missed)
         lock = self.parts.lock if self.parts.places.crowded.exists() else None
         held = lock.held(meanwhile=self.execution.answer) if lock and wanted else nullcontext(True)
         with held as undisturbed:
@@ -118,7 +119,8 @@ class Lane:
             block.counts += [
                 (Outcome.SKIPPED_BUDGET, batch.deleted),
                 (Outcome.SKIPPED_LOST, batch.lost),
-                (Outcome.SKIPPED_PAUSED, paused),
+                (Outcome.SKIPPED_PAUSED, len(missed) - again),
+                (Outcome.REPLAYED, again),
             ]
             came = bool(batch.requests or batch.deleted or batch.lost)
             if came or not self._ahead:
@@ -214,12 +216,15 @@ class Lane:
     def _totals(self) -> dict[str, float]:
         return totals(self.commits.learned, role=self.parts.name.role.value)
 
-    def _outside_pauses(self, requests: Sequence[Request]) -> tuple[Sequence[Request], int]:
-        """Return what did not come in a pause, and how many did."""
+    def _outside_pauses(
+        self, requests: Sequence[Request]
+    ) -> tuple[Sequence[Request], Sequence[Request]]:
+        """Return what did not come in a pause, and what did."""
         if not requests or not (self._pauses.lasting or self._pauses.over()):
-            return requests, 0
-        wanted = [one for one in requests if not self._pauses.cover(one.arrived_wall_ns)]
-        return wanted, len(requests) - len(wanted)
+            return requests, ()
+        covered = [self._pauses.cover(one.arrived_wall_ns) for one in requests]
+        both = list(zip(requests, covered, strict=True))
+        return [one for one, no in both if not no], [one for one, no in both if no]
 
     def _idle(self) -> None:
         """Wait a little for requests, or for a challenger that asks for a turn."""

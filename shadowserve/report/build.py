@@ -97,7 +97,7 @@ def build(
         "challenger_model": known.challenger.model,
         "challenger_version": known.challenger.number,
         "adapter": _adapter(deployment, challenger),
-        "requests": known.lane.total,
+        "requests": known.lane.own,
         "compared": known.learned.outputs.disagreement.n if known.learned else 0,
         "rate_per_s": known.rate_per_s,
         "windows": known.windows,

@@ -83,7 +83,7 @@ def _read(places: Places, deployment: Deployment, lanes: Mapping[LaneName, Snaps
         journal_bytes=reach.bytes,
         lanes=_told(
             replace(
-                _lane(places, name, lanes[name], bound),
+                _lane(places, name, lanes[name], bound, replayed=total.replayed),
                 ends=known.get(endings.of_lane(name), endings.Ends()),
             )
             for name in deployment.lanes
@@ -185,7 +185,9 @@ def _left(places: Places, name: LaneName, seen: Snapshot, bound: Mapping[int, in
     )
 
 
-def _lane(places: Places, name: LaneName, seen: Snapshot, bound: Mapping[int, int]) -> LaneLedger:
+def _lane(
+    places: Places, name: LaneName, seen: Snapshot, bound: Mapping[int, int], *, replayed: int
+) -> LaneLedger:
     left = reader.backlog(places.journal, cursor=seen.cursor, bound=bound)
     counted = {Outcome(outcome): n for outcome, n in seen.outcomes.items()}
     for outcome, n in (
@@ -204,11 +206,22 @@ def _lane(places: Places, name: LaneName, seen: Snapshot, bound: Mapping[int, in
         reason=reason,
         outcomes=counted,
         pending=left.pending,
+        pending_replayed=_replayed(places, seen, bound)
+        if replayed > counted.get(Outcome.REPLAYED, 0)
+        else 0,
         lag_seconds=lag_s,
         joined=seen.joined,
         behind=_behind(places, name, lag_s=lag_s, pending=left.pending, now_s=now_ns / 1e9)
         if state == "running" and not places.paused.exists()
         else None,
+    )
+
+
+def _replayed(places: Places, seen: Snapshot, bound: Mapping[int, int]) -> int:
+    """Count what a replay sent beyond a lane's cursor."""
+    return sum(
+        reader.replayed(places.journal, worker=worker, after=seen.cursor.get(worker, 0), upto=end)
+        for worker, end in bound.items()
     )
 
 

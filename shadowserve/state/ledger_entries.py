@@ -45,6 +45,8 @@ class LaneLedger:
         How its processes ended so far.
     behind : Behind or None
         How far it is behind; None where it keeps up.
+    pending_replayed : int
+        Of those that are pending, how many a replay sent.
     joined : mapping of worker to sequence
         Where it joined; empty where it was there from the start.
     after : int or None
@@ -61,6 +63,12 @@ class LaneLedger:
     behind: Behind | None = None
     joined: Mapping[int, int] = field(default_factory=dict)
     after: int | None = None
+    pending_replayed: int = 0
+
+    @property
+    def own(self) -> int:
+        """Requests that were meant for it and that callers sent; a replay's are not among them."""
+        return self.total - self.outcomes.get(Outcome.REPLAYED, 0) - self.pending_replayed
 
     @property
     def before(self) -> int:

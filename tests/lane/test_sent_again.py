@@ -84,9 +84,26 @@ def test_what_is_sampled_out_of_it_is_counted_as_sent_again(tmp_path):
     assert told(places) == {"replayed": 6}
 
 
-def test_it_may_lie_in_a_pause(tmp_path):
+def test_in_a_pause_it_is_no_request_that_was_missed(tmp_path):
     places = made(tmp_path)
     answer(places, records(6), replay="r1")
+    answer(places, records(4))
     places.paused.touch()
     work(places)
-    assert told(places) == {"skipped_paused": 6}
+    assert told(places) == {"skipped_paused": 4, "replayed": 6}
+
+
+def test_however_far_behind_a_lane_is_no_coverage_is_lost_by_it(tmp_path):
+    """A share of what was compared that fell with each replay would reject by it."""
+    places = made(tmp_path, CHALLENGER, CONTROL)
+    answer(places, records(30))
+    work(places)
+    answer(places, records(20))
+    for _ in range(3):
+        answer(places, records(40), replay="r1")
+    challenger, control = ledger.read(places, deployment()).lanes
+    assert (challenger.pending, challenger.own) == (140, 50)
+    assert (control.pending, control.own) == (170, 50)
+    work(places)
+    challenger, _ = ledger.read(places, deployment()).lanes
+    assert (challenger.pending, challenger.own, challenger.total) == (0, 50, 170)

@@ -30,14 +30,14 @@ def look(known: Facts, policy: Policy) -> Iterator[Finding]:
                 None,
                 None,
                 "requests",
-                float(lane.total),
+                float(lane.own),
                 "champion",
                 less_is_worse=True,
             ),
         )
         return
-    part = compared(known) / lane.total if lane.total else 0.0
-    if lane.total >= policy.min_requests and part < 0.5:
+    part = compared(known) / lane.own if lane.own else 0.0
+    if lane.own >= policy.min_requests and part < 0.5:
         yield Finding(
             kind=COVERAGE.told,
             severity=Severity.NOTE,
