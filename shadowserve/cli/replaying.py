@@ -6,13 +6,14 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from shadowserve.cli.options import deployment_option, options, state_dir_option
-from shadowserve.cli.terminal import as_json, grid, line, print_json, row, screen
+from shadowserve.cli.replay_options import replay_options
+from shadowserve.cli.replay_text import print_capacity, print_replay
+from shadowserve.cli.terminal import as_json, print_json
 from shadowserve.cli.writing import write
 from shadowserve.errors import SettingsError, UnreachableError
 from shadowserve.legible import counted
@@ -23,7 +24,6 @@ from shadowserve.state.presence import running
 
 if TYPE_CHECKING:
     from shadowserve.replay.account import Account
-    from shadowserve.replay.capacity import Found
     from shadowserve.replay.pace import Pace
     from shadowserve.replay.recording import Recording
     from shadowserve.replay.run import Replay
@@ -31,138 +31,18 @@ if TYPE_CHECKING:
     from shadowserve.replay.target import Target
 
 INTERRUPTED = 130
-SHAPES = ("burst", "ramp", "day")
 TOLD_EVERY_S = 0.5
 
 
 @click.command(short_help="Send recorded requests again, and say what became of them.")
 @click.argument("source", metavar="SOURCE")
-@click.option(
-    "--to",
-    "url",
-    required=True,
-    metavar="URL",
-    help="The data plane, such as http://127.0.0.1:3000.",
-)
-@click.option(
-    "--speed",
-    type=click.FloatRange(min=0, min_open=True),
-    default=None,
-    metavar="X",
-    help="So many times as quickly as it came. [default: 1]",
-)
-@click.option(
-    "--rate",
-    type=click.FloatRange(min=0, min_open=True),
-    default=None,
-    metavar="N",
-    help="So many requests a second, whatever the gaps were.",
-)
-@click.option(
-    "--shape",
-    type=click.Choice(SHAPES),
-    default=None,
-    help="How the rate changes; --rate is the highest.",
-)
-@click.option(
-    "--for",
-    "length",
-    default=None,
-    metavar="DURATION",
-    help="Send no longer than this. [default: 10m; of a shape 1m]",
-)
-@click.option(
-    "--limit",
-    type=click.IntRange(min=1),
-    default=100_000,
-    show_default=True,
-    metavar="N",
-    help="Send no more than this.",
-)
-@click.option(
-    "--repeat", is_flag=True, help="Begin again at the recording's end, until --for or --limit."
-)
-@click.option(
-    "--in-flight",
-    type=click.IntRange(1, 10_000),
-    default=256,
-    show_default=True,
-    metavar="N",
-    help="Requests not answered yet; what is due beyond waits.",
-)
-@click.option(
-    "--timeout",
-    default="30s",
-    show_default=True,
-    metavar="DURATION",
-    help="How long an answer is waited for.",
-)
-@click.option(
-    "--only",
-    default=None,
-    metavar="slow|divergent|FINDING",
-    help="Only such requests; a finding by its id.",
-)
-@click.option(
-    "--challenger",
-    metavar="PIN",
-    default=None,
-    help="Whose lane tells what is slow or divergent, by default the first's.",
-)
-@click.option(
-    "--find-capacity", is_flag=True, help="Raise the rate until something breaks, and say what."
-)
-@click.option(
-    "--p99",
-    default="1s",
-    show_default=True,
-    metavar="DURATION",
-    help="How long answers may take at capacity.",
-)
-@click.option(
-    "--step",
-    default="5s",
-    show_default=True,
-    metavar="DURATION",
-    help="How long each rate is tried.",
-)
-@click.option(
-    "--most-rate",
-    type=click.FloatRange(min=0, min_open=True),
-    default=5_000,
-    show_default=True,
-    metavar="N",
-    help="No higher rate is tried.",
-)
-@click.option(
-    "--plot",
-    type=click.Path(path_type=Path),
-    default=None,
-    metavar="FILE",
-    help="Draw what was found as SVG.",
-)
-@click.option(
-    "--console",
-    default=None,
-    metavar="URL",
-    help="The control plane, to see lanes; by default that of the state directory, if it serves the target.",
-)
-@click.option(
-    "--allow-host",
-    "allow_hosts",
-    multiple=True,
-    metavar="HOST",
-    help="A host beside this machine that may be sent to; more than once if needed.",
-)
-@click.option(
-    "--into-live", is_flag=True, help="Load it although it serves others, or does not say so."
-)
+@replay_options
 @options("token_file")
 @deployment_option
 @state_dir_option
 @as_json
 def replay(source: str, url: str, as_json: bool, **asked: Any) -> None:
-    """Send recorded requests again: those of the journal, of the archive, or of one archived segment.
+    """Send recorded requests again: those of the journal, of the archive, or of a table (Parquet, CSV, JSON lines).
 
     By the gaps in which they came, at a rate, or along a shape. Times count from when a request was due. The target scores
     them like any other request and counts them apart: reports, verdicts and labels do not see them.
@@ -189,14 +69,19 @@ def replay(source: str, url: str, as_json: bool, **asked: Any) -> None:
         source,
         places,
         deployment=asked["which"],
+        skip_bad=asked["skip_bad"],
         only=None if only is None else lambda d: choosing.chosen(only, places, d, challenger),
     )
+    if not (found.has_times or asked["rate"] or asked["find_capacity"]):
+        raise SettingsError(
+            f"{source} does not say when its requests came: no column 'arrived' or 'time' is in it. Add one, or --rate N."
+        )
     account = Account(where, _console(asked, places, where, token))
     if not asked["into_live"]:
         account.refuse_live(url)
     bounds = Bounds(asked["in_flight"], _seconds("--timeout", asked["timeout"]) or 30.0)
     again = Replay(found, where, bounds)
-    told = {"replay": again.id, "to": url, "source": source, "deployment": found.deployment}
+    told = {"replay": again.id, "to": url, "source": source, "recorded_by": found.name}
     click.echo(_announced(again, found, url), err=True)
     if asked["find_capacity"]:
         _find_capacity(again, account, told, asked, as_json=as_json)
@@ -229,9 +114,13 @@ def _replay(
     if as_json:
         print_json(told)
     else:
-        _print(told)
+        print_replay(told)
     if interrupted():
         sys.exit(INTERRUPTED)
+    if again.recording.failure is not None:
+        raise again.recording.failure
+    if not done.tally.sent:
+        _refuse_nothing(again.recording)
     if came:
         raise SettingsError(
             f"Stopped: {told['to']} serves somebody else since. Take a deployment that nobody uses, or add --into-live."
@@ -261,14 +150,14 @@ def _find_capacity(
         look = None if asked["into_live"] and not _tells(account) else account.look
         found = find(again.steps(seconds, look), limits, start=asked["rate"] or 10.0, told=say)
     if not found.steps and not interrupted():
-        raise SettingsError(_nothing_to_send(again.recording))
+        _refuse_nothing(again.recording)
     told |= {**found.to_dict(), **_left_out(again.recording)}
     if asked["plot"] is not None:
         write(str(asked["plot"]), picture.picture(found, limits))
     if as_json:
         print_json(told)
     else:
-        _print_capacity(found, asked["plot"])
+        print_capacity(found, asked["plot"])
     if interrupted():
         sys.exit(INTERRUPTED)
 
@@ -331,75 +220,24 @@ def _console(
 
 
 def _announced(again: Replay, found: Recording, url: str) -> str:
-    n = counted(found.requests, "request")
+    total = found.traffic.total
+    n = "requests" if total is None else counted(total, "request")
     share = "" if found.only is None else f", of which {len(found.only):,} are asked for"
-    return (
-        f"Replay {again.id}: {n} of {found.model}, recorded by {found.deployment} within {found.seconds:,.0f} s{share}, "
-        f"to {url}."
-    )
+    return f"Replay {again.id}: {n} of {found.model}, recorded by {found.name}{share}, to {url}."
 
 
 def _left_out(found: Recording) -> dict[str, Any]:
-    return {"left_out": dict(found.left_out), "unreadable": found.unreadable}
+    return {
+        "left_out": dict(found.left_out),
+        "fault": None if found.failure is None else str(found.failure),
+    }
 
 
-def _nothing_to_send(found: Recording) -> str:
+def _refuse_nothing(found: Recording) -> None:
     why = ", ".join(f"{reason.replace('_', ' ')} {n:,}" for reason, n in found.left_out.items())
-    return f"Nothing of {found.deployment} can be sent ({why or 'it holds no request that is asked for'})."
-
-
-def _print(told: dict[str, Any]) -> None:
-    out = screen()
-    statuses = ", ".join(f"{n:,} with {status}" for status, n in told["statuses"].items())
-    line(
-        out,
-        f"{counted(told['sent'], 'request')} in {told['seconds']:,.1f} s ({told['sent_per_s']:,.1f} a second): "
-        f"{statuses or 'none answered'}.",
+    raise SettingsError(
+        f"Nothing of {found.name} can be sent ({why or 'it holds no request that is asked for'}). Name another source."
     )
-    table = grid("", "p50", "p90", "p99", "max")
-    for name, key in (("answered after, ms", "latency_ms"), ("sent late by, ms", "late_ms")):
-        row(table, name, *(_ms(told[key][one]) for one in ("p50", "p90", "p99", "max")))
-    out.print(table)
-    for text in _remarks(told):
-        line(out, text)
-
-
-def _ms(value: float | None) -> str:
-    return "" if value is None else f"{value:,.1f}"
-
-
-def _remarks(told: dict[str, Any]) -> Iterator[str]:
-    if told["lost"]:
-        yield "Without an answer: " + ", ".join(f"{why} {n:,}" for why, n in told["lost"].items()) + "."  # fmt: skip
-    if told["waited_in_line"]:
-        yield "Requests waited since as many as --in-flight allows were not answered yet; the waiting is in the times."
-    refused = told["refused"]
-    if refused["requests"]:
-        by = ", ".join(f"{what} {n:,}" for what, n in refused["by"].items())
-        yield f"Refused as requests: {refused['requests']:,} ({by})."
-        for one in refused["listed"][:10]:
-            yield f"  {one['request_id']} at {one['position']}: {one['status']} {one['code']}" + (f", {one['column']}" if one["column"] else "")  # fmt: skip
-    if told["left_out"]:
-        yield "Not sent: " + ", ".join(f"{why.replace('_', ' ')} {n:,}" for why, n in told["left_out"].items()) + "."  # fmt: skip
-    yield from told["unreadable"]
-    if told["unfinished"]:
-        yield f"{counted(told['unfinished'], 'request')} had no answer yet when it was stopped."
-
-
-def _print_capacity(found: Found, plot: Path | None) -> None:
-    out = screen()
-    ended = {
-        "most_rate": " That is as much as --most-rate lets it try.",
-        "sender": " This machine could not send more quickly.",
-        "stopped": " It was stopped before it had found the end.",
-    }.get(found.ended_by, "")
-    broke = f", {found.broke:.0f} did not" if found.broke is not None else ""
-    line(out, f"{found.held:.0f} requests a second held{broke}.{ended}")
-    for place, (part, rate, why) in enumerate(found.order):
-        word = "First broke" if place == 0 else "Then"
-        line(out, f"{word}, at {rate:.0f} a second, {part}: {why}.")
-    if plot is not None:
-        click.echo(f"Drawn in {plot}.", err=True)
 
 
 @contextmanager

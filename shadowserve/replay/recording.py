@@ -1,62 +1,65 @@
-"""What was recorded, in the order in which it came: all workers' segments of one deployment, merged by time."""
+"""What was recorded and can be sent again as it was, in the order in which it came."""
 
 from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from shadowserve.errors import SettingsError, UnreachableError, UnreadableError
-from shadowserve.legible import quoted
-from shadowserve.records import Request, position
-from shadowserve.state.archive.facts import Facts, read_facts
-from shadowserve.state.archive.past import ARCHIVE, JOURNAL, Past, Source, requests
+from shadowserve.errors import SettingsError, ShadowserveError
+from shadowserve.records import Request
+from shadowserve.state import deployment as deployments
+from shadowserve.state.archive.table_names import Names
+from shadowserve.state.archive.traffic import WORDS, Traffic, traffic
 from shadowserve.state.places import Places
 
-WORDS = {"journal": JOURNAL, "archive": ARCHIVE}
 MOST_BEHIND = 1_024
-"""How many requests of a worker are looked at to put them in order: one that took long to type is written later."""
+"""How many requests are looked at to put them in order: one that took long to type is written behind later ones."""
 MOST_BYTES = 16 * 2**20
 
-NO_BODY, AGAIN, UNKNOWN, UNSENDABLE = "without_body", "sent_again", "unknown_protocol", "bad_content_type"  # fmt: skip
+NO_BODY, AGAIN, UNKNOWN, UNSENDABLE = (
+    "without_body",
+    "sent_again",
+    "unknown_protocol",
+    "bad_content_type",
+)
 
 
 @dataclass(slots=True)
 class Recording:
-    """One deployment's requests.
+    """The requests of one source.
 
     Parameters
     ----------
-    model, deployment : str
-        Whose traffic it is.
-    segments : sequence of Source
+    traffic : Traffic
+    model : str
+        Whose traffic it is; by its name one protocol is asked.
     only : collection of int, optional
         Positions; all where not given.
     left_out : Counter
         By reason, what is not sent: filled as it is read.
-    unreadable : list of str
-        What could not be read to its end, filled likewise.
+    failure : ShadowserveError or None
+        What ended the reading before its time.
     """
 
+    traffic: Traffic
     model: str
-    deployment: str
-    segments: Sequence[Source]
     only: Collection[int] | None = None
     left_out: Counter[str] = field(default_factory=Counter)
-    unreadable: list[str] = field(default_factory=list)
+    failure: ShadowserveError | None = None
 
     @property
-    def requests(self) -> int:
-        """How many it holds, as their files say."""
-        return sum(one.facts.requests for one in self.segments)
+    def name(self) -> str:
+        """By whom it was recorded, or the table's name."""
+        known = self.traffic.deployment
+        return self.traffic.name if known is None else known.id
 
     @property
-    def seconds(self) -> float:
-        """From the first to the last of them."""
-        first = min(one.facts.since_ns for one in self.segments)
-        return (max(one.facts.until_ns for one in self.segments) - first) / 1e9
+    def has_times(self) -> bool:
+        """Whether it is known when its requests came."""
+        table = self.traffic.table
+        return table is None or "time" in table.roles
 
     def read(self, known: Collection[str]) -> Iterator[Request]:
         """Yield what can be sent, in the order of its arrival.
@@ -66,9 +69,8 @@ class Recording:
         known : collection of str
             Protocols that can be sent.
         """
-        workers = sorted({one.facts.worker for one in self.segments})
-        streams = [in_order(self._of(worker)) for worker in workers]
-        for request in heapq.merge(*streams, key=_arrival):
+        self.left_out.clear()
+        for request in in_order(self._all()):
             if self.only is not None and request.position not in self.only:
                 continue
             why = why_not(request, known)
@@ -77,17 +79,12 @@ class Recording:
             else:
                 self.left_out[why] += 1
 
-    def _of(self, worker: int) -> Iterator[Request]:
-        for segment in (one for one in self.segments if one.facts.worker == worker):
-            try:
-                # What is sent from here may lie in the same segment, behind what was there at the beginning.
-                last = position(worker, segment.facts.last)
-                for some in requests(segment):
-                    yield from (one for one in some if one.position <= last)
-                    if some[-1].position >= last:
-                        break
-            except UnreadableError as error:
-                self.unreadable.append(str(error))
+    def _all(self) -> Iterator[Request]:
+        try:
+            for some in self.traffic.read():
+                yield from some
+        except ShadowserveError as error:
+            self.failure = error
 
 
 def why_not(request: Request, known: Collection[str]) -> str | None:
@@ -98,14 +95,13 @@ def why_not(request: Request, known: Collection[str]) -> str | None:
         return AGAIN
     if request.protocol not in known:
         return UNKNOWN
+    kind = request.content_type
     # A line's end in it would begin another header.
-    if not (request.content_type.isascii() and request.content_type.isprintable()) and request.content_type:  # fmt: skip
-        return UNSENDABLE
-    return None
+    return None if kind.isascii() and (kind.isprintable() or not kind) else UNSENDABLE
 
 
 def in_order(requests: Iterable[Request]) -> Iterator[Request]:
-    """Yield one worker's requests by their time, which may lie a little out of order."""
+    """Yield requests by their time, which may lie a little out of order."""
     waiting: list[tuple[int, int, Request]] = []
     size = 0
     for one in requests:
@@ -119,15 +115,12 @@ def in_order(requests: Iterable[Request]) -> Iterator[Request]:
         yield heapq.heappop(waiting)[2]
 
 
-def _arrival(request: Request) -> int:
-    return request.arrived_wall_ns
-
-
 def recording(
     source: str,
     places: Places,
     *,
     deployment: str | None = None,
+    skip_bad: bool = False,
     only: Callable[[str], Collection[int]] | None = None,
 ) -> Recording:
     """Return what a source holds.
@@ -135,11 +128,13 @@ def recording(
     Parameters
     ----------
     source : str
-        ``journal``, ``archive``, or the path of an archived segment.
+        ``journal``, ``archive``, or a table's path.
     places : Places
-        The state directory.
+        The state directory; what is served from it types a table.
     deployment : str, optional
         Whose; by default the one that served last.
+    skip_bad : bool
+        Whether a table's bad rows are left out.
     only : callable, optional
         Deployment to the positions that are wanted.
 
@@ -148,39 +143,20 @@ def recording(
     UnreachableError
         If nothing is kept there.
     SettingsError
-        If a column's values are not.
+        If some columns' values are not, or a table was asked for what only a deployment knows.
     """
-    found = _segments(source, places)
-    if deployment is not None:
-        found = [one for one in found if one.facts.deployment == deployment]
-    if not found:
-        whose = "" if deployment is None else f" of {deployment}"
-        raise UnreachableError(
-            f"Nothing{whose} is kept in the {source} of {places.root}. 'shadowserve journal list' says what there is, and "
-            "'shadowserve serve --keep-journal 7d' keeps what was served for a week."
-        )
-    newest = max(found, key=lambda one: one.facts.until_ns).facts
-    own = [one for one in found if one.facts.deployment == newest.deployment]
-    _refuse_hidden(source, [one.facts for one in own])
-    positions = only(newest.deployment) if only is not None else None
-    return Recording(newest.model, newest.deployment, own, positions)
-
-
-def _segments(source: str, places: Places) -> list[Source]:
-    if source in WORDS:
-        return Past(places).sources(of=[WORDS[source]])
-    path = Path(source)
-    if not path.is_file():
+    present = deployments.read(places)
+    signature = present.champion.signature if present is not None else None
+    found = traffic(
+        source, places, signature=signature, names=Names(), deployment=deployment, skip_bad=skip_bad
+    )
+    if found.hidden:
         raise SettingsError(
-            f"SOURCE {quoted(source)} is neither journal nor archive, and no file of that name is there."
+            f"The {source} has no values of {', '.join(found.hidden)}: they were dropped or hashed before they were kept, so "
+            "none of its requests can be sent again as it was."
         )
-    return [Source(ARCHIVE, path, read_facts(path), path.stat().st_size)]
-
-
-def _refuse_hidden(source: str, facts: Sequence[Facts]) -> None:
-    hidden = sorted({name for one in facts for name in one.hidden})
-    if hidden:
-        raise SettingsError(
-            f"The {source} has no values of {', '.join(hidden)}: they were dropped or hashed before they were kept, so none "
-            "of its requests can be sent again as it was."
-        )
+    if only is not None and (source not in WORDS or found.deployment is None):
+        raise SettingsError("--only asks what lanes wrote down of the journal or the archive. Name one of these.")  # fmt: skip
+    served = found.deployment or present
+    positions = only(found.deployment.id) if only is not None and found.deployment else None
+    return Recording(found, served.model if served is not None else "model", positions)

@@ -63,7 +63,7 @@ class Replay:
             before = look() if look is not None else None
             some = islice(requests, max(1, round(rate * seconds)))
             done = self._send(self._due(some, even(rate), None))
-            if done.unfinished or self.stopping():
+            if done.unfinished or self.stopping() or not done.tally.sent:
                 return None
             return Step(rate, seconds, done.tally, before, look() if look is not None else None)
 

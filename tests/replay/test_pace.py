@@ -81,6 +81,6 @@ def test_a_day_has_a_noon_and_two_nights():
 
 
 def test_the_shapes_that_the_command_offers_are_all():
-    from shadowserve.cli.replaying import SHAPES as OFFERED
+    from shadowserve.cli.replay_options import SHAPES as OFFERED
 
     assert OFFERED == SHAPES
