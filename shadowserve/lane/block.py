@@ -71,7 +71,7 @@ class Block:
 
     def thin(self, request: Request) -> None:
         """Leave one of its requests out, since the lane is behind."""
-        self.thinned += 1
+        self.thinned += request.replay is None
         self.leave_out(request)
 
     def leave_out(self, request: Request) -> None:

@@ -93,7 +93,7 @@ class Execution:
         self._parts.inflight.mark([one.position for one in requests], step=TYPING)
         with clock.during(spent.READ):
             block.work = self._looking.at(requests, plans, shares, block, batched=self.batches())
-        self._measuring.read(len(requests) - block.thinned)
+        self._measuring.read(sum(one.replay is None for one in requests) - block.thinned)
         alone = [one for one in block.work if one.is_alone]
         bursts = [one for one in alone if one.what.burst]
         if bursts:
@@ -248,7 +248,7 @@ class Execution:
     def _account(self, one: Work, spent_ns: int) -> None:
         """Say what it took to score a request alone, to whom the budget is kept."""
         rows, times = one.typed.rows, one.seen.times
-        if rows is None or not one.what.alone:
+        if rows is None or not one.what.alone or one.typed.request.replay is not None:
             return
         if one.warmup:  # what it costs is not what others will
             self._measuring.timed += 1

@@ -79,6 +79,8 @@ class Looking:
         work = []
         for place, one, what, own, big in zip(places, typed, decided, sizes, large, strict=True):
             again = place in died
+            if one.request.replay is not None:
+                what = untimed(place, role=role, batched=batched)
             if again:
                 # By itself: another death is its own.
                 what = Turn(timed=self._parts.steady is None)

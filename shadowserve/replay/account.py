@@ -45,11 +45,14 @@ class Look:
         Answers that the journal did not take, and requests that its budget deleted before every lane had read them.
     lanes : mapping of name to LaneLook
         Empty where the console is not known.
+    stands_still : bool
+        Whether lanes stand still on purpose just now: then what waits says nothing of them.
     """
 
     append_failed: int = 0
     dropped: int = 0
     lanes: Mapping[str, LaneLook] = field(default_factory=dict)
+    stands_still: bool = False
 
 
 class Account:
@@ -116,11 +119,12 @@ class Account:
             status = json.loads(_get(self._console, "/status.json"))
             lanes = {_name(one): _lane(one, status) for one in status["lanes"]}
             dropped = sum(one["skipped"]["budget"] for one in status["lanes"])
+            still = bool(status["lanes_stand_still"])
         except (ValueError, LookupError, TypeError) as error:
             raise UnreachableError(
                 f"--console {self._console.name} is no console of this release. Give the address that 'serve' told."
             ) from error
-        return Look(int(failed), dropped, lanes)
+        return Look(int(failed), dropped, lanes, still)
 
 
 def _name(lane: Mapping[str, Any]) -> str:

@@ -276,7 +276,8 @@ def _behind_it(step: Step, before: Look, after: Look) -> list[Break]:
     if after.dropped > before.dropped:
         n = after.dropped - before.dropped
         found.append(Break(JOURNAL, f"its budget deleted {n} requests unread"))
-    for name, lane in after.lanes.items():
+    judged = {} if before.stands_still or after.stands_still else after.lanes
+    for name, lane in judged.items():
         known = before.lanes.get(name)
         if known is not None and (why := _lane(step, known, lane)):
             part = "scorers" if lane.scoring else "recorder"

@@ -28,7 +28,7 @@ from shadowserve.state.places import Places
 from shadowserve.statistics.headway import Headway
 from shadowserve.statistics.measuring import Measuring
 from shadowserve.statistics.spent import Spent
-from shadowserve.statistics.switchback import CallerCost, Cost
+from shadowserve.statistics.switchback import Block, CallerCost, Cost, Schedule
 from shadowserve.statistics.thinning import Thinning
 
 MOST_READINGS = 3
@@ -104,8 +104,14 @@ def _read(places: Places, deployment: Deployment, lanes: Mapping[LaneName, Snaps
         lane_numbers=deployment.lane_numbers,
         isolated=tuple(isolation.all_told(places, deployment)),
         handing=handovers.read(places),
+        stands_still=_stands_still(deployment),
         switch=next(reversed(switches.read(places, deployment.id)), None),
     )
+
+
+def _stands_still(deployment: Deployment) -> bool:
+    schedule = Schedule.of(deployment.started, deployment.salt)
+    return schedule.block(time.time_ns())[1] is Block.STILL
 
 
 def reconcile(places: Places, counted: counters.Counters, *, worker: int) -> None:

@@ -182,6 +182,8 @@ class Ledger:
         In what those challengers run that have an environment of their own.
     lane_numbers : mapping of pin to int
         Of the challengers whose lanes do not have the version's own number.
+    stands_still : bool
+        Whether lanes stand still on purpose just now, to show what they cost callers.
     """
 
     deployment: str
@@ -201,6 +203,7 @@ class Ledger:
     left: tuple[LaneLedger, ...] = ()
     isolated: tuple[Isolated, ...] = ()
     lane_numbers: Mapping[str, int] = field(default_factory=dict)
+    stands_still: bool = False
 
     @property
     def balanced(self) -> bool:
@@ -241,6 +244,7 @@ class Ledger:
             "handover": None if self.handing is None else self.handing.to_dict(),
             "isolated": [one.to_dict() for one in self.isolated],
             "lane_numbers": dict(self.lane_numbers),
+            "lanes_stand_still": self.stands_still,
         }
 
     def to_dict(self) -> dict[str, Any]:

@@ -52,6 +52,7 @@ def test_nothing_is_learnt_of_what_was_sent_again(tmp_path):
     assert ours.outputs.disagreement.mean == 0
     assert ours.sizes["title"].state() == theirs.sizes["title"].state()
     assert ours.failures.state() == theirs.failures.state()
+    assert (ours.measuring.requests, ours.measuring.timed) == (40, theirs.measuring.timed)
     assert not ours.slow_requests() or max(r["key"] for r in ours.slow_requests()) < 10_000
 
 

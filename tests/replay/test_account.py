@@ -78,11 +78,11 @@ def test_lanes_are_read_at_the_console():
         "skipped": {"paused": 1, "budget": 2, "lost": 0},
     }  # fmt: skip
     times = [{"role": "challenger", "version": 4, "lately": {"score_batch": 0.2, "compare": 0.7}}]
-    status = json.dumps({"lanes": [lane], "lane_time": times})
+    status = json.dumps({"lanes": [lane], "lane_time": times, "lanes_stand_still": True})
     with pages(metrics=COUNTS) as port, pages(status_json=status) as console:
         found = account(port, console).look()
     assert found.lanes == {"challenger v4": LaneLook(dealt=16, pending=3, scoring=False)}
-    assert (found.append_failed, found.dropped) == (2, 2)
+    assert (found.append_failed, found.dropped, found.stands_still) == (2, 2, True)
     with (
         pages(metrics=COUNTS) as port,
         pages(status_json="{}") as console,

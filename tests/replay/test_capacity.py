@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -167,6 +169,17 @@ def test_a_lane_that_was_behind_before_and_catches_up_is_not_broken():
     after = Look(lanes={"challenger v4": LaneLook(1_000, 8_100, True)})
     step = Step(20.0, SECONDS, queue(20.0, served=100.0), before, after)
     assert broken(step, Limits()) == []
+
+
+def test_a_lane_that_stands_still_on_purpose_is_not_judged():
+    before, after = lanes(50.0, 0.0)
+    step = Step(50.0, SECONDS, queue(50.0, served=100.0), before, after)
+    assert broken(step, Limits()) != []
+    for looks in (
+        (replace(before, stands_still=True), after),
+        (before, replace(after, stands_still=True)),
+    ):
+        assert broken(Step(50.0, SECONDS, step.tally, *looks), Limits()) == []
 
 
 def test_a_journal_that_fails_is_named():
