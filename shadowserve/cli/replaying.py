@@ -72,10 +72,7 @@ def replay(source: str, url: str, as_json: bool, **asked: Any) -> None:
         skip_bad=asked["skip_bad"],
         only=None if only is None else lambda d: choosing.chosen(only, places, d, challenger),
     )
-    if not (found.has_times or asked["rate"] or asked["find_capacity"]):
-        raise SettingsError(
-            f"{source} does not say when its requests came: no column 'arrived' or 'time' is in it. Add one, or --rate N."
-        )
+    _refuse_timeless(found, asked)
     account = Account(where, _console(asked, places, where, token))
     if not asked["into_live"]:
         account.refuse_live(url)
@@ -171,20 +168,28 @@ def _tells(account: Account) -> bool:
 
 
 def _refuse_odd(asked: dict[str, Any]) -> None:
-    """Refuse flags that contradict each other, before anything is read."""
-    faults = []
+    """Refuse flags that contradict each other, before anything is read; all of them together."""
+    if faults := list(_odd(asked)):
+        raise SettingsError("\n".join(map(str, faults)))
+
+
+def _odd(asked: dict[str, Any]) -> Iterator[SettingsError]:
+    """Yield what contradicts each other in the flags."""
     if asked["speed"] is not None and asked["rate"] is not None:
-        faults.append("--speed and --rate: the one keeps the gaps, the other does not. Give one.")
+        yield SettingsError(
+            "--speed and --rate: the one keeps the gaps, the other does not. Give one."
+        )
     if asked["shape"] is not None and asked["rate"] is None:
-        faults.append("--shape needs --rate N, the highest rate.")
+        yield SettingsError("--shape needs --rate N, the highest rate.")
     if asked["find_capacity"] and (asked["shape"] is not None or asked["speed"] is not None):
-        faults.append("--find-capacity raises the rate itself: leave --shape and --speed out.")
-    if asked["plot"] is not None and not asked["find_capacity"]:
-        faults.append("--plot draws what --find-capacity finds. Add that.")
-    if asked["plot"] is not None and not asked["plot"].resolve().parent.is_dir():
-        faults.append(f"--plot {asked['plot']}: name a file in a directory that is there.")
-    if faults:
-        raise SettingsError("\n".join(faults))
+        yield SettingsError(
+            "--find-capacity raises the rate itself: leave --shape and --speed out."
+        )
+    plot = asked["plot"]
+    if plot is not None and not asked["find_capacity"]:
+        yield SettingsError("--plot draws what --find-capacity finds. Add that.")
+    if plot is not None and not plot.resolve().parent.is_dir():
+        yield SettingsError(f"--plot {plot}: name a file in a directory that is there.")
 
 
 def _seconds(flag: str, text: str | None) -> float | None:
@@ -231,6 +236,14 @@ def _left_out(found: Recording) -> dict[str, Any]:
         "left_out": dict(found.left_out),
         "fault": None if found.failure is None else str(found.failure),
     }
+
+
+def _refuse_timeless(found: Recording, asked: dict[str, Any]) -> None:
+    """Refuse to keep gaps that are not known."""
+    if not (found.has_times or asked["rate"] or asked["find_capacity"]):
+        raise SettingsError(
+            f"{found.name} does not say when its requests came: no column 'arrived' or 'time' is in it. Add one, or --rate N."
+        )
 
 
 def _refuse_nothing(found: Recording) -> None:

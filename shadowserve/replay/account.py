@@ -80,7 +80,7 @@ class Account:
         """
         told = _metrics(_get(self._target, "/metrics"))
         if not any(name == _REQUESTS for name, _ in told):
-            raise UnreachableError("It is no shadowserve deployment.")
+            raise UnreachableError("Its /metrics count no requests as shadowserve does.")
         ages = [value for (name, _), value in told.items() if name == _AGE]
         return ages[0] if ages else None
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from shadowserve.records import Role
 from shadowserve.replay.account import LaneLook, Look
 from shadowserve.replay.tally import Tally
 
@@ -276,13 +277,16 @@ def _behind_it(step: Step, before: Look, after: Look) -> list[Break]:
     if after.dropped > before.dropped:
         n = after.dropped - before.dropped
         found.append(Break(JOURNAL, f"its budget deleted {n} requests unread"))
-    judged = {} if before.stands_still or after.stands_still else after.lanes
-    for name, lane in judged.items():
-        known = before.lanes.get(name)
-        if known is not None and (why := _lane(step, known, lane)):
-            part = "scorers" if lane.scoring else "recorder"
-            found.append(Break(f"{part} of {name}", why))
-    return found
+    if before.stands_still or after.stands_still:
+        return found
+    late = {
+        name: Break(f"{'scorers' if lane.scoring else 'recorder'} of {name}", why)
+        for name, lane in after.lanes.items()
+        if name in before.lanes and (why := _lane(step, before.lanes[name], lane))
+    }
+    # A control reads no further than challengers have come, so behind one of them it only waits.
+    challengers = [one for name, one in late.items() if name.startswith(Role.CHALLENGER)]
+    return found + (challengers or list(late.values()))
 
 
 def _lane(step: Step, before: LaneLook, after: LaneLook) -> str | None:

@@ -130,15 +130,14 @@ def _resolved(host: str, port: int, url: str) -> list[tuple[str, int]]:
 
 def _listening(addresses: Sequence[tuple[str, int]], url: str) -> tuple[str, int]:
     """Return the first address at which somebody listens."""
-    why: OSError | None = None
+    faults: list[str] = []
     for address in addresses:
         try:
             socket.create_connection(address, timeout=CONNECT_S).close()
         except OSError as error:
-            why = error
+            faults.append(error.strerror or type(error).__name__)
         else:
             return address
-    reason = (why.strerror or type(why).__name__) if why is not None else "no address"
     raise UnreachableError(
-        f"Nobody listens at {url} ({reason}). Start 'shadowserve serve', or mend the address."
+        f"Nobody listens at {url} ({', '.join(faults)}). Start 'shadowserve serve', or mend the address."
     )

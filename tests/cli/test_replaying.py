@@ -72,9 +72,7 @@ def test_every_kind_of_body_arrives_byte_for_byte_and_marked(tmp_path, places):
     assert (found["sent"], found["statuses"], found["ended_by"]) == (6, {"200": 6}, "end")
     (there,) = list(tmp_path.glob("plane/**/0-*.db"))
     came = reader.JournalReader(there.parent, cursor={}).read(100).requests
-    assert [(one.protocol, one.content_type, one.body) for one in came] == [
-        (one.protocol, one.content_type, one.body) for one in some
-    ]
+    assert sorted(one[4:7] for one in came) == sorted(one[4:7] for one in some)
     assert {one.replay for one in came} == {found["replay"]}
     assert (counts.answered, counts.replayed, counts.own_ns) == (6, 6, 0)
 

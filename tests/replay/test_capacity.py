@@ -171,6 +171,16 @@ def test_a_lane_that_was_behind_before_and_catches_up_is_not_broken():
     assert broken(step, Limits()) == []
 
 
+def test_a_control_that_waits_for_a_challenger_is_not_broken():
+    names = ("challenger v4", "control v3")
+    before, after = ({name: LaneLook(n, m, True) for name in names} for n, m in ((0, 0), (50, 450)))
+    step = Step(100.0, SECONDS, queue(100.0, served=200.0), Look(lanes=before), Look(lanes=after))
+    assert [one.part for one in broken(step, Limits())] == ["scorers of challenger v4"]
+    alone = Look(lanes={**after, "challenger v4": LaneLook(500, 0, True)})
+    (one,) = broken(replace(step, after=alone), Limits())
+    assert one.part == "scorers of control v3"
+
+
 def test_a_lane_that_stands_still_on_purpose_is_not_judged():
     before, after = lanes(50.0, 0.0)
     step = Step(50.0, SECONDS, queue(50.0, served=100.0), before, after)
