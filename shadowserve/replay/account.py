@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -45,6 +46,8 @@ class Look:
         Answers that the journal did not take, and requests that its budget deleted before every lane had read them.
     lanes : mapping of name to LaneLook
         Empty where the console is not known.
+    at_s : float
+        When it was, by the monotonic clock.
     stands_still : bool
         Whether lanes stand still on purpose just now: then what waits says nothing of them.
     """
@@ -53,6 +56,7 @@ class Look:
     dropped: int = 0
     lanes: Mapping[str, LaneLook] = field(default_factory=dict)
     stands_still: bool = False
+    at_s: float = field(default_factory=time.monotonic)
 
 
 class Account:

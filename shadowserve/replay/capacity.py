@@ -6,18 +6,22 @@ that is seen long before anything fails. A limit that breaks once is tried again
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from shadowserve.records import Role
-from shadowserve.replay.account import LaneLook, Look
+from shadowserve.replay.account import Look
 from shadowserve.replay.tally import Tally
 
 CHAMPION, JOURNAL = "champion", "journal"
 FACTOR = 1.5
+WAITS = 512
+"""Requests before a lane from which it is never without work; it reads no more at once."""
+LEAST_BEHIND_S = 5.0
 CLOSE = 1.04
 """Highest rate that held and lowest that broke: nearer to each other they need not be."""
 MOST_ERRORS = 0.01
@@ -29,9 +33,6 @@ LEAST_JUDGED = 8
 """Requests of a quarter; of fewer nothing is told."""
 LATE_S = 0.050
 """A sender that is itself so late (p99) has found its own capacity."""
-LANE_LAG_S = 1.0
-"""What waits for a lane at the end of a step: a commit is made each half a second."""
-LANE_SHARE = 0.05
 
 
 class Break(NamedTuple):
@@ -134,6 +135,26 @@ class Found:
             self.first[CHAMPION] = (self.broke, str(why))
         else:
             self.first.pop(CHAMPION, None)
+        self._settle_lanes()
+
+    def _settle_lanes(self) -> None:
+        """Say of each lane that had always something before it what it got through, and which rate that is too little for.
+
+        A control reads no further than challengers have come, so behind one of them it only waits.
+        """
+        looks = [look for step, _ in self.steps for look in (step.before, step.after) if look]
+        rates = sorted(step.rate for step, _ in self.steps)
+        late = {
+            name: (rate, pace)
+            for name in (looks[-1].lanes if looks else ())
+            if (pace := lane_pace(name, looks)) is not None
+            and (rate := next((one for one in rates if one > pace), None)) is not None
+        }
+        challengers = {n: told for n, told in late.items() if n.startswith(Role.CHALLENGER)}
+        for name, (rate, pace) in (challengers or late).items():
+            part = "scorers" if looks[-1].lanes[name].scoring else "recorder"
+            why = f"it gets through about {pace:.0f} a second while requests wait"
+            self.first[f"{part} of {name}"] = (rate, why)
 
     @property
     def order(self) -> list[tuple[str, float, str]]:
@@ -236,8 +257,26 @@ def broken(step: Step, limits: Limits) -> list[Break]:
     if why := _champion(step, limits):
         found.append(Break(CHAMPION, why))
     if step.before is not None and step.after is not None:
-        found += _behind_it(step, step.before, step.after)
+        found += _behind_it(step.before, step.after)
     return found
+
+
+def lane_pace(name: str, looks: Sequence[Look]) -> float | None:
+    """Return how many requests a second a lane gets through while some wait; None where hardly any ever did.
+
+    It commits some hundreds at once, so only what it did over many looks says anything.
+    """
+    dealt = seconds = 0.0
+    for one, other in pairwise(looks):
+        if name not in one.lanes or name not in other.lanes:
+            continue
+        if one.stands_still or other.stands_still:
+            continue
+        before, after = one.lanes[name], other.lanes[name]
+        if min(before.pending, after.pending) >= WAITS:
+            dealt += after.dealt - before.dealt
+            seconds += other.at_s - one.at_s
+    return dealt / seconds if seconds >= LEAST_BEHIND_S else None
 
 
 def _champion(step: Step, limits: Limits) -> str | None:
@@ -269,7 +308,7 @@ def _growth(step: Step) -> tuple[float, float] | None:
     return (first, last) if last > GROWS * first and last - first > GROWS_S else None
 
 
-def _behind_it(step: Step, before: Look, after: Look) -> list[Break]:
+def _behind_it(before: Look, after: Look) -> list[Break]:
     found = []
     if after.append_failed > before.append_failed:
         n = after.append_failed - before.append_failed
@@ -277,21 +316,4 @@ def _behind_it(step: Step, before: Look, after: Look) -> list[Break]:
     if after.dropped > before.dropped:
         n = after.dropped - before.dropped
         found.append(Break(JOURNAL, f"its budget deleted {n} requests unread"))
-    if before.stands_still or after.stands_still:
-        return found
-    late = {
-        name: Break(f"{'scorers' if lane.scoring else 'recorder'} of {name}", why)
-        for name, lane in after.lanes.items()
-        if name in before.lanes and (why := _lane(step, before.lanes[name], lane))
-    }
-    # A control reads no further than challengers have come, so behind one of them it only waits.
-    challengers = [one for name, one in late.items() if name.startswith(Role.CHALLENGER)]
-    return found + (challengers or list(late.values()))
-
-
-def _lane(step: Step, before: LaneLook, after: LaneLook) -> str | None:
-    more = after.pending - before.pending
-    if more <= step.rate * LANE_LAG_S + LANE_SHARE * step.tally.sent:
-        return None
-    dealt = (after.dealt - before.dealt) / step.seconds
-    return f"{more} more requests wait; it got through {dealt:.0f} a second"
+    return found
