@@ -184,3 +184,11 @@ def test_the_newest_deployment_is_taken(tmp_path):
     assert recording("archive", places).name == "films-20270101T000000Z-new"
     named = recording("archive", places, deployment="films-20260101T000000Z-abc")
     assert named.traffic.total == 12
+
+
+def test_none_is_lost_where_many_are_merged(places):
+    """Workers are merged some hundreds at a time."""
+    several(places, *range(0, 5_000, 2), worker=0)
+    several(places, *range(1, 5_000, 2), worker=1)
+    _, found = read(places)
+    assert [one.arrived_wall_ns for one in found] == list(range(5_000))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +178,7 @@ def _merged(sources: list[Source]) -> Iterator[list[Request]]:
         (one for some in map(_until_now, own) for part in some for one in part) for own in workers
     ]
     merged = heapq.merge(*ways, key=lambda one: one.arrived_wall_ns)
-    while part := [one for one, _ in zip(merged, range(kept.BATCH_REQUESTS), strict=False)]:
+    while part := list(islice(merged, kept.BATCH_REQUESTS)):
         yield part
 
 
