@@ -124,6 +124,7 @@ def test_the_status_tells_names_and_the_reports_ledger_does_not(tmp_path):
         "switch": None,
         "isolated": [],
         "lane_numbers": {},
+        "lanes_stand_still": False,
         "handover": None,
     }
     assert found.to_status() | more == found.to_dict() | more
