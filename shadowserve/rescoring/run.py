@@ -117,7 +117,10 @@ class Rescoring:
                 self._keep()
                 labels = self._labels()
                 self._until_arrived()
-            self.places.rescored_whole.touch(mode=0o600)
+            if not outstanding(
+                self.places, self.deployment
+            ):  # else the same command brings the rest
+                self.places.rescored_whole.touch(mode=0o600)
             return labels
         finally:
             sweeper.close()

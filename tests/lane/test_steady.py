@@ -6,8 +6,9 @@ import pytest
 
 from rig.deployment import CHALLENGER, CONTROL, deployment, made
 from rig.equality import CASES, TIMES, likeness
-from rig.lane import answer, in_a_child, parts, told, work
+from rig.lane import answer, close, in_a_child, lane, parts, told, work
 from rig.rescored import fed, journaled, killed_at, scored
+from shadowserve.lane.run import Lane
 from shadowserve.lane.steady import BLOCK, CALL_ROWS, Steady
 from shadowserve.state import deployment as deployments
 from shadowserve.state import fed as source
@@ -61,6 +62,33 @@ def test_a_lane_ended_thrice_leaves_the_same_bytes(tmp_path, case, live, whole):
     scored(places, case.challenger)
     assert bytes_of(places) == bytes_of(whole)
     assert len(bytes_of(whole)) == 3
+
+
+def test_a_kill_between_a_commit_and_the_end_of_its_window_changes_nothing(
+    tmp_path, case, live, whole, monkeypatch
+):
+    places = fed(tmp_path, journaled(live))
+
+    def die(*_: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Lane, "_close_if_full", die)
+        with pytest.raises(SystemExit):
+            in_one(places, case)
+    scored(places, case.challenger)
+    assert bytes_of(places) == bytes_of(whole)
+
+
+def in_one(places: Places, case) -> None:
+    """Score until the first window is full."""
+    one = lane(places, case.challenger, steady=True)
+    try:
+        one.commits.take_up()
+        while one.turn():
+            pass
+    finally:
+        close(one)
 
 
 def test_a_lane_with_scorers_leaves_the_same_bytes(tmp_path, case, live, whole):
