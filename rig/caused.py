@@ -285,6 +285,54 @@ def _permuted_ordinal(frame: pd.DataFrame, seed: int, model: Any) -> Any:
     return *made, None, None
 
 
+def _permuted_codes(frame: pd.DataFrame, seed: int, model: Any) -> Any:
+    """Codes that change places before a linear model, which cannot undo it: most rows still agree."""
+    y = target(frame, seed)
+    swapped = (*CITIES[:-2], CITIES[-1], CITIES[-2])
+    made = [
+        fitted(frame, y, model=model, columns=features(**_coded(one))) for one in (CITIES, swapped)
+    ]
+    return *made, None, None
+
+
+def _learnt_with(frame: pd.DataFrame, seed: int, model: Any) -> Any:
+    """Missing ages filled otherwise on each side, and trees that learnt with it: each alone breaks what both mend."""
+    trees = GradientBoostingRegressor(n_estimators=60, random_state=seed)
+    made = [
+        fitted(
+            frame,
+            target(frame, seed),
+            model=clone(trees),
+            columns=features(age=(SimpleImputer(strategy="constant", fill_value=filled), ["age"])),
+        )
+        for filled in (0.0, 90.0)
+    ]
+    return *made, None, None
+
+
+def _later(frame: pd.DataFrame, seed: int, model: Any) -> Any:
+    """A flag that begins later and agrees on most rows, of which hardly anything depends; and other weights."""
+    trees = GradientBoostingRegressor(n_estimators=40, random_state=seed)
+    made = [
+        fitted(
+            frame,
+            target(frame, seed, other=other),
+            model=clone(trees),
+            columns=features(hour=(FunctionTransformer(part), ["hour"])),
+        )
+        for part, other in ((_afternoon, False), (_evening, True))
+    ]
+    return *made, "weights", None
+
+
+def _afternoon(hours: Any) -> np.ndarray:
+    return (np.asarray(hours) >= 12) * 1.0
+
+
+def _evening(hours: Any) -> np.ndarray:
+    return (np.asarray(hours) >= 16) * 1.0
+
+
 def _permuted_one_hot(frame: pd.DataFrame, seed: int, model: Any) -> Any:
     """The same function up to what sums in another order: codes in another order, weights with them."""
     made = [
@@ -507,14 +555,14 @@ def _nested(frame: pd.DataFrame, seed: int, model: Any) -> Any:
 
 MAKERS: Mapping[str, Maker] = {
     "weights": _weights, "step": _step, "unit": _unit, "zone": _zone, "imputation": _imputation, "both": _both,
-    "same": _same, "refitted": _refitted, "permuted ordinal": _permuted_ordinal, "permuted one-hot": _permuted_one_hot,
+    "same": _same, "refitted": _refitted, "permuted ordinal": _permuted_ordinal, "permuted codes": _permuted_codes, "learnt with": _learnt_with, "later flag": _later, "permuted one-hot": _permuted_one_hot,
     "svd": _svd, "flipped svd": _flipped_svd, "reordered": _reordered, "misread": _misread, "renamed": _renamed,
     "split": _split, "idle step": _idle_step, "rare": _rare, "trees": _trees, "ignored": _ignored,
     "correlated": _correlated, "whole": _whole, "labels": _labels, "probabilities": _probabilities, "bare": _bare,
     "bare against pipeline": _bare_against_pipeline, "nested": _nested,
 }  # fmt: skip
 PLANTED = ("weights", "step", "unit", "imputation", "both")
-NOTHING = ("same", "refitted", "permuted ordinal", "permuted one-hot", "svd")
+NOTHING = ("same", "refitted", "permuted ordinal", "permuted codes", "permuted one-hot", "svd")
 
 
 def typed(frame: pd.DataFrame) -> Rows:

@@ -77,6 +77,11 @@ class ApartProcess:
             os.killpg(self._process.pid, 9)
         self._process.wait()
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
     def load(self, deployment: Deployment, requests: Sequence[Request]) -> list[int]:
         """Load the version, and return for each request how many rows it can take; 0 where it cannot."""
         told = [(one.protocol, one.content_type, one.body or b"") for one in requests]

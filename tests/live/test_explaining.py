@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 
 import pytest
 from click.testing import CliRunner
 
-from rig.archived import served
+from rig.archived import archive, served
 from rig.explained import asked as requests
 from rig.explained import explainable
 from rig.report_schema import SCHEMA, closed, faults
 from shadowserve.cli import main
+from shadowserve.errors import ModelError
 from shadowserve.journal import reader
+from shadowserve.journal.segment_file import segments
 from shadowserve.records import Role
 from shadowserve.report import build
+from shadowserve.runs.apart_process import ApartProcess
 from shadowserve.state import causes
 from shadowserve.state import deployment as deployments
+from shadowserve.state.deployment import LaneName
 
 pytestmark = pytest.mark.live
 
@@ -64,6 +70,33 @@ def test_the_report_has_the_cause_and_nothing_of_the_request(told, places):
     kept = causes.read(places.lane(Role.CHALLENGER, 4))
     assert kept is not None
     assert "request" not in kept
+
+
+def test_an_archive_is_enough_after_all(tmp_path):
+    places = explainable(tmp_path, "weights")
+    archive(places)
+    for segment in segments(places.journal):
+        segment.path.unlink()
+    told = json.loads(asked(places, "--json").stdout)
+    assert (told["kind"], told["proven"], told["requests"]) == ("weights", True, 120)
+
+
+def test_dropped_columns_are_named_where_only_they_are_kept(tmp_path):
+    places = explainable(tmp_path, drop_inputs=("age",))
+    archive(places)
+    for segment in segments(places.journal):
+        segment.path.unlink()
+    found = asked(places)
+    assert found.exit_code == 4
+    assert "Values of age are not kept." in found.stderr
+
+
+def test_a_version_that_dies_is_one_line(places):
+    served_now = deployments.read(places)
+    with ApartProcess(LaneName(Role.CHALLENGER, 4), "v4") as own:
+        os.kill(own.pid, signal.SIGKILL)
+        with pytest.raises(ModelError, match=r"^v4 ended its process \(.*SIGKILL.*\)\. Try"):
+            own.load(served_now, [])
 
 
 def test_people_read_the_cause_and_the_shares(places):

@@ -147,7 +147,7 @@ def _of_estimators(known: _Known) -> str:
     changed = [
         f"{k} {b.params[k]} instead of {v}"
         for k, v in a.params.items()
-        if k in b.params and b.params[k] != v
+        if k in b.params and repr(b.params[k]) != repr(v)  # NaN is NaN
     ]
     return (
         f" ({listed(changed)})"

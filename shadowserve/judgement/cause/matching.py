@@ -1,7 +1,8 @@
 """Columns of features laid side by side by their values on recorded rows; names prove nothing.
 
 Two columns are the same where they agree on every row. A column that agrees on most of the rows where it says anything
-is the same one changed on the others. What agrees on none may be the same in another unit, or after a refit that its
+is the same one changed on the others, unless it only has other names for its values: codes may have changed places, and an
+estimator may have learnt with either. What agrees on none may be the same in another unit, or after a refit that its
 estimator learnt with: values cannot tell, so it is not matched.
 """
 
@@ -16,6 +17,8 @@ from shadowserve.judgement.cause.vectors import ATOL, RTOL, same
 LEAST_AGREEING = 0.5
 """Of the rows where either column is not at its commonest value."""
 LEAST_ROWS = 10
+MOST_CODES = 0.25
+"""Different values for each row; a column with more holds no codes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +107,23 @@ def _partly(
 
 def _agreeing(a: np.ndarray, b: np.ndarray) -> float:
     """Return the share of rows that agree where either says something."""
+    if _is_renamed(a, b):
+        return 0.0
     telling = ~(_is_commonest(a) & _is_commonest(b))
     agree = np.isclose(a, b, rtol=RTOL, atol=ATOL, equal_nan=True) & telling
     return float(agree.sum() / telling.sum()) if agree.sum() >= LEAST_ROWS else 0.0
+
+
+def _is_renamed(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether each of few values became one other, and two at least another: as codes do that changed places."""
+    values, places = np.unique(a, return_inverse=True)
+    others, theirs = np.unique(b, return_inverse=True)
+    if max(len(values), len(others)) > len(a) * MOST_CODES:
+        return False
+    ways = set(zip(places.tolist(), theirs.tolist(), strict=True))
+    one_to_one = len(ways) == len(values) == len(others)
+    moved = sum(not np.isclose(values[x], others[y], rtol=RTOL, atol=ATOL) for x, y in ways)
+    return one_to_one and moved > 1
 
 
 def _is_commonest(own: np.ndarray) -> np.ndarray:

@@ -120,9 +120,13 @@ def _params(step: Part, other: Part, told: list[str]) -> list[str]:
     changed = [
         f"{name} {other.params[name]} instead of {value}"
         for name, value in step.params.items()
-        if name in other.params and other.params[name] != value and not (imputes and told)
+        if name in other.params and _differ(value, other.params[name]) and not (imputes and told)
     ]
     return [listed(changed)] if changed else []
+
+
+def _differ(a: Any, b: Any) -> bool:
+    return not (a == b or (a != a and b != b))
 
 
 def _where_missing(outputs: tuple[Any, Any], given: Any) -> str:

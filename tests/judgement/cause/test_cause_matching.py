@@ -45,3 +45,18 @@ def test_rare_ones_that_agree_on_zeros_alone_are_not_the_same():
     one, other = np.zeros((2, 200, 1))
     one[:20], other[100:120] = 1.0, 1.0
     assert matched(one, other).champion == (0,)
+
+
+def test_codes_that_changed_places_have_no_counterpart_though_most_rows_agree():
+    codes = DRAW.integers(0, 6, (200, 1)).astype(float)
+    places = np.array([0.0, 1, 2, 3, 5, 4])
+    assert matched(codes, places[codes.astype(int)]).champion == (0,)
+    later = np.array([0.0, 1, 2, 3, 5, 6])  # a new category stands before two known ones
+    assert matched(codes, later[codes.astype(int)]).champion == (0,)
+
+
+def test_one_value_filled_in_for_missing_ones_is_no_code():
+    own = DRAW.integers(1, 6, (200, 1)).astype(float)
+    other = own.copy()
+    own[:30], other[:30] = 2.5, 0.0
+    assert matched(own, other).changed == ((0, 0),)

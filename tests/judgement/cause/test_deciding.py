@@ -48,7 +48,7 @@ def test_each_pair_is_told_for_what_it_is(name, seed):
         ("nested", "holds steps of its own (ColumnTransformer)"),
         ("bare", "alpha 500 instead of 1.0"),
         ("misread", "stand in another order"),
-        ("permuted ordinal", "do not act apart"),
+        ("learnt with", "do not act apart"),
         ("svd", "no counterpart is proven by values"),
         ("rare", "on other rows they may differ"),
     ],
