@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +15,15 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import TruncatedSVD
-from sklearn.ensemble import GradientBoostingRegressor, RandomForestClassifier
+from sklearn.ensemble import (
+    GradientBoostingRegressor,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+)
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
@@ -180,8 +186,6 @@ def branch(pipeline: Pipeline, name: str) -> Any:
 
 def changed(champion: Pipeline, name: str, part: Any) -> Pipeline:
     """Return a copy of a fitted pipeline with one fitted branch put into the place of another."""
-    import copy
-
     made = copy.deepcopy(champion)
     columns = made.named_steps["features"]
     columns.transformers_ = [
@@ -465,8 +469,6 @@ def _trees(frame: pd.DataFrame, seed: int, model: Any) -> Any:
 def _ignored(frame: pd.DataFrame, seed: int, model: Any) -> Any:
     """A feature changed that no estimator heeds, and weights that did."""
     champion, other, _, _ = _weights(frame, seed, model)
-    import copy
-
     made = [copy.deepcopy(one) for one in (champion, other)]
     for one in made:
         one.named_steps["model"].coef_[3] = 0.0  # the hour's
@@ -478,6 +480,45 @@ def _correlated(frame: pd.DataFrame, seed: int, model: Any) -> Any:
     champion = fitted(frame, target(frame, seed), model=model)
     once = changed(champion, "income", StandardScaler().fit(frame[["income"]] * 1.3))
     return champion, changed(once, "distance", Parsed(1.5).fit(None)), "features", None
+
+
+def _search(frame: pd.DataFrame, seed: int, model: Any) -> Any:
+    """A pipeline within a search, as it is often logged."""
+    search = GridSearchCV(
+        Pipeline([("features", features()), ("model", Ridge())]), {"model__alpha": [1e-6, 1]}, cv=2
+    )
+    champion = search.fit(frame, target(frame, seed))
+    other = copy.copy(champion)
+    other.best_estimator_ = zeroed(champion.best_estimator_)
+    return champion, other, "features", "features/age/impute"
+
+
+def _missing(frame: pd.DataFrame, seed: int, model: Any) -> Any:
+    """Missing values that reach an estimator which takes them."""
+    champion = fitted(
+        frame,
+        target(frame, seed),
+        model=HistGradientBoostingRegressor(max_iter=20, random_state=seed),
+        columns=features(age=("passthrough", ["age"])),
+    )
+    other = changed(champion, "distance", Parsed(1000.0).fit(None))
+    return champion, other, "features", "features/distance"
+
+
+def _texts(frame: pd.DataFrame, seed: int, model: Any) -> Any:
+    """Labels that are texts, of two classes and of three."""
+    y = target(frame, seed)
+    two = np.where(y > np.median(y), "high", "low")
+    three = np.where(y > np.quantile(y, 0.8), "top", two)
+    made = [fitted(frame, one, model=LogisticRegression(max_iter=2000)) for one in (two, three)]
+    return *made, "weights", None
+
+
+def _several(frame: pd.DataFrame, seed: int, model: Any) -> Any:
+    """Two numbers for each row."""
+    both = np.column_stack([target(frame, seed), target(frame, seed, other=True)])
+    champion = fitted(frame, both, model=model)
+    return champion, zeroed(champion), "features", "features/age/impute"
 
 
 def _whole(frame: pd.DataFrame, seed: int, model: Any) -> Any:
@@ -559,7 +600,8 @@ MAKERS: Mapping[str, Maker] = {
     "svd": _svd, "flipped svd": _flipped_svd, "reordered": _reordered, "misread": _misread, "renamed": _renamed,
     "split": _split, "idle step": _idle_step, "rare": _rare, "trees": _trees, "ignored": _ignored,
     "correlated": _correlated, "whole": _whole, "labels": _labels, "probabilities": _probabilities, "bare": _bare,
-    "bare against pipeline": _bare_against_pipeline, "nested": _nested,
+    "bare against pipeline": _bare_against_pipeline, "search": _search, "missing": _missing, "texts": _texts,
+    "several outputs": _several, "nested": _nested,
 }  # fmt: skip
 PLANTED = ("weights", "step", "unit", "imputation", "both")
 NOTHING = ("same", "refitted", "permuted ordinal", "permuted codes", "permuted one-hot", "svd")
