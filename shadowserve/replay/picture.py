@@ -45,7 +45,7 @@ def picture(found: Found, limits: Limits) -> str:
         shapes.append(_text(f"{share * most:.0f}", at, BOTTOM + 18, "middle"))
     shapes.append(_text("requests a second, and the p99 of their answers from when they were due", LEFT, 20))  # fmt: skip
     shapes.append(_line(across(0), up(limits.p99_ms), across(most), up(limits.p99_ms), "#888", "4"))
-    shapes.append(_text("limit", WIDTH - RIGHT + 8, up(limits.p99_ms)))
+    shapes.append(_text("limit", LEFT + 4, float(up(limits.p99_ms)) - 8))
     for n, (part, rate, _) in enumerate(found.order):
         colour = BROKE if part == CHAMPION else LANE
         shapes.append(_line(across(rate), TOP, across(rate), BOTTOM, colour, "2"))
