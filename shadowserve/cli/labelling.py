@@ -21,6 +21,8 @@ _WORDS = {
     "duplicate": "had this label already",
     "conflicting": "had another label already, which stays",
     "ambiguous": "have an id that several requests bear, and count nowhere",
+    "earlier": "are of requests that an earlier deployment answered, and count in its report ('shadowserve "
+    "deployments' lists them)",
     "unknown": "have an id that has not been compared yet, and wait for it",
     "respelt": "of these have an id that a request bears in another spelling, with zeros in front or without "
     "an exponent: a spreadsheet may have taken it for a number. Keep the column as text and send them again",

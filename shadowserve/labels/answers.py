@@ -45,6 +45,23 @@ def copy_answers(store: LabelStore, places: Places, deployment: Deployment) -> N
             store.forget_oldest(lane)
 
 
+def request_ids(places: Places, deployment: Deployment, *, most: int) -> Iterator[str]:
+    """Yield the ids of the requests that lanes have recorded, of each lane's newest at least so many."""
+    for name in (*deployment.lanes, *deployment.left_lanes):
+        files = places.lane(name.role, name.version, name.stay)
+        left = most
+        for record in open_comparisons(files.state):
+            yield str(orjson.loads(record)["request_id"])
+        for piece in open_pieces(files.state):
+            yield from pa.ipc.open_stream(piece).read_all().column("request_id").to_pylist()
+        for path in sorted(files.parts.glob("*.parquet"), reverse=True):
+            if left <= 0:
+                break
+            found = pq.read_table(path, columns=["request_id"]).column("request_id").to_pylist()
+            left -= len(found)
+            yield from found
+
+
 def _of_part(table: Any) -> Iterator[Answered]:
     for row in table.to_pylist():
         yield _answered(

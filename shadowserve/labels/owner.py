@@ -16,10 +16,11 @@ from contextlib import contextmanager
 
 from shadowserve.errors import ShadowserveError
 from shadowserve.faults import fault_of
+from shadowserve.labels.earlier import Earlier
 from shadowserve.labels.inbox import LabelSet, forget_answers, waiting
 from shadowserve.labels.pairing import Kinds, pair
 from shadowserve.labels.reading import LabelsError, Raw
-from shadowserve.labels.taking import Taken, take_in
+from shadowserve.labels.taking import EarlierDeployments, Taken, move, take_in
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.following import Followed
 from shadowserve.state.places import Places
@@ -51,7 +52,7 @@ def _wait(places: Places, deployment: Deployment, handed: LabelSet) -> Taken:
         # Tried at each turn: the owner may have ended since the last one.
         with owning(places) as is_ours:
             if is_ours:
-                take_waiting(places, deployment)
+                take_waiting(places, deployment, Earlier(places, take))
         if is_ours:
             continue
         if time.monotonic() > until:
@@ -83,6 +84,8 @@ class Owner:
         self._places, self._kinds = places, kinds
         self._followed = Followed(places, deployment)
         self._pair_at = 0.0
+        self._earlier = Earlier(places, take)
+        self._has_moved = False
 
     def run(self, stop: threading.Event) -> None:
         """Work until asked to stop, then once more, since the lanes have come to an end meanwhile."""
@@ -107,7 +110,10 @@ class Owner:
         """Take what waits, and now and then pair; whatever happens, the next turn tries again."""
         try:
             deployment = self._followed.now()
-            found = take_waiting(self._places, deployment)
+            if not self._has_moved:
+                move(self._places, deployment, self._earlier)
+                self._has_moved = True
+            found = take_waiting(self._places, deployment, self._earlier)
             if found or time.monotonic() >= self._pair_at:
                 self._pair_at = time.monotonic() + PAIR_S
                 pair(self._places, deployment, self._kinds)
@@ -116,22 +122,31 @@ class Owner:
             _log.warning("labels cannot be paired now: %s at %s", fault.type, fault.frame)
 
 
-def take_waiting(places: Places, deployment: Deployment) -> int:
+def take_waiting(
+    places: Places, deployment: Deployment, earlier: EarlierDeployments | None = None
+) -> int:
     """Take the sets in the inbox, each whole or not at all, and answer each; return how many there were.
 
     To be called by the owner of the labels' file.
+
+    Parameters
+    ----------
+    earlier : EarlierDeployments, optional
+        Asked for the requests that are unknown here.
     """
     found = waiting(places.label_sets)
     for handed in found:
-        handed.answer(_outcome(places, deployment, handed))
+        handed.answer(_outcome(places, deployment, handed, earlier))
     if found:
         forget_answers(places.label_sets)
     return len(found)
 
 
-def _outcome(places: Places, deployment: Deployment, handed: LabelSet) -> Taken | ShadowserveError:
+def _outcome(
+    places: Places, deployment: Deployment, handed: LabelSet, earlier: EarlierDeployments | None
+) -> Taken | ShadowserveError:
     try:
-        return take_in(places, deployment, handed.labels())
+        return take_in(places, deployment, handed.labels(), earlier=earlier)
     except ShadowserveError as error:
         return error
     except Exception as error:  # whoever waits for it must hear that nothing was taken

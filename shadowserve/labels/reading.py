@@ -48,6 +48,11 @@ class RowList:
         if len(self.rows) < MAX_ROWS_TOLD:
             self.rows.append(row)
 
+    def extend(self, others: RowList) -> None:
+        """Count the rows of another list too."""
+        self.n += others.n
+        self.rows = sorted([*self.rows, *others.rows])[:MAX_ROWS_TOLD]
+
     def __str__(self) -> str:
         shown = ", ".join(map(str, self.rows[:_SHOWN]))
         more = f" and {self.n - _SHOWN:,} more" if self.n > _SHOWN else ""

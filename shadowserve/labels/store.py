@@ -139,6 +139,17 @@ class LabelStore:
             (request_id, label, time.time_ns()),
         )
 
+    def waiting(self) -> Iterator[tuple[str, str]]:
+        """Yield id and label, as JSON, of the labels whose request nobody has compared."""
+        yield from self._connection.execute(
+            "SELECT request_id, label FROM label WHERE NOT EXISTS "
+            "(SELECT 1 FROM answer WHERE answer.request_id = label.request_id)"
+        )
+
+    def withdraw(self, request_id: str) -> None:
+        """Take a label out that has been paired with nothing."""
+        self._connection.execute("DELETE FROM label WHERE request_id = ?", (request_id,))
+
     def requests_with(self, request_id: str) -> int:
         """Return how many requests bear an id, whichever lane saw them."""
         # Each lane that saw a request has a row of it; the position is the request's identity.

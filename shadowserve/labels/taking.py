@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from shadowserve.labels.answers import copy_answers
 from shadowserve.labels.reading import Faulty, Raw, RowList, refuse
@@ -14,6 +14,7 @@ from shadowserve.labels.store import LabelStore
 from shadowserve.labels.typed import Expected, expected, typed
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.places import Places
+from shadowserve.state.shelves import Shelf
 
 
 @dataclass(slots=True)
@@ -35,6 +36,8 @@ class Taken:
     respelt : RowList
         Those of them whose id a request bears in another spelling, as before a spreadsheet took it for
         a number. The first `respelt.LOOKED_AT` unknown ids are looked at.
+    earlier : RowList
+        Those whose request an earlier deployment answered: there they count as whatever became of them.
     """
 
     rows: int = 0
@@ -44,6 +47,13 @@ class Taken:
     ambiguous: RowList = field(default_factory=RowList)
     unknown: RowList = field(default_factory=RowList)
     respelt: RowList = field(default_factory=RowList)
+    earlier: RowList = field(default_factory=RowList)
+
+    def add(self, other: Taken) -> None:
+        """Add what became of rows that an earlier deployment took."""
+        self.accepted += other.accepted
+        for name in _LISTS:
+            getattr(self, name).extend(getattr(other, name))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts, and the first rows of each, as JSON-able values."""
@@ -56,20 +66,42 @@ class Taken:
     @classmethod
     def from_dict(cls, told: Mapping[str, Any]) -> Self:
         """Read what `to_dict` returned."""
-        lists = {name: RowList(**told[name]) for name in _LISTS}
+        # An owner of an earlier release knows fewer of them.
+        lists = {name: RowList(**told.get(name, {})) for name in _LISTS}
         return cls(rows=told["rows"], accepted=told["accepted"], **lists)
 
 
-_LISTS = ("duplicate", "conflicting", "ambiguous", "unknown", "respelt")
+_LISTS = ("duplicate", "conflicting", "ambiguous", "unknown", "respelt", "earlier")
 
 
-def take_in(places: Places, deployment: Deployment, labels: Iterable[Raw]) -> Taken:
+class EarlierDeployments(Protocol):
+    """Where else a label's request may have been answered."""
+
+    def found(self, deployment: Deployment) -> Sequence[Shelf]:
+        """Return the earlier deployments, the newest first."""
+
+    def of(self, request_id: str, among: Iterable[Shelf]) -> Shelf | None:
+        """Return the one that compared a request."""
+
+    def take(self, shelf: Shelf, labels: Iterable[Raw]) -> Taken:
+        """Take labels there."""
+
+
+def take_in(
+    places: Places,
+    deployment: Deployment,
+    labels: Iterable[Raw],
+    *,
+    earlier: EarlierDeployments | None = None,
+) -> Taken:
     """Take a set of labels, all of them or none; to be called by the file's one writer.
 
     Parameters
     ----------
     labels : iterable of Raw
         From `reading`; read once, one at a time.
+    earlier : EarlierDeployments, optional
+        Asked for the requests that are unknown here.
 
     Raises
     ------
@@ -81,13 +113,66 @@ def take_in(places: Places, deployment: Deployment, labels: Iterable[Raw]) -> Ta
         copy_answers(store, places, deployment)
         with store.writing():
             wanted = _expected(store, deployment)
-            taken = _take(store, labels, wanted)
+            elsewhere = _Elsewhere(earlier, deployment) if earlier else None
+            taken = _take(store, labels, wanted, elsewhere)
             for name in ("duplicate", "conflicting"):
                 store.count(name, getattr(taken, name).n)
+            # Before this file's are kept: where they are refused there, none is taken here either.
+            if elsewhere is not None:
+                elsewhere.take(taken)
     return taken
 
 
-def _take(store: LabelStore, labels: Iterable[Raw], wanted: Expected) -> Taken:
+def move(places: Places, deployment: Deployment, earlier: EarlierDeployments) -> int:
+    """Move labels that wait here for a request to the earlier deployment that answered it; return how many.
+
+    They came while it was not in the archive yet. To be called by the file's one writer.
+    """
+    if not places.labels.exists():
+        return 0
+    with LabelStore(places.labels) as store:
+        copy_answers(store, places, deployment)
+        elsewhere, taken = _Elsewhere(earlier, deployment), Taken()
+        for request_id, label in store.waiting():
+            elsewhere.keep(0, request_id, json.loads(label))
+        # There first: a label that is in both files counts in neither twice.
+        elsewhere.take(taken)
+        with store.writing():
+            for request_id in elsewhere.ids():
+                store.withdraw(request_id)
+    return taken.earlier.n
+
+
+class _Elsewhere:
+    """Labels of one set whose requests earlier deployments answered."""
+
+    def __init__(self, earlier: EarlierDeployments, deployment: Deployment) -> None:
+        self._earlier = earlier
+        self._among = earlier.found(deployment)
+        self._kept: dict[str, tuple[Shelf, list[Raw]]] = {}
+
+    def keep(self, row: int, request_id: str, label: Any) -> bool:
+        """Keep a label for the deployment that answered its request, if there is one."""
+        shelf = self._earlier.of(request_id, self._among)
+        if shelf is not None:
+            self._kept.setdefault(shelf.id, (shelf, []))[1].append((row, request_id, label))
+        return shelf is not None
+
+    def ids(self) -> Iterable[str]:
+        """Yield the ids of what is kept."""
+        return (str(label[1]) for _, labels in self._kept.values() for label in labels)
+
+    def take(self, taken: Taken) -> None:
+        """Have what is kept taken where it belongs."""
+        for shelf, labels in self._kept.values():
+            taken.add(self._earlier.take(shelf, labels))
+            for row, _, _ in labels:
+                taken.earlier.add(row)
+
+
+def _take(
+    store: LabelStore, labels: Iterable[Raw], wanted: Expected, elsewhere: _Elsewhere | None
+) -> Taken:
     taken, faults = Taken(), dict[str, RowList]()
     for row, request_id, label in labels:
         taken.rows += 1
@@ -97,7 +182,10 @@ def _take(store: LabelStore, labels: Iterable[Raw], wanted: Expected) -> Taken:
             faults.setdefault(str(error), RowList()).add(row)
             continue
         # After a fault rows are only checked: none will be taken, and all faults are told together.
-        if not faults:
+        if faults:
+            continue
+        unknown = elsewhere is not None and not store.requests_with(key)
+        if elsewhere is None or not unknown or not elsewhere.keep(row, key, label):
             _append(store, taken, row, key, json.dumps(value))
     if faults:
         refuse(faults)
