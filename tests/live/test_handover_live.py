@@ -26,6 +26,7 @@ from shadowserve.supervisor import visiting
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 
+LABELLED = 5
 QUICK = ("--lane-priority", "normal", "--no-control")
 
 
@@ -69,9 +70,14 @@ def balance(served: Served) -> int:
 
 
 def test_callers_notice_nothing_when_versions_take_over_and_back(tmp_path, clash):
-    with served_from(tmp_path, clash, "--warm-former", "1h") as served:
+    """Nor is anything lost of what is kept, and labels find their requests in whichever deployment answered them."""
+    with served_from(tmp_path, clash, "--warm-former", "1h", "--keep-journal", "1h") as served:
         with Unnoticed(served.facts["port"], rate=40, idle_s=(2.0, 9.0)) as callers:
             callers.until_served_by("m/1")
+            for n in range(LABELLED):
+                named = {"X-Request-ID": f"old-{n}"}
+                asked = {"dataframe_records": [{"a": 1.5}]}
+                served.client.post(f"{served.url}/invocations", json=asked, headers=named)
             done = serve(served, 2, 1)
             assert done.returncode == 0, done.stderr
             callers.until_served_by("m/2")
@@ -88,10 +94,24 @@ def test_callers_notice_nothing_when_versions_take_over_and_back(tmp_path, clash
         assert callers.wrong == []
         assert callers.closed_idle == 0
         assert set(callers.versions) == {"m/1", "m/2"}
-        assert balance(served) == len(callers.calls)
+        assert balance(served) == len(callers.calls) + LABELLED
         told = [shelf.state for shelf in shelves(Places(served.state))]
         assert told == ["serving", "archived", "archived"]
+        labels = tmp_path / "labels.csv"
+        labels.write_text("request_id,label\n" + "".join(f"old-{n},1.5\n" for n in range(LABELLED)))
+        taken = json.loads(
+            run("labels", str(labels), "--json", "--state-dir", str(served.state)).stdout
+        )
+        assert (taken["accepted"], taken["earlier"]["n"], taken["unknown"]["n"]) == (
+            LABELLED,
+            LABELLED,
+            0,
+        )
         assert served.stop() == 0
+    kept = run("journal", "verify", "--json", "--state-dir", str(served.state))
+    assert kept.returncode == 0, kept.stdout
+    assert json.loads(kept.stdout)["requests"] == len(callers.calls) + LABELLED
+    assert json.loads(kept.stdout)["gaps"] == []
 
 
 def test_the_version_that_the_alias_stands_for_takes_over_and_the_way_back_is_short(

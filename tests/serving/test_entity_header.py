@@ -84,17 +84,17 @@ def test_a_lane_counts_each_name_once_and_each_request_without_one_by_itself(tmp
 
 
 def test_a_segment_that_an_earlier_release_wrote_is_read_on(tmp_path):
-    """Its rows have one column fewer: they name nobody."""
+    """Its rows have two columns fewer: they name nobody, and no replay."""
     live = sqlite3.connect(tmp_path / "0-1.db")
-    live.executescript(segment_file.TABLES.replace(", unit INTEGER", ""))
+    live.executescript(segment_file.TABLES.replace(", unit INTEGER, replay TEXT", ""))
     segment_file.begin(live, first=1, steps="[]")
-    row = request(1)[:-1]
+    row = request(1)[:-2]
     live.execute("INSERT INTO request VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
     live.commit()
     live.close()
     recovery.recover(tmp_path, worker=0)
     (one,) = JournalReader(tmp_path, cursor={}).read(10).requests
-    assert (one.request_id, one.unit) == ("r1", None)
+    assert (one.request_id, one.unit, one.replay) == ("r1", None, None)
 
 
 def test_the_tap_takes_whom_a_record_is_for(tmp_path):
