@@ -24,6 +24,8 @@ MIN_DROP = 96 * 2**20
 """Bytes: a smaller drop is the allocator giving pages back, a larger one a process that began anew."""
 MIN_MEMORY_NOTES = 5
 """Notes that make a slope: ten pairs, so that two odd ones leave the median as it is."""
+MIN_SHORT_NOTES = 4
+"""Notes of a life that makes a slope together with others: a lane that is behind notes its memory once a block."""
 
 
 @finds(MEMORY_GROWTH, needs=Needs.LEARNED)
@@ -54,7 +56,8 @@ def growth_per_request(notes: Sequence[Sequence[int]]) -> float | None:
     ----------
     notes : sequence of (requests, bytes)
         A process that restarts begins anew, which shows as a large drop. The latest process that
-        lived long enough to tell counts, so that one stopped for its growth is not forgotten.
+        lived long enough to tell counts, so that one stopped for its growth is not forgotten. Where
+        none did, those that each grew by more than an innocent one may tell together.
 
     Returns
     -------
@@ -65,10 +68,21 @@ def growth_per_request(notes: Sequence[Sequence[int]]) -> float | None:
     drops = [i for i in range(1, len(notes)) if notes[i - 1][1] - notes[i][1] > MIN_DROP]
     lives = [notes[i:j] for i, j in zip([0, *drops], [*drops, len(notes)], strict=True)]
     # The first third of a life is warm-up: caches, lazy imports and arenas fill up then.
-    told = (life[len(life) // 3 :] for life in reversed(lives))
-    later = next((life for life in told if len(life) >= MIN_MEMORY_NOTES), [])
-    if not later or later[-1][1] - later[0][1] < MIN_LEAK_TOTAL:
+    told = [life[len(life) // 3 :] for life in reversed(lives)]
+    long = next((life for life in told if len(life) >= MIN_MEMORY_NOTES), None)
+    grown = [life for life in ([long] if long else told) if _has_grown(life)]
+    slopes = np.concatenate([_slopes(life) for life in grown]) if grown else np.empty(0)
+    if len(slopes) < MIN_MEMORY_NOTES * (MIN_MEMORY_NOTES - 1) // 2:
         return None
-    n, used = np.asarray(later, dtype=np.float64).T
-    i, j = np.triu_indices(len(later), k=1)
-    return float(np.median((used[j] - used[i]) / np.maximum(n[j] - n[i], 1)))
+    return float(np.median(slopes))
+
+
+def _has_grown(life: Sequence[Sequence[int]]) -> bool:
+    return len(life) >= MIN_SHORT_NOTES and life[-1][1] - life[0][1] >= MIN_LEAK_TOTAL
+
+
+def _slopes(life: Sequence[Sequence[int]]) -> np.ndarray:
+    """Return bytes a request of each pair of notes."""
+    n, used = np.asarray(life, dtype=np.float64).T
+    i, j = np.triu_indices(len(life), k=1)
+    return np.divide(used[j] - used[i], np.maximum(n[j] - n[i], 1))
