@@ -85,4 +85,5 @@ def _slopes(life: Sequence[Sequence[int]]) -> np.ndarray:
     """Return bytes a request of each pair of notes."""
     n, used = np.asarray(life, dtype=np.float64).T
     i, j = np.triu_indices(len(life), k=1)
-    return np.divide(used[j] - used[i], np.maximum(n[j] - n[i], 1))
+    slopes: np.ndarray = (used[j] - used[i]) / np.maximum(n[j] - n[i], 1)
+    return slopes
