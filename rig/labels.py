@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,10 @@ import numpy as np
 from rig.evidence import CHALLENGER, CONTROL, comparison, deployment, state_directory
 from shadowserve.comparison.comparing import Outputs, Side
 from shadowserve.comparison.learned import Learned
+from shadowserve.comparison.outputs import kind_compared
 from shadowserve.divergence import Kind, divergence_of
+from shadowserve.labels import Owner
+from shadowserve.labels.owner import owning
 from shadowserve.lane import windows
 from shadowserve.records import Comparison, Outcome
 from shadowserve.schema.disclosure import Disclosure
@@ -20,7 +24,7 @@ from shadowserve.state.deployment import Deployment, LaneName
 from shadowserve.state.lane_file import LaneState, Progress, Window
 from shadowserve.state.places import Places
 
-__all__ = ["CHALLENGER", "CONTROL", "Kind", "answers", "serve", "work"]
+__all__ = ["CHALLENGER", "CONTROL", "Kind", "Running", "answers", "serve", "wait_for_owner", "work"]
 
 SIGNATURE = {"inputs": [], "outputs": [{"type": "long"}], "params": None}
 
@@ -83,3 +87,27 @@ def answers(n: int, *, first: int = 1, seed: int = 0, better: float = 0.0) -> tu
         for i in range(n)
     ]
     return truth.tolist(), rows
+
+
+class Running:
+    """An owner at work in a thread, as in the evidence writer's process."""
+
+    def __init__(self, places: Places, served: Deployment) -> None:
+        self.stop = threading.Event()
+        owner = Owner(places, served, kind_compared)
+        self.thread = threading.Thread(target=owner.run, args=(self.stop,))
+
+    def __enter__(self) -> None:
+        self.thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop.set()
+        self.thread.join()
+
+
+def wait_for_owner(places: Places) -> None:
+    """Until the lock is held, whoever asks for it has it for a moment."""
+    while True:
+        with owning(places) as is_ours:
+            if not is_ours:
+                return

@@ -5,7 +5,7 @@ from shadowserve.labels.joining import Losses
 from shadowserve.labels.owner import Owner, pair_if_nobody_does, take
 from shadowserve.labels.pairing import learn
 from shadowserve.labels.reading import LabelsError, RowList, read_body, read_file
-from shadowserve.labels.taking import Taken
+from shadowserve.labels.taken import Taken
 
 __all__ = [
     "LabelsError",

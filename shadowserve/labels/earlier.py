@@ -5,7 +5,9 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -13,7 +15,7 @@ from shadowserve.errors import ShadowserveError
 from shadowserve.labels.answers import request_ids
 from shadowserve.labels.reading import Raw
 from shadowserve.labels.store import KEPT_ANSWERS
-from shadowserve.labels.taking import Taken
+from shadowserve.labels.taken import Taken
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.places import Places
 from shadowserve.state.shelves import Shelf, shelves
@@ -81,10 +83,44 @@ class Earlier:
             try:
                 ids = request_ids(shelf.places, shelf.deployment, most=KEPT_ANSWERS)
                 self._known[root] = array("q", sorted({hash(one) for one in ids}))
-            except (
-                ShadowserveError,
-                OSError,
-                pa.ArrowException,
-            ):  # damaged: it holds up nobody else's labels
+            # Damaged, it holds up nobody else's labels.
+            except (ShadowserveError, OSError, pa.ArrowException):
                 self._known[root] = array("q")
         return self._known[root]
+
+
+class Elsewhere:
+    """Labels of one set whose requests earlier deployments answered.
+
+    Parameters
+    ----------
+    earlier : Earlier
+    deployment : Deployment
+        The present one.
+    """
+
+    def __init__(self, earlier: Earlier, deployment: Deployment) -> None:
+        self._earlier, self._deployment = earlier, deployment
+        self._kept: dict[str, tuple[Shelf, list[Raw]]] = {}
+
+    @cached_property
+    def _among(self) -> list[Shelf]:
+        return self._earlier.found(self._deployment)  # read only where a label is unknown here
+
+    def keep(self, row: int, request_id: str, label: Any) -> bool:
+        """Keep a label for the deployment that answered its request, if there is one."""
+        shelf = self._earlier.of(request_id, self._among)
+        if shelf is not None:
+            self._kept.setdefault(shelf.id, (shelf, []))[1].append((row, request_id, label))
+        return shelf is not None
+
+    def ids(self) -> Iterable[str]:
+        """Yield the ids of what is kept."""
+        return (str(label[1]) for _, labels in self._kept.values() for label in labels)
+
+    def take(self, taken: Taken) -> None:
+        """Have what is kept taken where it belongs; add what became of it."""
+        for shelf, labels in self._kept.values():
+            taken.add(self._earlier.take(shelf, labels))
+            for row, _, _ in labels:
+                taken.earlier.add(row)

@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from shadowserve.errors import ShadowserveError, UnreachableError
 from shadowserve.labels.reading import Faulty, LabelsError, Raw, RowList, Text
-from shadowserve.labels.taking import Taken
+from shadowserve.labels.taken import Taken
 from shadowserve.labels.typed import strange
 from shadowserve.state.files import write_whole
 

@@ -20,7 +20,8 @@ from shadowserve.labels.earlier import Earlier
 from shadowserve.labels.inbox import LabelSet, forget_answers, waiting
 from shadowserve.labels.pairing import Kinds, pair
 from shadowserve.labels.reading import LabelsError, Raw
-from shadowserve.labels.taking import EarlierDeployments, Taken, move, take_in
+from shadowserve.labels.taken import Taken
+from shadowserve.labels.taking import move, take_in
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.following import Followed
 from shadowserve.state.places import Places
@@ -85,7 +86,6 @@ class Owner:
         self._followed = Followed(places, deployment)
         self._pair_at = 0.0
         self._earlier = Earlier(places, take)
-        self._has_moved = False
 
     def run(self, stop: threading.Event) -> None:
         """Work until asked to stop, then once more, since the lanes have come to an end meanwhile."""
@@ -99,6 +99,8 @@ class Owner:
 
     def _own(self, stop: threading.Event) -> None:
         with owning(self._places) as is_ours:
+            if is_ours:
+                self._move()
             while is_ours and not stop.is_set():
                 self.turn()
                 stop.wait(LOOK_S)
@@ -106,13 +108,20 @@ class Owner:
                 self._pair_at = 0.0
                 self.turn()
 
+    def _move(self) -> None:
+        """Move labels that came before a former deployment lay in the archive; what fails waits for the next start."""
+        try:
+            move(self._places, self._followed.now(), self._earlier)
+        except Exception as error:  # a damaged archive holds up no label of this deployment
+            fault = fault_of(error)
+            _log.warning(
+                "labels of earlier deployments stay here: %s at %s", fault.type, fault.frame
+            )
+
     def turn(self) -> None:
         """Take what waits, and now and then pair; whatever happens, the next turn tries again."""
         try:
             deployment = self._followed.now()
-            if not self._has_moved:
-                move(self._places, deployment, self._earlier)
-                self._has_moved = True
             found = take_waiting(self._places, deployment, self._earlier)
             if found or time.monotonic() >= self._pair_at:
                 self._pair_at = time.monotonic() + PAIR_S
@@ -122,16 +131,14 @@ class Owner:
             _log.warning("labels cannot be paired now: %s at %s", fault.type, fault.frame)
 
 
-def take_waiting(
-    places: Places, deployment: Deployment, earlier: EarlierDeployments | None = None
-) -> int:
+def take_waiting(places: Places, deployment: Deployment, earlier: Earlier | None = None) -> int:
     """Take the sets in the inbox, each whole or not at all, and answer each; return how many there were.
 
     To be called by the owner of the labels' file.
 
     Parameters
     ----------
-    earlier : EarlierDeployments, optional
+    earlier : Earlier, optional
         Asked for the requests that are unknown here.
     """
     found = waiting(places.label_sets)
@@ -143,7 +150,7 @@ def take_waiting(
 
 
 def _outcome(
-    places: Places, deployment: Deployment, handed: LabelSet, earlier: EarlierDeployments | None
+    places: Places, deployment: Deployment, handed: LabelSet, earlier: Earlier | None
 ) -> Taken | ShadowserveError:
     try:
         return take_in(places, deployment, handed.labels(), earlier=earlier)

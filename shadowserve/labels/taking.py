@@ -3,88 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from collections.abc import Iterable
+from typing import Any
 
 from shadowserve.labels.answers import copy_answers
+from shadowserve.labels.earlier import Earlier, Elsewhere
 from shadowserve.labels.reading import Faulty, Raw, RowList, refuse
 from shadowserve.labels.respelt import LOOKED_AT, before
 from shadowserve.labels.store import LabelStore
+from shadowserve.labels.taken import Taken
 from shadowserve.labels.typed import Expected, expected, typed
 from shadowserve.state.deployment import Deployment
 from shadowserve.state.places import Places
-from shadowserve.state.shelves import Shelf
-
-
-@dataclass(slots=True)
-class Taken:
-    """What became of one set of labels, by row.
-
-    Parameters
-    ----------
-    rows : int
-        How many came.
-    accepted : int
-        New labels.
-    duplicate, conflicting : RowList
-        The id had the same label already, or another one: the first stays.
-    ambiguous : RowList
-        Several requests bear the id, so that nobody knows whose label it is.
-    unknown : RowList
-        No request with the id has been compared yet; the label waits for it.
-    respelt : RowList
-        Those of them whose id a request bears in another spelling, as before a spreadsheet took it for
-        a number. The first `respelt.LOOKED_AT` unknown ids are looked at.
-    earlier : RowList
-        Those whose request an earlier deployment answered: there they count as whatever became of them.
-    """
-
-    rows: int = 0
-    accepted: int = 0
-    duplicate: RowList = field(default_factory=RowList)
-    conflicting: RowList = field(default_factory=RowList)
-    ambiguous: RowList = field(default_factory=RowList)
-    unknown: RowList = field(default_factory=RowList)
-    respelt: RowList = field(default_factory=RowList)
-    earlier: RowList = field(default_factory=RowList)
-
-    def add(self, other: Taken) -> None:
-        """Add what became of rows that an earlier deployment took."""
-        self.accepted += other.accepted
-        for name in _LISTS:
-            getattr(self, name).extend(getattr(other, name))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the counts, and the first rows of each, as JSON-able values."""
-        told: dict[str, Any] = {"rows": self.rows, "accepted": self.accepted}
-        for name in _LISTS:
-            found: RowList = getattr(self, name)
-            told[name] = {"n": found.n, "rows": found.rows}
-        return told
-
-    @classmethod
-    def from_dict(cls, told: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` returned."""
-        # An owner of an earlier release knows fewer of them.
-        lists = {name: RowList(**told.get(name, {})) for name in _LISTS}
-        return cls(rows=told["rows"], accepted=told["accepted"], **lists)
-
-
-_LISTS = ("duplicate", "conflicting", "ambiguous", "unknown", "respelt", "earlier")
-
-
-class EarlierDeployments(Protocol):
-    """Where else a label's request may have been answered."""
-
-    def found(self, deployment: Deployment) -> Sequence[Shelf]:
-        """Return the earlier deployments, the newest first."""
-
-    def of(self, request_id: str, among: Iterable[Shelf]) -> Shelf | None:
-        """Return the one that compared a request."""
-
-    def take(self, shelf: Shelf, labels: Iterable[Raw]) -> Taken:
-        """Take labels there."""
 
 
 def take_in(
@@ -92,7 +22,7 @@ def take_in(
     deployment: Deployment,
     labels: Iterable[Raw],
     *,
-    earlier: EarlierDeployments | None = None,
+    earlier: Earlier | None = None,
 ) -> Taken:
     """Take a set of labels, all of them or none; to be called by the file's one writer.
 
@@ -100,7 +30,7 @@ def take_in(
     ----------
     labels : iterable of Raw
         From `reading`; read once, one at a time.
-    earlier : EarlierDeployments, optional
+    earlier : Earlier, optional
         Asked for the requests that are unknown here.
 
     Raises
@@ -113,7 +43,7 @@ def take_in(
         copy_answers(store, places, deployment)
         with store.writing():
             wanted = _expected(store, deployment)
-            elsewhere = _Elsewhere(earlier, deployment) if earlier else None
+            elsewhere = Elsewhere(earlier, deployment) if earlier else None
             taken = _take(store, labels, wanted, elsewhere)
             for name in ("duplicate", "conflicting"):
                 store.count(name, getattr(taken, name).n)
@@ -123,7 +53,7 @@ def take_in(
     return taken
 
 
-def move(places: Places, deployment: Deployment, earlier: EarlierDeployments) -> int:
+def move(places: Places, deployment: Deployment, earlier: Earlier) -> int:
     """Move labels that wait here for a request to the earlier deployment that answered it; return how many.
 
     They came while it was not in the archive yet. To be called by the file's one writer.
@@ -132,7 +62,7 @@ def move(places: Places, deployment: Deployment, earlier: EarlierDeployments) ->
         return 0
     with LabelStore(places.labels) as store:
         copy_answers(store, places, deployment)
-        elsewhere, taken = _Elsewhere(earlier, deployment), Taken()
+        elsewhere, taken = Elsewhere(earlier, deployment), Taken()
         for request_id, label in store.waiting():
             elsewhere.keep(0, request_id, json.loads(label))
         # There first: a label that is in both files counts in neither twice.
@@ -143,35 +73,8 @@ def move(places: Places, deployment: Deployment, earlier: EarlierDeployments) ->
     return taken.earlier.n
 
 
-class _Elsewhere:
-    """Labels of one set whose requests earlier deployments answered."""
-
-    def __init__(self, earlier: EarlierDeployments, deployment: Deployment) -> None:
-        self._earlier = earlier
-        self._among = earlier.found(deployment)
-        self._kept: dict[str, tuple[Shelf, list[Raw]]] = {}
-
-    def keep(self, row: int, request_id: str, label: Any) -> bool:
-        """Keep a label for the deployment that answered its request, if there is one."""
-        shelf = self._earlier.of(request_id, self._among)
-        if shelf is not None:
-            self._kept.setdefault(shelf.id, (shelf, []))[1].append((row, request_id, label))
-        return shelf is not None
-
-    def ids(self) -> Iterable[str]:
-        """Yield the ids of what is kept."""
-        return (str(label[1]) for _, labels in self._kept.values() for label in labels)
-
-    def take(self, taken: Taken) -> None:
-        """Have what is kept taken where it belongs."""
-        for shelf, labels in self._kept.values():
-            taken.add(self._earlier.take(shelf, labels))
-            for row, _, _ in labels:
-                taken.earlier.add(row)
-
-
 def _take(
-    store: LabelStore, labels: Iterable[Raw], wanted: Expected, elsewhere: _Elsewhere | None
+    store: LabelStore, labels: Iterable[Raw], wanted: Expected, elsewhere: Elsewhere | None
 ) -> Taken:
     taken, faults = Taken(), dict[str, RowList]()
     for row, request_id, label in labels:
@@ -184,9 +87,9 @@ def _take(
         # After a fault rows are only checked: none will be taken, and all faults are told together.
         if faults:
             continue
-        unknown = elsewhere is not None and not store.requests_with(key)
-        if elsewhere is None or not unknown or not elsewhere.keep(row, key, label):
-            _append(store, taken, row, key, json.dumps(value))
+        n_alike = store.requests_with(key)
+        if n_alike or elsewhere is None or not elsewhere.keep(row, key, label):
+            _append(store, taken, row, key, json.dumps(value), n_alike)
     if faults:
         refuse(faults)
     return taken
@@ -201,14 +104,15 @@ def _checked(request_id: Any, label: Any, wanted: Expected) -> tuple[str, Any]:
     return str(request_id), typed(label, wanted)
 
 
-def _append(store: LabelStore, taken: Taken, row: int, request_id: str, label: str) -> None:
+def _append(
+    store: LabelStore, taken: Taken, row: int, request_id: str, label: str, n_alike: int
+) -> None:
     present = store.label_of(request_id)
     if present is not None:
         (taken.duplicate if present == label else taken.conflicting).add(row)
         return
     store.append(request_id, label)
     taken.accepted += 1
-    n_alike = store.requests_with(request_id)
     if n_alike != 1:
         (taken.ambiguous if n_alike else taken.unknown).add(row)
     # Each id is tried in some twenty spellings, so only the first unknown ones are looked at.

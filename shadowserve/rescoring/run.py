@@ -15,7 +15,7 @@ from shadowserve.errors import ShadowserveError, UnreachableError
 from shadowserve.evidence.outstanding import outstanding
 from shadowserve.labels.owner import take
 from shadowserve.labels.reading import LabelsError, read_file
-from shadowserve.labels.taking import Taken
+from shadowserve.labels.taken import Taken
 from shadowserve.lane.steady import WORKER
 from shadowserve.state import arrival, counters, fed
 from shadowserve.state.deployment import Deployment

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from rig.evidence import deployment, state_directory
-from rig.labels import CHALLENGER, answers, work
+from rig.labels import CHALLENGER, Running, answers, wait_for_owner, work
 from shadowserve.comparison.outputs import kind_compared
 from shadowserve.errors import UnreachableError
-from shadowserve.labels import Owner, learn, take
+from shadowserve.labels import learn, take
 from shadowserve.labels.store import LabelStore
 from shadowserve.state import deployment as deployments
 from shadowserve.state.shelves import find
@@ -100,13 +100,40 @@ def test_a_label_that_came_while_the_deployments_changed_is_moved_once_the_forme
     ):  # nobody could know yet whose they are
         for _, request_id, label in [*labels(old, "old"), *labels(new, "new"), (0, "never", 1)]:
             store.append(request_id, str(label))
-    owner = Owner(places, second, kind_compared)
-    owner.turn()
-    owner.turn()
+    with Running(places, second):
+        wait_for_owner(places)
+        take(places, second, [])  # it has moved them before it takes anything
     assert joined(places, second) == 30
     assert joined(*earlier(places)) == 40
     with LabelStore(places.labels) as store:
         assert store.counts()["labels"] == 31
+
+
+def test_an_earlier_deployment_that_can_take_nothing_holds_up_no_label_of_the_present_one(
+    tmp_path, succession, caplog
+):
+    places, second, _ = succession()
+    state_directory(tmp_path, second)
+    new = answered(places, 30, "new", seed=2, part=True)
+    with LabelStore(places.labels) as store, store.writing():
+        store.append("old-1", "1")
+    earlier(places)[0].labels.mkdir()  # where its file would lie
+    with Running(places, second):
+        wait_for_owner(places)
+        taken = take(places, second, labels(new, "new"))
+    assert (taken.accepted, joined(places, second)) == (30, 30)
+    assert caplog.text.count("stay here") == 1
+    with LabelStore(places.labels) as store:
+        assert store.label_of("old-1") == "1"
+
+
+def test_of_one_id_in_both_the_present_deployments_request_counts(tmp_path, succession):
+    places, second, _ = succession()
+    state_directory(tmp_path, second)
+    new = answered(places, 40, "old", seed=2, part=True)  # ids of a shop that begins to count anew
+    taken = take(places, second, labels(new, "old"))
+    assert (taken.accepted, taken.earlier.n) == (40, 0)
+    assert (joined(places, second), joined(*earlier(places))) == (40, 0)
 
 
 def test_another_models_answers_are_none_of_its_concern(tmp_path, succession):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 import pytest
 
-from rig.labels import CHALLENGER, CONTROL, Kind, answers, serve, work
+from rig.labels import CHALLENGER, CONTROL, Kind, Running, answers, serve, wait_for_owner, work
 from rig.unwritable import digests
 from shadowserve.comparison.outputs import kind_compared
-from shadowserve.labels import LabelsError, Owner, learn, pair_if_nobody_does, take
+from shadowserve.labels import LabelsError, learn, pair_if_nobody_does, take
 from shadowserve.labels.inbox import LabelSet, waiting
 from shadowserve.labels.owner import owning
 from shadowserve.labels.reading import Faulty, Text
@@ -28,30 +27,6 @@ def look(places, served, kind=Kind.LABEL):
 def remembered(places):
     with LabelStore(places.labels) as store:
         return store.summary(str(CHALLENGER))
-
-
-class Running:
-    """An owner at work in a thread, as in the evidence writer's process."""
-
-    def __init__(self, places, served):
-        self.stop = threading.Event()
-        owner = Owner(places, served, kind_compared)
-        self.thread = threading.Thread(target=owner.run, args=(self.stop,))
-
-    def __enter__(self):
-        self.thread.start()
-
-    def __exit__(self, *_):
-        self.stop.set()
-        self.thread.join()
-
-
-def wait_for_owner(places):
-    """Until the lock is held, whoever asks for it has it for a moment."""
-    while True:
-        with owning(places) as is_ours:
-            if not is_ours:
-                return
 
 
 def test_labels_handed_in_while_an_owner_works_are_taken_and_paired_by_it(tmp_path):
