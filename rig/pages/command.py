@@ -1,11 +1,12 @@
 """Commands as pages show them, so that each runs to its end: ``python command.py NAME ARGUMENTS``.
 
-`serve` is stopped once it is ready, and has ports and a state directory of its own. `make` says what it would
-do, since it would install, or run these tests again. Exit codes that tell of a verdict are no failure here.
+`serve` is stopped once it is ready, and has ports and a state directory of its own. For a `replay` what `serve` showed before
+it is served meanwhile. `make` says what it would do, since it would install, or run these tests again. Exit codes that tell of a verdict are no failure here.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -13,11 +14,23 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SHADOWSERVE = str(Path(sys.executable).with_name("shadowserve"))
-FINE = {"verdict": (0, 1, 3), "check": (0, 3), "promote": (0, 3)}
+FINE = {"verdict": (0, 1, 3), "check": (0, 3), "promote": (0, 3), "rescore": (0, 1, 3)}
+STAGING = (
+    "serve",
+    "--champion",
+    "v3",
+    "--challenger",
+    "v4",
+    "--port",
+    "4000",
+    "--console-port",
+    "4001",
+)
 READY = "Ready  "
 START_S = 240.0
 
@@ -39,13 +52,17 @@ def _make(arguments: list[str]) -> int:
 
 def _shadowserve(arguments: list[str]) -> int:
     if arguments[:1] == ["serve"] and "--help" not in arguments:
-        return _serve(arguments)
-    code = subprocess.call([SHADOWSERVE, *arguments])
+        with _serving(arguments) as is_ready:
+            pass
+        return 0 if is_ready else 1
+    with _serving(STAGING) if arguments[:1] == ["replay"] else contextlib.nullcontext():
+        code = subprocess.call([SHADOWSERVE, *arguments])
     return 0 if code in FINE.get(arguments[0], (0,)) else code
 
 
-def _serve(arguments: list[str]) -> int:
-    """Serve until it is ready, stop it, and return its exit code."""
+@contextlib.contextmanager
+def _serving(arguments: Sequence[str]) -> Iterator[bool]:
+    """Serve for the length of a block, once it is ready; False where it never is. Its exit code is the command's."""
     with tempfile.TemporaryDirectory() as state, tempfile.TemporaryFile("w+") as talk:
         ports = ("CONSOLE_PORT",) if "--tap" in arguments else ("PORT", "CONSOLE_PORT")
         own = {f"SHADOWSERVE_{name}": "0" for name in ports}
@@ -56,14 +73,17 @@ def _serve(arguments: list[str]) -> int:
             stdout=talk,
             stderr=talk,
         )
-        until = time.monotonic() + START_S
-        while served.poll() is None and READY not in _said(talk) and time.monotonic() < until:
-            time.sleep(0.1)
-        is_ready = READY in _said(talk)
-        served.send_signal(signal.SIGTERM)
-        code = served.wait(60)
-        print(_said(talk))
-    return code if is_ready else code or 1
+        try:
+            until = time.monotonic() + START_S
+            while served.poll() is None and READY not in _said(talk) and time.monotonic() < until:
+                time.sleep(0.1)
+            yield READY in _said(talk)
+        finally:
+            served.send_signal(signal.SIGTERM)
+            code = served.wait(60)
+            print(_said(talk))
+        if code:
+            sys.exit(code)
 
 
 def _said(talk: object) -> str:

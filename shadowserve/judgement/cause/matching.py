@@ -95,7 +95,11 @@ def _partly(
     """Match what agrees on most rows: each the other's best, and better than any else."""
     if not own or not others:
         return {}
-    found = np.array([[_agreeing(champion[:, a], challenger[:, b]) for b in others] for a in own])
+    found = _agreeing(champion[:, own], challenger[:, others])
+    # Renamed values cost a look at each, so they are looked for only where columns could be matched.
+    for row, column in np.argwhere(found >= LEAST_AGREEING):
+        if _is_renamed(champion[:, own[row]], challenger[:, others[column]]):
+            found[row, column] = 0.0
     made = {}
     for row, a in enumerate(own):
         best = int(found[row].argmax())
@@ -105,13 +109,16 @@ def _partly(
     return made
 
 
-def _agreeing(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the share of rows that agree where either says something."""
-    if _is_renamed(a, b):
-        return 0.0
-    telling = ~(_is_commonest(a) & _is_commonest(b))
-    agree = np.isclose(a, b, rtol=RTOL, atol=ATOL, equal_nan=True) & telling
-    return float(agree.sum() / telling.sum()) if agree.sum() >= LEAST_ROWS else 0.0
+def _agreeing(own: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the share of rows that agree where either says something: ndarray of shape (n_own, n_others)."""
+    common, theirs = (np.column_stack([_is_commonest(c) for c in t.T]) for t in (own, others))
+    shares = np.zeros((own.shape[1], others.shape[1]))
+    for at, column in enumerate(own.T):
+        telling = ~(common[:, at, None] & theirs)
+        agree = np.isclose(column[:, None], others, rtol=RTOL, atol=ATOL, equal_nan=True) & telling
+        n = agree.sum(axis=0)
+        shares[at] = np.where(n >= LEAST_ROWS, n / np.maximum(telling.sum(axis=0), 1), 0.0)
+    return shares
 
 
 def _is_renamed(a: np.ndarray, b: np.ndarray) -> bool:
