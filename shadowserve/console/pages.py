@@ -12,7 +12,7 @@ from typing import Any
 from shadowserve.records import Role
 from shadowserve.report import over_time
 from shadowserve.report.over_time import History
-from shadowserve.report.page.document import contents, document, parts, title
+from shadowserve.report.page.document import contents, document, model, parts, title
 from shadowserve.report.page.html import Html, element
 from shadowserve.report.page.overview import overview
 from shadowserve.report.page.request import request_page
@@ -75,14 +75,14 @@ def of_challenger(report: Report, challengers: Sequence[int], steering: Steering
 def of_all(reports: Sequence[Report], challengers: Sequence[int], steering: Steering) -> View:
     """Return the overview of several challengers, a column each."""
     first = reports[0]
-    head = element("header", element("h1", str(first["model"]), element("small", f" champion v{first['champion']}, {len(reports)} challengers")))  # fmt: skip
+    head = element("header", element("h1", model(first), element("small", f" champion v{first['champion']}, {len(reports)} challengers")))  # fmt: skip
     order = {
         "others": _others(challengers, shown=None),
         "head": head,
         "steering": _steering(first, steering),
         "overview": overview(reports),
     }
-    return View(f"{first['model']}: {len(reports)} challengers", order)
+    return View(f"{model(first)}: {len(reports)} challengers", order)
 
 
 def page(view: View, *, challenger: str, tick: str, every_s: float) -> str:

@@ -11,9 +11,10 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -26,6 +27,7 @@ from rig.browser import chromium
 from rig.ports import free_port
 from rig.served import COMMAND, run
 from shadowserve.cli.glance import Glance, now, texts
+from shadowserve.report.page.document import render
 from shadowserve.state import deployment as deployments
 from shadowserve.state import ledger
 from shadowserve.state.places import Places
@@ -298,6 +300,56 @@ def test_the_report_as_a_file_stands_alone(browser, console, root, tmp_path, wid
         keep(page, f"file-{width}-{scheme}-printed")
         assert own.said == []
         assert own.elsewhere() == []
+
+
+HOSTILE = (
+    "<img src=x onerror=alert(1)>", "[bold red]loud[/]", "\x1b[31mred\x00\x08", "\u202egnp.exe\u200f", "W" * 500,
+    "'\"><script>alert(2)</script>",
+)  # fmt: skip
+
+
+def renamed(told: Any, names: Mapping[str, str]) -> Any:
+    """Return a report in which names of steps, columns, models and requests are others, wherever they stand."""
+    if isinstance(told, str):
+        for name, other in names.items():
+            told = told.replace(name, other)
+        return told
+    if isinstance(told, Mapping):
+        return {key: renamed(one, names) for key, one in told.items()}
+    return [renamed(one, names) for one in told] if isinstance(told, list) else told
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_names_are_shown_as_text_and_stay_within_a_phone(
+    browser, console, tmp_path, hostile
+):
+    report = httpx.get(f"{console}report.json", trust_env=False, timeout=60).json()
+    ids = {one["payload"] for one in report["worst_requests"]}
+    steps = {one["step"] for one in report["features"]}
+    columns = {one["payload"]["column"] for one in report["slow_requests"]}
+    assert ids
+    assert steps
+    names = dict.fromkeys([*ids, *sorted(steps | columns, key=len, reverse=True), "films"], hostile)
+    file = tmp_path / "report.html"
+    file.write_text(render(renamed(report, names)), encoding="utf-8")
+    with seen(browser, file.as_uri(), "phone") as own:
+        own.page.on("dialog", lambda dialog: own.said.append(dialog.message))
+        own.page.evaluate(
+            "() => { for (const one of document.querySelectorAll('details')) one.open = true; }"
+        )
+        keep(own.page, f"hostile-{HOSTILE.index(hostile)}")
+        expect(own.page.locator(".verdict", has_text="reject").first).to_be_in_viewport()
+        shown = own.page.locator("main").inner_text()
+        assert (
+            next(
+                part for part in ("alert(", "loud", "31mred", "gnp.exe", "WWWW") if part in hostile
+            )
+            in shown
+        )
+        assert own.page.evaluate("document.documentElement.scrollWidth") <= WIDTHS["phone"][0]
+        assert cut_off(own.page) == []
+        assert own.page.locator("main img, main script").count() == 0
+        assert own.said == []
 
 
 @pytest.mark.parametrize("width", [120, 60])

@@ -7,6 +7,7 @@ from functools import partial
 from importlib.resources import files
 from typing import Any
 
+from shadowserve.legible import legible
 from shadowserve.report.build import SCHEMA
 from shadowserve.report.page.answers import answers
 from shadowserve.report.page.findings import findings
@@ -36,6 +37,9 @@ _NAMES = {
     "lane-time": "Lane",
 }
 """What leads to which section, in the order of the page."""
+
+LONGEST_HEADING = 60
+"""Characters: three lines of a phone."""
 
 
 def parts(report: Report, *, linked: bool = False) -> dict[str, Html]:
@@ -107,7 +111,12 @@ def document(name: str, body: Sequence[Html | None], *, head: str, **data: str) 
 def title(report: Report) -> str:
     """Return the page's title: the verdict first, which a narrow tab still shows."""
     verdict = f"{report['verdict']}: " if report.get("verdict") else ""
-    return f"{verdict}{report.get('model', 'shadowserve')} {versions(report)}"
+    return f"{verdict}{model(report)} {versions(report)}"
+
+
+def model(report: Report) -> str:
+    """Return the model's name as headings show it: a registry bounds none, and the verdict comes below it."""
+    return legible(report.get("model", "shadowserve"), most=LONGEST_HEADING)
 
 
 def contents(made: Mapping[str, Html]) -> Html:
@@ -124,9 +133,7 @@ def _foot(report: Report) -> Html:
 def _head(report: Report) -> Html:
     return element(
         "header",
-        element(
-            "h1", str(report.get("model", "shadowserve")), element("small", f" {versions(report)}")
-        ),
+        element("h1", model(report), element("small", f" {versions(report)}")),
         element("p.note", " · ".join(_progress(report))),
     )
 
