@@ -9,6 +9,9 @@ from typing import Any, Protocol
 
 from shadowserve.scorer.parts import Outline
 
+MOST_INTERACTION = 0.1
+"""Of the divergence; beyond it features and weights do not act apart, and nothing is claimed."""
+
 
 class Kind(StrEnum):
     """What the difference of two versions comes from."""

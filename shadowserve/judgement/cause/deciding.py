@@ -13,17 +13,30 @@ import numpy as np
 
 from shadowserve.errors import ShadowserveError
 from shadowserve.judgement.cause.carrying import carriers
-from shadowserve.judgement.cause.cause import Carrier, Cause, Kind, Share, Side, listed
+from shadowserve.judgement.cause.cause import (
+    MOST_INTERACTION,
+    Carrier,
+    Cause,
+    Kind,
+    Share,
+    Side,
+    listed,
+)
 from shadowserve.judgement.cause.matching import Matched, matched
 from shadowserve.judgement.cause.shares import Crossed, Requests, crossed, size
 from shadowserve.judgement.cause.vectors import same, vectors
-from shadowserve.legible import counted, share
+from shadowserve.judgement.cause.wording import (
+    beyond_reach,
+    carried_by,
+    differing_steps,
+    equal,
+    of_estimators,
+)
+from shadowserve.legible import counted
 from shadowserve.scorer.apart import FEATURES
 from shadowserve.scorer.forms import in_form, replaced, table
 from shadowserve.scorer.parts import Outline
 
-MOST_INTERACTION = 0.1
-"""Of the divergence; beyond it features and weights do not act apart, and nothing is claimed."""
 LEAST_PART = 0.1
 """A part whose share is surely smaller is not named as a cause."""
 MOST_NOISE = 0.1
@@ -105,13 +118,13 @@ def _apart(known: _Known) -> Cause:
     if own is None or other is None:
         return _unknown("What their estimators are handed is no table of numbers.", known.base)
     laid = matched(own, other)
-    equal = _equal(*(one.estimator.digest if one.estimator else None for one in known.outlines))
+    alike = equal(*(one.estimator.digest if one.estimator else None for one in known.outlines))
     in_place = own.shape == other.shape and bool(same(own, other).all())
-    if laid.is_same and not (equal and not in_place):
-        return _weights(known, proven=_equal(*(one.featurization for one in known.outlines)))
-    if own.shape == other.shape and (equal or _act_alike(known, features)):
+    if laid.is_same and not (alike and not in_place):
+        return _weights(known, proven=equal(*(one.featurization for one in known.outlines)))
+    if own.shape == other.shape and (alike or _act_alike(known, features)):
         order = " The columns of its features stand in another order." if laid.is_same else ""
-        return _features(known, proven=equal, order=order)
+        return _features(known, proven=alike, order=order)
     return _cross(known, features, laid)
 
 
@@ -123,7 +136,7 @@ def _weights(known: _Known, *, proven: bool) -> Cause:
         if proven
         else f"their features are the same on all {n}, though not every step is: on other rows they may differ"
     )
-    says = f"New weights: {why}. What differs is {theirs}'s estimator{_of_estimators(known)}."
+    says = f"New weights: {why}. What differs is {theirs}'s estimator{of_estimators(known.names, known.outlines)}."
     whole = Share(1.0, 1.0, 1.0)
     nothing = Share(0.0, 0.0, 0.0)
     return replace(
@@ -137,25 +150,6 @@ def _weights(known: _Known, *, proven: bool) -> Cause:
     )
 
 
-def _of_estimators(known: _Known) -> str:
-    """Say how the estimators differ where that is a parameter or a class."""
-    a, b = (one.estimator for one in known.outlines)
-    if a is None or b is None:
-        return ""
-    if a.made_of != b.made_of:
-        return f", a {b.made_of.rpartition('.')[2]} where {known.names[0]} has a {a.made_of.rpartition('.')[2]}"
-    changed = [
-        f"{k} {b.params[k]} instead of {v}"
-        for k, v in a.params.items()
-        if k in b.params and repr(b.params[k]) != repr(v)  # NaN is NaN
-    ]
-    return (
-        f" ({listed(changed)})"
-        if changed
-        else ", of the same kind with the same parameters and other weights"
-    )
-
-
 def _features(known: _Known, *, proven: bool, order: str) -> Cause:
     theirs = known.names[1]
     carried, rest = carriers(
@@ -166,7 +160,7 @@ def _features(known: _Known, *, proven: bool, order: str) -> Cause:
         if proven
         else f"on all {counted(known.base.rows, 'row')} their estimators answer alike what they are handed alike"
     )
-    says = f"New features: {why}, and {theirs}'s is handed something else.{order or _carried(carried, rest)}"
+    says = f"New features: {why}, and {theirs}'s is handed something else.{order or carried_by(carried, rest)}"
     whole, nothing = Share(1.0, 1.0, 1.0), Share(0.0, 0.0, 0.0)
     return replace(
         known.base, kind=Kind.FEATURES, says=says, proven=proven, features=whole, weights=nothing,
@@ -176,14 +170,6 @@ def _features(known: _Known, *, proven: bool, order: str) -> Cause:
 
 def _named(carried: tuple[Carrier, ...], rest: Share | None) -> tuple[Carrier, ...]:
     return carried if rest is None or rest.high <= MOST_INTERACTION else ()
-
-
-def _carried(carried: tuple[Carrier, ...], rest: Share | None) -> str:
-    if rest is not None and rest.high > MOST_INTERACTION:
-        among = f", among {listed([one.step for one in carried])}" if carried else ""
-        return f" Which step carries it cannot be said: {rest} of it is carried by no step alone{among}."
-    told = [f"{one.step} carries {one.share}: {one.what}" for one in carried[:3]]
-    return f" {'; '.join(told)}." if told else ""
 
 
 def _act_alike(known: _Known, features: list[Any]) -> bool:
@@ -247,7 +233,7 @@ def _claimed(known: _Known, measured: Cause, found: Crossed, laid: Matched) -> C
     if found.features.high < LEAST_PART:
         return replace(
             measured, kind=Kind.WEIGHTS,
-            says=f"New weights carry {found.weights} of the divergence{_of_estimators(known)} ({how}).",
+            says=f"New weights carry {found.weights} of the divergence{of_estimators(known.names, known.outlines)} ({how}).",
         )  # fmt: skip
     carried, rest = carriers(
         known.sides, known.outlines, known.names, known.answers, known.requests
@@ -256,12 +242,12 @@ def _claimed(known: _Known, measured: Cause, found: Crossed, laid: Matched) -> C
     if found.weights.high < LEAST_PART:
         return replace(
             told, kind=Kind.FEATURES,
-            says=f"New features carry {found.features} of the divergence ({how}).{_carried(carried, rest)}",
+            says=f"New features carry {found.features} of the divergence ({how}).{carried_by(carried, rest)}",
         )  # fmt: skip
     return replace(
         told, kind=Kind.BOTH,
         says=f"Both: new features carry {found.features} of the divergence, new weights {found.weights} ({how})."
-        f"{_carried(carried, rest)}",
+        f"{carried_by(carried, rest)}",
     )  # fmt: skip
 
 
@@ -286,43 +272,15 @@ def _unmatched(known: _Known, heeded: list[list[int]]) -> Cause:
     for at, columns in enumerate(heeded):
         if columns:
             places.append(f"{counted(len(columns), 'column')} of {known.names[at]}'s features")
-    differing = _differing_steps(known)
+    differing = differing_steps(known.names, known.outlines)
     steps = f" Fitted otherwise: {listed(differing)}." if differing else ""
     return replace(
         known.base,
         says=f"Not known: features and estimator are both another, and for {' and '.join(places)} no counterpart is "
         "proven by values (a refit that the estimator learnt with, another unit and something new look alike)."
-        f"{_beyond_reach(known)}{steps}",
+        f"{beyond_reach(known.names, known.outlines, known.sides[0])}{steps}",
         unmatched=tuple(differing),
     )
-
-
-def _beyond_reach(known: _Known) -> str:
-    """Say what the challenger's estimator cannot answer whatever it is handed."""
-    own, other = known.outlines
-    if not own.reach or not other.reach:
-        return ""
-    gone = set(own.reach) - set(other.reach)
-    given = [str(value) for value in np.asarray(known.sides[0].answers({})).ravel().tolist()]
-    lost = sum(value in gone for value in given) / len(given)
-    if not lost:
-        return ""
-    ours, theirs = known.names
-    return (
-        f" Whatever it is handed, {theirs}'s estimator cannot give {share(lost)} of what {ours} answers here: it was "
-        f"fitted with {len(other.reach):,} answers, {ours}'s with {len(own.reach):,}."
-    )
-
-
-def _differing_steps(known: _Known) -> list[str]:
-    own, other = ({step.name: step.digest for step in one.steps} for one in known.outlines)
-    only = [f"{name} (only {known.names[0]})" for name in own if name not in other]
-    only += [f"{name} (only {known.names[1]})" for name in other if name not in own]
-    return [name for name in own if name in other and not _equal(own[name], other[name])] + only
-
-
-def _equal(one: str | None, other: str | None) -> bool:
-    return one is not None and one == other
 
 
 def _unknown(says: str, base: Cause | None = None) -> Cause:

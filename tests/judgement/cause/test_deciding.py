@@ -7,8 +7,8 @@ import pytest
 
 from rig import caused
 from rig.caused import Pair, pair
-from shadowserve.judgement.cause.cause import Cause, Kind
-from shadowserve.judgement.cause.deciding import MOST_INTERACTION, decide
+from shadowserve.judgement.cause.cause import MOST_INTERACTION, Cause, Kind
+from shadowserve.judgement.cause.deciding import decide
 from shadowserve.scorer.apart import Apart
 
 SEEDS = (3, 7)
